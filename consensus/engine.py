@@ -1,0 +1,153 @@
+"""The engine: one chain's consensus as a deterministic function of its inputs."""
+
+from typing import assert_never
+
+from consensus.effects import Decided, Effect
+from consensus.errors import ContractViolation
+from consensus.height import HeightProcess
+from consensus.inputs import (
+    CertificateReceived,
+    Input,
+    ProposalReceived,
+    StartHeight,
+    TimeoutElapsed,
+    ValueBuilt,
+    VoteReceived,
+)
+from consensus.round_state import NOT_STARTED, Step
+from consensus.types import NO_ROUND, BlockId, Height, Round
+
+
+class Engine:
+    """Stake-weighted Tendermint for one chain; sans-IO, no clock, no randomness.
+
+    The host feeds one input at a time to :meth:`step` and performs the effects in their order.
+    Messages must have been checked (:mod:`consensus.signing`) before; those of another height are
+    ignored, so the host keeps messages of the next height until it has started it. Whatever needs a
+    retry is retried by the engine's own timeouts.
+
+    **The contract of the host.** It makes restarts safe and is what :func:`consensus.recovery.replay`
+    relies on:
+
+    1. Every input is appended to the write-ahead log before it is stepped, and what changes the
+       state (all of them, except REBROADCAST timeouts, which need not be logged at all) is durable
+       before the effects of that step that leave the process.
+    2. An own vote or proposal is signed, appended to the log as VoteReceived or
+       ProposalReceived(valid=True), made durable, and only then broadcast. For a proposal, the block
+       is durable before that, too.
+    3. Own messages are stepped after all effects of the step that asked for them, in the order in
+       which they were logged, and before any other input.
+    4. After a crash a new engine is fed the log from the last StartHeight, and the effects are
+       ignored, except those that are still unanswered at the end of the log: SendVote, SendProposal
+       and BuildValue without a logged answer, StartTimeouts of the current round that have not
+       elapsed, Decided, and Equivocation. They are performed in order. Then the network is heard.
+       A Decided or Equivocation may be performed twice that way; both must be idempotent.
+    5. The log before a StartHeight can be dropped once that is durable.
+
+    The engine does not wait for its own messages: a step that asks for a vote has already moved on,
+    so that no later input can make it ask for a second, different one in the same round and type.
+
+    A host that waits for work before it proposes delays StartHeight, not ValueBuilt: the propose
+    timeout runs from the start of the round.
+    """
+
+    def __init__(self) -> None:
+        self._process: HeightProcess | None = None
+        self._decided: Decided | None = None
+
+    def step(self, input: Input) -> tuple[Effect, ...]:
+        """Take one input and return what to do, in order.
+
+        Raises:
+            ContractViolation: StartHeight for a height that is not higher than the current one. (To
+                repeat a height would forget locks.)
+        """
+        process = self._process
+        if isinstance(input, StartHeight):
+            if process is not None and input.height <= process.state.height:
+                raise ContractViolation(
+                    f"height {input.height} started after {process.state.height}"
+                )
+            self._process = process = HeightProcess(input)
+            self._decided = None
+            return self._note(process.start())
+        if process is None or _height_of(input) != process.state.height:
+            return ()
+        match input:
+            case ProposalReceived():
+                effects = process.on_proposal(input)
+            case VoteReceived():
+                effects = process.on_vote(input)
+            case ValueBuilt():
+                effects = process.on_value(input)
+            case TimeoutElapsed():
+                effects = process.on_timeout(input)
+            case CertificateReceived():
+                effects = process.on_certificate(input)
+            case _:
+                assert_never(input)
+        return self._note(effects)
+
+    def _note(self, effects: tuple[Effect, ...]) -> tuple[Effect, ...]:
+        for effect in effects:
+            if isinstance(effect, Decided):
+                self._decided = effect
+        return effects
+
+    @property
+    def height(self) -> Height | None:
+        """The height started last, or None before the first."""
+        return None if self._process is None else self._process.state.height
+
+    @property
+    def round(self) -> Round:
+        """The current round, -1 before the first StartHeight."""
+        return NOT_STARTED if self._process is None else self._process.state.round
+
+    @property
+    def round_step(self) -> Step:
+        """The current step."""
+        return Step.PROPOSE if self._process is None else self._process.state.step
+
+    @property
+    def locked_round(self) -> int:
+        """The round of the lock, or -1."""
+        return NO_ROUND if self._process is None else self._process.state.locked_round
+
+    @property
+    def locked_block(self) -> BlockId | None:
+        """The block this process is locked on."""
+        return None if self._process is None else self._process.state.locked_block
+
+    @property
+    def valid_round(self) -> int:
+        """The last round in which a polka for a valid block was seen, or -1."""
+        return NO_ROUND if self._process is None else self._process.state.valid_round
+
+    @property
+    def valid_block(self) -> BlockId | None:
+        """The block of that polka: what this process would propose."""
+        return None if self._process is None else self._process.state.valid_block
+
+    @property
+    def decided(self) -> Decided | None:
+        """The decision of the current height, once there is one."""
+        return self._decided
+
+
+def _height_of(
+    input: ProposalReceived | VoteReceived | ValueBuilt | TimeoutElapsed | CertificateReceived,
+) -> Height:
+    match input:
+        case ProposalReceived(proposal=proposal):
+            return proposal.height
+        case VoteReceived(vote=vote):
+            return vote.height
+        case ValueBuilt(height=height):
+            return height
+        case TimeoutElapsed(timeout=timeout):
+            return timeout.height
+        case CertificateReceived(certificate=certificate):
+            return certificate.height
+        case _:
+            assert_never(input)

@@ -1,0 +1,230 @@
+"""One height of one chain: the message log, and which rules it enables.
+
+The paper states its rules as guards over everything received so far ("upon ... while ..."). So does
+this: after each input the rules are offered to the round state machine, in a fixed order and from
+the first again after each that fires, until none does. The outcome does not depend on the order in
+which messages arrived further than the protocol itself does.
+"""
+
+from collections.abc import Iterator
+
+from consensus.effects import (
+    Effect,
+    Equivocation,
+    Rebroadcast,
+    SendProposal,
+    SendVote,
+    StartTimeout,
+)
+from consensus.inputs import (
+    CertificateReceived,
+    ProposalReceived,
+    StartHeight,
+    TimeoutElapsed,
+    ValueBuilt,
+    VoteReceived,
+)
+from consensus.proposals import ProposalLog
+from consensus.round_state import (
+    Commit,
+    FreshProposal,
+    NewRound,
+    PolkaAny,
+    PolkaBlock,
+    PolkaNil,
+    PrecommitAny,
+    PrevoteTimeout,
+    ProposeTimeout,
+    Reproposal,
+    RoundEvent,
+    RoundState,
+    Step,
+    ValueReady,
+    apply,
+)
+from consensus.signing import certificate_from_votes
+from consensus.types import NO_ROUND, Round, TimeoutKind, Vote, VoteType
+from consensus.votes import VoteKeeper
+
+
+class HeightProcess:
+    """A process of the paper, from its StartRound(0) to its decision.
+
+    Its inputs are all of this height. ``state`` is for reading.
+    """
+
+    def __init__(self, start: StartHeight) -> None:
+        self._validators = start.validators
+        self._first_round = start.round
+        self._me = start.me
+        self._index = None if start.me is None else start.validators.index_of(start.me)
+        self._votes = VoteKeeper(start.height, start.validators)
+        self._proposals = ProposalLog(start.height, start.validators)
+        self.state = RoundState(height=start.height)
+
+    def start(self) -> tuple[Effect, ...]:
+        """L10."""
+        return self._settle(self._new_round(self._first_round))
+
+    def on_proposal(self, received: ProposalReceived) -> tuple[Effect, ...]:
+        """L22, L28, and the block of L36 and L49."""
+        proposal = received.proposal
+        added, pair = self._proposals.add(
+            proposal,
+            valid=received.valid,
+            has_quorum=any(
+                self._votes.has_quorum(type, proposal.round, proposal.block_id) for type in VoteType
+            ),
+        )
+        if not added:
+            return ()
+        if proposal.round == self.state.round and proposal.pol_round != NO_ROUND:
+            self._votes.want(proposal.pol_round)
+        evidence = () if pair is None else (Equivocation(first=pair[0], second=pair[1]),)
+        return (*evidence, *self._settle())
+
+    def on_vote(self, received: VoteReceived) -> tuple[Effect, ...]:
+        """The quorums of L28, L34, L36, L44, L47, L49, and L55."""
+        added = self._votes.add(received.vote)
+        if not added.counted:
+            return ()
+        pair = added.equivocation
+        evidence = () if pair is None else (Equivocation(first=pair[0], second=pair[1]),)
+        return (*evidence, *self._settle())
+
+    def on_value(self, built: ValueBuilt) -> tuple[Effect, ...]:
+        """L18."""
+        return self._settle(ValueReady(round=built.round, block_id=built.block_id))
+
+    def on_certificate(self, received: CertificateReceived) -> tuple[Effect, ...]:
+        """L49, with a quorum that somebody else has collected."""
+        return self._settle(Commit(certificate=received.certificate))
+
+    def on_timeout(self, elapsed: TimeoutElapsed) -> tuple[Effect, ...]:
+        """L57-67. What is not of the current round and step, or was not started, is ignored."""
+        timeout = elapsed.timeout
+        state = self.state
+        if timeout.round != state.round or state.step is Step.DECIDED:
+            return ()
+        again = self._rebroadcast()
+        match timeout.kind:
+            case TimeoutKind.REBROADCAST:
+                return (*again, StartTimeout(timeout=timeout))
+            case TimeoutKind.PROPOSE:
+                event: RoundEvent = ProposeTimeout()
+            case TimeoutKind.PREVOTE if state.prevote_timeout_started:
+                event = PrevoteTimeout()
+            case TimeoutKind.PRECOMMIT if state.precommit_timeout_started:  # L65-67
+                event = self._new_round(Round(state.round + 1))
+            case _:
+                return ()
+        effects = self._settle(event)
+        return (*again, *effects) if self.state is not state else ()
+
+    def _new_round(self, round: Round) -> NewRound:
+        proposer = self._validators.proposer(self.state.height, round).address
+        return NewRound(
+            round=round,
+            proposer=proposer,
+            mine=self._index is not None and proposer == self._me,
+        )
+
+    def _settle(self, first: RoundEvent | None = None) -> tuple[Effect, ...]:
+        """Apply an event, if given, and then every rule that the message log enables."""
+        effects: list[Effect] = []
+        if first is not None:
+            self._fire(first, effects)
+        while self.state.step is not Step.DECIDED:
+            if not any(self._fire(event, effects) for event in self._offers()):
+                break
+        return tuple(effects)
+
+    def _offers(self) -> Iterator[RoundEvent]:
+        """Every rule whose messages are there; the rest of the guard is up to ``apply``."""
+        votes, proposals, round = self._votes, self._proposals, self.state.round
+        for committed_round, block_id in votes.commits():  # L49
+            if proposals.is_valid(block_id):
+                precommits = votes.votes_for(VoteType.PRECOMMIT, committed_round, block_id)
+                yield Commit(certificate=certificate_from_votes(self._validators, precommits))
+        later = votes.skip_round()
+        if later is not None:  # L55
+            yield self._new_round(later)
+        for proposal in proposals.at(round):
+            block_id = proposal.block_id
+            valid = proposals.is_valid(block_id)
+            if proposal.pol_round == NO_ROUND:  # L22
+                yield FreshProposal(block_id=block_id, valid=valid)
+            elif votes.has_quorum(VoteType.PREVOTE, proposal.pol_round, block_id):  # L28
+                yield Reproposal(block_id=block_id, pol_round=proposal.pol_round, valid=valid)
+        for polka in votes.quorums(VoteType.PREVOTE, round):
+            if polka is None:  # L44
+                yield PolkaNil()
+            elif proposals.is_valid(polka):  # L36
+                yield PolkaBlock(block_id=polka)
+        if votes.has_quorum_of_any(VoteType.PREVOTE, round):  # L34
+            yield PolkaAny()
+        if votes.has_quorum_of_any(VoteType.PRECOMMIT, round):  # L47
+            yield PrecommitAny()
+
+    def _fire(self, event: RoundEvent, effects: list[Effect]) -> bool:
+        """Apply one event; whether it was enabled."""
+        before = self.state
+        transition = apply(before, event)
+        if transition.state is before:
+            return False
+        self.state = transition.state
+        if self.state.round != before.round:
+            self._enter(self.state.round)
+        for effect in transition.effects:
+            effects.extend(self._permitted(effect))
+        return True
+
+    def _enter(self, round: Round) -> None:
+        state = self.state
+        needed = {block_id for _, block_id in self._votes.commits()}
+        needed.update(b for b in (state.locked_block, state.valid_block) if b is not None)
+        self._votes.move_to(round, state.valid_round)
+        self._proposals.move_to(round, needed)
+        for proposal in self._proposals.at(round):
+            if proposal.pol_round != NO_ROUND:
+                self._votes.want(proposal.pol_round)
+
+    def _permitted(self, effect: Effect) -> tuple[Effect, ...]:
+        """Followers never sign, and nobody signs where a message of its own is known already.
+
+        The latter happens only to a process that lost its log and hears its own past from others.
+        """
+        match effect:
+            case SendVote(type=type, round=round):
+                if self._index is None or self._votes.own(type, round, self._index):
+                    return ()
+            case SendProposal(round=round, block_id=block_id, pol_round=pol_round):
+                if self._proposals.at(round):
+                    return ()
+                if pol_round != NO_ROUND:  # L28 needs the polka as much as the proposal
+                    polka = self._votes.proof_of_quorum(VoteType.PREVOTE, pol_round, block_id)
+                    return Rebroadcast(proposal=None, votes=polka), effect
+            case _:
+                pass
+        return (effect,)
+
+    def _rebroadcast(self) -> tuple[Rebroadcast, ...]:
+        """What a peer may lack to follow us: see :class:`consensus.effects.Rebroadcast`."""
+        state, votes = self.state, self._votes
+        again: dict[Vote, None] = {}
+        if self._index is not None:
+            for type in VoteType:
+                own = votes.own(type, state.round, self._index)
+                if own is not None:
+                    again[own] = None
+        if state.round > self._first_round:
+            again.update(dict.fromkeys(votes.proof_of_round(state.round)))
+        if state.valid_block is not None:
+            polka = votes.proof_of_quorum(VoteType.PREVOTE, state.valid_round, state.valid_block)
+            again.update(dict.fromkeys(polka))
+        proposal = next(iter(self._proposals.at(state.round)), None)
+        if proposal is None and state.valid_block is not None:
+            proposal = self._proposals.of_block(state.valid_block)
+        if proposal is None and not again:
+            return ()
+        return (Rebroadcast(proposal=proposal, votes=tuple(again)),)

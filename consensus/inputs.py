@@ -1,0 +1,93 @@
+"""What the host feeds to the engine.
+
+Everything here has been checked as far as it can be without the engine: signatures, encodings, the
+block behind a proposal. Messages of other heights are ignored.
+"""
+
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from consensus.types import (
+    Address,
+    BlockId,
+    Certificate,
+    Height,
+    Proposal,
+    Round,
+    Timeout,
+    ValidatorSet,
+    Vote,
+)
+
+FIRST_ROUND: Final = Round(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartHeight:
+    """Leave the previous height and start this one.
+
+    Args:
+        height: higher than every height started before.
+        validators: the set of this height.
+        me: our key; None, or a key without stake, follows without voting.
+        round: where to begin. Anything but 0 is only for an operator who knows that no own vote of
+            a lower round was ever sent at this height.
+    """
+
+    height: Height
+    validators: ValidatorSet
+    me: Address | None
+    round: Round = FIRST_ROUND
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProposalReceived:
+    """A proposal by the right proposer, with the host's judgement of its block.
+
+    Our own proposals come back this way, with ``valid=True``. The host may feed a proposal again
+    when it judges the block differently: a block once judged valid stays so, one judged invalid can
+    become valid (for example because the block it is anchored to has arrived).
+    """
+
+    proposal: Proposal
+    valid: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoteReceived:
+    """A vote with a good signature; our own votes come back this way, too."""
+
+    vote: Vote
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValueBuilt:
+    """The answer to BuildValue. The block is stored durably before this is fed."""
+
+    height: Height
+    round: Round
+    block_id: BlockId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeoutElapsed:
+    """A timeout started by StartTimeout is over. Late and repeated reports are ignored."""
+
+    timeout: Timeout
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateReceived:
+    """A verified certificate whose block the host holds and knows to be valid: decide it."""
+
+    certificate: Certificate
+
+
+Input: TypeAlias = (
+    StartHeight
+    | ProposalReceived
+    | VoteReceived
+    | ValueBuilt
+    | TimeoutElapsed
+    | CertificateReceived
+)

@@ -1,0 +1,102 @@
+"""Bringing an engine back from its write-ahead log."""
+
+from collections.abc import Hashable, Iterable
+
+from consensus.effects import (
+    BuildValue,
+    Decided,
+    Effect,
+    EnteredRound,
+    Equivocation,
+    Rebroadcast,
+    SendProposal,
+    SendVote,
+    StartTimeout,
+)
+from consensus.engine import Engine
+from consensus.inputs import (
+    CertificateReceived,
+    Input,
+    ProposalReceived,
+    StartHeight,
+    TimeoutElapsed,
+    ValueBuilt,
+    VoteReceived,
+)
+from consensus.types import Address
+
+
+def replay(engine: Engine, log: Iterable[Input]) -> tuple[Effect, ...]:
+    """Feed logged inputs to a new engine; return the effects that are still to be performed.
+
+    These are described in point 4 of the contract of :class:`consensus.engine.Engine`. What they
+    lead to is logged and stepped as ever.
+
+    Args:
+        log: inputs in the order of the log, starting with a StartHeight.
+
+    Raises:
+        ContractViolation: the log is not one that an engine's host writes.
+    """
+    open_effects: dict[Hashable, Effect] = {}
+    me: Address | None = None
+    for input in log:
+        if isinstance(input, StartHeight):
+            open_effects.clear()
+            me = input.me
+        else:
+            open_effects.pop(_answered_by(input, me), None)
+        for effect in engine.step(input):
+            key = _key(effect)
+            if key is not None:
+                open_effects.pop(key, None)  # a restarted timeout moves to the end
+                open_effects[key] = effect
+    return tuple(effect for effect in open_effects.values() if _is_current(effect, engine))
+
+
+def _key(effect: Effect) -> Hashable:
+    """What names the answer to an effect; None for one that replay drops."""
+    match effect:
+        case SendVote(type=type, height=height, round=round):
+            return SendVote, type, height, round
+        case SendProposal(height=height, round=round):
+            return SendProposal, height, round
+        case BuildValue(height=height, round=round):
+            return BuildValue, height, round
+        case StartTimeout(timeout=timeout):
+            return StartTimeout, timeout
+        case Decided() | Equivocation():
+            return effect
+        case Rebroadcast() | EnteredRound():
+            return None
+
+
+def _answered_by(
+    input: ProposalReceived | VoteReceived | ValueBuilt | TimeoutElapsed | CertificateReceived,
+    me: Address | None,
+) -> Hashable:
+    """The key of the effect that this input answers, or None."""
+    match input:
+        case VoteReceived(vote=vote):
+            return (SendVote, vote.type, vote.height, vote.round) if vote.validator == me else None
+        case ProposalReceived(proposal=proposal):
+            if proposal.proposer != me:
+                return None
+            return SendProposal, proposal.height, proposal.round
+        case ValueBuilt(height=height, round=round):
+            return BuildValue, height, round
+        case TimeoutElapsed(timeout=timeout):
+            return StartTimeout, timeout
+        case CertificateReceived():
+            return None
+
+
+def _is_current(effect: Effect, engine: Engine) -> bool:
+    """Whether performing the effect can still matter."""
+    match effect:
+        case BuildValue(round=round) | SendProposal(round=round):
+            return engine.decided is None and round == engine.round
+        case StartTimeout(timeout=timeout):
+            return engine.decided is None and timeout.round == engine.round
+        case _:
+            return True

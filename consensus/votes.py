@@ -1,0 +1,279 @@
+"""The vote keeper: weighted tallies of one height in bounded memory.
+
+What bounds it, against validators that sign anything (strangers never get this far):
+
+- **Future rounds.** A validator's votes are kept in at most ``FUTURE_ROUNDS`` rounds after the
+  current one; a later round replaces its own lowest. An honest validator only moves upwards, so its
+  highest rounds say the most, and a spammer replaces nothing but its own votes.
+- **Past rounds.** The last ``PAST_ROUNDS``, besides those still needed: the valid round, rounds that
+  a proposal names as its proof, and rounds with a quorum of precommits whose block is missing.
+- **Conflicting votes.** The second vote of a key is kept and counted as well as the first: it is
+  evidence, and if others saw it first their quorum may rest on it. Further ones only for a block
+  that more than a third of the stake votes for anyway, and never more than ``MAX_VOTES``.
+
+Counting an equivocator for each of its blocks is what the paper's message log does; any two quorums
+still share an honest validator. For "a quorum of any" everyone counts once.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from consensus.types import BlockId, Height, Round, ValidatorSet, Vote, VoteType
+
+FUTURE_ROUNDS: Final = 4
+"""Rounds after the current one in which one validator's votes are kept."""
+PAST_ROUNDS: Final = 16
+"""Rounds before the current one of which everything is kept."""
+MAX_VOTES: Final = 4
+"""Conflicting votes kept per validator, round and type."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Added:
+    """What became of a vote: counted or not, and the pair that proves an equivocation."""
+
+    counted: bool
+    equivocation: tuple[Vote, Vote] | None = None
+
+
+_REFUSED: Final = Added(counted=False)
+
+
+class _Ballot:
+    """The votes of one round and type."""
+
+    __slots__ = ("power", "tally", "votes")
+
+    def __init__(self) -> None:
+        self.votes: dict[int, dict[BlockId | None, Vote]] = {}
+        self.tally: dict[BlockId | None, int] = {}
+        self.power = 0
+
+
+class _RoundVotes:
+    """The two ballots of one round and the stake of everyone heard in either."""
+
+    __slots__ = ("ballots", "voice_power")
+
+    def __init__(self) -> None:
+        self.ballots = {VoteType.PREVOTE: _Ballot(), VoteType.PRECOMMIT: _Ballot()}
+        self.voice_power = 0
+
+    def heard(self, index: int) -> bool:
+        return any(index in ballot.votes for ballot in self.ballots.values())
+
+
+class VoteKeeper:
+    """Tallies of the votes of one height, whose signatures the host has checked."""
+
+    def __init__(self, height: Height, validators: ValidatorSet) -> None:
+        self._height = height
+        self._validators = validators
+        self._rounds: dict[Round, _RoundVotes] = {}
+        self._current = Round(0)
+        self._wanted: set[int] = set()
+        self._future: dict[int, list[Round]] = {}
+        self._skips: set[Round] = set()
+        self._commits: dict[tuple[Round, BlockId], None] = {}
+
+    def move_to(self, current: Round, valid_round: int) -> None:
+        """Make ``current`` the current round and forget what is not needed any more."""
+        self._current = current
+        self._wanted = {valid_round}
+        self._skips = {round for round in self._skips if round > current}
+        for index, rounds in list(self._future.items()):
+            later = [round for round in rounds if round > current]
+            if later:
+                self._future[index] = later
+            else:
+                del self._future[index]
+        committed = {round for round, _ in self._commits}
+        for round in [r for r in self._rounds if not self._is_kept(r) and r not in committed]:
+            del self._rounds[round]
+
+    def want(self, round: int) -> None:
+        """Keep the votes of this past round, too, while the current round lasts."""
+        self._wanted.add(round)
+
+    def _is_kept(self, round: Round) -> bool:
+        return round >= self._current - PAST_ROUNDS or round in self._wanted
+
+    def add(self, vote: Vote) -> Added:
+        """Count a vote, unless it is known, of another height, a stranger's, or out of bounds."""
+        index = self._validators.index_of(vote.validator)
+        if index is None or vote.height != self._height or not self._is_kept(vote.round):
+            return _REFUSED
+        known = self._rounds.get(vote.round)
+        earlier = known.ballots[vote.type].votes.get(index, {}) if known else {}
+        if vote.block_id in earlier:
+            return _REFUSED
+        equivocation = None
+        if known and earlier:
+            if len(earlier) == 1:
+                equivocation = (next(iter(earlier.values())), vote)
+            elif len(earlier) >= MAX_VOTES or not self._validators.is_skip(
+                known.ballots[vote.type].tally.get(vote.block_id, 0)
+            ):
+                return _REFUSED
+        elif not self._make_room(index, vote.round):
+            return _REFUSED
+        self._count(index, vote)
+        return Added(counted=True, equivocation=equivocation)
+
+    def _count(self, index: int, vote: Vote) -> None:
+        power = self._validators.validators[index].power
+        entry = self._rounds.setdefault(vote.round, _RoundVotes())
+        ballot = entry.ballots[vote.type]
+        if not entry.heard(index):
+            entry.voice_power += power
+            if vote.round > self._current and self._validators.is_skip(entry.voice_power):
+                self._skips.add(vote.round)
+        if index not in ballot.votes:
+            ballot.power += power
+        ballot.votes.setdefault(index, {})[vote.block_id] = vote
+        tally = ballot.tally.get(vote.block_id, 0) + power
+        ballot.tally[vote.block_id] = tally
+        if (
+            vote.type is VoteType.PRECOMMIT
+            and vote.block_id is not None
+            and self._validators.is_quorum(tally)
+        ):
+            self._commits[vote.round, vote.block_id] = None
+
+    def _make_room(self, index: int, round: Round) -> bool:
+        """Let the validator vote in this round, at the price of its lowest future round."""
+        if round <= self._current:
+            return True
+        rounds = self._future.setdefault(index, [])
+        if round in rounds:
+            return True
+        if len(rounds) >= FUTURE_ROUNDS:
+            lowest = min(rounds)
+            if round < lowest:
+                return False
+            rounds.remove(lowest)
+            self._forget(index, lowest)
+        rounds.append(round)
+        return True
+
+    def _forget(self, index: int, round: Round) -> None:
+        entry = self._rounds[round]
+        power = self._validators.validators[index].power
+        for type, ballot in entry.ballots.items():
+            votes = ballot.votes.pop(index, None)
+            if votes is None:
+                continue
+            ballot.power -= power
+            for block_id in votes:
+                ballot.tally[block_id] -= power
+                if not ballot.tally[block_id]:
+                    del ballot.tally[block_id]
+                if (
+                    type is VoteType.PRECOMMIT
+                    and block_id is not None
+                    and not self.has_quorum(type, round, block_id)
+                ):
+                    self._commits.pop((round, block_id), None)
+        entry.voice_power -= power
+        if not entry.voice_power:
+            del self._rounds[round]
+        if not self._validators.is_skip(entry.voice_power):
+            self._skips.discard(round)
+
+    def _ballot(self, type: VoteType, round: int) -> _Ballot | None:
+        entry = self._rounds.get(Round(round))
+        return None if entry is None else entry.ballots[type]
+
+    def power(self, type: VoteType, round: int, block_id: BlockId | None) -> int:
+        """Stake that voted for this block, or for nil."""
+        ballot = self._ballot(type, round)
+        return 0 if ballot is None else ballot.tally.get(block_id, 0)
+
+    def has_quorum(self, type: VoteType, round: int, block_id: BlockId | None) -> bool:
+        """More than 2/3 of the stake voted for this block, or for nil."""
+        return self._validators.is_quorum(self.power(type, round, block_id))
+
+    def has_quorum_of_any(self, type: VoteType, round: int) -> bool:
+        """More than 2/3 of the stake voted, for whatever."""
+        ballot = self._ballot(type, round)
+        return ballot is not None and self._validators.is_quorum(ballot.power)
+
+    def quorums(self, type: VoteType, round: int) -> tuple[BlockId | None, ...]:
+        """What has a quorum: one block or nil, or nothing; more only with f >= n/3."""
+        if not self.has_quorum_of_any(type, round):
+            return ()
+        ballot = self._rounds[Round(round)].ballots[type]
+        return tuple(
+            block_id
+            for block_id, power in ballot.tally.items()
+            if self._validators.is_quorum(power)
+        )
+
+    def commits(self) -> tuple[tuple[Round, BlockId], ...]:
+        """The blocks with a quorum of precommits, and the rounds of these."""
+        return tuple(self._commits)
+
+    def skip_round(self) -> Round | None:
+        """The highest later round in which more than 1/3 of the stake votes already (L55)."""
+        return max(self._skips, default=None)
+
+    def own(self, type: VoteType, round: int, index: int) -> Vote | None:
+        """The first vote of the validator at this index."""
+        ballot = self._ballot(type, round)
+        votes = None if ballot is None else ballot.votes.get(index)
+        return None if votes is None else next(iter(votes.values()))
+
+    def votes_for(self, type: VoteType, round: int, block_id: BlockId | None) -> tuple[Vote, ...]:
+        """All votes for this block, or for nil, in the order of the set."""
+        ballot = self._ballot(type, round)
+        if ballot is None:
+            return ()
+        return tuple(
+            ballot.votes[index][block_id]
+            for index in sorted(ballot.votes)
+            if block_id in ballot.votes[index]
+        )
+
+    def proof_of_quorum(
+        self, type: VoteType, round: int, block_id: BlockId | None
+    ) -> tuple[Vote, ...]:
+        """Just enough votes to show a quorum for the block, or () if there is none."""
+        return self._enough(self.votes_for(type, round, block_id), quorum=True)
+
+    def proof_of_round(self, round: Round) -> tuple[Vote, ...]:
+        """Just enough votes to bring another process into this round, or () if there are none.
+
+        Either a quorum of any precommits of the round before (L47) or votes of more than a third of
+        the stake in this one (L55).
+        """
+        ended = self._ballot(VoteType.PRECOMMIT, round - 1)
+        if ended is not None:
+            votes = self._enough(self._first_votes(ended), quorum=True)
+            if votes:
+                return votes
+        entry = self._rounds.get(round)
+        if entry is None:
+            return ()
+        heard: dict[int, Vote] = {}
+        for ballot in entry.ballots.values():
+            for vote in self._first_votes(ballot):
+                index = self._validators.index_of(vote.validator)
+                if index is not None:
+                    heard.setdefault(index, vote)
+        return self._enough((heard[index] for index in sorted(heard)), quorum=False)
+
+    @staticmethod
+    def _first_votes(ballot: _Ballot) -> Iterator[Vote]:
+        return (next(iter(ballot.votes[index].values())) for index in sorted(ballot.votes))
+
+    def _enough(self, votes: Iterable[Vote], *, quorum: bool) -> tuple[Vote, ...]:
+        is_enough = self._validators.is_quorum if quorum else self._validators.is_skip
+        power = 0
+        taken: list[Vote] = []
+        for vote in votes:
+            power += self._validators.power_of(vote.validator)
+            taken.append(vote)
+            if is_enough(power):
+                return tuple(taken)
+        return ()

@@ -1,0 +1,260 @@
+"""The beacon chain on disk: the committed blocks, their states, and what is looked up in them."""
+
+from collections import OrderedDict
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Generic, TypeVar
+
+from consensus.codec import decode_certificate, encode_certificate
+from consensus.errors import CodecError
+from consensus.types import Certificate, ValidatorSet
+from node.beacon import schema, transition
+from node.beacon.block import BeaconBlock
+from node.beacon.rules import BeaconRules, check_certificate, validator_set
+from node.beacon.state import BeaconState
+from node.beacon.transition import BeaconExecution
+from node.execution.trie import Trie
+from node.primitives.basics import Address, Hash32, ShardId
+from node.primitives.crosslink import Crosslink
+from node.primitives.errors import CorruptData, DecodeError, InvalidBlock, UserError
+from node.storage.kv import KeyValueStore
+
+MAX_RECENT_STATES = 64
+MAX_RECENT_BLOCKS = 256
+
+_K = TypeVar("_K", bound=Hashable)
+_V = TypeVar("_V")
+
+
+class BeaconChain:
+    """The finalised chain of this node. `head` and `state` are those of the newest committed block.
+
+    `genesis` is the result of `transition.genesis_block`. It is written to an empty store; a store of
+    another network raises UserError. Reading what the disk has lost raises CorruptData. One writer:
+    `commit` may not run twice at a time.
+    """
+
+    def __init__(
+        self,
+        store: KeyValueStore,
+        genesis: tuple[BeaconBlock, Mapping[bytes, bytes]],
+        rules: BeaconRules,
+    ) -> None:
+        self._store = store
+        self._rules = rules
+        self._blocks: _Recent[int, BeaconBlock] = _Recent(MAX_RECENT_BLOCKS)
+        self._states: _Recent[int, BeaconState] = _Recent(MAX_RECENT_STATES)
+        block, nodes = genesis
+        stored = store.get(schema.HEAD)
+        if stored is None:
+            self._write(block, nodes, None)
+            self._head = block
+        else:
+            self._head = self._required(schema.decode_height(stored))
+            if self._required(0).hash != block.hash:
+                raise UserError(
+                    "the data directory belongs to another network: its beacon genesis is "
+                    f"0x{self._required(0).hash.hex()}, this network's is 0x{block.hash.hex()}; "
+                    "use the genesis file it was made with, or an empty data directory"
+                )
+        self._state = self._open_state(self._head)
+
+    @property
+    def rules(self) -> BeaconRules:
+        return self._rules
+
+    @property
+    def head(self) -> BeaconBlock:
+        return self._head
+
+    @property
+    def state(self) -> BeaconState:
+        """The state at the head."""
+        return self._state
+
+    # ------------------------------------------------------------------ reading
+
+    def block(self, height: int) -> BeaconBlock | None:
+        """The committed block of that height, or None beyond the head."""
+        if not 0 <= height <= self._head.height:
+            return None
+        return self._required(height)
+
+    def block_by_hash(self, block_hash: Hash32) -> BeaconBlock | None:
+        height = self.height_of(block_hash)
+        return None if height is None else self.block(height)
+
+    def height_of(self, block_hash: Hash32) -> int | None:
+        """The height of a committed block, None for any other hash. The `anchor_height_of` of the rules."""
+        raw = self._store.get(schema.height_key(block_hash))
+        return None if raw is None else schema.decode_height(raw)
+
+    def certificate(self, height: int) -> Certificate | None:
+        """What proves the block of that height; None for the genesis and beyond the head."""
+        if not 0 < height <= self._head.height:
+            return None
+        raw = self._store.get(schema.certificate_key(height))
+        if raw is None:
+            raise CorruptData(f"beacon chain: the certificate of height {height} is missing")
+        try:
+            return decode_certificate(raw)
+        except CodecError as error:
+            raise CorruptData(f"beacon chain: certificate of height {height}: {error}") from None
+
+    def state_at(self, height: int) -> BeaconState:
+        """The state after the block of that height. Raises LookupError beyond the head."""
+        if height == self._head.height:
+            return self._state
+        state = self._states.get(height)
+        if state is None:
+            block = self.block(height)
+            if block is None:
+                raise LookupError(f"there is no beacon block {height} yet")
+            state = self._open_state(block)
+            self._states.put(height, state)
+        return state
+
+    def crosslinked_in(self, shard: ShardId, shard_height: int) -> int | None:
+        """The height of the beacon block that took in that shard block; None if none has."""
+        if shard_height < 0:
+            return None
+        raw = self._store.get(schema.crosslink_key(shard, shard_height))
+        return None if raw is None else schema.decode_height(raw)
+
+    def births_between(self, after: int, upto: int) -> list[tuple[Address, ShardId]]:
+        """The births that beacon blocks `after` + 1 to `upto` took in, in the order of the blocks.
+
+        Raises LookupError if `upto` is beyond the head.
+        """
+        if upto > self._head.height:
+            raise LookupError(f"there is no beacon block {upto} yet")
+        return [
+            (address, crosslink.shard)
+            for height in range(max(after, 0) + 1, upto + 1)
+            for crosslink in self._required(height).body.crosslinks
+            for address in crosslink.requests.births
+        ]
+
+    def committee(self, shard: ShardId) -> ValidatorSet:
+        """Who decides the blocks of `shard`, at the head. Raises LookupError for no such shard."""
+        return validator_set(self._state.committee(shard))
+
+    def beacon_committee(self) -> ValidatorSet:
+        return validator_set(self._state.beacon_committee())
+
+    # ------------------------------------------------------------------ the next block
+
+    def judge(self, block: BeaconBlock) -> BeaconExecution:
+        """Execute a block on top of the head. Raises InvalidBlock."""
+        return transition.judge(
+            self._rules, self._head.header, self._state, block, anchor_height_of=self.height_of
+        )
+
+    def build(
+        self, crosslinks: Iterable[Crosslink], *, timestamp: int, proposer: Address
+    ) -> BeaconExecution:
+        """The next block, with as many of `crosslinks` as possible. See `transition.build`."""
+        return transition.build(
+            self._rules,
+            self._head.header,
+            self._state,
+            crosslinks,
+            timestamp=timestamp,
+            proposer=proposer,
+            anchor_height_of=self.height_of,
+        )
+
+    def check_decided(self, block: BeaconBlock, certificate: Certificate) -> None:
+        """Raise InvalidBlock unless the certificate proves that the next block is `block`.
+
+        For blocks that come from peers; those of our own consensus engine are proved already.
+        """
+        if block.header.parent != self._head.hash:
+            raise InvalidBlock("the block does not follow the head")
+        check_certificate(
+            self._rules.beacon_context(),
+            self._state.beacon_committee(),
+            certificate,
+            height=block.height,
+            block_hash=block.hash,
+            checker=self._rules.checker,
+            where=f"beacon block {block.height}",
+        )
+
+    def commit(self, execution: BeaconExecution, certificate: Certificate) -> None:
+        """Make a decided block the head: one atomic, durable write, and only then visible here.
+
+        Raises ValueError if the execution is not on top of the head or the certificate is not the
+        block's (a bug of ours), and whatever the store raises; nothing has changed then.
+        """
+        block = execution.block
+        if block.header.parent != self._head.hash:
+            raise ValueError(f"beacon block {block.height} does not follow the head")
+        if certificate.height != block.height or certificate.block_id != bytes(block.hash):
+            raise ValueError("the certificate is for another block")
+        self._write(block, execution.nodes, certificate)
+        self._states.put(self._head.height, self._state)
+        self._head, self._state = block, execution.state
+
+    # ------------------------------------------------------------------ inside
+
+    def _write(
+        self, block: BeaconBlock, nodes: Mapping[bytes, bytes], certificate: Certificate | None
+    ) -> None:
+        height = schema.encode_height(block.height)
+        batch: dict[bytes, bytes | None] = {
+            schema.node_key(node_hash): body for node_hash, body in nodes.items()
+        }
+        batch[schema.block_key(block.height)] = block.encoded
+        batch[schema.height_key(block.hash)] = height
+        if certificate is None:
+            for shard in range(self._rules.shards):
+                batch[schema.crosslink_key(ShardId(shard), 0)] = height
+        else:
+            batch[schema.certificate_key(block.height)] = encode_certificate(certificate)
+        for crosslink in block.body.crosslinks:
+            batch[schema.crosslink_key(crosslink.shard, crosslink.height)] = height
+        batch[schema.HEAD] = height
+        self._store.write(batch, sync=True)
+        self._blocks.put(block.height, block)
+
+    def _required(self, height: int) -> BeaconBlock:
+        block = self._blocks.get(height)
+        if block is None:
+            raw = self._store.get(schema.block_key(height))
+            if raw is None:
+                raise CorruptData(f"beacon chain: block {height} is missing")
+            try:
+                block = BeaconBlock.decode(raw)
+            except DecodeError as error:
+                raise CorruptData(f"beacon chain: block {height}: {error}") from None
+            self._blocks.put(height, block)
+        return block
+
+    def _open_state(self, block: BeaconBlock) -> BeaconState:
+        return BeaconState(Trie(self._read_node, block.header.state_root))
+
+    def _read_node(self, node_hash: bytes) -> bytes | None:
+        return self._store.get(schema.node_key(node_hash))
+
+
+class _Recent(Generic[_K, _V]):
+    """The `limit` entries that were used last."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._entries: OrderedDict[_K, _V] = OrderedDict()
+
+    def get(self, key: _K) -> _V | None:
+        value = self._entries.get(key)
+        if value is not None:
+            self._entries.move_to_end(key)
+        return value
+
+    def put(self, key: _K, value: _V) -> None:
+        self._entries[key] = value
+        self._entries.move_to_end(key)
+        if len(self._entries) > self._limit:
+            self._entries.popitem(last=False)
+
+    def __len__(self) -> int:
+        return len(self._entries)

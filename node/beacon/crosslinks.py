@@ -1,0 +1,136 @@
+"""What a crosslink must hold to, and what it does to the beacon state. Pure.
+
+Checked is everything that the beacon can know without running the shard: that its committee decided
+the header, that it follows the tip, and that lanes and births stay consistent between shards. What
+the shard's transactions did is vouched for by its committee.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from node.beacon.block import BeaconHeader
+from node.beacon.rules import BeaconRules, check_certificate
+from node.beacon.state import BeaconState, BeaconStateWriter, LaneState, ShardTip
+from node.primitives.basics import Address, Hash32, ShardId
+from node.primitives.crosslink import Crosslink
+from node.primitives.errors import InvalidBlock
+from node.primitives.message import LanePosition
+from node.primitives.requests import InboxMove, OutboxMove
+
+MAX_CHECKPOINTS = 256
+"""Per lane. A lane whose destination is down keeps every second checkpoint when it reaches this."""
+
+AnchorHeight = Callable[[Hash32], int | None]
+"""The height of a finalised beacon block by its hash; None for any other hash."""
+
+
+def check_crosslink(rules: BeaconRules, state: BeaconState, crosslink: Crosslink) -> None:
+    """The rules that do not depend on what was crosslinked before; what a node checks on arrival.
+
+    Raises InvalidBlock: no such shard, requests that the header does not commit to, or a certificate
+    that does not prove that the shard's committee decided this header.
+    """
+    shard, header, certificate = crosslink.shard, crosslink.header, crosslink.certificate
+    where = f"crosslink {shard}/{header.number}"
+    if not 0 <= shard < rules.shards:
+        raise InvalidBlock(f"{where}: there is no such shard")
+    if crosslink.requests.hash != header.requests_hash:
+        raise InvalidBlock(f"{where}: the requests are not those of the header")
+    check_certificate(
+        rules.shard_context(shard),
+        state.committee(shard),
+        certificate,
+        height=header.number,
+        block_hash=header.hash,
+        checker=rules.checker,
+        where=where,
+    )
+
+
+def apply_crosslink(
+    rules: BeaconRules,
+    parent: BeaconHeader,
+    writer: BeaconStateWriter,
+    crosslink: Crosslink,
+    anchor_height_of: AnchorHeight,
+) -> None:
+    """Raises InvalidBlock, and then has changed nothing: all is checked before anything is set."""
+    shard, header = crosslink.shard, crosslink.header
+    where = f"crosslink {shard}/{header.number}"
+    if not 0 <= shard < rules.shards:
+        raise InvalidBlock(f"{where}: there is no such shard")
+    tip = writer.tip(shard)
+    if header.number != tip.height + 1:
+        raise InvalidBlock(f"{where}: does not follow the tip at {tip.height}")
+    if header.parent_hash != tip.hash:
+        raise InvalidBlock(f"{where}: the parent is not the tip")
+    anchor = anchor_height_of(header.parent_beacon_block_root)
+    if anchor is None or anchor > parent.height:
+        raise InvalidBlock(f"{where}: the anchor is not a finalised beacon block")
+    if anchor < tip.anchor_height:
+        raise InvalidBlock(
+            f"{where}: the anchor {anchor} is before its parent's, {tip.anchor_height}"
+        )
+    check_crosslink(rules, writer, crosslink)
+    requests = crosslink.requests
+    sent = [_sent(rules, writer, shard, move, where) for move in requests.outbox]
+    consumed = [_consumed(rules, writer, shard, move, where) for move in requests.inbox]
+    born = [a for a in requests.births if _is_new(writer, shard, a, where)]
+    writer.set_tip(shard, ShardTip(anchor_height=anchor, header=header))
+    for dst, lane in sent:
+        writer.set_lane(shard, dst, lane)
+    for src, lane in consumed:
+        writer.set_lane(src, shard, lane)
+    for address in born:
+        writer.set_home(address, shard)
+
+
+def _sent(
+    rules: BeaconRules, state: BeaconState, shard: ShardId, move: OutboxMove, where: str
+) -> tuple[ShardId, LaneState]:
+    if not 0 <= move.dst < rules.shards or move.dst == shard:
+        raise InvalidBlock(f"{where}: sends to {move.dst}, which is no other shard")
+    lane = state.lane(shard, move.dst)
+    if move.count <= lane.last:
+        raise InvalidBlock(
+            f"{where}: the outbox to {move.dst} goes from {lane.last} to {move.count}"
+        )
+    checkpoints = (*lane.checkpoints, LanePosition(count=move.count, head=move.head))
+    if len(checkpoints) >= MAX_CHECKPOINTS:
+        # Any finalised position of the lane proves all before it, so those between can go; the
+        # newest stays. Blocks anchored earlier are judged by the state at their anchor, not by this.
+        checkpoints = checkpoints[::-2][::-1]
+    return move.dst, replace(lane, checkpoints=checkpoints)
+
+
+def _consumed(
+    rules: BeaconRules, state: BeaconState, shard: ShardId, move: InboxMove, where: str
+) -> tuple[ShardId, LaneState]:
+    """What the inbox has passed is finalised: at or before the lane's last checkpoint.
+
+    The shard's committee held the block to the last checkpoint at its anchor. Comparing with the
+    newest one is enough here: checkpoints only grow, so no honest block is refused, and whatever a
+    committee signs, an inbox cannot pass what its source has sent.
+    """
+    if not 0 <= move.src < rules.shards or move.src == shard:
+        raise InvalidBlock(f"{where}: consumes from {move.src}, which is no other shard")
+    lane = state.lane(move.src, shard)
+    if not lane.consumed < move.count <= lane.last:
+        raise InvalidBlock(
+            f"{where}: the inbox from {move.src} goes from {lane.consumed} to {move.count}, "
+            f"and {lane.last} are finalised"
+        )
+    left = tuple(c for c in lane.checkpoints if c.count > move.count)
+    return move.src, LaneState(consumed=move.count, checkpoints=left)
+
+
+def _is_new(state: BeaconState, shard: ShardId, address: Address, where: str) -> bool:
+    """Whether the directory needs an entry.
+
+    The same birth can come twice: destroyed and created again before the shard's anchor shows the
+    entry. A birth elsewhere cannot: an address is created by one creator or one key, who has one home.
+    """
+    entry = state.directory_entry(address)
+    if entry is not None and entry != shard:
+        raise InvalidBlock(f"{where}: 0x{address.hex()} is born, but lives on shard {entry}")
+    return state.home(address) != shard

@@ -1,0 +1,62 @@
+"""Crosslinks that were verified and wait to be taken into a beacon block."""
+
+from collections.abc import Mapping
+
+from node.beacon.state import ShardTip
+from node.primitives.basics import ShardId
+from node.primitives.crosslink import Crosslink
+
+MAX_PENDING_PER_SHARD = 256
+
+
+class PendingCrosslinks:
+    """At most `limit` crosslinks per shard, by shard height, all above the tip last told to `prune`.
+
+    The caller has checked each one (`check_crosslink`), so what is here was decided by its shard.
+    When a shard's row is full the lowest heights stay: they are needed first, and the others can be
+    asked for again.
+    """
+
+    def __init__(self, limit: int = MAX_PENDING_PER_SHARD) -> None:
+        if limit < 1:
+            raise ValueError("at least one crosslink per shard must fit")
+        self._limit = limit
+        self._rows: dict[ShardId, dict[int, Crosslink]] = {}
+        self._floors: dict[ShardId, int] = {}
+
+    def add(self, crosslink: Crosslink) -> bool:
+        """Whether it was new and is kept. Of two for one height the first stays."""
+        row = self._rows.setdefault(crosslink.shard, {})  # a verified one names a shard that exists
+        height = crosslink.height
+        if height in row or height <= self._floors.get(crosslink.shard, 0):
+            return False
+        if len(row) >= self._limit:
+            highest = max(row)
+            if height > highest:
+                return False
+            del row[highest]
+        row[height] = crosslink
+        return True
+
+    def contiguous(self, shard: ShardId, tip: ShardTip) -> list[Crosslink]:
+        """Those that follow `tip` one by one, in order; ends at the first gap or foreign parent."""
+        row = self._rows.get(shard, {})
+        out: list[Crosslink] = []
+        height, parent = tip.height, tip.hash
+        while (crosslink := row.get(height + 1)) is not None:
+            if crosslink.header.parent_hash != parent:
+                break
+            out.append(crosslink)
+            height, parent = height + 1, crosslink.header.hash
+        return out
+
+    def prune(self, tips: Mapping[ShardId, ShardTip]) -> None:
+        """Forget what the beacon has taken in, and whatever comes again of it later."""
+        for shard, tip in tips.items():
+            self._floors[shard] = max(tip.height, self._floors.get(shard, 0))
+            row = self._rows.get(shard, {})
+            for height in [h for h in row if h <= tip.height]:
+                del row[height]
+
+    def __len__(self) -> int:
+        return sum(len(row) for row in self._rows.values())

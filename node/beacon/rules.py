@@ -1,0 +1,65 @@
+"""What the beacon's rules take from the genesis, and certificates held against committees."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from consensus.errors import InvalidCertificate
+from consensus.signing import SignatureChecker, verify_certificate
+from consensus.types import Address as ConsensusAddress
+from consensus.types import Certificate, ChainContext, Validator, ValidatorSet
+from node.beacon.state import Members
+from node.primitives.basics import Hash32, ShardId
+from node.primitives.errors import InvalidBlock
+from node.primitives.genesis import BEACON_TAG, Genesis, shard_tag
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeaconRules:
+    """What the transition takes from the genesis. `max_crosslinks` is per shard and beacon block."""
+
+    chain_id: int
+    shards: int
+    max_crosslinks: int
+    checker: SignatureChecker
+
+    @classmethod
+    def of(cls, genesis: Genesis, checker: SignatureChecker) -> "BeaconRules":
+        return cls(
+            chain_id=genesis.chain_id,
+            shards=genesis.shards,
+            max_crosslinks=genesis.params.max_crosslinks,
+            checker=checker,
+        )
+
+    def shard_context(self, shard: ShardId) -> ChainContext:
+        return ChainContext(chain_id=self.chain_id, tag=shard_tag(shard))
+
+    def beacon_context(self) -> ChainContext:
+        return ChainContext(chain_id=self.chain_id, tag=BEACON_TAG)
+
+
+def check_certificate(
+    ctx: ChainContext,
+    members: Members,
+    certificate: Certificate,
+    *,
+    height: int,
+    block_hash: Hash32,
+    checker: SignatureChecker,
+    where: str,
+) -> None:
+    """Raise InvalidBlock unless `certificate` proves that `members` decided this block."""
+    if certificate.height != height or certificate.block_id != bytes(block_hash):
+        raise InvalidBlock(f"{where}: the certificate is for another block")
+    try:
+        verify_certificate(ctx, validator_set(members), certificate, checker)
+    except InvalidCertificate as error:
+        raise InvalidBlock(f"{where}: certificate: {error}") from None
+
+
+@lru_cache(maxsize=4096)
+def validator_set(members: Members) -> ValidatorSet:
+    """A committee of the state as consensus wants it; its power is its stake in wei."""
+    return ValidatorSet(
+        Validator(address=ConsensusAddress(address), power=stake) for address, stake in members
+    )

@@ -1,0 +1,249 @@
+"""The beacon's state transition (docs/protocol.md, "Beacon chain"). Pure.
+
+A block is judged by every member of the beacon committee before it votes; it is built by the same
+rules, so that a proposer cannot propose what it would refuse.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+from node.beacon.block import (
+    BODY_OVERHEAD_BYTES,
+    MAX_BEACON_BLOCK_BYTES,
+    MAX_BEACON_HEADER_BYTES,
+    BeaconBlock,
+    BeaconBody,
+    BeaconHeader,
+    next_randao,
+)
+from node.beacon.crosslinks import AnchorHeight, apply_crosslink
+from node.beacon.rules import BeaconRules
+from node.beacon.state import BeaconState, BeaconStateWriter, Members, ShardTip
+from node.execution.trie import Trie
+from node.primitives.basics import ZERO_ADDRESS, ZERO_HASH, Address, Hash32, ShardId
+from node.primitives.crosslink import Crosslink
+from node.primitives.errors import InvalidBlock
+from node.primitives.genesis import Genesis, GenesisValidator, parse_address
+from node.primitives.header import Header
+
+__all__ = [
+    "AnchorHeight",
+    "AppliedBody",
+    "BeaconExecution",
+    "BeaconGenesis",
+    "BeaconRules",
+    "apply_body",
+    "build",
+    "genesis_block",
+    "judge",
+]
+
+
+class AppliedBody(NamedTuple):
+    """The state after a body: its root, the new trie nodes by hash, and the state to read."""
+
+    state_root: Hash32
+    nodes: dict[bytes, bytes]
+    state: BeaconState
+
+
+@dataclass(frozen=True, kw_only=True)
+class BeaconExecution:
+    """A block that follows the rules and what it does; nothing is written yet.
+
+    `refused` is for the builder: crosslinks it was given that break a rule now, each with the reason.
+    That can change (an anchor that this node has not finalised yet), so it is no reason to drop them.
+    """
+
+    block: BeaconBlock
+    nodes: dict[bytes, bytes]
+    state: BeaconState
+    refused: tuple[tuple[Crosslink, str], ...] = ()
+
+    @property
+    def state_root(self) -> Hash32:
+        return self.block.header.state_root
+
+
+class BeaconGenesis(NamedTuple):
+    """The block of height 0 and the trie nodes of its state."""
+
+    block: BeaconBlock
+    nodes: dict[bytes, bytes]
+
+
+def genesis_block(
+    genesis: Genesis, shard_genesis_headers: Mapping[ShardId, Header]
+) -> BeaconGenesis:
+    """The beacon block of height 0: the shards' genesis headers are its tips.
+
+    The shards' genesis headers have no anchor (ZERO_HASH), and so can be contained here. The randao
+    is the genesis' hash: two networks that differ in any parameter differ in their first beacon block.
+    Raises ValueError if the headers are not exactly the genesis headers of all shards.
+    """
+    if set(shard_genesis_headers) != set(genesis.shard_ids()):
+        raise ValueError("a genesis header of every shard is needed, and no other")
+    writer = BeaconStateWriter(BeaconState(Trie(lambda _: None)))
+    writer.set_shards(genesis.shards)
+    writer.set_beacon_committee(_members(genesis.beacon_committee()))
+    for shard in map(ShardId, genesis.shard_ids()):
+        tip = ShardTip(anchor_height=0, header=shard_genesis_headers[shard])
+        if tip.height != 0 or tip.header.parent_beacon_block_root != ZERO_HASH:
+            raise ValueError(f"the header of shard {shard} is not that of a genesis block")
+        writer.set_tip(shard, tip)
+        writer.set_committee(shard, _members(genesis.committee(shard)))
+    root, nodes, _ = writer.finish()
+    body = BeaconBody()
+    header = BeaconHeader(
+        height=0,
+        parent=ZERO_HASH,
+        timestamp=genesis.timestamp,
+        proposer=ZERO_ADDRESS,
+        randao=genesis.hash,
+        body_root=body.root,
+        state_root=root,
+    )
+    return BeaconGenesis(BeaconBlock(header=header, body=body), nodes)
+
+
+def apply_body(
+    rules: BeaconRules,
+    parent: BeaconHeader,
+    state: BeaconState,
+    body: BeaconBody,
+    *,
+    anchor_height_of: AnchorHeight,
+) -> AppliedBody:
+    """The state after `body`, on top of `state`, which is the one after `parent`.
+
+    A body without crosslinks is a heartbeat and valid. Raises InvalidBlock.
+    """
+    order = [(crosslink.shard, crosslink.height) for crosslink in body.crosslinks]
+    if any(a >= b for a, b in pairwise(order)):
+        raise InvalidBlock("crosslinks are not in the order of (shard, height)")
+    counts: dict[ShardId, int] = {}
+    writer = BeaconStateWriter(state)
+    for crosslink in body.crosslinks:
+        counts[crosslink.shard] = counts.get(crosslink.shard, 0) + 1
+        if counts[crosslink.shard] > rules.max_crosslinks:
+            raise InvalidBlock(
+                f"more than {rules.max_crosslinks} crosslinks of shard {crosslink.shard}"
+            )
+        apply_crosslink(rules, parent, writer, crosslink, anchor_height_of)
+    return AppliedBody(*writer.finish())
+
+
+def judge(
+    rules: BeaconRules,
+    parent: BeaconHeader,
+    state: BeaconState,
+    block: BeaconBlock,
+    *,
+    anchor_height_of: AnchorHeight,
+) -> BeaconExecution:
+    """Execute a proposed block on top of `parent`. Raises InvalidBlock with the rule it breaks.
+
+    Whether the timestamp is too far ahead of the clock is for the caller: nothing here has a clock.
+    """
+    header = block.header
+    if header.height != parent.height + 1:
+        raise InvalidBlock(f"beacon height {header.height} does not follow {parent.height}")
+    if header.parent != parent.hash:
+        raise InvalidBlock("the parent is another block")
+    if header.timestamp < parent.timestamp:
+        raise InvalidBlock("the timestamp is before the parent's")
+    if all(header.proposer != address for address, _ in state.beacon_committee()):
+        raise InvalidBlock(f"the proposer 0x{header.proposer.hex()} is not in the beacon committee")
+    if header.randao != next_randao(parent.randao, header.proposer, header.height):
+        raise InvalidBlock("the randao does not follow from the parent's")
+    if len(block.encoded) > MAX_BEACON_BLOCK_BYTES:
+        raise InvalidBlock(f"the block has more than {MAX_BEACON_BLOCK_BYTES} bytes")
+    if header.body_root != block.body.root:
+        raise InvalidBlock("the body is not the one that the header names")
+    applied = apply_body(rules, parent, state, block.body, anchor_height_of=anchor_height_of)
+    if header.state_root != applied.state_root:
+        raise InvalidBlock("the state root is not the one that the body leads to")
+    return BeaconExecution(block=block, nodes=applied.nodes, state=applied.state)
+
+
+def build(
+    rules: BeaconRules,
+    parent: BeaconHeader,
+    state: BeaconState,
+    crosslinks: Iterable[Crosslink],
+    *,
+    timestamp: int,
+    proposer: Address,
+    anchor_height_of: AnchorHeight,
+) -> BeaconExecution:
+    """The next block, with as many of `crosslinks` as follow the tips and fit.
+
+    They may come in any order and be out of date. One that breaks a rule ends its shard's row in
+    this block and is named in `refused`; the others are not held up by it. A `timestamp` (seconds)
+    before the parent's is raised to it.
+    """
+    writer = BeaconStateWriter(state)
+    taken: list[Crosslink] = []
+    refused: dict[ShardId, tuple[Crosslink, str]] = {}
+    for crosslink in _select(rules, parent, state, crosslinks):
+        if crosslink.shard in refused:
+            continue
+        try:
+            apply_crosslink(rules, parent, writer, crosslink, anchor_height_of)
+        except InvalidBlock as error:
+            refused[crosslink.shard] = (crosslink, str(error))
+        else:
+            taken.append(crosslink)
+    root, nodes, after = writer.finish()
+    body = BeaconBody(crosslinks=tuple(taken))
+    height = parent.height + 1
+    header = BeaconHeader(
+        height=height,
+        parent=parent.hash,
+        timestamp=max(timestamp, parent.timestamp),
+        proposer=proposer,
+        randao=next_randao(parent.randao, proposer, height),
+        body_root=body.root,
+        state_root=root,
+    )
+    return BeaconExecution(
+        block=BeaconBlock(header=header, body=body),
+        nodes=nodes,
+        state=after,
+        refused=tuple(refused.values()),
+    )
+
+
+def _select(
+    rules: BeaconRules,
+    parent: BeaconHeader,
+    state: BeaconState,
+    crosslinks: Iterable[Crosslink],
+) -> list[Crosslink]:
+    """Rows without gaps from the tips on, in body order, within the limits of count and size.
+
+    Where the size runs out, shards have taken turns, and the first turn goes round with the height.
+    """
+    offered = {(c.shard, c.height): c for c in crosslinks if 0 <= c.shard < rules.shards}
+    room = MAX_BEACON_BLOCK_BYTES - MAX_BEACON_HEADER_BYTES - BODY_OVERHEAD_BYTES
+    first = parent.height % rules.shards
+    rows = [ShardId((first + turn) % rules.shards) for turn in range(rules.shards)]
+    taken: list[Crosslink] = []
+    for step in range(1, rules.max_crosslinks + 1):
+        open_rows = []
+        for shard in rows:
+            crosslink = offered.get((shard, state.tip(shard).height + step))
+            if crosslink is not None and len(crosslink.encoded) <= room:
+                room -= len(crosslink.encoded)
+                taken.append(crosslink)
+                open_rows.append(shard)
+        rows = open_rows
+        if not rows:
+            break
+    return sorted(taken, key=lambda c: (c.shard, c.height))
+
+
+def _members(validators: Iterable[GenesisValidator]) -> Members:
+    return tuple((Address(parse_address(v.address)), v.stake) for v in validators)

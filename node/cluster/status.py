@@ -1,0 +1,195 @@
+"""What the nodes of a network say about themselves, and whether the network works."""
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from node.cluster.client import call, endpoint
+from node.cluster.errors import RpcError, RpcUnreachable
+from node.cluster.layout import NetworkLayout, NodeLayout
+from node.cluster.pidfile import running_process
+
+PARALLEL_CALLS = 16
+BEACON = "beacon"
+
+
+class ChainStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The head of one chain as a node has it; `round` is the one its consensus is in."""
+
+    height: int
+    hash: str
+    round: int
+
+
+class Chains(msgspec.Struct, frozen=True, kw_only=True):
+    beacon: ChainStatus
+    shard: ChainStatus
+
+
+class PoolStatus(msgspec.Struct, frozen=True, kw_only=True):
+    pending: int
+    queued: int
+
+
+class LaneStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Messages from shard `src` to shard `dst`: how many were sent, how many have arrived."""
+
+    src: int
+    dst: int
+    sent: int
+    delivered: int
+
+
+class NodeStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The answer to `atoll_status`."""
+
+    name: str
+    shard: int
+    chains: Chains
+    peers: int
+    peers_expected: int
+    pool: PoolStatus
+    lanes: tuple[LaneStatus, ...]
+    syncing: bool
+    validator: str | bool | None = None
+    version: str = ""
+    genesis: str = ""
+
+    def height(self, chain: str) -> int:
+        return self.chains.beacon.height if chain == BEACON else self.chains.shard.height
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeReport:
+    """One node from outside: its process and its answer, or why there is none."""
+
+    node: NodeLayout
+    pid: int | None
+    status: NodeStatus | None
+    problem: str | None = None
+
+    @property
+    def state(self) -> str:
+        """`up`; `starting` or stuck: a process that does not answer; `down`: neither."""
+        if self.status is not None:
+            return "syncing" if self.status.syncing else "up"
+        return "down" if self.pid is None else "no answer"
+
+
+def rpc_url(node: NodeLayout) -> str:
+    return endpoint(node.config.rpc.host, node.config.rpc.port)
+
+
+def ask_node(node: NodeLayout, *, timeout: float = 3.0) -> NodeStatus:
+    """`atoll_status` of a node. Raises RpcError."""
+    answer = call(rpc_url(node), "atoll_status", timeout=timeout)
+    try:
+        return msgspec.convert(answer, NodeStatus)
+    except msgspec.ValidationError as error:
+        raise RpcUnreachable(
+            f"{rpc_url(node)} answers atoll_status with something else: {error}"
+        ) from None
+
+
+def report_node(node: NodeLayout, *, timeout: float = 3.0) -> NodeReport:
+    """Ask one node; never raises for a node that does not answer."""
+    process = running_process(node.files.pid)
+    pid = None if process is None else process.pid
+    try:
+        status = ask_node(node, timeout=timeout)
+    except RpcError as error:
+        return NodeReport(node=node, pid=pid, status=None, problem=str(error))
+    if status.name != node.name:
+        problem = f"{rpc_url(node)} is the node {status.name!r} of another network"
+        return NodeReport(node=node, pid=pid, status=None, problem=problem)
+    return NodeReport(node=node, pid=pid, status=status)
+
+
+def report_nodes(nodes: Sequence[NodeLayout], *, timeout: float = 3.0) -> list[NodeReport]:
+    """Ask all nodes at the same time; in the order of `nodes`."""
+    with ThreadPoolExecutor(PARALLEL_CALLS) as pool:
+        return list(pool.map(lambda node: report_node(node, timeout=timeout), nodes))
+
+
+def network_status(layout: NetworkLayout, *, timeout: float = 3.0) -> dict[str, Any]:
+    """The document of `atoll status --json`.
+
+    {"chainId", "running", "beacon": CHAIN, "shards": [{"id", **CHAIN, "pool", "nodesUp", "nodes"}],
+     "lanes": [{"src", "dst", "sent", "delivered"}],
+     "nodes": [{"name", "shard", "state", "pid", "rpc", "beacon", "height", "lag", "peers", "peersExpected", "problem"}]}
+    with CHAIN = {"height", "hash", "round"} of the most advanced node, or nulls. `lag` is in blocks of
+    the node's shard, behind the most advanced node that answers.
+    """
+    reports = report_nodes(layout.nodes, timeout=timeout)
+    heads = {
+        shard: _most_advanced((r for r in reports if r.node.shard == shard), f"{shard}")
+        for shard in layout.genesis.shard_ids()
+    }
+    beacon = _most_advanced(reports, BEACON)
+    return {
+        "chainId": layout.genesis.chain_id,
+        "running": any(report.status is not None for report in reports),
+        "beacon": _chain(beacon.chains.beacon if beacon else None),
+        "shards": [
+            {
+                "id": shard,
+                **_chain(head.chains.shard if head else None),
+                "pool": {
+                    "pending": head.pool.pending if head else None,
+                    "queued": head.pool.queued if head else None,
+                },
+                "nodesUp": sum(r.status is not None for r in reports if r.node.shard == shard),
+                "nodes": len(layout.of_shard(shard)),
+            }
+            for shard, head in heads.items()
+        ],
+        "lanes": _lanes(reports),
+        "nodes": [_node_row(report, heads[report.node.shard]) for report in reports],
+    }
+
+
+def _most_advanced(reports: Iterable[NodeReport], chain: str) -> NodeStatus | None:
+    answers = [report.status for report in reports if report.status is not None]
+    return max(answers, key=lambda status: status.height(chain), default=None)
+
+
+def _chain(head: ChainStatus | None) -> dict[str, int | str | None]:
+    return {
+        "height": head.height if head else None,
+        "hash": head.hash if head else None,
+        "round": head.round if head else None,
+    }
+
+
+def _lanes(reports: Sequence[NodeReport]) -> list[dict[str, int]]:
+    """Every lane as its best informed node has it: the counts never fall."""
+    best: dict[tuple[int, int], tuple[int, int]] = {}
+    for report in reports:
+        for lane in report.status.lanes if report.status else ():
+            sent, delivered = best.get((lane.src, lane.dst), (0, 0))
+            best[lane.src, lane.dst] = (max(sent, lane.sent), max(delivered, lane.delivered))
+    return [
+        {"src": src, "dst": dst, "sent": sent, "delivered": delivered}
+        for (src, dst), (sent, delivered) in sorted(best.items())
+    ]
+
+
+def _node_row(report: NodeReport, head: NodeStatus | None) -> dict[str, Any]:
+    status = report.status
+    height = status.chains.shard.height if status else None
+    return {
+        "name": report.node.name,
+        "shard": report.node.shard,
+        "state": report.state,
+        "pid": report.pid,
+        "rpc": rpc_url(report.node),
+        "beacon": status.chains.beacon.height if status else None,
+        "height": height,
+        "lag": head.chains.shard.height - height if head and height is not None else None,
+        "peers": status.peers if status else None,
+        "peersExpected": status.peers_expected if status else None,
+        "problem": report.problem,
+    }

@@ -1,0 +1,167 @@
+"""The configuration of one node: a TOML file, which is all that `atoll node` is given.
+
+Relative paths are relative to the file. Every key but `name`, `genesis` and `identity_key` has a default.
+
+    name = "s0v0"
+    data_dir = "data"                  # the databases and logs of consensus
+    genesis = "../../genesis.json"
+    identity_key = "identity.key"      # libp2p identity
+    validator_key = "validator.key"    # leave out for a follower, which serves RPC and signs nothing
+    dev_accounts = ["0x..."]           # what eth_accounts lists; the node holds no keys of accounts
+
+    [p2p]
+    listen = "127.0.0.1:30300"
+
+    [rpc]
+    port = 8545
+
+    [log]
+    level = "info"
+
+    [[peers]]                          # the other nodes, validators or not
+    name = "s0v1"
+    peer_id = "12D3KooW..."
+    address = "127.0.0.1:30301"
+"""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from node.primitives.errors import UserError
+from node.primitives.genesis import parse_address
+from node.tomlfile import load_toml, render_toml
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
+MAX_PEERS = 4096
+
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["text", "json"]
+
+
+class P2pConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`listen`: "host:port" to accept libp2p connections at (IPv6 hosts in brackets)."""
+
+    listen: str = "127.0.0.1:30300"
+
+
+class RpcConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The JSON-RPC endpoint, HTTP and WebSocket on one port.
+
+    `cors_origins`: web origins that may ask ("https://app.example"), "*" for any. `allowed_hosts`: names,
+    beside those of the local machine, under which clients reach it. `expose_accounts`: whether eth_accounts
+    lists `dev_accounts`.
+    """
+
+    enabled: bool = True
+    host: str = "127.0.0.1"
+    port: Port = 8545
+    cors_origins: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
+    expose_accounts: bool = True
+
+
+class LogConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`level`: the least severe that is written; `format`: "text" for people, "json" for machines."""
+
+    level: LogLevel = "info"
+    format: LogFormat = "text"
+
+
+class PeerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Another node: its name, its libp2p peer id, and "host:port" where it listens."""
+
+    name: str
+    peer_id: str
+    address: str
+
+
+class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole file; `load_node_config` makes the paths absolute."""
+
+    name: str
+    genesis: Path
+    identity_key: Path
+    data_dir: Path = Path("data")
+    validator_key: Path | None = None
+    dev_accounts: tuple[str, ...] = ()
+    p2p: P2pConfig = P2pConfig()
+    rpc: RpcConfig = RpcConfig()
+    log: LogConfig = LogConfig()
+    peers: tuple[PeerConfig, ...] = ()
+
+    def check(self) -> "NodeConfig":
+        """Raise UserError, naming the key, for what the types do not catch."""
+        check_name(self.name, "name")
+        split_host_port(self.p2p.listen, "p2p.listen")
+        for index, address in enumerate(self.dev_accounts):
+            try:
+                parse_address(address)
+            except UserError as error:
+                raise UserError(f"key 'dev_accounts[{index}]': {error}") from None
+        if not self.rpc.host:
+            raise UserError(
+                "key 'rpc.host': a host or address to listen at is expected, such as 127.0.0.1"
+            )
+        if len(self.peers) > MAX_PEERS:
+            raise UserError(f"key 'peers': {len(self.peers)} are over the limit of {MAX_PEERS}")
+        seen: dict[str, str] = {self.name: "name"}
+        for index, peer in enumerate(self.peers):
+            where = f"peers[{index}]"
+            check_name(peer.name, f"{where}.name")
+            split_host_port(peer.address, f"{where}.address")
+            if not peer.peer_id:
+                raise UserError(f"key '{where}.peer_id': a libp2p peer id is expected")
+            for key, value in (("name", peer.name), ("peer_id", peer.peer_id)):
+                if value in seen:
+                    raise UserError(f"key '{where}.{key}': {value!r} is {seen[value]} already")
+                seen[value] = f"{where}.{key}"
+        return self
+
+
+def load_node_config(path: Path) -> NodeConfig:
+    """Read and check a node's configuration; all its paths come out absolute.
+
+    Raises UserError with the file, the key and what to do.
+    """
+    config = load_toml(path, NodeConfig, what="the configuration of a node")
+    try:
+        config.check()
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    base = path.absolute().parent
+    return msgspec.structs.replace(
+        config,
+        genesis=base / config.genesis,
+        identity_key=base / config.identity_key,
+        data_dir=base / config.data_dir,
+        validator_key=None if config.validator_key is None else base / config.validator_key,
+    )
+
+
+def render_node_config(config: NodeConfig) -> str:
+    """The TOML text that `load_node_config` reads back as `config`."""
+    return render_toml(config)
+
+
+def check_name(name: str, key: str) -> None:
+    """Names become directories, host names and metric labels. Raises UserError."""
+    if not NAME.fullmatch(name):
+        raise UserError(
+            f"key {key!r}: {name!r} is not a name: lower-case letters, digits, '.', '_' and '-' are "
+            "expected, 63 at most"
+        )
+
+
+def split_host_port(address: str, key: str) -> tuple[str, int]:
+    """("host", port) of "host:port" or "[ipv6]:port". Raises UserError naming `key`."""
+    host, _, port = address.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    host = host[1:-1] if bracketed else host
+    sound = host and (bracketed or ":" not in host) and port.isascii() and port.isdigit()
+    if not sound or int(port) > 65535:
+        raise UserError(f"key {key!r}: {address!r} is not host:port, such as 127.0.0.1:30300")
+    return host, int(port)

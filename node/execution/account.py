@@ -1,0 +1,61 @@
+"""An account as the state trie holds it: rlp([nonce, balance, storage root, code hash])."""
+
+from typing import NamedTuple
+
+from node.primitives import rlp
+from node.primitives.basics import EMPTY_CODE_HASH, EMPTY_TRIE_ROOT
+from node.primitives.errors import CorruptData, DecodeError
+
+
+class Account(NamedTuple):
+    """Nonce, balance in wei, root of the storage trie, hash of the code."""
+
+    nonce: int
+    balance: int
+    storage_root: bytes
+    code_hash: bytes
+
+    @property
+    def is_empty(self) -> bool:
+        """Empty per EIP-161: no nonce, no balance, no code."""
+        return self.nonce == 0 and self.balance == 0 and self.code_hash == EMPTY_CODE_HASH
+
+
+EMPTY_ACCOUNT = Account(0, 0, EMPTY_TRIE_ROOT, EMPTY_CODE_HASH)
+
+
+def encode_account(account: Account) -> bytes:
+    nonce, balance, storage_root, code_hash = account
+    return rlp.encode_list(
+        rlp.encode_int(nonce)
+        + rlp.encode_int(balance)
+        + b"\xa0"
+        + storage_root
+        + b"\xa0"
+        + code_hash
+    )
+
+
+def decode_account(data: bytes) -> Account:
+    """Raises CorruptData where the bytes are no account."""
+    try:
+        nonce, balance, storage_root, code_hash = rlp.decode_list(data, 4)
+        return Account(
+            rlp.as_int(nonce, 64),
+            rlp.as_int(balance),
+            rlp.as_bytes(storage_root, 32),
+            rlp.as_bytes(code_hash, 32),
+        )
+    except DecodeError as error:
+        raise CorruptData(f"state: an account is malformed: {error}") from None
+
+
+def encode_slot(value: int) -> bytes:
+    """A storage value as the storage trie holds it; zero is absence."""
+    return rlp.encode_int(value) if value else b""
+
+
+def decode_slot(data: bytes) -> int:
+    if not data:
+        return 0
+    return data[0] if len(data) == 1 else int.from_bytes(data[1:], "big")

@@ -1,0 +1,94 @@
+"""What one transaction accrues (the Yellow Paper's A), and the world as py-evm's opcodes ask for it."""
+
+from node.execution.context import BlockContext
+from node.execution.receipts import Log
+from node.execution.state import State
+from node.primitives.basics import Address
+
+BLOCK_HASH_WINDOW = 256
+
+
+class Vm:
+    """The state, the block and the transaction that all frames of one execution share.
+
+    It answers for py-evm's StateAPI, ExecutionContextAPI and TransactionContextAPI, as far as the
+    opcodes that are left to py-evm ask. The lists of the substate only grow within a frame, so a frame
+    that fails is undone by cutting them to their earlier lengths (`mark`, `rollback`).
+    """
+
+    def __init__(
+        self,
+        state: State,
+        context: BlockContext,
+        *,
+        origin: bytes,
+        gas_price: int,
+        blob_hashes: tuple[bytes, ...] = (),
+    ) -> None:
+        self.accounts = state
+        self.context = context
+        self.origin = origin
+        self.gas_price = gas_price
+        self.blob_versioned_hashes = blob_hashes
+        # the substate
+        self.logs: list[Log] = []
+        self.created: list[bytes] = []
+        self.destroyed: list[bytes] = []
+        self.refund = 0
+        self.burned = 0
+        # asked for by py-evm's opcodes
+        self.get_balance = state.balance
+        self.get_nonce = state.nonce
+        self.get_code = state.code
+        self.get_code_hash = state.code_hash
+        self.snapshot = state.snapshot
+        self.revert = state.revert
+        self.commit = state.commit
+        self.mark_address_warm = state.mark_warm
+        self.coinbase = context.coinbase
+        self.timestamp = context.timestamp
+        self.block_number = context.number
+        self.mix_hash = context.prev_randao
+        self.gas_limit = context.gas_limit
+        self.base_fee = context.base_fee
+        self.blob_base_fee = context.blob_base_fee
+        self.execution_context = context  # CHAINID reads its chain_id
+
+    # -- the substate
+
+    def mark(self) -> tuple[int, int, int, int, int]:
+        return len(self.logs), len(self.created), len(self.destroyed), self.refund, self.burned
+
+    def rollback(self, mark: tuple[int, int, int, int, int]) -> None:
+        logs, created, destroyed, self.refund, self.burned = mark
+        del self.logs[logs:]
+        del self.created[created:]
+        del self.destroyed[destroyed:]
+
+    # -- py-evm's StateAPI
+
+    def account_is_empty(self, address: bytes) -> bool:
+        return not self.accounts.exists(address)
+
+    def is_address_warm(self, address: bytes) -> bool:
+        return address in self.accounts.warm
+
+    def increment_nonce(self, address: bytes) -> None:
+        self.accounts.set_nonce(address, self.accounts.nonce(address) + 1)
+
+    def has_code_or_nonce(self, address: bytes) -> bool:
+        """Whether a creation collides there: code, nonce or, per EIP-7610, storage."""
+        return self.accounts.has_code_or_nonce(address) or self.accounts.has_storage(address)
+
+    def delete_storage(self, address: bytes) -> None:
+        """CREATE2 clears what cannot be there: see `has_code_or_nonce`."""
+
+    def get_ancestor_hash(self, number: int) -> bytes:
+        """BLOCKHASH: empty (zero) outside the last 256 blocks."""
+        if not self.block_number - BLOCK_HASH_WINDOW <= number < self.block_number:
+            return b""
+        return self.context.block_hash(number) or b""
+
+    def contracts(self) -> tuple[Address, ...]:
+        """The contracts that were created and are still there, sorted."""
+        return tuple(sorted(Address(a) for a in set(self.created) - set(self.destroyed)))

@@ -1,0 +1,154 @@
+"""The genesis of a network: what every node must agree on before the first block.
+
+It is one JSON file, the same for all nodes. Its hash names the network: nodes with another genesis
+cannot talk, and a data directory of another genesis is refused.
+"""
+
+from pathlib import Path
+
+import msgspec
+
+from node.primitives.basics import Address, Hash32, ShardId, keccak256
+from node.primitives.errors import UserError
+
+FORMAT_VERSION = 1
+MAX_SHARDS = 1024
+
+
+class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The rules that are numbers. Times in seconds, gas in units, prices in wei."""
+
+    gas_limit: int = 30_000_000
+    base_fee: int = 1_000_000_000
+    min_block_interval: float = 0.05
+    heartbeat: float = 3.0
+    timeout_scale: float = 1.0
+    max_arrivals: int = 400
+    lane_window: int = 4096
+    max_uncrosslinked: int = 64
+    max_crosslinks: int = 32
+
+    def check(self) -> None:
+        """Raise UserError, naming the parameter, where a value makes no sense."""
+        for name, value in msgspec.structs.asdict(self).items():
+            may_be_zero = name in ("base_fee", "min_block_interval", "max_arrivals")
+            if (value == 0 and may_be_zero) or 0 < value < 1 << 64:
+                continue
+            least = "at least" if may_be_zero else "above"
+            raise UserError(f"genesis: params.{name} must be {least} 0 and below 2^64, not {value}")
+
+
+class GenesisValidator(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One validator: its consensus address, its libp2p id, the shard it serves and its stake in wei."""
+
+    name: str
+    address: str
+    peer_id: str
+    shard: int
+    stake: int
+    beacon: bool = False
+
+
+class Genesis(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole file. `alloc` maps addresses to balances in wei."""
+
+    version: int = FORMAT_VERSION
+    chain_id: int
+    timestamp: int
+    shards: int
+    validators: list[GenesisValidator]
+    alloc: dict[str, int]
+    params: Params = Params()
+
+    @property
+    def hash(self) -> Hash32:
+        """keccak256 of the canonical JSON: fields as declared here, `alloc` sorted, no white space."""
+        return keccak256(msgspec.json.encode(self, order="deterministic"))
+
+    def committee(self, shard: int) -> list[GenesisValidator]:
+        return [v for v in self.validators if v.shard == shard]
+
+    def beacon_committee(self) -> list[GenesisValidator]:
+        return [v for v in self.validators if v.beacon]
+
+    def balances(self) -> dict[Address, int]:
+        return {Address(parse_address(a)): wei for a, wei in self.alloc.items()}
+
+    def shard_ids(self) -> range:
+        return range(self.shards)
+
+    def check(self) -> "Genesis":
+        """Raise UserError, naming the field, where the file cannot be a genesis."""
+        if self.version != FORMAT_VERSION:
+            raise UserError(
+                f"genesis: version {self.version} is not {FORMAT_VERSION}; "
+                "make the network again with this version of atoll"
+            )
+        if not 1 <= self.shards <= MAX_SHARDS:
+            raise UserError(f"genesis: shards must be 1 to {MAX_SHARDS}, not {self.shards}")
+        if not 1 <= self.chain_id < 1 << 53:
+            raise UserError(f"genesis: chain_id must be 1 to 2^53 - 1, not {self.chain_id}")
+        if not 0 <= self.timestamp < 1 << 64:
+            raise UserError(f"genesis: timestamp must be 0 to 2^64 - 1, not {self.timestamp}")
+        self.params.check()
+        for shard in self.shard_ids():
+            if not self.committee(shard):
+                raise UserError(f"genesis: shard {shard} has no validator")
+        if not self.beacon_committee():
+            raise UserError("genesis: no validator has beacon = true")
+        seen: set[str] = set()
+        for validator in self.validators:
+            if validator.shard not in self.shard_ids():
+                raise UserError(f"genesis: {validator.name}: there is no shard {validator.shard}")
+            if validator.stake <= 0:
+                raise UserError(f"genesis: {validator.name}: the stake must be positive")
+            parse_address(validator.address)
+            for key in (validator.name, validator.address.lower(), validator.peer_id):
+                if key in seen:
+                    raise UserError(f"genesis: {key} appears twice among the validators")
+                seen.add(key)
+        funded: set[bytes] = set()
+        for address, wei in self.alloc.items():
+            raw = parse_address(address)
+            if raw in funded:
+                raise UserError(f"genesis: alloc names {address} twice, in different letter case")
+            funded.add(raw)
+            if not 0 <= wei < 1 << 128:
+                raise UserError(f"genesis: alloc of {address} must be 0 to 2^128 - 1 wei")
+        return self
+
+
+def parse_address(text: str) -> bytes:
+    """20 bytes from 0x-prefixed hex. Raises UserError."""
+    try:
+        raw = bytes.fromhex(text.removeprefix("0x"))
+    except ValueError:
+        raw = b""
+    # the length of the text counts too: fromhex() skips white space
+    if not text.startswith("0x") or len(raw) != 20 or len(text) != 42:
+        raise UserError(f"{text!r} is not an address: 0x and 40 hex digits are expected")
+    return raw
+
+
+def shard_tag(shard: int) -> bytes:
+    """The consensus chain tag of a shard."""
+    return b"shard/%d" % ShardId(shard)
+
+
+BEACON_TAG = b"beacon"
+
+
+def load_genesis(path: Path) -> Genesis:
+    """Read and check a genesis file. Raises UserError with the path and the reason."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Genesis).check()
+    except OSError as error:
+        raise UserError(f"{path}: cannot read the genesis: {error.strerror}") from None
+    except msgspec.MsgspecError as error:
+        raise UserError(f"{path}: not a genesis file: {error}") from None
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def save_genesis(genesis: Genesis, path: Path) -> None:
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(genesis), indent=2) + b"\n")

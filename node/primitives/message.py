@@ -1,0 +1,141 @@
+"""Cross-shard messages and the hash chain of a lane (docs/protocol.md, "Messages and lanes").
+
+lane(src, dst): seq = 0, 1, 2, ...   head(0) = 0^32   head(n+1) = keccak256(head(n) || id(n))
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import IntEnum
+from functools import cached_property
+
+from node.primitives import rlp
+from node.primitives.basics import ZERO_HASH, Address, Hash32, ShardId, keccak256
+from node.primitives.errors import DecodeError
+
+MESSAGE_VERSION = 1
+MAX_DEPTH = 4
+MAX_MESSAGE_BYTES = 160 * 1024
+
+
+class MessageKind(IntEnum):
+    CALL = 0
+    REPLY = 1
+    CREDIT = 2
+    MIGRATE = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """What one shard sends to another. Value, price in wei, gas in units.
+
+    Value and `gas * gas_price` have left the source's supply with it.
+    """
+
+    src: ShardId
+    dst: ShardId
+    seq: int
+    kind: MessageKind
+    sender: Address
+    to: Address
+    value: int
+    gas: int = 0
+    gas_price: int = 0
+    refund_to: Address
+    data: bytes = field(default=b"", repr=False)
+    reply_gas: int = 0
+    callback: bytes = b""
+    in_reply_to: bytes = b""
+    origin_tx: Hash32
+    depth: int = 0
+
+    @cached_property
+    def encoded(self) -> bytes:
+        return rlp.encode(
+            [
+                rlp.int_to_bytes(MESSAGE_VERSION),
+                rlp.int_to_bytes(self.src),
+                rlp.int_to_bytes(self.dst),
+                rlp.int_to_bytes(self.seq),
+                rlp.int_to_bytes(self.kind),
+                self.sender,
+                self.to,
+                rlp.int_to_bytes(self.value),
+                rlp.int_to_bytes(self.gas),
+                rlp.int_to_bytes(self.gas_price),
+                self.refund_to,
+                self.data,
+                rlp.int_to_bytes(self.reply_gas),
+                self.callback,
+                self.in_reply_to,
+                self.origin_tx,
+                rlp.int_to_bytes(self.depth),
+            ]
+        )
+
+    @cached_property
+    def id(self) -> Hash32:
+        return keccak256(self.encoded)
+
+    @property
+    def in_flight_wei(self) -> int:
+        """What the audit counts while the message is on its way."""
+        return self.value + (self.gas + self.reply_gas) * self.gas_price
+
+    @classmethod
+    def from_items(cls, decoded: rlp.Decoded) -> "Message":
+        i = rlp.as_list(decoded, 17)
+        version = rlp.as_int(i[0], 8)
+        if version != MESSAGE_VERSION:
+            raise DecodeError(f"message: version {version} is not {MESSAGE_VERSION}")
+        kind = rlp.as_int(i[4], 8)
+        if kind not in MessageKind.__members__.values():
+            raise DecodeError(f"message: unknown kind {kind}")
+        reply = rlp.as_bytes(i[14])
+        callback = rlp.as_bytes(i[13])
+        if len(reply) not in (0, 32) or len(callback) not in (0, 4):
+            raise DecodeError("message: a reference or a callback selector has the wrong size")
+        return cls(
+            src=ShardId(rlp.as_int(i[1], 16)),
+            dst=ShardId(rlp.as_int(i[2], 16)),
+            seq=rlp.as_int(i[3], 64),
+            kind=MessageKind(kind),
+            sender=Address(rlp.as_bytes(i[5], 20)),
+            to=Address(rlp.as_bytes(i[6], 20)),
+            value=rlp.as_int(i[7]),
+            gas=rlp.as_int(i[8], 64),
+            gas_price=rlp.as_int(i[9]),
+            refund_to=Address(rlp.as_bytes(i[10], 20)),
+            data=rlp.as_bytes(i[11]),
+            reply_gas=rlp.as_int(i[12], 64),
+            callback=callback,
+            in_reply_to=reply,
+            origin_tx=Hash32(rlp.as_bytes(i[15], 32)),
+            depth=rlp.as_int(i[16], 8),
+        )
+
+    @classmethod
+    def decode(cls, data: bytes) -> "Message":
+        return cls.from_items(rlp.decode(data))
+
+
+def next_head(head: bytes, message_id: bytes) -> Hash32:
+    return keccak256(head + message_id)
+
+
+def extend_head(head: bytes, ids: Iterable[bytes]) -> Hash32:
+    """The head of a chain after `ids`, from `head` on."""
+    out = Hash32(head)
+    for message_id in ids:
+        out = next_head(out, message_id)
+    return out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LanePosition:
+    """How many messages a lane holds and the head of their chain."""
+
+    count: int = 0
+    head: Hash32 = ZERO_HASH
+
+    def advance(self, message_id: bytes) -> "LanePosition":
+        return LanePosition(count=self.count + 1, head=next_head(self.head, message_id))

@@ -1,0 +1,19 @@
+"""Which shard is home to an address (docs/protocol.md, "Placement")."""
+
+from typing import Protocol
+
+from node.primitives.basics import Address, ShardId, keccak_fast
+
+
+def home_by_range(address: bytes, shards: int) -> ShardId:
+    """The default home: the top 16 bits of keccak256(address) scaled to `shards` shards.
+
+    A shard's default accounts are therefore one contiguous range of the state trie.
+    """
+    return ShardId(int.from_bytes(keccak_fast(address)[:2], "big") * shards >> 16)
+
+
+class Directory(Protocol):
+    """What the beacon state says about addresses that do not live where their hash puts them."""
+
+    def home(self, address: Address) -> ShardId: ...

@@ -1,0 +1,159 @@
+"""What a shard block tells the beacon, as EIP-7685 requests (docs/protocol.md, "Shard block").
+
+    0xA0 || rlp([[[dst, count, head], ...], [[src, count], ...]])   lanes that moved: sent, consumed
+    0xA1 || rlp([address, ...])                                     accounts born away from their range
+
+A type without content is left out; the types ascend; every list is sorted and without duplicates, so
+that there is exactly one encoding of the same requests. The header commits to them in `requests_hash`.
+
+Reference: https://eips.ethereum.org/EIPS/eip-7685
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from operator import lt
+from typing import Any
+
+from node.primitives import rlp
+from node.primitives.basics import Address, Hash32, ShardId
+from node.primitives.errors import DecodeError
+
+LANES_TYPE = 0xA0
+BIRTHS_TYPE = 0xA1
+MAX_LANE_MOVES = 1024
+"""Per direction: one for every other shard of the largest network."""
+MAX_BIRTHS = 2048
+"""More than the contracts that 65 million gas can create (32,000 each)."""
+MAX_REQUESTS_BYTES = 112 * 1024
+"""Above the encoding of requests at both limits (about 101 KiB)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxMove:
+    """The outbox to `dst` holds `count` messages now; `head` is the head of their chain."""
+
+    dst: ShardId
+    count: int
+    head: Hash32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboxMove:
+    """The inbox from `src` has consumed `count` messages now."""
+
+    src: ShardId
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardRequests:
+    """The requests of one block. The constructor takes them in any order and keeps them sorted.
+
+    Raises ValueError for a shard or an address twice, or for more of a kind than the limits: a builder
+    must not let a block grow that far, because such a block could never be crosslinked.
+    """
+
+    outbox: tuple[OutboxMove, ...] = ()
+    inbox: tuple[InboxMove, ...] = ()
+    births: tuple[Address, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "outbox", tuple(sorted(self.outbox, key=lambda move: move.dst)))
+        object.__setattr__(self, "inbox", tuple(sorted(self.inbox, key=lambda move: move.src)))
+        object.__setattr__(self, "births", tuple(sorted(self.births)))
+        reason = (
+            _disorder([move.dst for move in self.outbox], MAX_LANE_MOVES, "outbox")
+            or _disorder([move.src for move in self.inbox], MAX_LANE_MOVES, "inbox")
+            or _disorder(self.births, MAX_BIRTHS, "births")
+        )
+        if reason:
+            raise ValueError(reason)
+
+    @cached_property
+    def encoded(self) -> tuple[bytes, ...]:
+        """The typed requests as EIP-7685 lists them; empty where the block says nothing."""
+        out = []
+        if self.outbox or self.inbox:
+            sent = [
+                [rlp.int_to_bytes(m.dst), rlp.int_to_bytes(m.count), m.head] for m in self.outbox
+            ]
+            consumed = [[rlp.int_to_bytes(m.src), rlp.int_to_bytes(m.count)] for m in self.inbox]
+            out.append(bytes([LANES_TYPE]) + rlp.encode([sent, consumed]))
+        if self.births:
+            out.append(bytes([BIRTHS_TYPE]) + rlp.encode(self.births))
+        return tuple(out)
+
+    @cached_property
+    def hash(self) -> Hash32:
+        """The header's `requests_hash`: sha256 over the sha256 of each request (EIP-7685)."""
+        digests = [sha256(request).digest() for request in self.encoded]
+        return Hash32(sha256(b"".join(digests)).digest())
+
+    @classmethod
+    def decode(cls, requests: Sequence[bytes]) -> "ShardRequests":
+        """From the typed requests. Raises DecodeError for anything but their canonical form."""
+        if sum(len(request) for request in requests) > MAX_REQUESTS_BYTES:
+            raise DecodeError(f"requests: more than {MAX_REQUESTS_BYTES} bytes")
+        outbox: tuple[OutboxMove, ...] = ()
+        inbox: tuple[InboxMove, ...] = ()
+        births: tuple[Address, ...] = ()
+        last = -1
+        for request in requests:
+            kind = request[0] if request else -1
+            if kind <= last:
+                raise DecodeError("requests: the types do not ascend")
+            last = kind
+            if kind == LANES_TYPE:
+                outbox, inbox = _decode_lanes(request[1:])
+            elif kind == BIRTHS_TYPE:
+                births = _decode_births(request[1:])
+            else:
+                raise DecodeError(f"requests: unknown type 0x{kind:02x}")
+        return cls(outbox=outbox, inbox=inbox, births=births)
+
+
+def _decode_lanes(payload: bytes) -> tuple[tuple[OutboxMove, ...], tuple[InboxMove, ...]]:
+    sent, consumed = rlp.decode_list(payload, 2)
+    outbox = []
+    for row in rlp.as_list(sent):
+        dst, count, head = rlp.as_list(row, 3)
+        outbox.append(
+            OutboxMove(
+                dst=ShardId(rlp.as_int(dst, 16)),
+                count=rlp.as_int(count, 64),
+                head=Hash32(rlp.as_bytes(head, 32)),
+            )
+        )
+    inbox = []
+    for row in rlp.as_list(consumed):
+        src, count = rlp.as_list(row, 2)
+        inbox.append(InboxMove(src=ShardId(rlp.as_int(src, 16)), count=rlp.as_int(count, 64)))
+    if not outbox and not inbox:
+        raise DecodeError("requests: lanes without content")
+    _refuse_disorder([move.dst for move in outbox], MAX_LANE_MOVES, "outbox")
+    _refuse_disorder([move.src for move in inbox], MAX_LANE_MOVES, "inbox")
+    return tuple(outbox), tuple(inbox)
+
+
+def _decode_births(payload: bytes) -> tuple[Address, ...]:
+    births = tuple(Address(rlp.as_bytes(item, 20)) for item in rlp.decode_list(payload))
+    if not births:
+        raise DecodeError("requests: births without content")
+    _refuse_disorder(births, MAX_BIRTHS, "births")
+    return births
+
+
+def _disorder(keys: Sequence[Any], limit: int, what: str) -> str | None:
+    """What keeps `keys` from being a strictly ascending list of at most `limit`, in words."""
+    if len(keys) > limit:
+        return f"{what}: {len(keys)} entries, at most {limit}"
+    if not all(map(lt, keys, keys[1:])):
+        return f"{what}: not in strictly ascending order"
+    return None
+
+
+def _refuse_disorder(keys: Sequence[Any], limit: int, what: str) -> None:
+    if reason := _disorder(keys, limit, what):
+        raise DecodeError(f"requests: {reason}")

@@ -1,0 +1,207 @@
+"""User transactions: types 0 (legacy, EIP-155), 1 (EIP-2930), 2 (EIP-1559) and 4 (EIP-7702).
+
+A `Transaction` is decoded once, keeps its wire bytes and knows its sender. Blob transactions (type 3)
+are refused: a devnet without a blob market cannot be honest about them.
+"""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from node.primitives import rlp
+from node.primitives.basics import Address, Hash32, keccak256, keccak_fast
+from node.primitives.errors import DecodeError, InvalidTransaction
+from node.primitives.keys import HALF_ORDER, recover_digest
+
+MAX_TRANSACTION_BYTES = 128 * 1024
+TYPE_LEGACY, TYPE_ACCESS_LIST, TYPE_DYNAMIC_FEE, TYPE_BLOB, TYPE_SET_CODE = range(5)
+
+AccessList = tuple[tuple[Address, tuple[int, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authorization:
+    """One EIP-7702 tuple: `authority` (the signer) asks for its code to point at `address`."""
+
+    chain_id: int
+    address: Address
+    nonce: int
+    y_parity: int
+    r: int
+    s: int
+
+    def authority(self) -> Address | None:
+        """Who signed it, or None where the signature is none."""
+        if self.y_parity > 1 or self.s > HALF_ORDER:
+            return None
+        payload = rlp.encode(
+            [rlp.int_to_bytes(self.chain_id), self.address, rlp.int_to_bytes(self.nonce)]
+        )
+        signature = self.r.to_bytes(32, "big") + self.s.to_bytes(32, "big") + bytes([self.y_parity])
+        return recover_digest(keccak_fast(b"\x05" + payload), signature)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transaction:
+    """A signed transaction. Gas in units, value and prices in wei; `to` is None for a creation.
+
+    For types 0 and 1 both price fields hold the gas price.
+    """
+
+    type: int
+    chain_id: int | None
+    nonce: int
+    max_priority_fee_per_gas: int
+    max_fee_per_gas: int
+    gas: int
+    to: Address | None
+    value: int
+    data: bytes = field(repr=False)
+    access_list: AccessList = ()
+    authorizations: tuple[Authorization, ...] = ()
+    v: int  # as on the wire: EIP-155 v for legacy, y parity otherwise
+    r: int
+    s: int
+    raw: bytes = field(repr=False)
+    sender: Address
+
+    @cached_property
+    def hash(self) -> Hash32:
+        return keccak256(self.raw)
+
+    def effective_gas_price(self, base_fee: int) -> int:
+        """What one gas costs the sender at `base_fee` (EIP-1559)."""
+        return min(self.max_fee_per_gas, base_fee + self.max_priority_fee_per_gas)
+
+
+def _access_list(item: rlp.Decoded) -> AccessList:
+    entries = []
+    for entry in rlp.as_list(item):
+        address, slots = rlp.as_list(entry, 2)
+        keys = tuple(int.from_bytes(rlp.as_bytes(s, 32), "big") for s in rlp.as_list(slots))
+        entries.append((Address(rlp.as_bytes(address, 20)), keys))
+    return tuple(entries)
+
+
+def _authorizations(item: rlp.Decoded) -> tuple[Authorization, ...]:
+    out = []
+    for entry in rlp.as_list(item):
+        chain_id, address, nonce, parity, r, s = rlp.as_list(entry, 6)
+        out.append(
+            Authorization(
+                chain_id=rlp.as_int(chain_id),
+                address=Address(rlp.as_bytes(address, 20)),
+                nonce=rlp.as_int(nonce, 64),
+                y_parity=rlp.as_int(parity, 8),
+                r=rlp.as_int(r),
+                s=rlp.as_int(s),
+            )
+        )
+    return tuple(out)
+
+
+def _recipient(item: rlp.Decoded) -> Address | None:
+    raw = rlp.as_bytes(item)
+    if raw and len(raw) != 20:
+        raise DecodeError("transaction: the recipient is neither empty nor 20 bytes")
+    return Address(raw) if raw else None
+
+
+def _sender(payload: bytes, parity: int, r: int, s: int) -> Address:
+    if parity not in (0, 1) or s > HALF_ORDER or not r or not s:
+        raise InvalidTransaction("invalid sender: invalid transaction v, r, s values")
+    signature = r.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes([parity])
+    sender = recover_digest(keccak_fast(payload), signature)
+    if sender is None:
+        raise InvalidTransaction("invalid sender: invalid signature")
+    return sender
+
+
+def _decode_legacy(raw: bytes) -> Transaction:
+    items = rlp.decode_list(raw, 9)
+    nonce, price, gas, to, value, data, v_item, r_item, s_item = items
+    v, r, s = rlp.as_int(v_item, 64), rlp.as_int(r_item), rlp.as_int(s_item)
+    signed = items[:6]
+    chain_id: int | None = None
+    if v in (27, 28):
+        parity = v - 27
+    elif v >= 35:
+        chain_id, parity = divmod(v - 35, 2)
+        signed = [*signed, rlp.int_to_bytes(chain_id), b"", b""]
+    else:
+        raise InvalidTransaction("invalid sender: invalid transaction v, r, s values")
+    gas_price = rlp.as_int(price)
+    return Transaction(
+        type=TYPE_LEGACY,
+        chain_id=chain_id,
+        nonce=rlp.as_int(nonce, 64),
+        max_priority_fee_per_gas=gas_price,
+        max_fee_per_gas=gas_price,
+        gas=rlp.as_int(gas, 64),
+        to=_recipient(to),
+        value=rlp.as_int(value),
+        data=rlp.as_bytes(data),
+        v=v,
+        r=r,
+        s=s,
+        raw=raw,
+        sender=_sender(rlp.encode(signed), parity, r, s),
+    )
+
+
+def _decode_typed(raw: bytes) -> Transaction:
+    kind = raw[0]
+    items = rlp.decode_list(raw[1:], {1: 11, 2: 12, 4: 13}[kind])
+    v, r, s = rlp.as_int(items[-3], 8), rlp.as_int(items[-2]), rlp.as_int(items[-1])
+    signing = raw[:1] + rlp.encode(items[:-3])
+    fields = list(items[:-3])
+    chain_id, nonce = rlp.as_int(fields.pop(0)), rlp.as_int(fields.pop(0), 64)
+    tip = rlp.as_int(fields.pop(0))
+    fee = tip if kind == TYPE_ACCESS_LIST else rlp.as_int(fields.pop(0))
+    gas, to, value, data, access = fields[:5]
+    authorizations = _authorizations(fields[5]) if kind == TYPE_SET_CODE else ()
+    recipient = _recipient(to)
+    if kind == TYPE_SET_CODE and (recipient is None or not authorizations):
+        raise InvalidTransaction(
+            "a set-code transaction (type 4) needs a recipient and at least one authorization"
+        )
+    return Transaction(
+        type=kind,
+        chain_id=chain_id,
+        nonce=nonce,
+        max_priority_fee_per_gas=tip,
+        max_fee_per_gas=fee,
+        gas=rlp.as_int(gas, 64),
+        to=recipient,
+        value=rlp.as_int(value),
+        data=rlp.as_bytes(data),
+        access_list=_access_list(access),
+        authorizations=authorizations,
+        v=v,
+        r=r,
+        s=s,
+        raw=raw,
+        sender=_sender(signing, v, r, s),
+    )
+
+
+def decode_transaction(raw: bytes) -> Transaction:
+    """Decode signed wire bytes and recover the sender.
+
+    Raises DecodeError where the bytes are no transaction, InvalidTransaction where they are one that
+    cannot be accepted. Which chain it is for, and whether it can pay, is checked against a state.
+    """
+    if len(raw) > MAX_TRANSACTION_BYTES:
+        raise InvalidTransaction(
+            f"oversized data: transaction size {len(raw)}, limit {MAX_TRANSACTION_BYTES}"
+        )
+    if not raw:
+        raise DecodeError("transaction: empty")
+    if raw[0] >= 0xC0:
+        return _decode_legacy(raw)
+    if raw[0] == TYPE_BLOB:
+        raise InvalidTransaction(
+            "transaction type not supported: blob transactions (type 3) are not accepted here"
+        )
+    if raw[0] not in (TYPE_ACCESS_LIST, TYPE_DYNAMIC_FEE, TYPE_SET_CODE):
+        raise InvalidTransaction(f"transaction type not supported: {raw[0]}")
+    return _decode_typed(raw)

@@ -1,0 +1,90 @@
+"""The process of one node: logging, signals, exit codes."""
+
+import logging
+import signal
+import sys
+from typing import Any
+
+import structlog
+import trio
+
+from node.config import LogConfig, NodeConfig
+from node.primitives.errors import AtollError
+from node.runtime.node import Node
+from p2p.errors import P2PError
+from rpc.errors import ListenError
+
+EXIT_USER_ERROR = 2
+SHUTDOWN_SECONDS = 8.0
+
+
+def configure_logging(config: LogConfig, *, colours: bool = False) -> None:
+    """structlog to standard error, as text for people or as JSON for machines."""
+    renderer: Any = (
+        structlog.processors.JSONRenderer()
+        if config.format == "json"
+        else structlog.dev.ConsoleRenderer(colors=colours)
+    )
+    level = logging.getLevelNamesMapping()[config.level.upper()]
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+def run_node(config: NodeConfig) -> int:
+    """Run a node until SIGTERM or SIGINT. Returns the exit code; a user's mistake is one line."""
+    configure_logging(config.log)
+    log = structlog.get_logger().bind(node=config.name)
+    try:
+        node = Node(config)
+    except (AtollError, P2PError) as error:
+        return _fail(error)
+    try:
+        trio.run(_run_until_signal, node)
+    except* (AtollError, P2PError, ListenError) as group:
+        return _fail(_first(group))
+    finally:
+        node.close()
+    log.info("stopped")
+    return 0
+
+
+async def _run_until_signal(node: Node) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_watch, signals, nursery.cancel_scope)
+            await nursery.start(node.run)
+            structlog.get_logger().info(
+                "node is up",
+                node=node.config.name,
+                shard=int(node.shard),
+                height=node.shard_chain.head.number,
+                beacon=node.beacon_chain.head.header.height,
+            )
+
+
+async def _watch(signals: Any, scope: trio.CancelScope) -> None:
+    async for number in signals:
+        structlog.get_logger().info("stopping", signal=signal.Signals(number).name)
+        scope.cancel()
+        return
+
+
+def _fail(error: BaseException) -> int:
+    sys.stderr.write(f"atoll: error: {error}\n")
+    return EXIT_USER_ERROR
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,354 @@
+"""One node, put together: storage, chains, consensus, network, RPC. The only place that knows them all."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+import trio
+
+from consensus.params import TimeoutParams
+from consensus.types import Address as ValidatorAddress
+from consensus.types import Certificate
+from node.beacon.block import BeaconBlock
+from node.beacon.chain import BeaconChain
+from node.beacon.rules import BeaconRules
+from node.beacon.transition import genesis_block
+from node.config import NodeConfig
+from node.keyfile import load_validator_key
+from node.primitives.basics import ZERO_ADDRESS, Address, ShardId
+from node.primitives.errors import DecodeError, UserError
+from node.primitives.genesis import load_genesis, parse_address
+from node.primitives.keys import KeccakSecp256k1, SigningKey
+from node.runtime import wire
+from node.runtime.application import Application
+from node.runtime.beacon_service import BeaconService
+from node.runtime.crosslinks import CrosslinkPublisher
+from node.runtime.gossip import TransactionGossip
+from node.runtime.host import ConsensusHost, Pacing
+from node.runtime.journal import Journal
+from node.runtime.lane_puller import LanePuller, serve_lane
+from node.runtime.participant import Participant
+from node.runtime.router import Router
+from node.runtime.shard_service import ShardService
+from node.runtime.status import StatusReport
+from node.runtime.sync import Syncer, decode_request, serve_blocks
+from node.runtime.topology import Topology
+from node.runtime.worker import Worker
+from node.shard.chain import ShardChain
+from node.shard.genesis import shard_genesis
+from node.shard.pool import TransactionPool
+from node.shard.run import ExecutedBlock
+from node.storage.kv import KeyValueStore
+from node.storage.last_signed import LastSigned
+from node.storage.level import LevelStore
+from node.storage.wal import WriteAheadLog
+from p2p.errors import RequestError
+from p2p.identity import Identity
+from p2p.network import Network
+from p2p.types import PeerId, PeerSpec
+
+BEACON_HEARTBEAT = 3  # in heartbeats of the shards, whose blocks normally set the pace
+BAD_REQUEST = 1
+
+
+class CachedChecker(KeccakSecp256k1):
+    """Recovered signatures are kept a while: votes come again in certificates and crosslinks."""
+
+    def __init__(self) -> None:
+        self._recover = lru_cache(maxsize=8192)(super().recover)
+
+    def recover(self, preimage: bytes, signature: bytes) -> ValidatorAddress | None:  # type: ignore[override]
+        return self._recover(preimage, signature)
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What this node signs with; both None for a follower."""
+
+    signing: SigningKey | None
+    identity: Identity
+
+
+class Node:
+    """A composition: `run` starts the tasks and owns them; `close` releases the disk."""
+
+    def __init__(self, config: NodeConfig) -> None:
+        self.config = config
+        self.genesis = load_genesis(config.genesis)
+        self.keys = _load_keys(config)
+        self.topology = Topology(genesis=self.genesis, me=self.keys.identity.peer_id)
+        self.shard, self._is_beacon = self._check_role()
+        self._log = structlog.get_logger().bind(node=config.name)
+        self._closers: list[Callable[[], None]] = []
+        self._checker = CachedChecker()
+        self._worker = Worker()
+        self._store: KeyValueStore = self._open(LevelStore.open(config.data_dir / "chain"))
+        self._build_chains()
+        self._build_consensus()
+        self._build_network()
+        self._connect()
+
+    # ------------------------------------------------------------------ parts
+
+    def _check_role(self) -> tuple[ShardId, bool]:
+        """(shard, member of the beacon committee), checked against the genesis. Raises UserError."""
+        validator = self.topology.self_validator()
+        if self.keys.signing is None:
+            if validator is not None:
+                raise UserError(
+                    f"{self.config.name}: the identity belongs to validator {validator.name}, "
+                    "but no validator_key is configured; a follower needs an identity of its own"
+                )
+            return ShardId(self.config.shard), False
+        if validator is None:
+            raise UserError(
+                f"{self.config.name}: the genesis {self.config.genesis} knows no validator with "
+                f"the peer id {self.topology.me}; is identity_key the one it was made with?"
+            )
+        if parse_address(validator.address) != self.keys.signing.address:
+            raise UserError(
+                f"{self.config.name}: the genesis expects validator {validator.address}, the key "
+                f"in {self.config.validator_key} is 0x{self.keys.signing.address.hex()}"
+            )
+        return ShardId(validator.shard), validator.beacon
+
+    def _open(self, resource: Any) -> Any:
+        self._closers.append(resource.close)
+        return resource
+
+    def _build_chains(self) -> None:
+        genesis = self.genesis
+        rules = BeaconRules.of(genesis, self._checker)
+        headers = {ShardId(s): shard_genesis(genesis, ShardId(s))[0] for s in genesis.shard_ids()}
+        first = genesis_block(genesis, headers)
+        self.shard_chain = ShardChain(self._store, genesis, self.shard)
+        self.beacon_chain = BeaconChain(self._store, (first.block, first.nodes), rules)
+        me = Address(self.keys.signing.address) if self.keys.signing else ZERO_ADDRESS
+        self.beacon = BeaconService(
+            chain=self.beacon_chain, context=rules.beacon_context(), proposer=me
+        )
+        self.shard_service = ShardService(
+            chain=self.shard_chain,
+            beacon=self.beacon_chain,
+            beacon_gate=self.beacon.gate,
+            pool=TransactionPool(),
+            worker=self._worker,
+            committee=self.topology.committee(self.shard),
+            coinbase=me,
+        )
+
+    def _build_consensus(self) -> None:
+        params = self.genesis.params
+        shard_peers = self.topology.shard_peers(self.shard)
+        self.shard_host = self._host(
+            self.shard_service,
+            member=self.keys.signing is not None,
+            peers=shard_peers,
+            pacing=Pacing(min_interval=params.min_block_interval, heartbeat=params.heartbeat),
+        )
+        self.beacon_host = self._host(
+            self.beacon,
+            member=self._is_beacon,
+            peers=self.topology.beacon_peers(),
+            pacing=Pacing(
+                min_interval=params.min_block_interval,
+                heartbeat=BEACON_HEARTBEAT * params.heartbeat,
+            ),
+        )
+        self.hosts = {host.app.chain: host for host in (self.shard_host, self.beacon_host)}
+
+    def _host(
+        self, app: Application, *, member: bool, peers: list[PeerId], pacing: Pacing
+    ) -> ConsensusHost:
+        participant = None
+        if member and self.keys.signing is not None:
+            folder = self.config.data_dir / "consensus"
+            folder.mkdir(parents=True, exist_ok=True)
+            name = app.context.tag.decode().replace("/", "-")
+            participant = Participant(
+                app=app,
+                key=self.keys.signing,
+                journal=self._open(Journal(WriteAheadLog(folder / f"{name}.wal"))),
+                last_signed=self._open(LastSigned(folder / f"{name}.signed")),
+                checker=self._checker,
+                timeouts=TimeoutParams(scale=self.genesis.params.timeout_scale),
+                broadcast=partial(self._broadcast_consensus, app.chain, peers),
+            )
+        return ConsensusHost(
+            app=app,
+            participant=participant,
+            checker=self._checker,
+            pacing=pacing,
+            tell=partial(self._tell, app.chain),
+            on_ahead=lambda peer, height: self.syncers[app.chain].heard(peer, height),
+        )
+
+    def _build_network(self) -> None:
+        self.network = Network(
+            identity=self.keys.identity,
+            listen=self.config.p2p.listen,
+            network_id=self.genesis.hash[:8],
+            channels=wire.CHANNELS,
+            methods={
+                wire.BLOCKS: self._serve_blocks,
+                wire.LANE: self._serve_lane,
+                wire.QUERY: self._serve_query,
+            },
+            peers=[
+                PeerSpec(peer_id=PeerId(p.peer_id), address=p.address, name=p.name)
+                for p in self.config.peers
+            ],
+            on_frame=self._on_frame,
+            on_peer=self._on_peer,
+        )
+        self.router = Router(self.network, self.topology)
+        self.syncers = {
+            chain: Syncer(
+                host=host,
+                ask=self._ask_blocks,
+                announce=partial(self._announce, chain),
+                connected=lambda peer: PeerId(peer) in self.network.connected,
+            )
+            for chain, host in self.hosts.items()
+        }
+
+    def _connect(self) -> None:
+        """Who is told when something happens."""
+        self.publisher = CrosslinkPublisher(
+            shard=self.shard_service,
+            beacon=self.beacon,
+            me=self.keys.signing.address if self.keys.signing else None,
+            send=lambda raw: self._broadcast(wire.CROSSLINKS.id, raw, self.topology.beacon_peers()),
+            on_new=self.beacon_host.notify_work,
+        )
+        self.gossip = TransactionGossip(
+            service=self.shard_service,
+            broadcast=lambda frame: self._broadcast(
+                wire.TRANSACTIONS.id, frame, self.topology.shard_peers(self.shard)
+            ),
+            on_new=self.shard_host.notify_work,
+        )
+        self.puller = LanePuller(
+            service=self.shard_service,
+            beacon=self.beacon_chain,
+            ask=lambda shard, payload, timeout: self.router.ask(shard, wire.LANE, payload, timeout),
+            on_arrivals=self.shard_host.notify_work,
+        )
+        self.status = StatusReport(self)
+        self.beacon.on_commit.append(self._beacon_committed)
+        self.shard_service.on_commit.append(self._shard_committed)
+
+    # ------------------------------------------------------------------ events
+
+    def _beacon_committed(self, block: BeaconBlock, certificate: Certificate) -> None:
+        followers = self.topology.followers_of_beacon()
+        if followers:
+            message = wire.DecidedMessage(certificate=certificate, value=block.encoded)
+            frame = wire.encode_frame(wire.BEACON, message)
+            self._broadcast(wire.CONSENSUS.id, frame, followers)
+        self.puller.wake()
+        self.shard_host.notify_work()
+        self.status.beacon_committed()
+
+    def _shard_committed(self, executed: ExecutedBlock, certificate: Certificate) -> None:
+        self.publisher.committed(executed, certificate)
+        self.status.shard_committed()
+
+    async def _on_frame(self, peer: PeerId, channel: int, payload: bytes) -> None:
+        if channel == wire.CONSENSUS.id:
+            try:
+                chain, body = wire.decode_frame(payload)
+            except DecodeError as error:
+                self._log.info("bad frame", peer=peer, error=str(error))
+                return
+            host = self.hosts.get(chain)
+            if host is not None:
+                host.deliver(peer, body)
+        elif channel == wire.CROSSLINKS.id:
+            if self._is_beacon:
+                self.publisher.received(peer, payload)
+        elif channel == wire.TRANSACTIONS.id and self.topology.shard_of(peer) == self.shard:
+            self.gossip.received(peer, payload)
+
+    def _on_peer(self, peer: PeerId, up: bool) -> None:
+        self._log.info("peer up" if up else "peer down", peer=self.topology.name_of(peer))
+        if up:
+            for chain, host in self.hosts.items():
+                self._tell(chain, peer, wire.StatusMessage(height=host.app.head_height()))
+
+    # ------------------------------------------------------------------ sending
+
+    def _broadcast(self, channel: int, payload: bytes, peers: list[PeerId]) -> None:
+        self.network.broadcast(channel, payload, peers)
+
+    def _broadcast_consensus(
+        self, chain: int, peers: list[PeerId], message: wire.ConsensusMessage
+    ) -> None:
+        self._broadcast(wire.CONSENSUS.id, wire.encode_frame(chain, message), peers)
+
+    def _tell(self, chain: int, peer: str, message: wire.StatusMessage) -> None:
+        self.network.send(PeerId(peer), wire.CONSENSUS.id, wire.encode_frame(chain, message))
+
+    def _announce(self, chain: int, height: int) -> None:
+        peers = (
+            list(self.network.connected)
+            if chain == wire.BEACON
+            else self.topology.shard_peers(self.shard)
+        )
+        frame = wire.encode_frame(chain, wire.StatusMessage(height=height))
+        self._broadcast(wire.CONSENSUS.id, frame, peers)
+
+    async def _ask_blocks(self, peer: str, payload: bytes, timeout: float) -> bytes:  # noqa: ASYNC109
+        return await self.network.request(PeerId(peer), wire.BLOCKS, payload, timeout=timeout)
+
+    # ------------------------------------------------------------------ serving
+
+    async def _serve_blocks(self, peer: PeerId, payload: bytes) -> bytes:
+        try:
+            request = decode_request(payload)
+        except DecodeError as error:
+            raise RequestError(BAD_REQUEST, str(error)) from None
+        host = self.hosts.get(request.chain)
+        if host is None:
+            raise RequestError(BAD_REQUEST, f"chain {request.chain} is not served here")
+        return msgspec.msgpack.encode(serve_blocks(host.app, request))
+
+    async def _serve_lane(self, peer: PeerId, payload: bytes) -> bytes:
+        try:
+            return serve_lane(self.shard_chain, payload)
+        except DecodeError as error:
+            raise RequestError(BAD_REQUEST, str(error)) from None
+
+    async def _serve_query(self, peer: PeerId, payload: bytes) -> bytes:
+        return await self.rpc.serve_query(payload)
+
+    # ------------------------------------------------------------------ life
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Run until cancelled."""
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self.network.run)
+            for host in self.hosts.values():
+                await nursery.start(host.run)
+            for syncer in self.syncers.values():
+                nursery.start_soon(syncer.run)
+            nursery.start_soon(self.puller.run)
+            nursery.start_soon(self.publisher.run)
+            nursery.start_soon(self.gossip.run)
+            if self.config.rpc.enabled:
+                await nursery.start(self.rpc.run)
+            task_status.started()
+
+    def close(self) -> None:
+        """Release files and databases, last opened first."""
+        while self._closers:
+            self._closers.pop()()
+
+
+def _load_keys(config: NodeConfig) -> Keys:
+    signing = load_validator_key(config.validator_key) if config.validator_key else None
+    return Keys(signing=signing, identity=Identity.load(Path(config.identity_key)))

@@ -1,0 +1,157 @@
+"""What any node can be asked about one shard's chain: the values, and the port.
+
+The network view asks for shards by this port alone. For the node's own shard it is answered from its
+own database, for the others by a node of that shard over the network (the values are msgpack there, so
+amounts beyond 64 bits are byte strings). Every answer about decided blocks is final: it can be cached.
+"""
+
+from typing import Protocol
+
+import msgspec
+
+
+class AccountAt(msgspec.Struct, frozen=True, kw_only=True):
+    """An account at one height. `balance` is big endian."""
+
+    nonce: int
+    balance: bytes
+    code: bytes = b""
+
+
+class RawBlock(msgspec.Struct, frozen=True, kw_only=True):
+    """A decided block as it is stored: encoded block, encoded receipts, encoded requests."""
+
+    block: bytes
+    receipts: list[bytes]
+
+
+class Departure(msgspec.Struct, frozen=True, kw_only=True):
+    """The CALL message by which a transaction (or a forwarded message) left."""
+
+    dst: int
+    seq: int
+
+
+class Leg(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a transaction was included, what it used there, and where it went if it departed."""
+
+    height: int
+    index: int
+    raw: bytes
+    gas_used: int
+    departure: Departure | None = None
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a message was delivered, with its outcome; `forwarded` if its recipient had moved on."""
+
+    height: int
+    index: int
+    success: bool
+    gas_used: int
+    forwarded: Departure | None = None
+
+
+class CallSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A message call to simulate. Amounts are big endian. `credit` gives `sender` the value first,
+    as an arriving message would; `to` is None for a creation."""
+
+    sender: bytes
+    to: bytes | None
+    value: bytes
+    data: bytes
+    gas: int
+    gas_price: bytes = b""
+    access_list: list[tuple[bytes, list[bytes]]] = []
+    credit: bool = False
+
+
+class CallOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """`error` is None for success, "execution reverted" for a revert, else the EVM's reason."""
+
+    error: str | None
+    output: bytes
+    gas_used: int
+
+
+class PoolCounts(msgspec.Struct, frozen=True, kw_only=True):
+    pending: int
+    queued: int
+
+
+class Supply(msgspec.Struct, frozen=True, kw_only=True):
+    """Sum of all balances, and all wei ever destroyed on the shard, at one height; big endian."""
+
+    balances: bytes
+    burned: bytes
+
+
+class MessageAt(msgspec.Struct, frozen=True, kw_only=True):
+    """A message of this shard's outbox and the block that sent it."""
+
+    height: int
+    index: int
+    message: bytes
+
+
+class LaneKey(msgspec.Struct, frozen=True, kw_only=True):
+    src: int
+    dst: int
+    seq: int
+
+
+class Refused(Exception):
+    """The shard understood and says no; `code` is that of JSON-RPC, the text is for the user."""
+
+    def __init__(self, message: str, code: int = -32000) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class ShardUnavailable(Exception):
+    """No node of the shard answered in time."""
+
+
+class ShardSource(Protocol):
+    """One shard's chain. `height` names a decided block; a node that is not there yet waits a little.
+
+    Raises Refused, or ShardUnavailable.
+    """
+
+    async def head(self) -> int: ...
+
+    async def account(self, height: int, address: bytes, code: bool) -> AccountAt: ...
+
+    async def storage(self, height: int, address: bytes, slot: bytes) -> bytes: ...
+
+    async def block(self, height: int) -> RawBlock: ...
+
+    async def height_of(self, block_hash: bytes) -> int | None: ...
+
+    async def leg(self, tx_hash: bytes) -> Leg | None: ...
+
+    async def legs(self, tx_hashes: list[bytes]) -> list[Leg | None]: ...
+
+    async def delivery(self, src: int, seq: int) -> Delivery | None: ...
+
+    async def call(self, height: int, spec: CallSpec) -> CallOutcome: ...
+
+    async def estimate(self, height: int, spec: CallSpec) -> CallOutcome:
+        """`gas_used` is the least gas limit that succeeds; with `credit` without intrinsic gas."""
+
+    async def submit(self, raw: bytes) -> bytes: ...
+
+    async def pool_nonce(self, address: bytes) -> int: ...
+
+    async def pooled(self, tx_hash: bytes) -> bytes | None: ...
+
+    async def pool_counts(self) -> PoolCounts: ...
+
+    async def find_message(self, message_id: bytes) -> LaneKey | None: ...
+
+    async def sent(self, dst: int, seq: int) -> MessageAt | None: ...
+
+    async def in_flight(self, dst: int, start: int, stop: int) -> bytes:
+        """Wei (big endian) of the messages [start, stop) of the lane to `dst`."""
+
+    async def supply(self, height: int) -> Supply: ...

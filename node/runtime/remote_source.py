@@ -1,0 +1,156 @@
+"""The shard port answered by a node of that shard over the network."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from node.primitives.errors import DecodeError
+from node.runtime.queries import (
+    AccountAt,
+    CallOutcome,
+    CallSpec,
+    Delivery,
+    LaneKey,
+    Leg,
+    MessageAt,
+    PoolCounts,
+    RawBlock,
+    Refused,
+    ShardUnavailable,
+    Supply,
+)
+from node.runtime.source_codec import (
+    MAX_LEGS,
+    MAX_MESSAGES,
+    MAX_QUESTION_BYTES,
+    OPERATIONS,
+    TOO_LARGE,
+    AccountQuestion,
+    BlockQuestion,
+    CallQuestion,
+    DeliveryQuestion,
+    EstimateQuestion,
+    FindMessageQuestion,
+    HeadQuestion,
+    HeightOfQuestion,
+    InFlightQuestion,
+    LegQuestion,
+    LegsQuestion,
+    PoolCountsQuestion,
+    PooledQuestion,
+    PoolNonceQuestion,
+    Question,
+    SentQuestion,
+    StorageQuestion,
+    SubmitQuestion,
+    SupplyQuestion,
+    decode_answer,
+    encode_question,
+)
+
+T = TypeVar("T")
+Ask = Callable[[bytes, float], Awaitable[bytes]]
+"""Sends a question to a healthy node of the shard and waits so many seconds; raises ShardUnavailable."""
+
+ATTEMPTS = 2
+
+
+class RemoteSource:
+    """A `ShardSource` over `ask`. An answer that is none, or a node that lags behind, is asked once more:
+    the next node may do better."""
+
+    def __init__(self, shard: int, ask: Ask) -> None:
+        self.shard = shard
+        self._send = ask
+
+    async def _ask(self, question: Question[T]) -> T:
+        payload = encode_question(question)
+        if len(payload) > MAX_QUESTION_BYTES:
+            raise Refused(f"the request is larger than {MAX_QUESTION_BYTES} bytes", TOO_LARGE)
+        timeout = OPERATIONS[type(question)].timeout
+        for attempt in range(1, ATTEMPTS + 1):
+            answer = await self._send(payload, timeout)
+            try:
+                return decode_answer(question, answer)
+            except ShardUnavailable:
+                if attempt == ATTEMPTS:
+                    raise
+            except DecodeError as error:
+                if attempt == ATTEMPTS:
+                    raise ShardUnavailable(
+                        f"a node of shard {self.shard} answered nonsense: {error}"
+                    ) from error
+        raise AssertionError("unreachable")
+
+    async def head(self) -> int:
+        return await self._ask(HeadQuestion())
+
+    async def account(self, height: int, address: bytes, code: bool) -> AccountAt:
+        return await self._ask(AccountQuestion(height=height, address=address, code=code))
+
+    async def storage(self, height: int, address: bytes, slot: bytes) -> bytes:
+        return await self._ask(StorageQuestion(height=height, address=address, slot=slot))
+
+    async def block(self, height: int) -> RawBlock:
+        return await self._ask(BlockQuestion(height=height))
+
+    async def height_of(self, block_hash: bytes) -> int | None:
+        return await self._ask(HeightOfQuestion(block_hash=block_hash))
+
+    async def leg(self, tx_hash: bytes) -> Leg | None:
+        return await self._ask(LegQuestion(tx_hash=tx_hash))
+
+    async def legs(self, tx_hashes: list[bytes]) -> list[Leg | None]:
+        out: list[Leg | None] = []
+        for start in range(0, len(tx_hashes), MAX_LEGS):
+            out += await self._legs(tx_hashes[start : start + MAX_LEGS])
+        return out
+
+    async def _legs(self, tx_hashes: list[bytes]) -> list[Leg | None]:
+        try:
+            legs = await self._ask(LegsQuestion(tx_hashes=tx_hashes))
+        except Refused as refusal:
+            if refusal.code != TOO_LARGE or len(tx_hashes) == 1:
+                raise
+            half = len(tx_hashes) // 2
+            return await self._legs(tx_hashes[:half]) + await self._legs(tx_hashes[half:])
+        if len(legs) != len(tx_hashes):
+            raise ShardUnavailable(f"a node of shard {self.shard} answered for other transactions")
+        return legs
+
+    async def delivery(self, src: int, seq: int) -> Delivery | None:
+        return await self._ask(DeliveryQuestion(src=src, seq=seq))
+
+    async def call(self, height: int, spec: CallSpec) -> CallOutcome:
+        return await self._ask(CallQuestion(height=height, spec=spec))
+
+    async def estimate(self, height: int, spec: CallSpec) -> CallOutcome:
+        return await self._ask(EstimateQuestion(height=height, spec=spec))
+
+    async def submit(self, raw: bytes) -> bytes:
+        return await self._ask(SubmitQuestion(raw=raw))
+
+    async def pool_nonce(self, address: bytes) -> int:
+        return await self._ask(PoolNonceQuestion(address=address))
+
+    async def pooled(self, tx_hash: bytes) -> bytes | None:
+        return await self._ask(PooledQuestion(tx_hash=tx_hash))
+
+    async def pool_counts(self) -> PoolCounts:
+        return await self._ask(PoolCountsQuestion())
+
+    async def find_message(self, message_id: bytes) -> LaneKey | None:
+        return await self._ask(FindMessageQuestion(message_id=message_id))
+
+    async def sent(self, dst: int, seq: int) -> MessageAt | None:
+        return await self._ask(SentQuestion(dst=dst, seq=seq))
+
+    async def in_flight(self, dst: int, start: int, stop: int) -> bytes:
+        total = 0
+        for first in range(start, stop, MAX_MESSAGES):
+            last = min(first + MAX_MESSAGES, stop)
+            part = await self._ask(InFlightQuestion(dst=dst, start=first, stop=last))
+            total += int.from_bytes(part, "big")
+        return total.to_bytes((total.bit_length() + 7) // 8, "big")
+
+    async def supply(self, height: int) -> Supply:
+        return await self._ask(SupplyQuestion(height=height))

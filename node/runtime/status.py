@@ -1,0 +1,112 @@
+"""What a node says about itself: `atoll_status`, `/health`, and how far the network view reaches."""
+
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from node.primitives.basics import ShardId
+from node.shard import messenger
+from node.version import version
+
+if TYPE_CHECKING:
+    from node.runtime.node import Node
+
+STALL_FACTOR = 5  # heartbeats without a block after which a chain is called stalled
+STALL_FLOOR = 10.0
+
+
+class StatusReport:
+    """Answers from what the node's parts know; holds only when each chain last grew."""
+
+    def __init__(self, node: "Node") -> None:
+        self._node = node
+        self._grown: dict[str, float] = {}
+        self._view_head = self._first_view_head()
+
+    # ------------------------------------------------------------------ events
+
+    def beacon_committed(self) -> None:
+        self._grown["beacon"] = trio.current_time()
+        self._advance_view()
+
+    def shard_committed(self) -> None:
+        self._grown["shard"] = trio.current_time()
+        self._advance_view()
+
+    # ------------------------------------------------------------------ the network view's head
+
+    def view_head(self) -> int:
+        """The highest network block whose part of our own shard is here."""
+        return self._view_head
+
+    def _servable(self, height: int) -> bool:
+        tip = self._node.beacon_chain.state_at(height).tip(self._node.shard)
+        return tip.height <= self._node.shard_chain.head.number
+
+    def _first_view_head(self) -> int:
+        height = self._node.beacon_chain.head.header.height
+        while height and not self._servable(height):
+            height -= 1
+        return height
+
+    def _advance_view(self) -> None:
+        head = self._node.beacon_chain.head.header.height
+        while self._view_head < head and self._servable(self._view_head + 1):
+            self._view_head += 1
+
+    # ------------------------------------------------------------------ answers
+
+    def peer_count(self) -> int:
+        return len(self._node.network.connected)
+
+    def syncing(self) -> bool:
+        """Whether peers are more than a block or two ahead of us on one of our chains."""
+        return any(s.highest() > s.head() + 2 for s in self._node.syncers.values())
+
+    def status(self) -> dict[str, Any]:
+        node = self._node
+        shard_head, beacon_head = node.shard_chain.head, node.beacon_chain.head
+        pending, queued = node.shard_service.pool.counts()
+        validator = node.topology.self_validator()
+        return {
+            "name": node.config.name,
+            "shard": int(node.shard),
+            "validator": validator.address if validator else None,
+            "version": version(),
+            "genesis": "0x" + node.genesis.hash.hex(),
+            "chains": {
+                "beacon": {"hash": "0x" + beacon_head.hash.hex(), **node.beacon_host.status()},
+                "shard": {"hash": "0x" + shard_head.hash.hex(), **node.shard_host.status()},
+            },
+            "networkHead": self._view_head,
+            "peers": self.peer_count(),
+            "peersExpected": len(node.config.peers),
+            "pool": {"pending": pending, "queued": queued},
+            "lanes": self._lanes(),
+            "syncing": self.syncing(),
+        }
+
+    def _lanes(self) -> list[dict[str, int]]:
+        node = self._node
+        state = node.shard_chain.state()
+        out = []
+        for dst in node.genesis.shard_ids():
+            if dst != node.shard:
+                lane = node.beacon_chain.state.lane(node.shard, ShardId(dst))
+                sent = messenger.outbox(state, ShardId(dst)).count
+                out.append(
+                    {"src": int(node.shard), "dst": dst, "sent": sent, "delivered": lane.consumed}
+                )
+        return out
+
+    def health(self) -> tuple[bool, dict[str, Any]]:
+        """Healthy: the shard and the beacon have made blocks, and lately."""
+        params = self._node.genesis.params
+        patience = max(STALL_FLOOR, STALL_FACTOR * params.heartbeat)
+        now = trio.current_time()
+        reasons = [
+            f"the {chain} has made no block for {patience:g} s"
+            for chain in ("shard", "beacon")
+            if now - self._grown.get(chain, float("-inf")) > patience
+        ]
+        return not reasons, {"healthy": not reasons, "reasons": reasons, **self.status()}

@@ -1,0 +1,27 @@
+"""Waiting for a chain to grow."""
+
+import trio
+
+
+class HeightGate:
+    """A height that only rises; tasks can wait for it."""
+
+    def __init__(self, height: int) -> None:
+        self.height = height
+        self._changed = trio.Event()
+
+    def advance(self, height: int) -> None:
+        self.height = height
+        self._changed.set()
+        self._changed = trio.Event()
+
+    async def wait_change(self) -> None:
+        await self._changed.wait()
+
+    async def reach(self, height: int, *, timeout: float) -> None:
+        """Return once the height is there. Raises trio.TooSlowError."""
+        if self.height >= height:
+            return
+        with trio.fail_after(timeout):
+            while self.height < height:
+                await self._changed.wait()

@@ -1,0 +1,190 @@
+"""What nodes say to each other: channels, methods and the encodings of frames.
+
+Consensus frame:   chain(4) | kind(1) | body          chain = shard id, or BEACON
+    PROPOSAL       size(4) | proposal | value
+    VOTE           vote
+    DECIDED        size(4) | certificate | value       a decided block, pushed to who follows
+    STATUS         height(8)                           what the sender has decided
+Crosslink frame:   an encoded Crosslink
+Transaction frame: rlp list of raw transactions
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import msgspec
+
+from consensus.codec import (
+    decode_certificate,
+    decode_proposal,
+    decode_vote,
+    encode_certificate,
+    encode_proposal,
+    encode_vote,
+)
+from consensus.errors import CodecError
+from consensus.types import Certificate, Proposal, Vote
+from node.primitives import rlp
+from node.primitives.errors import DecodeError
+from node.shard.block import MAX_BLOCK_BYTES
+from p2p.types import ChannelSpec, MethodSpec, Overflow
+
+BEACON = 0xFFFFFFFF
+MAX_VALUE_BYTES = MAX_BLOCK_BYTES + (1 << 19)
+MAX_PAGE_BYTES = 1 << 20
+MAX_PAGE_ITEMS = 128
+
+CONSENSUS = ChannelSpec(
+    id=0,
+    priority=0,
+    max_frame=MAX_VALUE_BYTES + 1024,
+    queue_frames=1024,
+    queue_bytes=4 * MAX_VALUE_BYTES,
+    overflow=Overflow.DROP_OLDEST,
+)
+CROSSLINKS = ChannelSpec(
+    id=1,
+    priority=1,
+    max_frame=1 << 17,
+    queue_frames=512,
+    queue_bytes=1 << 22,
+    overflow=Overflow.DROP_OLDEST,
+)
+TRANSACTIONS = ChannelSpec(
+    id=2,
+    priority=2,
+    max_frame=1 << 20,
+    queue_frames=256,
+    queue_bytes=8 << 20,
+    overflow=Overflow.DROP_NEWEST,
+)
+CHANNELS = (CONSENSUS, CROSSLINKS, TRANSACTIONS)
+
+BLOCKS = MethodSpec(name="blocks", max_request=64, max_response=16 << 20, concurrency=4)
+LANE = MethodSpec(name="lane", max_request=64, max_response=4 << 20, concurrency=4)
+QUERY = MethodSpec(name="shard-query", max_request=1 << 20, max_response=16 << 20, concurrency=64)
+
+
+class Kind(IntEnum):
+    PROPOSAL = 1
+    VOTE = 2
+    DECIDED = 3
+    STATUS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProposalMessage:
+    proposal: Proposal
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecidedMessage:
+    certificate: Certificate
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusMessage:
+    height: int
+
+
+ConsensusMessage = ProposalMessage | Vote | DecidedMessage | StatusMessage
+
+
+def _pair(first: bytes, second: bytes) -> bytes:
+    return len(first).to_bytes(4, "big") + first + second
+
+
+def _unpair(body: bytes) -> tuple[bytes, bytes]:
+    size = int.from_bytes(body[:4], "big")
+    if len(body) < 4 + size:
+        raise DecodeError("consensus frame: cut off")
+    return body[4 : 4 + size], body[4 + size :]
+
+
+def encode_body(message: ConsensusMessage) -> bytes:
+    """kind | body, without the chain."""
+    match message:
+        case ProposalMessage(proposal=proposal, value=value):
+            return bytes([Kind.PROPOSAL]) + _pair(encode_proposal(proposal), value)
+        case DecidedMessage(certificate=certificate, value=value):
+            return bytes([Kind.DECIDED]) + _pair(encode_certificate(certificate), value)
+        case StatusMessage(height=height):
+            return bytes([Kind.STATUS]) + height.to_bytes(8, "big")
+        case Vote():
+            return bytes([Kind.VOTE]) + encode_vote(message)
+
+
+def decode_body(raw: bytes) -> ConsensusMessage:
+    """Raises DecodeError."""
+    if not raw:
+        raise DecodeError("consensus frame: empty")
+    body = raw[1:]
+    try:
+        match raw[0]:
+            case Kind.PROPOSAL:
+                head, value = _unpair(body)
+                return ProposalMessage(proposal=decode_proposal(head), value=value)
+            case Kind.VOTE:
+                return decode_vote(body)
+            case Kind.DECIDED:
+                head, value = _unpair(body)
+                return DecidedMessage(certificate=decode_certificate(head), value=value)
+            case Kind.STATUS:
+                if len(body) != 8:
+                    raise DecodeError("consensus frame: a status has 8 bytes")
+                return StatusMessage(height=int.from_bytes(body, "big"))
+    except CodecError as error:
+        raise DecodeError(f"consensus frame: {error}") from None
+    raise DecodeError(f"consensus frame: unknown kind {raw[0]}")
+
+
+def encode_frame(chain: int, message: ConsensusMessage) -> bytes:
+    return chain.to_bytes(4, "big") + encode_body(message)
+
+
+def decode_frame(frame: bytes) -> tuple[int, bytes]:
+    """(chain, kind | body)."""
+    if len(frame) < 5:
+        raise DecodeError("consensus frame: too short")
+    return int.from_bytes(frame[:4], "big"), frame[4:]
+
+
+def encode_transactions(raws: list[bytes]) -> bytes:
+    return rlp.encode_list(b"".join([rlp.encode_bytes(raw) for raw in raws]))
+
+
+def decode_transactions(frame: bytes) -> list[bytes]:
+    return [rlp.as_bytes(item) for item in rlp.decode_list(frame)]
+
+
+class BlocksRequest(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Decided blocks of a chain from `start` on, as many as fit in a page."""
+
+    chain: int
+    start: int
+
+
+class DecidedBlock(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    value: bytes
+    certificate: bytes
+
+
+class BlocksPage(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """`head` is what the sender has decided."""
+
+    head: int
+    blocks: list[DecidedBlock]
+
+
+class LaneRequest(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Messages of the lane from the asked node's shard to `dst`, from `start` on."""
+
+    dst: int
+    start: int
+    count: int
+
+
+class LanePage(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    messages: list[bytes]

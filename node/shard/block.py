@@ -1,0 +1,90 @@
+"""The body of a shard block: typed items, all in the transactions trie.
+
+0x7E || rlp([[address, home], ...])     beacon operations, at most one, first
+0x7D || rlp(Message)                    arrivals
+anything else                           user transactions (types 0, 1, 2, 4)
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeAlias
+
+from node.primitives import rlp
+from node.primitives.basics import Address, Hash32, ShardId
+from node.primitives.errors import DecodeError
+from node.primitives.header import Header
+from node.primitives.message import MAX_MESSAGE_BYTES, Message
+from node.primitives.transaction import Transaction, decode_transaction
+
+BEACON_OPS_TYPE = 0x7E
+ARRIVAL_TYPE = 0x7D
+MAX_BLOCK_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeaconOps:
+    """What the beacon tells this shard: addresses whose home it gave to another shard."""
+
+    moved: tuple[tuple[Address, ShardId], ...]
+
+    @property
+    def encoded(self) -> bytes:
+        rows = [[address, rlp.int_to_bytes(home)] for address, home in self.moved]
+        return bytes([BEACON_OPS_TYPE]) + rlp.encode(rows)
+
+    @classmethod
+    def decode(cls, payload: bytes) -> "BeaconOps":
+        moved = []
+        for row in rlp.decode_list(payload):
+            address, home = rlp.as_list(row, 2)
+            moved.append((Address(rlp.as_bytes(address, 20)), ShardId(rlp.as_int(home, 16))))
+        return cls(moved=tuple(moved))
+
+
+def encode_arrival(message: Message) -> bytes:
+    return bytes([ARRIVAL_TYPE]) + message.encoded
+
+
+BodyItem: TypeAlias = BeaconOps | Message | Transaction
+
+
+def decode_item(raw: bytes) -> BodyItem:
+    """Raises DecodeError or InvalidTransaction."""
+    if not raw:
+        raise DecodeError("block: an empty body item")
+    if raw[0] == ARRIVAL_TYPE:
+        if len(raw) > MAX_MESSAGE_BYTES:
+            raise DecodeError("block: an arrival is too large")
+        return Message.decode(raw[1:])
+    if raw[0] == BEACON_OPS_TYPE:
+        return BeaconOps.decode(raw[1:])
+    return decode_transaction(raw)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardBlock:
+    """A header and its body items as they stand in the transactions trie."""
+
+    header: Header
+    items: tuple[bytes, ...]
+
+    @property
+    def hash(self) -> Hash32:
+        return self.header.hash
+
+    @cached_property
+    def encoded(self) -> bytes:
+        header = self.header.encoded
+        return rlp.encode_list(
+            header + rlp.encode_list(b"".join([rlp.encode_bytes(raw) for raw in self.items]))
+        )
+
+    @classmethod
+    def decode(cls, data: bytes) -> "ShardBlock":
+        if len(data) > MAX_BLOCK_BYTES:
+            raise DecodeError(f"block: {len(data)} bytes exceed {MAX_BLOCK_BYTES}")
+        header, items = rlp.decode_list(data, 2)
+        return cls(
+            header=Header.from_items(header),
+            items=tuple(rlp.as_bytes(item) for item in rlp.as_list(items)),
+        )

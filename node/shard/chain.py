@@ -1,0 +1,248 @@
+"""The shard chain on disk: reads, and one atomic write per block."""
+
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+
+from consensus.codec import decode_certificate, encode_certificate
+from consensus.types import Certificate
+from node.execution.evm import Evm
+from node.execution.receipts import Receipt, decode_receipt
+from node.execution.state import State, StateStore
+from node.primitives import rlp
+from node.primitives.basics import Address, Hash32, ShardId
+from node.primitives.errors import CorruptData, InvalidBlock
+from node.primitives.genesis import Genesis
+from node.primitives.header import Header
+from node.primitives.message import Message
+from node.primitives.requests import ShardRequests
+from node.shard import messenger, schema
+from node.shard.block import ShardBlock
+from node.shard.genesis import shard_genesis
+from node.shard.judge import BuiltBlock, build, judge
+from node.shard.lanes import InboundLane, Tails
+from node.shard.ports import Anchor
+from node.shard.run import BlockEnv, BlockRun, ExecutedBlock, ShardRules
+from node.shard.selection import TransactionSource
+from node.storage.kv import KeyValueStore
+
+CACHED_BLOCKS = 64
+
+
+class ShardChain:
+    """Blocks, receipts, messages and state of one shard, with single-block finality."""
+
+    def __init__(self, store: KeyValueStore, genesis: Genesis, shard: ShardId) -> None:
+        self._store = store
+        self.shard = shard
+        self.rules = ShardRules(
+            chain_id=genesis.chain_id, shard=shard, shards=genesis.shards, params=genesis.params
+        )
+        self.evm = Evm(genesis.chain_id)
+        self._states = StateStore(self._read_node)
+        self.genesis_header = self._open_genesis(genesis)
+        raw = store.get(schema.HEAD)
+        self._head = self.header(int.from_bytes(raw, "big")) if raw else self.genesis_header
+        self._blocks: Callable[[int], ShardBlock] = lru_cache(CACHED_BLOCKS)(self._load_block)
+        self._receipts: Callable[[int], tuple[Receipt, ...]] = lru_cache(CACHED_BLOCKS)(
+            self._load_receipts
+        )
+
+    # ------------------------------------------------------------------ opening
+
+    def _read_node(self, key: bytes) -> bytes | None:
+        return self._store.get(schema.NODE + key)
+
+    def _open_genesis(self, genesis: Genesis) -> Header:
+        header, delta = shard_genesis(genesis, self.shard)
+        known = self._store.get(schema.GENESIS)
+        if known is None:
+            batch: dict[bytes, bytes | None] = {schema.NODE + k: v for k, v in delta.nodes.items()}
+            batch[schema.GENESIS] = header.encoded
+            batch[schema.by_hash(header.hash)] = (0).to_bytes(8, "big")
+            self._store.write(batch, sync=True)
+        elif known != header.encoded:
+            raise CorruptData(
+                "the database belongs to another network (its genesis block differs): "
+                "use the genesis it was made with, or start over with an empty data directory"
+            )
+        return header
+
+    def _must(self, key: bytes, what: str) -> bytes:
+        raw = self._store.get(key)
+        if raw is None:
+            raise CorruptData(
+                f"the database lacks {what}: delete the node's data directory and start it; "
+                "it syncs from its peers"
+            )
+        return raw
+
+    # ------------------------------------------------------------------ reads
+
+    @property
+    def head(self) -> Header:
+        return self._head
+
+    def _load_block(self, height: int) -> ShardBlock:
+        return ShardBlock.decode(self._must(schema.block(height), f"block {height}"))
+
+    def block(self, height: int) -> ShardBlock | None:
+        """The block at `height`, None above the head."""
+        if not 0 <= height <= self._head.number:
+            return None
+        if height == 0:
+            return ShardBlock(header=self.genesis_header, items=())
+        return self._blocks(height)
+
+    def header(self, height: int) -> Header:
+        if height == 0:
+            return self.genesis_header
+        return self._load_block(height).header
+
+    def height_of(self, block_hash: bytes) -> int | None:
+        raw = self._store.get(schema.by_hash(block_hash))
+        return int.from_bytes(raw, "big") if raw is not None else None
+
+    def hash_of(self, height: int) -> Hash32 | None:
+        block = self.block(height)
+        return block.hash if block else None
+
+    def certificate(self, height: int) -> Certificate:
+        return decode_certificate(
+            self._must(schema.certificate(height), f"the certificate of block {height}")
+        )
+
+    def requests(self, height: int) -> ShardRequests:
+        raw = self._must(schema.requests(height), f"the requests of block {height}")
+        return ShardRequests.decode(tuple(rlp.as_bytes(r) for r in rlp.decode_list(raw)))
+
+    def _load_receipts(self, height: int) -> tuple[Receipt, ...]:
+        raw = self._must(schema.receipts(height), f"the receipts of block {height}")
+        return tuple(decode_receipt(rlp.as_bytes(r)) for r in rlp.decode_list(raw))
+
+    def receipts(self, height: int) -> tuple[Receipt, ...]:
+        return self._receipts(height) if height else ()
+
+    def find_transaction(self, tx_hash: bytes) -> tuple[int, int] | None:
+        """(height, index) of a transaction included here."""
+        raw = self._store.get(schema.transaction(tx_hash))
+        return schema.read_place(raw) if raw else None
+
+    def sent(self, dst: ShardId, seq: int) -> tuple[int, int, Message] | None:
+        """(height, index, message) of what this shard sent as number `seq` of its lane to `dst`."""
+        raw = self._store.get(schema.outbox(dst, seq))
+        return (*schema.read_place(raw), Message.decode(raw[12:])) if raw else None
+
+    def sent_range(self, dst: ShardId, start: int, count: int) -> Iterator[bytes]:
+        """The encoded messages of a lane from `start` on, at most `count`, without a gap."""
+        for seq in range(start, start + count):
+            raw = self._store.get(schema.outbox(dst, seq))
+            if raw is None:
+                return
+            yield raw[12:]
+
+    def sent_in(self, height: int) -> list[tuple[int, Message]]:
+        """(index, message) of everything the block at `height` sent, read from its receipts."""
+        out = []
+        for index, receipt in enumerate(self.receipts(height)):
+            for log in receipt.logs:
+                if (message := messenger.read_sent_log(log)) is not None:
+                    out.append((index, message))
+        return out
+
+    def delivered(self, src: ShardId, seq: int) -> tuple[int, int] | None:
+        """(height, index) where message `seq` of the lane from `src` was delivered here."""
+        raw = self._store.get(schema.inbox(src, seq))
+        return schema.read_place(raw) if raw else None
+
+    def find_message(self, message_id: bytes) -> tuple[ShardId, ShardId, int] | None:
+        """(src, dst, seq) of a message that was sent or delivered here."""
+        raw = self._store.get(schema.message(message_id))
+        if raw is None:
+            return None
+        src, dst = int.from_bytes(raw[:4], "big"), int.from_bytes(raw[4:8], "big")
+        return ShardId(src), ShardId(dst), int.from_bytes(raw[8:], "big")
+
+    def state(self, header: Header | None = None) -> State:
+        """A state to read (or run calls on) as of `header`, the head by default."""
+        return self._states.open((header or self._head).state_root)
+
+    @property
+    def read_node(self) -> Callable[[bytes], bytes | None]:
+        return self._read_node
+
+    # ------------------------------------------------------------------ blocks
+
+    def _run(self, env: BlockEnv) -> BlockRun:
+        return BlockRun(
+            rules=self.rules,
+            evm=self.evm,
+            state=self._states.open(self._head.state_root),
+            parent=self._head,
+            env=env,
+            block_hash=self.hash_of,
+        )
+
+    def build(
+        self, env: BlockEnv, lanes: dict[ShardId, InboundLane], source: TransactionSource
+    ) -> BuiltBlock:
+        return build(self._run(env), lanes, source)
+
+    def judge(self, block: ShardBlock, anchor: Anchor, tails: Tails | None) -> ExecutedBlock:
+        """Raises InvalidBlock. The anchor must be the one the header names."""
+        header = block.header
+        if header.number != self._head.number + 1 or header.parent_hash != self._head.hash:
+            raise InvalidBlock(f"block {header.number} does not follow our head")
+        if header.parent_beacon_block_root != anchor.hash:
+            raise InvalidBlock("the anchor is not the one the header names")
+        env = BlockEnv(coinbase=header.coinbase, timestamp=header.timestamp, anchor=anchor)
+        return judge(self._run(env), block, tails)
+
+    def commit(self, executed: ExecutedBlock, certificate: Certificate) -> None:
+        """Make a decided block the head: one atomic, durable write."""
+        header, height = executed.header, executed.header.number
+        if height != self._head.number + 1 or header.parent_hash != self._head.hash:
+            raise InvalidBlock(f"block {height} does not follow our head {self._head.number}")
+        batch: dict[bytes, bytes | None] = {
+            schema.NODE + k: v for k, v in executed.delta.nodes.items()
+        }
+        batch[schema.block(height)] = executed.block.encoded
+        batch[schema.certificate(height)] = encode_certificate(certificate)
+        batch[schema.requests(height)] = rlp.encode(list(executed.requests.encoded))
+        batch[schema.receipts(height)] = rlp.encode([r.encoded for r in executed.receipts])
+        batch[schema.by_hash(header.hash)] = height.to_bytes(8, "big")
+        for index, tx in executed.decoded:
+            batch[schema.transaction(tx.hash)] = schema.place(height, index)
+        for sent in executed.sent:
+            message = sent.message
+            batch[schema.outbox(message.dst, message.seq)] = (
+                schema.place(height, sent.index) + message.encoded
+            )
+            batch[schema.message(message.id)] = _lane_key(message)
+        for index, message in executed.delivered:
+            batch[schema.inbox(message.src, message.seq)] = schema.place(height, index)
+            batch[schema.message(message.id)] = _lane_key(message)
+        batch[schema.HEAD] = height.to_bytes(8, "big")
+        self._store.write(batch, sync=True)
+        self._states.remember(executed.delta)
+        self._head = header
+
+
+def _lane_key(message: Message) -> bytes:
+    return (
+        message.src.to_bytes(4, "big")
+        + message.dst.to_bytes(4, "big")
+        + message.seq.to_bytes(8, "big")
+    )
+
+
+class HeadAccounts:
+    """The pool's view of accounts: a state at one header."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def nonce(self, address: Address) -> int:
+        return self._state.nonce(address)
+
+    def balance(self, address: Address) -> int:
+        return self._state.balance(address)

@@ -1,0 +1,35 @@
+"""The first block of a shard: the accounts that live there, and the system accounts."""
+
+from node.execution.genesis import GenesisAccount, build_genesis, genesis_alloc_system
+from node.execution.state import StateDelta
+from node.primitives.basics import ZERO_ADDRESS, ZERO_HASH, Address, ShardId
+from node.primitives.genesis import Genesis
+from node.primitives.header import Header
+from node.primitives.placement import home_by_range
+from node.primitives.requests import ShardRequests
+from node.shard.messenger import MESSENGER, STAKING, SYSTEM_CODE
+
+
+def shard_genesis(genesis: Genesis, shard: ShardId) -> tuple[Header, StateDelta]:
+    """The genesis header of `shard` and the state it commits to."""
+    alloc: dict[Address, GenesisAccount] = dict(genesis_alloc_system())
+    for system in (MESSENGER, STAKING):
+        alloc[system] = GenesisAccount(nonce=1, code=SYSTEM_CODE)
+    for address, wei in genesis.balances().items():
+        if home_by_range(address, genesis.shards) == shard:
+            alloc[address] = GenesisAccount(balance=wei)
+    delta = build_genesis(alloc)
+    header = Header(
+        parent_hash=ZERO_HASH,
+        coinbase=ZERO_ADDRESS,
+        state_root=delta.root,
+        number=0,
+        gas_limit=genesis.params.gas_limit,
+        timestamp=genesis.timestamp,
+        extra_data=b"atoll/%d" % shard,
+        prev_randao=ZERO_HASH,
+        base_fee_per_gas=genesis.params.base_fee,
+        parent_beacon_block_root=ZERO_HASH,
+        requests_hash=ShardRequests().hash,
+    )
+    return header, delta

@@ -1,0 +1,151 @@
+"""Building and judging shard blocks: two ways to choose the items, one `BlockRun` to execute them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from node.execution.evm import NonceTooHigh
+from node.primitives.basics import Hash32, ShardId
+from node.primitives.errors import DecodeError, InvalidBlock, InvalidTransaction
+from node.primitives.message import LanePosition, Message
+from node.shard import messenger
+from node.shard.block import MAX_BLOCK_BYTES, BeaconOps, ShardBlock, decode_item
+from node.shard.lanes import InboundLane, Tails, check_lane
+from node.shard.ports import Anchor
+from node.shard.run import BlockRun, DoesNotFit, ExecutedBlock, LaneFull
+from node.shard.selection import TransactionSource
+
+# A proposal's items stay well below what a block may have, so that its frame always fits.
+BUILD_BYTES = MAX_BLOCK_BYTES // 2
+MIN_GAS = 21_000
+MAX_MISFITS = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltBlock:
+    """A block of our own with the proof of its arrivals, and what the pool should hear."""
+
+    executed: ExecutedBlock
+    tails: Tails
+    rejected: tuple[tuple[Hash32, str], ...]
+
+
+def expected_ops(anchor: Anchor) -> BeaconOps | None:
+    return BeaconOps(moved=anchor.moved) if anchor.moved else None
+
+
+def build(
+    run: BlockRun, lanes: Mapping[ShardId, InboundLane], source: TransactionSource
+) -> BuiltBlock:
+    """Fill a block: beacon operations, arrivals by lanes in turn, then the pool's best transactions."""
+    anchor = run.env.anchor
+    ops = expected_ops(anchor)
+    if ops is not None:
+        run.run_beacon_ops(ops)
+    consumed = _take_arrivals(run, lanes)
+    rejected = _take_transactions(run, source)
+    tails: dict[ShardId, tuple[Hash32, ...]] = {}
+    for src, count in consumed.items():
+        ends = anchor.state.lane(src, run.rules.shard).checkpoints
+        end = min(c.count for c in ends if c.count >= count)
+        held = lanes[src].verified
+        tails[src] = tuple(held[seq].id for seq in range(count, end))
+    return BuiltBlock(executed=run.finish(), tails=Tails(ids=tails), rejected=tuple(rejected))
+
+
+def _take_arrivals(run: BlockRun, lanes: Mapping[ShardId, InboundLane]) -> dict[ShardId, int]:
+    """Deliver what is verified and checkpointed, one of each lane in turn. Returns the new counts."""
+    waiting: dict[ShardId, list[Message]] = {}
+    for src in sorted(lanes):
+        start = messenger.inbox(run.state, src)
+        ends = run.env.anchor.state.lane(src, run.rules.shard).checkpoints
+        last = max((c.count for c in ends), default=start.count)
+        messages = [m for m in lanes[src].from_seq(start.count) if m.seq < last]
+        if messages:
+            waiting[src] = messages[::-1]
+    order = list(waiting)
+    if order:  # another lane begins in every block
+        shift = run.parent.number % len(order)
+        order = order[shift:] + order[:shift]
+    counts: dict[ShardId, int] = {}
+    while order:
+        for src in list(order):
+            message = waiting[src].pop()
+            if not run.arrival_fits(message) or run.size > BUILD_BYTES:
+                return counts
+            run.run_arrival(message)
+            counts[src] = message.seq + 1
+            if not waiting[src]:
+                order.remove(src)
+    return counts
+
+
+def _take_transactions(run: BlockRun, source: TransactionSource) -> list[tuple[Hash32, str]]:
+    rejected: list[tuple[Hash32, str]] = []
+    misfits = 0
+    while run.gas_left >= MIN_GAS and misfits < MAX_MISFITS and run.size < BUILD_BYTES:
+        tx = source.next()
+        if tx is None:
+            break
+        try:
+            run.run_transaction(tx)
+        except DoesNotFit:
+            misfits += 1
+            source.drop_sender(tx.sender)
+        except (LaneFull, NonceTooHigh):
+            source.drop_sender(tx.sender)
+        except InvalidTransaction as error:
+            source.drop_sender(tx.sender)
+            rejected.append((tx.hash, str(error)))
+    return rejected
+
+
+def judge(run: BlockRun, block: ShardBlock, tails: Tails | None) -> ExecutedBlock:
+    """Execute somebody's block and compare. Raises InvalidBlock with the reason.
+
+    `tails` is None for a block that is already decided: its certificate vouches for its arrivals.
+    """
+    try:
+        items = [decode_item(raw) for raw in block.items]
+    except (DecodeError, InvalidTransaction) as error:
+        raise InvalidBlock(f"a body item is malformed: {error}") from error
+    arrivals = [item for item in items if isinstance(item, Message)]
+    if tails is not None:
+        _check_arrivals(run, arrivals, tails)
+    expected = expected_ops(run.env.anchor)
+    found = items[0] if items and isinstance(items[0], BeaconOps) else None
+    if found != expected:
+        raise InvalidBlock("the beacon operations are not what the anchor demands")
+    for index, item in enumerate(items):
+        if isinstance(item, Message):
+            run.run_arrival(item)
+        elif isinstance(item, BeaconOps):
+            run.run_beacon_ops(item)
+        else:
+            try:
+                run.run_transaction(item)
+            except InvalidTransaction as error:
+                raise InvalidBlock(f"transaction {index} is invalid: {error}") from error
+    executed = run.finish()
+    if executed.header != block.header:
+        raise InvalidBlock(f"the header is wrong: {_difference(executed, block)}")
+    return executed
+
+
+def _difference(executed: ExecutedBlock, block: ShardBlock) -> str:
+    ours, theirs = executed.header.__dict__, block.header.__dict__
+    names = [n for n in executed.header.__dataclass_fields__ if ours[n] != theirs[n]]
+    return ", ".join(names)
+
+
+def _check_arrivals(run: BlockRun, arrivals: Sequence[Message], tails: Tails) -> None:
+    by_source: dict[ShardId, list[Hash32]] = {}
+    for message in arrivals:
+        by_source.setdefault(message.src, []).append(message.id)
+    if not set(tails.ids) <= set(by_source):
+        raise InvalidBlock("a tail stands for a lane without arrivals")
+    for src, ids in by_source.items():
+        if src == run.rules.shard or not 0 <= src < run.rules.shards:
+            raise InvalidBlock(f"an arrival comes from shard {src}")
+        start: LanePosition = messenger.inbox(run.state, src)
+        ends = run.env.anchor.state.lane(src, run.rules.shard).checkpoints
+        check_lane(start, ids, tails.ids.get(src, ()), ends)

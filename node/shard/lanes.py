@@ -1,0 +1,111 @@
+"""Where arrivals come from, and the proof that they are the next of their lane.
+
+A block anchored at B may consume a lane up to the last checkpoint in B's state. When it stops between
+two checkpoints, the proposal carries the ids of the messages up to the next one (the tail), so that
+everyone can recompute the chain from the inbox to a finalised head. The tail travels beside the block,
+not in it: once the block is decided its certificate vouches for it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from node.primitives import rlp
+from node.primitives.basics import Hash32, ShardId
+from node.primitives.errors import DecodeError, InvalidBlock
+from node.primitives.message import LanePosition, Message, extend_head
+
+MAX_TAIL_IDS = 8192
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tails:
+    """Per source: the ids between the last message consumed and the next checkpoint."""
+
+    ids: Mapping[ShardId, tuple[Hash32, ...]] = field(default_factory=dict)
+
+    @property
+    def encoded(self) -> bytes:
+        return rlp.encode([[rlp.int_to_bytes(s), list(self.ids[s])] for s in sorted(self.ids)])
+
+    @classmethod
+    def decode(cls, data: bytes) -> "Tails":
+        out: dict[ShardId, tuple[Hash32, ...]] = {}
+        for row in rlp.decode_list(data):
+            src, ids = rlp.as_list(row, 2)
+            listed = rlp.as_list(ids)
+            if len(listed) > MAX_TAIL_IDS:
+                raise DecodeError("tails: too many ids")
+            shard = ShardId(rlp.as_int(src, 16))
+            if out and shard <= max(out):
+                raise DecodeError("tails: sources are not in order")
+            out[shard] = tuple(Hash32(rlp.as_bytes(i, 32)) for i in listed)
+        return cls(ids=out)
+
+
+def check_lane(
+    start: LanePosition,
+    consumed: Sequence[Hash32],
+    tail: Sequence[Hash32],
+    checkpoints: Sequence[LanePosition],
+) -> None:
+    """Raise InvalidBlock unless `consumed` then `tail` lead from `start` to one of `checkpoints`."""
+    if not consumed:
+        return
+    count = start.count + len(consumed) + len(tail)
+    head = extend_head(start.head, [*consumed, *tail])
+    for checkpoint in checkpoints:
+        if checkpoint.count == count:
+            if checkpoint.head == head:
+                return
+            raise InvalidBlock(f"arrivals do not chain to the finalised lane head at {count}")
+    raise InvalidBlock(f"arrivals do not end at a finalised checkpoint of their lane ({count})")
+
+
+@dataclass(slots=True)
+class InboundLane:
+    """Messages pulled from one source and checked against the finalised heads, in order.
+
+    `verified` holds what chains to a checkpoint; it never holds more than the lane's window.
+    """
+
+    src: ShardId
+    position: LanePosition = field(default_factory=LanePosition)  # end of what is verified
+    verified: dict[int, Message] = field(default_factory=dict)
+
+    def extend(
+        self, messages: Iterable[Message], dst: ShardId, checkpoints: Sequence[LanePosition]
+    ) -> int:
+        """Take what leads from here to a checkpoint. Returns how many; raises DecodeError on a lie."""
+        heads = {c.count: c.head for c in checkpoints}
+        position, batch, taken = self.position, [], 0
+        for message in messages:
+            if (message.src, message.dst, message.seq) != (self.src, dst, position.count):
+                raise DecodeError(
+                    f"lane {self.src}->{dst}: message {message.seq} came, {position.count} was due"
+                )
+            position = position.advance(message.id)
+            batch.append(message)
+            expected = heads.get(position.count)
+            if expected is None:
+                continue
+            if expected != position.head:
+                raise DecodeError(f"lane {self.src}->{dst}: the chain is wrong at {position.count}")
+            self.verified.update({m.seq: m for m in batch})
+            taken += len(batch)
+            self.position, batch = position, []
+        return taken
+
+    def from_seq(self, seq: int) -> list[Message]:
+        """The verified messages from `seq` on, without a gap."""
+        out = []
+        while (message := self.verified.get(seq)) is not None:
+            out.append(message)
+            seq += 1
+        return out
+
+    def drop_before(self, position: LanePosition) -> None:
+        """Forget what the inbox has passed; jump there if it is ahead of us."""
+        for seq in [s for s in self.verified if s < position.count]:
+            del self.verified[seq]
+        if position.count > self.position.count:
+            self.position = position

@@ -1,0 +1,42 @@
+"""What the shard chain needs to know of the beacon, as it needs it. The runtime brings the real thing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from node.primitives.basics import Address, Hash32, ShardId
+from node.primitives.message import LanePosition
+
+
+class Lane(Protocol):
+    """A lane as the beacon has it: how far the destination is, and the source's checkpoints beyond."""
+
+    @property
+    def consumed(self) -> int: ...
+
+    @property
+    def checkpoints(self) -> Sequence[LanePosition]: ...
+
+
+class AnchorState(Protocol):
+    """The beacon state at an anchor. Reads are pure: the same answer on every node."""
+
+    def home(self, address: Address) -> ShardId: ...
+
+    def lane(self, src: ShardId, dst: ShardId) -> Lane: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Anchor:
+    """The finalised beacon block a shard block is anchored to.
+
+    `moved` are the addresses that beacon blocks in (the parent's anchor, this one] gave a home on
+    another shard although their default home is here.
+    """
+
+    height: int
+    hash: Hash32
+    randao: Hash32
+    timestamp: int
+    state: AnchorState
+    moved: tuple[tuple[Address, ShardId], ...] = ()

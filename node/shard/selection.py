@@ -1,0 +1,44 @@
+"""A choice of transactions taken from the pool, so that a block can be built beside the event loop."""
+
+from collections import deque
+from typing import Protocol
+
+from node.primitives.basics import Address
+from node.primitives.transaction import Transaction
+
+
+class TransactionSource(Protocol):
+    """Transactions best first; each sender's in nonce order."""
+
+    def next(self) -> Transaction | None: ...
+
+    def drop_sender(self, address: Address) -> None:
+        """Leave out what else this sender has: its last transaction cannot be included now."""
+
+
+class Chosen:
+    """A fixed list of transactions as a source. The pool may change meanwhile."""
+
+    def __init__(self, transactions: list[Transaction]) -> None:
+        self._queue = deque(transactions)
+        self._dropped: set[Address] = set()
+
+    @classmethod
+    def draw(cls, source: TransactionSource, *, gas: int, count: int) -> "Chosen":
+        """At most `count` transactions from `source`, until their gas limits add up to `gas`."""
+        out: list[Transaction] = []
+        total = 0
+        while len(out) < count and total < gas and (tx := source.next()) is not None:
+            out.append(tx)
+            total += tx.gas
+        return cls(out)
+
+    def next(self) -> Transaction | None:
+        while self._queue:
+            tx = self._queue.popleft()
+            if tx.sender not in self._dropped:
+                return tx
+        return None
+
+    def drop_sender(self, address: Address) -> None:
+        self._dropped.add(address)

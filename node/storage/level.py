@@ -1,0 +1,154 @@
+"""A KeyValueStore in LevelDB (through plyvel)."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import plyvel
+
+from node.primitives.errors import CorruptData
+from node.storage.errors import StorageInUse, StorageUnavailable
+from node.storage.files import unavailable
+from node.storage.kv import prefix_end
+
+WRITE_BUFFER_BYTES = 8 << 20
+CACHE_BYTES = 16 << 20
+MAX_OPEN_FILES = 256
+BLOOM_BITS = 10  # per key: about 1 % of the look-ups of an absent key reach the disk
+
+
+class LevelStore:
+    """One LevelDB directory, opened by one process at a time.
+
+    Checksums are verified on every read and a damaged log is refused at opening: LevelDB's own default is to
+    drop what it cannot read and go on, and a node must not go on with half of its state.
+    """
+
+    def __init__(self, path: Path, database: Any) -> None:
+        self.path = path
+        self._database = database
+
+    @classmethod
+    def open(cls, path: Path, *, create: bool = True) -> Self:
+        """Open the database at `path`, making it (and its parents) if there is none and `create`.
+
+        Raises StorageInUse, StorageUnavailable or CorruptData; each says what to do.
+        """
+        try:
+            if create:
+                path.mkdir(parents=True, exist_ok=True)
+            exists = (path / "CURRENT").exists()
+            if not exists and any(path.glob("*.l[do][bg]")):
+                # LevelDB would take this for a new database and delete the rest of the old one.
+                raise _corrupt(path, "its file CURRENT is missing")
+        except OSError as error:
+            raise unavailable(path, "make the database directory", error) from None
+        if not exists and not create:
+            raise StorageUnavailable(
+                f"{path}: there is no database here; check data_dir in the node's configuration"
+            )
+        try:
+            database = plyvel.DB(
+                str(path),
+                create_if_missing=create,
+                paranoid_checks=True,
+                write_buffer_size=WRITE_BUFFER_BYTES,
+                lru_cache_size=CACHE_BYTES,
+                max_open_files=MAX_OPEN_FILES,
+                bloom_filter_bits=BLOOM_BITS,
+            )
+        except plyvel.CorruptionError as error:
+            raise _corrupt(path, error) from None
+        except plyvel.IOError as error:
+            if _is_lock_error(error):
+                raise StorageInUse(
+                    f"the database {path} is in use by another process; "
+                    "stop that one first, or give this node a data directory of its own"
+                ) from None
+            raise _refused(path, "open", error) from None
+        except plyvel.Error as error:
+            raise _corrupt(path, error) from None
+        return cls(path, database)
+
+    def get(self, key: bytes) -> bytes | None:
+        try:
+            value: bytes | None = self._database.get(key, verify_checksums=True)
+        except plyvel.CorruptionError as error:
+            raise _corrupt(self.path, error) from None
+        except plyvel.IOError as error:
+            raise _refused(self.path, "read", error) from None
+        return value
+
+    def write(self, batch: Mapping[bytes, bytes | None], *, sync: bool) -> None:
+        pending = self._database.write_batch(sync=sync)
+        for key, value in batch.items():
+            if value is None:
+                pending.delete(key)
+            else:
+                pending.put(key, value)
+        try:
+            pending.write()
+        except plyvel.CorruptionError as error:  # found by a compaction in the background
+            raise _corrupt(self.path, error) from None
+        except plyvel.IOError as error:
+            raise _refused(self.path, "write to", error) from None
+
+    def iterate(
+        self, prefix: bytes, *, start: bytes = b"", reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        low, end, include_end = prefix, prefix_end(prefix), False
+        if start and reverse:
+            if end is None or start < end:
+                end, include_end = start, True
+        elif start:
+            low = max(low, start)
+        if end is not None and (end < low or (end == low and not include_end)):
+            return iter(())
+        entries = self._database.iterator(
+            start=low or None,
+            stop=end,
+            include_stop=include_end,
+            reverse=reverse,
+            verify_checksums=True,
+            fill_cache=False,
+        )
+        return self._guarded(entries)
+
+    def _guarded(self, entries: Any) -> Iterator[tuple[bytes, bytes]]:
+        try:
+            yield from entries
+        except plyvel.CorruptionError as error:
+            raise _corrupt(self.path, error) from None
+        except plyvel.IOError as error:
+            raise _refused(self.path, "read", error) from None
+        finally:
+            entries.close()
+
+    def close(self) -> None:
+        self._database.close()
+
+
+def _is_lock_error(error: Exception) -> bool:
+    """LevelDB has no type for it: the text is `IO error: lock PATH/LOCK: ...`."""
+    return "/LOCK: " in _text(error) and "IO error: lock " in _text(error)
+
+
+def _text(error: Exception) -> str:
+    """plyvel passes LevelDB's own text on as bytes."""
+    text = error.args[0] if error.args else ""
+    return text.decode(errors="replace") if isinstance(text, bytes) else str(text)
+
+
+def _corrupt(path: Path, reason: Exception | str) -> CorruptData:
+    reason = _text(reason) if isinstance(reason, Exception) else reason
+    return CorruptData(
+        f"the database {path} is damaged ({reason}); "
+        "delete the directory and let the node sync from its peers, or restore it from a copy"
+    )
+
+
+def _refused(path: Path, doing: str, error: Exception) -> StorageUnavailable:
+    return StorageUnavailable(
+        f"cannot {doing} the database {path}: {_text(error)}; "
+        "check the permissions and the free space of this directory"
+    )

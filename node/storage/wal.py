@@ -1,0 +1,231 @@
+"""The write-ahead log of consensus: what must be on disk before anything is sent.
+
+File: `MAGIC | salt(8) | crc32(4) of both`, then records `length(4) | durable(8) | crc32(4) | payload`,
+little endian.
+
+- `crc32` covers the salt, `length`, `durable` and the payload. The salt is random for each new log, so
+  that what an earlier log left in the same disk blocks cannot be taken for a record of this one.
+- `durable` is how much of the file was known to be on disk when the record was written. It tells the two
+  kinds of damage apart: after a crash only bytes beyond the last fsync may be missing or garbage (a *torn
+  tail*: cut off and gone on), while damage below the `durable` of a later record is damage to what had
+  been promised. Damage to the last synced records with nothing after them cannot be told from a torn tail.
+"""
+
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from node.primitives.errors import CorruptData
+from node.storage.errors import StorageUnavailable
+from node.storage.files import FileLock, sync_directory, unavailable, write_atomically, write_fully
+
+MAGIC = b"ATOLWAL\x01"
+SALT_BYTES = 8
+FILE_HEADER_BYTES = len(MAGIC) + SALT_BYTES + 4
+RECORD_HEADER = struct.Struct("<IQI")  # length, durable, crc32
+MAX_RECORD_BYTES = 16 << 20
+
+
+class WriteAheadLog:
+    """An append-only file of records with one writer. Not for use by several tasks at the same time.
+
+    After an error of the operating system in `sync` or `reset` nobody knows what is on disk (a failed
+    fsync is not to be tried again): every later call raises, and the node has to stop.
+    """
+
+    def __init__(self, path: Path, *, max_record: int = MAX_RECORD_BYTES) -> None:
+        """Open the log, or make an empty one; a torn tail is cut off here.
+
+        Raises StorageInUse, StorageUnavailable, or CorruptData when a record in the middle is damaged.
+        """
+        self.path = path
+        self.torn_bytes = 0
+        "How many bytes of an unfinished write were cut off at opening."
+        self._max_record = max_record
+        self._pending: list[bytes] = []
+        self._failed = False
+        self._descriptor = -1
+        self._lock = FileLock(path.with_name(path.name + ".lock"), guards=f"the log {path}")
+        try:
+            self._replay: list[bytes] | None = self._open()
+        except OSError as error:
+            self.close()
+            raise unavailable(path, "open the write-ahead log", error) from None
+        except BaseException:
+            self.close()
+            raise
+
+    def replay(self) -> Iterator[bytes]:
+        """The payloads that were found at opening, oldest first. Can be asked for once."""
+        if self._replay is None:
+            raise RuntimeError("the log was replayed before")
+        records, self._replay = self._replay, None
+        return iter(records)
+
+    def append(self, payload: bytes) -> None:
+        """Add a record to the buffer; `sync` makes it durable. Raises ValueError if it is too large."""
+        self._check_usable()
+        if len(payload) > self._max_record:
+            raise ValueError(f"a record of {len(payload)} bytes is over {self._max_record}")
+        durable = self._durable
+        header = RECORD_HEADER.pack(
+            len(payload), durable, _checksum(self._salt, len(payload), durable, payload)
+        )
+        self._pending.append(header + payload)
+
+    def sync(self) -> None:
+        """Write what was appended and wait until it is on disk. Does nothing when there is nothing new."""
+        self._check_usable()
+        if not self._pending:
+            return
+        data = b"".join(self._pending)
+        try:
+            write_fully(self._descriptor, data)
+            os.fdatasync(self._descriptor)
+        except OSError as error:
+            self._failed = True
+            raise unavailable(self.path, "write to the write-ahead log", error) from None
+        self._durable += len(data)
+        self._pending.clear()
+
+    def reset(self) -> None:
+        """Start an empty log, dropping what was appended and not synced as well.
+
+        Durable when it returns; a crash leaves the whole old log or the empty one.
+        """
+        self._check_usable()
+        self._pending.clear()
+        self._replay = None
+        try:
+            self._start_empty()
+        except OSError as error:
+            self._failed = True
+            raise unavailable(self.path, "start a new write-ahead log", error) from None
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk, the file header included."""
+        return self._durable
+
+    def close(self) -> None:
+        """Release the file; what was not synced is lost, as in a crash. Idempotent."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+        self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _check_usable(self) -> None:
+        if self._failed:
+            raise StorageUnavailable(
+                f"{self.path}: an earlier write to the write-ahead log failed; restart the node"
+            )
+        if self._descriptor < 0:
+            raise RuntimeError("the log is closed")
+
+    def _open(self) -> list[bytes]:
+        try:
+            content = self.path.read_bytes()
+        except FileNotFoundError:
+            self._start_empty()
+            return []
+        self._salt = content[len(MAGIC) : len(MAGIC) + SALT_BYTES]
+        if not content.startswith(_file_header(self._salt)):
+            raise _corrupt(self.path, "it does not begin as one")
+        scan = scan_records(content, self._salt, self._max_record)
+        if scan.damaged_at is not None:
+            raise _corrupt(self.path, f"the record at byte {scan.damaged_at} is damaged")
+        self.torn_bytes = len(content) - scan.end
+        self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        if self.torn_bytes:
+            os.ftruncate(self._descriptor, scan.end)
+        # What is replayed now must not be lost later, even where the crash came before the fsync.
+        os.fsync(self._descriptor)
+        sync_directory(self.path.parent)
+        self._durable = scan.end
+        return scan.payloads
+
+    def _start_empty(self) -> None:
+        salt = os.urandom(SALT_BYTES)
+        write_atomically(self.path, _file_header(salt))
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor = descriptor
+        self._salt = salt
+        self._durable = FILE_HEADER_BYTES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan:
+    """What a log file holds: the sound records, where they end, and where promised data is damaged."""
+
+    payloads: list[bytes]
+    end: int
+    damaged_at: int | None
+
+
+def scan_records(content: bytes, salt: bytes, max_record: int = MAX_RECORD_BYTES) -> Scan:
+    """Read records until the first that is not sound, then look whether it had been durable."""
+    payloads: list[bytes] = []
+    offset = FILE_HEADER_BYTES
+    while (record := _record_at(content, offset, salt, max_record)) is not None:
+        payloads.append(record[1])
+        offset += RECORD_HEADER.size + len(record[1])
+    damaged_at = None
+    if content.count(0, offset) < len(content) - offset:
+        # A hole of zeros is the usual torn tail; anything else is searched for later records.
+        for later in range(offset + 1, len(content) - RECORD_HEADER.size + 1):
+            found = _record_at(content, later, salt, max_record)
+            if found is not None and found[0] > offset:
+                damaged_at = offset
+                break
+    return Scan(payloads=payloads, end=offset, damaged_at=damaged_at)
+
+
+def _record_at(
+    content: bytes, offset: int, salt: bytes, max_record: int
+) -> tuple[int, bytes] | None:
+    """(durable, payload) of the sound record that begins at `offset`, or None."""
+    start = offset + RECORD_HEADER.size
+    if start > len(content):
+        return None
+    length, durable, checksum = RECORD_HEADER.unpack_from(content, offset)
+    # `durable` is checked before the payload is read: the search for later records stays fast.
+    if length > max_record or start + length > len(content):
+        return None
+    if not FILE_HEADER_BYTES <= durable <= offset:
+        return None
+    payload = content[start : start + length]
+    return (durable, payload) if _checksum(salt, length, durable, payload) == checksum else None
+
+
+def _file_header(salt: bytes) -> bytes:
+    return MAGIC + salt + struct.pack("<I", zlib.crc32(MAGIC + salt))
+
+
+def _checksum(salt: bytes, length: int, durable: int, payload: bytes) -> int:
+    return zlib.crc32(payload, zlib.crc32(salt + struct.pack("<IQ", length, durable)))
+
+
+def _corrupt(path: Path, reason: str) -> CorruptData:
+    return CorruptData(
+        f"{path} is not a sound write-ahead log: {reason}; restore it from a copy, or delete it if you "
+        "accept that this validator forgets its lock at the current height (its last-signed record, "
+        "which keeps it from signing twice, is another file: leave that one)"
+    )

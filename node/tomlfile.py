@@ -1,0 +1,142 @@
+"""TOML files that people write, read strictly: an unknown or wrong key is an error that names it."""
+
+import difflib
+import json
+import re
+import tomllib
+import types
+from pathlib import Path
+from typing import Any, TypeVar, Union, get_args, get_origin
+
+import msgspec
+
+from node.primitives.errors import UserError
+
+MAX_FILE_BYTES = 4 << 20
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+def load_toml(path: Path, kind: type[T], *, what: str) -> T:
+    """Read `path` as a `kind` (a msgspec Struct). `what` names such a file, for the errors ("a manifest").
+
+    Raises UserError: the file, the key and what is wrong with it.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such file; {what} is expected there") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot read {what}: {error.strerror}") from None
+    if len(content) > MAX_FILE_BYTES:
+        raise UserError(f"{path}: too large for {what} (over {MAX_FILE_BYTES} bytes)")
+    try:
+        return parse_toml(content.decode(), kind)
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not a text file in UTF-8 (byte {error.start})") from None
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def parse_toml(text: str, kind: type[T]) -> T:
+    """`text` as a `kind`. Raises UserError without a path."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"not valid TOML: {error}") from None
+    _refuse_unknown_keys(document, kind, "")
+    try:
+        return msgspec.convert(document, kind, dec_hook=_decode_path)
+    except msgspec.ValidationError as error:
+        raise UserError(_in_words(str(error))) from None
+
+
+def _decode_path(kind: type, value: object) -> object:
+    if kind is not Path:
+        raise TypeError(f"{kind} has no place in these TOML files")
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise ValueError("a path is expected")
+    return Path(value).expanduser()
+
+
+def _encode_path(value: object) -> object:
+    if not isinstance(value, Path):
+        raise TypeError(f"{type(value).__name__} has no place in these TOML files")
+    return str(value)
+
+
+def _refuse_unknown_keys(value: object, kind: Any, where: str) -> None:
+    """msgspec refuses them as well, but without saying what was probably meant."""
+    if get_origin(kind) in (Union, types.UnionType):
+        structured = [option for option in get_args(kind) if option is not type(None)]
+        kind = structured[0] if len(structured) == 1 else object
+    origin, arguments = get_origin(kind), get_args(kind)
+    if isinstance(value, list) and origin in (list, tuple) and arguments:
+        for index, item in enumerate(value):
+            _refuse_unknown_keys(item, arguments[0], f"{where}[{index}]")
+    elif isinstance(value, dict) and origin is dict:
+        for key, item in value.items():
+            _refuse_unknown_keys(item, arguments[1], f"{where}.{key}" if where else key)
+    elif isinstance(value, dict) and isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        fields = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
+        for key, item in value.items():
+            name = f"{where}.{key}" if where else key
+            if key not in fields:
+                raise UserError(f"unknown key {name!r}{_suggestion(key, list(fields))}")
+            _refuse_unknown_keys(item, fields[key], name)
+
+
+def _suggestion(key: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(key.lower().replace("-", "_"), known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; known here: {', '.join(known)}"
+
+
+def _in_words(message: str) -> str:
+    """msgspec's "Expected `int`, got `str` - at `$.rpc.port`" with the key first."""
+    found = re.fullmatch(r"(.*) - at `\$\.?(.*)`", message)
+    if not found:
+        return message[:1].lower() + message[1:].replace("`", "'")
+    reason, where = found[1].replace("`", "'"), found[2]
+    return f"key {where!r}: {reason[:1].lower()}{reason[1:]}"
+
+
+def render_toml(struct: msgspec.Struct) -> str:
+    """A struct of scalars, lists of scalars, tables and lists of tables as TOML; None is left out."""
+    lines: list[str] = []
+    _render_table(msgspec.to_builtins(struct, enc_hook=_encode_path), (), lines)
+    return "\n".join(lines).strip("\n") + "\n"
+
+
+def _render_table(table: dict[str, Any], path: tuple[str, ...], lines: list[str]) -> None:
+    tables: list[tuple[str, Any]] = []
+    for key, value in table.items():
+        if isinstance(value, dict) or (
+            value and isinstance(value, list | tuple) and isinstance(value[0], dict)
+        ):
+            tables.append((key, value))
+        elif value is not None:
+            lines.append(f"{_key(key)} = {_scalar(value)}")
+    for key, value in tables:
+        name = ".".join(_key(part) for part in (*path, key))
+        for item in value if isinstance(value, list | tuple) else [value]:
+            lines.append(f"\n[[{name}]]" if isinstance(value, list | tuple) else f"\n[{name}]")
+            _render_table(item, (*path, key), lines)
+
+
+def _key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _scalar(key)
+
+
+def _scalar(value: object) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return repr(value)
+        case str():
+            return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        case list() | tuple():
+            return f"[{', '.join(_scalar(item) for item in value)}]"
+        case _:
+            raise TypeError(f"{type(value).__name__} has no place in these TOML files")

@@ -1,0 +1,223 @@
+"""One live connection with one peer: the tasks that read, write and watch it."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Awaitable, Callable, Mapping
+
+import structlog
+import trio
+
+from p2p.compat import IO_ERRORS
+from p2p.errors import LinkLost, PeerFault, ProtocolViolation
+from p2p.framing import FrameDecoder
+from p2p.outbox import Outbox
+from p2p.pacing import TokenBucket
+from p2p.requests import Handler, RequestChannel
+from p2p.session import Session
+from p2p.types import CONTROL_CHANNEL, ChannelSpec, Limits, MethodSpec, PeerId, PeerStats
+from p2p.wakeup import Signal
+
+__all__ = ["Link", "OnFrame"]
+
+_log = structlog.get_logger("p2p")
+
+OnFrame = Callable[[PeerId, int, bytes], Awaitable[None]]
+
+# One write is one Noise message is one system call: 65,519 bytes less the Yamux header.
+_WRITE = 65_507
+_CONTROL = struct.Struct(">BQ")
+_PING, _PONG = 0, 1
+_RTT_WEIGHT = 0.25
+
+
+class Link:
+    """Frames and requests over one session, until it breaks or is dropped."""
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        channels: Mapping[int, ChannelSpec],
+        methods: Mapping[str, tuple[MethodSpec, Handler]],
+        on_frame: OnFrame,
+        limits: Limits,
+        stats: PeerStats,
+    ) -> None:
+        self.peer = session.peer
+        self._session = session
+        self._on_frame = on_frame
+        self._limits = limits
+        self._stats = stats
+        self._outbox = Outbox(channels.values())
+        self._signal = Signal()
+        self._max_payload = {spec.id: spec.max_frame for spec in channels.values()}
+        self._max_payload[CONTROL_CHANNEL] = _CONTROL.size
+        self._scope = trio.CancelScope()
+        self._failure: PeerFault | None = None
+        self._heard_at = trio.current_time()
+        self._busy = False
+        self._ping: tuple[int, float] | None = None
+        self._nonce = 0
+        self._rtt_at = float("-inf")
+        self.requests = RequestChannel(
+            peer=self.peer,
+            stream=session.requests,
+            methods=methods,
+            limits=limits,
+            stats=stats,
+            heard=self._heard,
+        )
+
+    def send(self, channel_id: int, payload: bytes) -> bool:
+        """Queue a frame; False if it was dropped. Never blocks."""
+        if self._failure is not None:
+            return False
+        drops = self._outbox.drops
+        try:
+            accepted = self._outbox.put(channel_id, payload)
+        except LinkLost as error:
+            self._fail(error)
+            accepted = False
+        self._stats.drops += self._outbox.drops - drops
+        if accepted:
+            self._signal.set()
+        return accepted
+
+    @property
+    def queued_bytes(self) -> int:
+        """Payload bytes of frames not yet handed to the stream."""
+        return self._outbox.queued_bytes
+
+    @property
+    def failure(self) -> PeerFault:
+        """What ended the link."""
+        return self._failure or self._session.failure or LinkLost("shut down")
+
+    def drop(self, reason: str) -> None:
+        """End the link; `run` raises `LinkLost(reason)`."""
+        self._fail(LinkLost(reason))
+
+    async def run(self) -> None:
+        """Serve the link; always ends by raising the `PeerFault` that ended it."""
+        self._heard()
+        try:
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._guard, self._read_frames)
+                    nursery.start_soon(self._guard, self._write_frames)
+                    nursery.start_soon(self._guard, self._watch)
+                    nursery.start_soon(self._guard, self._refuse_streams)
+                    nursery.start_soon(self._guard, self.requests.write)
+                    nursery.start_soon(self._guard, self._read_requests, nursery)
+        finally:
+            self._failure = self.failure
+            self.requests.close()
+        raise self._failure
+
+    async def _guard(self, task: Callable[..., Awaitable[None]], *args: object) -> None:
+        try:
+            await task(*args)
+        except PeerFault as error:
+            self._fail(error)
+        except IO_ERRORS as error:
+            self._fail(LinkLost(str(error) or type(error).__name__))
+        except Exception as error:  # noqa: BLE001 - one link, not the process
+            _log.exception("link task failed", peer=self.peer)
+            self._fail(LinkLost(f"internal error: {error}"))
+
+    def _fail(self, error: PeerFault) -> None:
+        self._failure = self._failure or error
+        self._scope.cancel()
+
+    def _heard(self) -> None:
+        self._heard_at = trio.current_time()
+
+    async def _read_requests(self, nursery: trio.Nursery) -> None:
+        await self.requests.read(nursery)
+
+    async def _refuse_streams(self) -> None:
+        """Other libp2p implementations open streams for protocols we do not serve."""
+        while True:
+            await (await self._session.muxer.accept_stream()).reset()
+
+    # --- frames in ----------------------------------------------------------------------------
+
+    async def _read_frames(self) -> None:
+        decoder = FrameDecoder(self._max_payload)
+        stats, limits = self._stats, self._limits
+        now = trio.current_time()
+        bucket = TokenBucket(limits.frames_per_second, limits.frames_burst, now)
+        while True:
+            data = await self._session.frames.read(65_536)
+            if not data:
+                raise LinkLost("the peer closed its frame stream")
+            frames = decoder.feed(data)
+            stats.bytes_in += len(data)
+            stats.frames_in += len(frames)
+            # While we are busy with what the peer sent it cannot be called silent.
+            self._busy = True
+            for channel_id, payload in frames:
+                if channel_id == CONTROL_CHANNEL:
+                    self._on_control(payload)
+                    continue
+                try:
+                    await self._on_frame(self.peer, channel_id, payload)
+                except Exception:  # noqa: BLE001 - the callee is not ours to trust
+                    _log.exception("frame handler failed", peer=self.peer, channel=channel_id)
+            pause = bucket.take(len(frames), trio.current_time())
+            if pause > 0:
+                await trio.sleep(pause)
+            self._busy = False
+            self._heard()
+
+    def _on_control(self, payload: bytes) -> None:
+        if len(payload) != _CONTROL.size:
+            raise ProtocolViolation("malformed control frame")
+        kind, nonce = _CONTROL.unpack(payload)
+        if kind == _PING:
+            self._outbox.put_control(_PONG, _CONTROL.pack(_PONG, nonce))
+            self._signal.set()
+        elif kind != _PONG:
+            raise ProtocolViolation(f"unknown control frame {kind}")
+        elif self._ping is not None and self._ping[0] == nonce:
+            now = trio.current_time()
+            sample, self._ping, self._rtt_at = now - self._ping[1], None, now
+            rtt = self._stats.rtt
+            self._stats.rtt = sample if rtt is None else rtt + _RTT_WEIGHT * (sample - rtt)
+
+    # --- frames out ---------------------------------------------------------------------------
+
+    async def _write_frames(self) -> None:
+        outbox, stream, stats = self._outbox, self._session.frames, self._stats
+        timeout = self._limits.write_timeout
+        while True:
+            data, count = outbox.take(_WRITE)
+            if not count:
+                await self._signal.wait()
+                continue
+            with trio.move_on_after(timeout) as scope:
+                await stream.write(data)
+            if scope.cancelled_caught:
+                # A write cut short leaves half a frame behind: the connection is of no more use.
+                raise LinkLost(f"the peer did not take a frame in {timeout:g} s")
+            stats.frames_out += count
+            stats.bytes_out += len(data)
+
+    async def _watch(self) -> None:
+        """Ping a quiet peer, give up a silent one."""
+        limits = self._limits
+        while True:
+            now = trio.current_time()
+            quiet = 0.0 if self._busy else now - self._heard_at
+            if quiet >= limits.silence_timeout:
+                raise LinkLost(f"not heard of for {quiet:.1f} s")
+            if quiet >= limits.ping_interval or now - self._rtt_at >= limits.rtt_interval:
+                self._nonce += 1
+                self._ping = (self._nonce, now)
+                self._outbox.put_control(_PING, _CONTROL.pack(_PING, self._nonce))
+                self._signal.set()
+            # The answer makes us quiet later than the peer, so that the peer asks next time: one
+            # of the two pings per interval.
+            next_check = limits.ping_interval - quiet
+            await trio.sleep(next_check if next_check > 0.05 else limits.ping_interval / 2)

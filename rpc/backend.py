@@ -1,0 +1,133 @@
+"""The port through which the JSON-RPC asks a chain; the node implements it.
+
+`scope` says which chain: None is the network view, an integer is that shard's own chain (and may name
+a shard that does not exist: raise `ResourceNotFound`). Where a block, transaction or receipt is the
+result, None means there is no such thing and becomes `null`; where a value at a block is the result and
+the block is unknown, raise `ServerError("header not found")`. Any `rpc.errors.RpcError` reaches the
+caller as it is; any other exception is logged and reaches the caller as an internal error. Calls run
+concurrently and may be cancelled when their time is up.
+"""
+
+from typing import Any, Protocol
+
+from rpc.wire import (
+    BlockRef,
+    BlockView,
+    CallRequest,
+    FeeHistory,
+    LogFilter,
+    LogView,
+    ReceiptView,
+    TransactionView,
+)
+
+
+class Backend(Protocol):
+    """A chain, or a network of them, as the JSON-RPC sees it."""
+
+    async def client_version(self) -> str:
+        """Such as `atoll/0.1.0/linux/python3.11`."""
+
+    async def chain_id(self) -> int:
+        """EIP-155 chain id, one for the whole network."""
+
+    async def network_id(self) -> int:
+        """The id of `net_version`."""
+
+    async def peer_count(self) -> int:
+        """Connected peers."""
+
+    async def listening(self) -> bool:
+        """Whether the node accepts peers."""
+
+    async def syncing(self, scope: int | None) -> dict[str, Any] | None:
+        """None when in sync, else `startingBlock`, `currentBlock`, `highestBlock` as integers."""
+
+    async def block_number(self, scope: int | None) -> int:
+        """The number of the latest block."""
+
+    async def block_by_number(
+        self, scope: int | None, ref: BlockRef, full: bool
+    ) -> BlockView | None:
+        """A block, with whole transactions if `full`."""
+
+    async def block_by_hash(self, scope: int | None, hash: bytes, full: bool) -> BlockView | None:
+        """A block by its hash."""
+
+    async def block_transaction_count(self, scope: int | None, ref: BlockRef) -> int | None:
+        """How many transactions a block has."""
+
+    async def transaction_by_block_and_index(
+        self, scope: int | None, ref: BlockRef, index: int
+    ) -> TransactionView | None:
+        """One transaction of a block."""
+
+    async def balance(self, scope: int | None, address: bytes, ref: BlockRef) -> int:
+        """Wei."""
+
+    async def code(self, scope: int | None, address: bytes, ref: BlockRef) -> bytes:
+        """Contract code, empty for other accounts."""
+
+    async def storage_at(
+        self, scope: int | None, address: bytes, slot: int, ref: BlockRef
+    ) -> bytes:
+        """A storage word of 32 bytes."""
+
+    async def transaction_count(self, scope: int | None, address: bytes, ref: BlockRef) -> int:
+        """The account's nonce; for "pending" with the pooled transactions counted."""
+
+    async def call(self, scope: int | None, request: CallRequest, ref: BlockRef) -> bytes:
+        """The output of a message call. Raises `ExecutionReverted`, `ServerError`."""
+
+    async def estimate_gas(self, scope: int | None, request: CallRequest, ref: BlockRef) -> int:
+        """The least gas limit with which the call succeeds. Raises as `call`."""
+
+    async def gas_price(self, scope: int | None) -> int:
+        """A price per gas that gets a legacy transaction included soon, in wei."""
+
+    async def max_priority_fee(self, scope: int | None) -> int:
+        """A priority fee per gas that gets a transaction included soon, in wei."""
+
+    async def fee_history(
+        self, scope: int | None, count: int, newest: BlockRef, percentiles: tuple[float, ...]
+    ) -> FeeHistory:
+        """Fees of up to `count` blocks (1..1024) ending at `newest`. An empty `percentiles` means the
+        caller wants no rewards; else they rise and lie in 0..100."""
+
+    async def send_raw_transaction(self, scope: int | None, raw: bytes) -> bytes:
+        """Takes a signed transaction into the pool; its hash. Raises `TransactionRejected`."""
+
+    async def transaction_by_hash(self, scope: int | None, hash: bytes) -> TransactionView | None:
+        """A transaction, pending or included."""
+
+    async def transaction_receipt(self, scope: int | None, hash: bytes) -> ReceiptView | None:
+        """The receipt of an included transaction."""
+
+    async def block_receipts(
+        self, scope: int | None, ref: BlockRef
+    ) -> tuple[ReceiptView, ...] | None:
+        """All receipts of a block in order."""
+
+    async def logs(self, scope: int | None, filter: LogFilter) -> tuple[LogView, ...]:
+        """Matching logs in chain order. Raises `LimitExceeded` for a range that is too wide."""
+
+    async def accounts(self) -> tuple[bytes, ...]:
+        """Accounts the node can sign for."""
+
+    async def health(self) -> tuple[bool, dict[str, Any]]:
+        """Whether the node serves as it should, and details ready for JSON."""
+
+    async def home(self, address: bytes) -> int:
+        """The shard on which an account lives."""
+
+    async def shards(self) -> list[dict[str, Any]]:
+        """The shards, ready for JSON."""
+
+    async def message(self, id: bytes) -> dict[str, Any] | None:
+        """The path of a cross-shard message, ready for JSON."""
+
+    async def audit(self, ref: BlockRef) -> dict[str, Any]:
+        """Conservation of value at a network block, ready for JSON."""
+
+    async def status(self) -> dict[str, Any]:
+        """What the node is doing, ready for JSON."""

@@ -1,0 +1,166 @@
+"""One TCP connection: reads requests, has them answered in order, writes the answers.
+
+A single cancel scope covers the connection's life and its deadline moves with what is going on: waiting
+for a request (idle timeout), receiving one (read timeout), writing (write timeout). Work on a request
+is timed by the dispatcher. Setting a deadline costs a tenth of opening a scope, which shows at this
+request rate.
+"""
+
+import math
+from enum import Enum, auto
+
+import trio
+
+from rpc.gateway import Gateway, Upgrade
+from rpc.http import HttpRequest, HttpResponse, RequestParser, render_response, text_response
+from rpc.limits import Limits
+from rpc.websocket import RECEIVE_SIZE, WebSocketSession
+
+LINGER = 1.0
+"""Seconds given to a last answer: to be written, and for the client to read it and close."""
+_LINGER_BYTES = 16 * 1024 * 1024
+
+
+class _Phase(Enum):
+    IDLE = auto()
+    """Waiting for the first byte of a request."""
+    READING = auto()
+    """A request has begun to arrive."""
+    WORKING = auto()
+    """A request is being answered; a shutdown waits for it."""
+    WEBSOCKET = auto()
+
+
+class Connection:
+    """Serves one stream with a gateway."""
+
+    def __init__(self, stream: trio.SocketStream, gateway: Gateway, limits: Limits) -> None:
+        self._stream = stream
+        self._gateway = gateway
+        self._limits = limits
+        self._parser = RequestParser(limits)
+        # The server's own cancellation must not cut an answer short; `shut_down` ends this instead.
+        self._scope = trio.CancelScope(shield=True)
+        self._phase = _Phase.IDLE
+        self._session: WebSocketSession | None = None
+        self._latest = math.inf  # no deadline may be later than this
+
+    async def serve(self) -> None:
+        """Serves until the client leaves, breaks a rule or runs out of time; then closes the stream."""
+        try:
+            with self._scope:
+                await self._converse()
+            if self._scope.cancelled_caught and self._phase is _Phase.READING:
+                await self._last_words(text_response(408, "the request took too long to arrive"))
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass  # the client is gone
+        finally:
+            with trio.CancelScope(shield=True):
+                await self._stream.aclose()
+
+    async def refuse(self, response: HttpResponse) -> None:
+        """Says why this connection is not served, and closes it."""
+        try:
+            await self._last_words(response)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass
+        finally:
+            with trio.CancelScope(shield=True):
+                await self._stream.aclose()
+
+    def shut_down(self, deadline: float) -> None:
+        """Ends the connection: now if no request is being answered, else when that is done and at
+        `deadline` (trio's clock) at the latest."""
+        self._latest = deadline
+        self._scope.deadline = min(self._scope.deadline, deadline)
+        if self._session is not None:
+            self._session.finish()
+        elif self._phase is not _Phase.WORKING:
+            self._phase = _Phase.IDLE
+            self._scope.cancel()
+
+    async def _converse(self) -> None:
+        parser = self._parser
+        while True:
+            if not parser.requests and parser.failure is None and not await self._receive():
+                return
+            while parser.requests:
+                self._phase = _Phase.WORKING
+                if not await self._answer(parser.requests.popleft()):
+                    return
+            if parser.failure is not None:
+                self._phase = _Phase.WORKING
+                await self._last_words(parser.failure)
+                return
+
+    async def _receive(self) -> bool:
+        """Reads until a request is complete or the parser gives up; False at the end of the stream."""
+        parser = self._parser
+        self._phase = _Phase.IDLE
+        self._allow(self._limits.idle_timeout)
+        while True:
+            data = await self._stream.receive_some(RECEIVE_SIZE)
+            if not data:
+                return False
+            parser.feed(data)
+            if parser.requests or parser.failure is not None:
+                return True
+            if self._phase is _Phase.IDLE:
+                # One deadline for the whole request: a byte now and then does not move it.
+                self._phase = _Phase.READING
+                self._allow(self._limits.read_timeout)
+            if parser.wants_continue:
+                parser.wants_continue = False
+                await self._stream.send_all(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    async def _answer(self, request: HttpRequest) -> bool:
+        """Answers one request; False if the connection ends with it."""
+        self._scope.deadline = self._latest
+        response = await self._gateway.respond(request)
+        if isinstance(response, Upgrade):
+            await self._serve_websocket(response)
+            return False
+        # A request to speak something other than WebSocket was answered as plain HTTP, but what follows
+        # it may be in that other protocol.
+        close = not request.keep_alive or request.upgrade or self._latest < math.inf
+        data = render_response(
+            response, close=close, http_1_0=request.http_1_0, head=request.method == b"HEAD"
+        )
+        self._allow(self._limits.write_timeout)
+        await self._stream.send_all(data)
+        if close:
+            await self._linger()
+        return not close
+
+    async def _serve_websocket(self, upgrade: Upgrade) -> None:
+        self._allow(self._limits.write_timeout)
+        await self._stream.send_all(render_response(upgrade.response, close=False))
+        self._scope.deadline = self._latest
+        self._session = WebSocketSession(
+            self._stream, self._gateway.dispatcher, upgrade.scope, self._limits
+        )
+        self._phase = _Phase.WEBSOCKET
+        if self._latest < math.inf:
+            self._session.finish()
+        await self._session.run(self._parser.trailing)
+        await self._linger()
+
+    async def _last_words(self, response: HttpResponse) -> None:
+        with trio.CancelScope(deadline=trio.current_time() + LINGER, shield=True):
+            await self._stream.send_all(render_response(response, close=True))
+            await self._linger()
+
+    async def _linger(self) -> None:
+        """Ends our side and reads on for a moment. Closing with input unread would reset the connection,
+        and the client could lose the answer that explains why."""
+        with trio.move_on_after(LINGER):
+            await self._stream.send_eof()
+            drained = 0
+            while drained < _LINGER_BYTES:
+                data = await self._stream.receive_some(RECEIVE_SIZE)
+                if not data:
+                    return
+                drained += len(data)
+
+    def _allow(self, seconds: float) -> None:
+        self._scope.deadline = min(trio.current_time() + seconds, self._latest)

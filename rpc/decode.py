@@ -1,0 +1,283 @@
+"""JSON arguments to the values of `rpc.wire`.
+
+Every decoder takes a decoded JSON value and returns the value, or raises ValueError with a reason that
+names the member (`topics[1]: ...`). Unknown members of objects are ignored, as every client does,
+because wallets send fields of their own.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from rpc.encoding import (
+    json_type,
+    parse_address,
+    parse_data,
+    parse_hash,
+    parse_quantity,
+)
+from rpc.wire import (
+    AccessListEntry,
+    Authorization,
+    BlockHash,
+    BlockRef,
+    BlockTag,
+    CallRequest,
+    LogFilter,
+)
+
+T = TypeVar("T")
+
+MAX_TOPICS = 4
+MAX_FILTER_ALTERNATIVES = 1000  # addresses, or values for one topic position; geth's number
+MAX_ACCESS_LIST = 10_000  # accounts, and keys of one account; a block cannot hold more
+MAX_PERCENTILES = 100
+
+_TAGS: dict[str, BlockTag] = {
+    "latest": "latest",
+    "pending": "pending",
+    "safe": "safe",
+    "finalized": "finalized",
+    "earliest": "earliest",
+}
+
+
+def boolean(value: object) -> bool:
+    """true or false."""
+    if not isinstance(value, bool):
+        raise ValueError(f"expected a boolean, got {json_type(value)}")
+    return value
+
+
+def uint64(value: object) -> int:
+    """A quantity below 2**64."""
+    return parse_quantity(value, bits=64)
+
+
+def count(value: object) -> int:
+    """The block count of `eth_feeHistory`, for which clients also send decimal strings."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
+        return int(value)
+    return uint64(value)
+
+
+def block_number(value: object) -> BlockTag | int:
+    """A tag or a number; hashes are not accepted."""
+    if isinstance(value, str):
+        tag = _TAGS.get(value)
+        if tag is not None:
+            return tag
+    elif type(value) is not int:
+        raise ValueError(f"expected a block number or tag, got {json_type(value)}")
+    number = parse_quantity(value)
+    if number >> 63:
+        raise ValueError("block number larger than int64")
+    return number
+
+
+def block_ref(value: object) -> BlockRef:
+    """A tag, a number, a 32-byte hash, or the object of EIP-1898."""
+    if isinstance(value, str) and len(value) == 66:
+        return BlockHash(parse_hash(value))
+    if not isinstance(value, dict):
+        return block_number(value)
+    by_hash, by_number = value.get("blockHash"), value.get("blockNumber")
+    if by_hash is not None and by_number is not None:
+        raise ValueError("cannot specify both blockHash and blockNumber, choose one or the other")
+    if by_hash is not None:
+        canonical = value.get("requireCanonical")
+        return BlockHash(
+            _member("blockHash", parse_hash, by_hash),
+            False if canonical is None else _member("requireCanonical", boolean, canonical),
+        )
+    if by_number is None:
+        raise ValueError("either blockHash or blockNumber is needed")
+    return _member("blockNumber", block_number, by_number)
+
+
+def call_request(value: object) -> CallRequest:
+    """A transaction object."""
+    members = _object(value)
+    if members.get("blobVersionedHashes"):
+        raise ValueError("blobVersionedHashes: this network has no blob transactions")
+    gas_price = _optional(members, "gasPrice", parse_quantity)
+    max_fee = _optional(members, "maxFeePerGas", parse_quantity)
+    max_priority_fee = _optional(members, "maxPriorityFeePerGas", parse_quantity)
+    if gas_price is not None and (max_fee is not None or max_priority_fee is not None):
+        raise ValueError("both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified")
+    if max_fee is not None and max_priority_fee is not None and max_fee < max_priority_fee:
+        raise ValueError(f"maxFeePerGas ({max_fee}) < maxPriorityFeePerGas ({max_priority_fee})")
+    payload = _optional(members, "input", parse_data)
+    older = _optional(members, "data", parse_data)
+    if payload is not None and older is not None and payload != older:
+        raise ValueError(
+            'both "data" and "input" are set and not equal. '
+            'Please use "input" to pass transaction call data'
+        )
+    return CallRequest(
+        from_=_optional(members, "from", parse_address),
+        to=_optional(members, "to", parse_address),
+        gas=_optional(members, "gas", uint64),
+        gas_price=gas_price,
+        max_fee_per_gas=max_fee,
+        max_priority_fee_per_gas=max_priority_fee,
+        value=_optional(members, "value", parse_quantity),
+        data=payload if payload is not None else older or b"",
+        nonce=_optional(members, "nonce", uint64),
+        access_list=_optional(members, "accessList", access_list),
+        authorization_list=_optional(members, "authorizationList", authorization_list),
+        type=_optional(members, "type", _transaction_type),
+        chain_id=_optional(members, "chainId", parse_quantity),
+    )
+
+
+def access_list(value: object) -> tuple[AccessListEntry, ...]:
+    """An EIP-2930 access list."""
+    return _array(value, _access_list_entry, MAX_ACCESS_LIST)
+
+
+def authorization_list(value: object) -> tuple[Authorization, ...]:
+    """An EIP-7702 authorization list."""
+    return _array(value, _authorization, MAX_ACCESS_LIST)
+
+
+def log_filter(value: object) -> LogFilter:
+    """The object of `eth_getLogs`."""
+    members = _object(value)
+    block_hash = _optional(members, "blockHash", parse_hash)
+    first = _optional(members, "fromBlock", block_number)
+    last = _optional(members, "toBlock", block_number)
+    if block_hash is not None and (first is not None or last is not None):
+        raise ValueError("cannot specify both blockHash and fromBlock/toBlock, choose one")
+    if isinstance(first, int) and isinstance(last, int) and first > last:
+        raise ValueError(f"invalid block range: fromBlock {first} is after toBlock {last}")
+    return LogFilter(
+        from_block="latest" if first is None else first,
+        to_block="latest" if last is None else last,
+        block_hash=block_hash,
+        addresses=_optional(members, "address", _addresses) or (),
+        topics=_optional(members, "topics", _topics) or (),
+    )
+
+
+def percentiles(value: object) -> tuple[float, ...]:
+    """Rising numbers between 0 and 100; null counts as none."""
+    if value is None:
+        return ()
+    numbers = _array(value, _percentile, MAX_PERCENTILES)
+    for i in range(1, len(numbers)):
+        if numbers[i - 1] >= numbers[i]:
+            raise ValueError(f"[{i}]: percentiles must rise: {numbers[i - 1]} >= {numbers[i]}")
+    return numbers
+
+
+def no_overrides(value: object) -> None:
+    """The override arguments of `eth_call`: accepted only when they override nothing."""
+    if value is not None and value != {}:
+        raise ValueError("state and block overrides are not supported")
+
+
+def _percentile(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"expected a number, got {json_type(value)}")
+    if not 0 <= value <= 100:
+        raise ValueError(f"percentile {value} is not between 0 and 100")
+    return float(value)
+
+
+def _transaction_type(value: object) -> int:
+    return parse_quantity(value, bits=8)
+
+
+def _access_list_entry(value: object) -> AccessListEntry:
+    members = _object(value)
+    keys = members.get("storageKeys")
+    return AccessListEntry(
+        address=_required(members, "address", parse_address),
+        storage_keys=()
+        if keys is None
+        else _member("storageKeys", lambda v: _array(v, parse_hash, MAX_ACCESS_LIST), keys),
+    )
+
+
+def _authorization(value: object) -> Authorization:
+    members = _object(value)
+    # "v" is what some signers call the parity.
+    parity = "yParity" if members.get("yParity") is not None else "v"
+    return Authorization(
+        chain_id=_required(members, "chainId", parse_quantity),
+        address=_required(members, "address", parse_address),
+        nonce=_required(members, "nonce", uint64),
+        y_parity=_required(members, parity, _transaction_type),
+        r=_required(members, "r", parse_quantity),
+        s=_required(members, "s", parse_quantity),
+    )
+
+
+def _addresses(value: object) -> tuple[bytes, ...]:
+    if isinstance(value, list):
+        return _array(value, parse_address, MAX_FILTER_ALTERNATIVES)
+    return (parse_address(value),)
+
+
+def _topics(value: object) -> tuple[tuple[bytes, ...] | None, ...]:
+    return _array(value, _topic, MAX_TOPICS)
+
+
+def _topic(value: object) -> tuple[bytes, ...] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list):
+        return (parse_hash(value),)
+    if None in value:  # "this or anything" is anything
+        return None
+    return _array(value, parse_hash, MAX_FILTER_ALTERNATIVES) or None
+
+
+def _object(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"expected an object, got {json_type(value)}")
+    return value
+
+
+def _array(value: object, item: Callable[[object], T], limit: int) -> tuple[T, ...]:
+    if not isinstance(value, list):
+        raise ValueError(f"expected an array, got {json_type(value)}")
+    if len(value) > limit:
+        raise ValueError(f"array of {len(value)} items, at most {limit} are allowed")
+    items = []
+    for i, element in enumerate(value):
+        try:
+            items.append(item(element))
+        except ValueError as error:
+            raise ValueError(_below(f"[{i}]", error)) from None
+    return tuple(items)
+
+
+def _member(name: str, decode: Callable[[object], T], value: object) -> T:
+    try:
+        return decode(value)
+    except ValueError as error:
+        raise ValueError(_below(name, error)) from None
+
+
+def _optional(members: dict[str, Any], name: str, decode: Callable[[object], T]) -> T | None:
+    value = members.get(name)
+    return None if value is None else _member(name, decode, value)
+
+
+def _required(members: dict[str, Any], name: str, decode: Callable[[object], T]) -> T:
+    value = members.get(name)
+    if value is None:
+        raise ValueError(f"{name} is missing")
+    return _member(name, decode, value)
+
+
+def _below(path: str, error: ValueError) -> str:
+    """Puts `path` before the path an inner decoder may have put: `topics` + `[1]: why`, or
+    `accessList[0]` + `address: why`."""
+    why = str(error)
+    if why.startswith("["):
+        return path + why
+    head, colon, _ = why.partition(": ")
+    inner = colon and head.replace("[", "").replace("]", "").isalnum()
+    return f"{path}.{why}" if inner else f"{path}: {why}"

@@ -1,0 +1,216 @@
+"""JSON-RPC 2.0 between bytes and a backend: reads a body, runs its calls, writes the answer.
+
+Knows nothing of HTTP or sockets. Whatever the body is, `Dispatcher.handle` returns a valid answer (or
+None when nothing is owed): one call's failure is that call's error, a bug below is logged with its
+traceback under a report id and the caller sees the id.
+"""
+
+import re
+import secrets
+from typing import Any, TypeAlias
+
+import msgspec
+import structlog
+import trio
+
+from rpc.backend import Backend
+from rpc.errors import (
+    InternalError,
+    InvalidRequest,
+    ParseError,
+    RequestTimedOut,
+    ResponseTooLarge,
+    RpcError,
+)
+from rpc.limits import Limits
+from rpc.methods import lookup
+from rpc.params import bind
+
+log = structlog.get_logger(__name__)
+
+Id: TypeAlias = int | float | str | None
+
+_CALLS_PER_CHECKPOINT = 8  # other connections get their turn within a long batch
+
+
+class _Call(msgspec.Struct, frozen=True):
+    """A request object; without an id it is a notification."""
+
+    jsonrpc: str
+    method: str
+    params: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    id: Id | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Result(msgspec.Struct, frozen=True):
+    jsonrpc: str
+    id: Id
+    result: Any
+
+
+class _Failure(msgspec.Struct, frozen=True):
+    jsonrpc: str
+    id: Id
+    error: dict[str, Any]
+
+
+_encode = msgspec.json.encode
+_decode_any = msgspec.json.Decoder().decode
+_decode_call = msgspec.json.Decoder(_Call).decode
+_decode_batch = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_opens_array = re.compile(rb"[ \t\r\n]*\[").match
+
+
+class Dispatcher:
+    """Answers JSON-RPC bodies from one backend. Has no state of its own: use it from many tasks."""
+
+    def __init__(self, backend: Backend, limits: Limits) -> None:
+        self._backend = backend
+        self._limits = limits
+
+    async def handle(self, body: bytes, scope: int | None) -> bytes | None:
+        """The answer to a request or a batch, None if it holds notifications only.
+
+        `scope` is the shard the endpoint stands for, None for the network view.
+        """
+        if _opens_array(body):
+            return await self._handle_batch(body, scope)
+        call = _read(body)
+        if isinstance(call, bytes):
+            return call
+        with trio.move_on_after(self._limits.request_timeout) as within:
+            answer = await self._run(call, scope)
+        return _failure_of(call, RequestTimedOut()) if within.cancelled_caught else answer
+
+    async def health(self) -> tuple[bool, bytes]:
+        """Whether the backend calls itself healthy, and its report as JSON. Never raises: a backend that
+        cannot tell within the request timeout is not healthy."""
+        try:
+            with trio.fail_after(self._limits.request_timeout):
+                healthy, details = await self._backend.health()
+                return healthy, _encode(details)
+        except trio.TooSlowError:
+            return False, _encode({"error": RequestTimedOut().message})
+        except Exception as error:  # noqa: BLE001  the boundary: a bug below must not end the server
+            return False, _encode({"error": _as_rpc_error(error, "health").message})
+
+    async def _handle_batch(self, body: bytes, scope: int | None) -> bytes | None:
+        try:
+            items = _decode_batch(body)
+        except (ValueError, RecursionError) as error:
+            return _failure(None, ParseError(_why(error)))
+        if not items:
+            return _failure(None, InvalidRequest("empty batch"))
+        if len(items) > self._limits.batch_size:
+            return _failure(
+                None,
+                InvalidRequest(
+                    f"batch too large: {len(items)} requests, "
+                    f"at most {self._limits.batch_size} are allowed"
+                ),
+            )
+        calls = [_read(item) for item in items]
+        answers: list[bytes] = []
+        size = done = 0
+        reason: RpcError = RequestTimedOut()
+        # In order and one after the other: a batch of transactions relies on it.
+        with trio.move_on_after(self._limits.request_timeout):
+            for call in calls:
+                if size > self._limits.batch_response_size:
+                    reason = ResponseTooLarge()
+                    break
+                answer = call if isinstance(call, bytes) else await self._run(call, scope)
+                done += 1
+                if answer is not None:
+                    answers.append(answer)
+                    size += len(answer)
+                if done % _CALLS_PER_CHECKPOINT == 0:
+                    await trio.lowlevel.checkpoint()
+        for call in calls[done:]:
+            left_over = call if isinstance(call, bytes) else _failure_of(call, reason)
+            if left_over is not None:
+                answers.append(left_over)
+        return b"[" + b",".join(answers) + b"]" if answers else None
+
+    async def _run(self, call: _Call, scope: int | None) -> bytes | None:
+        try:
+            method = lookup(call.method)
+            raw = None if call.params is msgspec.UNSET else call.params
+            result = await method.handler(self._backend, scope, *bind(method.params, raw))
+            if call.id is msgspec.UNSET:
+                return None
+            return _encode(_Result("2.0", call.id, result))
+        except RpcError as error:
+            return _failure_of(call, error)
+        except Exception as error:  # noqa: BLE001  the boundary: a bug below must not end the server
+            return _failure_of(call, _as_rpc_error(error, call.method))
+
+
+def _read(body: bytes | msgspec.Raw) -> _Call | bytes:
+    """The call in a JSON text, or the answer that says what is wrong with it."""
+    try:
+        call = _decode_call(body)
+    except (ValueError, RecursionError):
+        return _refuse(body)
+    if call.jsonrpc != "2.0":
+        return _refuse(body)
+    return call
+
+
+def _refuse(body: bytes | msgspec.Raw) -> bytes:
+    """The slow path of `_read`: which rule a text breaks, with the id if it can be told."""
+    try:
+        value = _decode_any(body)
+    except (ValueError, RecursionError) as error:
+        return _failure(None, ParseError(_why(error)))
+    if not isinstance(value, dict):
+        return _failure(None, InvalidRequest("invalid request: not an object"))
+    request_id = value.get("id")
+    if isinstance(request_id, bool) or not isinstance(request_id, int | float | str | None):
+        return _failure(None, InvalidRequest("invalid request: id must be a string or a number"))
+    if value.get("jsonrpc") != "2.0":
+        why = 'jsonrpc must be "2.0"'
+    elif "method" not in value:
+        why = "method is missing"
+    else:
+        why = "method must be a string"
+    return _failure(request_id, InvalidRequest(f"invalid request: {why}"))
+
+
+def _failure_of(call: _Call, error: RpcError) -> bytes | None:
+    return None if call.id is msgspec.UNSET else _failure(call.id, error)
+
+
+def _failure(request_id: Id, error: RpcError) -> bytes:
+    members: dict[str, Any] = {"code": error.code, "message": error.message}
+    if error.data is not None:
+        members["data"] = error.data
+    try:
+        return _encode(_Failure("2.0", request_id, members))
+    except (TypeError, ValueError, RecursionError) as unencodable:
+        # A backend put something into an error that JSON cannot carry.
+        ours = _internal(unencodable, "error answer")
+        return _encode(_Failure("2.0", request_id, {"code": ours.code, "message": ours.message}))
+
+
+def _as_rpc_error(error: Exception, method: str) -> RpcError:
+    """What the caller is told about an exception. A backend that asks several places at once raises
+    groups: a group of a single refusal is that refusal."""
+    cause = error
+    while isinstance(cause, ExceptionGroup) and len(cause.exceptions) == 1:
+        cause = cause.exceptions[0]
+    if isinstance(cause, RpcError):
+        return cause
+    if isinstance(cause, trio.TooSlowError):
+        return RequestTimedOut()
+    return _internal(error, method)
+
+
+def _internal(error: Exception, method: str) -> InternalError:
+    report = InternalError(secrets.token_hex(4))
+    log.error("rpc.internal_error", report=report.report_id, method=method, exc_info=error)
+    return report
+
+
+def _why(error: Exception) -> str:
+    return "too deeply nested" if isinstance(error, RecursionError) else str(error)

@@ -1,0 +1,198 @@
+"""What can go wrong, in two trees with different readers.
+
+The user of the endpoint reads an `RpcError`: it becomes the `error` member of a JSON-RPC answer,
+its message is meant for them, and raising one is the normal way for a backend to refuse::
+
+    RpcError(code, message, data)
+    ├── ParseError             -32700  the body is not JSON
+    ├── InvalidRequest         -32600  JSON, but not a JSON-RPC 2.0 request
+    ├── MethodNotFound         -32601
+    ├── InvalidParams          -32602  which argument, and why
+    ├── InternalError          -32603  our bug: a report id, nothing else leaves the process
+    ├── ServerError            -32000  geth's catch-all, with geth's wording
+    │   └── TransactionRejected        the pool refused a raw transaction
+    ├── ResourceNotFound       -32001
+    ├── ResourceUnavailable    -32002  known, but not now (syncing, the shard is unreachable)
+    │   └── RequestTimedOut
+    ├── ResponseTooLarge       -32003
+    ├── LimitExceeded          -32005
+    └── ExecutionReverted           3  with the revert data
+
+The operator who starts the server reads a `ListenError`::
+
+    ListenError
+    └── PortInUse
+
+Codes: https://www.jsonrpc.org/specification#error_object, EIP-1474, and go-ethereum `rpc/errors.go`
+for 3, -32002 and -32003.
+"""
+
+from typing import Any
+
+_PANIC_REASONS = {
+    0x00: "generic panic",
+    0x01: "assert(false)",
+    0x11: "arithmetic underflow or overflow",
+    0x12: "division or modulo by zero",
+    0x21: "enum overflow",
+    0x22: "invalid encoded storage byte array accessed",
+    0x31: "out-of-bounds array access; popping on an empty array",
+    0x32: "out-of-bounds access of an array or bytesN",
+    0x41: "out of memory",
+    0x51: "uninitialized function",
+}
+_ERROR_SELECTOR = bytes.fromhex("08c379a0")  # Error(string)
+_PANIC_SELECTOR = bytes.fromhex("4e487b71")  # Panic(uint256)
+
+
+class RpcError(Exception):
+    """An answer to the caller. `data` must be something JSON can carry, or None to leave it out."""
+
+    def __init__(self, code: int, message: str, data: Any = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.data = data
+
+
+class ParseError(RpcError):
+    """The body is not JSON (or is nested too deeply to be read)."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(-32700, f"parse error: {why}")
+
+
+class InvalidRequest(RpcError):
+    """JSON, but not a JSON-RPC 2.0 request."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(-32600, why)
+
+
+class MethodNotFound(RpcError):
+    """The method is unknown here, in geth's words because clients match them."""
+
+    def __init__(self, method: str) -> None:
+        super().__init__(-32601, f"the method {method} does not exist/is not available")
+
+
+class InvalidParams(RpcError):
+    """An argument is missing, superfluous or malformed; the message says which one and why."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(-32602, message)
+
+
+class InternalError(RpcError):
+    """A bug of ours. The log has the traceback under `report_id`; the caller gets only the id."""
+
+    def __init__(self, report_id: str) -> None:
+        super().__init__(-32603, f"internal error (report {report_id}, see the node's log)")
+        self.report_id = report_id
+
+
+class ServerError(RpcError):
+    """A refusal without a code of its own, such as geth's `header not found`."""
+
+    def __init__(self, message: str, data: Any = None) -> None:
+        super().__init__(-32000, message, data)
+
+
+class TransactionRejected(ServerError):
+    """A raw transaction was not taken. Use geth's texts (`nonce too low: ...`, `insufficient funds
+    for gas * price + value: ...`, `already known`): wallets and libraries match on them."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+
+
+class ResourceNotFound(RpcError):
+    """What the request names does not exist, for example a shard number."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(-32001, message)
+
+
+class ResourceUnavailable(RpcError):
+    """What the request names exists, but cannot be served now; trying again is reasonable."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(-32002, message)
+
+
+class RequestTimedOut(ResourceUnavailable):
+    """The request, or what was left of its batch, used up its time."""
+
+    def __init__(self) -> None:
+        super().__init__("request timed out")
+
+
+class ResponseTooLarge(RpcError):
+    """The answers of one batch are larger than the server is willing to hold."""
+
+    def __init__(self) -> None:
+        super().__init__(-32003, "response too large")
+
+
+class LimitExceeded(RpcError):
+    """The request is legal but asks for more than this node gives (log range, block count)."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(-32005, message)
+
+
+class ExecutionReverted(RpcError):
+    """A call ended in REVERT. `revert_data` is what the contract returned, possibly empty."""
+
+    def __init__(self, message: str, data: bytes) -> None:
+        super().__init__(3, message, "0x" + data.hex())
+        self.revert_data = data
+
+    @classmethod
+    def from_output(cls, data: bytes) -> "ExecutionReverted":
+        """The error geth gives for this output: `execution reverted`, with the reason if the data
+        is a Solidity `Error(string)` or `Panic(uint256)`."""
+        reason = _revert_reason(data)
+        return cls(f"execution reverted: {reason}" if reason else "execution reverted", data)
+
+
+def _revert_reason(data: bytes) -> str | None:
+    selector, payload = data[:4], data[4:]
+    if selector == _PANIC_SELECTOR and len(payload) == 32:
+        code = int.from_bytes(payload, "big")
+        return _PANIC_REASONS.get(code, f"unknown panic code: {code:#x}")
+    if selector == _ERROR_SELECTOR and len(payload) >= 64:
+        # ABI: offset of the string, then at that offset its length and its bytes.
+        offset = int.from_bytes(payload[:32], "big")
+        if offset + 32 > len(payload):
+            return None
+        length = int.from_bytes(payload[offset : offset + 32], "big")
+        text = payload[offset + 32 : offset + 32 + length]
+        return text.decode("utf-8", "replace") if len(text) == length else None
+    return None
+
+
+class ListenError(Exception):
+    """The server cannot listen at the address it was given."""
+
+    def __init__(self, host: str, port: int, why: str) -> None:
+        super().__init__(f"JSON-RPC cannot listen on {join_host_port(host, port)}: {why}")
+        self.host = host
+        self.port = port
+
+
+class PortInUse(ListenError):
+    """Another program listens there."""
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(
+            host,
+            port,
+            "the port is in use by another program. Stop that program "
+            f"(`ss -ltnp 'sport = :{port}'` names it) or choose another JSON-RPC port",
+        )
+
+
+def join_host_port(host: str, port: int) -> str:
+    """`host:port`, with brackets around an IPv6 address."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,199 @@
+"""What an HTTP request to the endpoint means: who may ask, which chain a path names, CORS.
+
+Pure of sockets: a request in, a response (or the permission to upgrade) out. Two checks keep web pages
+that the user did not choose away from a node on their own machine: the Host header must be a name of
+this endpoint (a page that rebinds its DNS name to 127.0.0.1 sends its own name), and an Origin header
+must be one of the allowed. JSON must be declared as such, which makes browsers ask first (preflight).
+"""
+
+import base64
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import httptools
+from wsproto.utilities import generate_accept_token
+
+from rpc.dispatch import Dispatcher
+from rpc.http import HttpRequest, HttpResponse, text_response
+
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
+ANY = "*"
+
+Route: TypeAlias = Callable[[], Awaitable[HttpResponse]]
+"""What answers GET on a further path, such as `/metrics`."""
+
+_JSON_TYPES = (b"application/json", b"application/json-rpc", b"application/jsonrequest")
+_SHARD_PATH = re.compile(rb"/shard/([0-9]{1,6})/?")
+_PREFLIGHT = (
+    b"Access-Control-Allow-Methods: POST, GET, OPTIONS",
+    b"Access-Control-Allow-Headers: Content-Type",
+    b"Access-Control-Max-Age: 600",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """The request may become a WebSocket on this chain; `response` is the 101 that says so."""
+
+    scope: int | None
+    response: HttpResponse
+
+
+class Gateway:
+    """The HTTP face of a dispatcher.
+
+    `cors_origins`: origins of web pages that may ask (`https://app.example`), "*" for any.
+    `allowed_hosts`: names, beside those of the local machine, under which clients reach this endpoint;
+    "*" turns the check off. `routes`: further paths for GET.
+    """
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        *,
+        cors_origins: Iterable[str],
+        allowed_hosts: Iterable[str],
+        routes: Mapping[str, Route],
+    ) -> None:
+        self.dispatcher = dispatcher
+        origins = {origin.rstrip("/").lower() for origin in cors_origins}
+        self._any_origin = ANY in origins
+        self._origins = frozenset(origin.encode() for origin in origins)
+        hosts = {host.strip("[]").rstrip(".").lower() for host in allowed_hosts}
+        self._any_host = ANY in hosts
+        self._hosts = frozenset(host.encode() for host in (*LOCAL_HOSTS, *hosts))
+        self._routes = {path.encode(): route for path, route in routes.items()}
+
+    async def respond(self, request: HttpRequest) -> HttpResponse | Upgrade:
+        """The response to a request; the caller does what `Upgrade` permits."""
+        refusal = self._refusal(request)
+        if refusal is not None:
+            return refusal
+        path = _path(request.target)
+        cors = self._cors(request)
+        if request.method == b"POST":
+            return await self._post(request, path, cors)
+        if request.method == b"OPTIONS":
+            return _preflight(request, cors)
+        scope = _scope(path)
+        if request.method in (b"GET", b"HEAD"):
+            if path == b"/health":
+                healthy, report = await self.dispatcher.health()
+                return HttpResponse(200 if healthy else 503, report, headers=cors)
+            route = self._routes.get(path)
+            if route is not None:
+                return await route()
+            if isinstance(scope, HttpResponse):
+                return scope
+            if request.upgrade and request.headers.get(b"upgrade", b"").lower() == b"websocket":
+                return _upgrade(request, scope)
+        return text_response(
+            405,
+            "this is a JSON-RPC endpoint: POST a request, or open a WebSocket",
+            b"Allow: POST, OPTIONS",
+            *cors,
+        )
+
+    async def _post(
+        self, request: HttpRequest, path: bytes, cors: tuple[bytes, ...]
+    ) -> HttpResponse:
+        scope = _scope(path)
+        if isinstance(scope, HttpResponse):
+            return scope
+        content_type = request.headers.get(b"content-type", b"")
+        if content_type not in _JSON_TYPES:
+            media_type = content_type.partition(b";")[0].strip().lower()
+            if media_type not in _JSON_TYPES:
+                return text_response(
+                    415, "invalid content type, only application/json is supported", *cors
+                )
+        answer = await self.dispatcher.handle(request.body, scope)
+        if answer is None:  # notifications only
+            return HttpResponse(204, headers=cors)
+        return HttpResponse(200, answer, headers=cors)
+
+    def _refusal(self, request: HttpRequest) -> HttpResponse | None:
+        host = request.headers.get(b"host")
+        if host is None:
+            if not request.http_1_0:
+                return text_response(400, "the Host header is missing")
+        elif not self._any_host and _host_name(host) not in self._hosts:
+            return text_response(
+                403,
+                f"the name {_printable(host)!r} is not one of this endpoint's; "
+                "add it to the allowed hosts if it should be",
+            )
+        origin = request.headers.get(b"origin")
+        if origin is not None and not self._any_origin and origin.lower() not in self._origins:
+            return text_response(
+                403,
+                f"pages from {_printable(origin)!r} may not use this endpoint; "
+                "add the origin to the CORS origins if they should",
+            )
+        return None
+
+    def _cors(self, request: HttpRequest) -> tuple[bytes, ...]:
+        """The headers for a browser; an origin that reaches this point is an allowed one."""
+        origin = request.headers.get(b"origin")
+        if origin is None:
+            return ()
+        if self._any_origin:
+            return (b"Access-Control-Allow-Origin: *",)
+        return (b"Access-Control-Allow-Origin: " + origin, b"Vary: Origin")
+
+
+def _upgrade(request: HttpRequest, scope: int | None) -> HttpResponse | Upgrade:
+    """The server's side of the opening handshake, RFC 6455 section 4.2."""
+    if request.headers.get(b"sec-websocket-version") != b"13":
+        return text_response(426, "WebSocket version 13 is needed", b"Sec-WebSocket-Version: 13")
+    key = request.headers.get(b"sec-websocket-key", b"")
+    try:
+        nonce = base64.b64decode(key, validate=True)
+    except ValueError:
+        nonce = b""
+    if len(nonce) != 16 or request.http_1_0:
+        return text_response(400, "invalid WebSocket handshake")
+    accept = b"Sec-WebSocket-Accept: " + generate_accept_token(key)
+    headers = (b"Upgrade: websocket", b"Connection: Upgrade", accept)
+    return Upgrade(scope, HttpResponse(101, headers=headers))
+
+
+def _preflight(request: HttpRequest, cors: tuple[bytes, ...]) -> HttpResponse:
+    headers = cors + _PREFLIGHT if cors else (b"Allow: POST, OPTIONS",)
+    # Chrome asks this before a public page may reach an address on the local network.
+    if cors and b"access-control-request-private-network" in request.headers:
+        headers += (b"Access-Control-Allow-Private-Network: true",)
+    return HttpResponse(204, headers=headers)
+
+
+def _path(target: bytes) -> bytes:
+    """The path of a request target, in origin form or (through a proxy) absolute form."""
+    if target[:1] != b"/":
+        try:
+            target = httptools.parse_url(target).path or b"/"
+        except httptools.HttpParserInvalidURLError:
+            return b""
+    return target.partition(b"?")[0]
+
+
+def _scope(path: bytes) -> int | HttpResponse | None:
+    """The chain a path names: None for the network view, a shard, or the answer that there is none."""
+    if path == b"/":
+        return None
+    shard = _SHARD_PATH.fullmatch(path)
+    if shard is not None:
+        return int(shard[1])
+    return text_response(404, "no such path: / is the network, /shard/<N> is shard N")
+
+
+def _host_name(host: bytes) -> bytes:
+    """The name in a Host header: without port, brackets, final dot and upper case."""
+    if host[:1] == b"[":
+        return host[1:].partition(b"]")[0].lower()
+    return host.partition(b":")[0].rstrip(b".").lower()
+
+
+def _printable(value: bytes) -> str:
+    return value[:100].decode("ascii", "backslashreplace")

@@ -1,0 +1,36 @@
+"""How much one endpoint gives to those who ask."""
+
+from dataclasses import dataclass
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Sizes in bytes, times in seconds. The defaults are geth's where geth has them."""
+
+    body_size: int = 5 * MIB
+    """Largest HTTP body and WebSocket message."""
+    header_size: int = 16 * KIB
+    """Request line, headers and trailers together."""
+    batch_size: int = 1000
+    """Requests in one batch."""
+    batch_response_size: int = 25 * MIB
+    """Answers of one batch together."""
+    connections: int = 512
+    """Connections at once; one more is answered 503."""
+    websocket_concurrency: int = 16
+    """Messages of one WebSocket that are worked on at once; further ones wait unread."""
+    idle_timeout: float = 120.0
+    """A kept-alive HTTP connection without a request."""
+    read_timeout: float = 30.0
+    """From the first byte of an HTTP request to its last: what a slow client gets."""
+    request_timeout: float = 30.0
+    """Work on one request or one batch."""
+    write_timeout: float = 30.0
+    """A client that does not read its answer."""
+    ping_interval: float = 30.0
+    """Between WebSocket pings; a peer silent for two of them is gone."""
+    shutdown_grace: float = 3.0
+    """What requests under way get to finish when the server stops."""

@@ -1,0 +1,198 @@
+"""The values of `rpc.wire` as the JSON objects that web3.py, ethers and viem read.
+
+Member names, presence and encodings follow execution-apis (`src/schemas/*.yaml`) and, where that leaves
+room, go-ethereum. Receipts with their logs are the hot path: plain dict displays with the hex made
+inline, no helper call per member.
+"""
+
+from typing import Any
+
+from rpc.wire import (
+    AccessListEntry,
+    Authorization,
+    BlockView,
+    FeeHistory,
+    LogView,
+    ReceiptView,
+    TransactionView,
+)
+
+LEGACY = 0x00
+ACCESS_LIST = 0x01
+DYNAMIC_FEE = 0x02
+SET_CODE = 0x04
+
+
+def block(view: BlockView) -> dict[str, Any]:
+    """A block; members of forks that the block does not have are left out."""
+    transactions: list[Any] = [
+        "0x" + item.hex() if isinstance(item, bytes) else transaction(item)
+        for item in view.transactions
+    ]
+    out: dict[str, Any] = {
+        "number": hex(view.number),
+        "hash": None if view.hash is None else "0x" + view.hash.hex(),
+        "parentHash": "0x" + view.parent_hash.hex(),
+        "nonce": None if view.nonce is None else "0x" + view.nonce.hex(),
+        "sha3Uncles": "0x" + view.sha3_uncles.hex(),
+        "logsBloom": "0x" + view.logs_bloom.hex(),
+        "transactionsRoot": "0x" + view.transactions_root.hex(),
+        "stateRoot": "0x" + view.state_root.hex(),
+        "receiptsRoot": "0x" + view.receipts_root.hex(),
+        "miner": "0x" + view.miner.hex(),
+        "difficulty": hex(view.difficulty),
+        "extraData": "0x" + view.extra_data.hex(),
+        "size": hex(view.size),
+        "gasLimit": hex(view.gas_limit),
+        "gasUsed": hex(view.gas_used),
+        "timestamp": hex(view.timestamp),
+        "mixHash": "0x" + view.mix_hash.hex(),
+        "transactions": transactions,
+        "uncles": ["0x" + uncle.hex() for uncle in view.uncles],
+    }
+    for name, number in (
+        ("totalDifficulty", view.total_difficulty),
+        ("baseFeePerGas", view.base_fee_per_gas),
+        ("blobGasUsed", view.blob_gas_used),
+        ("excessBlobGas", view.excess_blob_gas),
+    ):
+        if number is not None:
+            out[name] = hex(number)
+    for name, word in (
+        ("withdrawalsRoot", view.withdrawals_root),
+        ("parentBeaconBlockRoot", view.parent_beacon_block_root),
+        ("requestsHash", view.requests_hash),
+    ):
+        if word is not None:
+            out[name] = "0x" + word.hex()
+    if view.withdrawals is not None:
+        out["withdrawals"] = [
+            {
+                "index": hex(item.index),
+                "validatorIndex": hex(item.validator_index),
+                "address": "0x" + item.address.hex(),
+                "amount": hex(item.amount),
+            }
+            for item in view.withdrawals
+        ]
+    if view.extra:
+        out.update(view.extra)
+    return out
+
+
+def transaction(view: TransactionView) -> dict[str, Any]:
+    """A transaction of any type; what its type does not have is left out, as ethers and viem expect."""
+    kind = view.type
+    out: dict[str, Any] = {
+        "blockHash": None if view.block_hash is None else "0x" + view.block_hash.hex(),
+        "blockNumber": None if view.block_number is None else hex(view.block_number),
+        "from": "0x" + view.from_.hex(),
+        "gas": hex(view.gas),
+        "gasPrice": hex(view.gas_price),
+        "hash": "0x" + view.hash.hex(),
+        "input": "0x" + view.input.hex(),
+        "nonce": hex(view.nonce),
+        "to": None if view.to is None else "0x" + view.to.hex(),
+        "transactionIndex": (
+            None if view.transaction_index is None else hex(view.transaction_index)
+        ),
+        "value": hex(view.value),
+        "type": hex(kind),
+        "v": hex(view.v),
+        "r": hex(view.r),
+        "s": hex(view.s),
+    }
+    if view.block_timestamp is not None:
+        out["blockTimestamp"] = hex(view.block_timestamp)
+    if view.chain_id is not None:
+        out["chainId"] = hex(view.chain_id)
+    if kind in (ACCESS_LIST, DYNAMIC_FEE, SET_CODE):
+        out["accessList"] = access_list(view.access_list or ())
+        out["yParity"] = hex(view.v if view.y_parity is None else view.y_parity)
+    elif view.y_parity is not None:
+        out["yParity"] = hex(view.y_parity)
+    if view.max_fee_per_gas is not None:
+        out["maxFeePerGas"] = hex(view.max_fee_per_gas)
+    if view.max_priority_fee_per_gas is not None:
+        out["maxPriorityFeePerGas"] = hex(view.max_priority_fee_per_gas)
+    if kind == SET_CODE:
+        out["authorizationList"] = [authorization(a) for a in view.authorization_list or ()]
+    if view.extra:
+        out.update(view.extra)
+    return out
+
+
+def access_list(entries: tuple[AccessListEntry, ...]) -> list[dict[str, Any]]:
+    """An EIP-2930 access list."""
+    return [
+        {
+            "address": "0x" + entry.address.hex(),
+            "storageKeys": ["0x" + key.hex() for key in entry.storage_keys],
+        }
+        for entry in entries
+    ]
+
+
+def authorization(value: Authorization) -> dict[str, Any]:
+    """An EIP-7702 authorization."""
+    return {
+        "chainId": hex(value.chain_id),
+        "address": "0x" + value.address.hex(),
+        "nonce": hex(value.nonce),
+        "yParity": hex(value.y_parity),
+        "r": hex(value.r),
+        "s": hex(value.s),
+    }
+
+
+def log(view: LogView) -> dict[str, Any]:
+    """A log."""
+    return {
+        "address": "0x" + view.address.hex(),
+        "topics": ["0x" + topic.hex() for topic in view.topics],
+        "data": "0x" + view.data.hex(),
+        "blockHash": "0x" + view.block_hash.hex(),
+        "blockNumber": hex(view.block_number),
+        "blockTimestamp": hex(view.block_timestamp),
+        "transactionHash": "0x" + view.transaction_hash.hex(),
+        "transactionIndex": hex(view.transaction_index),
+        "logIndex": hex(view.log_index),
+        "removed": view.removed,
+    }
+
+
+def receipt(view: ReceiptView) -> dict[str, Any]:
+    """A receipt with its logs."""
+    out: dict[str, Any] = {
+        "transactionHash": "0x" + view.transaction_hash.hex(),
+        "transactionIndex": hex(view.transaction_index),
+        "blockHash": "0x" + view.block_hash.hex(),
+        "blockNumber": hex(view.block_number),
+        "from": "0x" + view.from_.hex(),
+        "to": None if view.to is None else "0x" + view.to.hex(),
+        "cumulativeGasUsed": hex(view.cumulative_gas_used),
+        "gasUsed": hex(view.gas_used),
+        "contractAddress": (
+            None if view.contract_address is None else "0x" + view.contract_address.hex()
+        ),
+        "logs": [log(item) for item in view.logs],
+        "logsBloom": "0x" + view.logs_bloom.hex(),
+        "status": hex(view.status),
+        "effectiveGasPrice": hex(view.effective_gas_price),
+        "type": hex(view.type),
+    }
+    if view.extra:
+        out.update(view.extra)
+    return out
+
+
+def fee_history(history: FeeHistory) -> dict[str, Any]:
+    """The answer of `eth_feeHistory`."""
+    out: dict[str, Any] = {
+        "oldestBlock": hex(history.oldest_block),
+        "baseFeePerGas": [hex(fee) for fee in history.base_fee_per_gas],
+        "gasUsedRatio": list(history.gas_used_ratio),
+    }
+    if history.reward is not None:
+        out["reward"] = [[hex(fee) for fee in row] for row in history.reward]
+    return out

@@ -1,0 +1,124 @@
+"""The JSON-RPC server: listens, bounds the number of connections, stops in an orderly way."""
+
+import errno
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+import structlog
+import trio
+
+from rpc.connection import Connection
+from rpc.dispatch import Dispatcher
+from rpc.errors import ListenError, PortInUse, join_host_port
+from rpc.gateway import ANY, Gateway, Route
+from rpc.http import text_response
+from rpc.limits import Limits
+
+log = structlog.get_logger(__name__)
+
+
+class Started(Protocol):
+    """The part of a trio task status that `Server.run` uses."""
+
+    def started(self, value: int, /) -> None:
+        """Reports the port."""
+
+
+class Server:
+    """JSON-RPC over HTTP and WebSocket on one port.
+
+    `port` 0 takes any free one. `cors_origins`: web pages that may use the endpoint, any by default, as
+    suits a devnet on one's own machine. `allowed_hosts`: names of the endpoint beside localhost,
+    127.0.0.1 and ::1 ("*": any); requests under another name are refused. `routes`: what GET answers on
+    further paths, such as `/metrics`; `/health` is there already.
+    """
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        *,
+        host: str,
+        port: int,
+        limits: Limits,
+        cors_origins: Iterable[str] = (ANY,),
+        allowed_hosts: Iterable[str] = (),
+        routes: Mapping[str, Route] | None = None,
+    ) -> None:
+        self._host = host
+        self._port = port
+        self._limits = limits
+        self._gateway = Gateway(
+            dispatcher,
+            cors_origins=cors_origins,
+            allowed_hosts=allowed_hosts,
+            routes=routes or {},
+        )
+        self._connections: set[Connection] = set()
+        self._refusing = 0
+        self._deadline: float | None = None  # set when the server stops
+
+    async def run(self, *, task_status: Started = trio.TASK_STATUS_IGNORED) -> None:
+        """Serves until cancelled; reports the port. When cancelled it stops listening, drops idle
+        connections, and gives requests under way `limits.shutdown_grace` seconds.
+
+        Raises PortInUse or ListenError before it reports.
+        """
+        listeners = await self._listen()
+        port: int = listeners[0].socket.getsockname()[1]
+        log.info("rpc.listening", address=join_host_port(self._host, port))
+        async with trio.open_nursery() as connections:
+            try:
+                task_status.started(port)
+                await trio.serve_listeners(
+                    self._serve_stream, listeners, handler_nursery=connections
+                )
+            finally:
+                self._shut_down()
+
+    async def _listen(self) -> list[trio.SocketListener]:
+        try:
+            listeners = list(await trio.open_tcp_listeners(self._port, host=self._host))
+        except OSError as error:
+            # trio wraps the errors of several addresses (localhost: IPv4 and IPv6) in one.
+            if error.errno == errno.EADDRINUSE:
+                raise PortInUse(self._host, self._port) from error
+            raise ListenError(self._host, self._port, error.strerror or str(error)) from error
+        if self._port == 0:
+            # With "any port" each address of a name got a port of its own; one is what we report.
+            for surplus in listeners[1:]:
+                await surplus.aclose()
+            del listeners[1:]
+        return listeners
+
+    async def _serve_stream(self, stream: trio.SocketStream) -> None:
+        connection = Connection(stream, self._gateway, self._limits)
+        if len(self._connections) >= self._limits.connections:
+            await self._refuse(connection, stream)
+            return
+        self._connections.add(connection)
+        try:
+            if self._deadline is not None:
+                connection.shut_down(self._deadline)
+            await connection.serve()
+        except Exception:  # a bug in serving one client must not end the others
+            log.exception("rpc.connection_failed")
+        finally:
+            self._connections.discard(connection)
+
+    async def _refuse(self, connection: Connection, stream: trio.SocketStream) -> None:
+        # The refusal takes a moment too; in a flood, those over twice the limit are just dropped.
+        if self._refusing >= self._limits.connections:
+            await trio.aclose_forcefully(stream)
+            return
+        self._refusing += 1
+        try:
+            await connection.refuse(
+                text_response(503, "too many connections, try again later", b"Retry-After: 1")
+            )
+        finally:
+            self._refusing -= 1
+
+    def _shut_down(self) -> None:
+        self._deadline = trio.current_time() + self._limits.shutdown_grace
+        for connection in self._connections:
+            connection.shut_down(self._deadline)

@@ -1,0 +1,142 @@
+"""JSON-RPC over one WebSocket (RFC 6455, framed by wsproto).
+
+One task reads; each message is answered by a task of its own, so a slow call does not hold up the next
+one, at most `websocket_concurrency` at once: when all are busy nothing is read, and TCP slows the
+client down. `send` may be called from any task, which is what a subscription will need. A ping now and
+then finds peers that vanished.
+"""
+
+import trio
+from wsproto.connection import Connection, ConnectionType
+from wsproto.events import BytesMessage, CloseConnection, Event, Ping, TextMessage
+from wsproto.frame_protocol import CloseReason
+from wsproto.utilities import LocalProtocolError, RemoteProtocolError
+
+from rpc.dispatch import Dispatcher
+from rpc.limits import Limits
+
+RECEIVE_SIZE = 64 * 1024
+
+
+class WebSocketSession:
+    """One WebSocket, from after the opening handshake to the closing one. `scope` is the chain its path
+    names. `run` returns when the conversation is over; the stream stays open for its owner to close."""
+
+    def __init__(
+        self,
+        stream: trio.abc.HalfCloseableStream,
+        dispatcher: Dispatcher,
+        scope: int | None,
+        limits: Limits,
+    ) -> None:
+        self._stream = stream
+        self._dispatcher = dispatcher
+        self._scope = scope
+        self._limits = limits
+        self._frames = Connection(ConnectionType.SERVER)
+        self._write_lock = trio.Lock()
+        self._slots = trio.Semaphore(limits.websocket_concurrency)
+        self._reading = trio.CancelScope()
+        self._everything = trio.CancelScope()
+        self._last_heard = 0.0
+        self._message = bytearray()
+        self._farewell = CloseConnection(CloseReason.NORMAL_CLOSURE)
+
+    async def run(self, trailing: bytes) -> None:
+        """Serves until either side closes. `trailing` is what came right after the upgrade request."""
+        self._last_heard = trio.current_time()
+        with self._everything:
+            async with trio.open_nursery() as tasks:
+                tasks.start_soon(self._ping)
+                with self._reading:
+                    await self._read(trailing, tasks)
+                for _ in range(self._limits.websocket_concurrency):
+                    await self._slots.acquire()  # until the last answer under way is sent
+                await self._send(self._farewell)
+                tasks.cancel_scope.cancel()
+
+    def finish(self) -> None:
+        """Stops reading; calls under way are still answered, then the WebSocket is closed as
+        `1001 going away`."""
+        self._farewell = CloseConnection(CloseReason.GOING_AWAY)
+        self._reading.cancel()
+
+    async def send(self, text: str) -> None:
+        """Sends one text message. Safe from several tasks; a peer that does not read for the write timeout
+        loses the connection."""
+        await self._send(TextMessage(text))
+
+    async def _read(self, data: bytes, tasks: trio.Nursery) -> None:
+        while True:
+            if data:
+                self._last_heard = trio.current_time()
+                try:
+                    self._frames.receive_data(data)
+                    for event in self._frames.events():
+                        if not await self._take(event, tasks):
+                            return
+                except RemoteProtocolError as error:
+                    if isinstance(error.event_hint, CloseConnection):
+                        self._farewell = error.event_hint
+                    return
+            try:
+                data = await self._stream.receive_some(RECEIVE_SIZE)
+            except trio.BrokenResourceError:
+                data = b""
+            if not data:
+                self._everything.cancel()  # nobody is left to read an answer
+                return
+
+    async def _take(self, event: Event, tasks: trio.Nursery) -> bool:
+        """Acts on an event; False ends the reading."""
+        match event:
+            case TextMessage() | BytesMessage():
+                # JSON is text, but some clients send binary frames.
+                data = event.data.encode() if isinstance(event.data, str) else event.data
+                self._message += data
+                if len(self._message) > self._limits.body_size:
+                    self._farewell = CloseConnection(CloseReason.MESSAGE_TOO_BIG)
+                    return False
+                if event.message_finished:
+                    body, self._message = bytes(self._message), bytearray()
+                    await self._slots.acquire()
+                    tasks.start_soon(self._answer, body)
+            case Ping():
+                await self._send(event.response())
+            case CloseConnection():
+                self._farewell = event.response()
+                return False
+            case _:
+                pass
+        return True
+
+    async def _answer(self, body: bytes) -> None:
+        try:
+            answer = await self._dispatcher.handle(body, self._scope)
+            if answer is not None:
+                await self.send(answer.decode())
+        finally:
+            self._slots.release()
+
+    async def _ping(self) -> None:
+        interval = self._limits.ping_interval
+        while True:
+            await trio.sleep(interval)
+            if trio.current_time() - self._last_heard > 2 * interval:
+                self._everything.cancel()
+                return
+            await self._send(Ping())
+
+    async def _send(self, event: Event) -> None:
+        async with self._write_lock:
+            try:
+                data = self._frames.send(event)
+            except LocalProtocolError:
+                return  # the closing handshake has begun: nothing more may be said
+            with trio.move_on_after(self._limits.write_timeout) as within:
+                try:
+                    await self._stream.send_all(data)
+                except (trio.BrokenResourceError, trio.ClosedResourceError):
+                    self._everything.cancel()
+            if within.cancelled_caught:
+                self._everything.cancel()

@@ -1,0 +1,211 @@
+"""The values that cross the border between the JSON-RPC and a backend.
+
+Everything here is native Python: addresses are 20 bytes, hashes 32, blooms 256, amounts are integers in
+wei, timestamps are seconds. `rpc.decode` makes the requests out of JSON, `rpc.render` makes JSON out of
+the results; a backend sees neither. Field names are those of the execution-apis specification
+(https://github.com/ethereum/execution-apis) in snake case.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+BlockTag: TypeAlias = Literal["latest", "pending", "safe", "finalized", "earliest"]
+
+
+@dataclass(frozen=True, slots=True)
+class BlockHash:
+    """A block named by its hash (EIP-1898). With `require_canonical` a block off the canonical chain is
+    an error; chains with single-block finality have no other blocks."""
+
+    hash: bytes
+    require_canonical: bool = False
+
+
+BlockRef: TypeAlias = BlockTag | int | BlockHash
+"""How a request names a block: by tag, by number or by hash. Match it as
+`case str(): ... case int(): ... case BlockHash(): ...`."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccessListEntry:
+    """One account of an EIP-2930 access list; the keys are 32 bytes each."""
+
+    address: bytes
+    storage_keys: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authorization:
+    """One signed authorization of an EIP-7702 transaction."""
+
+    chain_id: int
+    address: bytes
+    nonce: int
+    y_parity: int
+    r: int
+    s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRequest:
+    """The transaction object of `eth_call` and `eth_estimateGas`. None means the caller left it out;
+    `to=None` is a contract creation. At most one of `gas_price` and the EIP-1559 fees is set."""
+
+    from_: bytes | None = None
+    to: bytes | None = None
+    gas: int | None = None
+    gas_price: int | None = None
+    max_fee_per_gas: int | None = None
+    max_priority_fee_per_gas: int | None = None
+    value: int | None = None
+    data: bytes = b""
+    nonce: int | None = None
+    access_list: tuple[AccessListEntry, ...] | None = None
+    authorization_list: tuple[Authorization, ...] | None = None
+    type: int | None = None
+    chain_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogFilter:
+    """The object of `eth_getLogs`: a range of blocks, both ends included, or one block by its hash (then
+    the range is meaningless). No addresses means any; a topic position of None means any, and positions
+    beyond the tuple are free."""
+
+    from_block: BlockTag | int = "latest"
+    to_block: BlockTag | int = "latest"
+    block_hash: bytes | None = None
+    addresses: tuple[bytes, ...] = ()
+    topics: tuple[tuple[bytes, ...] | None, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransactionView:
+    """A transaction, pending while `block_hash` is None.
+
+    `gas_price` is what the sender pays per gas: for types 2 and 4 the effective price once included,
+    before that the cap. `v` equals `y_parity` for types 1, 2 and 4; system transactions (0x7d, 0x7e)
+    are unsigned and have zeros. `extra` holds further JSON members, ready to send, such as the
+    `sourceHash`, `mint` and `isSystemTx` that clients know from OP-stack deposits.
+    """
+
+    hash: bytes
+    type: int
+    chain_id: int | None
+    nonce: int
+    from_: bytes
+    to: bytes | None
+    value: int
+    gas: int
+    gas_price: int
+    max_fee_per_gas: int | None = None
+    max_priority_fee_per_gas: int | None = None
+    input: bytes = b""
+    access_list: tuple[AccessListEntry, ...] | None = None
+    authorization_list: tuple[Authorization, ...] | None = None
+    y_parity: int | None = None
+    v: int = 0
+    r: int = 0
+    s: int = 0
+    block_hash: bytes | None = None
+    block_number: int | None = None
+    block_timestamp: int | None = None
+    transaction_index: int | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogView:
+    """One log; `log_index` counts through the block."""
+
+    address: bytes
+    topics: tuple[bytes, ...]
+    data: bytes
+    block_hash: bytes
+    block_number: int
+    block_timestamp: int
+    transaction_hash: bytes
+    transaction_index: int
+    log_index: int
+    removed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiptView:
+    """A receipt; `status` is 1 for success. `extra` as in `TransactionView`."""
+
+    transaction_hash: bytes
+    transaction_index: int
+    block_hash: bytes
+    block_number: int
+    from_: bytes
+    to: bytes | None
+    cumulative_gas_used: int
+    gas_used: int
+    contract_address: bytes | None
+    logs: tuple[LogView, ...]
+    logs_bloom: bytes
+    status: int
+    effective_gas_price: int
+    type: int
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WithdrawalView:
+    """An EIP-4895 withdrawal; `amount` is in gwei."""
+
+    index: int
+    validator_index: int
+    address: bytes
+    amount: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockView:
+    """A block with the hashes of its transactions or with the transactions themselves.
+
+    Fields that came with a fork are None before it and then absent from the JSON. `hash` and `nonce`
+    may be None for a pending block. `size` is that of the RLP in bytes.
+    """
+
+    number: int
+    hash: bytes | None
+    parent_hash: bytes
+    nonce: bytes | None
+    sha3_uncles: bytes
+    logs_bloom: bytes
+    transactions_root: bytes
+    state_root: bytes
+    receipts_root: bytes
+    miner: bytes
+    difficulty: int
+    total_difficulty: int | None = None
+    extra_data: bytes
+    size: int
+    gas_limit: int
+    gas_used: int
+    timestamp: int
+    base_fee_per_gas: int | None
+    mix_hash: bytes
+    withdrawals_root: bytes | None = None
+    blob_gas_used: int | None = None
+    excess_blob_gas: int | None = None
+    parent_beacon_block_root: bytes | None = None
+    requests_hash: bytes | None = None
+    withdrawals: tuple[WithdrawalView, ...] | None = None
+    transactions: tuple[bytes, ...] | tuple[TransactionView, ...] = ()
+    uncles: tuple[bytes, ...] = ()
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeeHistory:
+    """The answer of `eth_feeHistory` over n blocks: n + 1 base fees (the last is that of the block after
+    the range), n ratios of gas used to gas limit, and n rows of rewards, one per asked percentile, or
+    None if no percentiles were asked."""
+
+    oldest_block: int
+    base_fee_per_gas: tuple[int, ...]
+    gas_used_ratio: tuple[float, ...]
+    reward: tuple[tuple[int, ...], ...] | None = None

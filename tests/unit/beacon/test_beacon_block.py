@@ -1,0 +1,92 @@
+"""The codec of beacon blocks: round trips, limits, and what it refuses."""
+
+import pytest
+
+from node.beacon.block import (
+    BODY_OVERHEAD_BYTES,
+    MAX_BEACON_BLOCK_BYTES,
+    MAX_BEACON_HEADER_BYTES,
+    BeaconBlock,
+    BeaconBody,
+    BeaconHeader,
+)
+from node.primitives import rlp
+from node.primitives.basics import keccak256
+from node.primitives.crosslink import MAX_CROSSLINK_BYTES, Crosslink
+from node.primitives.errors import DecodeError
+
+
+def test_a_block_survives_the_codec(driver):
+    block = driver.build(driver.next(0), driver.next(1)).block
+    again = BeaconBlock.decode(block.encoded)
+    assert again == block
+    assert again.encoded == block.encoded
+    assert again.hash == block.hash == keccak256(block.header.encoded)
+    assert again.body.root == block.header.body_root == keccak256(block.body.encoded)
+
+
+def test_a_header_survives_the_codec(driver):
+    header = driver.build().block.header
+    assert BeaconHeader.decode(header.encoded) == header
+
+
+def test_the_size_limits_hold_what_they_promise(driver):
+    block = driver.build(driver.next(0)).block
+    largest = BeaconHeader(
+        height=2**64 - 1,
+        parent=b"\xff" * 32,
+        timestamp=2**64 - 1,
+        proposer=b"\xff" * 20,
+        randao=b"\xff" * 32,
+        body_root=b"\xff" * 32,
+        state_root=b"\xff" * 32,
+    )
+    assert len(largest.encoded) <= MAX_BEACON_HEADER_BYTES
+    assert MAX_CROSSLINK_BYTES < MAX_BEACON_BLOCK_BYTES - MAX_BEACON_HEADER_BYTES
+    crosslinks = sum(len(c.encoded) for c in block.body.crosslinks)
+    overhead = len(block.encoded) - len(block.header.encoded) - crosslinks
+    assert overhead <= BODY_OVERHEAD_BYTES
+
+
+@pytest.mark.parametrize("at", [1, 2])
+def test_evidence_and_placement_are_refused(driver, at):
+    block = driver.build(driver.next(0)).block
+    header, body = rlp.decode_list(block.encoded)
+    body[at] = [b"\x01"]
+    with pytest.raises(DecodeError, match="not supported by this version"):
+        BeaconBlock.decode(rlp.encode([header, body]))
+
+
+def test_oversized_input_is_refused_before_it_is_parsed():
+    with pytest.raises(DecodeError, match="at most"):
+        BeaconBlock.decode(b"\xff" * (MAX_BEACON_BLOCK_BYTES + 1))
+    with pytest.raises(DecodeError, match="at most"):
+        BeaconHeader.decode(b"\xff" * (MAX_BEACON_HEADER_BYTES + 1))
+    with pytest.raises(DecodeError, match="at most"):
+        Crosslink.decode(b"\xff" * (MAX_CROSSLINK_BYTES + 1))
+
+
+def test_only_the_one_encoding_is_accepted(driver):
+    """Every truncation, and every flipped bit that still decodes, is seen in the bytes."""
+    raw = driver.build(driver.next(0)).block.encoded
+    for cut in range(0, len(raw), 7):
+        with pytest.raises(DecodeError):
+            BeaconBlock.decode(raw[:cut])
+    for at in range(len(raw)):
+        changed = bytearray(raw)
+        changed[at] ^= 1 << (at % 8)
+        try:
+            block = BeaconBlock.decode(bytes(changed))
+        except DecodeError:
+            continue
+        assert block.encoded == bytes(changed)
+
+
+def test_a_body_without_anything_has_a_root():
+    assert BeaconBody().encoded == rlp.encode([[], [], []])
+
+
+def test_a_damaged_certificate_is_a_decode_error(driver):
+    shard, header, requests, certificate = rlp.decode_list(driver.next(0).encoded)
+    with pytest.raises(DecodeError, match="certificate"):
+        Crosslink.decode(rlp.encode([shard, header, requests, certificate[:-1]]))

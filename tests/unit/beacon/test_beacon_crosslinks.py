@@ -1,0 +1,309 @@
+"""Each rule for a crosslink: one that is accepted, one that is refused, and what it does to the state."""
+
+from dataclasses import replace
+
+import pytest
+
+from consensus.types import Certificate
+from node.beacon.block import BeaconBody
+from node.beacon.crosslinks import MAX_CHECKPOINTS, check_crosslink
+from node.beacon.state import LaneState
+from node.beacon.transition import apply_body
+from node.primitives.basics import Address, ShardId, keccak256
+from node.primitives.crosslink import Crosslink
+from node.primitives.errors import InvalidBlock
+from node.primitives.message import LanePosition
+from node.primitives.placement import home_by_range
+from node.primitives.requests import InboxMove, OutboxMove, ShardRequests
+
+
+def head(n):
+    return keccak256(b"head %d" % n)
+
+
+def sends(dst, count):
+    return ShardRequests(outbox=(OutboxMove(dst=ShardId(dst), count=count, head=head(count)),))
+
+
+def consumes(src, count):
+    return ShardRequests(inbox=(InboxMove(src=ShardId(src), count=count),))
+
+
+def born(*addresses):
+    return ShardRequests(births=addresses)
+
+
+def address_in_range(shard, shards=2):
+    return next(
+        a
+        for i in range(1000)
+        if home_by_range(a := Address(i.to_bytes(20, "big")), shards) == shard
+    )
+
+
+def apply(driver, *crosslinks):
+    return apply_body(
+        driver.net.rules,
+        driver.chain.head.header,
+        driver.chain.state,
+        BeaconBody(crosslinks=crosslinks),
+        anchor_height_of=driver.chain.height_of,
+    )
+
+
+def refused(driver, crosslink, reason):
+    with pytest.raises(InvalidBlock, match=reason):
+        apply(driver, crosslink)
+
+
+# ------------------------------------------------------------------ the header
+
+
+def test_a_crosslink_moves_the_tip(driver):
+    crosslink = driver.next(0)
+    tip = apply(driver, crosslink).state.tip(ShardId(0))
+    assert (tip.height, tip.hash, tip.anchor_height) == (1, crosslink.header.hash, 0)
+    assert tip.header == crosslink.header
+    assert driver.chain.state.tip(ShardId(0)).height == 0  # the state it was applied to stays
+
+
+def test_several_blocks_of_one_shard_in_one_body(driver):
+    row = [driver.next(0) for _ in range(3)]
+    assert apply(driver, *row).state.tip(ShardId(0)).hash == row[-1].header.hash
+
+
+def test_a_gap_is_refused(driver):
+    driver.next(0)
+    refused(driver, driver.next(0), "does not follow the tip at 0")
+
+
+def test_a_block_that_was_taken_in_is_refused(driver):
+    crosslink = driver.next(0)
+    driver.grow(crosslink)
+    refused(driver, crosslink, "does not follow the tip at 1")
+
+
+def test_another_parent_is_refused(driver):
+    refused(driver, driver.next(0, parent_hash=head(0)), "the parent is not the tip")
+
+
+def test_an_unknown_shard_is_refused(driver):
+    crosslink = driver.next(1)
+    stranger = replace(crosslink, shard=ShardId(2))
+    refused(driver, stranger, "there is no such shard")
+    with pytest.raises(InvalidBlock, match="there is no such shard"):
+        check_crosslink(driver.net.rules, driver.chain.state, stranger)
+
+
+def test_requests_other_than_the_headers_are_refused(driver):
+    crosslink = driver.next(0, sends(1, 1))
+    refused(driver, replace(crosslink, requests=sends(1, 2)), "not those of the header")
+
+
+# ------------------------------------------------------------------ the anchor
+
+
+def test_the_anchor_may_stay_and_may_move_on(driver):
+    genesis = driver.chain.head.hash
+    driver.grow()
+    first = driver.next(0, anchor=genesis)
+    second = driver.next(0, anchor=genesis)
+    third = driver.next(0)
+    state = apply(driver, first, second, third).state
+    assert state.tip(ShardId(0)).anchor_height == 1
+
+
+def test_an_anchor_before_the_parents_is_refused(driver):
+    genesis = driver.chain.head.hash
+    driver.grow()
+    driver.grow(driver.next(0))
+    refused(driver, driver.next(0, anchor=genesis), "the anchor 0 is before its parent's, 1")
+
+
+def test_an_anchor_that_is_not_finalised_is_refused(driver):
+    refused(driver, driver.next(0, anchor=head(9)), "not a finalised beacon block")
+
+
+def test_an_anchor_must_be_before_the_block_itself(driver):
+    """A node that judges an old block knows later anchors: they do not count."""
+    crosslink = driver.next(0, anchor=head(1))
+    with pytest.raises(InvalidBlock, match="not a finalised beacon block"):
+        apply_body(
+            driver.net.rules,
+            driver.chain.head.header,
+            driver.chain.state,
+            BeaconBody(crosslinks=(crosslink,)),
+            anchor_height_of={head(1): 1}.get,
+        )
+
+
+# ------------------------------------------------------------------ the certificate
+
+
+def test_two_of_four_are_no_certificate(make_net, make_driver):
+    net = make_net(per_shard=4)
+    driver = make_driver(net, net.chain())
+    crosslink = driver.next(0)
+    whole = crosslink.certificate
+    assert whole.signers == 0b1111
+    three = replace(whole, signers=0b0111, signatures=whole.signatures[:3])
+    assert apply(driver, replace(crosslink, certificate=three)).state.tip(ShardId(0)).height == 1
+    two = replace(whole, signers=0b0011, signatures=whole.signatures[:2])
+    refused(driver, replace(crosslink, certificate=two), "no more than two thirds")
+
+
+def test_the_certificate_of_another_block_is_refused(driver):
+    other = driver.net.crosslink(0, driver.tips[0], driver.chain.head.hash, gas_used=1)
+    refused(driver, replace(driver.next(0), certificate=other.certificate), "for another block")
+
+
+def test_the_certificate_of_another_height_is_refused(driver):
+    crosslink = driver.next(0)
+    moved = replace(crosslink.certificate, height=2)
+    refused(driver, replace(crosslink, certificate=moved), "for another block")
+
+
+def test_another_shards_committee_proves_nothing(driver):
+    """The header of shard 0 signed by shard 1: neither as shard 0's nor with shard 1's signature."""
+    mine = driver.next(0)
+    foreign = driver.net.decided(1, mine.header)
+    refused(
+        driver, replace(mine, certificate=foreign.certificate), "does not recover to its signer"
+    )
+
+
+def test_another_networks_signature_proves_nothing(make_net, driver):
+    mine = driver.next(0)
+    other = make_net(chain_id=7).decided(0, mine.header)
+    refused(driver, replace(mine, certificate=other.certificate), "does not recover to its signer")
+
+
+# ------------------------------------------------------------------ lanes
+
+
+def test_an_outbox_move_adds_a_checkpoint(driver):
+    driver.grow(driver.next(0, sends(1, 2)))
+    driver.grow(driver.next(0, sends(1, 5)))
+    lane = driver.chain.state.lane(ShardId(0), ShardId(1))
+    assert lane == LaneState(
+        consumed=0,
+        checkpoints=(LanePosition(count=2, head=head(2)), LanePosition(count=5, head=head(5))),
+    )
+    assert lane.last == 5
+    assert driver.chain.state.lane(ShardId(1), ShardId(0)) == LaneState()
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_an_outbox_never_stays_or_goes_back(driver, count):
+    driver.grow(driver.next(0, sends(1, 2)))
+    refused(driver, driver.next(0, sends(1, count)), f"the outbox to 1 goes from 2 to {count}")
+
+
+def test_an_outbox_stays_ahead_of_what_was_consumed(driver):
+    driver.grow(driver.next(0, sends(1, 2)))
+    driver.grow(driver.next(1, consumes(0, 2)))
+    refused(driver, driver.next(0, sends(1, 2)), "the outbox to 1 goes from 2 to 2")
+
+
+@pytest.mark.parametrize("dst", [0, 2, 65535])
+def test_messages_go_to_another_shard_that_exists(driver, dst):
+    refused(driver, driver.next(0, sends(dst, 1)), "which is no other shard")
+
+
+@pytest.mark.parametrize("src", [1, 2, 65535])
+def test_messages_come_from_another_shard_that_exists(driver, src):
+    refused(driver, driver.next(1, consumes(src, 1)), "which is no other shard")
+
+
+def test_an_inbox_move_drops_what_it_has_passed(driver):
+    driver.grow(driver.next(0, sends(1, 2)))
+    driver.grow(driver.next(0, sends(1, 5)))
+    driver.grow(driver.next(1, consumes(0, 3)))  # between two checkpoints
+    lane = driver.chain.state.lane(ShardId(0), ShardId(1))
+    assert lane == LaneState(consumed=3, checkpoints=(LanePosition(count=5, head=head(5)),))
+    driver.grow(driver.next(1, consumes(0, 5)))
+    lane = driver.chain.state.lane(ShardId(0), ShardId(1))
+    assert (lane.consumed, lane.checkpoints, lane.last) == (5, (), 5)
+
+
+def test_an_inbox_cannot_pass_what_is_finalised(driver):
+    driver.grow(driver.next(0, sends(1, 2)))
+    refused(driver, driver.next(1, consumes(0, 3)), "goes from 0 to 3, and 2 are finalised")
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_an_inbox_never_stays_or_goes_back(driver, count):
+    driver.grow(driver.next(0, sends(1, 4)))
+    driver.grow(driver.next(1, consumes(0, 2)))
+    refused(driver, driver.next(1, consumes(0, count)), f"goes from 2 to {count}")
+
+
+def test_a_lane_to_a_shard_that_is_down_stays_bounded(driver):
+    for start in range(1, MAX_CHECKPOINTS + 40, 8):
+        driver.grow(*(driver.next(0, sends(1, n)) for n in range(start, start + 8)))
+    lane = driver.chain.state.lane(ShardId(0), ShardId(1))
+    counts = [c.count for c in lane.checkpoints]
+    assert len(counts) < MAX_CHECKPOINTS
+    assert counts[-1] == lane.last == MAX_CHECKPOINTS + 40
+    assert counts == sorted(set(counts))
+    assert all(c.head == head(c.count) for c in lane.checkpoints)
+    driver.grow(driver.next(1, consumes(0, 1)))  # also where its checkpoint was left out
+    assert driver.chain.state.lane(ShardId(0), ShardId(1)).consumed == 1
+
+
+def test_a_refused_crosslink_changes_nothing(driver):
+    """A good move beside a bad one: the builder goes on with the state it had."""
+    address = address_in_range(1)
+    requests = ShardRequests(
+        outbox=sends(1, 1).outbox, inbox=consumes(1, 1).inbox, births=(address,)
+    )
+    execution = driver.build(driver.next(0, requests), other := driver.next(1))
+    assert execution.block.body.crosslinks == (other,)
+    assert "0 are finalised" in execution.refused[0][1]
+    assert execution.state.lane(ShardId(0), ShardId(1)) == LaneState()
+    assert execution.state.directory_entry(address) is None
+    assert execution.state.tip(ShardId(0)).height == 0
+
+
+# ------------------------------------------------------------------ births
+
+
+def test_a_birth_gives_the_address_a_home(driver):
+    address = address_in_range(1)
+    assert driver.chain.state.home(address) == 1
+    driver.grow(driver.next(0, born(address)))
+    assert driver.chain.state.directory_entry(address) == 0
+    assert driver.chain.state.home(address) == 0
+
+
+def test_a_birth_at_home_needs_no_entry(driver):
+    address = address_in_range(0)
+    driver.grow(driver.next(0, born(address)))
+    assert driver.chain.state.directory_entry(address) is None
+    assert driver.chain.state.home(address) == 0
+
+
+def test_the_same_birth_again_changes_nothing(driver):
+    address = address_in_range(1)
+    driver.grow(driver.next(0, born(address)), driver.next(0, born(address)))
+    assert driver.chain.state.home(address) == 0
+
+
+def test_a_birth_on_a_second_shard_is_refused(driver):
+    address = address_in_range(1)
+    driver.grow(driver.next(0, born(address)))
+    refused(driver, driver.next(1, born(address)), "is born, but lives on shard 0")
+
+
+# ------------------------------------------------------------------ the codec
+
+
+def test_a_crosslink_survives_the_codec(driver):
+    requests = ShardRequests(
+        outbox=sends(1, 3).outbox, inbox=consumes(1, 1).inbox, births=(address_in_range(1),)
+    )
+    crosslink = driver.next(0, requests)
+    again = Crosslink.decode(crosslink.encoded)
+    assert again == crosslink
+    assert again.encoded == crosslink.encoded
+    assert isinstance(again.certificate, Certificate)

@@ -1,0 +1,433 @@
+"""The dispatcher: every way to ask, every way to fail."""
+
+import dataclasses
+import json
+
+import pytest
+import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+
+from rpc.dispatch import Dispatcher
+from rpc.errors import (
+    ExecutionReverted,
+    LimitExceeded,
+    ResourceNotFound,
+    ResourceUnavailable,
+    RpcError,
+    ServerError,
+    TransactionRejected,
+)
+from rpc.limits import Limits
+from rpc.methods import METHODS, blob_base_fee
+
+ADDRESS = "0x" + "00" * 20
+HASH = "0x" + "11" * 32
+BUG = "secret detail of the node"
+
+
+class Backend:
+    """Answers a few methods; `raises` makes the next balance fail."""
+
+    def __init__(self):
+        self.seen = []
+        self.raises = None
+
+    async def block_number(self, scope):
+        self.seen.append(("block_number", scope))
+        return 26 if scope is None else scope
+
+    async def balance(self, scope, address, ref):
+        self.seen.append(("balance", scope, address, ref))
+        if self.raises is not None:
+            raise self.raises
+        return 10**24
+
+    async def send_raw_transaction(self, scope, raw):
+        self.seen.append(("send", raw))
+        return b"\x22" * 32
+
+    async def code(self, scope, address, ref):
+        return b"\0" * 1000
+
+    async def gas_price(self, scope):
+        await trio.sleep_forever()
+
+    async def status(self):
+        return {"unencodable": object()}
+
+    async def syncing(self, scope):
+        return {"startingBlock": 0, "currentBlock": 5, "highestBlock": 9}
+
+    async def transaction_receipt(self, scope, hash):
+        return None
+
+    async def health(self):
+        if self.raises is not None:
+            raise self.raises
+        return True, {"height": 3}
+
+
+@pytest.fixture
+def backend():
+    return Backend()
+
+
+@pytest.fixture
+def dispatcher(backend):
+    return Dispatcher(backend, Limits())
+
+
+def request(method, *params, id=1, **members):
+    return {"jsonrpc": "2.0", "method": method, "params": list(params), "id": id, **members}
+
+
+async def ask(dispatcher, value, scope=None):
+    body = value if isinstance(value, bytes) else json.dumps(value).encode()
+    answer = await dispatcher.handle(body, scope)
+    return None if answer is None else json.loads(answer)
+
+
+async def error_of(dispatcher, value):
+    answer = await ask(dispatcher, value)
+    assert set(answer) == {"jsonrpc", "id", "error"}
+    return answer["error"]
+
+
+async def test_a_call_is_answered_with_its_id(dispatcher):
+    for request_id in (1, 0, -7, "x", "", None, 1.5, 2**70):
+        assert await ask(dispatcher, request("eth_blockNumber", id=request_id)) == {
+            "jsonrpc": "2.0",
+            "id": request_id,
+            "result": "0x1a",
+        }
+
+
+async def test_the_scope_of_the_endpoint_reaches_the_backend(dispatcher, backend):
+    assert (await ask(dispatcher, request("eth_blockNumber"), scope=3))["result"] == "0x3"
+    await ask(dispatcher, request("eth_getBalance", ADDRESS, "0x5"), scope=7)
+    assert backend.seen[-1] == ("balance", 7, bytes(20), 5)
+
+
+async def test_the_block_defaults_to_latest(dispatcher, backend):
+    await ask(dispatcher, request("eth_getBalance", ADDRESS))
+    await ask(dispatcher, request("eth_getBalance", ADDRESS, None))
+    assert {call[-1] for call in backend.seen} == {"latest"}
+
+
+async def test_params_may_be_absent_or_null(dispatcher):
+    for extra in (b"", b', "params": null', b', "params": []'):
+        body = b'{"jsonrpc":"2.0","id":1,"method":"eth_blockNumber"' + extra + b"}"
+        assert (await ask(dispatcher, body))["result"] == "0x1a"
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "request_id"),
+    [
+        (b"", -32700, None),
+        (b"{", -32700, None),
+        (b"\xff", -32700, None),
+        (b'{"jsonrpc":"2.0","id":1,"method":"eth_blockNumber"} x', -32700, None),
+        (b'{"jsonrpc":"2.0","id":1,"method":"\xff"}', -32700, None),
+        (b"[" * 100_000, -32700, None),
+        (b'{"a":' * 100_000, -32700, None),
+        (b"1", -32600, None),
+        (b"null", -32600, None),
+        (b'"eth_blockNumber"', -32600, None),
+        (b"[]", -32600, None),
+        (b"{}", -32600, None),
+        (b'{"id":4,"method":"eth_blockNumber"}', -32600, 4),
+        (b'{"jsonrpc":"1.0","id":4,"method":"eth_blockNumber"}', -32600, 4),
+        (b'{"jsonrpc":"2.0","id":5}', -32600, 5),
+        (b'{"jsonrpc":"2.0","id":6,"method":7}', -32600, 6),
+        (b'{"jsonrpc":"2.0","id":{},"method":"eth_blockNumber"}', -32600, None),
+        (b'{"jsonrpc":"2.0","id":true,"method":"eth_blockNumber"}', -32600, None),
+        (b'{"jsonrpc":"2.0","id":8,"method":"eth_nothing"}', -32601, 8),
+        (b'{"jsonrpc":"2.0","id":8,"method":"eth_blockNumber","params":{}}', -32602, 8),
+        (b'{"jsonrpc":"2.0","id":8,"method":"eth_blockNumber","params":7}', -32602, 8),
+        (b'{"jsonrpc":"2.0","id":8,"method":"eth_blockNumber","params":["\xff"]}', -32602, 8),
+    ],
+)
+async def test_malformed_requests(dispatcher, body, code, request_id):
+    answer = await ask(dispatcher, body)
+    assert answer["id"] == request_id
+    assert answer["error"]["code"] == code
+
+
+async def test_an_unknown_method_is_named_as_geth_names_it(dispatcher):
+    error = await error_of(dispatcher, request("debug_x"))
+    assert error == {
+        "code": -32601,
+        "message": "the method debug_x does not exist/is not available",
+    }
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "message"),
+    [
+        ("eth_getBalance", [], "missing value for required argument 0 (address)"),
+        ("eth_getBalance", [None], "missing value for required argument 0 (address)"),
+        (
+            "eth_getBalance",
+            ["0x12"],
+            "invalid argument 0 (address): hex string has length 2, want 40 for an address",
+        ),
+        (
+            "eth_getBalance",
+            [ADDRESS, "newest"],
+            "invalid argument 1 (block): hex string without 0x prefix",
+        ),
+        ("eth_getBalance", [ADDRESS, "0x1", 1], "too many arguments, want at most 2"),
+        ("eth_blockNumber", [1], "too many arguments, this method takes none"),
+        (
+            "eth_getBlockByNumber",
+            ["0x1", "yes"],
+            "invalid argument 1 (full transactions): expected a boolean, got string",
+        ),
+        (
+            "eth_call",
+            [{}, "latest", {ADDRESS: {"balance": "0x1"}}],
+            "invalid argument 2 (state overrides): state and block overrides are not supported",
+        ),
+        (
+            "eth_getLogs",
+            [{"topics": ["0x00"]}],
+            "invalid argument 0 (filter): topics[0]: hex string has length 2, want 64 for a hash",
+        ),
+        (
+            "eth_sendRawTransaction",
+            ["0x0"],
+            "invalid argument 0 (transaction): hex string of odd length",
+        ),
+    ],
+)
+async def test_invalid_params_name_the_argument(dispatcher, method, params, message):
+    error = await error_of(dispatcher, request(method, *params))
+    assert error == {"code": -32602, "message": message}
+
+
+@pytest.mark.parametrize(
+    ("raised", "error"),
+    [
+        (ServerError("header not found"), {"code": -32000, "message": "header not found"}),
+        (TransactionRejected("nonce too low"), {"code": -32000, "message": "nonce too low"}),
+        (ResourceNotFound("no shard 9"), {"code": -32001, "message": "no shard 9"}),
+        (ResourceUnavailable("syncing"), {"code": -32002, "message": "syncing"}),
+        (LimitExceeded("range"), {"code": -32005, "message": "range"}),
+        (RpcError(4444, "pruned", {"a": 1}), {"code": 4444, "message": "pruned", "data": {"a": 1}}),
+        (trio.TooSlowError(), {"code": -32002, "message": "request timed out"}),
+        (
+            ExecutionReverted("execution reverted", b"\x01"),
+            {"code": 3, "message": "execution reverted", "data": "0x01"},
+        ),
+        (
+            ExceptionGroup("", [ExceptionGroup("", [ServerError("one of many")])]),
+            {"code": -32000, "message": "one of many"},
+        ),
+    ],
+)
+async def test_what_a_backend_refuses_reaches_the_caller(dispatcher, backend, raised, error):
+    backend.raises = raised
+    assert await error_of(dispatcher, request("eth_getBalance", ADDRESS)) == error
+
+
+async def test_a_bug_is_logged_and_told_by_its_report_id_only(dispatcher, backend):
+    backend.raises = KeyError(BUG)
+    with capture_logs() as logs:
+        answer = await dispatcher.handle(
+            json.dumps(request("eth_getBalance", ADDRESS)).encode(), None
+        )
+    assert BUG.encode() not in answer
+    error = json.loads(answer)["error"]
+    assert error["code"] == -32603
+    (entry,) = logs
+    assert entry["report"] in error["message"]
+    assert entry["exc_info"] is backend.raises
+
+
+async def test_an_answer_that_json_cannot_carry_is_a_bug(dispatcher, backend):
+    with capture_logs():
+        assert (await error_of(dispatcher, request("atoll_status")))["code"] == -32603
+        backend.raises = RpcError(1, "odd", object())
+        assert (await error_of(dispatcher, request("eth_getBalance", ADDRESS)))["code"] == -32603
+
+
+async def test_a_notification_runs_and_is_not_answered(dispatcher, backend):
+    for method in ("eth_blockNumber", "eth_nothing"):
+        assert await ask(dispatcher, {"jsonrpc": "2.0", "method": method}) is None
+    assert backend.seen == [("block_number", None)]
+
+
+async def test_a_batch_is_answered_in_order_with_each_error_in_its_place(dispatcher, backend):
+    answers = await ask(
+        dispatcher,
+        [
+            request("eth_sendRawTransaction", "0x01", id="a"),
+            {"jsonrpc": "2.0", "method": "eth_blockNumber"},
+            7,
+            request("eth_sendRawTransaction", "0x02", id="b"),
+            request("eth_nothing", id="c"),
+        ],
+    )
+    assert [answer["id"] for answer in answers] == ["a", None, "b", "c"]
+    assert [answer.get("error", {}).get("code") for answer in answers] == [
+        None,
+        -32600,
+        None,
+        -32601,
+    ]
+    assert [call for call in backend.seen if call[0] == "send"] == [
+        ("send", b"\1"),
+        ("send", b"\2"),
+    ]
+
+
+async def test_a_batch_of_notifications_is_not_answered(dispatcher):
+    assert await ask(dispatcher, [{"jsonrpc": "2.0", "method": "eth_blockNumber"}] * 2) is None
+
+
+async def test_a_batch_has_a_largest_size(backend):
+    dispatcher = Dispatcher(backend, Limits(batch_size=3))
+    assert len(await ask(dispatcher, [request("eth_blockNumber")] * 3)) == 3
+    error = await error_of(dispatcher, [request("eth_blockNumber")] * 4)
+    assert error["code"] == -32600
+    assert "at most 3" in error["message"]
+
+
+async def test_a_batch_stops_where_its_answers_grow_too_large(backend):
+    dispatcher = Dispatcher(backend, Limits(batch_response_size=3000))
+    answers = await ask(dispatcher, [request("eth_getCode", ADDRESS)] * 5)
+    assert ["error" in answer for answer in answers] == [False, False, True, True, True]
+    assert answers[-1]["error"] == {"code": -32003, "message": "response too large"}
+
+
+async def test_work_has_a_deadline(backend, autojump_clock):
+    dispatcher = Dispatcher(backend, Limits(request_timeout=5))
+    assert await error_of(dispatcher, request("eth_gasPrice")) == {
+        "code": -32002,
+        "message": "request timed out",
+    }
+    assert trio.current_time() == pytest.approx(5, abs=0.1)
+
+
+async def test_a_batch_has_one_deadline_and_keeps_what_was_done(backend, autojump_clock):
+    dispatcher = Dispatcher(backend, Limits(request_timeout=5))
+    start = trio.current_time()
+    answers = await ask(
+        dispatcher,
+        [
+            request("eth_blockNumber", id=1),
+            request("eth_gasPrice", id=2),
+            request("eth_gasPrice", id=3),
+            {"jsonrpc": "2.0", "method": "eth_gasPrice"},
+        ],
+    )
+    assert trio.current_time() - start == pytest.approx(5, abs=0.1)
+    assert [answer["id"] for answer in answers] == [1, 2, 3]
+    assert [answer.get("error", {}).get("code") for answer in answers] == [None, -32002, -32002]
+
+
+async def test_cancellation_from_outside_is_not_swallowed(dispatcher, autojump_clock):
+    with trio.move_on_after(1) as scope:
+        await ask(dispatcher, request("eth_gasPrice"))
+    assert scope.cancelled_caught
+
+
+async def test_values_that_need_no_backend_view(dispatcher):
+    sha3 = await ask(dispatcher, request("web3_sha3", "0x68656c6c6f20776f726c64"))
+    assert sha3["result"] == "0x47173285a8d7341e5e972fc677286384f802f8ef42a5ec5f03bbfa254cb01fad"
+    syncing = (await ask(dispatcher, request("eth_syncing")))["result"]
+    assert syncing == {"startingBlock": "0x0", "currentBlock": "0x5", "highestBlock": "0x9"}
+    assert (await ask(dispatcher, request("eth_getTransactionReceipt", HASH)))["result"] is None
+    empty = await ask(dispatcher, request("eth_feeHistory", "0x0", "latest", []))
+    assert empty["result"]["baseFeePerGas"] == []
+
+
+async def test_health_never_raises(dispatcher, backend):
+    assert await dispatcher.health() == (True, b'{"height":3}')
+    backend.raises = RuntimeError(BUG)
+    with capture_logs():
+        healthy, report = await dispatcher.health()
+    assert not healthy
+    assert BUG.encode() not in report
+
+
+def test_the_blob_base_fee_is_that_of_eip_4844():
+    assert blob_base_fee(0) == 1
+    # e**(excess / fraction), from the integer series of the EIP
+    assert blob_base_fee(5007716) == 2
+    assert blob_base_fee(50077160) == 22026
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        (b"", "execution reverted"),
+        (b"\x01\x02\x03\x04", "execution reverted"),
+        (
+            bytes.fromhex("08c379a0")
+            + (32).to_bytes(32)
+            + (2).to_bytes(32)
+            + b"no".ljust(32, b"\0"),
+            "execution reverted: no",
+        ),
+        (
+            bytes.fromhex("4e487b71") + (0x11).to_bytes(32),
+            "execution reverted: arithmetic underflow or overflow",
+        ),
+        (bytes.fromhex("08c379a0") + b"\xff" * 64, "execution reverted"),
+        (bytes.fromhex("08c379a0") + (32).to_bytes(32) + b"\xff" * 32, "execution reverted"),
+    ],
+)
+def test_revert_reasons_are_read_as_solidity_writes_them(output, message):
+    error = ExecutionReverted.from_output(output)
+    assert (error.code, error.message, error.revert_data) == (3, message, output)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=10,
+)
+arguments = json_values | st.sampled_from(
+    [ADDRESS, HASH, "latest", "0x1", "0x", {"to": ADDRESS}, {"blockHash": HASH}, {"topics": [[]]}]
+)
+calls = st.fixed_dictionaries(
+    {"jsonrpc": st.just("2.0"), "method": st.sampled_from(sorted(METHODS))},
+    optional={"id": json_values, "params": st.lists(arguments, max_size=5) | json_values},
+)
+bodies = (
+    st.binary(max_size=200)
+    | (calls | json_values | st.lists(calls | json_values, max_size=5)).map(
+        lambda value: json.dumps(value).encode()
+    )
+    | st.tuples(calls, st.integers(0, 80), st.binary(max_size=3)).map(
+        lambda t: (b := json.dumps(t[0]).encode())[: t[1]] + t[2] + b[t[1] :]
+    )
+)
+
+
+def is_answer(answer):
+    return (
+        isinstance(answer, dict)
+        and answer["jsonrpc"] == "2.0"
+        and isinstance(answer["id"], int | float | str | None)
+        and ("result" in answer) != ("error" in answer)
+        and ("error" not in answer or isinstance(answer["error"]["code"], int))
+    )
+
+
+@settings(max_examples=400, deadline=None)
+@given(bodies)
+def test_any_body_gets_a_valid_answer_or_none(body):
+    async def main():
+        limits = dataclasses.replace(Limits(), request_timeout=0.01)
+        with capture_logs():
+            return await Dispatcher(Backend(), limits).handle(body, None)
+
+    answer = trio.run(main)
+    if answer is not None:
+        value = json.loads(answer)
+        for one in value if isinstance(value, list) else [value]:
+            assert is_answer(one)
