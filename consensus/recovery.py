@@ -23,6 +23,7 @@ from consensus.inputs import (
     ValueBuilt,
     VoteReceived,
 )
+from consensus.round_state import Step
 from consensus.types import Address
 
 
@@ -94,7 +95,9 @@ def _answered_by(
 def _is_current(effect: Effect, engine: Engine) -> bool:
     """Whether performing the effect can still matter."""
     match effect:
-        case BuildValue(round=round) | SendProposal(round=round):
+        case BuildValue(round=round):
+            return engine.round_step is Step.PROPOSE and round == engine.round
+        case SendProposal(round=round):
             return engine.decided is None and round == engine.round
         case StartTimeout(timeout=timeout):
             return engine.decided is None and timeout.round == engine.round

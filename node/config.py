@@ -7,6 +7,7 @@ Relative paths are relative to the file. Every key but `name`, `genesis` and `id
     genesis = "../../genesis.json"
     identity_key = "identity.key"      # libp2p identity
     validator_key = "validator.key"    # leave out for a follower, which serves RPC and signs nothing
+    shard = 0                          # for a follower: the shard to follow
     dev_accounts = ["0x..."]           # what eth_accounts lists; the node holds no keys of accounts
 
     [p2p]
@@ -80,13 +81,17 @@ class PeerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The whole file; `load_node_config` makes the paths absolute."""
+    """The whole file; `load_node_config` makes the paths absolute.
+
+    `shard`: the one that a follower follows; that of a validator is in the genesis.
+    """
 
     name: str
     genesis: Path
     identity_key: Path
     data_dir: Path = Path("data")
     validator_key: Path | None = None
+    shard: Annotated[int, msgspec.Meta(ge=0)] = 0
     dev_accounts: tuple[str, ...] = ()
     p2p: P2pConfig = P2pConfig()
     rpc: RpcConfig = RpcConfig()

@@ -92,7 +92,7 @@ class Link:
     @property
     def failure(self) -> PeerFault:
         """What ended the link."""
-        return self._failure or self._session.failure or LinkLost("shut down")
+        return self._session.failure or self._failure or LinkLost("shut down")
 
     def drop(self, reason: str) -> None:
         """End the link; `run` raises `LinkLost(reason)`."""
@@ -155,7 +155,6 @@ class Link:
             frames = decoder.feed(data)
             stats.bytes_in += len(data)
             stats.frames_in += len(frames)
-            # While we are busy with what the peer sent it cannot be called silent.
             self._busy = True
             for channel_id, payload in frames:
                 if channel_id == CONTROL_CHANNEL:
@@ -209,8 +208,9 @@ class Link:
         limits = self._limits
         while True:
             now = trio.current_time()
-            quiet = 0.0 if self._busy else now - self._heard_at
-            if quiet >= limits.silence_timeout:
+            quiet = now - self._heard_at
+            # While we are busy with its frames we do not hear it, but it must go on hearing us.
+            if quiet >= limits.silence_timeout and not self._busy:
                 raise LinkLost(f"not heard of for {quiet:.1f} s")
             if quiet >= limits.ping_interval or now - self._rtt_at >= limits.rtt_interval:
                 self._nonce += 1

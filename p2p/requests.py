@@ -50,6 +50,7 @@ _WRITE = 65_000
 _MAX_MESSAGE = _CHUNK + 256
 _MAX_ERROR_TEXT = 512
 _MAX_QUEUED = 4096
+_GRACE = 1.0
 _ID = struct.Struct(">I")
 _ID_LENGTH = struct.Struct(">II")
 _LENGTHS = struct.Struct(">II")
@@ -290,7 +291,9 @@ class RequestChannel:
         if waiting >= spec.concurrency or self._running.get(name, 0) >= 4 * spec.concurrency:
             self._refuse(request_id, RefusalCode.BUSY, f"too many requests to {name}")
             return
-        served = _Served(spec, min(timeout_ms / 1000, self._limits.handler_timeout), total)
+        # The requester ends its own wait (CANCEL); the grace keeps us from answering just before.
+        timeout = min(timeout_ms / 1000 + _GRACE, self._limits.handler_timeout)
+        served = _Served(spec, timeout, total)
         self._served[request_id] = served
         if served.incoming.add(memoryview(message)[end + _LENGTHS.size :]):
             self._start(request_id, served, nursery)

@@ -30,7 +30,7 @@ WINDOW = 1024 * 1024
 """Receive window of a stream, the bound on what one peer makes us buffer per stream."""
 
 _MAX_STREAMS = 8
-_MAX_REFUSED_STREAMS = 64
+_MAX_ACCEPTED = 256  # in the life of a session; other implementations open some for identify
 _INITIAL_WINDOW = 256 * 1024
 _HEADER = struct.Struct(">BBHII")
 _DATA, _WINDOW_UPDATE, _PING, _GO_AWAY = range(4)
@@ -111,7 +111,7 @@ class SessionStream(YamuxStream):  # type: ignore[misc]
 class SessionMuxer(Yamux):  # type: ignore[misc]
     """Yamux sessions that hold a peer to its limits. Owns no task but `start`."""
 
-    _refused = 0
+    _accepted = 0
 
     async def start(self) -> None:
         """Read frames until the connection ends; raises why. Every stream is shut on the way."""
@@ -173,10 +173,10 @@ class SessionMuxer(Yamux):  # type: ignore[misc]
     async def _on_syn(self, stream_id: int) -> None:
         if stream_id in self.streams or stream_id % 2 == self.next_stream_id % 2 or stream_id == 0:
             raise ProtocolViolation(f"invalid new stream id {stream_id}")
+        self._accepted += 1
+        if self._accepted > _MAX_ACCEPTED:
+            raise ProtocolViolation("too many streams")
         if len(self.streams) >= _MAX_STREAMS:
-            self._refused += 1
-            if self._refused > _MAX_REFUSED_STREAMS:
-                raise ProtocolViolation("too many streams")
             await self.send_header(_WINDOW_UPDATE, _RST, stream_id, 0)
             return
         stream = SessionStream(stream_id, self, False)

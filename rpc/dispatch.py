@@ -24,6 +24,7 @@ from rpc.errors import (
 )
 from rpc.limits import Limits
 from rpc.methods import lookup
+from rpc.nesting import too_deep
 from rpc.params import bind
 
 log = structlog.get_logger(__name__)
@@ -73,6 +74,8 @@ class Dispatcher:
 
         `scope` is the shard the endpoint stands for, None for the network view.
         """
+        if too_deep(body):
+            return _failure(None, ParseError("too many nested arrays and objects"))
         if _opens_array(body):
             return await self._handle_batch(body, scope)
         call = _read(body)
@@ -97,8 +100,8 @@ class Dispatcher:
     async def _handle_batch(self, body: bytes, scope: int | None) -> bytes | None:
         try:
             items = _decode_batch(body)
-        except (ValueError, RecursionError) as error:
-            return _failure(None, ParseError(_why(error)))
+        except ValueError as error:
+            return _failure(None, ParseError(str(error)))
         if not items:
             return _failure(None, InvalidRequest("empty batch"))
         if len(items) > self._limits.batch_size:
@@ -150,7 +153,7 @@ def _read(body: bytes | msgspec.Raw) -> _Call | bytes:
     """The call in a JSON text, or the answer that says what is wrong with it."""
     try:
         call = _decode_call(body)
-    except (ValueError, RecursionError):
+    except ValueError:
         return _refuse(body)
     if call.jsonrpc != "2.0":
         return _refuse(body)
@@ -161,8 +164,8 @@ def _refuse(body: bytes | msgspec.Raw) -> bytes:
     """The slow path of `_read`: which rule a text breaks, with the id if it can be told."""
     try:
         value = _decode_any(body)
-    except (ValueError, RecursionError) as error:
-        return _failure(None, ParseError(_why(error)))
+    except ValueError as error:
+        return _failure(None, ParseError(str(error)))
     if not isinstance(value, dict):
         return _failure(None, InvalidRequest("invalid request: not an object"))
     request_id = value.get("id")
@@ -210,7 +213,3 @@ def _internal(error: Exception, method: str) -> InternalError:
     report = InternalError(secrets.token_hex(4))
     log.error("rpc.internal_error", report=report.report_id, method=method, exc_info=error)
     return report
-
-
-def _why(error: Exception) -> str:
-    return "too deeply nested" if isinstance(error, RecursionError) else str(error)

@@ -98,10 +98,14 @@ class RequestParser:
 
     def on_url(self, url: bytes) -> None:
         self._target += url
-        self._count_header(len(url))
+        self._header_size += len(url)
+        if self._header_size > self._limits.header_size:
+            self._refuse_headers()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._count_header(len(name) + len(value) + 4)
+        self._header_size += len(name) + len(value) + 4
+        if self._header_size > self._limits.header_size:
+            self._refuse_headers()
         if not self._in_headers:
             return  # a trailer: counted, but of no use to anyone here
         name = name.lower()
@@ -153,10 +157,8 @@ class RequestParser:
         if not request.keep_alive:
             self._finished = True
 
-    def _count_header(self, size: int) -> None:
-        self._header_size += size
-        if self._header_size > self._limits.header_size:
-            self._refuse(431, "the request's headers are too large")
+    def _refuse_headers(self) -> None:
+        self._refuse(431, "the request's headers are too large")
 
     def _refuse_body(self) -> None:
         self._refuse(413, f"the body is larger than {self._limits.body_size} bytes")

@@ -60,7 +60,7 @@ def _positional(raw: msgspec.Raw | bytes | None) -> list[Any]:
         return []
     try:
         values = _decode_json(raw)
-    except (ValueError, RecursionError):
+    except ValueError:
         # The envelope was read without looking into the params: here bad UTF-8 comes to light.
         raise InvalidParams("params are not valid JSON") from None
     if values is None:

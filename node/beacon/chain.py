@@ -9,8 +9,9 @@ from consensus.errors import CodecError
 from consensus.types import Certificate, ValidatorSet
 from node.beacon import schema, transition
 from node.beacon.block import BeaconBlock
+from node.beacon.crosslinks import apply_crosslink
 from node.beacon.rules import BeaconRules, check_certificate, validator_set
-from node.beacon.state import BeaconState
+from node.beacon.state import BeaconState, BeaconStateWriter
 from node.beacon.transition import BeaconExecution
 from node.execution.trie import Trie
 from node.primitives.basics import Address, Hash32, ShardId
@@ -163,6 +164,18 @@ class BeaconChain:
             anchor_height_of=self.height_of,
         )
 
+    def would_take(self, crosslink: Crosslink) -> bool:
+        """Whether a block on the head can take this crosslink in, alone: whether it is work for the beacon.
+
+        False for one that is refused now, which may change (its anchor is not finalised here yet).
+        """
+        writer = BeaconStateWriter(self._state)
+        try:
+            apply_crosslink(self._rules, self._head.header, writer, crosslink, self.height_of)
+        except InvalidBlock:
+            return False
+        return True
+
     def check_decided(self, block: BeaconBlock, certificate: Certificate) -> None:
         """Raise InvalidBlock unless the certificate proves that the next block is `block`.
 
@@ -194,6 +207,7 @@ class BeaconChain:
         self._write(block, execution.nodes, certificate)
         self._states.put(self._head.height, self._state)
         self._head, self._state = block, execution.state
+        self._state.trim()
 
     # ------------------------------------------------------------------ inside
 

@@ -51,12 +51,19 @@ class PendingCrosslinks:
         return out
 
     def prune(self, tips: Mapping[ShardId, ShardTip]) -> None:
-        """Forget what the beacon has taken in, and whatever comes again of it later."""
+        """Forget what the beacon has taken in, whatever comes again of it later, and what cannot follow.
+
+        Two decided headers of one height exist only if a third of a committee is faulty. The one that the
+        beacon did not build on must not keep the place of the one that follows the tip.
+        """
         for shard, tip in tips.items():
             self._floors[shard] = max(tip.height, self._floors.get(shard, 0))
             row = self._rows.get(shard, {})
             for height in [h for h in row if h <= tip.height]:
                 del row[height]
+            following = row.get(tip.height + 1)
+            if following is not None and following.header.parent_hash != tip.hash:
+                del row[tip.height + 1]
 
     def __len__(self) -> int:
         return sum(len(row) for row in self._rows.values())

@@ -127,6 +127,10 @@ class BeaconState:
     def beacon_committee(self) -> Members:
         return self._members(_BEACON_COMMITTEE)
 
+    def trim(self) -> None:
+        """Bound the decoded trie nodes in memory. Only for a state whose nodes are all in the store."""
+        self._trie.trim()
+
     def _members(self, name: bytes) -> Members:
         members = self._committees.get(name)
         if members is None:

@@ -103,6 +103,12 @@ def node_files(directory: Path, name: str) -> NodeFiles:
     return NodeFiles(name=name, directory=directory / NODES / name)
 
 
+def list_node_files(directory: Path) -> list[NodeFiles]:
+    """The nodes that have a directory, whatever state its files are in: enough to stop them."""
+    found = sorted((directory.absolute() / NODES).glob("*/node.toml"))
+    return [NodeFiles(name=path.parent.name, directory=path.parent) for path in found]
+
+
 def has_network(directory: Path) -> bool:
     """Whether a whole network is there."""
     return (directory / MARKER).is_file() and (directory / MANIFEST).is_file()
@@ -134,7 +140,7 @@ def clear_directory(directory: Path) -> None:
 
     Raises UserError for a directory that atoll did not make.
     """
-    if not directory.exists():
+    if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
         return
     if not (directory / MARKER).is_file() or directory.is_symlink():
         raise UserError(

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from node.cluster.errors import NetworkFailed
-from node.cluster.layout import NodeLayout
+from node.cluster.layout import NodeFiles
 from node.cluster.pidfile import ProcessId, read_pid_file, running_process, write_pid_file
 from node.primitives.errors import AtollError, UserError
 
@@ -37,16 +37,16 @@ FIRST_INHERITED_FD = 3
 class RunningNode:
     """A node and the process that runs it."""
 
-    node: NodeLayout
+    node: NodeFiles
     process: ProcessId
 
 
-def running_nodes(nodes: Iterable[NodeLayout]) -> list[RunningNode]:
+def running_nodes(nodes: Iterable[NodeFiles]) -> list[RunningNode]:
     """Those whose pid file names a live process."""
     return [
         RunningNode(node=node, process=process)
         for node in nodes
-        if (process := running_process(node.files.pid)) is not None
+        if (process := running_process(node.pid)) is not None
     ]
 
 
@@ -60,29 +60,28 @@ def can_fork() -> bool:
         return False
 
 
-def start_node(node: NodeLayout, run: RunNode | None) -> RunningNode:
+def start_node(node: NodeFiles, run: RunNode | None) -> RunningNode:
     """Start one node: forked and running `run(config path)`, or with None a Python of its own.
 
     Its output is appended to its log and its pid file is written. Raises UserError if it runs already.
     """
-    files = node.files
-    if running_process(files.pid) is not None:
+    if running_process(node.pid) is not None:
         raise UserError(f"{node.name} is running already; `atoll down` stops the network")
     try:
-        log = os.open(files.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        log = os.open(node.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        raise UserError(f"{files.log}: cannot open the log: {error.strerror}") from None
+        raise UserError(f"{node.log}: cannot open the log: {error.strerror}") from None
     try:
-        pid = _spawn(files.config, log) if run is None else _fork(files.config, log, run)
+        pid = _spawn(node.config, log) if run is None else _fork(node.config, log, run)
     finally:
         os.close(log)
     # A child of ours that has ended stays a zombie with this pid until it is reaped: no other can have it.
     process = ProcessId.of(pid) or ProcessId(pid=pid, started="ended at once")
-    write_pid_file(files.pid, process)
+    write_pid_file(node.pid, process)
     return RunningNode(node=node, process=process)
 
 
-def start_nodes(nodes: Sequence[NodeLayout], run: RunNode | None) -> list[RunningNode]:
+def start_nodes(nodes: Sequence[NodeFiles], run: RunNode | None) -> list[RunningNode]:
     """Start all of them. If one cannot be started, those that were are stopped again."""
     gc.collect()
     gc.freeze()  # the collector of a child would touch, and so copy, every inherited page
@@ -139,8 +138,8 @@ def _wait_for_end(
 
 def forget(item: RunningNode) -> None:
     """Remove the pid file of a process that has ended, unless another one has written its own since."""
-    if read_pid_file(item.node.files.pid) == item.process:
-        item.node.files.pid.unlink(missing_ok=True)
+    if read_pid_file(item.node.pid) == item.process:
+        item.node.pid.unlink(missing_ok=True)
 
 
 def has_ended(item: RunningNode) -> bool:
@@ -200,8 +199,8 @@ def _child(config: Path, log: int, run: RunNode, mask: Iterable[int]) -> NoRetur
         os.dup2(null, 0)
         os.dup2(log, 1)
         os.dup2(log, 2)
-        sys.stdout = open(1, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)
-        sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)
+        sys.stdout = open(1, "w", buffering=1, errors="replace", closefd=False)  # noqa: SIM115
+        sys.stderr = open(2, "w", buffering=1, errors="replace", closefd=False)  # noqa: SIM115
         os.closerange(FIRST_INHERITED_FD, os.sysconf("SC_OPEN_MAX"))
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):

@@ -1,49 +1,50 @@
 """When a network that was started counts as up: every node answers, and every chain has made a block."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 
-from node.cluster.layout import NetworkLayout
 from node.cluster.status import BEACON, NodeReport
 
 
-@dataclass(slots=True)
 class Readiness:
-    """Follows reports of the nodes until all is well.
+    """Follows the reports of the nodes until all is well.
 
-    A chain that has blocks from an earlier run must make another one: its height from before proves nothing.
+    A new network is up when every chain has its first block. In one that ran before, the blocks of then
+    prove nothing: every chain must go beyond the highest block that a node had when it first answered.
     """
 
-    layout: NetworkLayout
-    _first_seen: dict[str, int] = field(default_factory=dict)
-    _latest: dict[str, int] = field(default_factory=dict)
-    _silent: tuple[str, ...] = ()
+    def __init__(self, shards: Iterable[int], *, new: bool) -> None:
+        self._new = new
+        self._chains = [BEACON, *(_chain_of(shard) for shard in shards)]
+        self._at_first: dict[tuple[str, str], int] = {}
+        self._latest = dict.fromkeys(self._chains, 0)
+        self._silent: list[str] = []
 
     def observe(self, reports: Sequence[NodeReport]) -> None:
         """Take in one round of answers."""
-        self._silent = tuple(report.node.name for report in reports if report.status is None)
+        self._silent = [report.node.name for report in reports if report.status is None]
         for report in reports:
             if report.status is None:
                 continue
             for chain, height in (
                 (BEACON, report.status.chains.beacon.height),
-                (f"shard {report.node.shard}", report.status.chains.shard.height),
+                (_chain_of(report.node.shard), report.status.chains.shard.height),
             ):
-                # A chain is ahead of the lowest height that was ever seen of it only if it has moved, or if
-                # a node of it was behind: then the others had made that block, and the node has to fetch it.
-                self._first_seen[chain] = min(self._first_seen.get(chain, height), height)
-                self._latest[chain] = max(self._latest.get(chain, height), height)
+                self._at_first.setdefault((chain, report.node.name), height)
+                self._latest[chain] = max(self._latest[chain], height)
 
     def missing(self) -> list[str]:
         """What is not there yet, in words; empty when the network is up."""
-        waiting = [f"{name} does not answer" for name in self._silent]
-        chains = [BEACON, *(f"shard {shard}" for shard in self.layout.genesis.shard_ids())]
-        return waiting + [
+        return [f"{name} does not answer" for name in self._silent] + [
             f"{'the beacon' if chain == BEACON else chain} has made no block"
-            for chain in chains
-            if not self._moved(chain)
+            for chain in self._chains
+            if self._latest[chain] <= self._to_pass(chain)
         ]
 
-    def _moved(self, chain: str) -> bool:
-        latest = self._latest.get(chain, 0)
-        return latest >= 1 and (latest == 1 or latest > self._first_seen[chain])
+    def _to_pass(self, chain: str) -> int:
+        if self._new:
+            return 0
+        return max((height for (of, _), height in self._at_first.items() if of == chain), default=0)
+
+
+def _chain_of(shard: int) -> str:
+    return f"shard {shard}"

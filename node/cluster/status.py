@@ -13,6 +13,7 @@ from node.cluster.layout import NetworkLayout, NodeLayout
 from node.cluster.pidfile import running_process
 
 PARALLEL_CALLS = 16
+AUDIT_TIMEOUT = 60.0
 BEACON = "beacon"
 
 
@@ -101,7 +102,8 @@ def report_node(node: NodeLayout, *, timeout: float = 3.0) -> NodeReport:
     try:
         status = ask_node(node, timeout=timeout)
     except RpcError as error:
-        return NodeReport(node=node, pid=pid, status=None, problem=str(error))
+        problem = None if pid is None and isinstance(error, RpcUnreachable) else str(error)
+        return NodeReport(node=node, pid=pid, status=None, problem=problem)
     if status.name != node.name:
         problem = f"{rpc_url(node)} is the node {status.name!r} of another network"
         return NodeReport(node=node, pid=pid, status=None, problem=problem)
@@ -119,7 +121,8 @@ def network_status(layout: NetworkLayout, *, timeout: float = 3.0) -> dict[str, 
 
     {"chainId", "running", "beacon": CHAIN, "shards": [{"id", **CHAIN, "pool", "nodesUp", "nodes"}],
      "lanes": [{"src", "dst", "sent", "delivered"}],
-     "nodes": [{"name", "shard", "state", "pid", "rpc", "beacon", "height", "lag", "peers", "peersExpected", "problem"}]}
+     "nodes": [{"name", "shard", "state", "pid", "rpc", "beacon", "height", "lag", "peers",
+                "peersExpected", "problem"}]}
     with CHAIN = {"height", "hash", "round"} of the most advanced node, or nulls. `lag` is in blocks of
     the node's shard, behind the most advanced node that answers.
     """
@@ -149,6 +152,27 @@ def network_status(layout: NetworkLayout, *, timeout: float = 3.0) -> dict[str, 
         "lanes": _lanes(reports),
         "nodes": [_node_row(report, heads[report.node.shard]) for report in reports],
     }
+
+
+def audit_network(layout: NetworkLayout, block: int | None) -> dict[str, Any]:
+    """`atoll_audit` at a network block (None: the latest), from the first node that answers.
+
+    Raises RpcRefused for a block that is not there, RpcUnreachable if no node answers.
+    """
+    for node in layout.nodes:
+        try:
+            answer = call(
+                rpc_url(node),
+                "atoll_audit",
+                "latest" if block is None else hex(block),
+                timeout=AUDIT_TIMEOUT,
+            )
+        except RpcUnreachable:
+            continue
+        if not isinstance(answer, dict):
+            raise RpcUnreachable(f"{rpc_url(node)} answers atoll_audit with something else")
+        return answer
+    raise RpcUnreachable(f"no node of {layout.directory} answers; `atoll up` starts the network")
 
 
 def _most_advanced(reports: Iterable[NodeReport], chain: str) -> NodeStatus | None:

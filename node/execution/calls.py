@@ -42,8 +42,6 @@ def call(
 
     Raises OutOfGas and WriteProtection for the calling frame; a failing callee pushes 0.
     """
-    from node.execution.messages import execute  # the two call each other
-
     message: Message = frame.msg
     state = frame.vm.accounts
     here = message.storage_address
@@ -83,8 +81,7 @@ def call(
         frame.return_data = b""
         stack.append(0)
         return gas + given
-    child = execute(
-        frame.vm,
+    child = frame.vm.execute(
         Message(
             gas=given,
             sender=message.sender if opcode == _DELEGATECALL else here,
@@ -97,7 +94,7 @@ def call(
             transfers=opcode == _CALL,
             is_static=message.is_static or opcode == _STATICCALL,
             precompile_allowed=delegate is None,
-        ),
+        )
     )
     output = child.result
     frame.return_data = output

@@ -78,10 +78,10 @@ class GasMeter:
     def __init__(self, gas: int) -> None:
         self.gas_remaining = gas
 
-    def consume_gas(self, amount: int, reason: str) -> None:
-        """Raises OutOfGas."""
+    def consume_gas(self, amount: int, reason: str = "") -> None:
+        """Raises OutOfGas. The reason is py-evm's and is not told: nobody could act on it."""
         if amount > self.gas_remaining:
-            raise OutOfGas(reason)
+            raise OutOfGas("out of gas")
         self.gas_remaining -= amount
 
     def return_gas(self, amount: int) -> None:
@@ -92,7 +92,7 @@ class Frame(BaseComputation):  # type: ignore[misc]  # py-evm is not typed for u
     """A py-evm computation that keeps its substate in the transaction's `Vm`.
 
     py-evm's opcode functions and precompiles run on it unchanged; calls and creations come back to
-    `messages`.
+    the `Vm`.
     """
 
     def __init__(self, vm: Vm, message: Message) -> None:
@@ -140,8 +140,6 @@ class Frame(BaseComputation):  # type: ignore[misc]  # py-evm is not typed for u
         )
 
     def apply_child_computation(self, child_msg: Message) -> "Frame":
-        from node.execution.messages import create  # the two call each other
-
-        child = create(self.vm, child_msg)
+        child = self.vm.create(child_msg)
         self.return_data = child.result if child.is_error else b""
         return child

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 from node.execution.state import State, StateDelta
 from node.execution.system_contracts import (
@@ -13,9 +12,6 @@ from node.execution.system_contracts import (
 )
 from node.primitives.basics import Address
 
-_NO_STORAGE: Mapping[int, int] = MappingProxyType({})
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenesisAccount:
     """Balance in wei; storage maps slots to non-zero values."""
@@ -23,7 +19,7 @@ class GenesisAccount:
     balance: int = 0
     nonce: int = 0
     code: bytes = field(default=b"", repr=False)
-    storage: Mapping[int, int] = field(default=_NO_STORAGE, repr=False)
+    storage: Mapping[int, int] = field(default_factory=dict, repr=False)
 
 
 def genesis_alloc_system() -> dict[Address, GenesisAccount]:

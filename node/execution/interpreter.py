@@ -5,7 +5,7 @@ splitting the chain of comparisons would put calls back. Numbers are compared as
 reason: a name would be looked up each time. They are the constants of `program`, named beside them.
 """
 
-# ruff: noqa: ERA001 - the comments name the instructions
+from typing import Any
 
 from node.execution.calls import call
 from node.execution.frame import Frame
@@ -35,7 +35,7 @@ def _expand(memory: bytearray, gas: int, end: int) -> int:
     held = len(memory) >> 5
     gas -= 3 * (words - held) + (words * words >> 9) - (held * held >> 9)
     if gas < 0:
-        raise OutOfGas("memory expansion")
+        raise OutOfGas("out of gas")
     memory.extend(bytes((words - held) << 5))
     return gas
 
@@ -58,7 +58,7 @@ def run(frame: Frame) -> None:
     blocks = program.blocks
     meter = frame.meter
     gas = meter.gas_remaining
-    stack: list[int] = frame._stack.values
+    stack: list[Any] = frame._stack.values
     push = stack.append
     pop = stack.pop
     memory: bytearray = frame._memory._bytes

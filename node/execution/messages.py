@@ -3,11 +3,7 @@
 from node.execution.frame import Frame, Message
 from node.execution.interpreter import run
 from node.execution.precompiles import PRECOMPILES
-from node.execution.pyevm import (
-    OutOfGas,
-    ReservedBytesInCode,
-    VMError,
-)
+from node.execution.pyevm import OutOfGas, ReservedBytesInCode, VMError
 from node.execution.substate import Vm
 
 MAX_CODE_BYTES = 24_576  # EIP-170
@@ -15,64 +11,64 @@ MAX_INITCODE_BYTES = 2 * MAX_CODE_BYTES  # EIP-3860
 CODE_DEPOSIT = 200
 
 
-def execute(vm: Vm, message: Message) -> Frame:
-    """Run a message call. Its failure is in the frame and undoes all it did.
+class Machine(Vm):
+    """A `Vm` that runs."""
 
-    The sender must have the value. A frame that failed other than by REVERT has no gas left.
-    """
-    state = vm.accounts
-    snapshot = state.snapshot()
-    mark = vm.mark()
-    if message.value and message.transfers:
-        state.add_balance(message.sender, -message.value)
-        state.add_balance(message.storage_address, message.value)
-    else:
-        state.touch(message.storage_address)
-    frame = Frame(vm, message)
-    try:
-        precompile = PRECOMPILES.get(message.code_address)
-        if precompile is not None:
-            if message.precompile_allowed:
-                precompile(frame)
-        elif message.code:
-            run(frame)
-    except VMError as error:
-        frame.fail(error)
-        state.revert(snapshot)
-        vm.rollback(mark)
-    return frame
+    def execute(self, message: Message) -> Frame:
+        """Run a message call. Its failure is in the frame and undoes all it did.
 
-
-def create(vm: Vm, message: Message) -> Frame:
-    """Create a contract at `message.storage_address`, which the caller found free.
-
-    Raises OutOfGas, for the creator, where the init code is too large (EIP-3860).
-    """
-    if len(message.code) > MAX_INITCODE_BYTES:
-        raise OutOfGas("max initcode size exceeded")
-    state = vm.accounts
-    address = message.storage_address
-    snapshot = state.snapshot()
-    mark = vm.mark()
-    state.set_nonce(address, 1)
-    vm.created.append(address)
-    frame = execute(vm, message)
-    if not frame.is_error:
-        code = frame.result
+        The sender must have the value. A frame that failed other than by REVERT has no gas left.
+        """
+        state = self.accounts
+        snapshot = state.snapshot()
+        mark = self.mark()
+        if message.value and message.transfers:
+            state.add_balance(message.sender, -message.value)
+            state.add_balance(message.storage_address, message.value)
+        else:
+            state.touch(message.storage_address)
+        frame = Frame(self, message)
         try:
-            _check_code(code)
-            frame.meter.consume_gas(
-                CODE_DEPOSIT * len(code), "contract creation code storage out of gas"
-            )
+            precompile = PRECOMPILES.get(message.code_address)
+            if precompile is not None:
+                if message.precompile_allowed:
+                    precompile(frame)
+            elif message.code:
+                run(frame)
         except VMError as error:
             frame.fail(error)
-        else:
-            if code:
-                state.set_code(address, code)
-            return frame
-    state.revert(snapshot)
-    vm.rollback(mark)
-    return frame
+            state.revert(snapshot)
+            self.rollback(mark)
+        return frame
+
+    def create(self, message: Message) -> Frame:
+        """Create a contract at `message.storage_address`, which the caller found free.
+
+        Raises OutOfGas, for the creator, where the init code is too large (EIP-3860).
+        """
+        if len(message.code) > MAX_INITCODE_BYTES:
+            raise OutOfGas("max initcode size exceeded")
+        state = self.accounts
+        address = message.storage_address
+        snapshot = state.snapshot()
+        mark = self.mark()
+        state.set_nonce(address, 1)
+        self.created.append(address)
+        frame = self.execute(message)
+        if not frame.is_error:
+            code = frame.result
+            try:
+                _check_code(code)
+                frame.meter.consume_gas(CODE_DEPOSIT * len(code))
+            except VMError as error:
+                frame.fail(error)
+            else:
+                if code:
+                    state.set_code(address, code)
+                return frame
+        state.revert(snapshot)
+        self.rollback(mark)
+        return frame
 
 
 def _check_code(code: bytes) -> None:

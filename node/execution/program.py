@@ -31,7 +31,9 @@ TLOAD, TSTORE, SELFBALANCE, FALLBACK = 30, 31, 32, 33
 ADD_CONST, AND_CONST, EQ_CONST, SHR_CONST, MLOAD_CONST, MSTORE_CONST, SHL_CONST = range(34, 41)
 
 # Ends of blocks.
-FALL, JUMP, JUMPI, GAS, SSTORE, CALL, CREATE, RETURN, REVERT, STOP, SELFDESTRUCT, INVALID = range(12)
+FALL, JUMP, JUMPI, GAS, SSTORE, CALL, CREATE, RETURN, REVERT, STOP, SELFDESTRUCT, INVALID = range(
+    12
+)
 JUMPI_CONST, JUMP_CONST = 12, 13
 
 _WORD = (1 << 256) - 1
@@ -120,7 +122,7 @@ _FALLBACK_STACK: dict[int, tuple[int, int]] = {
     0x3C: (4, 0),
     0x3F: (1, 1),
     0x40: (1, 1),
-    **{opcode: (0, 1) for opcode in (*range(0x41, 0x47), 0x48, 0x4A, 0x59)},
+    **dict.fromkeys((*range(65, 71), 72, 74, 89), (0, 1)),
     0x49: (1, 1),
     0x53: (2, 0),
     0x5E: (3, 0),
@@ -155,7 +157,7 @@ _FUSED = {
 
 # A JUMPDEST, or a push with its data (cut short at the end of the code).
 _TOKEN = re.compile(
-    b"\x5b|"
+    rb"\x5b|"
     + b"|".join(re.escape(bytes([0x5F + size])) + b".{0,%d}" % size for size in range(1, 33)),
     re.DOTALL,
 )

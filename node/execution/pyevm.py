@@ -40,6 +40,7 @@ if "eth" not in sys.modules:
     for _fork in _FORKS.split():
         _enter(f"eth.vm.forks.{_fork}", _forks)
 
+from eth.exceptions import FullStack as StackOverflow  # noqa: E402
 from eth.exceptions import (  # noqa: E402
     Halt,
     InsufficientFunds,
@@ -53,7 +54,6 @@ from eth.exceptions import (  # noqa: E402
     VMError,
     WriteProtection,
 )
-from eth.exceptions import FullStack as StackOverflow  # noqa: E402
 from eth.exceptions import InsufficientStack as StackUnderflow  # noqa: E402
 from eth.vm.computation import BaseComputation  # noqa: E402
 from eth.vm.forks.prague.opcodes import PRAGUE_OPCODES  # noqa: E402

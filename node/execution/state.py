@@ -195,6 +195,11 @@ class State:
         found = self.account(address)
         return found is not None and not found.is_empty
 
+    def is_present(self, address: bytes) -> bool:
+        """Whether the state holds the account, empty or not: an untouched empty one is still there."""
+        found = self.account(address)
+        return found is not None and not (found.is_empty and address in self._dirty)
+
     def has_code_or_nonce(self, address: bytes) -> bool:
         found = self.account(address)
         return found is not None and (found.nonce != 0 or found.code_hash != EMPTY_CODE_HASH)

@@ -1,14 +1,20 @@
 """What one transaction accrues (the Yellow Paper's A), and the world as py-evm's opcodes ask for it."""
 
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
 from node.execution.context import BlockContext
 from node.execution.receipts import Log
 from node.execution.state import State
 from node.primitives.basics import Address
 
+if TYPE_CHECKING:
+    from node.execution.frame import Frame, Message
+
 BLOCK_HASH_WINDOW = 256
 
 
-class Vm:
+class Vm(ABC):
     """The state, the block and the transaction that all frames of one execution share.
 
     It answers for py-evm's StateAPI, ExecutionContextAPI and TransactionContextAPI, as far as the
@@ -54,6 +60,14 @@ class Vm:
         self.blob_base_fee = context.blob_base_fee
         self.execution_context = context  # CHAINID reads its chain_id
 
+    @abstractmethod
+    def execute(self, message: "Message") -> "Frame":
+        """Run a message call (see messages.Machine)."""
+
+    @abstractmethod
+    def create(self, message: "Message") -> "Frame":
+        """Create a contract (see messages.Machine)."""
+
     # -- the substate
 
     def mark(self) -> tuple[int, int, int, int, int]:
@@ -81,7 +95,9 @@ class Vm:
         return self.accounts.has_code_or_nonce(address) or self.accounts.has_storage(address)
 
     def delete_storage(self, address: bytes) -> None:
-        """CREATE2 clears what cannot be there: see `has_code_or_nonce`."""
+        """CREATE2 wants the new contract's storage cleared; `has_code_or_nonce` saw that there is none."""
+        if self.accounts.has_storage(address):
+            raise AssertionError(f"0x{address.hex()} has storage where a contract is created")
 
     def get_ancestor_hash(self, number: int) -> bytes:
         """BLOCKHASH: empty (zero) outside the last 256 blocks."""

@@ -19,6 +19,7 @@ from consensus.types import Certificate, Vote
 from node.primitives.errors import AtollError, DecodeError, InvalidBlock, PeerFault
 from node.runtime.application import Application
 from node.runtime.participant import Participant
+from node.runtime.waiting import Started
 from node.runtime.wire import (
     DecidedMessage,
     ProposalMessage,
@@ -127,7 +128,7 @@ class ConsensusHost:
 
     # ------------------------------------------------------------------ the task
 
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def run(self, *, task_status: Started = trio.TASK_STATUS_IGNORED) -> None:
         """Recover, then serve until cancelled."""
         self._decided_at = trio.current_time()
         if self.participant is not None:

@@ -48,12 +48,15 @@ def run_node(config: NodeConfig) -> int:
         node = Node(config)
     except (AtollError, P2PError) as error:
         return _fail(error)
+    failure: BaseException | None = None
     try:
         trio.run(_run_until_signal, node)
     except* (AtollError, P2PError, ListenError) as group:
-        return _fail(_first(group))
+        failure = _first(group)
     finally:
         node.close()
+    if failure is not None:
+        return _fail(failure)
     log.info("stopped")
     return 0
 

@@ -37,6 +37,7 @@ from node.runtime.shard_service import ShardService
 from node.runtime.status import StatusReport
 from node.runtime.sync import Syncer, decode_request, serve_blocks
 from node.runtime.topology import Topology
+from node.runtime.waiting import Started
 from node.runtime.worker import Worker
 from node.shard.chain import ShardChain
 from node.shard.genesis import shard_genesis
@@ -55,14 +56,15 @@ BEACON_HEARTBEAT = 3  # in heartbeats of the shards, whose blocks normally set t
 BAD_REQUEST = 1
 
 
-class CachedChecker(KeccakSecp256k1):
+class CachedChecker:
     """Recovered signatures are kept a while: votes come again in certificates and crosslinks."""
 
     def __init__(self) -> None:
-        self._recover = lru_cache(maxsize=8192)(super().recover)
+        self._recover = lru_cache(maxsize=8192)(KeccakSecp256k1().recover)
 
-    def recover(self, preimage: bytes, signature: bytes) -> ValidatorAddress | None:  # type: ignore[override]
-        return self._recover(preimage, signature)
+    def recover(self, preimage: bytes, signature: bytes) -> ValidatorAddress | None:
+        address = self._recover(preimage, signature)
+        return None if address is None else ValidatorAddress(address)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +207,7 @@ class Node:
             on_frame=self._on_frame,
             on_peer=self._on_peer,
         )
-        self.router = Router(self.network, self.topology)
+        self.router = Router(lambda: self.network, self.topology)
         self.syncers = {
             chain: Syncer(
                 host=host,
@@ -328,7 +330,7 @@ class Node:
 
     # ------------------------------------------------------------------ life
 
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def run(self, *, task_status: Started = trio.TASK_STATUS_IGNORED) -> None:
         """Run until cancelled."""
         async with trio.open_nursery() as nursery:
             await nursery.start(self.network.run)

@@ -146,7 +146,8 @@ class Participant:
                     )
                 case TimeoutElapsed():
                     inputs.append(record)
-        self._engine, pending = replay(inputs)
+        self._engine = Engine()
+        pending = replay(self._engine, inputs)
         self._log.info("journal replayed", height=height, records=len(records))
         await self._run_queue(deque(), pending)
         return True

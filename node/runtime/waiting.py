@@ -1,6 +1,12 @@
-"""Waiting for a chain to grow."""
+"""Waiting for a chain to grow, and for tasks to be up."""
+
+from typing import Any, TypeAlias
 
 import trio
+
+
+# trio's TaskStatus. The type stubs that libp2p brings along are of an older trio and lack it.
+Started: TypeAlias = Any
 
 
 class HeightGate:
@@ -18,10 +24,10 @@ class HeightGate:
     async def wait_change(self) -> None:
         await self._changed.wait()
 
-    async def reach(self, height: int, *, timeout: float) -> None:
+    async def reach(self, height: int, *, patience: float) -> None:
         """Return once the height is there. Raises trio.TooSlowError."""
         if self.height >= height:
             return
-        with trio.fail_after(timeout):
+        with trio.fail_after(patience):
             while self.height < height:
                 await self._changed.wait()

@@ -6,13 +6,16 @@ that a long `eth_call` never holds up consensus.
 
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import trio
 
 from node.execution.guard import STACK_BYTES, prepare_process
 
 T = TypeVar("T")
+
+# A mapping, since the stubs that libp2p brings along are of a trio that did not know the word.
+_ABANDON: dict[str, Any] = {"abandon_on_cancel": True}
 
 
 class Worker:
@@ -30,4 +33,4 @@ class Worker:
 
     async def call(self, job: Callable[[], T]) -> T:
         """For user calls. A caller that gives up leaves the thread to finish within its gas."""
-        return await trio.to_thread.run_sync(job, limiter=self._calls, abandon_on_cancel=True)
+        return await trio.to_thread.run_sync(job, limiter=self._calls, **_ABANDON)

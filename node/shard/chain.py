@@ -7,7 +7,8 @@ from consensus.codec import decode_certificate, encode_certificate
 from consensus.types import Certificate
 from node.execution.evm import Evm
 from node.execution.receipts import Receipt, decode_receipt
-from node.execution.state import State, StateStore
+from node.execution.state import State
+from node.execution.state_store import StateStore
 from node.primitives import rlp
 from node.primitives.basics import Address, Hash32, ShardId
 from node.primitives.errors import CorruptData, InvalidBlock

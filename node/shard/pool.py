@@ -216,11 +216,11 @@ class TransactionPool:
         more_bytes = entry.size - (replaced.size if replaced is not None else 0)
         if not self._fits(more, more_bytes):
             order = self._eviction_order(base_fee)
-            spared = []
-            for worst, owner in order.pop_below(rank(entry, queue, base_fee)):
+            spared = False
+            for owner in order.pop_below(rank(entry, queue, base_fee)):
                 victim = owner.last
                 if owner is queue and victim.tx.nonce <= entry.tx.nonce:
-                    spared.append(worst)  # `entry` replaces or follows it
+                    spared = True  # `entry` replaces or follows it
                     continue
                 victims.append((owner, victim))
                 self._discard(victim)

@@ -50,14 +50,14 @@ class EvictionOrder:
             self._rebuild()
         heappush(self._heap, rank(queue.last, queue, self.base_fee))
 
-    def pop_below(self, limit: Rank) -> Iterator[tuple[Rank, SenderQueue]]:
-        """Take out, smallest first, the up-to-date ranks below `limit`. Queues may be changed and
-        pushed between two steps."""
+    def pop_below(self, limit: Rank) -> Iterator[SenderQueue]:
+        """Take out, smallest first, the up-to-date ranks below `limit`, and name their queues. Queues
+        may be changed and pushed between two steps."""
         while self._heap and self._heap[0] < limit:
             worst = heappop(self._heap)
             queue = self._queues.get(worst.sender)
             if queue is not None and rank(queue.last, queue, self.base_fee) == worst:
-                yield worst, queue
+                yield queue
 
     def _rebuild(self) -> None:
         self._heap = [rank(q.last, q, self.base_fee) for q in self._queues.values()]

@@ -430,5 +430,5 @@ class BlockRun:
 
 
 def departure_gas(tx: Transaction) -> int:
-    """What a departing transaction pays at its source, in gas: its bytes travel twice, so at least the floor."""
+    """Gas a departing transaction pays at its source: its bytes travel twice, so at least the floor."""
     return max(intrinsic_gas(tx), floor_gas(tx))

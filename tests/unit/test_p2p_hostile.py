@@ -6,9 +6,11 @@ import json
 import os
 import socket
 import struct
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -57,7 +59,7 @@ def free_port() -> int:
 
 async def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
     with trio.fail_after(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - conditions on several nodes
             await trio.sleep(0.005)
 
 
@@ -313,7 +315,7 @@ async def window_overrun(session: Session) -> None:
 
 
 async def many_streams(session: Session) -> None:
-    for _ in range(200):
+    for _ in range(300):
         await session.muxer.open_stream()
         # those the victim refuses must not count as ours
     await trio.sleep_forever()
@@ -420,6 +422,10 @@ async def test_a_member_that_asks_without_reading_is_dropped() -> None:
             await stage.attack(deaf)
 
 
+async def wait_forever() -> None:
+    await trio.sleep_forever()
+
+
 class Void(bytearray):
     """A stream buffer nobody reads from: its window is never returned."""
 
@@ -428,9 +434,13 @@ async def test_a_member_that_stops_reading_is_dropped_alone() -> None:
     async with scene() as stage:
         stuck = trio.Event()
 
+        async def never(n: int | None = None) -> bytes:
+            await wait_forever()
+            return b""
+
         async def act(session: Session) -> None:
             # stop the muxer's reading: neither credit nor pongs go out from now on
-            session.muxer.secured_conn.read = lambda n=None: trio.sleep_forever()
+            session.muxer.secured_conn.read = never
             stuck.set()
 
         async with trio.open_nursery() as nursery:
@@ -494,11 +504,11 @@ async def test_a_stock_libp2p_host_can_be_a_member() -> None:
             "expect": message(1, b"welcome").hex(),
         }
         async with trio.open_nursery() as nursery:
-            process: trio.Process = await nursery.start(
-                lambda task_status: trio.run_process(
+            process = await nursery.start(
+                partial(
+                    trio.run_process,
                     [sys.executable, "-c", STOCK_HOST, json.dumps(arguments)],
-                    stdout=-1,
-                    task_status=task_status,
+                    stdout=subprocess.PIPE,
                 )
             )
             await until(lambda: (ATTACKER.peer_id, b"from a stock host") in stage.received, 25)

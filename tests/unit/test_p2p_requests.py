@@ -73,7 +73,7 @@ def free_port() -> int:
 
 async def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
     with trio.fail_after(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - conditions on several nodes
             await trio.sleep(0.005)
 
 
@@ -172,7 +172,7 @@ async def test_errors_of_handlers_reach_the_requester() -> None:
 
 async def test_timeout_ends_the_wait_and_cancels_the_handler() -> None:
     served = Served()
-    async with two(served) as (a, b, _):
+    async with two(served) as (a, _, _):
         for _ in range(5):  # more than the method's concurrency: every slot comes back
             with pytest.raises(RequestTimeout):
                 await a.request(B.peer_id, WAIT, b"", timeout=0.05)

@@ -80,7 +80,7 @@ def test_order_does_not_matter_to_the_constructor():
     ],
 )
 def test_the_constructor_refuses_duplicates_and_excess(fields):
-    with pytest.raises(ValueError, match="entries|ascending"):
+    with pytest.raises(ValueError, match=r"entries|ascending"):
         ShardRequests(**fields)
 
 

@@ -16,22 +16,11 @@ from rpc.server import Server
 
 
 class Backend:
-    """`gas_price` waits until `release` is set and says so in `working`."""
-
-    def __init__(self):
-        self.working = trio.Event()
-        self.release = trio.Event()
-
     async def block_number(self, scope):
         return 26 if scope is None else scope
 
     async def code(self, scope, address, ref):
         return b"\0" * 4_000_000
-
-    async def gas_price(self, scope):
-        self.working.set()
-        await self.release.wait()
-        return 7
 
     async def health(self):
         return True, {"height": 1}
@@ -355,68 +344,3 @@ async def test_an_address_that_is_not_ours_is_an_error_of_its_own():
         await server.run()
     assert not isinstance(raised.value, PortInUse)
     assert raised.value.__cause__.errno == errno.EADDRNOTAVAIL
-
-
-async def stopping(backend, limits, port_of):
-    """Runs a server until `port_of` sets the event it was given; how long the stop took."""
-    server = Server(Dispatcher(backend, limits), host="127.0.0.1", port=0, limits=limits)
-    stop = trio.Event()
-    async with trio.open_nursery() as nursery:
-
-        async def run(task_status):
-            with trio.CancelScope() as scope:
-                nursery.start_soon(watch, scope)
-                await server.run(task_status=task_status)
-            stopped.set()
-
-        async def watch(scope):
-            await stop.wait()
-            scope.cancel()
-
-        stopped = trio.Event()
-        port = await nursery.start(lambda task_status: run(task_status))
-        with trio.fail_after(20):
-            await port_of(port, stop, stopped)
-            await stopped.wait()
-    return port
-
-
-async def test_a_stop_answers_what_is_under_way_and_drops_the_idle():
-    backend = Backend()
-
-    async def scenario(port, stop, stopped):
-        async with connected(port) as busy, connected(port) as idle, connected(port) as partial:
-            await idle.send(post(call()))
-            await idle.response()
-            await partial.send(post(call())[:40])
-            await busy.send(post(call("eth_gasPrice")) + post(call()))
-            await backend.working.wait()
-            stop.set()
-            assert await idle.ended()
-            assert await partial.ended()
-            assert not stopped.is_set()
-            backend.release.set()
-            _, headers, body = await busy.response()
-            assert json.loads(body)["result"] == "0x7"
-            assert headers[b"connection"] == b"close"
-            assert await busy.ended()
-
-    port = await stopping(backend, Limits(), scenario)
-    with pytest.raises(OSError, match="all attempts to connect"):
-        await trio.open_tcp_stream("127.0.0.1", port)
-
-
-async def test_a_stop_does_not_wait_longer_than_its_grace():
-    backend = Backend()
-
-    async def scenario(port, stop, stopped):
-        async with connected(port) as busy:
-            await busy.send(post(call("eth_gasPrice")))
-            await backend.working.wait()
-            start = trio.current_time()
-            stop.set()
-            await stopped.wait()
-            assert 0.2 < trio.current_time() - start < 2
-            assert await busy.ended()
-
-    await stopping(backend, Limits(shutdown_grace=0.3), scenario)

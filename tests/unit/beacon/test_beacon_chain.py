@@ -93,14 +93,14 @@ def test_a_commit_is_one_durable_write(net, make_driver):
 
 
 def test_reopening_gives_the_same_chain(net, make_driver, tmp_path):
-    store = LevelStore(tmp_path / "db")
+    store = LevelStore.open(tmp_path / "db")
     driver = make_driver(net, net.chain(store))
     for height in range(1, 6):
         driver.grow(driver.next(0, sends(height)), driver.next(1))
     head = driver.chain.head
     store.close()
 
-    store = LevelStore(tmp_path / "db")
+    store = LevelStore.open(tmp_path / "db")
     again = make_driver(net, net.chain(store))
     assert again.chain.head == head
     assert again.chain.state.tips() == driver.chain.state.tips()
@@ -179,6 +179,20 @@ def test_decided_blocks_from_peers_need_their_certificate(driver):
     chain.commit(execution, certificate)
     with pytest.raises(InvalidBlock, match="does not follow the head"):
         chain.check_decided(execution.block, certificate)
+
+
+def test_only_what_can_be_included_now_is_work(driver):
+    genesis = driver.chain.head.hash
+    ahead = driver.net.crosslink(0, driver.tips[0], driver.build().block.hash)
+    first, second = driver.next(0, anchor=genesis), driver.next(0, anchor=genesis)
+    assert driver.chain.would_take(first)
+    assert not driver.chain.would_take(second)
+    assert not driver.chain.would_take(ahead)
+    driver.grow()
+    assert driver.chain.would_take(ahead)  # its anchor is finalised now
+    driver.grow(first)
+    assert not driver.chain.would_take(first)
+    assert driver.chain.would_take(second)
 
 
 def test_births_come_in_the_order_of_the_blocks(driver):

@@ -241,6 +241,7 @@ def test_an_inbox_never_stays_or_goes_back(driver, count):
 def test_a_lane_to_a_shard_that_is_down_stays_bounded(driver):
     for start in range(1, MAX_CHECKPOINTS + 40, 8):
         driver.grow(*(driver.next(0, sends(1, n)) for n in range(start, start + 8)))
+        assert driver.chain.state.lane(ShardId(0), ShardId(1)).last == start + 7
     lane = driver.chain.state.lane(ShardId(0), ShardId(1))
     counts = [c.count for c in lane.checkpoints]
     assert len(counts) < MAX_CHECKPOINTS

@@ -52,6 +52,20 @@ def test_what_was_taken_in_is_forgotten_for_good(driver):
     assert pending.contiguous(S0, driver.chain.state.tip(S0)) == [second]
 
 
+def test_what_cannot_follow_makes_room(driver):
+    pending = PendingCrosslinks()
+    driver.grow(driver.next(0))
+    stray = driver.net.crosslink(
+        0, driver.tips[0], driver.chain.head.hash, parent_hash=b"\x01" * 32
+    )
+    assert pending.add(stray)
+    right = driver.next(0)
+    assert not pending.add(right)
+    pending.prune(driver.chain.state.tips())
+    assert pending.add(right)
+    assert pending.contiguous(S0, driver.chain.state.tip(S0)) == [right]
+
+
 def test_a_full_row_keeps_the_lowest(driver):
     pending = PendingCrosslinks(limit=2)
     row = [driver.next(0) for _ in range(4)]

@@ -1,0 +1,38 @@
+# Two commands for a fresh clone: `make up` runs a network, `make test` runs the tests.
+.PHONY: up test check format lock clean help
+
+ATOLL = .venv/bin/atoll
+ARGS ?=
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+# make up [ARGS="--shards 4"]: set up and start a network in .atoll; Ctrl-C stops it and keeps its data
+up:
+	@tools/setup.sh runtime
+	@$(ATOLL) up $(ARGS)
+
+# make test [ARGS="tests/unit -k pool"]: set up and run the tests
+test:
+	@tools/setup.sh dev
+	@.venv/bin/python -m pytest $(ARGS)
+
+# make check: formatting, lint, types, import contracts
+check:
+	@tools/setup.sh dev
+	@.venv/bin/ruff format --check .
+	@.venv/bin/ruff check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+
+format:
+	@.venv/bin/ruff format .
+	@.venv/bin/ruff check --fix .
+
+# make lock: resolve the dependencies anew (needs uv)
+lock:
+	uv pip compile -q --python-version 3.11 --universal --generate-hashes --no-annotate --no-header pyproject.toml --group build -o locks/runtime.txt
+	uv pip compile -q --python-version 3.11 --universal --generate-hashes --no-annotate --no-header pyproject.toml --group build --group dev -o locks/dev.txt
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

@@ -1,0 +1,290 @@
+"""`atoll up` and `atoll down`: a whole network on this machine, from its directory."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from node.cluster.client import endpoint
+from node.cluster.errors import NetworkFailed
+from node.cluster.layout import (
+    MARKER,
+    NETWORK,
+    NetworkLayout,
+    NodeFiles,
+    NodeLayout,
+    account_json,
+    clear_directory,
+    has_network,
+    list_node_files,
+    load_layout,
+)
+from node.cluster.manifest import Manifest
+from node.cluster.ports import is_free
+from node.cluster.processes import (
+    RunningNode,
+    RunNode,
+    can_fork,
+    forget,
+    has_ended,
+    last_lines,
+    running_nodes,
+    start_nodes,
+    stop_nodes,
+)
+from node.cluster.readiness import Readiness
+from node.cluster.show import encode_document
+from node.cluster.signals import StopSignals
+from node.cluster.status import report_nodes, rpc_url
+from node.config import split_host_port
+from node.primitives.errors import UserError
+from node.storage.errors import StorageInUse
+from node.storage.files import FileLock, write_atomically
+
+POLL_INTERVAL = 0.1
+READY_DEADLINE = 60.0
+READY_DEADLINE_PER_NODE = 3.0
+ASK_TIMEOUT = 2.0
+
+Say = Callable[[str], None]
+"""Shows one line to the person."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What `atoll up` was asked for; None where it was not said, so that a stored network decides."""
+
+    shards: int | None = None
+    validators: int | None = None
+    rpc_port: int | None = None
+    chain_id: int | None = None
+
+    def manifest(self) -> Manifest:
+        """The network to make when there is none."""
+        default = Manifest()
+        rpc = default.rpc
+        if self.rpc_port is not None:
+            rpc = msgspec.structs.replace(rpc, port=self.rpc_port)
+        return Manifest(
+            shards=default.shards if self.shards is None else self.shards,
+            validators=default.validators if self.validators is None else self.validators,
+            chain_id=default.chain_id if self.chain_id is None else self.chain_id,
+            rpc=rpc,
+        )
+
+    def check_against(self, layout: NetworkLayout) -> None:
+        """Raise UserError where the stored network is another one than was asked for."""
+        stored, differences = layout.manifest, []
+        sizes = set(stored.committee_sizes())
+        if self.shards not in (None, stored.shards):
+            differences.append(f"{stored.shards} shards, not {self.shards}")
+        if self.validators is not None and sizes != {self.validators}:
+            has = "/".join(str(size) for size in stored.committee_sizes())
+            differences.append(f"{has} validators per shard, not {self.validators}")
+        if self.chain_id not in (None, stored.chain_id):
+            differences.append(f"chain id {stored.chain_id}, not {self.chain_id}")
+        first = layout.nodes[0].config.rpc.port
+        if self.rpc_port not in (None, 0, first):
+            differences.append(f"RPC port {first}, not {self.rpc_port}")
+        if differences:
+            raise UserError(
+                f"the network in {layout.directory} has {'; '.join(differences)}; leave the options out to "
+                "start it as it is, or delete it and make a new one with --reset"
+            )
+
+
+@contextmanager
+def open_network(directory: Path, wanted: Wanted, *, reset: bool) -> Iterator[NetworkLayout]:
+    """The network to start, the stored one or a new one, locked against another `atoll up` meanwhile.
+
+    Raises UserError: it is running, it is another network than was asked for, or the directory is not ours.
+    """
+    directory = directory.absolute()
+    with ExitStack() as stack:
+        marked = (directory / MARKER).is_file()
+        if marked:
+            stack.enter_context(launch_lock(directory))
+        if reset:
+            if running_nodes(list_node_files(directory)):
+                raise UserError(f"the network in {directory} is running; `atoll down` stops it")
+            clear_directory(directory)
+        if has_network(directory):
+            layout = load_layout(directory)
+            wanted.check_against(layout)
+        else:
+            from node.cluster.make import make_network  # slow to import: libp2p, eth_account
+
+            layout = make_network(wanted.manifest().check(), directory)
+        if not marked:
+            stack.enter_context(launch_lock(directory))
+        yield layout
+
+
+class Launch:
+    """One `atoll up`: the lock of the directory, the processes, and the person's Ctrl-C."""
+
+    def __init__(self, layout: NetworkLayout, run: RunNode | None, say: Say) -> None:
+        self.layout = layout
+        self._run = run if can_fork() else None
+        self._say = say
+        self._running: list[RunningNode] = []
+
+    def up(self, signals: StopSignals) -> dict[str, Any] | None:
+        """Start what does not run yet and wait until the network works; the content of network.json.
+
+        None if the person stopped it meanwhile. Raises UserError or NetworkFailed; unless it returns
+        a document, nothing that was started here is left running.
+        """
+        layout = self.layout
+        already = running_nodes(node.files for node in layout.nodes)
+        if len(already) == len(layout.nodes):
+            raise UserError(f"the network in {layout.directory} is running; `atoll down` stops it")
+        up = {item.node.name for item in already}
+        to_start = [node for node in layout.nodes if node.name not in up]
+        if already:
+            self._say(f"running already: {_names(already)}; starting the others")
+        check_ports(to_start)
+        layout.network_file.unlink(missing_ok=True)
+        readiness = Readiness(
+            layout.genesis.shard_ids(), new=not any(ran_before(node) for node in layout.nodes)
+        )
+        self._running = start_nodes([node.files for node in to_start], self._run)
+        try:
+            if not self._wait_until_ready(readiness, signals):
+                self.stop(signals)
+                return None
+        except BaseException:
+            self.stop(signals)
+            raise
+        document = network_document(layout)
+        write_atomically(layout.network_file, encode_document(document), mode=0o600)
+        return document
+
+    def watch(self, signals: StopSignals) -> int:
+        """Stay until the person stops the network, or no node is left; the exit code."""
+        while not signals.count:
+            for item in [item for item in self._running if has_ended(item)]:
+                self._running.remove(item)
+                if running := running_nodes([item.node]):  # someone started it again by hand
+                    self._running += running
+                    continue
+                forget(item)
+                self._say(f"{item.node.name} has stopped; its log: {item.node.log}")
+            if not self._running:
+                self.layout.network_file.unlink(missing_ok=True)
+                self._say("no node is left")
+                return 1
+            signals.wait(1.0)
+        self.stop(signals)
+        return 0
+
+    def stop(self, signals: StopSignals) -> None:
+        """Stop what this launch has started; a second Ctrl-C does not wait for a clean end."""
+        self.layout.network_file.unlink(missing_ok=True)
+        asked = signals.count
+        killed = stop_nodes(self._running, hurry=lambda: signals.count > max(asked, 1))
+        self._running = []
+        if killed:
+            self._say(f"did not stop in time and were killed: {', '.join(killed)}")
+
+    def _wait_until_ready(self, readiness: Readiness, signals: StopSignals) -> bool:
+        nodes = self.layout.nodes
+        deadline = time.monotonic() + READY_DEADLINE + READY_DEADLINE_PER_NODE * len(nodes)
+        while True:
+            for item in self._running:
+                if has_ended(item):
+                    raise NetworkFailed(_with_log(f"{item.node.name} has stopped", item.node))
+            readiness.observe(report_nodes(nodes, timeout=ASK_TIMEOUT))
+            missing = readiness.missing()
+            if signals.count:
+                return False
+            if not missing:
+                return True
+            if time.monotonic() > deadline:
+                raise NetworkFailed(
+                    _with_log(f"the network did not come up: {'; '.join(missing)}", nodes[0].files)
+                )
+            signals.wait(POLL_INTERVAL)
+
+
+def launch_lock(directory: Path) -> FileLock:
+    """Held while a network is started, and by `atoll up` for as long as it stays. Raises UserError."""
+    try:
+        return FileLock(directory / MARKER, guards=f"the network in {directory}")
+    except StorageInUse:
+        raise UserError(
+            f"another `atoll up` has the network in {directory}; `atoll down` stops it"
+        ) from None
+
+
+def stop_network(directory: Path) -> tuple[list[str], list[str]]:
+    """Stop whatever runs of the network; (stopped, those of them that had to be killed). Idempotent."""
+    if not has_network(directory):
+        return [], []
+    running = running_nodes(list_node_files(directory))
+    killed = stop_nodes(running)
+    (directory / NETWORK).unlink(missing_ok=True)
+    return [item.node.name for item in running], killed
+
+
+def check_ports(nodes: Sequence[NodeLayout]) -> None:
+    """Raise UserError if something else listens where a node is going to. The nodes check again themselves."""
+    for node in nodes:
+        rpc = node.config.rpc
+        places = [split_host_port(node.config.p2p.listen, "p2p.listen")]
+        places += [(rpc.host, rpc.port)] if rpc.enabled else []
+        for host, port in places:
+            if port and not is_free(host, port):
+                raise UserError(
+                    f"port {port} of {host}, which {node.name} is to listen at, is in use; stop what uses it, "
+                    f"change {node.files.config}, or make a new network with --reset and another --rpc-port"
+                )
+
+
+def ran_before(node: NodeLayout) -> bool:
+    """Whether the node has data of an earlier run."""
+    return node.config.data_dir.is_dir() and any(node.config.data_dir.iterdir())
+
+
+def network_document(layout: NetworkLayout) -> dict[str, Any]:
+    """What clients need to know: the content of network.json (README, "network.json")."""
+    first = layout.nodes[0]
+    pids = {
+        item.node.name: item.process.pid
+        for item in running_nodes(node.files for node in layout.nodes)
+    }
+    return {
+        "chainId": layout.genesis.chain_id,
+        "rpc": rpc_url(first),
+        "ws": endpoint(first.config.rpc.host, first.config.rpc.port, "ws"),
+        "shards": [
+            {
+                "id": shard,
+                "rpc": f"{rpc_url(layout.of_shard(shard)[0])}/shard/{shard}",
+                "nodes": [
+                    {
+                        "name": node.name,
+                        "rpc": rpc_url(node),
+                        "pid": pids.get(node.name),
+                        "log": str(node.files.log),
+                    }
+                    for node in layout.of_shard(shard)
+                ],
+            }
+            for shard in layout.genesis.shard_ids()
+        ],
+        "accounts": [account_json(account) for account in layout.accounts],
+    }
+
+
+def _names(running: Sequence[RunningNode]) -> str:
+    return ", ".join(item.node.name for item in running)
+
+
+def _with_log(problem: str, node: NodeFiles) -> str:
+    lines = last_lines(node.log)
+    return "\n".join([f"{problem}; the end of {node.log}:", *(f"    {line}" for line in lines)])

@@ -1,0 +1,127 @@
+"""The tables that `atoll up`, `status` and `audit` print."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+
+UNKNOWN = "-"
+MIN_WIDTH = 150
+STATE_STYLES = {"up": "green", "syncing": "yellow", "no answer": "red", "down": "red"}
+
+
+def network_tables(document: Mapping[str, Any], *, balance_ether: int) -> RenderableType:
+    """What a person needs from network.json: endpoints, layout, accounts with their keys and homes."""
+    shards = document["shards"]
+    sizes = [str(len(shard["nodes"])) for shard in shards]
+    facts = Table.grid(padding=(0, 2))
+    facts.add_row("endpoint", f"[bold]{document['rpc']}[/]")
+    facts.add_row("websocket", document["ws"])
+    facts.add_row("chain id", str(document["chainId"]))
+    facts.add_row(
+        "shards",
+        f"{len(shards)} x {sizes[0] if len(set(sizes)) == 1 else '/'.join(sizes)} validators",
+    )
+    for shard in shards:
+        facts.add_row(f"shard {shard['id']}", shard["rpc"])
+
+    nodes = _table("node", "shard", "RPC", "pid")
+    for shard in shards:
+        for node in shard["nodes"]:
+            nodes.add_row(node["name"], str(shard["id"]), node["rpc"], str(node["pid"]))
+
+    accounts = _table("account", "private key", "home")
+    for account in document["accounts"]:
+        accounts.add_row(account["address"], account["privateKey"], f"shard {account['home']}")
+    accounts.caption = (
+        f"{balance_ether:,} ETH each; for development only: everybody knows these keys"
+    )
+    return Group(facts, "", nodes, "", accounts)
+
+
+def status_tables(document: Mapping[str, Any]) -> RenderableType:
+    """The document of `network_status` for a person."""
+    chains = _table("chain", "height", "round", "hash", "pool", "nodes")
+    beacon = document["beacon"]
+    chains.add_row("beacon", _text(beacon["height"]), _text(beacon["round"]), _text(beacon["hash"]))
+    for shard in document["shards"]:
+        pool = shard["pool"]
+        chains.add_row(
+            f"shard {shard['id']}",
+            _text(shard["height"]),
+            _text(shard["round"]),
+            _text(shard["hash"]),
+            UNKNOWN if pool["pending"] is None else f"{pool['pending']} + {pool['queued']} queued",
+            f"{shard['nodesUp']} of {shard['nodes']} up",
+        )
+    nodes = _table("node", "shard", "state", "beacon", "height", "lag", "peers", "pid", "RPC")
+    for node in document["nodes"]:
+        style = STATE_STYLES[node["state"]]
+        nodes.add_row(
+            node["name"],
+            str(node["shard"]),
+            f"[{style}]{node['state']}[/]",
+            _text(node["beacon"]),
+            _text(node["height"]),
+            _text(node["lag"]),
+            UNKNOWN if node["peers"] is None else f"{node['peers']}/{node['peersExpected']}",
+            _text(node["pid"]),
+            node["rpc"],
+        )
+    parts: list[RenderableType] = [chains, "", nodes]
+    if document["lanes"]:
+        lanes = _table("lane", "sent", "delivered", "in flight")
+        for lane in document["lanes"]:
+            lanes.add_row(
+                f"{lane['src']} -> {lane['dst']}",
+                str(lane["sent"]),
+                str(lane["delivered"]),
+                str(lane["sent"] - lane["delivered"]),
+            )
+        parts += ["", lanes]
+    problems = [
+        f"{node['name']}: {node['problem']}" for node in document["nodes"] if node["problem"]
+    ]
+    return Group(*parts, *(["", *problems] if problems else []))
+
+
+def audit_table(document: Mapping[str, Any]) -> RenderableType:
+    """The answer to `atoll_audit`: its amounts, and whether they balance."""
+    table = Table.grid(padding=(0, 2))
+    for name, value in document.items():
+        if name != "balanced":
+            table.add_row(name, _amount(value))
+    verdict = "[green]the audit balances[/]"
+    if document.get("balanced") is not True:
+        verdict = "[bold red]the audit does not balance[/]"
+    return Group(table, verdict)
+
+
+def encode_document(document: object) -> bytes:
+    """A JSON file for people and programs."""
+    return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
+
+
+def console() -> Console:
+    """Standard output, never narrower than a row with a key: the terminal may wrap, we must not cut."""
+    width = Console().width
+    return Console(highlight=False, width=max(width, MIN_WIDTH), soft_wrap=True)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", caption_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold", no_wrap=column != "hash")
+    return table
+
+
+def _text(value: object) -> str:
+    return UNKNOWN if value is None else str(value)
+
+
+def _amount(value: object) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return ", ".join(map(_text, value)) if isinstance(value, list) else _text(value)

@@ -1,0 +1,71 @@
+"""What the process must be for execution to be right: called once, when a node starts.
+
+A call chain of 1,024 frames is legal. Each takes a few Python frames, so threads that execute need a
+stack of `STACK_BYTES` and the process a recursion limit of `RECURSION_LIMIT`; memory is only used where
+a call chain is really deep.
+"""
+
+import sys
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+from node.primitives.basics import keccak_fast
+from node.primitives.errors import UserError
+
+STACK_BYTES = 256 * 1024 * 1024
+RECURSION_LIMIT = 20_000
+
+T = TypeVar("T")
+
+
+def check_interpreter() -> None:
+    """Refuse to run where execution would be wrong, and allow deep calls.
+
+    Raises UserError under -O (py-evm and its libraries validate by `assert`) and where keccak is not
+    the fast implementation that was installed for it.
+    """
+    if not __debug__:
+        raise UserError(
+            "atoll cannot run with python -O or PYTHONOPTIMIZE: checks of the EVM would be left out; "
+            "start it without them"
+        )
+    backend = getattr(keccak_fast, "__module__", "")
+    if backend != "eth_hash.backends.pysha3":
+        raise UserError(
+            f"keccak is computed by {backend}, not by pysha3: unset ETH_HASH_BACKEND and "
+            "install safe-pysha3"
+        )
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), RECURSION_LIMIT))
+
+
+def run_with_stack(function: Callable[[], T]) -> T:
+    """Run `function` in a thread of its own whose stack holds 1,024 calls; its result or its exception.
+
+    For a caller without a long-lived execution thread: `threading.stack_size(STACK_BYTES)` before such
+    a thread is started does the same.
+    """
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), RECURSION_LIMIT))
+    outcome: list[T] = []
+    failure: list[BaseException] = []
+
+    def target() -> None:
+        try:
+            outcome.append(function())
+        except BaseException as error:  # noqa: BLE001 - handed over to the waiting thread
+            failure.append(error)
+
+    with _STACK_SIZE:
+        before = threading.stack_size(STACK_BYTES)
+        try:
+            thread = threading.Thread(target=target, name="execution")
+            thread.start()
+        finally:
+            threading.stack_size(before)
+    thread.join()
+    if failure:
+        raise failure[0]
+    return outcome[0]
+
+
+_STACK_SIZE = threading.Lock()  # the size is a setting of the whole process

@@ -1,0 +1,42 @@
+"""What executions give back."""
+
+from dataclasses import dataclass, field
+
+from node.execution.receipts import Log
+from node.primitives.basics import Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallResult:
+    """The outcome of a message call.
+
+    `gas_used` in units, after refunds. `output` is what it returned, or the revert reason. `created` are
+    the contracts created in it that are still there, sorted. `burned` is the wei that left the supply
+    through SELFDESTRUCT. `error` is geth's text, None on success.
+    """
+
+    success: bool
+    gas_used: int
+    logs: tuple[Log, ...]
+    output: bytes = field(repr=False)
+    created: tuple[Address, ...]
+    burned: int
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransactionResult:
+    """The outcome of a transaction, as `CallResult`.
+
+    `burned` includes the base fee. `contract_address` is the contract that a creation made, None where
+    it was no creation or failed.
+    """
+
+    success: bool
+    gas_used: int
+    logs: tuple[Log, ...]
+    output: bytes = field(repr=False)
+    contract_address: Address | None
+    created: tuple[Address, ...]
+    burned: int
+    error: str | None

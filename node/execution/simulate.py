@@ -1,0 +1,131 @@
+"""Calls that are not transactions: eth_call and eth_estimateGas."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from node.execution.context import BlockContext
+from node.execution.errors import ExecutionFailed, InsufficientFunds
+from node.execution.evm import Evm, call_result, contract_address, used_after_refund, warm_up
+from node.execution.messages import MAX_INITCODE_BYTES, Machine
+from node.execution.results import CallResult
+from node.execution.state import State
+from node.execution.validity import gas_of
+from node.primitives.basics import ZERO_ADDRESS, Address
+from node.primitives.errors import InvalidTransaction
+from node.primitives.transaction import AccessList, Authorization
+
+BASE_TRANSFER_GAS = 21_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatedCall:
+    """The fields of a call object. `gas_price` in wei; at zero nothing is paid and BASEFEE is zero."""
+
+    sender: Address = ZERO_ADDRESS
+    to: Address | None
+    value: int = 0
+    data: bytes = field(default=b"", repr=False)
+    gas: int
+    gas_price: int = 0
+    access_list: AccessList = ()
+    authorizations: tuple[Authorization, ...] = ()
+
+
+def simulate(evm: Evm, state: State, context: BlockContext, call: SimulatedCall) -> CallResult:
+    """Run `call` as a transaction that needs no signature and no nonce; `gas_used` is all of its gas.
+
+    The sender may have code. Raises InvalidTransaction where not even a transaction could be made of
+    it: gas under the intrinsic gas, or funds missing. `state` is changed: use one that is thrown away.
+    """
+    intrinsic, floor = _gas_of(call)
+    if call.gas < intrinsic:
+        raise InvalidTransaction(f"intrinsic gas too low: have {call.gas}, want {intrinsic}")
+    if call.gas < floor:
+        raise InvalidTransaction(
+            f"insufficient gas for floor data gas cost: have {call.gas}, want {floor}"
+        )
+    if call.to is None and len(call.data) > MAX_INITCODE_BYTES:
+        raise InvalidTransaction(
+            f"max initcode size exceeded: code size {len(call.data)} limit {MAX_INITCODE_BYTES}"
+        )
+    cost = call.gas * call.gas_price
+    balance = state.balance(call.sender)
+    if balance < cost + call.value:
+        raise InsufficientFunds(
+            f"insufficient funds for gas * price + value: address 0x{call.sender.hex()} "
+            f"have {balance} want {cost + call.value}"
+        )
+    if call.gas_price == 0:
+        context = replace(context, base_fee=0)
+    nonce = state.nonce(call.sender)
+    state.begin_transaction()
+    vm = Machine(state, context, origin=call.sender, gas_price=call.gas_price)
+    state.add_balance(call.sender, -cost)
+    state.set_nonce(call.sender, nonce + 1)
+    warm_up(state, context, call.sender, call.to, call.access_list)
+    vm.refund += evm.delegate(state, call.authorizations)
+    gas = call.gas - intrinsic
+    if call.to is None:
+        address = contract_address(call.sender, nonce)
+        frame = evm.creation(vm, call.sender, address, call.value, call.data, gas)
+    else:
+        frame = evm.message_call(vm, call.sender, call.to, call.value, call.data, gas)
+    return call_result(vm, frame, max(used_after_refund(vm, call.gas, frame), floor))
+
+
+def estimate_gas(
+    evm: Evm,
+    open_state: Callable[[], State],
+    context: BlockContext,
+    call: SimulatedCall,
+    gas_cap: int,
+) -> int:
+    """The least gas limit, up to `gas_cap`, with which `call` succeeds; that it does was tried.
+
+    `call.gas` of zero means no limit of the caller's own. `open_state` gives a fresh state each time.
+    Raises ExecutionFailed where the call fails at the cap, InvalidTransaction where it cannot be made.
+    """
+    high = _highest(open_state, call, gas_cap)
+
+    def attempt(gas: int) -> CallResult:
+        return simulate(evm, open_state(), context, replace(call, gas=gas))
+
+    result = attempt(high)
+    if not result.success:
+        raise ExecutionFailed(result.error or "execution failed", result.output)
+    low = max(_gas_of(call)) - 1  # below this no attempt is valid
+    if result.gas_used > low + 1:
+        low = max(low, result.gas_used - 1)
+        # what a call may need on top of what it uses: the gas that 63/64 withholds, and refunds
+        guess = min(high, result.gas_used * 64 // 63 + 2300)
+    else:
+        guess = low + 1
+    while low + 1 < high:
+        middle = guess if low < guess < high else (low + high) // 2
+        guess = 0
+        if attempt(middle).success:
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def _highest(open_state: Callable[[], State], call: SimulatedCall, gas_cap: int) -> int:
+    high = min(call.gas, gas_cap) if call.gas else gas_cap
+    if call.gas_price:
+        balance = open_state().balance(call.sender)
+        if balance < call.value:
+            raise InsufficientFunds("insufficient funds for transfer")
+        allowance = (balance - call.value) // call.gas_price
+        if allowance < high:
+            high = allowance
+    return high
+
+
+def _gas_of(call: SimulatedCall) -> tuple[int, int]:
+    return gas_of(
+        data=call.data,
+        creates=call.to is None,
+        access_list=call.access_list,
+        authorizations=len(call.authorizations),
+    )

@@ -1,0 +1,310 @@
+"""What the network's chain and one shard's chain have in common when they are shown as Ethereum's."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from node.primitives.errors import DecodeError, InvalidTransaction
+from node.primitives.transaction import Transaction, decode_transaction
+from node.runtime.view import calls, present
+from node.runtime.view.entries import ListedBlock
+from node.runtime.view.fees import (
+    MAX_REWARD_BLOCKS,
+    PRIORITY_FEE,
+    FeeRange,
+    fee_history,
+    rewards,
+)
+from node.runtime.view.gather import gather
+from node.runtime.view.logs import MAX_LOGS, LogQuery
+from node.runtime.view.shards import Shards
+from rpc.errors import LimitExceeded, ServerError, TransactionRejected
+from rpc.wire import (
+    BlockHash,
+    BlockRef,
+    BlockTag,
+    BlockView,
+    CallRequest,
+    FeeHistory,
+    LogFilter,
+    LogView,
+    ReceiptView,
+    TransactionView,
+)
+
+LOG_CANDIDATES = 8  # blocks that are read at a time when logs are searched
+
+
+@dataclass(frozen=True, slots=True)
+class Included:
+    """A transaction is listed in this block of the view."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A transaction is in a pool, or on its way to another shard."""
+
+    tx: Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class StatePlace:
+    """Where an account is read: the shard it lives on, and that shard's height."""
+
+    shard: int
+    height: int
+
+
+class ChainView(ABC):
+    """One linear chain of final blocks, 0 to `head`. "latest", "safe", "finalized" and "pending" are the
+    same block: every block is final, and a pending one is not shown."""
+
+    MAX_LOG_BLOCKS = 10_000
+
+    def __init__(self, shards: Shards, *, chain_id: int) -> None:
+        self._shards = shards
+        self._chain_id = chain_id
+
+    # ------------------------------------------------------------------ what each chain knows
+
+    @abstractmethod
+    async def block_number(self) -> int:
+        """The number of the newest block."""
+
+    @abstractmethod
+    async def _height_of(self, block_hash: bytes) -> int | None:
+        """The number of a block of this chain by its hash, which may lie beyond the head."""
+
+    @abstractmethod
+    async def listed(self, number: int) -> ListedBlock:
+        """The block of that number, which is not beyond the head."""
+
+    @abstractmethod
+    async def _find(self, tx_hash: bytes, *, pooled: bool) -> Included | Pending | None:
+        """Where a transaction is. With `pooled` the pools are searched as well."""
+
+    @abstractmethod
+    async def _candidates(self, first: int, last: int, query: LogQuery) -> list[int]:
+        """The blocks of a range whose blooms say that they may hold a match."""
+
+    @abstractmethod
+    async def _fees(self, first: int, last: int) -> FeeRange:
+        """The fees of a range of blocks."""
+
+    @abstractmethod
+    async def _place(self, address: bytes, number: int) -> StatePlace:
+        """Where the state of an account at block `number` is."""
+
+    @abstractmethod
+    def _submission_shard(self, tx: Transaction) -> int:
+        """The shard whose pool takes `tx`. Raises TransactionRejected."""
+
+    @abstractmethod
+    async def call(self, request: CallRequest, ref: BlockRef) -> bytes:
+        """See `rpc.backend.Backend.call`."""
+
+    @abstractmethod
+    async def estimate_gas(self, request: CallRequest, ref: BlockRef) -> int:
+        """See `rpc.backend.Backend.estimate_gas`."""
+
+    # ------------------------------------------------------------------ naming blocks
+
+    async def number_of(self, ref: BlockRef) -> int | None:
+        """The number of a block that exists, else None."""
+        head = await self.block_number()
+        number = (
+            await self._height_of(ref.hash) if isinstance(ref, BlockHash) else _tag(ref, head)
+        )
+        return number if number is not None and 0 <= number <= head else None
+
+    async def state_number(self, ref: BlockRef) -> int:
+        """The block whose state is asked for. Raises ServerError for an unknown block."""
+        number = await self.number_of(ref)
+        if number is None:
+            raise ServerError("header not found")
+        return number
+
+    # ------------------------------------------------------------------ blocks
+
+    async def block(self, ref: BlockRef, full: bool) -> BlockView | None:
+        number = await self.number_of(ref)
+        return None if number is None else present.block(await self.listed(number), full)
+
+    async def block_transaction_count(self, ref: BlockRef) -> int | None:
+        number = await self.number_of(ref)
+        return None if number is None else len((await self.listed(number)).entries)
+
+    async def transaction_by_block_and_index(
+        self, ref: BlockRef, index: int
+    ) -> TransactionView | None:
+        number = await self.number_of(ref)
+        if number is None:
+            return None
+        block = await self.listed(number)
+        return present.transaction_at(block, index) if index < len(block.entries) else None
+
+    async def block_receipts(self, ref: BlockRef) -> tuple[ReceiptView, ...] | None:
+        number = await self.number_of(ref)
+        if number is None:
+            return None
+        block = await self.listed(number)
+        return tuple(present.receipt_at(block, index) for index in range(len(block.entries)))
+
+    # ------------------------------------------------------------------ transactions
+
+    async def transaction_by_hash(self, tx_hash: bytes) -> TransactionView | None:
+        match await self._find(tx_hash, pooled=True):
+            case Pending(tx):
+                return present.pending_transaction(tx)
+            case Included(number):
+                block = await self.listed(number)
+                index = block.index.get(tx_hash)
+                return None if index is None else present.transaction_at(block, index)
+            case None:
+                return None
+
+    async def transaction_receipt(self, tx_hash: bytes) -> ReceiptView | None:
+        match await self._find(tx_hash, pooled=False):
+            case Included(number):
+                block = await self.listed(number)
+                index = block.index.get(tx_hash)
+                return None if index is None else present.receipt_at(block, index)
+            case _:
+                return None
+
+    async def send_raw_transaction(self, raw: bytes) -> bytes:
+        """Hand a signed transaction to the pool of its sender's shard; its hash."""
+        try:
+            tx = decode_transaction(raw)
+        except (DecodeError, InvalidTransaction) as error:
+            raise TransactionRejected(str(error)) from None
+        if tx.chain_id is None:
+            raise TransactionRejected("only replay-protected (EIP-155) transactions allowed over RPC")
+        if tx.chain_id != self._chain_id:
+            raise TransactionRejected(
+                f"invalid chain id for signer: have {tx.chain_id} want {self._chain_id}"
+            )
+        shard = self._submission_shard(tx)
+        try:
+            await self._shards.ask(shard, lambda source: source.submit(raw))
+        except ServerError as error:
+            raise TransactionRejected(error.message) from None
+        self._submitted(tx, shard)
+        return tx.hash
+
+    def _submitted(self, tx: Transaction, shard: int) -> None:
+        """Called for each transaction that `shard` has taken."""
+
+    # ------------------------------------------------------------------ state
+
+    async def _state_place(self, address: bytes, ref: BlockRef) -> StatePlace:
+        return await self._place(address, await self.state_number(ref))
+
+    async def balance(self, address: bytes, ref: BlockRef) -> int:
+        place = await self._state_place(address, ref)
+        account = await self._shards.ask(
+            place.shard, lambda source: source.account(place.height, address, False)
+        )
+        return int.from_bytes(account.balance, "big")
+
+    async def code(self, address: bytes, ref: BlockRef) -> bytes:
+        place = await self._state_place(address, ref)
+        account = await self._shards.ask(
+            place.shard, lambda source: source.account(place.height, address, True)
+        )
+        return account.code
+
+    async def storage_at(self, address: bytes, slot: int, ref: BlockRef) -> bytes:
+        place = await self._state_place(address, ref)
+        key = slot.to_bytes(32, "big")
+        return await self._shards.ask(
+            place.shard, lambda source: source.storage(place.height, address, key)
+        )
+
+    async def transaction_count(self, address: bytes, ref: BlockRef) -> int:
+        place = await self._state_place(address, ref)
+        if ref == "pending":
+            return await self._shards.ask(place.shard, lambda source: source.pool_nonce(address))
+        account = await self._shards.ask(
+            place.shard, lambda source: source.account(place.height, address, False)
+        )
+        return account.nonce
+
+    async def _base_fee(self, request: CallRequest, number: int) -> int:
+        """The base fee that an EIP-1559 call is priced with; not asked for where it does not matter."""
+        if not request.max_fee_per_gas:
+            return 0
+        return (await self._fees(number, number)).blocks[0].base_fee
+
+    def _check(self, request: CallRequest) -> None:
+        calls.check_request(request, self._chain_id)
+
+    # ------------------------------------------------------------------ fees
+
+    async def gas_price(self) -> int:
+        head = await self.block_number()
+        return (await self._fees(head, head)).next_base_fee + PRIORITY_FEE
+
+    async def max_priority_fee(self) -> int:
+        return PRIORITY_FEE
+
+    async def fee_history(
+        self, count: int, newest: BlockRef, percentiles: Sequence[float]
+    ) -> FeeHistory:
+        last = await self.state_number(newest)
+        if percentiles:
+            count = min(count, MAX_REWARD_BLOCKS)
+        first = max(0, last + 1 - count)
+        fees = await self._fees(first, last)
+        if not percentiles:
+            return fee_history(first, fees, None)
+        jobs = [
+            partial(self._rewards, number, percentiles, empty=block.gas_used == 0)
+            for number, block in enumerate(fees.blocks, first)
+        ]
+        return fee_history(first, fees, tuple(await gather(jobs, LOG_CANDIDATES)))
+
+    async def _rewards(
+        self, number: int, percentiles: Sequence[float], *, empty: bool
+    ) -> tuple[int, ...]:
+        entries = () if empty else (await self.listed(number)).entries
+        return rewards(entries, percentiles)
+
+    # ------------------------------------------------------------------ logs
+
+    async def logs(self, wanted: LogFilter) -> tuple[LogView, ...]:
+        """Matching logs in chain order. Raises LimitExceeded, ServerError for an unknown block."""
+        head = await self.block_number()
+        if wanted.block_hash is not None:
+            number = await self.number_of(BlockHash(wanted.block_hash))
+            if number is None:
+                raise ServerError("unknown block")
+            first = last = number
+        else:
+            first, last = _tag(wanted.from_block, head), _tag(wanted.to_block, head)
+            if first > last:
+                raise ServerError("invalid block range params")
+            last = min(last, head)
+        if last - first >= self.MAX_LOG_BLOCKS:
+            raise LimitExceeded(
+                f"block range is too wide: {last - first + 1} blocks, at most {self.MAX_LOG_BLOCKS}"
+            )
+        query = LogQuery.of(wanted)
+        candidates = await self._candidates(first, last, query)
+        out: list[LogView] = []
+        for start in range(0, len(candidates), LOG_CANDIDATES):
+            numbers = candidates[start : start + LOG_CANDIDATES]
+            for block in await gather([partial(self.listed, n) for n in numbers]):
+                out += present.matching_logs(block, query)
+            if len(out) > MAX_LOGS:
+                raise LimitExceeded(f"query returned more than {MAX_LOGS} results")
+        return tuple(out)
+
+
+def _tag(ref: BlockTag | int, head: int) -> int:
+    if isinstance(ref, int):
+        return ref
+    return 0 if ref == "earliest" else head

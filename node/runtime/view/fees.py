@@ -1,0 +1,62 @@
+"""Fee figures of a range of blocks. Pure. Prices in wei per gas."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from node.runtime.view.entries import Entry
+from rpc.wire import FeeHistory
+
+GWEI = 10**9
+PRIORITY_FEE = GWEI
+"""What we suggest: blocks have room, so any tip is enough; this one is what wallets expect to see."""
+MAX_REWARD_BLOCKS = 128
+"""Blocks of one history with rewards: each has to be read whole."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockFees:
+    """What a block of a view says of fees: the gas of the shard blocks in it, against their limits."""
+
+    base_fee: int
+    gas_used: int = 0
+    gas_limit: int = 0
+
+    @property
+    def ratio(self) -> float:
+        return self.gas_used / self.gas_limit if self.gas_limit else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class FeeRange:
+    """Consecutive blocks, and the base fee of the block after them."""
+
+    blocks: tuple[BlockFees, ...]
+    next_base_fee: int
+
+
+def rewards(entries: Sequence[Entry], percentiles: Sequence[float]) -> tuple[int, ...]:
+    """The tip at each percentile of a block's gas, cheapest first (as in geth); zeros without gas."""
+    paid = sorted((entry.tip, entry.gas_used) for entry in entries if entry.gas_used)
+    if not paid:
+        return (0,) * len(percentiles)
+    total = sum(gas for _, gas in paid)
+    out = []
+    at, passed = 0, paid[0][1]
+    for percentile in percentiles:
+        threshold = total * percentile / 100
+        while passed < threshold and at < len(paid) - 1:
+            at += 1
+            passed += paid[at][1]
+        out.append(paid[at][0])
+    return tuple(out)
+
+
+def fee_history(
+    oldest: int, fees: FeeRange, reward: tuple[tuple[int, ...], ...] | None
+) -> FeeHistory:
+    return FeeHistory(
+        oldest_block=oldest,
+        base_fee_per_gas=(*(block.base_fee for block in fees.blocks), fees.next_base_fee),
+        gas_used_ratio=tuple(block.ratio for block in fees.blocks),
+        reward=reward,
+    )

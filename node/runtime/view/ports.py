@@ -1,0 +1,34 @@
+"""What the views need to know of the beacon and of the node, as they need it."""
+
+from typing import Any, Protocol
+
+from node.beacon.block import BeaconBlock
+from node.beacon.state import BeaconState
+from node.primitives.basics import Hash32, ShardId
+
+
+class BeaconReader(Protocol):
+    """The finalised beacon chain of this node; see `node.beacon.chain.BeaconChain`."""
+
+    @property
+    def head(self) -> BeaconBlock: ...
+
+    def block(self, height: int) -> BeaconBlock | None: ...
+
+    def height_of(self, block_hash: Hash32) -> int | None: ...
+
+    def state_at(self, height: int) -> BeaconState: ...
+
+    def crosslinked_in(self, shard: ShardId, shard_height: int) -> int | None: ...
+
+
+class NodeStatus(Protocol):
+    """What only the node itself knows."""
+
+    def status(self) -> dict[str, Any]:
+        """What the node is doing, ready for JSON."""
+
+    def health(self) -> tuple[bool, dict[str, Any]]:
+        """Whether the node serves as it should, with details ready for JSON."""
+
+    def peer_count(self) -> int: ...

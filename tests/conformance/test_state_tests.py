@@ -1,0 +1,194 @@
+"""ethereum/execution-spec-tests, `state_tests`: every Prague case must give the reference's post state.
+
+A case is one transaction on a given state. Compared are the state root, the hash of the logs and,
+where the transaction is invalid, the rule it breaks.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from node.execution.blobs import BlobTransaction, blob_base_fee
+from node.execution.context import BlockContext
+from node.execution.evm import Evm
+from node.execution.genesis import GenesisAccount, build_genesis
+from node.execution.guard import run_with_stack
+from node.execution.receipts import Log
+from node.execution.state import State
+from node.primitives import rlp
+from node.primitives.basics import Address, Hash32, keccak256
+from node.primitives.errors import DecodeError, InvalidTransaction
+from node.primitives.keys import SigningKey
+from node.primitives.transaction import (
+    MAX_TRANSACTION_BYTES,
+    Transaction,
+    decode_transaction,
+)
+
+FORK = "Prague"
+PRAGUE_CASES = 2429
+
+# the test suite's name of a rule -> how our error begins
+RULES = {
+    "INSUFFICIENT_ACCOUNT_FUNDS": ("insufficient funds for gas * price + value",),
+    "INTRINSIC_GAS_TOO_LOW": (
+        "intrinsic gas too low",
+        "insufficient gas for floor data gas cost",
+    ),
+    "TYPE_3_TX_INVALID_BLOB_VERSIONED_HASH": ("blob 0 has invalid", "blob 1 has invalid"),
+    "INSUFFICIENT_MAX_FEE_PER_BLOB_GAS": ("max fee per blob gas less than block blob gas fee",),
+    "INITCODE_SIZE_EXCEEDED": ("max initcode size exceeded",),
+    "INSUFFICIENT_MAX_FEE_PER_GAS": ("max fee per gas less than block base fee",),
+    "TYPE_3_TX_ZERO_BLOBS": ("blob transaction missing blob hashes",),
+    "TYPE_3_TX_BLOB_COUNT_EXCEEDED": ("blob transaction has too many blobs",),
+    "TYPE_4_TX_CONTRACT_CREATION": ("a set-code transaction (type 4) needs a recipient",),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    name: str
+    test: dict[str, Any]
+    post: dict[str, Any]
+
+
+def cases(directory: Path) -> Iterator[Case]:
+    for path in sorted(directory.rglob("*.json")):
+        for name, test in json.loads(path.read_text()).items():
+            for index, post in enumerate(test["post"].get(FORK, ())):
+                yield Case(name=f"{name}#{index}", test=test, post=post)
+
+
+def number(text: str) -> int:
+    return int(text, 16)
+
+
+def raw(text: str) -> bytes:
+    return bytes.fromhex(text.removeprefix("0x"))
+
+
+def open_state(accounts: dict[str, Any]) -> State:
+    delta = build_genesis(
+        {
+            Address(raw(address)): GenesisAccount(
+                balance=number(account["balance"]),
+                nonce=number(account["nonce"]),
+                code=raw(account["code"]),
+                storage={number(k): number(v) for k, v in account["storage"].items()},
+            )
+            for address, account in accounts.items()
+        }
+    )
+    return State(delta.nodes.get, delta.root)
+
+
+def context_of(test: dict[str, Any]) -> BlockContext:
+    env = test["env"]
+    return BlockContext(
+        chain_id=number(test.get("config", {}).get("chainid", "0x1")),
+        number=number(env["currentNumber"]),
+        timestamp=number(env["currentTimestamp"]),
+        coinbase=Address(raw(env["currentCoinbase"])),
+        gas_limit=number(env["currentGasLimit"]),
+        base_fee=number(env["currentBaseFee"]),
+        prev_randao=Hash32(raw(env["currentRandom"])),
+        block_hash=lambda height: keccak256(str(height).encode()),
+        blob_base_fee=blob_base_fee(number(env["currentExcessBlobGas"])),
+    )
+
+
+def transaction_of(case: Case, chain_id: int) -> Transaction:
+    """From the wire bytes as a node decodes them.
+
+    Of its fields where a node would refuse the bytes for a rule of its own: blobs, size.
+    """
+    fields = case.test["transaction"]
+    wire = raw(case.post["txbytes"])
+    if "maxFeePerBlobGas" not in fields and len(wire) <= MAX_TRANSACTION_BYTES:
+        return decode_transaction(wire)
+    sender = SigningKey(raw(fields["secretKey"])).address
+    assert sender == raw(fields["sender"])
+    index = case.post["indexes"]
+    access_lists = fields.get("accessLists")
+    price = fields.get("gasPrice", "0x0")
+    common: dict[str, Any] = {
+        "chain_id": chain_id,
+        "nonce": number(fields["nonce"]),
+        "max_priority_fee_per_gas": number(fields.get("maxPriorityFeePerGas", price)),
+        "max_fee_per_gas": number(fields.get("maxFeePerGas", price)),
+        "gas": number(fields["gasLimit"][index["gas"]]),
+        "to": Address(raw(fields["to"])) if raw(fields["to"]) else None,
+        "value": number(fields["value"][index["value"]]),
+        "data": raw(fields["data"][index["data"]]),
+        "access_list": tuple(
+            (Address(raw(entry["address"])), tuple(number(k) for k in entry["storageKeys"]))
+            for entry in (access_lists[index["data"]] if access_lists else ())
+        ),
+        "v": 0,
+        "r": 0,
+        "s": 0,
+        "raw": wire,
+        "sender": sender,
+    }
+    if "maxFeePerBlobGas" not in fields:
+        assert "authorizationList" not in fields
+        return Transaction(type=0 if "gasPrice" in fields else 2, **common)
+    return BlobTransaction(
+        type=3,
+        max_fee_per_blob_gas=number(fields["maxFeePerBlobGas"]),
+        blob_hashes=tuple(raw(item) for item in fields["blobVersionedHashes"]),
+        **common,
+    )
+
+
+def logs_hash(logs: tuple[Log, ...]) -> str:
+    return "0x" + keccak256(rlp.encode([log.items() for log in logs])).hex()
+
+
+def run_case(case: Case) -> str | None:
+    """None where the case passes, else what went wrong."""
+    context = context_of(case.test)
+    state = open_state(case.test["pre"])
+    logs: tuple[Log, ...] = ()
+    refused: str | None = None
+    try:
+        tx = transaction_of(case, context.chain_id)
+        result = Evm(context.chain_id).apply_transaction(
+            state, context, tx, gas_available=context.gas_limit
+        )
+        logs = result.logs
+    except (InvalidTransaction, DecodeError) as error:
+        refused = str(error)
+    expected = case.post.get("expectException")
+    if (expected is None) != (refused is None):
+        return f"expected {expected}, got {refused}"
+    if expected is not None and refused is not None:
+        names = [name.split(".")[1] for name in expected.split("|")]
+        if not any(refused.startswith(RULES[name]) for name in names):
+            return f"expected {expected}, got {refused}"
+    if logs_hash(logs) != case.post["logs"]:
+        return "the logs differ"
+    root = "0x" + state.seal().root.hex()
+    return None if root == case.post["hash"] else f"state root {root} is not {case.post['hash']}"
+
+
+def run_all(directory: Path) -> tuple[int, list[str]]:
+    count = 0
+    failures = []
+    for case in cases(directory):
+        count += 1
+        problem = run_case(case)
+        if problem is not None:
+            failures.append(f"{case.name}: {problem}")
+    return count, failures
+
+
+@pytest.mark.slow
+def test_prague_cases(state_tests: Path) -> None:
+    count, failures = run_with_stack(lambda: run_all(state_tests))
+    assert not failures, f"{len(failures)} of {count} fail:\n" + "\n".join(failures[:40])
+    assert count == PRAGUE_CASES
