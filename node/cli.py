@@ -212,9 +212,12 @@ def audit(
 def run_configured_node(config: Path) -> int:
     """Run the node of a configuration file in this process; its exit code. Raises UserError."""
     from node.config import load_node_config
+
+    loaded = load_node_config(config)  # before the slow import: a mistake is answered at once
+
     from node.runtime.main import run_node
 
-    return run_node(load_node_config(config))
+    return run_node(loaded)
 
 
 def _preloaded_node() -> Callable[[Path], int]:

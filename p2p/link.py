@@ -206,18 +206,22 @@ class Link:
     async def _watch(self) -> None:
         """Ping a quiet peer, give up a silent one."""
         limits = self._limits
+        # Both sides would ask at the same instant: the one that did not dial waits for the other.
+        interval = limits.ping_interval * (1.0 if self._session.muxer.is_initiator else 1.5)
         while True:
             now = trio.current_time()
             quiet = now - self._heard_at
             # While we are busy with its frames we do not hear it, but it must go on hearing us.
             if quiet >= limits.silence_timeout and not self._busy:
                 raise LinkLost(f"not heard of for {quiet:.1f} s")
-            if quiet >= limits.ping_interval or now - self._rtt_at >= limits.rtt_interval:
+            if quiet >= interval or now - self._rtt_at >= limits.rtt_interval:
                 self._nonce += 1
                 self._ping = (self._nonce, now)
                 self._outbox.put_control(_PING, _CONTROL.pack(_PING, self._nonce))
                 self._signal.set()
-            # The answer makes us quiet later than the peer, so that the peer asks next time: one
-            # of the two pings per interval.
-            next_check = limits.ping_interval - quiet
-            await trio.sleep(next_check if next_check > 0.05 else limits.ping_interval / 2)
+            remaining = interval - quiet
+            wake_at = now + (remaining if remaining > 0 else interval / 2)
+            await trio.sleep_until(wake_at)
+            if trio.current_time() - wake_at > interval:
+                # This process stood still: what the peer sent meanwhile has yet to be read.
+                self._heard()

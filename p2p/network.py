@@ -260,7 +260,8 @@ class Network:
             while True:
                 started = trio.current_time()
                 try:
-                    await self._dial(peer)
+                    if peer.link is None:  # an implementation other than ours may have dialled us
+                        await self._dial(peer)
                 except P2PError as error:
                     self._note(peer, error)
                 except Exception as error:  # noqa: BLE001 - a bug of ours must not end the redialling

@@ -8,7 +8,7 @@ from p2p.types import Limits, PeerId
 
 __all__ = ["TokenBucket", "backoff_delay"]
 
-_GROWTH = 1.7
+_GROWTH = 1.4
 
 
 def backoff_delay(attempt: int, local: PeerId, remote: PeerId, limits: Limits) -> float:

@@ -117,7 +117,7 @@ class Limits:
     write_timeout: float = 8.0
     """One write to one peer (at most 64 KiB, or one larger frame)."""
     ping_interval: float = 2.0
-    """A peer not heard of for this long is pinged."""
+    """A peer not heard of for this long is pinged (half as long again by the side that was dialled)."""
     rtt_interval: float = 15.0
     """The round trip is measured at least this often, traffic or not."""
     silence_timeout: float = 8.0
@@ -137,8 +137,8 @@ class Limits:
     """Longest run of a request handler, whatever the requester asked for."""
 
     def __post_init__(self) -> None:
-        if self.silence_timeout <= self.ping_interval:
-            raise Misuse("silence_timeout must exceed ping_interval")
+        if self.silence_timeout <= 2 * self.ping_interval:
+            raise Misuse("silence_timeout must exceed two ping intervals")
         if self.max_half_open < 1 or self.frames_burst < 1 or self.frames_per_second <= 0:
             raise Misuse("bounds must be positive")
 

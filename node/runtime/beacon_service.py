@@ -35,14 +35,15 @@ class BeaconService:
         self.on_commit: list[Committed] = []
         self._proposer = proposer
         self._executed: dict[bytes, BeaconExecution] = {}
+        self._takable: dict[bytes, bool] = {}
+        self._takable_at = b""
         self._log = structlog.get_logger().bind(chain="beacon")
 
     def offer(self, crosslink: Crosslink) -> bool:
         """A decided shard block asks to be crosslinked; True if it is new. Raises what is wrong."""
-        tip = self.ledger.state.tip(crosslink.shard)
-        if crosslink.header.number <= tip.height:
-            return False
         check_crosslink(self.ledger.rules, self.ledger.state, crosslink)
+        if crosslink.height <= self.ledger.state.tip(crosslink.shard).height:
+            return False
         return self.pending.add(crosslink)
 
     # ------------------------------------------------------------------ Application
@@ -54,7 +55,18 @@ class BeaconService:
         return self.ledger.beacon_committee()
 
     def has_work(self) -> bool:
-        return bool(self._includable())
+        """Whether some shard's next crosslink can go in. The answer is remembered per head."""
+        head = self.ledger.head.hash
+        if self._takable_at != head:
+            self._takable_at, self._takable = head, {}
+        for shard, tip in self.ledger.state.tips().items():
+            for crosslink in self.pending.contiguous(ShardId(shard), tip)[:1]:
+                block = bytes(crosslink.header.hash)
+                if block not in self._takable:
+                    self._takable[block] = self.ledger.would_take(crosslink)
+                if self._takable[block]:
+                    return True
+        return False
 
     def _includable(self) -> list[Crosslink]:
         out: list[Crosslink] = []
@@ -69,6 +81,8 @@ class BeaconService:
             timestamp=max(int(time.time()), parent.timestamp),
             proposer=self._proposer,
         )
+        for crosslink, reason in execution.refused:
+            self._log.info("crosslink not taken", shard=int(crosslink.shard), reason=reason)
         block = execution.block
         self._executed[block.hash] = execution
         return BlockId(block.hash), block.encoded

@@ -131,6 +131,8 @@ class ConsensusHost:
     async def run(self, *, task_status: Started = trio.TASK_STATUS_IGNORED) -> None:
         """Recover, then serve until cancelled."""
         self._decided_at = trio.current_time()
+        if self.app.head_height() == 0:  # a new chain has nothing to wait for
+            self._decided_at -= self._pacing.heartbeat
         if self.participant is not None:
             self._started = await self.participant.recover()
             await self._settle()

@@ -36,6 +36,7 @@ from node.runtime.queries import (
 )
 from node.runtime.view import legs
 from node.runtime.view.caching import JoinedCache
+from node.runtime.view.threads import Threads
 from node.shard import messenger
 from node.shard.chain import ShardChain
 
@@ -91,11 +92,8 @@ class LocalSource:
         self._wait_height = wait_height
         self._run_call = run_call
         self._gas_cap = gas_cap
-        self._readers = trio.CapacityLimiter(READERS)
+        self._read = Threads(READERS).run
         self._supplies: JoinedCache[bytes, Supply] = JoinedCache(256)
-
-    async def _read(self, job: Callable[[], T]) -> T:
-        return await trio.to_thread.run_sync(job, limiter=self._readers, abandon_on_cancel=True)
 
     async def _reach(self, height: int) -> None:
         head = self._chain.head.number
@@ -210,7 +208,9 @@ class LocalSource:
         return MessageAt(height=height, index=index, message=message.encoded)
 
     async def in_flight(self, dst: int, start: int, stop: int) -> bytes:
-        return rlp.int_to_bytes(await self._read(lambda: self._in_flight(ShardId(dst), start, stop)))
+        return rlp.int_to_bytes(
+            await self._read(lambda: self._in_flight(ShardId(dst), start, stop))
+        )
 
     def _in_flight(self, dst: ShardId, start: int, stop: int) -> int:
         total, seq = 0, start

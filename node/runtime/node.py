@@ -33,6 +33,7 @@ from node.runtime.journal import Journal
 from node.runtime.lane_puller import LanePuller, serve_lane
 from node.runtime.participant import Participant
 from node.runtime.router import Router
+from node.runtime.rpc_service import RpcService
 from node.runtime.shard_service import ShardService
 from node.runtime.status import StatusReport
 from node.runtime.sync import Syncer, decode_request, serve_blocks
@@ -87,7 +88,7 @@ class Node:
         self._log = structlog.get_logger().bind(node=config.name)
         self._closers: list[Callable[[], None]] = []
         self._checker = CachedChecker()
-        self._worker = Worker()
+        self.worker = Worker()
         self._store: KeyValueStore = self._open(LevelStore.open(config.data_dir / "chain"))
         self._build_chains()
         self._build_consensus()
@@ -138,7 +139,7 @@ class Node:
             beacon=self.beacon_chain,
             beacon_gate=self.beacon.gate,
             pool=TransactionPool(),
-            worker=self._worker,
+            worker=self.worker,
             committee=self.topology.committee(self.shard),
             coinbase=me,
         )
@@ -241,6 +242,7 @@ class Node:
             on_arrivals=self.shard_host.notify_work,
         )
         self.status = StatusReport(self)
+        self.rpc = RpcService(self)
         self.beacon.on_commit.append(self._beacon_committed)
         self.shard_service.on_commit.append(self._shard_committed)
 

@@ -4,13 +4,14 @@ Blocks of one node are executed one at a time, in order. Calls from users have t
 that a long `eth_call` never holds up consensus.
 """
 
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import trio
 
-from node.execution.guard import STACK_BYTES, prepare_process
+from node.execution.guard import RECURSION_LIMIT, STACK_BYTES, check_interpreter
 
 T = TypeVar("T")
 
@@ -22,7 +23,9 @@ class Worker:
     """Runs functions in threads; at most `calls` user calls at a time."""
 
     def __init__(self, *, calls: int = 2) -> None:
-        prepare_process()
+        check_interpreter()
+        # One of py-evm's libraries raises it so far that hostile nesting would overflow the C stack.
+        sys.setrecursionlimit(RECURSION_LIMIT)
         threading.stack_size(STACK_BYTES)
         self._blocks = trio.CapacityLimiter(1)
         self._calls = trio.CapacityLimiter(calls)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from node.execution.evm import NonceTooHigh
+from node.execution.errors import NonceTooHigh
 from node.primitives.basics import Hash32, ShardId
 from node.primitives.errors import DecodeError, InvalidBlock, InvalidTransaction
 from node.primitives.message import LanePosition, Message

@@ -122,7 +122,7 @@ def test_a_directory_that_is_not_ours_is_left_alone(tmp_path: Path) -> None:
 
 def test_a_network_is_not_overwritten(tmp_path: Path) -> None:
     genesis = make_network(SMALL, tmp_path).genesis
-    with pytest.raises(UserError, match="a network in .* already"):
+    with pytest.raises(UserError, match=r"a network in .* already"):
         make_network(SMALL, tmp_path)
     assert load_layout(tmp_path).genesis == genesis
 
@@ -163,7 +163,7 @@ def test_a_damaged_file_is_named(tmp_path: Path, file: str, content: str, expect
 
 def test_a_damaged_key_is_named_and_not_quoted(tmp_path: Path) -> None:
     path = tmp_path / "validator.key"
-    for content in ("12" * 31, "zz" * 32, "00" * 32, "secret"):
+    for content in ("12" * 31, "zz" * 32, "00" * 32, "hunter2"):
         path.write_text(content)
         with pytest.raises(UserError, match="not a validator key") as caught:
             load_validator_key(path)

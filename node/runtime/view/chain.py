@@ -7,7 +7,7 @@ from functools import partial
 
 from node.primitives.errors import DecodeError, InvalidTransaction
 from node.primitives.transaction import Transaction, decode_transaction
-from node.runtime.view import calls, present
+from node.runtime.view import present
 from node.runtime.view.entries import ListedBlock
 from node.runtime.view.fees import (
     MAX_REWARD_BLOCKS,
@@ -103,6 +103,10 @@ class ChainView(ABC):
         """The shard whose pool takes `tx`. Raises TransactionRejected."""
 
     @abstractmethod
+    def _note_submitted(self, tx_hash: bytes, shard: int) -> None:
+        """The pool of `shard` has taken the transaction."""
+
+    @abstractmethod
     async def call(self, request: CallRequest, ref: BlockRef) -> bytes:
         """See `rpc.backend.Backend.call`."""
 
@@ -115,9 +119,7 @@ class ChainView(ABC):
     async def number_of(self, ref: BlockRef) -> int | None:
         """The number of a block that exists, else None."""
         head = await self.block_number()
-        number = (
-            await self._height_of(ref.hash) if isinstance(ref, BlockHash) else _tag(ref, head)
-        )
+        number = await self._height_of(ref.hash) if isinstance(ref, BlockHash) else _tag(ref, head)
         return number if number is not None and 0 <= number <= head else None
 
     async def state_number(self, ref: BlockRef) -> int:
@@ -182,7 +184,9 @@ class ChainView(ABC):
         except (DecodeError, InvalidTransaction) as error:
             raise TransactionRejected(str(error)) from None
         if tx.chain_id is None:
-            raise TransactionRejected("only replay-protected (EIP-155) transactions allowed over RPC")
+            raise TransactionRejected(
+                "only replay-protected (EIP-155) transactions allowed over RPC"
+            )
         if tx.chain_id != self._chain_id:
             raise TransactionRejected(
                 f"invalid chain id for signer: have {tx.chain_id} want {self._chain_id}"
@@ -192,11 +196,8 @@ class ChainView(ABC):
             await self._shards.ask(shard, lambda source: source.submit(raw))
         except ServerError as error:
             raise TransactionRejected(error.message) from None
-        self._submitted(tx, shard)
+        self._note_submitted(tx.hash, shard)
         return tx.hash
-
-    def _submitted(self, tx: Transaction, shard: int) -> None:
-        """Called for each transaction that `shard` has taken."""
 
     # ------------------------------------------------------------------ state
 
@@ -232,15 +233,6 @@ class ChainView(ABC):
             place.shard, lambda source: source.account(place.height, address, False)
         )
         return account.nonce
-
-    async def _base_fee(self, request: CallRequest, number: int) -> int:
-        """The base fee that an EIP-1559 call is priced with; not asked for where it does not matter."""
-        if not request.max_fee_per_gas:
-            return 0
-        return (await self._fees(number, number)).blocks[0].base_fee
-
-    def _check(self, request: CallRequest) -> None:
-        calls.check_request(request, self._chain_id)
 
     # ------------------------------------------------------------------ fees
 

@@ -1,0 +1,138 @@
+"""The `atoll_` namespace: what Ethereum's methods have no words for.
+
+Ids, heights and counts are plain JSON numbers, hashes and amounts of wei are 0x hex strings.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from node.primitives.basics import Address, ShardId
+from node.primitives.message import Message
+from node.runtime.queries import Departure
+from node.runtime.view.audit import Auditor
+from node.runtime.view.gather import gather
+from node.runtime.view.locate import MAX_HOPS, delivery_of
+from node.runtime.view.ports import BeaconReader
+from node.runtime.view.shards import Shards
+from rpc.errors import ResourceUnavailable
+
+
+class AtollView:
+    """`committees` names the nodes of each shard; `head_height` is that of the network view."""
+
+    def __init__(
+        self,
+        beacon: BeaconReader,
+        shards: Shards,
+        *,
+        head_height: Callable[[], int],
+        committees: Mapping[int, Sequence[str]],
+        genesis_supply: int,
+    ) -> None:
+        self._beacon = beacon
+        self._shards = shards
+        self._head_height = head_height
+        self._committees = committees
+        self._auditor = Auditor(beacon, shards, genesis=genesis_supply)
+
+    async def home(self, address: bytes) -> int:
+        """The shard on which an account lives."""
+        return self._beacon.state_at(self._head_height()).home(Address(address))
+
+    async def shards(self) -> list[dict[str, Any]]:
+        """Per shard its height (null if no node of it answers), what the beacon has of it, its nodes."""
+        return await gather([partial(self._shard, shard) for shard in self._shards.ids])
+
+    async def _shard(self, shard: int) -> dict[str, Any]:
+        tip = self._beacon.state_at(self._head_height()).tip(ShardId(shard))
+        height: int | None
+        try:
+            height = await self._shards.ask(shard, lambda source: source.head())
+        except ResourceUnavailable:
+            height = None
+        return {
+            "id": shard,
+            "height": height,
+            "crosslinked": tip.height,
+            "hash": "0x" + tip.hash.hex(),
+            "nodes": list(self._committees.get(shard, ())),
+        }
+
+    async def audit(self, number: int) -> dict[str, Any]:
+        """Conservation of value at a network block."""
+        return (await self._auditor.report(number)).to_json()
+
+    # ------------------------------------------------------------------ messages
+
+    async def message(self, message_id: bytes) -> dict[str, Any] | None:
+        """A message and the legs of its way, None if no shard knows it."""
+        found = await self._shards.find(lambda source: source.find_message(message_id))
+        if found is None:
+            return None
+        lane = found[1]
+        if lane.src not in self._shards or lane.dst not in self._shards:
+            raise ResourceUnavailable(f"shard {found[0]} named a lane that does not exist")
+        sent = await self._shards.ask(lane.src, lambda source: source.sent(lane.dst, lane.seq))
+        if sent is None:  # the destination is ahead of the node of the source that answered
+            raise ResourceUnavailable(f"shard {lane.src} is unavailable: it is behind")
+        message = Message.decode(sent.message)
+        if message.id != message_id:
+            raise ResourceUnavailable(f"shard {lane.src} is unavailable: it named another message")
+        legs = [self._leg("sent", lane.src, sent.height)]
+        legs += await self._journey(lane.src, sent.height, Departure(dst=lane.dst, seq=lane.seq))
+        return {**_describe(message), "legs": legs}
+
+    async def _journey(
+        self, src: int, height: int, departure: Departure | None
+    ) -> list[dict[str, Any]]:
+        legs = []
+        for _ in range(MAX_HOPS):
+            number = self._number(src, height)
+            if departure is None or number is None:
+                break
+            legs.append(self._leg("crosslinked", src, height))
+            delivery = await delivery_of(self._shards, src, departure)
+            if delivery is None:
+                break
+            src, height, departure = departure.dst, delivery.height, delivery.forwarded
+            stage = "delivered" if departure is None else "forwarded"
+            outcome = "ok" if delivery.success else "failed"
+            legs.append(
+                {
+                    **self._leg(stage, src, height),
+                    "outcome": outcome if departure is None else "forwarded",
+                    "gasUsed": delivery.gas_used,
+                }
+            )
+        return legs
+
+    def _number(self, shard: int, height: int) -> int | None:
+        """The network block that shows a shard block, None while there is none."""
+        number = self._beacon.crosslinked_in(ShardId(shard), height)
+        return number if number is not None and number <= self._head_height() else None
+
+    def _leg(self, stage: str, shard: int, height: int) -> dict[str, Any]:
+        return {
+            "stage": stage,
+            "shard": shard,
+            "height": height,
+            "networkBlock": self._number(shard, height),
+        }
+
+
+def _describe(message: Message) -> dict[str, Any]:
+    return {
+        "id": "0x" + message.id.hex(),
+        "src": message.src,
+        "dst": message.dst,
+        "seq": message.seq,
+        "kind": message.kind.name,
+        "from": "0x" + message.sender.hex(),
+        "to": "0x" + message.to.hex(),
+        "value": hex(message.value),
+        "gas": message.gas,
+        "gasPrice": hex(message.gas_price),
+        "originTx": "0x" + message.origin_tx.hex(),
+        "depth": message.depth,
+    }

@@ -1,0 +1,146 @@
+"""Conservation of value at a network block (docs/protocol.md, "The audit").
+
+    balances of all shards + in flight + stake = genesis - burned
+
+Balances and burned wei are those at the headers crosslinked up to that block, in flight is what the
+beacon's lanes hold then: only crosslinked messages can be consumed, so the cut is consistent.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from node.beacon.state import BeaconState
+from node.primitives.basics import ShardId
+from node.runtime.view.caching import JoinedCache
+from node.runtime.view.gather import gather
+from node.runtime.view.ports import BeaconReader
+from node.runtime.view.shards import Shards
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardSupply:
+    """One shard at its crosslinked header. Amounts in wei."""
+
+    shard: int
+    height: int
+    balances: int
+    burned: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneSupply:
+    """The messages [start, stop) of a lane: sent and crosslinked, not yet consumed."""
+
+    src: int
+    dst: int
+    start: int
+    stop: int
+    wei: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditReport:
+    """The whole account. Amounts in wei; `issued` nothing, as there are no rewards in this version."""
+
+    number: int
+    genesis: int
+    stake: int
+    shards: tuple[ShardSupply, ...]
+    lanes: tuple[LaneSupply, ...]
+
+    @property
+    def balances(self) -> int:
+        return sum(shard.balances for shard in self.shards)
+
+    @property
+    def burned(self) -> int:
+        return sum(shard.burned for shard in self.shards)
+
+    @property
+    def in_flight(self) -> int:
+        return sum(lane.wei for lane in self.lanes)
+
+    @property
+    def difference(self) -> int:
+        """What there is too much (negative: too little). Anything but zero is a bug of the protocol."""
+        return self.balances + self.in_flight + self.stake + self.burned - self.genesis
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "block": self.number,
+            "balanced": self.difference == 0,
+            "genesis": hex(self.genesis),
+            "balances": hex(self.balances),
+            "inFlight": hex(self.in_flight),
+            "stake": hex(self.stake),
+            "burned": hex(self.burned),
+            "difference": hex(self.difference),
+            "shards": [
+                {
+                    "id": shard.shard,
+                    "height": shard.height,
+                    "balances": hex(shard.balances),
+                    "burned": hex(shard.burned),
+                }
+                for shard in self.shards
+            ],
+            "lanes": [
+                {
+                    "src": lane.src,
+                    "dst": lane.dst,
+                    "consumed": lane.start,
+                    "sent": lane.stop,
+                    "inFlight": hex(lane.wei),
+                }
+                for lane in self.lanes
+            ],
+        }
+
+
+class Auditor:
+    """Audits network blocks; `genesis` is the sum of the genesis' balances in wei."""
+
+    def __init__(self, beacon: BeaconReader, shards: Shards, *, genesis: int) -> None:
+        self._beacon = beacon
+        self._shards = shards
+        self._genesis = genesis
+        self._reports: JoinedCache[int, AuditReport] = JoinedCache(256)
+
+    async def report(self, number: int) -> AuditReport:
+        return await self._reports.get(number, partial(self._audit, number))
+
+    async def _audit(self, number: int) -> AuditReport:
+        state = self._beacon.state_at(number)
+        supplies = await gather([partial(self._supply, state, s) for s in self._shards.ids])
+        lanes = await gather(
+            [
+                partial(self._lane, src, dst, lane.consumed, lane.last)
+                for src in self._shards.ids
+                for dst in self._shards.ids
+                if (lane := state.lane(ShardId(src), ShardId(dst))).last > lane.consumed
+            ]
+        )
+        return AuditReport(
+            number=number,
+            genesis=self._genesis,
+            stake=0,
+            shards=tuple(supplies),
+            lanes=tuple(lanes),
+        )
+
+    async def _supply(self, state: BeaconState, shard: int) -> ShardSupply:
+        height = state.tip(ShardId(shard)).height
+        supply = await self._shards.ask(shard, lambda source: source.supply(height), slow=True)
+        return ShardSupply(
+            shard=shard,
+            height=height,
+            balances=int.from_bytes(supply.balances, "big"),
+            burned=int.from_bytes(supply.burned, "big"),
+        )
+
+    async def _lane(self, src: int, dst: int, start: int, stop: int) -> LaneSupply:
+        wei = await self._shards.ask(
+            src, lambda source: source.in_flight(dst, start, stop), slow=True
+        )
+        return LaneSupply(src=src, dst=dst, start=start, stop=stop, wei=int.from_bytes(wei, "big"))

@@ -1,0 +1,203 @@
+"""One shard's chain as it is: every item of every block, with the protocol's own logs."""
+
+from functools import partial
+
+import trio
+
+from node.execution.fees import base_fee_after
+from node.primitives.basics import ShardId
+from node.primitives.header import Header
+from node.primitives.transaction import Transaction, decode_transaction
+from node.runtime.queries import CallSpec, Departure, RawBlock, ShardSource
+from node.runtime.view import calls
+from node.runtime.view.assembly import open_block, shard_entries
+from node.runtime.view.caching import JoinedCache
+from node.runtime.view.chain import ChainView, Included, Pending, StatePlace
+from node.runtime.view.entries import ListedBlock
+from node.runtime.view.fees import BlockFees, FeeRange
+from node.runtime.view.locate import delivery_of
+from node.runtime.view.logs import LogQuery
+from node.runtime.view.ports import BeaconReader
+from node.runtime.view.shards import Shards
+from node.runtime.view.threads import Threads
+from rpc.errors import TransactionRejected
+from rpc.wire import BlockRef, BlockView, CallRequest
+
+CACHED_BYTES = 24 * 1024 * 1024
+BREATH = 32
+THREADS = 2
+
+
+class ShardView(ChainView):
+    """The view that `/shard/<id>` serves. Blocks are numbered by shard height; a transaction that departs
+    is listed with the leg it had here, what arrives under the message's id."""
+
+    def __init__(self, shard: int, beacon: BeaconReader, shards: Shards, *, chain_id: int) -> None:
+        super().__init__(shards, chain_id=chain_id)
+        self.shard = ShardId(shard)
+        self._beacon = beacon
+        self._blocks: JoinedCache[int, ListedBlock] = JoinedCache(
+            CACHED_BYTES, lambda block: block.weight
+        )
+        self._in_thread = Threads(THREADS).run
+
+    # ------------------------------------------------------------------ blocks
+
+    async def block_number(self) -> int:
+        return await self._shards.ask(self.shard, lambda source: source.head())
+
+    async def _height_of(self, block_hash: bytes) -> int | None:
+        return await self._shards.ask(self.shard, lambda source: source.height_of(block_hash))
+
+    async def listed(self, number: int) -> ListedBlock:
+        return await self._blocks.get(number, partial(self._assemble, number))
+
+    async def _assemble(self, number: int) -> ListedBlock:
+        expected = None if self.shard == self._shards.own else self._crosslinked(number)
+
+        def list_all(stored: RawBlock) -> ListedBlock:
+            block = open_block(self.shard, stored, expected)
+            head = _head_view(block.header, len(stored.block))
+            return ListedBlock(head=head, entries=shard_entries(block))
+
+        async def question(source: ShardSource) -> ListedBlock:
+            stored = await source.block(number)
+            return await self._in_thread(partial(list_all, stored))
+
+        return await self._shards.ask(self.shard, question)
+
+    def _crosslinked(self, height: int) -> Header | None:
+        """The header of a block that the beacon has taken in, from the beacon's own blocks."""
+        number = self._beacon.crosslinked_in(self.shard, height)
+        if number is None:
+            return None
+        if height == 0:
+            return self._beacon.state_at(0).tip(self.shard).header
+        block = self._beacon.block(number)
+        links = block.body.crosslinks if block is not None else ()
+        for crosslink in links:
+            if (crosslink.shard, crosslink.height) == (self.shard, height):
+                return crosslink.header
+        return None
+
+    async def _header(self, height: int) -> BlockView:
+        header = self._crosslinked(height)
+        if header is None:
+            return (await self.listed(height)).head
+        return _head_view(header, 0)
+
+    # ------------------------------------------------------------------ transactions and logs
+
+    async def _find(self, tx_hash: bytes, *, pooled: bool) -> Included | Pending | None:
+        leg = await self._shards.ask(self.shard, lambda source: source.leg(tx_hash))
+        if leg is not None:
+            return Included(leg.height)
+        if pooled:
+            raw = await self._shards.ask(self.shard, lambda source: source.pooled(tx_hash))
+            if raw is not None:
+                return Pending(decode_transaction(raw))
+        lane = await self._shards.ask(self.shard, lambda source: source.find_message(tx_hash))
+        if lane is None or lane.dst != self.shard:
+            return None
+        arrival = Departure(dst=lane.dst, seq=lane.seq)
+        delivery = await delivery_of(self._shards, lane.src, arrival)
+        return None if delivery is None else Included(delivery.height)
+
+    def _submission_shard(self, tx: Transaction) -> int:
+        home = self._beacon.state_at(self._beacon.head.height).home(tx.sender)
+        if home != self.shard:
+            raise TransactionRejected(
+                f"the sender 0x{tx.sender.hex()} is at home on shard {home}, "
+                f"not on shard {self.shard}"
+            )
+        return home
+
+    def _note_submitted(self, tx_hash: bytes, shard: int) -> None:
+        pass  # this chain has only one pool to look in
+
+    async def _candidates(self, first: int, last: int, query: LogQuery) -> list[int]:
+        out = []
+        for height in range(first, last + 1):
+            if query.may_match((await self._header(height)).logs_bloom):
+                out.append(height)
+            if height % BREATH == 0:
+                await trio.lowlevel.checkpoint()
+        return out
+
+    # ------------------------------------------------------------------ fees
+
+    async def _fees(self, first: int, last: int) -> FeeRange:
+        blocks = []
+        for height in range(first, last + 1):
+            head = await self._header(height)
+            blocks.append(
+                BlockFees(
+                    base_fee=head.base_fee_per_gas or 0,
+                    gas_used=head.gas_used,
+                    gas_limit=head.gas_limit,
+                )
+            )
+            if height % BREATH == 0:
+                await trio.lowlevel.checkpoint()
+        newest = blocks[-1]
+        return FeeRange(
+            tuple(blocks),
+            base_fee_after(
+                base_fee=newest.base_fee, gas_used=newest.gas_used, gas_limit=newest.gas_limit
+            ),
+        )
+
+    # ------------------------------------------------------------------ state and calls
+
+    async def _place(self, address: bytes, number: int) -> StatePlace:
+        return StatePlace(self.shard, number)
+
+    async def call(self, request: CallRequest, ref: BlockRef) -> bytes:
+        height, spec = await self._simulation(request, ref)
+        outcome = await self._shards.ask(
+            self.shard, lambda source: source.call(height, spec), slow=True
+        )
+        return calls.result_of(outcome).output
+
+    async def estimate_gas(self, request: CallRequest, ref: BlockRef) -> int:
+        height, spec = await self._simulation(request, ref)
+        outcome = await self._shards.ask(
+            self.shard, lambda source: source.estimate(height, spec), slow=True
+        )
+        return calls.result_of(outcome).gas_used + calls.delegation_gas(request)
+
+    async def _simulation(self, request: CallRequest, ref: BlockRef) -> tuple[int, CallSpec]:
+        calls.check_request(request, self._chain_id)
+        height = await self.state_number(ref)
+        base_fee = (await self._header(height)).base_fee_per_gas or 0
+        return height, calls.call_spec(request, base_fee=base_fee, credit=False)
+
+
+def _head_view(header: Header, size: int) -> BlockView:
+    """A shard's header is an Ethereum header: field by field."""
+    return BlockView(
+        number=header.number,
+        hash=header.hash,
+        parent_hash=header.parent_hash,
+        nonce=header.nonce,
+        sha3_uncles=header.ommers_hash,
+        logs_bloom=header.logs_bloom,
+        transactions_root=header.transactions_root,
+        state_root=header.state_root,
+        receipts_root=header.receipts_root,
+        miner=header.coinbase,
+        difficulty=header.difficulty,
+        extra_data=header.extra_data,
+        size=size,
+        gas_limit=header.gas_limit,
+        gas_used=header.gas_used,
+        timestamp=header.timestamp,
+        base_fee_per_gas=header.base_fee_per_gas,
+        mix_hash=header.prev_randao,
+        withdrawals_root=header.withdrawals_root,
+        withdrawals=(),
+        blob_gas_used=header.blob_gas_used,
+        excess_blob_gas=header.excess_blob_gas,
+        parent_beacon_block_root=header.parent_beacon_block_root,
+        requests_hash=header.requests_hash,
+    )

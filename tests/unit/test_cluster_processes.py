@@ -1,0 +1,212 @@
+"""Starting and stopping node processes, with a stand-in for the node."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from node.cluster.layout import NodeFiles
+from node.cluster.pidfile import ProcessId, read_pid_file, running_process, write_pid_file
+from node.cluster.processes import (
+    RunningNode,
+    has_ended,
+    last_lines,
+    running_nodes,
+    start_node,
+    start_nodes,
+    stop_nodes,
+)
+from node.primitives.errors import CorruptData, UserError
+
+
+def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true"
+        time.sleep(0.005)
+
+
+def polite(config: Path) -> int:
+    """A node that says so and stops cleanly."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    print("ready", config.read_text(), flush=True)
+    signal.pause()
+    return 1
+
+
+def stubborn(config: Path) -> int:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    print("ready", flush=True)
+    while True:
+        signal.pause()
+
+
+def mistaken(config: Path) -> int:
+    raise UserError("port 1 is in use")
+
+
+def damaged(config: Path) -> int:
+    raise CorruptData("the database is damaged")
+
+
+def broken(config: Path) -> int:
+    raise ZeroDivisionError("a bug")
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[NodeFiles]:
+    made = [NodeFiles(name=name, directory=tmp_path / name) for name in ("a", "b", "c")]
+    for node in made:
+        node.directory.mkdir()
+        node.config.write_text(f"config of {node.name}")
+    return made
+
+
+@pytest.fixture
+def running() -> Iterator[list[RunningNode]]:
+    started: list[RunningNode] = []
+    yield started
+    for item in started:
+        item.process.send(signal.SIGKILL)
+        until(lambda item=item: has_ended(item))  # type: ignore[misc]
+
+
+def test_nodes_are_started_and_stopped(files: list[NodeFiles], running: list[RunningNode]) -> None:
+    running += start_nodes(files, polite)
+    for item in running:
+        until(lambda item=item: "ready" in item.node.log.read_text())  # type: ignore[misc]
+        assert item.node.log.read_text() == f"ready config of {item.node.name}\n"
+        assert item.process.is_alive
+        assert os.getsid(item.process.pid) == item.process.pid  # Ctrl-C does not reach it
+        assert running_process(item.node.pid) == item.process
+    assert running_nodes(files) == running
+    assert stop_nodes(running) == []
+    assert running_nodes(files) == []
+    assert not any(node.pid.exists() for node in files)
+    assert stop_nodes(running) == []  # idempotent
+
+
+def test_what_does_not_stop_is_killed(files: list[NodeFiles], running: list[RunningNode]) -> None:
+    running.append(start_node(files[0], stubborn))
+    running.append(start_node(files[1], polite))
+    until(lambda: all("ready" in item.node.log.read_text() for item in running))
+    assert stop_nodes(running, deadline=0.3) == ["a"]
+    assert all(has_ended(item) for item in running)
+
+
+def test_a_person_in_a_hurry_does_not_wait(
+    files: list[NodeFiles], running: list[RunningNode]
+) -> None:
+    running.append(start_node(files[0], stubborn))
+    until(lambda: "ready" in files[0].log.read_text())
+    began = time.monotonic()
+    assert stop_nodes(running, deadline=60, hurry=lambda: True) == ["a"]
+    assert time.monotonic() - began < 10
+
+
+def test_a_running_node_is_not_started_twice(
+    files: list[NodeFiles], running: list[RunningNode]
+) -> None:
+    running.append(start_node(files[0], polite))
+    with pytest.raises(UserError, match="a is running already"):
+        start_node(files[0], polite)
+
+
+def test_if_one_cannot_be_started_the_others_are_stopped(files: list[NodeFiles]) -> None:
+    files[2].log.mkdir()
+    with pytest.raises(UserError, match="cannot open the log"):
+        start_nodes(files, polite)
+    assert running_nodes(files) == []
+
+
+@pytest.mark.parametrize(
+    ("run", "code", "line"),
+    [
+        (mistaken, 2, "atoll: error: port 1 is in use"),
+        (damaged, 1, "atoll: error: the database is damaged"),
+        (broken, 1, "ZeroDivisionError: a bug"),
+        (lambda _: 7, 7, None),
+    ],
+)
+def test_how_a_node_ends(
+    files: list[NodeFiles], run: Callable[[Path], int], code: int, line: str | None
+) -> None:
+    item = start_node(files[0], run)
+    _, status = os.waitpid(item.process.pid, 0)
+    assert os.waitstatus_to_exitcode(status) == code
+    lines = last_lines(files[0].log)
+    assert lines[-1:] == ([line] if line else [])
+    assert ("Traceback (most recent call last):" in lines) == (run is broken)
+    assert has_ended(item)
+    assert running_nodes(files) == []
+
+
+def test_a_node_inherits_no_files(files: list[NodeFiles], running: list[RunningNode]) -> None:
+    def list_files(config: Path) -> int:
+        print(json.dumps(sorted(int(fd) for fd in os.listdir("/proc/self/fd"))), flush=True)
+        return 0
+
+    with files[0].config.open() as kept:
+        os.set_inheritable(kept.fileno(), True)
+        running.append(start_node(files[0], list_files))
+        until(lambda: has_ended(running[0]))
+    found = json.loads(files[0].log.read_text())
+    assert found in ([0, 1, 2], [0, 1, 2, 3])  # 3 is the directory that was being listed
+
+
+def test_a_python_of_its_own(files: list[NodeFiles]) -> None:
+    """Without a function to fork, it is `python -m node node`: here with a configuration it refuses."""
+    item = start_node(files[0], None)
+    until(lambda: has_ended(item), 30)
+    assert last_lines(files[0].log)[-1].startswith(
+        f"atoll: error: {files[0].config}: not valid TOML"
+    )
+
+
+def test_a_pid_that_was_given_to_another_process_is_never_signalled(tmp_path: Path) -> None:
+    path = tmp_path / "node.pid"
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as stranger:
+        now = ProcessId.of(stranger.pid)
+        assert now is not None
+        assert now.is_alive
+        earlier = ProcessId(pid=stranger.pid, started="some time before")
+        write_pid_file(path, earlier)
+        assert read_pid_file(path) == earlier
+        assert running_process(path) is None
+        files = NodeFiles(name="x", directory=tmp_path)
+        assert stop_nodes([RunningNode(node=files, process=earlier)]) == []
+        assert not earlier.send(signal.SIGKILL)
+        assert stranger.poll() is None
+        stranger.communicate(b"\n")
+    assert not now.is_alive
+
+
+def test_pid_files_that_make_no_sense(tmp_path: Path) -> None:
+    path = tmp_path / "node.pid"
+    assert running_process(path) is None
+    for content in ("", "123", "{}", '{"pid": -1, "started": "x"}', '{"pid": 0, "started": ""}'):
+        path.write_text(content)
+        assert running_process(path) is None
+
+
+def test_a_process_that_has_ended_is_not_alive_before_it_is_reaped(tmp_path: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    named = ProcessId.of(process.pid)
+    assert named is not None
+    assert process.stdin is not None
+    process.stdin.close()
+    until(lambda: not named.is_alive)
+    assert ProcessId.of(process.pid) is None
+    process.wait()
+
+
+def test_last_lines(tmp_path: Path) -> None:
+    assert last_lines(tmp_path / "absent") == []
+    (tmp_path / "log").write_bytes(b"".join(b"%d \xff\n" % number for number in range(50_000)))
+    assert last_lines(tmp_path / "log", 2) == ["49998 �", "49999 �"]
