@@ -1,4 +1,5 @@
-"""Everything that depends on how libp2p is written inside, in one place.
+"""Everything that depends on how libp2p is written inside; with `_libp2p` (what is imported) and
+`yamux` (one of the patches below) the only modules that know it.
 
 Of libp2p we use the layers that make up its wire: multistream-select, Noise XX, Yamux and the key
 and peer id formats. Its Swarm and Host are left out, and with them their traps: dials that block a
@@ -85,7 +86,7 @@ class Patches:
     """Read 64 KiB from the socket at once and return what was asked for: the stock stream makes a
     system call for every two-byte length and gives up on a message that took 100 reads."""
     session_muxer: bool = True
-    """Same Yamux wire, own read loop: windows and the number of streams are enforced, credit is
+    """`p2p.yamux`: same Yamux wire, own read loop: windows and the number of streams are enforced, credit is
     returned once per half window rather than per read, a writer out of window waits for an event
     rather than polling, no ping timer, no log formatting per frame."""
 

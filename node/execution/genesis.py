@@ -12,6 +12,7 @@ from node.execution.system_contracts import (
 )
 from node.primitives.basics import Address
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenesisAccount:
     """Balance in wei; storage maps slots to non-zero values."""

@@ -309,6 +309,10 @@ class Node:
     async def _ask_blocks(self, peer: str, payload: bytes, timeout: float) -> bytes:  # noqa: ASYNC109
         return await self.network.request(PeerId(peer), wire.BLOCKS, payload, timeout=timeout)
 
+    async def ask_shard(self, shard: int, payload: bytes, timeout: float) -> bytes:  # noqa: ASYNC109
+        """A question to some node of another shard. Raises ShardUnavailable."""
+        return await self.router.ask(shard, wire.QUERY, payload, timeout)
+
     # ------------------------------------------------------------------ serving
 
     async def _serve_blocks(self, peer: PeerId, payload: bytes) -> bytes:

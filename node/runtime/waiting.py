@@ -4,7 +4,6 @@ from typing import Any, TypeAlias
 
 import trio
 
-
 # trio's TaskStatus. The type stubs that libp2p brings along are of an older trio and lack it.
 Started: TypeAlias = Any
 
