@@ -213,7 +213,9 @@ def _child(config: Path, log: int, run: RunNode, mask: Iterable[int]) -> NoRetur
     except AtollError as error:
         print(f"atoll: error: {error}", file=sys.stderr)
         code = 2 if isinstance(error, UserError) else 1
-    except SystemExit as error:
+    except SystemExit as error:  # as the interpreter does: a number, nothing, or what to print
+        if not isinstance(error.code, int | None):
+            print(error.code, file=sys.stderr)
         code = error.code if isinstance(error.code, int) else int(error.code is not None)
     except BaseException:  # noqa: BLE001 - the top of a process: what is left goes to its log
         traceback.print_exc()

@@ -27,6 +27,11 @@ class StateStore:
         self._shared = Shared()
         self._lock = Lock()
 
+    @property
+    def cached_nodes(self) -> int:
+        """An upper bound of the decoded nodes in memory, as of the last `remember`."""
+        return self._shared.count.value
+
     def open(self, root: bytes) -> State:
         """A state on `root`, ready to be read, executed on and sealed."""
         trie = Trie(self._read, root, count=self._shared.count)

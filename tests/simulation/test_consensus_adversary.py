@@ -29,6 +29,7 @@ from consensus import (
     StartTimeout,
     Step,
     TimeoutElapsed,
+    TimeoutKind,
     Validator,
     ValidatorSet,
     ValueBuilt,
@@ -48,7 +49,7 @@ class Adversary:
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(f"adversary {seed}")
-        powers = self.random.choice([[1] * 4, [1] * 4, [1] * 7, [3, 3, 2, 2, 1], [1, 1, 1]])
+        powers = self.random.choice([[1] * 4, [1] * 4, [1] * 7, [3, 3, 2, 2, 1]])
         keys = [Address(bytes([i]) * 20) for i in range(1, len(powers) + 1)]
         self.set = ValidatorSet(
             Validator(address=key, power=power) for key, power in zip(keys, powers, strict=True)
@@ -100,7 +101,7 @@ class Adversary:
             case SendVote(type=type, round=round, block_id=block_id):
                 self.sign(key, (type, round), block_id)
                 return self.publish(self.vote(key, type, round, block_id))
-            case StartTimeout(timeout=timeout):
+            case StartTimeout(timeout=timeout) if timeout.kind is not TimeoutKind.REBROADCAST:
                 self.timers[key].append(TimeoutElapsed(timeout=timeout))
             case Decided():
                 self.decisions[key] = effect
@@ -217,23 +218,22 @@ class Plan:
     def __init__(self, adversary: Adversary, key: Address) -> None:
         draw = adversary.random
         others = [other for other in adversary.nodes if other != key]
+        one = frozenset(draw.sample(others, 1))
+        nobody: frozenset[Address] = frozenset()
         self.delivered: set[int] = set()
         self.stuck = False
         """Nothing moves it: now it hears everything."""
-        self.hears_proposal = draw.random() < 0.8
-        self.missing = {
-            type: frozenset(draw.sample(others, draw.choice([0, 1, min(1, len(others))])))
-            for type in VoteType
-        }
-        self.lies = [
-            lie
-            for lie in (
-                draw.choice(["precommit", "nil precommit", ""]),
-                draw.choice(["prevote", "nil prevote", ""]),
-                "proposal",
-            )
-            if lie
-        ]
+        self.hears_proposal = draw.random() < 0.9
+        self.missing = {VoteType.PREVOTE: nobody, VoteType.PRECOMMIT: nobody}
+        self.lies = ["precommit", "prevote", "proposal"]
+        if adversary.decisions:
+            return  # one has decided: now get the rest to agree on something else
+        if draw.random() < 0.4:  # let it miss the polka
+            self.missing[VoteType.PREVOTE] = one
+            self.lies[1] = "nil prevote"
+        if draw.random() < 0.7:  # let it miss the decision
+            self.missing[VoteType.PRECOMMIT] = one
+            self.lies[0] = "nil precommit"
 
     def admits(self, message: Input) -> bool:
         match message:

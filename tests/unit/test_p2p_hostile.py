@@ -399,9 +399,16 @@ async def test_a_member_that_floods_is_read_at_the_agreed_rate() -> None:
                 with pytest.raises(P2PError):
                     await stage.attack(act)
 
+            started = trio.current_time()
             nursery.start_soon(flood)
-            await until(lambda: sent > 100_000)
+            await until(lambda: sent > 250_000)
             await stage.check()
+            # it writes as much as the window takes, we read what the bucket gives, and one batch
+            allowed = LIMITS.frames_burst + LIMITS.frames_per_second * (
+                trio.current_time() - started
+            )
+            assert stage.victim.stats()[ATTACKER.peer_id].frames_in <= allowed + 65_536 / 5
+            assert ATTACKER.peer_id in stage.victim.connected
             nursery.cancel_scope.cancel()
 
 

@@ -33,7 +33,7 @@ from rpc.wire import (
     TransactionView,
 )
 
-LOG_CANDIDATES = 8  # blocks that are read at a time when logs are searched
+READ_AHEAD = 8  # blocks that are read at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,17 +253,8 @@ class ChainView(ABC):
         fees = await self._fees(first, last)
         if not percentiles:
             return fee_history(first, fees, None)
-        jobs = [
-            partial(self._rewards, number, percentiles, empty=block.gas_used == 0)
-            for number, block in enumerate(fees.blocks, first)
-        ]
-        return fee_history(first, fees, tuple(await gather(jobs, LOG_CANDIDATES)))
-
-    async def _rewards(
-        self, number: int, percentiles: Sequence[float], *, empty: bool
-    ) -> tuple[int, ...]:
-        entries = () if empty else (await self.listed(number)).entries
-        return rewards(entries, percentiles)
+        blocks = await gather([partial(self.listed, n) for n in range(first, last + 1)], READ_AHEAD)
+        return fee_history(first, fees, tuple(rewards(b.entries, percentiles) for b in blocks))
 
     # ------------------------------------------------------------------ logs
 
@@ -287,8 +278,8 @@ class ChainView(ABC):
         query = LogQuery.of(wanted)
         candidates = await self._candidates(first, last, query)
         out: list[LogView] = []
-        for start in range(0, len(candidates), LOG_CANDIDATES):
-            numbers = candidates[start : start + LOG_CANDIDATES]
+        for start in range(0, len(candidates), READ_AHEAD):
+            numbers = candidates[start : start + READ_AHEAD]
             for block in await gather([partial(self.listed, n) for n in numbers]):
                 out += present.matching_logs(block, query)
             if len(out) > MAX_LOGS:

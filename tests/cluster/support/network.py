@@ -1,0 +1,151 @@
+"""Networks of real processes, driven by the commands that users have."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from eth_account import Account
+from eth_account.signers.local import LocalAccount
+from web3 import Web3
+
+from tests.cluster.support.client import call, connect, wait_for
+from tests.cluster.support.invariants import Invariants
+
+COMMAND_SECONDS = 180.0
+
+
+def atoll(*args: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run the command as a user does; fails the test if it fails, unless told not to `check`."""
+    result = subprocess.run(
+        [sys.executable, "-m", "node", *map(str, args)],
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_SECONDS,
+        check=False,
+    )
+    if check and result.returncode != 0:
+        pytest.fail(f"atoll {' '.join(map(str, args))}: exit {result.returncode}\n{result.stderr}")
+    return result
+
+
+class Network:
+    """One network in its own directory, with free ports."""
+
+    def __init__(self, directory: Path, *, shards: int, validators: int) -> None:
+        self.directory = directory
+        self._options = ("--shards", str(shards), "--validators", str(validators))
+        self.invariants = Invariants(self)
+        self.info: dict[str, Any] = {}
+
+    # ------------------------------------------------------------------ life
+
+    def up(self) -> None:
+        """Start the nodes that do not run; returns when every chain goes on."""
+        atoll("up", "--dir", self.directory, "--rpc-port", "0", "--detach", *self._options)
+        self.info = json.loads((self.directory / "network.json").read_text())
+
+    def down(self) -> None:
+        atoll("down", "--dir", self.directory)
+
+    def is_whole(self) -> bool:
+        """Whether every node runs."""
+        return bool(self.info) and all(_alive(node["pid"]) for node in self.nodes)
+
+    def kill(self, *names: str) -> None:
+        """SIGKILL these nodes at the same time."""
+        pids = [self.node(name)["pid"] for name in names]
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: not any(map(_alive, pids)), f"{', '.join(names)} to be gone")
+
+    # ------------------------------------------------------------------ what is there
+
+    @property
+    def nodes(self) -> list[dict[str, Any]]:
+        return [node for shard in self.info["shards"] for node in shard["nodes"]]
+
+    @property
+    def names(self) -> list[str]:
+        return [node["name"] for node in self.nodes]
+
+    def node(self, name: str) -> dict[str, Any]:
+        return next(node for node in self.nodes if node["name"] == name)
+
+    def shard_nodes(self, shard: int) -> list[dict[str, Any]]:
+        return next(s["nodes"] for s in self.info["shards"] if s["id"] == shard)
+
+    @property
+    def shards(self) -> list[int]:
+        return [s["id"] for s in self.info["shards"]]
+
+    def endpoint(self, shard: int, index: int = 0) -> str:
+        """The one endpoint of the network, as a node of `shard` serves it."""
+        return str(self.shard_nodes(shard)[index]["rpc"])
+
+    def shard_endpoint(self, shard: int, index: int = 0) -> str:
+        """One shard's own chain, from a node of that shard."""
+        return f"{self.endpoint(shard, index)}/shard/{shard}"
+
+    def w3(self, shard: int = 0, index: int = 0) -> Web3:
+        """web3.py on the one endpoint of a node of `shard`."""
+        return connect(self.endpoint(shard, index))
+
+    def accounts(self, shard: int) -> list[LocalAccount]:
+        """Funded accounts at home on `shard`."""
+        return [
+            Account.from_key(a["privateKey"]) for a in self.info["accounts"] if a["home"] == shard
+        ]
+
+    def home(self, address: str) -> int:
+        return int(call(self.info["rpc"], "atoll_home", [address]), 16)
+
+    def status(self, name: str) -> dict[str, Any]:
+        return dict(call(self.node(name)["rpc"], "atoll_status"))
+
+    def check(self) -> None:
+        """The invariants, on all that is new since the last time."""
+        self.invariants.check()
+
+
+class Networks:
+    """The networks of a test session by their shape, of which one runs at a time."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._made: dict[tuple[int, int], Network] = {}
+        self._running: Network | None = None
+
+    def use(self, *, shards: int, validators: int) -> Network:
+        """The network of this shape with every node up, made if there is none; others are stopped."""
+        shape = (shards, validators)
+        network = self._made.get(shape)
+        if network is None:
+            directory = self._root / f"{shards}x{validators}"
+            network = self._made[shape] = Network(directory, shards=shards, validators=validators)
+        if self._running is not network:
+            self.stop()
+        self._running = network
+        if not network.is_whole():
+            network.up()
+        return network
+
+    def stop(self) -> None:
+        """Stop the one that runs; its data stay."""
+        if self._running is not None:
+            self._running.down()
+            self._running.info = {}
+            self._running = None
+
+
+def _alive(pid: int) -> bool:
+    """Whether a process runs; one that only waits to be reaped does not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rsplit(")", 1)[1].split()[0] != "Z"

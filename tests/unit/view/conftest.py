@@ -1,0 +1,383 @@
+"""A whole network in one process: real chains on memory stores, real keys, no consensus and no sockets.
+
+Blocks are made when a test says so (`step`, `crosslink`, `settle`); their certificates are signed by the
+validators, one on each shard.
+"""
+
+from dataclasses import dataclass
+
+import pytest
+import trio
+
+from consensus.signing import certificate_from_votes, vote_sign_bytes
+from consensus.types import Vote, VoteType
+from node.beacon.chain import BeaconChain
+from node.beacon.rules import BeaconRules
+from node.beacon.transition import genesis_block
+from node.primitives import rlp
+from node.primitives.basics import Address, ShardId, keccak256
+from node.primitives.crosslink import Crosslink
+from node.primitives.genesis import Genesis, GenesisValidator, Params
+from node.primitives.keys import KeccakSecp256k1, SigningKey
+from node.primitives.message import Message
+from node.primitives.placement import home_by_range
+from node.primitives.transaction import decode_transaction
+from node.runtime.local_source import LocalSource
+from node.runtime.remote_source import RemoteSource
+from node.runtime.source_codec import serve
+from node.runtime.view.atoll import AtollView
+from node.runtime.view.backend import NodeBackend
+from node.runtime.view.network import NetworkView
+from node.runtime.view.shard import ShardView
+from node.runtime.view.shards import Shards
+from node.shard import messenger
+from node.shard.chain import HeadAccounts, ShardChain
+from node.shard.genesis import shard_genesis
+from node.shard.lanes import InboundLane
+from node.shard.pool import TransactionPool
+from node.shard.ports import Anchor
+from node.shard.run import BlockEnv
+from node.storage.memory import MemoryStore
+
+CHAIN_ID = 1337
+ETHER = 10**18
+GWEI = 10**9
+TIMESTAMP = 1_700_000_000
+
+TOPIC = keccak256(b"Stored(address,uint256)")
+_REASON = (
+    bytes.fromhex("08c379a0")  # Error(string)
+    + (32).to_bytes(32, "big")
+    + (4).to_bytes(32, "big")
+    + b"zero".ljust(32, b"\0")
+)
+
+
+def _runtime(read: int, fail: int, reason: int) -> tuple[bytes, tuple[int, int, int]]:
+    """The code with these jump targets, and where they really are."""
+    size = len(_REASON)
+    code = bytes.fromhex("361560%02x57" % read)  # no input: read
+    code += bytes.fromhex("5f35" "801560%02x57" % fail)  # the word is zero: fail
+    code += bytes.fromhex("805f55" "5f52" "33" "7f") + TOPIC  # store it, log it with the caller
+    code += bytes.fromhex("60205fa2" "00")
+    at_read = len(code)
+    code += bytes.fromhex("5b5f545f5260205ff3")  # return slot 0
+    at_fail = len(code)
+    code += bytes.fromhex("5b60%02x60%02x5f3960%02x5ffd" % (size, reason, size))
+    return code + _REASON, (at_read, at_fail, len(code))
+
+
+def contract_code() -> bytes:
+    """A contract that returns slot 0 without input, reverts with Error("zero") for a word of zeros, and
+    else stores the word in slot 0 and logs (TOPIC, caller; word)."""
+    return _runtime(*_runtime(0, 0, 0)[1])[0]
+
+
+def init_code() -> bytes:
+    runtime = contract_code()
+    head = bytes.fromhex("60%02x80600b5f395ff3" % len(runtime))
+    return head.ljust(11, b"\0") + runtime
+
+
+def word(value: int) -> bytes:
+    return value.to_bytes(32, "big")
+
+
+class User:
+    """An account with a key. Signs type-2 transactions with ascending nonces."""
+
+    def __init__(self, key: SigningKey) -> None:
+        self.key = key
+        self.address = key.address
+        self.nonce = 0
+
+    def sign(
+        self,
+        to: bytes | None,
+        value: int = 0,
+        data: bytes = b"",
+        gas: int = 21_000,
+        *,
+        tip: int = GWEI,
+        fee: int = 10 * GWEI,
+        chain_id: int = CHAIN_ID,
+        nonce: int | None = None,
+    ) -> bytes:
+        if nonce is None:
+            nonce = self.nonce
+            self.nonce += 1
+        fields: list[rlp.Item] = [
+            *(rlp.int_to_bytes(n) for n in (chain_id, nonce, tip, fee, gas)),
+            to or b"",
+            rlp.int_to_bytes(value),
+            data,
+            [],
+        ]
+        signature = self.key.sign_digest(keccak256(b"\x02" + rlp.encode(fields)))
+        r, s = (int.from_bytes(signature[i : i + 32], "big") for i in (0, 32))
+        tail = [rlp.int_to_bytes(n) for n in (signature[64], r, s)]
+        return b"\x02" + rlp.encode([*fields, *tail])
+
+
+def make_user(shard: int, shards: int, salt: int) -> User:
+    """The first user from `salt` on whose account lives on `shard`."""
+    while True:
+        user = User(SigningKey(keccak256(b"user %d" % salt)))
+        if home_by_range(user.address, shards) == shard:
+            return user
+        salt += 1_000
+
+
+class PoolAdapter:
+    """A `PoolPort` over a pool and the state at its chain's head."""
+
+    def __init__(self, chain: ShardChain) -> None:
+        self.chain = chain
+        self.pool = TransactionPool()
+
+    def accounts(self) -> HeadAccounts:
+        return HeadAccounts(self.chain.state())
+
+    async def submit(self, raw: bytes) -> bytes:
+        tx = decode_transaction(raw)
+        self.pool.add(tx, self.accounts())
+        return tx.hash
+
+    def next_nonce(self, address: Address) -> int:
+        return self.pool.next_nonce(address, self.accounts().nonce(address))
+
+    def get(self, tx_hash):
+        return self.pool.get(tx_hash)
+
+    def counts(self) -> tuple[int, int]:
+        return self.pool.counts()
+
+
+class Status:
+    def status(self):
+        return {"name": "test"}
+
+    def health(self):
+        return True, {"healthy": True}
+
+    def peer_count(self) -> int:
+        return 3
+
+
+@dataclass
+class Views:
+    """What one node serves; `sources` can be replaced before the first question."""
+
+    shards: Shards
+    network: NetworkView
+    atoll: AtollView
+    backend: NodeBackend
+
+
+class Devnet:
+    """`shards` shards with one validator each, all of them in the beacon committee."""
+
+    def __init__(self, shards: int = 2) -> None:
+        self.ids = [ShardId(s) for s in range(shards)]
+        self.validators = [make_user(s, shards, 7) for s in range(shards)]
+        self.users = [[make_user(s, shards, 100 * (n + 1)) for n in range(3)] for s in range(shards)]
+        self.genesis = Genesis(
+            chain_id=CHAIN_ID,
+            timestamp=TIMESTAMP,
+            shards=shards,
+            validators=[
+                GenesisValidator(
+                    name=f"v{s}",
+                    address="0x" + v.address.hex(),
+                    peer_id=f"peer{s}",
+                    shard=s,
+                    stake=ETHER,
+                    beacon=True,
+                )
+                for s, v in enumerate(self.validators)
+            ],
+            alloc={"0x" + u.address.hex(): 1000 * ETHER for row in self.users for u in row},
+            params=Params(),
+        ).check()
+        self.keys = {v.address: v.key for v in self.validators}
+        self.rules = BeaconRules.of(self.genesis, KeccakSecp256k1())
+        headers = {s: shard_genesis(self.genesis, s)[0] for s in self.ids}
+        first = genesis_block(self.genesis, headers)
+        self.beacon = BeaconChain(MemoryStore(), (first.block, first.nodes), self.rules)
+        self.chains = [ShardChain(MemoryStore(), self.genesis, s) for s in self.ids]
+        self.pools = [PoolAdapter(chain) for chain in self.chains]
+        self.clock = TIMESTAMP
+        self.head: int | None = None  # of the network view; None follows the beacon
+
+    # ------------------------------------------------------------------ making blocks
+
+    def _certify(self, context, members, height, block_id):
+        preimage = vote_sign_bytes(context, VoteType.PRECOMMIT, height, 0, block_id)
+        votes = [
+            Vote(
+                type=VoteType.PRECOMMIT,
+                height=height,
+                round=0,
+                block_id=block_id,
+                validator=member.address,
+                signature=self.keys[member.address].sign_digest(keccak256(preimage)),
+            )
+            for member in members
+        ]
+        return certificate_from_votes(members, votes)
+
+    def _anchor(self, shard: ShardId) -> Anchor:
+        head = self.beacon.head
+        parent = self.beacon.height_of(self.chains[shard].head.parent_beacon_block_root) or 0
+        births = self.beacon.births_between(parent, head.height)
+        return Anchor(
+            height=head.height,
+            hash=head.hash,
+            randao=head.header.randao,
+            timestamp=head.header.timestamp,
+            state=self.beacon.state,
+            moved=tuple(
+                (address, home)
+                for address, home in births
+                if home != shard and home_by_range(address, len(self.ids)) == shard
+            ),
+        )
+
+    def _lanes(self, shard: ShardId) -> dict[ShardId, InboundLane]:
+        lanes = {}
+        for src in self.ids:
+            ends = self.beacon.state.lane(src, shard).checkpoints
+            if src == shard or not ends:
+                continue
+            position = messenger.inbox(self.chains[shard].state(), src)
+            lane = InboundLane(src=src, position=position)
+            count = max(ends[-1].count - position.count, 0)
+            raw = self.chains[src].sent_range(shard, position.count, count)
+            lane.extend([Message.decode(m) for m in raw], shard, ends)
+            lanes[src] = lane
+        return lanes
+
+    def step(self, shard: int) -> None:
+        """The next block of a shard, with what is in its pool and what has arrived."""
+        sid = ShardId(shard)
+        chain, adapter = self.chains[shard], self.pools[shard]
+        self.clock += 1
+        anchor = self._anchor(sid)
+        env = BlockEnv(
+            coinbase=self.validators[shard].address, timestamp=self.clock, anchor=anchor
+        )
+        selection = adapter.pool.best(adapter.accounts(), 0)
+        built = chain.build(env, self._lanes(sid), selection)
+        assert not built.rejected, built.rejected
+        chain.judge(built.executed.block, anchor, built.tails)
+        header = built.executed.header
+        certificate = self._certify(
+            self.rules.shard_context(sid), self.beacon.committee(sid), header.number, header.hash
+        )
+        chain.commit(built.executed, certificate)
+        adapter.pool.on_committed(built.executed.senders, adapter.accounts())
+
+    def crosslink(self) -> int:
+        """The next beacon block, with all that it has not yet of every shard; its height."""
+        links = []
+        for shard, chain in zip(self.ids, self.chains, strict=True):
+            for height in range(self.beacon.state.tip(shard).height + 1, chain.head.number + 1):
+                links.append(
+                    Crosslink(
+                        shard=shard,
+                        header=chain.header(height),
+                        requests=chain.requests(height),
+                        certificate=chain.certificate(height),
+                    )
+                )
+        self.clock += 1
+        execution = self.beacon.build(
+            links, timestamp=self.clock, proposer=self.validators[0].address
+        )
+        assert not execution.refused, execution.refused
+        block = execution.block
+        certificate = self._certify(
+            self.rules.beacon_context(), self.beacon.beacon_committee(), block.height, block.hash
+        )
+        self.beacon.commit(execution, certificate)
+        return block.height
+
+    def round(self) -> int:
+        """A block of every shard and the beacon block over them; its height."""
+        for shard in self.ids:
+            self.step(shard)
+        return self.crosslink()
+
+    def settle(self) -> int:
+        """Enough rounds for anything under way to arrive."""
+        return [self.round() for _ in range(4)][-1]
+
+    # ------------------------------------------------------------------ what a node serves
+
+    def source(self, shard: int) -> LocalSource:
+        async def wait_height(height: int) -> None:
+            if height > self.chains[shard].head.number:
+                raise trio.TooSlowError
+
+        async def run_call(job):
+            return await trio.to_thread.run_sync(job)
+
+        return LocalSource(
+            self.chains[shard], self.pools[shard], wait_height=wait_height, run_call=run_call
+        )
+
+    def head_height(self) -> int:
+        return self.beacon.head.height if self.head is None else self.head
+
+    def remote(self, shard: int) -> RemoteSource:
+        """The source of another node, through the codec of the network."""
+        local = self.source(shard)
+
+        async def ask(payload: bytes, timeout: float) -> bytes:
+            with trio.fail_after(timeout):
+                return await serve(local, payload)
+
+        return RemoteSource(shard, ask)
+
+    def views(self, own: int | None = 0, sources=None, fast: float = 5.0) -> Views:
+        found = {int(s): self.source(s) if s == own else self.remote(s) for s in self.ids}
+        found |= sources or {}
+        shards = Shards(found, own=own, fast=fast)
+        network = NetworkView(
+            self.beacon, shards, chain_id=CHAIN_ID, head_height=self.head_height
+        )
+        atoll = AtollView(
+            self.beacon,
+            shards,
+            head_height=self.head_height,
+            committees={int(s): [f"v{s}"] for s in self.ids},
+            genesis_supply=sum(self.genesis.alloc.values()),
+        )
+        backend = NodeBackend(
+            network=network,
+            shards={
+                int(s): ShardView(s, self.beacon, shards, chain_id=CHAIN_ID) for s in self.ids
+            },
+            atoll=atoll,
+            beacon=self.beacon,
+            status=Status(),
+            chain_id=CHAIN_ID,
+            version="atoll/test",
+        )
+        return Views(shards=shards, network=network, atoll=atoll, backend=backend)
+
+
+@pytest.fixture
+def net() -> Devnet:
+    return Devnet()
+
+
+@pytest.fixture
+def devnet_class() -> type[Devnet]:
+    return Devnet
+
+
+@pytest.fixture
+def code():
+    """(init code, runtime code, log topic) of the test contract, see `contract_code`."""
+    return init_code(), contract_code(), TOPIC
