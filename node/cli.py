@@ -116,18 +116,26 @@ def status(
 
 
 @app.command
-def init(*, manifest: Path, directory: Directory = DEFAULT_DIRECTORY) -> int:
+def init(
+    *,
+    manifest: Path,
+    directory: Directory = DEFAULT_DIRECTORY,
+    keep: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
     """Write genesis, keys and node configurations for the layout in a manifest, and start nothing.
 
     Parameters
     ----------
     manifest
         The network.toml that describes the network.
+    keep
+        Do nothing if the directory has a network made from the same manifest.
     """
-    from node.cluster.make import make_network
+    from node.cluster.make import ensure_network, make_network
     from node.cluster.manifest import load_manifest
 
-    layout = make_network(load_manifest(manifest), directory)
+    make = ensure_network if keep else make_network
+    layout = make(load_manifest(manifest), directory)
     print(f"{len(layout.nodes)} nodes in {layout.directory}; start each one with")
     print(f"    atoll node --config {layout.nodes[0].files.config}")
     return 0

@@ -83,7 +83,7 @@ class PeerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole file; `load_node_config` makes the paths absolute.
 
-    `shard`: the one that a follower follows; that of a validator is in the genesis.
+    `shard`: the one that a follower follows; what counts for a validator is the genesis.
     """
 
     name: str

@@ -51,10 +51,6 @@ class NodeFiles:
         return self.directory / "identity.key"
 
     @property
-    def data(self) -> Path:
-        return self.directory / "data"
-
-    @property
     def log(self) -> Path:
         return self.directory / "node.log"
 

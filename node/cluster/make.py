@@ -16,6 +16,7 @@ from node.cluster.layout import (
     NetworkLayout,
     claim_directory,
     encode_accounts,
+    has_network,
     load_layout,
     node_files,
 )
@@ -45,6 +46,7 @@ class PlannedNode:
     dial: str
     rpc_host: str
     rpc_port: int
+    allowed_hosts: tuple[str, ...]
 
 
 def make_network(manifest: Manifest, directory: Path) -> NetworkLayout:
@@ -77,6 +79,22 @@ def make_network(manifest: Manifest, directory: Path) -> NetworkLayout:
     return load_layout(directory)
 
 
+def ensure_network(manifest: Manifest, directory: Path) -> NetworkLayout:
+    """The network in `directory` if `manifest` is what it was made from, a new one if there is none.
+
+    Raises UserError if there is another one.
+    """
+    if not has_network(directory):
+        return make_network(manifest, directory)
+    layout = load_layout(directory)
+    if layout.manifest != manifest:
+        raise UserError(
+            f"the network in {layout.directory} was made from another manifest; "
+            "choose another directory, or delete this one"
+        )
+    return layout
+
+
 def plan_nodes(manifest: Manifest) -> list[PlannedNode]:
     """Every node with its keys and addresses; ports that are to be free ones are found free here."""
     ports = PortChooser()
@@ -94,6 +112,9 @@ def plan_nodes(manifest: Manifest) -> list[PlannedNode]:
         listen_host = host(own.listen_host or manifest.p2p.listen_host, "p2p.listen_host")
         dial_host = host(own.dial_host or manifest.p2p.dial_host or listen_host, "p2p.dial_host")
         rpc_host = host(own.rpc_host or manifest.rpc.host, "rpc.host")
+        allowed_hosts = [
+            host(allowed, "rpc.allowed_hosts") for allowed in manifest.rpc.allowed_hosts
+        ]
         p2p_port = own.p2p_port if own.p2p_port is not None else manifest.p2p.port
         if p2p_port == 0:
             p2p_port = ports.random_free(listen_host)
@@ -120,6 +141,7 @@ def plan_nodes(manifest: Manifest) -> list[PlannedNode]:
                 dial=_join(dial_host, p2p_port),
                 rpc_host=rpc_host,
                 rpc_port=rpc_port,
+                allowed_hosts=tuple(allowed_hosts),
             )
         )
     return planned
@@ -178,7 +200,8 @@ def _write_node(
 ) -> None:
     files = node_files(directory, node.name)
     files.directory.mkdir(parents=True)
-    files.data.mkdir(mode=0o700)
+    if not manifest.data_dir.is_absolute():
+        (files.directory / manifest.data_dir).mkdir(mode=0o700, parents=True)
     save_validator_key(files.validator_key, node.key)
     node.identity.save(files.identity_key)
     config = NodeConfig(
@@ -186,14 +209,15 @@ def _write_node(
         genesis=Path("..") / ".." / GENESIS,
         identity_key=Path(files.identity_key.name),
         validator_key=Path(files.validator_key.name),
-        data_dir=Path(files.data.name),
+        shard=node.shard,
+        data_dir=manifest.data_dir,
         dev_accounts=tuple(account.address for account in accounts),
         p2p=P2pConfig(listen=node.listen),
         rpc=RpcConfig(
             host=node.rpc_host,
             port=node.rpc_port,
             cors_origins=manifest.rpc.cors_origins,
-            allowed_hosts=manifest.rpc.allowed_hosts,
+            allowed_hosts=node.allowed_hosts,
         ),
         log=manifest.log,
         peers=tuple(

@@ -63,7 +63,7 @@ class P2pSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class RpcSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where the nodes serve JSON-RPC. Hosts are templates."""
+    """Where the nodes serve JSON-RPC. `host` and `allowed_hosts` are templates."""
 
     host: str = "127.0.0.1"
     port: Port = 8545
@@ -88,6 +88,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     `seed`: derive all keys from this text instead of drawing them, for tests that need the same network
     again. Anyone who knows it has the keys. `timestamp`: seconds since 1970 of the genesis; left out: now.
+    `data_dir`: where every node keeps its data, relative to its own directory.
     """
 
     chain_id: Annotated[int, msgspec.Meta(ge=1, lt=1 << 53)] = 31337
@@ -97,6 +98,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     stake_ether: Annotated[int, msgspec.Meta(ge=1, le=10**9)] = 32
     seed: str | None = None
     timestamp: Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)] | None = None
+    data_dir: Path = Path("data")
     accounts: AccountsSection = AccountsSection()
     params: dict[str, float | int] = {}
     p2p: P2pSection = P2pSection()
@@ -147,6 +149,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             ("p2p.listen_host", self.p2p.listen_host),
             ("p2p.dial_host", self.p2p.dial_host),
             ("rpc.host", self.rpc.host),
+            *(("rpc.allowed_hosts", allowed) for allowed in self.rpc.allowed_hosts),
         ]
         for name, node in self.nodes.items():
             hosts += [

@@ -1,11 +1,15 @@
 """The tables that `atoll up`, `status` and `audit` print."""
 
+import re
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
+
+from node.cluster.manifest import ETHER
 
 UNKNOWN = "-"
 MIN_WIDTH = 150
@@ -88,15 +92,25 @@ def status_tables(document: Mapping[str, Any]) -> RenderableType:
 
 
 def audit_table(document: Mapping[str, Any]) -> RenderableType:
-    """The answer to `atoll_audit`: its amounts, and whether they balance."""
-    table = Table.grid(padding=(0, 2))
+    """The answer to `atoll_audit`: its amounts, those of each shard and lane, and whether they balance."""
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column()
+    facts.add_column(justify="right")
+    parts: list[RenderableType] = [facts]
     for name, value in document.items():
-        if name != "balanced":
-            table.add_row(name, _amount(value))
+        if isinstance(value, list):
+            rows = [row for row in value if isinstance(row, dict)]
+            if rows:
+                table = _table(name, *list(rows[0])[1:])
+                for row in rows:
+                    table.add_row(*map(_amount, row.values()))
+                parts += ["", table]
+        elif name != "balanced":
+            facts.add_row(name, _amount(value))
     verdict = "[green]the audit balances[/]"
     if document.get("balanced") is not True:
         verdict = "[bold red]the audit does not balance[/]"
-    return Group(table, verdict)
+    return Group(*parts, "", verdict)
 
 
 def encode_document(document: object) -> bytes:
@@ -122,6 +136,11 @@ def _text(value: object) -> str:
 
 
 def _amount(value: object) -> str:
+    """A quantity in hexadecimal is an amount of wei; hashes and addresses are as they are."""
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
-    return ", ".join(map(_text, value)) if isinstance(value, list) else _text(value)
+    text = _text(value)
+    if not re.fullmatch(r"-?0x[0-9a-f]{1,39}", text):
+        return text
+    ether = (Decimal(int(text, 16)) / ETHER).normalize()
+    return f"{ether:,f} ETH"

@@ -6,9 +6,8 @@ read, and in `seal`.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Any
 
 from node.execution.account import (
     EMPTY_ACCOUNT,
@@ -18,8 +17,9 @@ from node.execution.account import (
     encode_account,
     encode_slot,
 )
-from node.execution.trie import NodeCount, Trie
-from node.execution.trie_nodes import Child, Reader
+from node.execution.delta import DecodedTrie, Shared, StateDelta
+from node.execution.trie import Trie
+from node.execution.trie_nodes import Reader
 from node.primitives.basics import (
     EMPTY_CODE_HASH,
     EMPTY_TRIE_ROOT,
@@ -29,44 +29,9 @@ from node.primitives.basics import (
 )
 from node.primitives.errors import CorruptData
 
+__all__ = ["State", "StateDelta"]
+
 MAX_BALANCE = (1 << 256) - 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StateDelta:
-    """What a block made of the state.
-
-    `nodes` holds every new trie node and code body by its hash: all of it has to be written, in one
-    batch with whatever makes `root` known. `trie` and `storage` are the changed tries in memory, which
-    `StateStore.remember` keeps: the decoded root of the state, and per address its storage trie.
-    """
-
-    root: Hash32
-    nodes: dict[bytes, bytes] = field(repr=False)
-    trie: Child | None = field(default=None, repr=False, compare=False)
-    storage: dict[bytes, "DecodedTrie"] = field(default_factory=dict, repr=False, compare=False)
-
-
-class DecodedTrie(NamedTuple):
-    """A trie root and its node in memory."""
-
-    root: bytes
-    node: Child
-
-
-class Shared:
-    """What the states of one `StateStore` share. Every value is fixed by its key: none can be stale.
-
-    `storage` maps an address to its storage trie as of the last committed block (used where its root
-    is the wanted one), `codes` a hash to a code body.
-    """
-
-    __slots__ = ("codes", "count", "storage")
-
-    def __init__(self) -> None:
-        self.storage: dict[bytes, DecodedTrie] = {}
-        self.codes: dict[bytes, bytes] = {}
-        self.count = NodeCount()
 
 
 class _Undo(IntEnum):

@@ -3,7 +3,8 @@
 from collections import OrderedDict
 from threading import Lock
 
-from node.execution.state import Shared, State, StateDelta
+from node.execution.delta import Shared, StateDelta
+from node.execution.state import State
 from node.execution.trie import DEFAULT_CACHE_NODES, Trie, trim_nodes
 from node.execution.trie_nodes import Child, Reader
 

@@ -74,8 +74,8 @@ class LocalSource:
     """A `ShardSource` over our own chain.
 
     `wait_height` returns when the head has reached a height and raises trio.TooSlowError when that
-    takes too long. `run_call` runs executions; reads have threads of their own, so that long calls do
-    not hold them up. `gas_cap` bounds the gas of one simulated call.
+    takes too long. `run_call` runs executions; reads have threads of their own, and so have walks over
+    whole states, so that neither holds up the others. `gas_cap` bounds the gas of one simulated call.
     """
 
     def __init__(
@@ -93,6 +93,7 @@ class LocalSource:
         self._run_call = run_call
         self._gas_cap = gas_cap
         self._read = Threads(READERS).run
+        self._walk = Threads(1).run
         self._supplies: JoinedCache[bytes, Supply] = JoinedCache(256)
 
     async def _reach(self, height: int) -> None:
@@ -209,7 +210,7 @@ class LocalSource:
 
     async def in_flight(self, dst: int, start: int, stop: int) -> bytes:
         return rlp.int_to_bytes(
-            await self._read(lambda: self._in_flight(ShardId(dst), start, stop))
+            await self._walk(lambda: self._in_flight(ShardId(dst), start, stop))
         )
 
     def _in_flight(self, dst: ShardId, start: int, stop: int) -> int:
@@ -341,7 +342,7 @@ class LocalSource:
         header = await self._header(height)
 
         async def walk() -> Supply:
-            return await self._read(partial(self._supply, header))
+            return await self._walk(partial(self._supply, header))
 
         return await self._supplies.get(header.state_root, walk)
 

@@ -19,6 +19,7 @@ from node.runtime.queries import (
     Supply,
 )
 from node.runtime.source_codec import (
+    INVALID_QUESTION,
     MAX_LEGS,
     MAX_MESSAGES,
     MAX_QUESTION_BYTES,
@@ -43,6 +44,7 @@ from node.runtime.source_codec import (
     StorageQuestion,
     SubmitQuestion,
     SupplyQuestion,
+    check_spec,
     decode_answer,
     encode_question,
 )
@@ -121,9 +123,11 @@ class RemoteSource:
         return await self._ask(DeliveryQuestion(src=src, seq=seq))
 
     async def call(self, height: int, spec: CallSpec) -> CallOutcome:
+        _check(spec)
         return await self._ask(CallQuestion(height=height, spec=spec))
 
     async def estimate(self, height: int, spec: CallSpec) -> CallOutcome:
+        _check(spec)
         return await self._ask(EstimateQuestion(height=height, spec=spec))
 
     async def submit(self, raw: bytes) -> bytes:
@@ -154,3 +158,11 @@ class RemoteSource:
 
     async def supply(self, height: int) -> Supply:
         return await self._ask(SupplyQuestion(height=height))
+
+
+def _check(spec: CallSpec) -> None:
+    """A user's call that no node would take is refused here. Raises Refused."""
+    try:
+        check_spec(spec)
+    except ValueError as error:
+        raise Refused(str(error), INVALID_QUESTION) from None

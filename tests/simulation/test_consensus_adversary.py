@@ -10,6 +10,9 @@ differently, and that this very adversary does get through once a rule is left o
 import os
 import random
 from collections import Counter
+from dataclasses import replace
+
+import pytest
 
 from consensus import (
     Address,
@@ -37,8 +40,16 @@ from consensus import (
     VoteReceived,
     VoteType,
 )
+from consensus.round_state import (
+    FreshProposal,
+    Reproposal,
+    RoundEvent,
+    RoundState,
+    Transition,
+    apply,
+)
 
-RUNS = int(os.environ.get("ATOLL_SIM_SEEDS", "240")) * 4
+RUNS = int(os.environ.get("ATOLL_SIM_SEEDS", "200")) * 2
 ONLY = os.environ.get("ATOLL_SIM_SEED")
 H = Height(1)
 STEPS = 250
@@ -275,3 +286,22 @@ def test_no_schedule_makes_honest_nodes_disagree():
         assert late > RUNS // 20
         assert locks > RUNS // 20
         assert reproposals > RUNS // 20
+
+
+def test_the_adversary_is_not_toothless(monkeypatch: pytest.MonkeyPatch):
+    """Nodes that prevote in spite of their lock (L23, L29) are led to two decisions."""
+
+    def forgetful(state: RoundState, event: RoundEvent) -> Transition:
+        if not isinstance(event, FreshProposal | Reproposal):
+            return apply(state, event)
+        outcome = apply(replace(state, locked_round=-1, locked_block=None), event)
+        if not outcome.effects:
+            return Transition(state=state)
+        kept = replace(
+            outcome.state, locked_round=state.locked_round, locked_block=state.locked_block
+        )
+        return Transition(state=kept, effects=outcome.effects)
+
+    monkeypatch.setattr("consensus.height.apply", forgetful)
+    with pytest.raises(AssertionError, match="decided differently"):
+        list(map(attack, range(500)))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-SEEDS = int(os.environ.get("ATOLL_SIM_SEEDS", "240"))
+SEEDS = int(os.environ.get("ATOLL_SIM_SEEDS", "200"))
 ONLY = os.environ.get("ATOLL_SIM_SEED")
 CHUNK = 20
 CHUNKS = (

@@ -84,7 +84,10 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
-@pytest.mark.parametrize("arguments", [["-m", "node", "--version"], ["-c", "import sys; from node.cli import main; sys.exit(main(['--version']))"]])  # fmt: skip
+CALL_MAIN = "import sys; from node.cli import main; sys.exit(main(['--version']))"
+
+
+@pytest.mark.parametrize("arguments", [["-m", "node", "--version"], ["-c", CALL_MAIN]])
 def test_optimised_python_is_refused(arguments: list[str]) -> None:
     found = subprocess.run(
         [sys.executable, "-O", *arguments], capture_output=True, text=True, check=False

@@ -35,7 +35,10 @@ def tree(where: Path) -> Path:
 
 def judged(*path: Path) -> str:
     """What the guard of the tree says when Python searches `path`."""
-    program = f"import sys; sys.path[:0] = {[str(p) for p in path]}; from node import startup; print(startup.problem())"
+    program = (
+        f"import sys; sys.path[:0] = {[str(place) for place in path]}\n"
+        "from node import startup; print(startup.problem())"
+    )
     return subprocess.run(
         [sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True
     ).stdout.strip()

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from node.cluster.layout import clear_directory, has_network, load_layout
-from node.cluster.make import beacon_members, make_network
+from node.cluster.make import beacon_members, ensure_network, make_network
 from node.cluster.manifest import Manifest, NodeSection, P2pSection, RpcSection
 from node.cluster.ports import is_free
 from node.config import split_host_port
@@ -40,7 +40,7 @@ def test_the_files_of_a_network(tmp_path: Path) -> None:
         assert Identity.load(node.files.identity_key).peer_id == validator.peer_id
         assert validator.stake == 32 * 10**18
         assert config.genesis.resolve() == directory / "genesis.json"
-        assert config.data_dir == node.files.data
+        assert config.data_dir == node.files.directory / "data"
         assert config.data_dir.is_dir()
         assert config.dev_accounts == tuple(genesis.alloc)
         for file in (node.files.validator_key, node.files.identity_key):
@@ -82,14 +82,16 @@ def test_hosts_and_ports_for_containers(tmp_path: Path) -> None:
     manifest = Manifest(
         shards=2,
         validators=1,
+        data_dir=Path("/var/lib/atoll"),
         p2p=P2pSection(listen_host="::", dial_host="{name}", port=30300),
-        rpc=RpcSection(host="::", port=8545, same_port=True, allowed_hosts=("atoll",)),
+        rpc=RpcSection(host="::", port=8545, same_port=True, allowed_hosts=("*", "{name}")),
         nodes={"s1v0": NodeSection(rpc_port=9000, dial_host="far-{shard}-{index}", stake_ether=64)},
     )
     first, second = make_network(manifest, tmp_path).nodes
     assert first.config.p2p.listen == second.config.p2p.listen == "[::]:30300"
     assert (first.config.rpc.port, second.config.rpc.port) == (8545, 9000)
-    assert first.config.rpc.allowed_hosts == ("atoll",)
+    assert first.config.data_dir == Path("/var/lib/atoll")
+    assert first.config.rpc.allowed_hosts == ("*", "s0v0")
     assert first.config.peers[0].address == "far-1-0:30300"
     assert second.config.peers[0].address == "s0v0:30300"
     assert load_layout(tmp_path).genesis.validators[1].stake == 64 * 10**18
@@ -125,6 +127,13 @@ def test_a_network_is_not_overwritten(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"a network in .* already"):
         make_network(SMALL, tmp_path)
     assert load_layout(tmp_path).genesis == genesis
+
+
+def test_a_network_that_is_there_is_kept_if_it_is_the_same(tmp_path: Path) -> None:
+    genesis = ensure_network(SMALL, tmp_path).genesis
+    assert ensure_network(SMALL, tmp_path).genesis == genesis
+    with pytest.raises(UserError, match="was made from another manifest"):
+        ensure_network(Manifest(), tmp_path)
 
 
 def test_what_an_unfinished_init_left_is_made_anew(tmp_path: Path) -> None:

@@ -55,8 +55,6 @@ class Secp256k1:
             key = PublicKey.from_signature_and_message(signature, keccak(preimage), hasher=None)
         except ValueError:
             return None
-        except Exception as error:
-            raise AssertionError(error) from error
         return address_of(key)
 
 

@@ -126,7 +126,7 @@ def test_original_storage_is_that_of_the_transactions_start() -> None:
 
 
 def test_warmth_is_reported_once() -> None:
-    state = State({}.get)
+    state = State(dict[bytes, bytes]().get)
     assert state.mark_warm((A, 1))
     assert not state.mark_warm((A, 1))
     state.begin_transaction()

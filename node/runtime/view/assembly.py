@@ -114,6 +114,7 @@ def network_entries(block: OpenBlock, origins: Mapping[bytes, Origin]) -> Iterat
                     item=origin.tx,
                     raw=origin.tx.raw,
                     gas_used=arrived.gas_used + origin.gas_used,
+                    tip=min(arrived.tip, origin.tx.max_priority_fee_per_gas),
                     logs=legs.own_logs(arrived.logs),
                 )
             case _:

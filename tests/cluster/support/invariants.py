@@ -119,7 +119,9 @@ class Invariants:
         for _ in range(start, end):
             for other in others:
                 positions[other].append((int(next(words), 16), next(words)))
-        self._read[shard, mapping] = end - 1  # the last height again: there is always one to compare
+        self._read[shard, mapping] = (
+            end - 1
+        )  # the last height again: there is always one to compare
         return positions
 
     def check_audit(self) -> None:

@@ -16,6 +16,7 @@ from web3 import Web3
 from tests.cluster.support.client import call, connect, wait_for
 from tests.cluster.support.invariants import Invariants
 
+ROOT = Path(__file__).parents[3]
 COMMAND_SECONDS = 180.0
 
 
@@ -27,6 +28,7 @@ def atoll(*args: str | Path, check: bool = True) -> subprocess.CompletedProcess[
         text=True,
         timeout=COMMAND_SECONDS,
         check=False,
+        cwd=ROOT,
     )
     if check and result.returncode != 0:
         pytest.fail(f"atoll {' '.join(map(str, args))}: exit {result.returncode}\n{result.stderr}")
@@ -41,6 +43,27 @@ class Network:
         self._options = ("--shards", str(shards), "--validators", str(validators))
         self.invariants = Invariants(self)
         self.info: dict[str, Any] = {}
+
+    @classmethod
+    def by_hand(cls, directory: Path) -> "Network | None":
+        """The network of processes that were started one by one; None until all chains have a block."""
+        status = json.loads(atoll("status", "--dir", directory, "--json", check=False).stdout)
+        if not all(shard["height"] for shard in status["shards"]):
+            return None
+        network = cls(directory, shards=len(status["shards"]), validators=1)
+        network.info = {
+            "chainId": status["chainId"],
+            "rpc": status["nodes"][0]["rpc"],
+            "shards": [
+                {
+                    "id": shard["id"],
+                    "nodes": [n for n in status["nodes"] if n["shard"] == shard["id"]],
+                }
+                for shard in status["shards"]
+            ],
+            "accounts": json.loads((directory / "accounts.json").read_text()),
+        }
+        return network
 
     # ------------------------------------------------------------------ life
 

@@ -56,14 +56,14 @@ _REASON = (
 def _runtime(read: int, fail: int, reason: int) -> tuple[bytes, tuple[int, int, int]]:
     """The code with these jump targets, and where they really are."""
     size = len(_REASON)
-    code = bytes.fromhex("361560%02x57" % read)  # no input: read
-    code += bytes.fromhex("5f35" "801560%02x57" % fail)  # the word is zero: fail
-    code += bytes.fromhex("805f55" "5f52" "33" "7f") + TOPIC  # store it, log it with the caller
-    code += bytes.fromhex("60205fa2" "00")
+    code = bytes.fromhex(f"361560{read:02x}57")  # no input: read
+    code += bytes.fromhex(f"5f35801560{fail:02x}57")  # the word is zero: fail
+    code += bytes.fromhex("805f555f52337f") + TOPIC  # store it, log it with the caller
+    code += bytes.fromhex("60205fa200")
     at_read = len(code)
     code += bytes.fromhex("5b5f545f5260205ff3")  # return slot 0
     at_fail = len(code)
-    code += bytes.fromhex("5b60%02x60%02x5f3960%02x5ffd" % (size, reason, size))
+    code += bytes.fromhex(f"5b60{size:02x}60{reason:02x}5f3960{size:02x}5ffd")
     return code + _REASON, (at_read, at_fail, len(code))
 
 
@@ -75,7 +75,7 @@ def contract_code() -> bytes:
 
 def init_code() -> bytes:
     runtime = contract_code()
-    head = bytes.fromhex("60%02x80600b5f395ff3" % len(runtime))
+    head = bytes.fromhex(f"60{len(runtime):02x}80600b5f395ff3")
     return head.ljust(11, b"\0") + runtime
 
 
@@ -180,7 +180,9 @@ class Devnet:
     def __init__(self, shards: int = 2) -> None:
         self.ids = [ShardId(s) for s in range(shards)]
         self.validators = [make_user(s, shards, 7) for s in range(shards)]
-        self.users = [[make_user(s, shards, 100 * (n + 1)) for n in range(3)] for s in range(shards)]
+        self.users = [
+            [make_user(s, shards, 100 * (n + 1)) for n in range(3)] for s in range(shards)
+        ]
         self.genesis = Genesis(
             chain_id=CHAIN_ID,
             timestamp=TIMESTAMP,
@@ -263,9 +265,7 @@ class Devnet:
         chain, adapter = self.chains[shard], self.pools[shard]
         self.clock += 1
         anchor = self._anchor(sid)
-        env = BlockEnv(
-            coinbase=self.validators[shard].address, timestamp=self.clock, anchor=anchor
-        )
+        env = BlockEnv(coinbase=self.validators[shard].address, timestamp=self.clock, anchor=anchor)
         selection = adapter.pool.best(adapter.accounts(), 0)
         built = chain.build(env, self._lanes(sid), selection)
         assert not built.rejected, built.rejected
@@ -314,16 +314,18 @@ class Devnet:
 
     # ------------------------------------------------------------------ what a node serves
 
-    def source(self, shard: int) -> LocalSource:
-        async def wait_height(height: int) -> None:
-            if height > self.chains[shard].head.number:
-                raise trio.TooSlowError
+    def source(self, shard: int, wait_height=None) -> LocalSource:
+        async def too_slow(height: int) -> None:
+            raise trio.TooSlowError
 
         async def run_call(job):
             return await trio.to_thread.run_sync(job)
 
         return LocalSource(
-            self.chains[shard], self.pools[shard], wait_height=wait_height, run_call=run_call
+            self.chains[shard],
+            self.pools[shard],
+            wait_height=wait_height or too_slow,
+            run_call=run_call,
         )
 
     def head_height(self) -> int:
@@ -333,8 +335,8 @@ class Devnet:
         """The source of another node, through the codec of the network."""
         local = self.source(shard)
 
-        async def ask(payload: bytes, timeout: float) -> bytes:
-            with trio.fail_after(timeout):
+        async def ask(payload: bytes, seconds: float) -> bytes:
+            with trio.fail_after(seconds):
                 return await serve(local, payload)
 
         return RemoteSource(shard, ask)
@@ -343,9 +345,7 @@ class Devnet:
         found = {int(s): self.source(s) if s == own else self.remote(s) for s in self.ids}
         found |= sources or {}
         shards = Shards(found, own=own, fast=fast)
-        network = NetworkView(
-            self.beacon, shards, chain_id=CHAIN_ID, head_height=self.head_height
-        )
+        network = NetworkView(self.beacon, shards, chain_id=CHAIN_ID, head_height=self.head_height)
         atoll = AtollView(
             self.beacon,
             shards,
@@ -355,9 +355,7 @@ class Devnet:
         )
         backend = NodeBackend(
             network=network,
-            shards={
-                int(s): ShardView(s, self.beacon, shards, chain_id=CHAIN_ID) for s in self.ids
-            },
+            shards={int(s): ShardView(s, self.beacon, shards, chain_id=CHAIN_ID) for s in self.ids},
             atoll=atoll,
             beacon=self.beacon,
             status=Status(),

@@ -1,0 +1,36 @@
+# One image for every node: `atoll node --config ...` is all a container runs.
+ARG PYTHON=python:3.11-slim-bookworm
+
+FROM ${PYTHON} AS build
+# fastecdsa, a dependency of libp2p, is compiled here and only here.
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends gcc libc6-dev libgmp-dev \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /src
+RUN python -m venv /opt/atoll
+COPY locks/runtime.txt locks/runtime.txt
+RUN /opt/atoll/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r locks/runtime.txt
+COPY pyproject.toml README.md LICENSE ./
+COPY consensus consensus
+COPY p2p p2p
+COPY rpc rpc
+COPY node node
+RUN /opt/atoll/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation . \
+    && find /opt/atoll -name tests -type d -prune -exec rm -rf {} +
+
+FROM ${PYTHON}
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends libgmp10 \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin atoll \
+    && install -d -o atoll -g atoll /network
+COPY --from=build /opt/atoll /opt/atoll
+COPY docker/network.toml /etc/atoll/network.toml
+COPY docker/health.py /opt/atoll/health.py
+ENV PATH=/opt/atoll/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+USER atoll
+WORKDIR /network
+EXPOSE 8545 30300
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["atoll"]
+CMD ["--help"]

@@ -1,0 +1,456 @@
+"""Two shards of four validators, as web3.py sees them: one network, whichever node is asked."""
+
+import json
+import secrets
+from typing import Any
+
+import pytest
+import rlp
+from eth_account import Account
+from eth_account.signers.local import LocalAccount
+from web3 import Web3
+from web3.contract import Contract
+from web3.exceptions import ContractLogicError
+
+from tests.cluster.support.client import (
+    MESSENGER,
+    call,
+    connect,
+    cost,
+    deploy,
+    receipt,
+    send_and_wait,
+    sign,
+    wait_until_equal,
+)
+from tests.cluster.support.load import ETHER, GWEI, Load, fund, make_accounts
+from tests.cluster.support.network import Network, atoll
+
+SHARDS = (0, 1)
+SENT_TOPIC = Web3.keccak(text="MessageSent(bytes32,uint256,bytes)")
+ARRIVAL = 0x7D
+
+
+def fresh_address() -> str:
+    return str(Account.from_key(secrets.token_bytes(32)).address)
+
+
+def fresh_address_on(network: Network, shard: int) -> str:
+    while True:
+        address = fresh_address()
+        if network.home(address) == shard:
+            return address
+
+
+def deploy_ledgers(network: Network, ledger: dict[str, Any]) -> dict[int, Contract]:
+    """A ledger on each shard."""
+    return {
+        shard: deploy(network.w3(shard), network.accounts(shard)[1], ledger) for shard in SHARDS
+    }
+
+
+@pytest.fixture(scope="module")
+def kept() -> dict[str, Any]:
+    return {}
+
+
+@pytest.fixture
+def ledgers(
+    two_by_four: Network, ledger: dict[str, Any], kept: dict[str, Any]
+) -> dict[int, Contract]:
+    """A ledger on each shard, the same ones for all tests of this file."""
+    if not kept:
+        kept.update(deploy_ledgers(two_by_four, ledger))
+    return kept
+
+
+# ---------------------------------------------------------------------- one shard
+
+
+@pytest.mark.parametrize("shard", SHARDS)
+def test_a_transfer_through_the_other_shard(two_by_four: Network, shard: int) -> None:
+    w3 = two_by_four.w3(1 - shard)
+    alice, bob = two_by_four.accounts(shard)[0], fresh_address_on(two_by_four, shard)
+    before, nonce = w3.eth.get_balance(alice.address), w3.eth.get_transaction_count(alice.address)
+
+    done = send_and_wait(w3, alice, to=bob, value=ETHER)
+
+    assert (done["status"], done["gasUsed"], done["type"]) == (1, 21_000, 2)
+    assert w3.eth.get_balance(bob) == ETHER
+    assert w3.eth.get_balance(alice.address) == before - ETHER - cost(done)
+    assert w3.eth.get_transaction_count(alice.address) == nonce + 1
+    assert w3.eth.get_balance(bob, done["blockNumber"] - 1) == 0
+
+
+@pytest.mark.parametrize("shard", SHARDS)
+def test_a_contract_through_the_other_shard(
+    two_by_four: Network, ledger: dict[str, Any], shard: int
+) -> None:
+    w3, alice = two_by_four.w3(1 - shard), two_by_four.accounts(shard)[0]
+
+    contract = deploy(w3, alice, ledger)
+    done = send_and_wait(
+        w3, alice, to=contract.address, data=contract.encode_abi("add", [7]), value=5
+    )
+
+    assert two_by_four.home(contract.address) == shard
+    assert w3.eth.get_code(contract.address) != b""
+    assert contract.functions.total().call() == 7
+    assert contract.functions.by(alice.address).call() == 7
+    assert contract.functions.total().call(block_identifier=done["blockNumber"] - 1) == 0
+    assert int.from_bytes(w3.eth.get_storage_at(contract.address, 0), "big") == 7
+    [event] = contract.events.Added().process_receipt(done)
+    assert event["args"] == {"who": alice.address, "amount": 7, "value": 5}
+    for side in SHARDS:
+        same = two_by_four.w3(side).eth.contract(address=contract.address, abi=ledger["abi"])
+        [log] = same.events.Added.get_logs(from_block=0, argument_filters={"who": alice.address})
+        assert log["transactionHash"] == done["transactionHash"]
+        assert log["blockHash"] == done["blockHash"]
+        assert log["logIndex"] == done["logs"][0]["logIndex"]
+
+
+def test_a_revert_tells_its_reason(two_by_four: Network, ledgers: dict[int, Contract]) -> None:
+    for shard in SHARDS:
+        for side in SHARDS:
+            w3 = two_by_four.w3(side)
+            contract = w3.eth.contract(address=ledgers[shard].address, abi=ledgers[shard].abi)
+            caller = two_by_four.accounts(side)[0].address
+            with pytest.raises(ContractLogicError, match="refused on purpose"):
+                contract.functions.refuse().call({"from": caller})
+            with pytest.raises(ContractLogicError, match="refused on purpose"):
+                contract.functions.refuse().estimate_gas({"from": caller})
+
+
+def test_blocks_list_what_receipts_say(two_by_four: Network) -> None:
+    alice = two_by_four.accounts(0)[0]
+    done = send_and_wait(two_by_four.w3(0), alice, to=fresh_address(), value=1)
+    for shard in SHARDS:
+        w3 = two_by_four.w3(shard)
+        block = w3.eth.get_block(done["blockNumber"], full_transactions=True)
+        assert block["hash"] == done["blockHash"]
+        assert w3.eth.get_block(done["blockHash"])["number"] == done["blockNumber"]
+        listed = block["transactions"][done["transactionIndex"]]
+        assert listed["hash"] == done["transactionHash"]
+        assert listed["from"] == alice.address
+        assert listed == w3.eth.get_transaction(done["transactionHash"])
+        receipts = w3.eth.get_block_receipts(done["blockNumber"])
+        assert [r["transactionHash"] for r in receipts] == [
+            t["hash"] for t in block["transactions"]
+        ]
+        assert sum(r["gasUsed"] for r in receipts) == block["gasUsed"]
+        assert receipts[done["transactionIndex"]] == done
+
+
+def test_fees(two_by_four: Network) -> None:
+    alice = two_by_four.accounts(1)[0]
+    done = send_and_wait(
+        two_by_four.w3(1), alice, to=alice.address, value=0, maxPriorityFeePerGas=3 * GWEI,
+        maxFeePerGas=50 * GWEI,
+    )  # fmt: skip
+    for shard in SHARDS:
+        w3 = two_by_four.w3(shard)
+        history = w3.eth.fee_history(4, done["blockNumber"], [0, 50, 100])
+        assert history["oldestBlock"] == done["blockNumber"] - 3
+        assert len(history["baseFeePerGas"]) == 5
+        assert len(history["gasUsedRatio"]) == len(history["reward"]) == 4
+        assert history["gasUsedRatio"][-1] > 0
+        assert history["reward"][-1][-1] == 3 * GWEI
+        assert w3.eth.gas_price >= w3.eth.get_block("latest")["baseFeePerGas"]
+        assert w3.eth.max_priority_fee > 0
+        assert done["effectiveGasPrice"] > 3 * GWEI
+
+
+# ---------------------------------------------------------------------- across shards
+
+
+@pytest.mark.parametrize("src", SHARDS)
+def test_value_crosses_for_21000_gas(two_by_four: Network, src: int) -> None:
+    w3, alice = two_by_four.w3(src), two_by_four.accounts(src)[0]
+    bob = fresh_address_on(two_by_four, 1 - src)
+    before = w3.eth.get_balance(alice.address)
+    assert w3.eth.estimate_gas({"from": alice.address, "to": bob, "value": ETHER}) == 21_000
+
+    done = send_and_wait(w3, alice, to=bob, value=ETHER, gas=21_000)
+
+    assert (done["status"], done["gasUsed"]) == (1, 21_000)
+    assert w3.eth.get_balance(bob) == ETHER
+    assert w3.eth.get_balance(alice.address) == before - ETHER - cost(done)
+    assert w3.eth.get_block(done["blockNumber"])["hash"] == done["blockHash"]
+    other = two_by_four.w3(1 - src)
+    wait_until_equal(lambda: other.eth.get_balance(bob), ETHER, "the other shard's view")
+    assert receipt(other, done["transactionHash"]) == done
+
+
+@pytest.mark.parametrize("src", SHARDS)
+def test_a_call_crosses(two_by_four: Network, ledgers: dict[int, Contract], src: int) -> None:
+    w3, alice = two_by_four.w3(src), two_by_four.accounts(src)[0]
+    contract = w3.eth.contract(address=ledgers[1 - src].address, abi=ledgers[1 - src].abi)
+    before = w3.eth.get_balance(alice.address)
+    held = w3.eth.get_balance(contract.address)
+    total = contract.functions.by(alice.address).call()
+    transaction = {
+        "from": alice.address, "to": contract.address, "value": ETHER,
+        "data": contract.encode_abi("add", [11]),
+    }  # fmt: skip
+    estimate = w3.eth.estimate_gas(transaction)
+
+    done = send_and_wait(
+        w3, alice, to=contract.address, value=ETHER, data=transaction["data"], gas=300_000
+    )
+
+    [event] = contract.events.Added().process_receipt(done)
+    assert event["args"] == {"who": alice.address, "amount": 11, "value": ETHER}
+    assert done["status"] == 1
+    assert 21_000 < done["gasUsed"] <= estimate < 300_000
+    assert done["to"] == contract.address
+    assert contract.functions.by(alice.address).call() == total + 11
+    assert w3.eth.get_balance(contract.address) == held + ETHER
+    wait_until_equal(
+        lambda: w3.eth.get_balance(alice.address),
+        before - ETHER - cost(done),
+        "the unused gas to come back",
+    )
+    [log] = contract.events.Added.get_logs(from_block=done["blockNumber"])
+    assert log["transactionHash"] == done["transactionHash"]
+
+
+@pytest.mark.parametrize("src", SHARDS)
+def test_a_call_that_crosses_and_reverts(
+    two_by_four: Network, ledgers: dict[int, Contract], src: int
+) -> None:
+    w3, alice = two_by_four.w3(src), two_by_four.accounts(src)[0]
+    contract = ledgers[1 - src]
+    before, held = w3.eth.get_balance(alice.address), w3.eth.get_balance(contract.address)
+
+    done = send_and_wait(
+        w3, alice, to=contract.address, value=2 * ETHER, data=contract.encode_abi("refuse", []),
+        gas=300_000,
+    )  # fmt: skip
+
+    assert (done["status"], done["logs"]) == (0, [])
+    assert 21_000 < done["gasUsed"] < 300_000
+    assert w3.eth.get_balance(contract.address) == held
+    wait_until_equal(
+        lambda: w3.eth.get_balance(alice.address),
+        before - cost(done),
+        "value and unused gas to come back",
+    )
+
+
+def test_a_call_that_crosses_and_runs_out_of_gas(
+    two_by_four: Network, ledgers: dict[int, Contract]
+) -> None:
+    w3, alice, contract = two_by_four.w3(0), two_by_four.accounts(0)[0], ledgers[1]
+    before = w3.eth.get_balance(alice.address)
+    done = send_and_wait(
+        w3,
+        alice,
+        to=contract.address,
+        value=ETHER,
+        data=contract.encode_abi("add", [1]),
+        gas=25_000,
+    )
+    assert (done["status"], done["gasUsed"]) == (0, 25_000)
+    wait_until_equal(
+        lambda: w3.eth.get_balance(alice.address), before - cost(done), "the value to come back"
+    )
+
+
+def test_a_shard_as_it_is(two_by_four: Network, ledgers: dict[int, Contract]) -> None:
+    """The two legs of a call on the chains where they are, and the message between them."""
+    alice, contract = two_by_four.accounts(0)[0], ledgers[1]
+    done = send_and_wait(
+        two_by_four.w3(0), alice, to=contract.address, data=contract.encode_abi("add", [3]),
+        gas=200_000,
+    )  # fmt: skip
+    # each shard is asked through a node of the other
+    source = connect(f"{two_by_four.endpoint(1)}/shard/0")
+    destination = connect(f"{two_by_four.endpoint(0)}/shard/1")
+
+    left = source.eth.get_transaction_receipt(done["transactionHash"])
+    [sent] = left["logs"]
+    assert left["status"] == 1
+    assert sent["address"] == MESSENGER
+    assert sent["topics"][0] == SENT_TOPIC
+    assert int.from_bytes(sent["topics"][2], "big") == 1
+    departed_in = source.eth.get_block(left["blockNumber"], full_transactions=True)
+    assert departed_in["extraData"] == b"atoll/0"
+    assert done["transactionHash"] in [t["hash"] for t in departed_in["transactions"]]
+
+    message_id = sent["topics"][1].to_0x_hex()
+    arrived = destination.eth.get_transaction_receipt(message_id)
+    assert (arrived["status"], arrived["type"]) == (1, ARRIVAL)
+    assert arrived["logs"][0]["address"] == contract.address
+    assert left["gasUsed"] + arrived["gasUsed"] == done["gasUsed"]
+    assert destination.eth.get_block(arrived["blockNumber"])["extraData"] == b"atoll/1"
+
+    message = call(two_by_four.endpoint(0), "atoll_message", [message_id])
+    assert message["originTx"] == done["transactionHash"].to_0x_hex()
+    assert (message["src"], message["dst"], message["kind"]) == (0, 1, "CALL")
+    assert message["legs"][0]["stage"] == "sent"
+    assert message["legs"][-1]["stage"] == "delivered"
+    assert message["legs"][-1]["outcome"] == "ok"
+    assert message["legs"][-1]["networkBlock"] == done["blockNumber"]
+
+
+# ---------------------------------------------------------------------- placement
+
+
+def created_by(account: LocalAccount, nonce: int) -> str:
+    digest = Web3.keccak(rlp.encode([bytes.fromhex(account.address[2:]), nonce]))
+    return Web3.to_checksum_address(digest[-20:])
+
+
+@pytest.mark.parametrize("index", range(4))
+def test_a_contract_born_away_from_its_default_home_is_called_at_once(
+    two_by_four: Network, ledger: dict[str, Any], index: int
+) -> None:
+    """The call is signed before the contract exists and sent the moment its receipt is there, each time
+    to another node: all of them must look for the contract where it was born."""
+    deployer, caller = two_by_four.accounts(0)[2], two_by_four.accounts(1)[2]
+    here, there = two_by_four.w3(0, index), two_by_four.w3(1, index)
+    nonce = here.eth.get_transaction_count(deployer.address)
+    while two_by_four.home(address := created_by(deployer, nonce)) != 1:
+        send_and_wait(here, deployer, to=deployer.address, value=0)
+        nonce += 1
+    contract = there.eth.contract(address=address, abi=ledger["abi"])
+    ready = sign(
+        caller, chainId=two_by_four.info["chainId"], to=address, value=9, gas=200_000,
+        data=contract.encode_abi("add", [5]), maxFeePerGas=50 * GWEI, maxPriorityFeePerGas=GWEI,
+        nonce=there.eth.get_transaction_count(caller.address),
+    )  # fmt: skip
+
+    born = send_and_wait(here, deployer, data=ledger["bytecode"])
+    done = receipt(there, there.eth.send_raw_transaction(ready))
+
+    assert born["contractAddress"] == address
+    assert done["status"] == 1
+    [event] = contract.events.Added().process_receipt(done)
+    assert event["args"] == {"who": caller.address, "amount": 5, "value": 9}
+    assert two_by_four.home(address) == 0
+    assert there.eth.get_balance(address) == 9
+
+
+@pytest.mark.parametrize("home", SHARDS)
+@pytest.mark.parametrize("payer", SHARDS)
+def test_a_contract_pays_accounts_of_both_shards(
+    two_by_four: Network, ledgers: dict[int, Contract], home: int, payer: int
+) -> None:
+    w3, alice, contract = two_by_four.w3(payer), two_by_four.accounts(payer)[0], ledgers[home]
+    paid = [fresh_address() for _ in range(40)]
+    assert {two_by_four.home(address) for address in paid} == set(SHARDS)
+    held = w3.eth.get_balance(contract.address)
+
+    done = send_and_wait(
+        w3,
+        alice,
+        to=contract.address,
+        value=40 * ETHER // 1000,
+        data=contract.encode_abi("pay", [paid]),
+    )
+
+    assert done["status"] == 1
+    for address in paid:
+        for side in two_by_four.shards:
+            wait_until_equal(
+                lambda address=address, side=side: two_by_four.w3(side).eth.get_balance(address),
+                ETHER // 1000,
+                f"what {address} was paid",
+            )
+    assert w3.eth.get_balance(contract.address) == held
+
+
+# ---------------------------------------------------------------------- transactions
+
+
+@pytest.mark.parametrize("crosses", [False, True], ids=["local", "across"])
+@pytest.mark.parametrize(
+    ("kind", "fees"),
+    [
+        (0, {"gasPrice": 5 * GWEI}),
+        (
+            1,
+            {
+                "gasPrice": 5 * GWEI,
+                "type": 1,
+                "accessList": [{"address": MESSENGER, "storageKeys": ["0x" + "00" * 32]}],
+            },
+        ),
+        (2, {"maxFeePerGas": 5 * GWEI, "maxPriorityFeePerGas": GWEI, "accessList": []}),
+    ],
+)
+def test_transaction_types(
+    two_by_four: Network,
+    ledgers: dict[int, Contract],
+    kind: int,
+    fees: dict[str, Any],
+    crosses: bool,
+) -> None:
+    w3, alice, contract = two_by_four.w3(1), two_by_four.accounts(0)[1], ledgers[int(crosses)]
+    before = w3.eth.get_balance(alice.address)
+
+    done = send_and_wait(
+        w3, alice, to=contract.address, data=contract.encode_abi("add", [1]), value=1, gas=150_000,
+        **fees,
+    )  # fmt: skip
+
+    assert (done["status"], done["type"], len(done["logs"])) == (1, kind, 1)
+    shown = w3.eth.get_transaction(done["transactionHash"])
+    assert (shown["type"], shown["from"], shown["value"]) == (kind, alice.address, 1)
+    assert shown["gasPrice"] == done["effectiveGasPrice"]
+    wait_until_equal(
+        lambda: w3.eth.get_balance(alice.address), before - 1 - cost(done), "the unused gas"
+    )
+
+
+def test_an_account_takes_the_code_of_a_contract(
+    two_by_four: Network, ledgers: dict[int, Contract]
+) -> None:
+    """A type 4 transaction (EIP-7702): the authority delegates to the ledger of its shard."""
+    w3, alice, contract = two_by_four.w3(1), two_by_four.accounts(0)[0], ledgers[0]
+    authority: LocalAccount = Account.from_key(secrets.token_bytes(32))
+    while two_by_four.home(authority.address) != 0:
+        authority = Account.from_key(secrets.token_bytes(32))
+    authorization = authority.sign_authorization(
+        {"chainId": two_by_four.info["chainId"], "address": contract.address, "nonce": 0}
+    )
+
+    done = send_and_wait(
+        w3, alice, to=authority.address, data=contract.encode_abi("add", [4]), gas=200_000,
+        authorizationList=[authorization],
+    )  # fmt: skip
+
+    assert (done["status"], done["type"]) == (1, 4)
+    assert w3.eth.get_code(authority.address) == bytes.fromhex("ef0100" + contract.address[2:])
+    delegated = w3.eth.contract(address=authority.address, abi=contract.abi)
+    assert delegated.functions.by(alice.address).call() == 4
+    [log] = delegated.events.Added.get_logs(from_block=done["blockNumber"])
+    assert log["address"] == authority.address
+    assert w3.eth.get_transaction_count(authority.address) == 1
+
+
+# ---------------------------------------------------------------------- all of it
+
+
+def test_the_commands_tell_what_the_endpoints_tell(two_by_four: Network) -> None:
+    status = json.loads(atoll("status", "--dir", two_by_four.directory, "--json").stdout)
+    audit = json.loads(atoll("audit", "--dir", two_by_four.directory, "--json").stdout)
+    assert status["running"]
+    assert audit["balanced"]
+    assert (
+        "node is up" in atoll("logs", "s1v3", "--dir", two_by_four.directory, "-n", "1000").stdout
+    )
+
+
+def test_a_thousand_transactions(two_by_four: Network, ledgers: dict[int, Contract]) -> None:
+    accounts = make_accounts(seed=1, count=20)
+    fund(two_by_four, accounts, 100 * ETHER)
+    two_by_four.invariants.wait_until_quiet()
+    load = Load(two_by_four, accounts, ledgers, seed=2)
+
+    load.send(1000)
+    load.wait(two_by_four.endpoint(1))
+
+    assert 400 < sum(step.crosses for step in load.steps) < 600
+    two_by_four.invariants.wait_until_quiet()
+    load.check()

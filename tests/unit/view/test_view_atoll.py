@@ -1,0 +1,115 @@
+"""Homes, shards, the path of a message, and the audit at every block."""
+
+import pytest
+
+from node.primitives.placement import home_by_range
+from node.runtime.queries import ShardUnavailable
+from rpc.errors import ResourceUnavailable
+
+ETHER = 10**18
+
+
+async def test_homes_and_shards(net):
+    views = net.views()
+    for shard, users in enumerate(net.users):
+        for user in users:
+            assert await views.atoll.home(user.address) == shard
+    net.step(1)
+    first, second = await views.backend.shards()
+    assert first == {
+        "id": 0,
+        "height": 0,
+        "crosslinked": 0,
+        "hash": "0x" + net.chains[0].head.hash.hex(),
+        "nodes": ["v0"],
+    }
+    assert (second["height"], second["crosslinked"]) == (1, 0)
+
+
+async def test_a_shard_that_is_away_is_still_listed(net):
+    class Away:
+        async def head(self):
+            raise ShardUnavailable("gone")
+
+    rows = await net.views(sources={1: Away()}).backend.shards()
+    assert [row["height"] for row in rows] == [0, None]
+
+
+async def test_the_path_of_a_message_grows_leg_by_leg(net):
+    views = net.views()
+    alice, carol = net.users[0][0], net.users[1][0]
+    tx_hash = await views.network.send_raw_transaction(alice.sign(carol.address, ETHER, gas=25_000))
+    net.step(0)
+    ((_, message),) = net.chains[0].sent_in(1)
+
+    async def stages():
+        path = await views.backend.message(message.id)
+        return [(leg["stage"], leg["height"], leg["networkBlock"]) for leg in path["legs"]]
+
+    assert await stages() == [("sent", 1, None)]
+    first = net.crosslink()
+    assert await stages() == [("sent", 1, first), ("crosslinked", 1, first)]
+    net.step(1)
+    assert (await stages())[2:] == [("delivered", 1, None)]
+    second = net.crosslink()
+    path = await views.backend.message(message.id)
+    assert path["legs"][-1] == {
+        "stage": "delivered",
+        "shard": 1,
+        "height": 1,
+        "networkBlock": second,
+        "outcome": "ok",
+        "gasUsed": 0,
+    }
+    assert path["value"] == hex(ETHER)
+    assert (path["gas"], path["depth"]) == (4_000, 0)
+    assert path["originTx"] == "0x" + tx_hash.hex()
+    assert await views.backend.message(b"\1" * 32) is None
+
+
+async def test_the_audit_balances_at_every_block_with_value_under_way(net, code):
+    views = net.views()
+    alice, carol = net.users[0][0], net.users[1][0]
+    reports = []
+    for turn in range(6):
+        await views.network.send_raw_transaction(alice.sign(carol.address, ETHER, gas=50_000))
+        await views.network.send_raw_transaction(carol.sign(alice.address, 2 * ETHER, gas=60_000))
+        await views.network.send_raw_transaction(
+            net.users[turn % 2][1].sign(None, data=code[0], gas=300_000)
+        )
+        net.round()
+    for _ in range(2):
+        net.round()
+    for number in range(net.head_height() + 1):
+        report = await views.backend.audit(number)
+        assert report["balanced"] is True, report
+        assert report["difference"] == "0x0"
+        assert report["block"] == number
+        reports.append(report)
+    assert int(reports[1]["inFlight"], 16) > 3 * ETHER
+    assert reports[1]["lanes"][0]["sent"] == 1
+    assert reports[-1]["genesis"] == hex(6 * 1000 * ETHER)
+    assert int(reports[-1]["burned"], 16) > 0
+    assert await net.views(own=1).backend.audit("latest") == reports[-1]
+
+
+async def test_the_audit_finds_a_wei_that_came_from_nowhere(net):
+    views = net.views()
+    net.genesis.alloc["0x" + "11" * 20] = 1
+    report = await net.views().backend.audit("latest")
+    assert (report["balanced"], report["difference"]) == (False, "-0x1")
+    assert (await views.backend.audit("latest"))["balanced"]
+
+
+async def test_the_audit_names_the_shard_it_cannot_ask(net):
+    class Away:
+        async def supply(self, height):
+            raise ShardUnavailable("gone")
+
+    with pytest.raises(ResourceUnavailable, match="shard 1 is unavailable: gone"):
+        await net.views(sources={1: Away()}).backend.audit("latest")
+
+
+def test_users_live_where_the_tests_say(net):
+    for shard, users in enumerate(net.users):
+        assert {home_by_range(user.address, 2) for user in users} == {shard}
