@@ -23,7 +23,7 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends libgmp10 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin atoll \
-    && install -d -o atoll -g atoll /network
+    && install -d -o atoll -g atoll /network /data
 COPY --from=build /opt/atoll /opt/atoll
 COPY docker/network.toml /etc/atoll/network.toml
 COPY docker/health.py /opt/atoll/health.py

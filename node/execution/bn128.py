@@ -1,21 +1,18 @@
-"""alt_bn128 over plain integers: the curve of EIP-196 and the optimal ate pairing of EIP-197.
+"""alt_bn128 over plain integers: the group of EIP-196 and the fields of the pairing of EIP-197.
 
 py_ecc computes over objects per field element, which makes a pairing check cost half a second: at
 0.3 Mgas/s a block could hold minutes of them. Here an Fp2 element a + bi is a tuple of two ints, an
-Fp6 element three of these (over v, v^3 = 9 + i), an Fp12 element two of those (over w, w^2 = v). The
-formulas are those of Beuchat et al., "High-Speed Software Implementation of the Optimal Ate Pairing
-over Barreto-Naehrig Curves" (2010), in the form of Go's bn256: twisted Jacobian points (x, y, z, z^2)
-and sparse line functions.
+Fp6 element three of these (over v, v^3 = 9 + i), an Fp12 element two of those (over w, w^2 = v). Field
+elements need not be reduced, or positive, between operations.
 
 Nothing here is secret, so nothing is constant-time.
 """
 
-from collections.abc import Sequence
 from typing import TypeAlias
 
 P = 21888242871839275222246405745257275088696311157297823662689037894645226208583
 ORDER = 21888242871839275222246405745257275088548364400416034343698204186575808495617
-_U = 4965661367192848881
+U = 4965661367192848881
 
 Fp2: TypeAlias = tuple[int, int]
 Fp6: TypeAlias = tuple[Fp2, Fp2, Fp2]
@@ -24,12 +21,11 @@ G1: TypeAlias = tuple[int, int]
 """An affine point of y^2 = x^3 + 3; infinity is None."""
 G2: TypeAlias = tuple[Fp2, Fp2]
 """An affine point of the twist y^2 = x^3 + 3/(9 + i); infinity is None."""
-_Jacobian2: TypeAlias = tuple[Fp2, Fp2, Fp2, Fp2]
 
-_ZERO: Fp2 = (0, 0)
-_ONE: Fp2 = (1, 0)
-_ZERO6: Fp6 = (_ZERO, _ZERO, _ZERO)
-_ONE12: Fp12 = ((_ONE, _ZERO, _ZERO), _ZERO6)
+ZERO: Fp2 = (0, 0)
+ONE: Fp2 = (1, 0)
+ZERO6: Fp6 = (ZERO, ZERO, ZERO)
+ONE12: Fp12 = ((ONE, ZERO, ZERO), ZERO6)
 
 
 # -- G1
@@ -77,14 +73,11 @@ def g1_multiply(point: G1 | None, scalar: int) -> G1 | None:
         y = (e * (d - x3) - 8 * c) % P
         x = x3
         if bit == "1":
-            # add the affine point; equal or opposite points cannot meet below the order
+            # add the affine point; it is not met itself, nor its negative: all multiples that come up
+            # are even and below the order, which is odd
             zz = z * z % P
             h = (px * zz - x) % P
             r = (py * z * zz - y) % P
-            if h == 0:
-                if r:  # only at the very last step, for scalar = order - 1 + 1
-                    return None
-                return g1_multiply(g1_add(point, point), scalar // 2)
             hh = h * h % P
             hhh = h * hh % P
             v = x * hh % P
@@ -99,7 +92,7 @@ def g1_multiply(point: G1 | None, scalar: int) -> G1 | None:
 # -- Fp2
 
 
-def _mul2(a: Fp2, b: Fp2) -> Fp2:
+def mul2(a: Fp2, b: Fp2) -> Fp2:
     a0, a1 = a
     b0, b1 = b
     low = a0 * b0
@@ -107,55 +100,55 @@ def _mul2(a: Fp2, b: Fp2) -> Fp2:
     return (low - high) % P, ((a0 + a1) * (b0 + b1) - low - high) % P
 
 
-def _square2(a: Fp2) -> Fp2:
+def square2(a: Fp2) -> Fp2:
     a0, a1 = a
     return (a0 + a1) * (a0 - a1) % P, 2 * a0 * a1 % P
 
 
-def _inverse2(a: Fp2) -> Fp2:
+def inverse2(a: Fp2) -> Fp2:
     a0, a1 = a
     norm = pow(a0 * a0 + a1 * a1, -1, P)
     return a0 * norm % P, -a1 * norm % P
 
 
-def _power2(a: Fp2, exponent: int) -> Fp2:
-    result = _ONE
+def power2(a: Fp2, exponent: int) -> Fp2:
+    result = ONE
     for bit in bin(exponent)[2:]:
-        result = _square2(result)
+        result = square2(result)
         if bit == "1":
-            result = _mul2(result, a)
+            result = mul2(result, a)
     return result
 
 
-_XI: Fp2 = (9, 1)
+XI: Fp2 = (9, 1)
 # xi^(k (p-1)/6): what the Frobenius map multiplies the coefficient of w^k with
-_FROBENIUS = tuple(_power2(_XI, k * (P - 1) // 6) for k in range(6))
+FROBENIUS = tuple(power2(XI, k * (P - 1) // 6) for k in range(6))
 # xi^(k (p^2-1)/6), which are in Fp: the same for the Frobenius map twice
-_FROBENIUS2 = tuple(_mul2(g, (g[0], -g[1]))[0] for g in _FROBENIUS)
-_TWIST_B = _mul2((3, 0), _inverse2(_XI))
+FROBENIUS2 = tuple(mul2(g, (g[0], -g[1]))[0] for g in FROBENIUS)
+TWIST_B = mul2((3, 0), inverse2(XI))
 
 
 # -- Fp6
 
 
-def _mul_xi(a: Fp2) -> Fp2:
+def mul_xi(a: Fp2) -> Fp2:
     a0, a1 = a
     return 9 * a0 - a1, a0 + 9 * a1
 
 
-def _add6(a: Fp6, b: Fp6) -> Fp6:
+def add6(a: Fp6, b: Fp6) -> Fp6:
     (a0, a1), (a2, a3), (a4, a5) = a
     (b0, b1), (b2, b3), (b4, b5) = b
     return (a0 + b0, a1 + b1), (a2 + b2, a3 + b3), (a4 + b4, a5 + b5)
 
 
-def _sub6(a: Fp6, b: Fp6) -> Fp6:
+def sub6(a: Fp6, b: Fp6) -> Fp6:
     (a0, a1), (a2, a3), (a4, a5) = a
     (b0, b1), (b2, b3), (b4, b5) = b
     return (a0 - b0, a1 - b1), (a2 - b2, a3 - b3), (a4 - b4, a5 - b5)
 
 
-def _mul6(a: Fp6, b: Fp6) -> Fp6:
+def mul6(a: Fp6, b: Fp6) -> Fp6:
     """Schoolbook over Fp2 with one reduction per coefficient: products are not reduced before sums."""
     (a0, a1), (a2, a3), (a4, a5) = a
     (b0, b1), (b2, b3), (b4, b5) = b
@@ -185,78 +178,78 @@ def _mul6(a: Fp6, b: Fp6) -> Fp6:
     )
 
 
-def _mul6_v(a: Fp6) -> Fp6:
-    return _mul_xi(a[2]), a[0], a[1]
+def mul6_v(a: Fp6) -> Fp6:
+    return mul_xi(a[2]), a[0], a[1]
 
 
-def _inverse6(a: Fp6) -> Fp6:
+def inverse6(a: Fp6) -> Fp6:
     x, y, z = a
-    c0 = _sub2(_square2(x), _mul_xi(_mul2(y, z)))
-    c1 = _sub2(_mul_xi(_square2(z)), _mul2(x, y))
-    c2 = _sub2(_square2(y), _mul2(x, z))
-    cross = _mul_xi(_add2(_mul2(z, c1), _mul2(y, c2)))
-    factor = _inverse2(_add2(_mul2(x, c0), cross))
-    return _mul2(c0, factor), _mul2(c1, factor), _mul2(c2, factor)
+    c0 = sub2(square2(x), mul_xi(mul2(y, z)))
+    c1 = sub2(mul_xi(square2(z)), mul2(x, y))
+    c2 = sub2(square2(y), mul2(x, z))
+    cross = mul_xi(add2(mul2(z, c1), mul2(y, c2)))
+    factor = inverse2(add2(mul2(x, c0), cross))
+    return mul2(c0, factor), mul2(c1, factor), mul2(c2, factor)
 
 
-def _add2(a: Fp2, b: Fp2) -> Fp2:
+def add2(a: Fp2, b: Fp2) -> Fp2:
     return a[0] + b[0], a[1] + b[1]
 
 
-def _sub2(a: Fp2, b: Fp2) -> Fp2:
+def sub2(a: Fp2, b: Fp2) -> Fp2:
     return a[0] - b[0], a[1] - b[1]
 
 
 # -- Fp12
 
 
-def _mul12(a: Fp12, b: Fp12) -> Fp12:
-    low = _mul6(a[0], b[0])
-    high = _mul6(a[1], b[1])
-    middle = _mul6(_add6(a[0], a[1]), _add6(b[0], b[1]))
-    return _add6(low, _mul6_v(high)), _sub6(_sub6(middle, low), high)
+def mul12(a: Fp12, b: Fp12) -> Fp12:
+    low = mul6(a[0], b[0])
+    high = mul6(a[1], b[1])
+    middle = mul6(add6(a[0], a[1]), add6(b[0], b[1]))
+    return add6(low, mul6_v(high)), sub6(sub6(middle, low), high)
 
 
-def _square12(a: Fp12) -> Fp12:
+def square12(a: Fp12) -> Fp12:
     x, y = a
-    cross = _mul6(x, y)
-    whole = _mul6(_add6(x, y), _add6(x, _mul6_v(y)))
-    return _sub6(_sub6(whole, cross), _mul6_v(cross)), _add6(cross, cross)
+    cross = mul6(x, y)
+    whole = mul6(add6(x, y), add6(x, mul6_v(y)))
+    return sub6(sub6(whole, cross), mul6_v(cross)), add6(cross, cross)
 
 
-def _conjugate12(a: Fp12) -> Fp12:
-    return a[0], _sub6(_ZERO6, a[1])
+def conjugate12(a: Fp12) -> Fp12:
+    return a[0], sub6(ZERO6, a[1])
 
 
-def _inverse12(a: Fp12) -> Fp12:
+def inverse12(a: Fp12) -> Fp12:
     x, y = a
-    factor = _inverse6(_sub6(_mul6(x, x), _mul6_v(_mul6(y, y))))
-    return _mul6(x, factor), _mul6(_sub6(_ZERO6, y), factor)
+    factor = inverse6(sub6(mul6(x, x), mul6_v(mul6(y, y))))
+    return mul6(x, factor), mul6(sub6(ZERO6, y), factor)
 
 
-def _frobenius(a: Fp12) -> Fp12:
+def frobenius(a: Fp12) -> Fp12:
     (c0, c2, c4), (c1, c3, c5) = a
 
     def of(c: Fp2, k: int) -> Fp2:
-        return _mul2((c[0], -c[1]), _FROBENIUS[k])
+        return mul2((c[0], -c[1]), FROBENIUS[k])
 
     return (of(c0, 0), of(c2, 2), of(c4, 4)), (of(c1, 1), of(c3, 3), of(c5, 5))
 
 
-def _frobenius2(a: Fp12) -> Fp12:
+def frobenius2(a: Fp12) -> Fp12:
     (c0, c2, c4), (c1, c3, c5) = a
 
     def of(c: Fp2, k: int) -> Fp2:
-        factor = _FROBENIUS2[k]
+        factor = FROBENIUS2[k]
         return c[0] * factor % P, c[1] * factor % P
 
     return (of(c0, 0), of(c2, 2), of(c4, 4)), (of(c1, 1), of(c3, 3), of(c5, 5))
 
 
-def _power_u(a: Fp12) -> Fp12:
+def power_u(a: Fp12) -> Fp12:
     result = a
-    for bit in bin(_U)[3:]:
-        result = _square12(result)
+    for bit in bin(U)[3:]:
+        result = square12(result)
         if bit == "1":
-            result = _mul12(result, a)
+            result = mul12(result, a)
     return result

@@ -76,7 +76,7 @@ async def test_calls_run_on_the_state_and_header_of_their_height(net, deployed):
     reverted = await source.call(2, spec(alice.address, contract, data=bytes(32)))
     assert reverted.error == "execution reverted"
     assert reverted.output.startswith(bytes.fromhex("08c379a0"))
-    starved = await source.call(2, spec(alice.address, contract, data=b"\1" * 32, gas=44_000))
+    starved = await source.call(2, spec(alice.address, contract, data=b"\1" * 32, gas=27_000))
     assert starved.error == "out of gas"
     with pytest.raises(Refused, match="intrinsic gas too low"):
         await source.call(2, spec(alice.address, contract, gas=20_000))

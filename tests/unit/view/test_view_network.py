@@ -1,20 +1,15 @@
 """The network view over a real two-shard network: one chain, each transaction where it ran."""
 
-import msgspec
 import pytest
-import trio
 
-from node.execution.receipts import Receipt, decode_receipt
 from node.primitives import rlp
 from node.primitives.basics import keccak256
 from node.primitives.placement import home_by_range
-from node.runtime.queries import ShardUnavailable
-from node.shard.block import ARRIVAL_TYPE, BEACON_OPS_TYPE, ShardBlock
+from node.shard.block import ARRIVAL_TYPE, BEACON_OPS_TYPE
 from node.shard.messenger import MESSENGER
 from rpc.errors import (
     ExecutionReverted,
     LimitExceeded,
-    ResourceUnavailable,
     ServerError,
     TransactionRejected,
 )
@@ -30,16 +25,6 @@ def word(value: int) -> bytes:
 
 def created(sender: bytes, nonce: int) -> bytes:
     return keccak256(rlp.encode([sender, rlp.int_to_bytes(nonce)]))[12:]
-
-
-class Away:
-    """The source of a shard none of whose nodes can be reached."""
-
-    def __getattr__(self, name):
-        async def unavailable(*_args, **_kwargs):
-            raise ShardUnavailable("none of its nodes is connected")
-
-        return unavailable
 
 
 async def deploy(net, view, user, code) -> bytes:
@@ -344,21 +329,6 @@ async def test_unknown_hashes_are_null(net):
     assert await view.transaction_by_hash(b"\5" * 32) is None
 
 
-async def test_any_node_finds_any_transaction(net):
-    """Through another node than the one that took it, and after everything was forgotten."""
-    alice, carol = net.users[0][0], net.users[1][0]
-    first = net.views(own=0).network
-    stayed = await first.send_raw_transaction(carol.sign(net.users[1][1].address, 1))
-    departed = await first.send_raw_transaction(alice.sign(carol.address, 1))
-    for own in (0, 1, None):
-        assert await net.views(own=own).network.transaction_by_hash(departed) is not None
-    net.settle()
-    for own in (0, 1, None):
-        view = net.views(own=own).network
-        assert (await view.transaction_receipt(stayed)).status == 1
-        assert (await view.transaction_receipt(departed)).status == 1
-
-
 async def test_fees_follow_the_shards(net, code):
     view = net.views().network
     alice, carol = net.users[0][0], net.users[1][0]
@@ -382,106 +352,6 @@ async def test_fees_follow_the_shards(net, code):
     assert short.oldest_block == last
     assert short.reward is None
     assert short.base_fee_per_gas == history.base_fee_per_gas[-2:]
-
-
-async def test_a_shard_that_is_away_is_named_and_the_others_are_served(net):
-    alice, carol = net.users[0][0], net.users[1][0]
-    view = net.views(own=0, sources={1: Away()}).network
-    net.settle()
-    assert await view.balance(alice.address, "latest") == 1000 * ETHER
-    with pytest.raises(ResourceUnavailable, match="shard 1 is unavailable"):
-        await view.balance(carol.address, "latest")
-    with pytest.raises(ResourceUnavailable, match="shard 1 is unavailable"):
-        await view.transaction_receipt(b"\6" * 32)
-    assert (await view.block("latest", False)).transactions == ()
-
-
-async def test_a_shard_that_is_silent_costs_its_deadline_and_no_more(net, autojump_clock):
-    class Silent:
-        def __getattr__(self, name):
-            async def never(*_args, **_kwargs):
-                await trio.sleep_forever()
-
-            return never
-
-    carol = net.users[1][0]
-    view = net.views(own=0, sources={1: Silent()}, fast=2.0).network
-    net.settle()
-    start = trio.current_time()
-    with pytest.raises(ResourceUnavailable, match="shard 1 is unavailable: no answer within 2 s"):
-        await view.balance(carol.address, "latest")
-    assert trio.current_time() - start == pytest.approx(2.0)
-
-
-async def test_a_block_that_is_not_what_was_finalised_is_not_shown(net):
-    """Whoever answers for another shard needs no trust: its blocks are held against the headers."""
-    carol = net.users[1][0]
-    honest = net.source(1)
-
-    class Lying:
-        def __init__(self, forge):
-            self.forge = forge
-
-        def __getattr__(self, name):
-            return getattr(honest, name)
-
-        async def block(self, height):
-            return self.forge(await honest.block(height))
-
-    def another_status(stored):
-        receipt = decode_receipt(stored.receipts[0])
-        forged = Receipt(
-            type=receipt.type,
-            status=0,
-            cumulative_gas_used=receipt.cumulative_gas_used,
-            logs=receipt.logs,
-        )
-        return msgspec.structs.replace(stored, receipts=[forged.encoded])
-
-    def another_item(stored):
-        block = ShardBlock.decode(stored.block)
-        items = (carol.sign(b"\1" * 20, 5),)
-        return msgspec.structs.replace(
-            stored, block=ShardBlock(header=block.header, items=items).encoded
-        )
-
-    def no_receipt(stored):
-        return msgspec.structs.replace(stored, receipts=[])
-
-    def nonsense(stored):
-        return msgspec.structs.replace(stored, block=b"\xc1\x80")
-
-    await net.views().network.send_raw_transaction(carol.sign(net.users[1][1].address, 1))
-    number = net.round()
-    for forge in (another_status, another_item, no_receipt, nonsense):
-        view = net.views(own=0, sources={1: Lying(forge)}).network
-        with pytest.raises(
-            ResourceUnavailable, match="shard 1 is unavailable: it answered nonsense"
-        ):
-            await view.block(number, False)
-
-
-async def test_a_source_that_lags_does_not_change_what_a_block_shows(net):
-    """Its node does not know the origin yet: that is no reason to show the arrival as a message."""
-    alice, carol = net.users[0][0], net.users[1][0]
-    await net.views().network.send_raw_transaction(alice.sign(carol.address, 1))
-    number = net.settle() - 2
-    honest = net.source(0)
-
-    class Lagging:
-        def __getattr__(self, name):
-            return getattr(honest, name)
-
-        async def legs(self, hashes):
-            return [None for _ in hashes]
-
-        async def account(self, height, address, code):
-            raise ShardUnavailable("shard 0 is at block 0 here")
-
-    assert (await net.views(own=1).network.block(number, True)).transactions[0].type == 2
-    view = net.views(own=1, sources={0: Lagging()}).network
-    with pytest.raises(ResourceUnavailable, match="shard 0 is unavailable"):
-        await view.block(number, False)
 
 
 async def test_a_forwarded_call_is_listed_once_where_it_ran(devnet_class, code):
@@ -524,32 +394,3 @@ async def test_a_forwarded_call_is_listed_once_where_it_ran(devnet_class, code):
     assert path["legs"][-1]["outcome"] == "ok"
     assert path["legs"][-1]["networkBlock"] == receipt.block_number
     assert (await views.atoll.audit(net.head_height()))["balanced"]
-
-
-async def test_one_assembly_serves_all_who_ask(net):
-    alice, bob = net.users[0][:2]
-    view = net.views().network
-    await view.send_raw_transaction(alice.sign(bob.address, 1))
-    number = net.round()
-    counted = net.source(0)
-    asked = []
-
-    class Counting:
-        def __getattr__(self, name):
-            return getattr(counted, name)
-
-        async def block(self, height):
-            asked.append(height)
-            return await counted.block(height)
-
-    view = net.views(own=0, sources={0: Counting()}).network
-    found = []
-
-    async def ask():
-        found.append(await view.block(number, False))
-
-    async with trio.open_nursery() as nursery:
-        for _ in range(5):
-            nursery.start_soon(ask)
-    assert asked == [1]
-    assert found == [found[0]] * 5

@@ -1,0 +1,174 @@
+"""What the parts of a block's execution share: the rules, where addresses live, what is sent out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from node.execution.context import BlockContext
+from node.execution.evm import Evm
+from node.execution.fees import next_base_fee
+from node.execution.receipts import Log
+from node.execution.state import State
+from node.execution.validity import CREATION_GAS
+from node.primitives.basics import Address, Hash32, ShardId
+from node.primitives.errors import InvalidBlock, InvalidTransaction, UserError
+from node.primitives.genesis import Params
+from node.primitives.header import Header
+from node.primitives.message import Message, MessageKind
+from node.primitives.placement import home_by_range
+from node.primitives.requests import MAX_BIRTHS
+from node.shard import messenger
+from node.shard.ports import Anchor
+
+# A block reports every contract that it creates away from its range, and cannot report more than
+# MAX_BIRTHS. Refunds (EIP-3529) hide at most a fifth of the gas that creations really cost.
+MAX_GAS_LIMIT = MAX_BIRTHS * CREATION_GAS * 4 // 5
+
+
+class LaneFull(InvalidTransaction):
+    """The lane to the recipient's shard has no room now; the transaction can wait."""
+
+
+class DoesNotFit(InvalidTransaction):
+    """Not enough gas is left in this block; the transaction can wait."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardRules:
+    """What a shard's rules take from the genesis. Raises UserError for a gas limit above MAX_GAS_LIMIT."""
+
+    chain_id: int
+    shard: ShardId
+    shards: int
+    params: Params
+
+    def __post_init__(self) -> None:
+        if self.params.gas_limit > MAX_GAS_LIMIT:
+            raise UserError(
+                f"genesis: params.gas_limit must be at most {MAX_GAS_LIMIT}, "
+                f"not {self.params.gas_limit}"
+            )
+
+    @property
+    def arrivals_gas(self) -> int:
+        """At most half of a block's gas goes to arrivals; one message may carry no more."""
+        return self.params.gas_limit // 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockEnv:
+    """What the proposer chooses: the rest of a header follows. `timestamp` in seconds."""
+
+    coinbase: Address
+    timestamp: int
+    anchor: Anchor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """A message and the index of the body item that sent it."""
+
+    index: int
+    message: Message
+
+
+@dataclass(slots=True)
+class BlockFrame:
+    """A block under execution: its place in the chain, its state, and what it has sent so far.
+
+    Raises InvalidBlock where no block of this `env` can follow `parent`.
+    """
+
+    rules: ShardRules
+    evm: Evm
+    state: State
+    parent: Header
+    env: BlockEnv
+    block_hash: Callable[[int], bytes | None]
+    items: list[bytes] = field(default_factory=list)
+    sent: list[Sent] = field(default_factory=list)
+    births: set[Address] = field(default_factory=set)
+    burned: int = 0
+    outbox_moved: set[ShardId] = field(default_factory=set)
+    context: BlockContext = field(init=False)
+    _homes: dict[Address, ShardId] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        anchor = self.env.anchor
+        if self.env.timestamp < self.parent.timestamp:
+            raise InvalidBlock("the timestamp is before the parent's")
+        self.context = BlockContext(
+            chain_id=self.rules.chain_id,
+            number=self.parent.number + 1,
+            timestamp=self.env.timestamp,
+            coinbase=self.env.coinbase,
+            gas_limit=self.rules.params.gas_limit,
+            base_fee=next_base_fee(self.parent),
+            prev_randao=anchor.randao,
+            parent_beacon_block_root=anchor.hash,
+            block_hash=self.block_hash,
+        )
+        if not self.is_home(self.env.coinbase):
+            raise InvalidBlock("the fee recipient is not at home on this shard")
+        self.evm.begin_block(self.state, self.context)
+
+    @property
+    def base_fee(self) -> int:
+        return self.context.base_fee
+
+    # ------------------------------------------------------------------ placement
+
+    def home(self, address: Address) -> ShardId:
+        """The home of `address` as this block sees it.
+
+        An account with code or nonce in our state lives here: contracts born on this shard are at
+        home from the moment they exist, before the beacon's directory has them.
+        """
+        if messenger.is_everywhere(address) or self.state.has_code_or_nonce(address):
+            return self.rules.shard
+        known = self._homes.get(address)
+        if known is None:
+            known = self._homes[address] = self.env.anchor.state.home(address)
+        return known
+
+    def is_home(self, address: Address) -> bool:
+        return self.home(address) == self.rules.shard
+
+    def note_births(self, created: tuple[Address, ...]) -> None:
+        """Contracts away from their range are for the beacon's directory."""
+        for address in created:
+            if home_by_range(address, self.rules.shards) != self.rules.shard:
+                self.births.add(address)
+
+    # ------------------------------------------------------------------ sending
+
+    def send(self, message: Message, logs: list[Log]) -> None:
+        """Put a message on its lane; `seq` is filled in here. Its value has left the state already."""
+        position = messenger.outbox(self.state, message.dst)
+        placed = replace(message, seq=position.count)
+        messenger.set_outbox(self.state, message.dst, position.advance(placed.id))
+        self.outbox_moved.add(message.dst)
+        self.sent.append(Sent(index=len(self.items), message=placed))
+        logs.append(messenger.sent_log(placed))
+
+    def sweep(self, origin: Hash32, logs: list[Log]) -> None:
+        """Whatever a transaction left on accounts that do not live here goes home as CREDIT."""
+        for address in self.state.touched():
+            self.sweep_account(address, origin, logs)
+
+    def sweep_account(self, address: Address, origin: Hash32, logs: list[Log]) -> None:
+        balance = self.state.balance(address)
+        if not balance or self.is_home(address):
+            return
+        self.state.add_balance(address, -balance)
+        credit = Message(
+            src=self.rules.shard,
+            dst=self.home(address),
+            seq=0,
+            kind=MessageKind.CREDIT,
+            sender=address,
+            to=address,
+            value=balance,
+            refund_to=address,
+            origin_tx=origin,
+        )
+        self.send(credit, logs)
