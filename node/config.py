@@ -52,7 +52,8 @@ class P2pConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class RpcConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The JSON-RPC endpoint, HTTP and WebSocket on one port.
 
-    `cors_origins`: web origins that may ask ("https://app.example"), "*" for any. `allowed_hosts`: names,
+    `cors_origins`: web origins that may ask ("https://app.example"), "*" for any (the host check below
+    still refuses pages that reach the node under another name). `allowed_hosts`: names,
     beside those of the local machine, under which clients reach it. `expose_accounts`: whether eth_accounts
     lists `dev_accounts`.
     """
@@ -60,7 +61,7 @@ class RpcConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     enabled: bool = True
     host: str = "127.0.0.1"
     port: Port = 8545
-    cors_origins: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ("*",)
     allowed_hosts: tuple[str, ...] = ()
     expose_accounts: bool = True
 

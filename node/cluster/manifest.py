@@ -68,7 +68,7 @@ class RpcSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     host: str = "127.0.0.1"
     port: Port = 8545
     same_port: bool = False
-    cors_origins: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ("*",)
     allowed_hosts: tuple[str, ...] = ()
 
 

@@ -62,7 +62,7 @@ def g1_multiply(point: G1 | None, scalar: int) -> G1 | None:
     px, py = point
     x, y, z = px, py, 1
     for bit in bin(scalar)[3:]:
-        # double (dbl-2009-l)
+        # doubling: dbl-2009-l of the Explicit-Formulas Database
         a = x * x % P
         b = y * y % P
         c = b * b % P

@@ -2,7 +2,8 @@
 
 What py-evm does well enough is py-evm's. Ours are: ecrecover (coincurve, without eth_keys' objects),
 modexp (py-evm has 0^0 mod m = 0), the KZG point evaluation (py-evm reads its trusted setup again on
-every call, 2 s, and checks by assert) and BLS12-381 (in pure Python a block of pairings takes minutes).
+every call, 2 s, and checks by assert), alt_bn128 and BLS12-381 (as py-evm has them, over py_ecc, a
+block of pairings takes minutes).
 Libraries that are rarely needed are imported at their first use.
 """
 
@@ -103,10 +104,11 @@ def blake2f(frame: Frame) -> None:
     if len(data) != 213 or data[212] > 1:
         raise VMError("invalid input length" if len(data) != 213 else "invalid final flag")
     frame.meter.consume_gas(int.from_bytes(data[:4], "big"))
-    from eth.precompiles.blake2 import blake2b_fcompress
+    # py-evm takes the blake2b wheel where it is installed; its own Python is a thousand times slower
+    from eth._utils.blake2.coders import extract_blake2b_parameters
+    from eth.precompiles.blake2 import blake2b_compress
 
-    frame.meter.gas_remaining += int.from_bytes(data[:4], "big")  # py-evm charges it
-    blake2b_fcompress(frame)
+    frame.output = blake2b_compress(*extract_blake2b_parameters(data))
 
 
 def _address(number: int) -> Address:

@@ -3,6 +3,7 @@
 from functools import partial
 from typing import TYPE_CHECKING
 
+from node.primitives.genesis import parse_address
 from node.runtime.local_source import LocalSource
 from node.runtime.queries import ShardSource
 from node.runtime.remote_source import RemoteSource
@@ -30,6 +31,7 @@ class RpcService:
     def __init__(self, node: "Node") -> None:
         genesis, beacon, status = node.genesis, node.beacon_chain, node.status
         gate = node.shard_service.gate
+        config, limits = node.config.rpc, Limits()
         self._local = LocalSource(
             node.shard_chain,
             node.gossip,
@@ -65,8 +67,10 @@ class RpcService:
             status=status,
             chain_id=genesis.chain_id,
             version=client_version(),
+            accounts=tuple(parse_address(a) for a in node.config.dev_accounts)
+            if config.expose_accounts
+            else (),
         )
-        config, limits = node.config.rpc, Limits()
         self._server = Server(
             Dispatcher(backend, limits),
             host=config.host,

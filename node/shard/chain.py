@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from typing import TypeVar
 
 from consensus.codec import decode_certificate, encode_certificate
+from consensus.errors import CodecError
 from consensus.types import Certificate
 from node.execution.evm import Evm
 from node.execution.receipts import Receipt, decode_receipt
@@ -11,7 +13,7 @@ from node.execution.state import State
 from node.execution.state_store import StateStore
 from node.primitives import rlp
 from node.primitives.basics import Address, Hash32, ShardId
-from node.primitives.errors import CorruptData, InvalidBlock
+from node.primitives.errors import CorruptData, DecodeError, InvalidBlock, UserError
 from node.primitives.genesis import Genesis
 from node.primitives.header import Header
 from node.primitives.message import Message
@@ -26,7 +28,11 @@ from node.shard.run import BlockEnv, BlockRun, ExecutedBlock, ShardRules
 from node.shard.selection import TransactionSource
 from node.storage.kv import KeyValueStore
 
+_T = TypeVar("_T")
+
 CACHED_BLOCKS = 64
+CACHED_HEADERS = 1024  # above the 256 that BLOCKHASH reaches
+_REMEDY = ": delete the node's data directory and start it; it syncs from its peers"
 
 
 class ShardChain:
@@ -41,12 +47,13 @@ class ShardChain:
         self.evm = Evm(genesis.chain_id)
         self._states = StateStore(self._read_node)
         self.genesis_header = self._open_genesis(genesis)
-        raw = store.get(schema.HEAD)
-        self._head = self.header(int.from_bytes(raw, "big")) if raw else self.genesis_header
+        self._headers: Callable[[int], Header] = lru_cache(CACHED_HEADERS)(self._load_header)
         self._blocks: Callable[[int], ShardBlock] = lru_cache(CACHED_BLOCKS)(self._load_block)
         self._receipts: Callable[[int], tuple[Receipt, ...]] = lru_cache(CACHED_BLOCKS)(
             self._load_receipts
         )
+        raw = store.get(schema.HEAD)
+        self._head = self.header(int.from_bytes(raw, "big")) if raw else self.genesis_header
 
     # ------------------------------------------------------------------ opening
 
@@ -62,20 +69,22 @@ class ShardChain:
             batch[schema.by_hash(header.hash)] = (0).to_bytes(8, "big")
             self._store.write(batch, sync=True)
         elif known != header.encoded:
-            raise CorruptData(
-                "the database belongs to another network (its genesis block differs): "
-                "use the genesis it was made with, or start over with an empty data directory"
+            raise UserError(
+                "the data directory belongs to another network: the genesis block of shard "
+                f"{self.shard} is 0x{Header.decode(known).hash.hex()}, this network's is "
+                f"0x{header.hash.hex()}; use the genesis file it was made with, "
+                "or an empty data directory"
             )
         return header
 
-    def _must(self, key: bytes, what: str) -> bytes:
+    def _must(self, key: bytes, what: str, decode: Callable[[bytes], _T]) -> _T:
         raw = self._store.get(key)
         if raw is None:
-            raise CorruptData(
-                f"the database lacks {what}: delete the node's data directory and start it; "
-                "it syncs from its peers"
-            )
-        return raw
+            raise CorruptData(f"the database lacks {what}{_REMEDY}")
+        try:
+            return decode(raw)
+        except (DecodeError, CodecError) as error:
+            raise CorruptData(f"the database holds a damaged {what}: {error}{_REMEDY}") from None
 
     # ------------------------------------------------------------------ reads
 
@@ -83,8 +92,11 @@ class ShardChain:
     def head(self) -> Header:
         return self._head
 
+    def _load_header(self, height: int) -> Header:
+        return self._must(schema.header(height), f"header of block {height}", Header.decode)
+
     def _load_block(self, height: int) -> ShardBlock:
-        return ShardBlock.decode(self._must(schema.block(height), f"block {height}"))
+        return self._must(schema.block(height), f"block {height}", ShardBlock.decode)
 
     def block(self, height: int) -> ShardBlock | None:
         """The block at `height`, None above the head."""
@@ -95,30 +107,29 @@ class ShardChain:
         return self._blocks(height)
 
     def header(self, height: int) -> Header:
-        if height == 0:
-            return self.genesis_header
-        return self._load_block(height).header
+        """The header at `height`. Raises CorruptData where the disk lacks it, as above the head."""
+        return self._headers(height) if height else self.genesis_header
 
     def height_of(self, block_hash: bytes) -> int | None:
         raw = self._store.get(schema.by_hash(block_hash))
         return int.from_bytes(raw, "big") if raw is not None else None
 
     def hash_of(self, height: int) -> Hash32 | None:
-        block = self.block(height)
-        return block.hash if block else None
+        """The hash of the block at `height`, None above the head. A contract may ask for any of 256
+        ancestors in every few gas, so this reads headers only."""
+        return self.header(height).hash if 0 <= height <= self._head.number else None
 
     def certificate(self, height: int) -> Certificate:
-        return decode_certificate(
-            self._must(schema.certificate(height), f"the certificate of block {height}")
-        )
+        what = f"certificate of block {height}"
+        return self._must(schema.certificate(height), what, decode_certificate)
 
     def requests(self, height: int) -> ShardRequests:
-        raw = self._must(schema.requests(height), f"the requests of block {height}")
-        return ShardRequests.decode(tuple(rlp.as_bytes(r) for r in rlp.decode_list(raw)))
+        what = f"requests of block {height}"
+        return self._must(schema.requests(height), what, _decode_requests)
 
     def _load_receipts(self, height: int) -> tuple[Receipt, ...]:
-        raw = self._must(schema.receipts(height), f"the receipts of block {height}")
-        return tuple(decode_receipt(rlp.as_bytes(r)) for r in rlp.decode_list(raw))
+        what = f"receipts of block {height}"
+        return self._must(schema.receipts(height), what, _decode_receipts)
 
     def receipts(self, height: int) -> tuple[Receipt, ...]:
         return self._receipts(height) if height else ()
@@ -199,14 +210,21 @@ class ShardChain:
         return judge(self._run(env), block, tails)
 
     def commit(self, executed: ExecutedBlock, certificate: Certificate) -> None:
-        """Make a decided block the head: one atomic, durable write."""
+        """Make a decided block the head: one atomic, durable write.
+
+        Raises InvalidBlock where it does not follow the head, ValueError where the certificate is for
+        another block (a bug of ours), and whatever the store raises; nothing has changed then.
+        """
         header, height = executed.header, executed.header.number
         if height != self._head.number + 1 or header.parent_hash != self._head.hash:
             raise InvalidBlock(f"block {height} does not follow our head {self._head.number}")
+        if certificate.height != height or certificate.block_id != bytes(header.hash):
+            raise ValueError("the certificate is for another block")
         batch: dict[bytes, bytes | None] = {
             schema.NODE + k: v for k, v in executed.delta.nodes.items()
         }
         batch[schema.block(height)] = executed.block.encoded
+        batch[schema.header(height)] = header.encoded
         batch[schema.certificate(height)] = encode_certificate(certificate)
         batch[schema.requests(height)] = rlp.encode(list(executed.requests.encoded))
         batch[schema.receipts(height)] = rlp.encode([r.encoded for r in executed.receipts])
@@ -226,6 +244,14 @@ class ShardChain:
         self._store.write(batch, sync=True)
         self._states.remember(executed.delta)
         self._head = header
+
+
+def _decode_requests(raw: bytes) -> ShardRequests:
+    return ShardRequests.decode([rlp.as_bytes(item) for item in rlp.decode_list(raw)])
+
+
+def _decode_receipts(raw: bytes) -> tuple[Receipt, ...]:
+    return tuple(decode_receipt(rlp.as_bytes(item)) for item in rlp.decode_list(raw))
 
 
 def _lane_key(message: Message) -> bytes:

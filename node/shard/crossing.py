@@ -21,9 +21,7 @@ def departure_gas(tx: Transaction) -> int:
     return max(intrinsic_gas(tx), floor_gas(tx))
 
 
-def depart(
-    frame: BlockFrame, tx: Transaction, dst: ShardId, gas_left: int, logs: list[Log]
-) -> int:
+def depart(frame: BlockFrame, tx: Transaction, dst: ShardId, gas_left: int, logs: list[Log]) -> int:
     """Charge the source's part of a transaction and send the rest along. Returns gas used here.
 
     Raises InvalidTransaction, the state being as before.

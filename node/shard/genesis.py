@@ -1,5 +1,7 @@
 """The first block of a shard: the accounts that live there, and the system accounts."""
 
+from dataclasses import replace
+
 from node.execution.genesis import GenesisAccount, build_genesis, genesis_alloc_system
 from node.execution.state import StateDelta
 from node.primitives.basics import ZERO_ADDRESS, ZERO_HASH, Address, ShardId
@@ -17,7 +19,7 @@ def shard_genesis(genesis: Genesis, shard: ShardId) -> tuple[Header, StateDelta]
         alloc[system] = GenesisAccount(nonce=1, code=SYSTEM_CODE)
     for address, wei in genesis.balances().items():
         if home_by_range(address, genesis.shards) == shard:
-            alloc[address] = GenesisAccount(balance=wei)
+            alloc[address] = replace(alloc.get(address, GenesisAccount()), balance=wei)
     delta = build_genesis(alloc)
     header = Header(
         parent_hash=ZERO_HASH,

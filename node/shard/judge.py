@@ -9,7 +9,7 @@ from node.primitives.errors import DecodeError, InvalidBlock, InvalidTransaction
 from node.primitives.message import LanePosition, Message
 from node.shard import messenger
 from node.shard.block import MAX_BLOCK_BYTES, BeaconOps, ShardBlock, decode_item
-from node.shard.lanes import InboundLane, Tails, check_lane
+from node.shard.lanes import MAX_TAIL_IDS, InboundLane, Supply, Tails, check_lane
 from node.shard.ports import Anchor
 from node.shard.run import BlockRun, DoesNotFit, ExecutedBlock, LaneFull
 from node.shard.selection import TransactionSource
@@ -17,7 +17,6 @@ from node.shard.selection import TransactionSource
 # A proposal's items stay well below what a block may have, so that its frame always fits.
 BUILD_BYTES = MAX_BLOCK_BYTES // 2
 MIN_GAS = 21_000
-MAX_MISFITS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,61 +36,56 @@ def build(
     run: BlockRun, lanes: Mapping[ShardId, InboundLane], source: TransactionSource
 ) -> BuiltBlock:
     """Fill a block: beacon operations, arrivals by lanes in turn, then the pool's best transactions."""
-    anchor = run.env.anchor
-    ops = expected_ops(anchor)
+    ops = expected_ops(run.env.anchor)
     if ops is not None:
         run.run_beacon_ops(ops)
-    consumed = _take_arrivals(run, lanes)
+    tails = _take_arrivals(run, lanes)
     rejected = _take_transactions(run, source)
-    tails: dict[ShardId, tuple[Hash32, ...]] = {}
-    for src, count in consumed.items():
-        ends = anchor.state.lane(src, run.rules.shard).checkpoints
-        end = min(c.count for c in ends if c.count >= count)
-        held = lanes[src].verified
-        tails[src] = tuple(held[seq].id for seq in range(count, end))
-    return BuiltBlock(executed=run.finish(), tails=Tails(ids=tails), rejected=tuple(rejected))
+    return BuiltBlock(executed=run.finish(), tails=tails, rejected=tuple(rejected))
 
 
-def _take_arrivals(run: BlockRun, lanes: Mapping[ShardId, InboundLane]) -> dict[ShardId, int]:
-    """Deliver what is verified and checkpointed, one of each lane in turn. Returns the new counts."""
-    waiting: dict[ShardId, list[Message]] = {}
+def _take_arrivals(run: BlockRun, lanes: Mapping[ShardId, InboundLane]) -> Tails:
+    """Deliver what is verified and finalised at the anchor, one of each lane in turn.
+
+    A lane is left for this block when its next message does not fit, or when the proof that it is the
+    next one would not.
+    """
+    supplies: dict[ShardId, Supply] = {}
     for src in sorted(lanes):
         start = messenger.inbox(run.state, src)
         ends = run.env.anchor.state.lane(src, run.rules.shard).checkpoints
-        last = max((c.count for c in ends), default=start.count)
-        messages = [m for m in lanes[src].from_seq(start.count) if m.seq < last]
-        if messages:
-            waiting[src] = messages[::-1]
-    order = list(waiting)
+        supply = Supply.of(lanes[src].from_seq(start.count), ends)
+        if supply is not None:
+            supplies[src] = supply
+    order = list(supplies)
     if order:  # another lane begins in every block
         shift = run.parent.number % len(order)
         order = order[shift:] + order[:shift]
-    counts: dict[ShardId, int] = {}
-    while order:
-        for src in list(order):
-            message = waiting[src].pop()
-            if not run.arrival_fits(message) or run.size > BUILD_BYTES:
-                return counts
-            run.run_arrival(message)
-            counts[src] = message.seq + 1
-            if not waiting[src]:
-                order.remove(src)
-    return counts
+    room = MAX_TAIL_IDS
+    while order and run.size <= BUILD_BYTES:
+        src = order.pop(0)
+        supply = supplies[src]
+        change = supply.tail_size(supply.taken + 1) - supply.tail_size(supply.taken)
+        message = supply.next()
+        if change > room or not run.arrival_fits(message):
+            continue
+        run.run_arrival(message)
+        supply.taken += 1
+        room -= change
+        if not supply.is_empty:
+            order.append(src)
+    return Tails(ids={src: supply.tail() for src, supply in supplies.items() if supply.taken})
 
 
 def _take_transactions(run: BlockRun, source: TransactionSource) -> list[tuple[Hash32, str]]:
     rejected: list[tuple[Hash32, str]] = []
-    misfits = 0
-    while run.gas_left >= MIN_GAS and misfits < MAX_MISFITS and run.size < BUILD_BYTES:
+    while run.gas_left >= MIN_GAS and run.size < BUILD_BYTES:
         tx = source.next()
         if tx is None:
             break
         try:
             run.run_transaction(tx)
-        except DoesNotFit:
-            misfits += 1
-            source.drop_sender(tx.sender)
-        except (LaneFull, NonceTooHigh):
+        except (DoesNotFit, LaneFull, NonceTooHigh):
             source.drop_sender(tx.sender)
         except InvalidTransaction as error:
             source.drop_sender(tx.sender)

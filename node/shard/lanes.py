@@ -6,6 +6,7 @@ everyone can recompute the chain from the inbox to a finalised head. The tail tr
 not in it: once the block is decided its certificate vouches for it.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -14,7 +15,9 @@ from node.primitives.basics import Hash32, ShardId
 from node.primitives.errors import DecodeError, InvalidBlock
 from node.primitives.message import LanePosition, Message, extend_head
 
-MAX_TAIL_IDS = 8192
+MAX_TAIL_IDS = 15_000
+"""In all the tails of a block together: half a MiB, which a proposal may have beside its block."""
+MAX_TAILS_BYTES = 1 << 19
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,15 +32,21 @@ class Tails:
 
     @classmethod
     def decode(cls, data: bytes) -> "Tails":
+        """Raises DecodeError."""
+        if len(data) > MAX_TAILS_BYTES:
+            raise DecodeError(f"tails: {len(data)} bytes exceed {MAX_TAILS_BYTES}")
         out: dict[ShardId, tuple[Hash32, ...]] = {}
+        last, room = -1, MAX_TAIL_IDS
         for row in rlp.decode_list(data):
             src, ids = rlp.as_list(row, 2)
             listed = rlp.as_list(ids)
-            if len(listed) > MAX_TAIL_IDS:
-                raise DecodeError("tails: too many ids")
+            room -= len(listed)
+            if room < 0:
+                raise DecodeError(f"tails: more than {MAX_TAIL_IDS} ids")
             shard = ShardId(rlp.as_int(src, 16))
-            if out and shard <= max(out):
+            if shard <= last:
                 raise DecodeError("tails: sources are not in order")
+            last = shard
             out[shard] = tuple(Hash32(rlp.as_bytes(i, 32)) for i in listed)
         return cls(ids=out)
 
@@ -65,7 +74,7 @@ def check_lane(
 class InboundLane:
     """Messages pulled from one source and checked against the finalised heads, in order.
 
-    `verified` holds what chains to a checkpoint; it never holds more than the lane's window.
+    `verified` holds what chains to a checkpoint that this node has seen, from the inbox on.
     """
 
     src: ShardId
@@ -109,3 +118,44 @@ class InboundLane:
             del self.verified[seq]
         if position.count > self.position.count:
             self.position = position
+
+
+@dataclass(slots=True)
+class Supply:
+    """What a block may take of a lane: verified messages that are finalised at its anchor.
+
+    `ends` are the counts, ascending and relative to the first message, at which a proof can end. All of
+    them are within `messages`: what was checked against another beacon state may end elsewhere.
+    """
+
+    messages: Sequence[Message]
+    ends: Sequence[int]
+    taken: int = 0
+
+    @classmethod
+    def of(
+        cls, messages: Sequence[Message], checkpoints: Iterable[LanePosition]
+    ) -> "Supply | None":
+        """None where nothing can be taken."""
+        if not messages:
+            return None
+        first = messages[0].seq
+        counts = sorted(c.count - first for c in checkpoints)
+        ends = [count for count in counts if 0 < count <= len(messages)]
+        return cls(messages[: ends[-1]], ends) if ends else None
+
+    @property
+    def is_empty(self) -> bool:
+        return self.taken == len(self.messages)
+
+    def next(self) -> Message:
+        return self.messages[self.taken]
+
+    def tail_size(self, taken: int) -> int:
+        """How many ids lead from there to the next end; none are needed where nothing is taken."""
+        return self.ends[bisect_left(self.ends, taken)] - taken if taken else 0
+
+    def tail(self) -> tuple[Hash32, ...]:
+        """The ids between the last message taken and the next end."""
+        end = self.taken + self.tail_size(self.taken)
+        return tuple(message.id for message in self.messages[self.taken : end])

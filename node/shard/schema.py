@@ -4,6 +4,7 @@ n/ hash                 trie nodes and code (shared with the beacon state)
 s/g                     genesis header
 s/h                     head height
 s/b/ height8            block
+s/n/ height8            header
 s/c/ height8            certificate
 s/q/ height8            requests
 s/r/ height8            receipts
@@ -21,6 +22,10 @@ HEAD = b"s/h"
 
 def block(height: int) -> bytes:
     return b"s/b/" + height.to_bytes(8, "big")
+
+
+def header(height: int) -> bytes:
+    return b"s/n/" + height.to_bytes(8, "big")
 
 
 def certificate(height: int) -> bytes:

@@ -3,6 +3,7 @@
 from collections import deque
 from typing import Protocol
 
+from node.execution.evm import intrinsic_gas
 from node.primitives.basics import Address
 from node.primitives.transaction import Transaction
 
@@ -25,12 +26,16 @@ class Chosen:
 
     @classmethod
     def draw(cls, source: TransactionSource, *, gas: int, count: int) -> "Chosen":
-        """At most `count` transactions from `source`, until their gas limits add up to `gas`."""
+        """At most `count` transactions from `source`, until what they use at least adds up to `gas`.
+
+        Their gas limits say nothing of it: a few that ask for a whole block and use little of it must
+        not keep out what fits beside them.
+        """
         out: list[Transaction] = []
         total = 0
         while len(out) < count and total < gas and (tx := source.next()) is not None:
             out.append(tx)
-            total += tx.gas
+            total += intrinsic_gas(tx)
         return cls(out)
 
     def next(self) -> Transaction | None:

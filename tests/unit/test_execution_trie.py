@@ -84,7 +84,7 @@ def test_a_missing_node_is_named() -> None:
 def test_a_body_that_is_no_node(body: bytes) -> None:
     root = keccak256(body)
     with pytest.raises(CorruptData):
-        Trie(dict([(bytes(root), body)]).get, root).get(b"\x12")
+        Trie({bytes(root): body}.get, root).get(b"\x12")
 
 
 def test_copies_do_not_see_each_other() -> None:

@@ -38,6 +38,7 @@ class NodeBackend:
         status: NodeStatus,
         chain_id: int,
         version: str,
+        accounts: tuple[bytes, ...] = (),
     ) -> None:
         self._network = network
         self._shards = shards
@@ -46,6 +47,7 @@ class NodeBackend:
         self._status = status
         self._chain_id = chain_id
         self._version = version
+        self._accounts = accounts
 
     def _view(self, scope: int | None) -> ChainView:
         if scope is None:
@@ -75,7 +77,8 @@ class NodeBackend:
         return True
 
     async def accounts(self) -> tuple[bytes, ...]:
-        return ()
+        """The development accounts of the configuration; their keys are with the user."""
+        return self._accounts
 
     async def status(self) -> dict[str, Any]:
         return self._status.status()
