@@ -42,6 +42,6 @@ include=$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')
 
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 printf 'atoll: installing locked dependencies into .venv (about a minute)\n' >&2
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r "$lock"
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+.venv/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r "$lock"
+.venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 printf '%s' "$want" >"$stamp"

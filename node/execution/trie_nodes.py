@@ -152,15 +152,16 @@ def reference(node: Child, out: dict[bytes, bytes]) -> bytes:
     if node.ref is not None:
         return node.ref
     if isinstance(node, Branch):
-        parts = []
-        for child in node.children:
-            if child is None:
-                parts.append(b"\x80")
-            elif isinstance(child, bytes):
-                parts.append(child)
-            else:
-                parts.append(child.ref if child.ref is not None else reference(child, out))
-        parts.append(rlp.encode_bytes(node.value))
+        # one comprehension, no call for a child that has its reference: this is most of a root's cost
+        parts = [
+            b"\x80"
+            if child is None
+            else child
+            if isinstance(child, bytes)
+            else (child.ref or reference(child, out))
+            for child in node.children
+        ]
+        parts.append(rlp.encode_bytes(node.value) if node.value else b"\x80")
         body = rlp.encode_list(b"".join(parts))
     elif isinstance(node, Leaf):
         body = rlp.encode_list(

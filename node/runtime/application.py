@@ -2,13 +2,27 @@
 
 from typing import Protocol
 
+import structlog
+
 from consensus.types import BlockId, Certificate, ChainContext, ValidatorSet
+from node.primitives.errors import AtollError, InvalidBlock, InvalidTransaction
+
+_log = structlog.get_logger()
+
+
+class NotReady(InvalidBlock):
+    """A block refers to something that is not here yet; the same block may be valid a little later."""
+
+
+class Diverged(AtollError):
+    """A quorum decided what this node finds invalid: its rules or its data differ. It must stop."""
 
 
 class Application(Protocol):
     """A chain as consensus sees it: opaque values with ids, decided one height at a time.
 
     A *value* is what travels in a proposal; what is stored and synced may be less (see `decided`).
+    No value is empty.
     """
 
     chain: int
@@ -22,20 +36,42 @@ class Application(Protocol):
         """Who decides the next height."""
 
     def has_work(self) -> bool:
-        """Whether the next block would hold something."""
+        """Whether the next block would hold something. Asked after every event: must be cheap."""
 
     async def build(self) -> tuple[BlockId, bytes]:
         """A value for the next height."""
 
+    def identify(self, value: bytes) -> BlockId:
+        """The id that a value claims, without judging it. Raises DecodeError."""
+
     async def judge(self, value: bytes, *, decided: bool) -> BlockId:
-        """The id of a valid value of the next height. Raises InvalidBlock or DecodeError.
+        """The id of a valid value of the next height. Raises InvalidBlock, NotReady or DecodeError.
 
         `decided` says that a certificate vouches for what only the proposer's peers can check
-        (its time, the proof beside the block).
+        (its time, the proof beside the block); then nothing is waited for.
         """
 
     async def commit(self, block_id: BlockId, value: bytes, certificate: Certificate) -> None:
-        """Make a judged value the head, durably, and tell the rest of the node."""
+        """Make a judged value the head, durably, and tell the rest of the node.
+
+        What a restart or a long height made it forget is judged again; raises as `judge` then.
+        """
 
     def decided(self, height: int) -> tuple[bytes, Certificate]:
         """A decided value and its certificate, for peers that are behind."""
+
+
+async def judge(app: Application, value: bytes, *, decided: bool) -> BlockId:
+    """`app.judge` of what a peer sent: whatever it trips over is the block's fault, not our end.
+
+    Raises InvalidBlock, NotReady or DecodeError; a fault of our own disk goes through.
+    """
+    try:
+        return await app.judge(value, decided=decided)
+    except InvalidTransaction as error:
+        raise InvalidBlock(str(error)) from error
+    except AtollError:
+        raise
+    except Exception as error:
+        _log.exception("judging a block failed", chain=app.context.tag.decode())
+        raise InvalidBlock(f"judging it failed: {error!r}") from error

@@ -1,0 +1,96 @@
+"""Which messages of one height are worth checking, journalling and stepping. Pure.
+
+The engine keeps its memory bounded by itself; the journal is bounded here: a message that the engine
+certainly holds is left out, and what a validator can add per second is limited. Only what was signed
+is remembered, so nobody can use up another's allowance.
+"""
+
+from collections import OrderedDict
+
+from consensus.proposals import MAX_PROPOSALS
+from consensus.types import Address, BlockId, Proposal, Vote, VoteType
+from consensus.votes import PAST_ROUNDS
+from node.runtime.wire import ProposalMessage
+
+VOTES_BURST = 512.0
+VOTES_PER_SECOND = 16.0
+REJUDGE_SECONDS = 1.0
+STASHED = 8
+STASHED_PER_PROPOSER = 2
+
+
+class Admission:
+    """One height of one chain. `now` is in seconds of any clock that does not go back."""
+
+    def __init__(self) -> None:
+        self._round = 0
+        self._votes: dict[int, set[tuple[VoteType, Address, BlockId | None]]] = {}
+        self._allowance: dict[Address, tuple[float, float]] = {}
+        self._judged: dict[int, dict[tuple[BlockId, int], float | None]] = {}
+        self._stash: OrderedDict[int, ProposalMessage] = OrderedDict()
+
+    # ------------------------------------------------------------------ votes
+
+    def is_new_vote(self, vote: Vote) -> bool:
+        """False for one that the engine holds already."""
+        key = (vote.type, vote.validator, vote.block_id)
+        return key not in self._votes.get(vote.round, ())
+
+    def admit_vote(self, vote: Vote, now: float) -> bool:
+        """Count a vote whose signature was checked; False if its signer sends too many."""
+        tokens, at = self._allowance.get(vote.validator, (VOTES_BURST, now))
+        tokens = min(VOTES_BURST, tokens + (now - at) * VOTES_PER_SECOND)
+        if tokens < 1:
+            return False
+        self._allowance[vote.validator] = (tokens - 1, now)
+        # Votes of later rounds make way for one another in the engine: those are not remembered.
+        if self._round - PAST_ROUNDS <= vote.round <= self._round:
+            key = (vote.type, vote.validator, vote.block_id)
+            self._votes.setdefault(vote.round, set()).add(key)
+        return True
+
+    # ------------------------------------------------------------------ proposals
+
+    def stash(self, message: ProposalMessage) -> bool:
+        """Keep a signed proposal of a later round until that begins; False if its round is here."""
+        proposal = message.proposal
+        if proposal.round <= self._round:
+            return False
+        mine = [r for r, m in self._stash.items() if m.proposal.proposer == proposal.proposer]
+        if proposal.round not in self._stash:
+            if len(mine) >= STASHED_PER_PROPOSER:
+                del self._stash[min(mine)]
+            elif len(self._stash) >= STASHED:
+                self._stash.popitem(last=False)
+        self._stash[proposal.round] = message
+        return True
+
+    def wants(self, proposal: Proposal, now: float) -> bool:
+        """Whether a proposal of this or an earlier round is to be judged (again)."""
+        judged = self._judged.get(proposal.round, {})
+        key = (proposal.block_id, proposal.pol_round)
+        if key not in judged:
+            return len(judged) < MAX_PROPOSALS
+        refused_at = judged[key]
+        return refused_at is not None and now >= refused_at + REJUDGE_SECONDS
+
+    def note_judged(self, proposal: Proposal, *, valid: bool, now: float) -> bool:
+        """Remember a verdict; True if it is new."""
+        judged = self._judged.setdefault(proposal.round, {})
+        key = (proposal.block_id, proposal.pol_round)
+        new = valid or key not in judged
+        judged[key] = None if valid else now
+        return new
+
+    # ------------------------------------------------------------------ rounds
+
+    def enter(self, round_: int) -> ProposalMessage | None:
+        """A round has begun: forget old ones, and return its proposal if it came before."""
+        self._round = round_
+        for rounds in (self._votes, self._judged):
+            for old in [r for r in rounds if r < round_ - PAST_ROUNDS]:
+                del rounds[old]
+        waiting = self._stash.pop(round_, None)
+        for old in [r for r in self._stash if r < round_]:
+            del self._stash[old]
+        return waiting

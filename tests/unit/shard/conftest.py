@@ -1,0 +1,342 @@
+"""One shard under test: a real chain on a memory store, real signatures, a beacon that says what a test
+wants it to say. Every block that `World.make` makes is built, judged by a second chain and committed to
+both, and the wei in it is counted.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from consensus.types import BlockId, Certificate, Height, Round
+from node.execution.evm import contract_address
+from node.execution.trie import iterate
+from node.primitives import rlp
+from node.primitives.basics import Address, Hash32, ShardId, keccak256
+from node.primitives.genesis import Genesis, GenesisValidator, Params
+from node.primitives.keys import SigningKey
+from node.primitives.message import LanePosition, Message, MessageKind
+from node.primitives.placement import home_by_range
+from node.primitives.transaction import Transaction, decode_transaction
+from node.shard import messenger
+from node.shard.chain import ShardChain
+from node.shard.judge import BuiltBlock
+from node.shard.lanes import InboundLane
+from node.shard.ports import Anchor
+from node.shard.run import BlockEnv, BlockRun, ExecutedBlock
+from node.shard.selection import Chosen
+from node.storage.memory import MemoryStore
+
+CHAIN_ID = 1337
+ETHER = 10**18
+GWEI = 10**9
+ORIGIN = Hash32(b"\x0f" * 32)
+TIMESTAMP = 1_700_000_000
+
+
+@dataclass
+class FakeLane:
+    consumed: int = 0
+    checkpoints: Sequence[LanePosition] = ()
+
+
+@dataclass
+class FakeBeacon:
+    """What an anchor shows: homes that differ from the range, and lanes."""
+
+    shards: int
+    homes: dict[Address, ShardId] = field(default_factory=dict)
+    lanes: dict[tuple[int, int], FakeLane] = field(default_factory=dict)
+
+    def home(self, address):
+        return self.homes.get(address, home_by_range(address, self.shards))
+
+    def lane(self, src, dst):
+        return self.lanes.get((src, dst), FakeLane())
+
+
+class User:
+    def __init__(self, key: SigningKey) -> None:
+        self.key = key
+        self.address = key.address
+        self.nonce = 0
+
+    def sign(self, payload: bytes, fields: list[rlp.Item]) -> list[rlp.Item]:
+        signature = self.key.sign_digest(keccak256(payload + rlp.encode(fields)))
+        r, s = (int.from_bytes(signature[i : i + 32], "big") for i in (0, 32))
+        return [*fields, *(rlp.int_to_bytes(n) for n in (signature[64], r, s))]
+
+    def tx(
+        self,
+        to: bytes | None,
+        value: int = 0,
+        data: bytes = b"",
+        gas: int = 21_000,
+        *,
+        tip: int = GWEI,
+        fee: int = 10 * GWEI,
+        nonce: int | None = None,
+        access: Sequence[tuple[bytes, Sequence[int]]] = (),
+        authorizations: Sequence[rlp.Item] = (),
+    ) -> Transaction:
+        if nonce is None:
+            nonce = self.nonce
+            self.nonce += 1
+        fields: list[rlp.Item] = [
+            *(rlp.int_to_bytes(n) for n in (CHAIN_ID, nonce, tip, fee, gas)),
+            to or b"",
+            rlp.int_to_bytes(value),
+            data,
+            [[address, [slot.to_bytes(32, "big") for slot in slots]] for address, slots in access],
+        ]
+        kind = b"\x02"
+        if authorizations:
+            kind = b"\x04"
+            fields.append(list(authorizations))
+        return decode_transaction(kind + rlp.encode(self.sign(kind, fields)))
+
+    def authorize(self, code: bytes, nonce: int) -> rlp.Item:
+        return self.sign(b"\x05", [rlp.int_to_bytes(CHAIN_ID), code, rlp.int_to_bytes(nonce)])
+
+
+def make_user(shard: int, shards: int, salt: int = 0) -> User:
+    """The first user from `salt` on whose account lives on `shard`."""
+    while True:
+        user = User(SigningKey(keccak256(b"shard user %d" % salt)))
+        if home_by_range(user.address, shards) == shard:
+            return user
+        salt += 1000
+
+
+def fixed_address(shard: int, shards: int, salt: int = 0) -> Address:
+    """An address without a key that lives on `shard` by its range."""
+    while True:
+        address = Address(keccak256(b"address %d" % salt)[:20])
+        if home_by_range(address, shards) == shard:
+            return address
+        salt += 1000
+
+
+class World:
+    """Shard 0 of `shards`, with two users here and two on each other shard."""
+
+    def __init__(self, shards: int = 3, **params) -> None:
+        self.shards = shards
+        self.here = ShardId(0)
+        self.users = [[make_user(s, shards, 10 * s + n) for n in range(4)] for s in range(shards)]
+        self.coinbase = fixed_address(0, shards, 77)
+        self.genesis = Genesis(
+            chain_id=CHAIN_ID,
+            timestamp=TIMESTAMP,
+            shards=shards,
+            validators=[
+                GenesisValidator(
+                    name=f"v{s}",
+                    address="0x" + self.users[s][0].address.hex(),
+                    peer_id=f"p{s}",
+                    shard=s,
+                    stake=1,
+                    beacon=True,
+                )
+                for s in range(shards)
+            ],
+            alloc={"0x" + u.address.hex(): 1000 * ETHER for row in self.users for u in row},
+            params=Params(**params),
+        ).check()
+        self.beacon = FakeBeacon(shards)
+        self.store = MemoryStore()
+        self.chain = ShardChain(self.store, self.genesis, self.here)
+        self.twin = ShardChain(MemoryStore(), self.genesis, self.here)
+        self.inbox: dict[int, list[Message]] = {}
+        self.ends: dict[int, list[int]] = {}
+        self.clock = TIMESTAMP
+        self.height = 0
+
+    # ------------------------------------------------------------------ the world around it
+
+    def anchor(self, moved=()) -> Anchor:
+        """A beacon block of its own, at which `inbox` is finalised up to its end, or with checkpoints at the
+        counts in `ends`."""
+        self.height += 1
+        for src, messages in self.inbox.items():
+            consumed = messenger.inbox(self.chain.state(), ShardId(src)).count
+            ends = self.ends.get(src, [len(messages)])
+            self.beacon.lanes[src, self.here] = FakeLane(
+                consumed, [positions(messages)[e - 1] for e in ends if e > consumed]
+            )
+        return Anchor(
+            height=self.height,
+            hash=keccak256(b"beacon %d" % self.height),
+            randao=keccak256(b"randao %d" % self.height),
+            timestamp=self.clock,
+            state=self.beacon,
+            moved=moved,
+        )
+
+    def message(self, to: bytes, value: int = 0, *, src: int = 1, kind=MessageKind.CALL, **fields):
+        """The next message of the lane from `src`, sent by its first user."""
+        sender = fields.pop("sender", self.users[src][0].address)
+        lane = self.inbox.setdefault(src, [])
+        message = Message(
+            **{
+                "src": ShardId(src),
+                "dst": self.here,
+                "seq": len(lane),
+                "kind": kind,
+                "sender": sender,
+                "to": Address(to),
+                "value": value,
+                "gas_price": 2 * GWEI,
+                "refund_to": sender,
+                "origin_tx": ORIGIN,
+                **fields,
+            }
+        )
+        lane.append(message)
+        return message
+
+    def lanes(self) -> dict[ShardId, InboundLane]:
+        """Everything in `inbox`, verified."""
+        out = {}
+        for src, messages in self.inbox.items():
+            lane = InboundLane(src=ShardId(src))
+            lane.extend(messages, self.here, [positions(messages)[-1]] if messages else [])
+            out[ShardId(src)] = lane
+        return out
+
+    # ------------------------------------------------------------------ blocks
+
+    def env(self, anchor: Anchor | None = None) -> BlockEnv:
+        self.clock += 1
+        return BlockEnv(
+            coinbase=self.coinbase, timestamp=self.clock, anchor=anchor or self.anchor()
+        )
+
+    def run(self, anchor: Anchor | None = None) -> BlockRun:
+        """A block to fill by hand."""
+        return self.chain._run(self.env(anchor))
+
+    def build(self, *txs: Transaction, anchor: Anchor | None = None) -> tuple[BuiltBlock, Anchor]:
+        env = self.env(anchor)
+        return self.chain.build(env, self.lanes(), Chosen(list(txs))), env.anchor
+
+    def make(self, *txs: Transaction, anchor: Anchor | None = None) -> ExecutedBlock:
+        """The next block: built, judged by the twin, committed to both, its wei counted."""
+        built, anchor = self.build(*txs, anchor=anchor)
+        assert built.rejected == ()
+        before = wei_of(self.chain)
+        judged = self.twin.judge(built.executed.block, anchor, built.tails)
+        assert judged.header == built.executed.header
+        assert judged.requests == built.executed.requests
+        assert judged.delta.nodes == built.executed.delta.nodes
+        for chain, executed in ((self.chain, built.executed), (self.twin, judged)):
+            chain.commit(executed, certificate(executed))
+        brought = sum(m.in_flight_wei for _, m in judged.delivered)
+        taken = sum(s.message.in_flight_wei for s in judged.sent)
+        assert wei_of(self.chain) == before + brought - taken
+        return built.executed
+
+    def deploy(self, runtime: bytes, value: int = 0, user: User | None = None) -> Address:
+        """A contract of `user` (one here) with this code; at home by its birth, wherever its range."""
+        user = user or self.users[0][0]
+        address = contract_address(user.address, user.nonce)
+        executed = self.make(user.tx(None, value, initcode(runtime), 3_000_000))
+        assert executed.receipts[-1].status == 1
+        return address
+
+    def balance(self, address: bytes) -> int:
+        return self.chain.state().balance(address)
+
+
+def positions(messages: Sequence[Message]) -> list[LanePosition]:
+    """The lane after each message."""
+    out = []
+    position = LanePosition()
+    for message in messages:
+        position = position.advance(message.id)
+        out.append(position)
+    return out
+
+
+def wei_of(chain: ShardChain) -> int:
+    """All balances at the head, and what has been burned."""
+    total = messenger.burned(chain.state())
+    for _, account in iterate(chain.read_node, chain.head.state_root):
+        total += int.from_bytes(rlp.decode_list(account)[1], "big")
+    return total
+
+
+def certificate(executed: ExecutedBlock) -> Certificate:
+    return Certificate(
+        height=Height(executed.header.number),
+        round=Round(0),
+        block_id=BlockId(executed.header.hash),
+        signers=1,
+        signatures=(b"\1" * 65,),
+    )
+
+
+# ---------------------------------------------------------------------- code
+
+
+def push(value: int | bytes) -> bytes:
+    body = value if isinstance(value, bytes) else value.to_bytes(32, "big")
+    return bytes([0x5F + len(body)]) + body
+
+
+def pay(*payments: tuple[bytes, int]) -> bytes:
+    """Code that sends each address its wei, and stops."""
+    code = b""
+    for address, wei in payments:
+        code += b"\x5f" * 4 + push(wei) + push(bytes(address)) + b"\x5a\xf1\x50"
+    return code + b"\x00"
+
+
+def destroy(beneficiary: bytes) -> bytes:
+    return push(bytes(beneficiary)) + b"\xff"
+
+
+def initcode(runtime: bytes) -> bytes:
+    """Init code that deploys `runtime`."""
+    return b"\x61" + len(runtime).to_bytes(2, "big") + bytes.fromhex("80600a5f395ff3") + runtime
+
+
+REVERT = bytes.fromhex("5f5ffd")
+INVALID = b"\xfe"
+STORE = bytes.fromhex("5f355f5500")  # slot 0 = the first word of the input
+
+
+@dataclass(frozen=True)
+class Kit:
+    """Helpers for tests, since tests do not import from each other."""
+
+    world: type[World] = World
+    user: Callable[..., User] = make_user
+    address: Callable[..., Address] = fixed_address
+    positions: Callable[..., list[LanePosition]] = positions
+    certificate: Callable[..., Certificate] = certificate
+    wei_of: Callable[..., int] = wei_of
+    lane: type[FakeLane] = FakeLane
+    beacon: type[FakeBeacon] = FakeBeacon
+    push: Callable[..., bytes] = push
+    pay: Callable[..., bytes] = pay
+    destroy: Callable[..., bytes] = destroy
+    initcode: Callable[..., bytes] = initcode
+    revert: bytes = REVERT
+    invalid: bytes = INVALID
+    store: bytes = STORE
+
+
+@pytest.fixture(scope="session")
+def kit() -> Kit:
+    return Kit()
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def make_world() -> Callable[..., World]:
+    return World
