@@ -67,6 +67,8 @@ class Admission:
 
     def wants(self, proposal: Proposal, now: float) -> bool:
         """Whether a proposal of this or an earlier round is to be judged (again)."""
+        if proposal.round < self._round - PAST_ROUNDS:
+            return False  # if it is decided after all, it comes with its certificate
         judged = self._judged.get(proposal.round, {})
         key = (proposal.block_id, proposal.pol_round)
         if key not in judged:

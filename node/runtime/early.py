@@ -4,8 +4,8 @@ Somebody else may begin a height before we do, and a quorum may be one height ah
 are checked when a message is used; until then a peer can only fill its own share.
 """
 
-from node.runtime.wire import ProposalMessage
 from consensus.types import Vote
+from node.runtime.wire import ProposalMessage
 
 PEER_MESSAGES = 256
 PEER_PROPOSALS = 2

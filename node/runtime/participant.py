@@ -1,4 +1,4 @@
-"""A validator's part in one chain: the engine, its journal, its key and its timers.
+"""A validator's part in one chain: the engine, its journal and its timers.
 
 The order of things is the engine's contract (see consensus.engine): every input is in the journal
 before it is stepped, the journal is on disk before anything of ours is sent, and own messages are
@@ -33,13 +33,7 @@ from consensus.inputs import (
 )
 from consensus.params import TimeoutParams
 from consensus.recovery import replay
-from consensus.signing import (
-    SignatureChecker,
-    check_proposal,
-    check_vote,
-    proposal_sign_bytes,
-    vote_sign_bytes,
-)
+from consensus.signing import SignatureChecker, check_proposal, check_vote
 from consensus.types import (
     Address,
     BlockId,
@@ -52,17 +46,13 @@ from consensus.types import (
     ValidatorSet,
     Vote,
 )
-from node.primitives.basics import keccak_fast
-from node.primitives.errors import DecodeError, InvalidBlock
-from node.primitives.keys import SigningKey
-from node.runtime.application import Application
+from consensus.votes import PAST_ROUNDS
+from node.primitives.errors import DecodeError, InvalidBlock, PeerFault
+from node.runtime.admission import Admission
+from node.runtime.application import Application, judge
 from node.runtime.journal import Built, Journal, Judged, Started
+from node.runtime.signer import Signer
 from node.runtime.wire import ProposalMessage
-from node.storage.errors import WouldEquivocate
-from node.storage.last_signed import LastSigned
-
-PROPOSAL_STEP = 0  # before the vote types in LastSigned's order
-KEPT_VALUES = 32
 
 
 class Participant:
@@ -72,25 +62,25 @@ class Participant:
         self,
         *,
         app: Application,
-        key: SigningKey,
+        signer: Signer,
         journal: Journal,
-        last_signed: LastSigned,
         checker: SignatureChecker,
         timeouts: TimeoutParams,
         broadcast: Callable[[ProposalMessage | Vote], None],
     ) -> None:
         self._app = app
-        self._key = key
+        self._signer = signer
         self._journal = journal
-        self._last_signed = last_signed
         self._checker = checker
         self._timeouts = timeouts
         self._broadcast = broadcast
         self._engine = Engine()
         self._validators: ValidatorSet = app.validators()
+        self._admission = Admission()
         self._timers: dict[Timeout, float] = {}
-        self._values: dict[BlockId, bytes] = {}
-        self._valid: set[BlockId] = set()
+        self._values: dict[BlockId, bytes] = {}  # of valid blocks
+        self._seen_in: dict[BlockId, int] = {}  # the last round that proposed each
+        self._stashed: list[ProposalMessage] = []
         self._decision: Certificate | None = None
         self._log = structlog.get_logger().bind(chain=app.context.tag.decode())
 
@@ -101,136 +91,187 @@ class Participant:
     # ------------------------------------------------------------------ life of a height
 
     async def start(self, height: int) -> None:
+        """Begin a height that was not begun before."""
         self._begin()
         self._journal.start(height)
         await self._step(self._start_input(height))
 
     def _begin(self) -> None:
         self._validators = self._app.validators()
+        self._admission = Admission()
         self._timers.clear()
         self._values.clear()
-        self._valid.clear()
+        self._seen_in.clear()
+        self._stashed.clear()
         self._decision = None
 
     def _start_input(self, height: int) -> StartHeight:
         return StartHeight(
-            height=Height(height), validators=self._validators, me=Address(self._key.address)
+            height=Height(height), validators=self._validators, me=self._signer.address
         )
 
     async def recover(self) -> bool:
-        """Replay the journal. True if a height had been started and goes on now."""
+        """Replay the journal, once. True if the next height had been started and goes on now."""
         height = self._app.head_height() + 1
         records = self._journal.replay(height)
         if not records:
             return False
         self._begin()
-        inputs: list[Input] = []
-        for record in records:
-            match record:
-                case Started():
-                    inputs.append(self._start_input(height))
-                case Judged(message=message, valid=valid):
-                    if valid:
-                        await self._judge_again(message.proposal.block_id, message.value)
-                    inputs.append(ProposalReceived(proposal=message.proposal, valid=valid))
-                case Vote():
-                    inputs.append(VoteReceived(vote=record))
-                case Built(block_id=block_id, value=value):
-                    await self._judge_again(BlockId(block_id), value)
-                    inputs.append(
-                        ValueBuilt(
-                            height=Height(height),
-                            round=Round(record.round),
-                            block_id=BlockId(block_id),
-                        )
-                    )
-                case TimeoutElapsed():
-                    inputs.append(record)
+        inputs = [self._recovered(record, height) for record in records]
         self._engine = Engine()
         pending = replay(self._engine, inputs)
+        self._admission.enter(self.round)
         self._log.info("journal replayed", height=height, records=len(records))
-        await self._run_queue(deque(), pending)
+        # Messages heard again are journalled again: the engine knows that they are not new.
+        await self._run(deque(), pending)
         return True
 
-    async def _judge_again(self, block_id: BlockId, value: bytes) -> None:
-        """Rebuild what execution results a restart lost. What was valid stays so for the engine."""
-        self._values[block_id] = value
-        self._valid.add(block_id)
-        try:
-            await self._app.judge(value, decided=False)
-        except (InvalidBlock, DecodeError) as error:
-            self._log.info("a journalled block waits for its anchor", error=str(error))
+    def _recovered(self, record: Started | Judged | Vote | Built | TimeoutElapsed, height: int) -> Input:
+        match record:
+            case Started():
+                return self._start_input(height)
+            case Judged(message=message, valid=valid):
+                proposal = message.proposal
+                if valid:  # executed again only if it is decided
+                    self._keep(proposal.block_id, message.value, proposal.round)
+                if proposal.proposer == self._signer.address:
+                    self._signer.note_proposal(proposal)
+                return ProposalReceived(proposal=proposal, valid=valid)
+            case Vote():
+                if record.validator == self._signer.address:
+                    self._signer.note_vote(record)
+                return VoteReceived(vote=record)
+            case Built(round=round_, block_id=block_id, value=value):
+                self._keep(block_id, value, round_)
+                return ValueBuilt(height=Height(height), round=Round(round_), block_id=block_id)
+            case TimeoutElapsed():
+                return record
 
     def abandon(self, height: int) -> None:
         """The height was decided by others: forget ours."""
-        self._timers.clear()
-        self._decision = None
-        self._log.info("synced past a height", height=height)
+        self._begin()
+        self._log.debug("passed by a decided block", height=height)
 
-    def take_decision(self) -> tuple[bytes, Certificate] | None:
-        """The value and certificate of the height once it is decided; given once."""
-        certificate, self._decision = self._decision, None
-        if certificate is None:
-            return None
-        self._timers.clear()
-        return self._values[certificate.block_id], certificate
+    @property
+    def decision(self) -> Certificate | None:
+        """The certificate of the height once it is decided."""
+        return self._decision
+
+    def value(self, block_id: BlockId) -> bytes | None:
+        """The value of a valid block of this height."""
+        return self._values.get(block_id)
 
     # ------------------------------------------------------------------ inputs
 
-    async def receive(self, message: ProposalMessage | Vote) -> None:
-        """A message of this height. Raises what is wrong with it: the sender's fault."""
+    def check(self, message: ProposalMessage | Vote) -> None:
+        """Raise the sender's fault: consensus.errors.PeerFault, or DecodeError.
+
+        A proposal must carry the value that its proposer signed for; who brings another one is to
+        blame, not the proposer.
+        """
+        context, validators = self._app.context, self._app.validators()
         if isinstance(message, Vote):
-            check_vote(self._app.context, self._validators, message, self._checker)
+            check_vote(context, validators, message, self._checker)
+            return
+        check_proposal(context, validators, message.proposal, self._checker)
+        if self._app.identify(message.value) != message.proposal.block_id:
+            raise DecodeError("a proposal came with the value of another block")
+
+    async def receive(self, message: ProposalMessage | Vote, sender: Address | None) -> None:
+        """A message of this height. Raises the sender's fault, as `check`."""
+        now = trio.current_time()
+        if isinstance(message, Vote):
+            if not self._admission.is_new_vote(message):
+                return
+            self.check(message)
+            if not self._admission.admit_vote(message, now):
+                raise PeerFault(f"0x{message.validator.hex()} signs too many votes")
             self._journal.vote(message)
             await self._step(VoteReceived(vote=message))
             return
-        check_proposal(self._app.context, self._validators, message.proposal, self._checker)
-        valid = await self._judge(message)
-        self._journal.judged(message, valid)
-        await self._step(ProposalReceived(proposal=message.proposal, valid=valid))
+        if message.proposal.round <= self.round and not self._admission.wants(message.proposal, now):
+            return
+        self.check(message)
+        if not self._admission.stash(message):
+            await self._proposed(message, sender == message.proposal.proposer)
 
-    async def _judge(self, message: ProposalMessage) -> bool:
-        block_id = message.proposal.block_id
-        if block_id in self._valid:
-            return True
-        try:
-            judged = await self._app.judge(message.value, decided=False)
-        except (InvalidBlock, DecodeError) as error:
-            self._log.warning("prevoting nil", height=message.proposal.height, reason=str(error))
-            return False
-        if judged != block_id:
-            return False
-        if len(self._values) >= KEPT_VALUES:  # a proposer can only add one a round; be safe
-            return False
-        self._valid.add(block_id)
-        self._values[block_id] = message.value
-        return True
+    async def _proposed(self, message: ProposalMessage, from_proposer: bool) -> None:
+        proposal = message.proposal
+        reason = await self._judge(message)
+        if reason is not None and not from_proposer:
+            # What is beside the block is not signed: only the proposer's own copy makes us vote nil.
+            raise PeerFault(f"a proposal was passed on with a value that is not valid: {reason}")
+        if reason is not None:
+            self._log.warning("prevoting nil", height=proposal.height, reason=reason)
+        valid = reason is None
+        if self._admission.note_judged(proposal, valid=valid, now=trio.current_time()):
+            self._journal.judged(message, valid)
+            await self._step(ProposalReceived(proposal=proposal, valid=valid))
+
+    async def _judge(self, message: ProposalMessage) -> str | None:
+        """Why the block is not valid; None if it is."""
+        block_id, value = message.proposal.block_id, message.value
+        if block_id not in self._values:
+            try:
+                if await judge(self._app, value, decided=False) != block_id:
+                    return "it is another block"
+            except (InvalidBlock, DecodeError) as error:
+                return str(error)
+        self._keep(block_id, self._values.get(block_id, value), message.proposal.round)
+        return None
+
+    def _keep(self, block_id: BlockId, value: bytes, round_: int) -> None:
+        self._values[block_id] = value
+        self._seen_in[block_id] = max(round_, self._seen_in.get(block_id, 0))
+
+    def _forget_values(self) -> None:
+        """As the engine does, keep the blocks of the last rounds, and those that may come again."""
+        needed = (self._engine.locked_block, self._engine.valid_block)
+        for block_id, seen in list(self._seen_in.items()):
+            if seen < self.round - PAST_ROUNDS and block_id not in needed:
+                del self._seen_in[block_id], self._values[block_id]
 
     def next_timer(self) -> float:
         return min(self._timers.values(), default=float("inf"))
 
     async def fire_timers(self, now: float) -> None:
-        due = sorted((at, t.kind) for t, at in self._timers.items() if at <= now)
-        for at, kind in due:
-            timeout = next(
-                (t for t, when in self._timers.items() if when == at and t.kind == kind), None
-            )
-            if timeout is None:
-                continue
+        """Step every timeout that is due, in the order of their times."""
+        due = [(at, timeout.kind, timeout) for timeout, at in self._timers.items() if at <= now]
+        for at, _, timeout in sorted(due, key=lambda entry: entry[:2]):
+            if self._timers.get(timeout) != at:
+                continue  # an earlier one has ended its round, or started it again
             del self._timers[timeout]
             if timeout.kind is not TimeoutKind.REBROADCAST:
                 self._journal.timeout(timeout)
             await self._step(TimeoutElapsed(timeout=timeout))
 
-    async def _step(self, input: Input) -> None:
-        await self._run_queue(deque([input]), ())
+    async def resend(self) -> None:
+        """Somebody has come back: say again what the height needs, without waiting for the timer."""
+        height = self._engine.height
+        if height is not None and self._decision is None:
+            timeout = Timeout(
+                kind=TimeoutKind.REBROADCAST, height=height, round=self._engine.round
+            )
+            await self._step(TimeoutElapsed(timeout=timeout))
 
-    async def _run_queue(self, queue: deque[Input], effects: tuple[Effect, ...]) -> None:
+    async def _step(self, input: Input) -> None:
+        await self._run(deque([input]), ())
+
+    async def _run(self, queue: deque[Input], effects: tuple[Effect, ...]) -> None:
         for effect in effects:
             await self._perform(effect, queue)
         while queue:
             for effect in self._engine.step(queue.popleft()):
                 await self._perform(effect, queue)
+        while self._stashed:
+            await self._unstash(self._stashed.pop())
+
+    async def _unstash(self, message: ProposalMessage) -> None:
+        if self._decision is None and self._admission.wants(message.proposal, trio.current_time()):
+            try:
+                await self._proposed(message, from_proposer=False)
+            except PeerFault as error:
+                self._log.info("a stashed proposal is of no use", reason=str(error))
 
     # ------------------------------------------------------------------ effects
 
@@ -248,66 +289,47 @@ class Participant:
                 self._rebroadcast(effect)
             case Decided(certificate=certificate):
                 self._decision = certificate
+                self._timers.clear()
             case Equivocation(first=first, second=second):
                 self._log.error("equivocation", first=first, second=second)
             case EnteredRound(round=round_, height=height):
-                if round_:
-                    self._log.info("new round", height=height, round=round_)
+                self._enter(height, round_)
+
+    def _enter(self, height: int, round_: int) -> None:
+        self._timers.clear()  # the engine ignores those of earlier rounds
+        waiting = self._admission.enter(round_)
+        if waiting is not None:
+            self._stashed.append(waiting)
+        self._forget_values()
+        if round_:
+            self._log.info("new round", height=height, round=round_)
 
     def _send_vote(self, effect: SendVote, queue: deque[Input]) -> None:
-        preimage = vote_sign_bytes(
-            self._app.context, effect.type, effect.height, effect.round, effect.block_id
-        )
-        signature = self._sign(effect.height, effect.round, effect.type, preimage)
-        if signature is None:
+        vote = self._signer.vote(effect)
+        if vote is None:
             return
-        vote = Vote(
-            type=effect.type,
-            height=effect.height,
-            round=effect.round,
-            block_id=effect.block_id,
-            validator=Address(self._key.address),
-            signature=signature,
-        )
         self._journal.vote(vote)
+        # First the journal: a restart then finds what led to this vote and asks for the same one.
         self._journal.sync()
+        self._signer.note_vote(vote)
         self._broadcast(vote)
         queue.append(VoteReceived(vote=vote))
 
     def _send_proposal(self, effect: SendProposal, queue: deque[Input]) -> None:
-        preimage = proposal_sign_bytes(
-            self._app.context, effect.height, effect.round, effect.block_id, effect.pol_round
-        )
-        signature = self._sign(effect.height, effect.round, PROPOSAL_STEP, preimage)
-        if signature is None:
+        proposal = self._signer.proposal(effect)
+        if proposal is None:
             return
-        proposal = Proposal(
-            height=effect.height,
-            round=effect.round,
-            block_id=effect.block_id,
-            pol_round=effect.pol_round,
-            proposer=Address(self._key.address),
-            signature=signature,
-        )
+        self._keep(effect.block_id, self._values[effect.block_id], effect.round)
         message = ProposalMessage(proposal=proposal, value=self._values[effect.block_id])
         self._journal.judged(message, True)
         self._journal.sync()
+        self._signer.note_proposal(proposal)
         self._broadcast(message)
         queue.append(ProposalReceived(proposal=proposal, valid=True))
 
-    def _sign(self, height: int, round_: int, step: int, preimage: bytes) -> bytes | None:
-        digest = keccak_fast(preimage)
-        try:
-            self._last_signed.check_and_record(height, round_, step, digest)
-        except WouldEquivocate as error:
-            self._log.error("not signed", reason=str(error))
-            return None
-        return self._key.sign_digest(digest)
-
     async def _build(self, effect: BuildValue, queue: deque[Input]) -> None:
         block_id, value = await self._app.build()
-        self._values[block_id] = value
-        self._valid.add(block_id)
+        self._keep(block_id, value, effect.round)
         self._journal.built(
             Built(height=effect.height, round=effect.round, block_id=block_id, value=value)
         )

@@ -1,0 +1,97 @@
+"""The key of a validator on one chain, and the record that keeps it from signing twice.
+
+A message is made in two steps, so that the journal can be written in between: `vote` and `proposal`
+sign, unless the record forbids it; `note_vote` and `note_proposal` put the position into the record,
+durably. A message is sent only after both.
+"""
+
+import structlog
+
+from consensus.effects import SendProposal, SendVote
+from consensus.signing import proposal_sign_bytes, vote_sign_bytes
+from consensus.types import Address, ChainContext, Proposal, Vote
+from node.primitives.basics import keccak_fast
+from node.primitives.keys import SigningKey
+from node.storage.last_signed import LastSigned
+
+PROPOSAL_STEP = 0  # before the vote types in the record's order
+
+
+class Signer:
+    """One key on one chain."""
+
+    def __init__(self, *, key: SigningKey, context: ChainContext, record: LastSigned) -> None:
+        self.address = Address(key.address)
+        self._key = key
+        self._context = context
+        self._record = record
+        self._log = structlog.get_logger().bind(chain=context.tag.decode())
+
+    def vote(self, effect: SendVote) -> Vote | None:
+        """The vote the engine asks for; None if signing it would contradict the record."""
+        digest = self._vote_digest(effect)
+        if not self._may_sign(effect.height, effect.round, effect.type, digest):
+            return None
+        return Vote(
+            type=effect.type,
+            height=effect.height,
+            round=effect.round,
+            block_id=effect.block_id,
+            validator=self.address,
+            signature=self._key.sign_digest(digest),
+        )
+
+    def proposal(self, effect: SendProposal) -> Proposal | None:
+        """The proposal the engine asks for; None if signing it would contradict the record."""
+        digest = self._proposal_digest(effect)
+        if not self._may_sign(effect.height, effect.round, PROPOSAL_STEP, digest):
+            return None
+        return Proposal(
+            height=effect.height,
+            round=effect.round,
+            block_id=effect.block_id,
+            pol_round=effect.pol_round,
+            proposer=self.address,
+            signature=self._key.sign_digest(digest),
+        )
+
+    def note_vote(self, vote: Vote) -> None:
+        """Raises WouldEquivocate for a position at which another digest is on record."""
+        self._note(vote.height, vote.round, vote.type, self._vote_digest(vote))
+
+    def note_proposal(self, proposal: Proposal) -> None:
+        """As `note_vote`."""
+        self._note(proposal.height, proposal.round, PROPOSAL_STEP, self._proposal_digest(proposal))
+
+    def _vote_digest(self, vote: SendVote | Vote) -> bytes:
+        return keccak_fast(
+            vote_sign_bytes(self._context, vote.type, vote.height, vote.round, vote.block_id)
+        )
+
+    def _proposal_digest(self, proposal: SendProposal | Proposal) -> bytes:
+        return keccak_fast(
+            proposal_sign_bytes(
+                self._context,
+                proposal.height,
+                proposal.round,
+                proposal.block_id,
+                proposal.pol_round,
+            )
+        )
+
+    def _may_sign(self, height: int, round_: int, step: int, digest: bytes) -> bool:
+        last = self._record.load()
+        if last is None or (height, round_, step) > last.place:
+            return True
+        if (height, round_, step) == last.place and digest == last.digest:
+            return True
+        self._log.error(
+            "not signed: the record is past it", height=height, round=round_, step=step, last=last
+        )
+        return False
+
+    def _note(self, height: int, round_: int, step: int, digest: bytes) -> None:
+        """An earlier position (a journal being replayed) is behind the record: nothing to note."""
+        last = self._record.load()
+        if last is None or (height, round_, step) >= last.place:
+            self._record.check_and_record(height, round_, step, digest)
