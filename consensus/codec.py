@@ -1,7 +1,7 @@
-"""The wire and storage form of votes, proposals and certificates.
+"""The wire and storage form of votes, proposals, certificates and evidence.
 
 Fixed layouts, big-endian, one encoding per value; a decoder accepts exactly the bytes that the
-encoder makes. The first byte is the kind, so that the three can share a topic or a log.
+encoder makes. The first byte is the kind, so that all of them can share a topic or a log.
 
 =============  ====================================================================================
 vote           0x01 · type u8 · height u64 · round u32 · 0x00 | 0x01 block[32] · validator[20] ·
@@ -10,12 +10,15 @@ proposal       0x02 · height u64 · round u32 · (pol_round + 1) u32 · block[3
                signature[65]
 certificate    0x03 · height u64 · round u32 · block[32] · bitmap length u8 · bitmap (bit i of the
                big-endian number is validator i; no leading zero byte) · signature[65] per set bit
+evidence       0x04 · length of the first u8 · first · second: two votes or two proposals as above,
+               in canonical order (see :mod:`consensus.evidence`)
 =============  ====================================================================================
 """
 
 from typing import Final
 
-from consensus.errors import CodecError, ContractViolation
+from consensus.errors import CodecError, ContractViolation, InvalidEvidence
+from consensus.evidence import Evidence
 from consensus.types import (
     ADDRESS_LENGTH,
     BLOCK_ID_LENGTH,
@@ -37,6 +40,7 @@ from consensus.types import (
 VOTE_KIND: Final = 1
 PROPOSAL_KIND: Final = 2
 CERTIFICATE_KIND: Final = 3
+EVIDENCE_KIND: Final = 4
 
 _MAX_BITMAP: Final = MAX_VALIDATORS // 8
 MAX_VOTE_SIZE: Final = 1 + 1 + 8 + 4 + 1 + BLOCK_ID_LENGTH + ADDRESS_LENGTH + SIGNATURE_LENGTH
@@ -44,6 +48,7 @@ MAX_PROPOSAL_SIZE: Final = 1 + 8 + 4 + 4 + BLOCK_ID_LENGTH + ADDRESS_LENGTH + SI
 MAX_CERTIFICATE_SIZE: Final = (
     1 + 8 + 4 + BLOCK_ID_LENGTH + 1 + _MAX_BITMAP + MAX_VALIDATORS * SIGNATURE_LENGTH
 )
+MAX_EVIDENCE_SIZE: Final = 2 + 2 * max(MAX_VOTE_SIZE, MAX_PROPOSAL_SIZE)
 
 
 class _Reader:
@@ -75,6 +80,9 @@ class _Reader:
         if value > MAX_ROUND:
             raise CodecError(f"round {value} is out of range")
         return Round(value)
+
+    def rest(self) -> bytes:
+        return self.take(len(self._data) - self._position)
 
     def finish(self) -> None:
         if self._position != len(self._data):
@@ -240,3 +248,36 @@ def decode_certificate(data: bytes) -> Certificate:
         signers=signers,
         signatures=signatures,
     )
+
+
+def encode_evidence(evidence: Evidence) -> bytes:
+    """Encode evidence, at most ``MAX_EVIDENCE_SIZE`` bytes.
+
+    Raises:
+        ContractViolation: a field is out of range.
+    """
+    first, second = (_encode_message(m) for m in (evidence.first, evidence.second))
+    return b"".join((bytes((EVIDENCE_KIND, len(first))), first, second))
+
+
+def decode_evidence(data: bytes) -> Evidence:
+    """Decode evidence. Its signatures are not checked; that the messages contradict each other is.
+
+    Raises:
+        CodecError: the bytes are not what ``encode_evidence`` makes of any evidence.
+    """
+    reader = _Reader(data, EVIDENCE_KIND, MAX_EVIDENCE_SIZE)
+    first = _decode_message(reader.take(reader.uint(1)))
+    second = _decode_message(reader.rest())
+    try:
+        return Evidence(first=first, second=second)
+    except InvalidEvidence as error:
+        raise CodecError(f"no evidence: {error}") from None
+
+
+def _encode_message(message: Vote | Proposal) -> bytes:
+    return encode_vote(message) if isinstance(message, Vote) else encode_proposal(message)
+
+
+def _decode_message(data: bytes) -> Vote | Proposal:
+    return decode_proposal(data) if data[:1] == bytes((PROPOSAL_KIND,)) else decode_vote(data)

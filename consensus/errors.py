@@ -9,7 +9,8 @@ The base says whose mistake it is, and so what the host does about it::
     │   ├── NotAValidator        the claimed key has no stake at this height
     │   ├── InvalidProposal      a proposal that breaks the rules by itself
     │   │   └── WrongProposer    it is not this key's turn
-    │   └── InvalidCertificate   a certificate that proves nothing; see ``reason``
+    │   ├── InvalidCertificate   a certificate that proves nothing; see ``reason``
+    │   └── InvalidEvidence      two messages that do not contradict each other; see ``reason``
     ├── ConfigurationError       genesis or network parameters are wrong: tell the user
     │   ├── InvalidValidatorSet
     │   ├── InvalidChainContext
@@ -63,6 +64,24 @@ class InvalidCertificate(PeerFault):
 
     def __init__(self, reason: CertificateFault, detail: str = "") -> None:
         super().__init__(f"{reason.value}{': ' + detail if detail else ''}")
+        self.reason = reason
+
+
+class EvidenceFault(Enum):
+    """Why two messages are no evidence."""
+
+    MIXED_MESSAGES = "a vote and a proposal do not contradict each other"
+    DIFFERENT_KEYS = "the messages name two keys"
+    DIFFERENT_SLOTS = "the messages are of different heights, rounds or types"
+    SAME_CONTENT = "both messages say the same"
+    WRONG_ORDER = "the messages are not in canonical order"
+
+
+class InvalidEvidence(PeerFault):
+    """The two messages are not an equivocation, or not in its canonical form."""
+
+    def __init__(self, reason: EvidenceFault) -> None:
+        super().__init__(reason.value)
         self.reason = reason
 
 

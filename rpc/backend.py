@@ -11,12 +11,18 @@ concurrently and may be cancelled when their time is up.
 from typing import Any, Protocol
 
 from rpc.wire import (
+    AccessListResult,
+    AccountProof,
     BlockRef,
     BlockView,
     CallRequest,
     FeeHistory,
     LogFilter,
     LogView,
+    Overrides,
+    PendingPage,
+    PoolView,
+    PreparedTransaction,
     ReceiptView,
     TransactionView,
 )
@@ -76,11 +82,25 @@ class Backend(Protocol):
     async def transaction_count(self, scope: int | None, address: bytes, ref: BlockRef) -> int:
         """The account's nonce; for "pending" with the pooled transactions counted."""
 
-    async def call(self, scope: int | None, request: CallRequest, ref: BlockRef) -> bytes:
+    async def call(
+        self, scope: int | None, request: CallRequest, ref: BlockRef, overrides: Overrides
+    ) -> bytes:
         """The output of a message call. Raises `ExecutionReverted`, `ServerError`."""
 
-    async def estimate_gas(self, scope: int | None, request: CallRequest, ref: BlockRef) -> int:
+    async def estimate_gas(
+        self, scope: int | None, request: CallRequest, ref: BlockRef, overrides: Overrides
+    ) -> int:
         """The least gas limit with which the call succeeds. Raises as `call`."""
+
+    async def create_access_list(
+        self, scope: int | None, request: CallRequest, ref: BlockRef, overrides: Overrides
+    ) -> AccessListResult:
+        """What a call accesses. A call that fails is an answer, one that cannot be made raises."""
+
+    async def proof(
+        self, scope: int | None, address: bytes, slots: tuple[int, ...], ref: BlockRef
+    ) -> AccountProof:
+        """The account and these slots with Merkle proofs against the state root of its shard."""
 
     async def gas_price(self, scope: int | None) -> int:
         """A price per gas that gets a legacy transaction included soon, in wei."""
@@ -111,8 +131,69 @@ class Backend(Protocol):
     async def logs(self, scope: int | None, filter: LogFilter) -> tuple[LogView, ...]:
         """Matching logs in chain order. Raises `LimitExceeded` for a range that is too wide."""
 
+    # What filters and subscriptions are made of.
+
+    async def block_hashes(self, scope: int | None, first: int, last: int) -> tuple[bytes, ...]:
+        """The hashes of the blocks `first` to `last`, both of which exist."""
+
+    async def wait_for_block(self, scope: int | None, beyond: int) -> int:
+        """Returns the number of the latest block as soon as it is greater than `beyond`."""
+
+    async def pending_since(self, scope: int | None, cursor: int | None) -> PendingPage:
+        """What the pools took in since `cursor`; None starts now."""
+
+    # Pools and encodings.
+
+    async def pool_counts(self, scope: int | None) -> tuple[int, int]:
+        """(pending, queued) over all pools of the scope."""
+
+    async def pool(self, scope: int | None, sender: bytes | None) -> PoolView:
+        """The pools' transactions, of one sender or of all."""
+
+    async def raw_block(self, scope: int | None, ref: BlockRef) -> bytes | None:
+        """A block as its chain encodes it; `raw_header` is its hash's preimage."""
+
+    async def raw_header(self, scope: int | None, ref: BlockRef) -> bytes | None:
+        """A header as its chain encodes it."""
+
+    async def raw_receipts(self, scope: int | None, ref: BlockRef) -> tuple[bytes, ...] | None:
+        """The consensus encodings (EIP-2718) of a block's receipts."""
+
+    async def raw_transaction(self, scope: int | None, hash: bytes) -> bytes | None:
+        """The encoding of a transaction, pending or included."""
+
+    async def raw_transaction_by_block_and_index(
+        self, scope: int | None, ref: BlockRef, index: int
+    ) -> bytes | None:
+        """The encoding of one transaction of a block."""
+
+    # What the node signs.
+
+    async def coinbase(self) -> bytes | None:
+        """The fee recipient of the blocks that this node proposes, None if it proposes none."""
+
     async def accounts(self) -> tuple[bytes, ...]:
         """Accounts the node can sign for."""
+
+    async def sign_message(self, address: bytes, message: bytes) -> bytes:
+        """The 65-byte EIP-191 signature (version 0x45) of a message. Raises `ServerError("unknown account")`,
+        as all of these do for an account whose key the node does not hold."""
+
+    async def sign_typed_data(self, address: bytes, data: dict[str, Any]) -> bytes:
+        """The 65-byte EIP-712 signature of typed data. Raises `InvalidParams` for what is none."""
+
+    async def fill_transaction(
+        self, scope: int | None, request: CallRequest
+    ) -> PreparedTransaction:
+        """A transaction with nonce, gas and fees filled in, unsigned. Needs no key."""
+
+    async def sign_transaction(
+        self, scope: int | None, request: CallRequest
+    ) -> PreparedTransaction:
+        """The same, signed."""
+
+    async def send_transaction(self, scope: int | None, request: CallRequest) -> bytes:
+        """Fills in, signs and submits; the hash. Nonces are given out in the order of the calls."""
 
     async def health(self) -> tuple[bool, dict[str, Any]]:
         """Whether the node serves as it should, and details ready for JSON."""
@@ -122,6 +203,18 @@ class Backend(Protocol):
 
     async def shards(self) -> list[dict[str, Any]]:
         """The shards, ready for JSON."""
+
+    async def committees(self, ref: BlockRef) -> dict[str, Any]:
+        """Who decides blocks at a network block, ready for JSON."""
+
+    async def lanes(self, ref: BlockRef) -> list[dict[str, Any]]:
+        """The lanes between shards at a network block, ready for JSON."""
+
+    async def network_block(self, ref: BlockRef) -> dict[str, Any] | None:
+        """Which shard headers a network block stands for, ready for JSON."""
+
+    async def trace(self, hash: bytes) -> dict[str, Any] | None:
+        """Every execution and message that a transaction caused, as a tree, ready for JSON."""
 
     async def message(self, id: bytes) -> dict[str, Any] | None:
         """The path of a cross-shard message, ready for JSON."""

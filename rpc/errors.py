@@ -7,6 +7,7 @@ its message is meant for them, and raising one is the normal way for a backend t
     ├── ParseError             -32700  the body is not JSON
     ├── InvalidRequest         -32600  JSON, but not a JSON-RPC 2.0 request
     ├── MethodNotFound         -32601
+    ├── NotificationsUnsupported -32601
     ├── InvalidParams          -32602  which argument, and why
     ├── InternalError          -32603  our bug: a report id, nothing else leaves the process
     ├── ServerError            -32000  geth's catch-all, with geth's wording
@@ -15,6 +16,7 @@ its message is meant for them, and raising one is the normal way for a backend t
     ├── ResourceUnavailable    -32002  known, but not now (syncing, the shard is unreachable)
     │   └── RequestTimedOut
     ├── ResponseTooLarge       -32003
+    ├── MethodNotSupported     -32004  known, refused, and why
     ├── LimitExceeded          -32005
     └── ExecutionReverted           3  with the revert data
 
@@ -74,6 +76,20 @@ class MethodNotFound(RpcError):
 
     def __init__(self, method: str) -> None:
         super().__init__(-32601, f"the method {method} does not exist/is not available")
+
+
+class NotificationsUnsupported(RpcError):
+    """A subscription over a transport that cannot carry one; geth's code and words."""
+
+    def __init__(self) -> None:
+        super().__init__(-32601, "notifications not supported: subscribe over WebSocket")
+
+
+class MethodNotSupported(RpcError):
+    """A method that other nodes have and this one refuses. The message says why."""
+
+    def __init__(self, method: str, why: str) -> None:
+        super().__init__(-32004, f"the method {method} is not supported: {why}")
 
 
 class InvalidParams(RpcError):

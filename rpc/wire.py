@@ -67,6 +67,42 @@ class CallRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AccountOverride:
+    """What a simulated call finds of an account instead of the state's. `state` replaces the whole storage,
+    `state_diff` single slots (slot and value are integers); at most one of the two is set."""
+
+    balance: int | None = None
+    nonce: int | None = None
+    code: bytes | None = None
+    state: dict[int, int] | None = None
+    state_diff: dict[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockOverrides:
+    """What a simulated call finds of its block instead of the header's."""
+
+    number: int | None = None
+    time: int | None = None
+    gas_limit: int | None = None
+    fee_recipient: bytes | None = None
+    prev_randao: bytes | None = None
+    base_fee_per_gas: int | None = None
+    blob_base_fee: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overrides:
+    """The third and fourth arguments of `eth_call`."""
+
+    accounts: dict[bytes, AccountOverride] = field(default_factory=dict)
+    block: BlockOverrides = BlockOverrides()
+
+
+NO_OVERRIDES = Overrides()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogFilter:
     """The object of `eth_getLogs`: a range of blocks, both ends included, or one block by its hash (then
     the range is meaningless). No addresses means any; a topic position of None means any, and positions
@@ -209,3 +245,60 @@ class FeeHistory:
     base_fee_per_gas: tuple[int, ...]
     gas_used_ratio: tuple[float, ...]
     reward: tuple[tuple[int, ...], ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageProof:
+    """The Merkle proof of one slot; `value` is zero where the proof is one of absence."""
+
+    slot: int
+    value: int
+    proof: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountProof:
+    """The answer of `eth_getProof` (EIP-1186): the account, and trie nodes from the root down."""
+
+    address: bytes
+    balance: int
+    nonce: int
+    code_hash: bytes
+    storage_hash: bytes
+    account_proof: tuple[bytes, ...]
+    storage: tuple[StorageProof, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessListResult:
+    """What a call accesses, the gas it uses with that list, and why it fails (None if it does not)."""
+
+    access_list: tuple[AccessListEntry, ...]
+    gas_used: int
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolView:
+    """Pooled transactions: `pending` can be included, `queued` waits for a missing nonce."""
+
+    pending: tuple[TransactionView, ...]
+    queued: tuple[TransactionView, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedTransaction:
+    """A transaction with everything filled in, and its encoding: signed or not."""
+
+    raw: bytes
+    view: TransactionView
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingPage:
+    """Hashes of transactions that pools took in after a cursor, oldest first, and the next cursor.
+    `missed` is set if there were more than are remembered."""
+
+    cursor: int
+    hashes: tuple[bytes, ...]
+    missed: bool = False

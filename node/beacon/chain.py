@@ -14,6 +14,7 @@ from node.beacon.rules import BeaconRules, check_certificate, validator_set
 from node.beacon.state import BeaconState, BeaconStateWriter
 from node.beacon.transition import BeaconExecution
 from node.execution.trie import Trie
+from node.primitives import rlp
 from node.primitives.basics import Address, Hash32, ShardId
 from node.primitives.crosslink import Crosslink
 from node.primitives.errors import CorruptData, DecodeError, InvalidBlock, UserError
@@ -128,12 +129,15 @@ class BeaconChain:
         """
         if upto > self._head.height:
             raise LookupError(f"there is no beacon block {upto} yet")
-        return [
-            (address, crosslink.shard)
-            for height in range(max(after, 0) + 1, upto + 1)
-            for crosslink in self._required(height).body.crosslinks
-            for address in crosslink.requests.births
-        ]
+        if upto <= after:
+            return []
+        births: list[tuple[Address, ShardId]] = []
+        first = schema.births_key(max(after, 0) + 1)
+        for key, raw in self._store.iterate(schema.BIRTHS_PREFIX, start=first):
+            if schema.decode_height(key[len(schema.BIRTHS_PREFIX) :]) > upto:
+                break
+            births.extend(_decode_births(raw))
+        return births
 
     def committee(self, shard: ShardId) -> ValidatorSet:
         """Who decides the blocks of `shard`, at the head. Raises LookupError for no such shard."""
@@ -227,6 +231,8 @@ class BeaconChain:
             batch[schema.certificate_key(block.height)] = encode_certificate(certificate)
         for crosslink in block.body.crosslinks:
             batch[schema.crosslink_key(crosslink.shard, crosslink.height)] = height
+        if births := _births(block):
+            batch[schema.births_key(block.height)] = rlp.encode(births)
         batch[schema.HEAD] = height
         self._store.write(batch, sync=True)
         self._blocks.put(block.height, block)
@@ -249,6 +255,23 @@ class BeaconChain:
 
     def _read_node(self, node_hash: bytes) -> bytes | None:
         return self._store.get(schema.node_key(node_hash))
+
+
+def _births(block: BeaconBlock) -> list[list[bytes]]:
+    """The births of a block in order, as rows of its index entry."""
+    return [
+        [address, rlp.int_to_bytes(crosslink.shard)]
+        for crosslink in block.body.crosslinks
+        for address in crosslink.requests.births
+    ]
+
+
+def _decode_births(raw: bytes) -> list[tuple[Address, ShardId]]:
+    rows = [rlp.as_list(row, 2) for row in rlp.decode_list(raw)]
+    return [
+        (Address(rlp.as_bytes(address, 20)), ShardId(rlp.as_int(shard, 16)))
+        for address, shard in rows
+    ]
 
 
 class _Recent(Generic[_K, _V]):

@@ -5,12 +5,14 @@ b/b/<height>                 block
 b/c/<height>                 certificate (none for the genesis)
 b/h/<hash>                   height of that block
 b/x/<shard, 2><height>       height of the beacon block that crosslinked that shard block
+b/i/<height>                 births in that block, only where there are some: rlp [[address, shard], ...]
 n/<hash>                     trie node; shared with the shard chain, content addressed
 """
 
 from node.primitives.basics import ShardId
 
 HEAD = b"b/head"
+BIRTHS_PREFIX = b"b/i/"
 NODE_PREFIX = b"n/"
 
 
@@ -28,6 +30,10 @@ def height_key(block_hash: bytes) -> bytes:
 
 def crosslink_key(shard: ShardId, shard_height: int) -> bytes:
     return b"b/x/" + shard.to_bytes(2, "big") + encode_height(shard_height)
+
+
+def births_key(height: int) -> bytes:
+    return BIRTHS_PREFIX + encode_height(height)
 
 
 def node_key(node_hash: bytes) -> bytes:

@@ -10,6 +10,7 @@ import msgspec
 
 from node.primitives.basics import Address, Hash32, ShardId, keccak256
 from node.primitives.errors import UserError
+from node.primitives.placement import home_by_range
 
 FORMAT_VERSION = 1
 MAX_SHARDS = 1024
@@ -23,7 +24,7 @@ class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     min_block_interval: float = 0.05
     heartbeat: float = 3.0
     timeout_scale: float = 1.0
-    max_arrivals: int = 400
+    max_arrivals: int = 1000
     lane_window: int = 4096
     max_uncrosslinked: int = 64
     max_crosslinks: int = 32
@@ -102,7 +103,13 @@ class Genesis(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
                 raise UserError(f"genesis: {validator.name}: there is no shard {validator.shard}")
             if validator.stake <= 0:
                 raise UserError(f"genesis: {validator.name}: the stake must be positive")
-            parse_address(validator.address)
+            home = home_by_range(parse_address(validator.address), self.shards)
+            if home != validator.shard:
+                raise UserError(
+                    f"genesis: {validator.name}: its address {validator.address} is at home on shard "
+                    f"{home}; a validator's fees need an address that is at home on its shard, "
+                    f"{validator.shard} (`atoll init` draws such keys)"
+                )
             for key in (validator.name, validator.address.lower(), validator.peer_id):
                 if key in seen:
                     raise UserError(f"genesis: {key} appears twice among the validators")

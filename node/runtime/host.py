@@ -1,11 +1,10 @@
 """The consensus host: runs one chain's engine between the network, the disk and the clock.
 
-One task owns everything: it takes events from a bounded mailbox and fires timers, so there are no
-locks. A node that is no validator of the chain uses the same host without an engine: it applies decided
-blocks that are pushed or pulled.
+One task owns everything: it takes events from a mailbox and fires timers, so there are no locks. A
+node that is no validator of the chain uses the same host without an engine: it applies decided blocks
+that are pushed or pulled.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,58 +12,63 @@ from typing import Any
 import structlog
 import trio
 
-from consensus.errors import ConsensusError
+from consensus import errors as consensus_errors
 from consensus.signing import SignatureChecker, verify_certificate
-from consensus.types import Certificate, Vote
+from consensus.types import Address, Certificate, Vote
 from node.primitives.errors import AtollError, DecodeError, InvalidBlock, PeerFault
-from node.runtime.application import Application
+from node.runtime.application import Application, Diverged, NotReady, judge
+from node.runtime.early import EarlyMessages, height_of
+from node.runtime.mailbox import Frame, Mailbox
 from node.runtime.participant import Participant
 from node.runtime.waiting import Started
-from node.runtime.wire import (
-    DecidedMessage,
-    ProposalMessage,
-    StatusMessage,
-    decode_body,
-)
+from node.runtime.wire import DecidedMessage, ProposalMessage, StatusMessage, decode_body
 
-MAILBOX_FRAMES = 4096
-MAILBOX_BYTES = 64 << 20
-NEXT_HEIGHT_MESSAGES = 512
 STALE_REPLY_SECONDS = 0.5
+RESEND_SECONDS = 0.25
+COMMIT_RETRY_SECONDS = 0.25
+CATCH_UP_SECONDS = 1.0  # without a pulled block, after which we take part again
+OPENING_GRACE = 0.5  # for peers to say that they are ahead
+
+FAULTS = (PeerFault, InvalidBlock, consensus_errors.PeerFault)
+"""What another node's message can be blamed for. Everything else ends this node."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pacing:
-    """When a new height starts: with work after `min_interval`, without after `heartbeat` (seconds)."""
+    """When a new height starts: with work after `min_interval`, without after `heartbeat` (seconds).
+
+    When others have begun it we follow, but not before half of `min_interval`.
+    """
 
     min_interval: float
     heartbeat: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Frame:
-    peer: str
-    body: bytes
-
-
 @dataclass(slots=True)
 class _Apply:
-    """A decided block from a peer, and where the answer goes."""
+    """A decided block from a peer, and where the answer goes. `more`: the peer has yet higher ones."""
 
     message: DecidedMessage
+    more: bool
     done: trio.Event = field(default_factory=trio.Event)
     error: Exception | None = None
 
 
 class _Work:
-    """The application has something to put into a block."""
+    """The application may have something to put into a block."""
 
 
-_WORK = _Work()
+class _PeerUp:
+    """A validator of the chain has connected."""
+
+
+class _Open:
+    """Peers are there: heights may start."""
 
 
 class ConsensusHost:
-    """See the module. `tell` sends a frame body to one peer, `on_ahead` hears of peers' heights."""
+    """See the module. `tell` sends a frame body to one peer, `on_ahead` hears of peers' heights,
+    `validator_of` gives the consensus address behind a peer id."""
 
     def __init__(
         self,
@@ -75,6 +79,7 @@ class ConsensusHost:
         pacing: Pacing,
         tell: Callable[[str, StatusMessage], None],
         on_ahead: Callable[[str, int], None],
+        validator_of: Callable[[str], Address | None],
     ) -> None:
         self.app = app
         self.participant = participant
@@ -82,41 +87,45 @@ class ConsensusHost:
         self._pacing = pacing
         self._tell = tell
         self._on_ahead = on_ahead
+        self._validator_of = validator_of
         self._log = structlog.get_logger().bind(chain=app.context.tag.decode())
-        self._send, self._receive = trio.open_memory_channel[Any](MAILBOX_FRAMES)
-        self._queued_bytes = 0
+        self._mailbox = Mailbox()
         self._work_posted = False
-        self._early: OrderedDict[bytes, tuple[str, ProposalMessage | Vote]] = OrderedDict()
+        self._early = EarlyMessages()
+        self._begun = False  # somebody has begun the next height
         self._replied: dict[str, float] = {}
+        self._open = False
         self._started = False  # whether the engine runs the next height
         self._decided_at = 0.0
+        self._resent_at = float("-inf")
+        self._held_until = float("-inf")
+        self._commit_at = float("inf")  # when to try again to commit what is decided
 
     # ------------------------------------------------------------------ from other tasks
 
-    def deliver(self, peer: str, body: bytes) -> None:
-        """A frame from the network. Dropped when the mailbox is full: everything can be asked again."""
-        if self._queued_bytes + len(body) > MAILBOX_BYTES:
-            return
-        try:
-            self._send.send_nowait(_Frame(peer, body))
-        except trio.WouldBlock:
-            return
-        self._queued_bytes += len(body)
+    async def deliver(self, peer: str, body: bytes) -> None:
+        """A frame from the network. Waits while the peer has too much queued."""
+        await self._mailbox.deliver(Frame(peer, body))
 
     def notify_work(self) -> None:
         """The application may have work now. Cheap; may be called often."""
-        if self._work_posted or self._started or self.participant is None:
-            return
-        try:
-            self._send.send_nowait(_WORK)
+        if not (self._work_posted or self._started or self.participant is None):
+            self._mailbox.post(_Work())
             self._work_posted = True
-        except trio.WouldBlock:
-            pass
 
-    async def apply_decided(self, message: DecidedMessage) -> None:
-        """Apply a block that others decided, if it is the next. Raises what is wrong with it."""
-        request = _Apply(message)
-        await self._send.send(request)
+    def peer_up(self) -> None:
+        """A validator of the chain has connected; it may lack what was said before."""
+        if self.participant is not None:
+            self._mailbox.post(_PeerUp())
+
+    def open(self) -> None:
+        """Start heights from now on. Before, decided blocks are applied and messages kept."""
+        self._mailbox.post(_Open())
+
+    async def apply_decided(self, message: DecidedMessage, *, more: bool = False) -> None:
+        """Apply a block that others decided, if it is the next. Raises one of FAULTS."""
+        request = _Apply(message, more)
+        self._mailbox.post(request)
         await request.done.wait()
         if request.error is not None:
             raise request.error
@@ -129,64 +138,107 @@ class ConsensusHost:
     # ------------------------------------------------------------------ the task
 
     async def run(self, *, task_status: Started = trio.TASK_STATUS_IGNORED) -> None:
-        """Recover, then serve until cancelled."""
+        """Serve until cancelled."""
         self._decided_at = trio.current_time()
-        if self.app.head_height() == 0:  # a new chain has nothing to wait for
-            self._decided_at -= self._pacing.heartbeat
-        if self.participant is not None:
-            self._started = await self.participant.recover()
-            await self._settle()
         task_status.started()
         while True:
             event: Any = None
             with trio.move_on_at(self._next_deadline()):
-                event = await self._receive.receive()
+                event = await self._mailbox.get()
             if event is not None:
                 await self._handle(event)
             await self._fire_timers()
             await self._maybe_start()
 
     def _next_deadline(self) -> float:
-        if self.participant is None:
+        if self.participant is None or not self._open:
             return float("inf")
         if self._started:
-            return self.participant.next_timer()
-        earliest = self._decided_at + self._pacing.min_interval
-        latest = self._decided_at + self._pacing.heartbeat
-        return earliest if self.app.has_work() or self._early else latest
+            return min(self.participant.next_timer(), self._commit_at)
+        return max(self._start_time(), self._held_until)
+
+    def _start_time(self) -> float:
+        if self._begun:
+            return self._decided_at + self._pacing.min_interval / 2
+        if self.app.has_work():
+            return self._decided_at + self._pacing.min_interval
+        return self._decided_at + self._pacing.heartbeat
 
     async def _fire_timers(self) -> None:
         if self.participant is not None and self._started:
-            await self.participant.fire_timers(trio.current_time())
-            await self._settle()
+            now = trio.current_time()
+            if self._commit_at <= now:
+                await self._settle()
+            if self._started and self.participant.next_timer() <= now:
+                await self.participant.fire_timers(now)
+                await self._settle()
 
     async def _maybe_start(self) -> None:
-        if self.participant is None or self._started:
+        if self.participant is None or self._started or not self._open:
             return
-        now, since = trio.current_time(), self._decided_at
-        due = now >= since + self._pacing.heartbeat
-        wanted = self.app.has_work() and now >= since + self._pacing.min_interval
-        if not (due or wanted or self._early):
+        if trio.current_time() < max(self._start_time(), self._held_until):
             return
+        height = self.app.head_height() + 1
         self._started = True
-        await self.participant.start(self.app.head_height() + 1)
+        await self.participant.start(height)
         await self._settle()
-        early, self._early = self._early, OrderedDict()
-        for peer, message in early.values():
-            await self._consensus_message(peer, message, b"")
+        await self._take_early(height)
+
+    async def _take_early(self, height: int) -> None:
+        """Go through the messages of a height that came before it was started here."""
+        for peer, message in self._early.take(height):
+            await self._blaming(peer, self._consensus_message, peer, message)
+
+    async def _opened(self) -> None:
+        """Go on where the journal ends, or begin a height soon: a block shows that the chain lives."""
+        if self._open:
+            return
+        self._open = True
+        grace = OPENING_GRACE if self.app.head_height() else 0.0
+        wait = min(grace, self._pacing.heartbeat)
+        self._decided_at = trio.current_time() - self._pacing.heartbeat + wait
+        if self.participant is not None:
+            self._started = await self.participant.recover()
+            if self._started:
+                height = self.app.head_height() + 1
+                await self._settle()
+                await self._take_early(height)
 
     async def _settle(self) -> None:
         """After anything that may have decided the height: commit it and wait for the next."""
         assert self.participant is not None
-        decision = self.participant.take_decision()
-        if decision is not None:
-            value, certificate = decision
+        certificate = self.participant.decision
+        if certificate is None:
+            return
+        value = self.participant.value(certificate.block_id)
+        if value is None:
+            self._log.error("the decided block is not here: its peers have it")
+            self._commit_at = float("inf")
+            return
+        try:
             await self._commit(value, certificate)
+        except NotReady as error:
+            self._log.info("a decided block has to wait", reason=str(error))
+            self._commit_at = trio.current_time() + COMMIT_RETRY_SECONDS
 
     async def _commit(self, value: bytes, certificate: Certificate) -> None:
-        await self.app.commit(certificate.block_id, value, certificate)
-        self._started = False
+        """Raises NotReady, and then nothing has changed; Diverged, which ends the node."""
+        try:
+            await self.app.commit(certificate.block_id, value, certificate)
+        except NotReady:
+            raise
+        except (InvalidBlock, DecodeError) as error:
+            raise Diverged(
+                f"{self.app.context.tag.decode()}: block {certificate.height} "
+                f"(0x{certificate.block_id.hex()}) was decided, but is not valid here: {error}; "
+                "does this node run the same version as the others? If its data is damaged, delete "
+                "its data directory but the last-signed records, and it syncs again"
+            ) from error
+        self._started = self._begun = False
+        self._commit_at = float("inf")
         self._decided_at = trio.current_time()
+        if self.participant is not None:
+            self.participant.leave()
         self._log.debug(
             "decided", height=certificate.height, round=certificate.round,
             hash=certificate.block_id.hex()[:16],
@@ -194,22 +246,35 @@ class ConsensusHost:
 
     # ------------------------------------------------------------------ events
 
-    async def _handle(self, event: _Frame | _Apply | _Work) -> None:
+    async def _handle(self, event: Frame | _Apply | _Work | _PeerUp | _Open) -> None:
         match event:
             case _Work():
                 self._work_posted = False
+            case _Open():
+                await self._opened()
+            case _PeerUp():
+                await self._resend()
             case _Apply():
                 try:
                     await self._apply(event.message)
-                except (AtollError, ConsensusError) as error:
+                except FAULTS as error:
                     event.error = error
+                else:
+                    if event.more:
+                        self._held_until = trio.current_time() + CATCH_UP_SECONDS
+                    else:
+                        self._held_until = float("-inf")
                 event.done.set()
-            case _Frame(peer=peer, body=body):
-                self._queued_bytes -= len(body)
-                try:
-                    await self._frame(peer, body)
-                except (PeerFault, ConsensusError, InvalidBlock) as error:
-                    self._log.info("bad frame", peer=peer, error=str(error))
+            case Frame(peer=peer, body=body):
+                await self._blaming(peer, self._frame, peer, body)
+
+    async def _blaming(self, peer: str, handle: Callable[..., Any], *args: object) -> None:
+        try:
+            await handle(*args)
+        except NotReady as error:
+            self._log.debug("not ready for a frame", peer=peer, reason=str(error))
+        except FAULTS as error:
+            self._log.info("bad frame", peer=peer, reason=str(error))
 
     async def _frame(self, peer: str, body: bytes) -> None:
         message = decode_body(body)
@@ -219,45 +284,56 @@ class ConsensusHost:
             case DecidedMessage(certificate=certificate):
                 head = self.app.head_height()
                 if certificate.height == head + 1:
-                    await self._apply(message)
+                    try:
+                        await self._apply(message)
+                    except NotReady:
+                        self._on_ahead(peer, certificate.height)
                 elif certificate.height > head:
                     self._on_ahead(peer, certificate.height)
             case _:
-                if self.participant is not None:
-                    await self._consensus_message(peer, message, body)
+                if self._validator_of(peer) not in self.app.validators():
+                    raise PeerFault("it is no validator of this chain")
+                await self._consensus_message(peer, message)
 
-    async def _consensus_message(
-        self, peer: str, message: ProposalMessage | Vote, body: bytes
-    ) -> None:
-        assert self.participant is not None
-        height = (message if isinstance(message, Vote) else message.proposal).height
-        next_height = self.app.head_height() + 1
+    async def _consensus_message(self, peer: str, message: ProposalMessage | Vote) -> None:
+        height, next_height = height_of(message), self.app.head_height() + 1
         if height < next_height:
             self._reply_stale(peer)
-        elif height > next_height:
+            return
+        if height > next_height:
             self._on_ahead(peer, height - 1)
-        elif self._started:
-            await self.participant.receive(message)
+        if self.participant is None:
+            return
+        if height == next_height and self._started:
+            await self.participant.receive(message, self._validator_of(peer))
             await self._settle()
-        elif len(self._early) < NEXT_HEIGHT_MESSAGES:
-            # Somebody began the next height: so do we, as soon as this event is done with.
-            self._early[body] = (peer, message)
+        elif height <= next_height + 1:
+            if height == next_height and not self._begun:
+                self.participant.check(message)
+                self._begun = True
+            self._early.add(peer, message)
 
     def _reply_stale(self, peer: str) -> None:
         """Somebody votes on what is decided: say where we are, so that it syncs. Not too often."""
         now = trio.current_time()
-        if now - self._replied.get(peer, -1.0) >= STALE_REPLY_SECONDS:
+        if now - self._replied.get(peer, float("-inf")) >= STALE_REPLY_SECONDS:
             self._replied[peer] = now
             self._tell(peer, StatusMessage(height=self.app.head_height()))
+
+    async def _resend(self) -> None:
+        now = trio.current_time()
+        if self._started and now - self._resent_at >= RESEND_SECONDS:
+            assert self.participant is not None
+            self._resent_at = now
+            await self.participant.resend()
 
     async def _apply(self, message: DecidedMessage) -> None:
         certificate = message.certificate
         if certificate.height != self.app.head_height() + 1:
             return  # decided here meanwhile
         verify_certificate(self.app.context, self.app.validators(), certificate, self._checker)
-        block_id = await self.app.judge(message.value, decided=True)
-        if block_id != certificate.block_id:
+        if self.app.identify(message.value) != certificate.block_id:
             raise DecodeError("a decided block is not the one its certificate names")
-        if self.participant is not None:
-            self.participant.abandon(certificate.height)
+        if await judge(self.app, message.value, decided=True) != certificate.block_id:
+            raise DecodeError("a decided block is not the one its certificate names")
         await self._commit(message.value, certificate)

@@ -121,8 +121,13 @@ class Participant:
         self._engine = Engine()
         pending = replay(self._engine, inputs)
         self._admission.enter(self.round)
+        now = trio.current_time()
+        for record in records:  # what is heard again need not be journalled again
+            if isinstance(record, Vote):
+                self._admission.admit_vote(record, now)
+            elif isinstance(record, Judged):
+                self._admission.note_judged(record.message.proposal, valid=record.valid, now=now)
         self._log.info("journal replayed", height=height, records=len(records))
-        # Messages heard again are journalled again: the engine knows that they are not new.
         await self._run(deque(), pending)
         return True
 
@@ -147,10 +152,9 @@ class Participant:
             case TimeoutElapsed():
                 return record
 
-    def abandon(self, height: int) -> None:
-        """The height was decided by others: forget ours."""
+    def leave(self) -> None:
+        """The height is decided and committed, by ourselves or others: forget it."""
         self._begin()
-        self._log.debug("passed by a decided block", height=height)
 
     @property
     def decision(self) -> Certificate | None:

@@ -17,16 +17,23 @@ from node.primitives.genesis import (
     save_genesis,
     shard_tag,
 )
+from node.primitives.placement import home_by_range
 
 ALICE = "0x" + "Aa" * 20
 BOB = "0x" + "bb" * 20
 ETHER = 10**18
 
 
+def at_home(n: int) -> str:
+    """An address of validator `n`, at home on its shard of two."""
+    candidates = (f"0x{n * 1000 + k:040x}" for k in range(1000))
+    return next(a for a in candidates if home_by_range(parse_address(a), 2) == n % 2)
+
+
 def validator(n: int, **changes: Any) -> GenesisValidator:
     values: dict[str, Any] = {
         "name": f"node-{n}",
-        "address": f"0x{n:040x}",
+        "address": at_home(n),
         "peer_id": f"peer-{n}",
         "shard": n % 2,
         "stake": 32 * ETHER,
@@ -107,9 +114,10 @@ def test_the_hash_covers_everything() -> None:
         ({"validators": [validator(0), validator(1, name="node-0")]}, "node-0 appears twice"),
         ({"validators": [validator(0), validator(1, peer_id="peer-0")]}, "peer-0 appears twice"),
         (
-            {"validators": [validator(0, address=BOB), validator(1, address="0x" + "BB" * 20)]},
-            f"{BOB} appears twice",
+            {"validators": [validator(0), validator(1), validator(2, address=at_home(0))]},
+            f"{at_home(0)} appears twice",
         ),
+        ({"validators": [validator(0), validator(1, address=at_home(2))]}, "is at home on shard 0"),
         ({"validators": [validator(0), validator(1, address="0x1")]}, "'0x1' is not an address"),
         ({"alloc": {"bob": 1}}, "'bob' is not an address"),
         ({"alloc": {BOB: -1}}, f"alloc of {BOB} must be"),

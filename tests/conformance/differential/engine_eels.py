@@ -5,6 +5,7 @@ from typing import Any
 from ethereum.crypto.hash import keccak256
 from ethereum.exceptions import EthereumException
 from ethereum.forks.prague import fork, vm
+from ethereum.forks.prague.blocks import decode_receipt
 from ethereum.forks.prague.fork_types import Account, Address
 from ethereum.forks.prague.state import State, set_account, set_storage, state_root
 from ethereum.forks.prague.transactions import LegacyTransaction, decode_transaction
@@ -84,7 +85,7 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
         except EthereumException as error:
             outcomes.append({"invalid": f"{type(error).__name__}: {error}"})
         else:
-            receipt = fork.decode_receipt(output.receipts_trie._data[output.receipt_keys[-1]])
+            receipt = decode_receipt(output.receipts_trie._data[output.receipt_keys[-1]])
             outcomes.append(
                 {
                     "status": int(receipt.succeeded),

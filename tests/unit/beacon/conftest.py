@@ -15,6 +15,7 @@ from node.primitives.crosslink import Crosslink
 from node.primitives.genesis import Genesis, GenesisValidator, Params, parse_address
 from node.primitives.header import Header
 from node.primitives.keys import KeccakSecp256k1, SigningKey
+from node.primitives.placement import home_by_range
 from node.primitives.requests import ShardRequests
 from node.storage.kv import KeyValueStore
 from node.storage.memory import MemoryStore
@@ -22,11 +23,17 @@ from node.storage.memory import MemoryStore
 NO_REQUESTS = ShardRequests()
 
 
+def key_at_home(index, shard, shards):
+    """The first key from `index` on whose address is at home on `shard`."""
+    candidates = (SigningKey((index * 4096 + k + 1).to_bytes(32, "big")) for k in range(4096))
+    return next(key for key in candidates if home_by_range(key.address, shards) == shard)
+
+
 class Net:
     """`per_shard` validators on each shard; the first of each is in the beacon committee."""
 
     def __init__(self, shards=2, per_shard=1, max_crosslinks=8, chain_id=1337):
-        self.keys = [SigningKey((i + 1).to_bytes(32, "big")) for i in range(shards * per_shard)]
+        self.keys = [key_at_home(i, i // per_shard, shards) for i in range(shards * per_shard)]
         self.by_address = {key.address: key for key in self.keys}
         self.genesis = Genesis(
             chain_id=chain_id,

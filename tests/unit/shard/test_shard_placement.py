@@ -19,14 +19,6 @@ def credits(executed):
     return {(s.message.to, s.message.dst): s.message.value for s in executed.sent}
 
 
-def next_away(user, shards=3):
-    """Raise the user's nonce (as if it had sent) is not possible: the next nonce whose contract is away."""
-    nonce = user.nonce
-    while home_by_range(contract_address(user.address, nonce), shards) == 0:
-        nonce += 1
-    return nonce
-
-
 def deploy_away(world, user, runtime, value=0):
     """Deploy until a contract's range is elsewhere; (its address, its block)."""
     while True:
