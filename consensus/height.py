@@ -78,7 +78,7 @@ class HeightProcess:
         )
         if not added:
             return ()
-        if proposal.round == self.state.round and proposal.pol_round != NO_ROUND:
+        if proposal.pol_round != NO_ROUND and proposal.round - self.state.round in (0, 1):
             self._votes.want(proposal.pol_round)
         evidence = () if pair is None else (Equivocation(first=pair[0], second=pair[1]),)
         return (*evidence, *self._settle())
@@ -183,11 +183,9 @@ class HeightProcess:
         state = self.state
         needed = {block_id for _, block_id in self._votes.commits()}
         needed.update(b for b in (state.locked_block, state.valid_block) if b is not None)
-        self._votes.move_to(round, state.valid_round)
         self._proposals.move_to(round, needed)
-        for proposal in self._proposals.at(round):
-            if proposal.pol_round != NO_ROUND:
-                self._votes.want(proposal.pol_round)
+        named = [p for r in (round, round + 1) for p in self._proposals.at(Round(r))]
+        self._votes.move_to(round, {state.valid_round, *(p.pol_round for p in named)})
 
     def _permitted(self, effect: Effect) -> tuple[Effect, ...]:
         """Followers never sign, and nobody signs where a message of its own is known already.
@@ -203,7 +201,7 @@ class HeightProcess:
                     return ()
                 if pol_round != NO_ROUND:  # L28 needs the polka as much as the proposal
                     polka = self._votes.proof_of_quorum(VoteType.PREVOTE, pol_round, block_id)
-                    return Rebroadcast(proposal=None, votes=polka), effect
+                    return effect, Rebroadcast(proposal=None, votes=polka)
             case _:
                 pass
         return (effect,)

@@ -6,7 +6,10 @@ What bounds it, against validators that sign anything (strangers never get this 
   current one; a later round replaces its own lowest. An honest validator only moves upwards, so its
   highest rounds say the most, and a spammer replaces nothing but its own votes.
 - **Past rounds.** The last ``PAST_ROUNDS``, besides those still needed: the valid round, rounds that
-  a proposal names as its proof, and rounds with a quorum of precommits whose block is missing.
+  a proposal names as its proof, and rounds with a quorum of precommits whose block is missing. Of
+  still older rounds each validator's votes are kept in the ``OLD_ROUNDS`` last heard of: after a long
+  partition somebody's lock may be that old, and its polka may arrive before the proposal that names
+  it.
 - **Conflicting votes.** The second vote of a key is kept and counted as well as the first: it is
   evidence, and if others saw it first their quorum may rest on it. Further ones only for a block
   that more than a third of the stake votes for anyway, and never more than ``MAX_VOTES``.
@@ -25,6 +28,8 @@ FUTURE_ROUNDS: Final = 4
 """Rounds after the current one in which one validator's votes are kept."""
 PAST_ROUNDS: Final = 16
 """Rounds before the current one of which everything is kept."""
+OLD_ROUNDS: Final = 4
+"""Rounds before those in which one validator's votes are kept, the last to arrive."""
 MAX_VOTES: Final = 4
 """Conflicting votes kept per validator, round and type."""
 
@@ -74,13 +79,17 @@ class VoteKeeper:
         self._current = Round(0)
         self._wanted: set[int] = set()
         self._future: dict[int, list[Round]] = {}
+        self._old: dict[int, list[Round]] = {}
         self._skips: set[Round] = set()
         self._commits: dict[tuple[Round, BlockId], None] = {}
 
-    def move_to(self, current: Round, valid_round: int) -> None:
-        """Make ``current`` the current round and forget what is not needed any more."""
+    def move_to(self, current: Round, wanted: Iterable[int]) -> None:
+        """Make ``current`` the current round and forget what is not needed any more.
+
+        ``wanted`` are past rounds to keep however old they are, as :meth:`want` does.
+        """
         self._current = current
-        self._wanted = {valid_round}
+        self._wanted = set(wanted)
         self._skips = {round for round in self._skips if round > current}
         for index, rounds in list(self._future.items()):
             later = [round for round in rounds if round > current]
@@ -88,21 +97,24 @@ class VoteKeeper:
                 self._future[index] = later
             else:
                 del self._future[index]
-        committed = {round for round, _ in self._commits}
-        for round in [r for r in self._rounds if not self._is_kept(r) and r not in committed]:
+        listed = {round for rounds in self._old.values() for round in rounds}
+        for round in [r for r in self._rounds if not self._is_needed(r) and r not in listed]:
             del self._rounds[round]
 
     def want(self, round: int) -> None:
         """Keep the votes of this past round, too, while the current round lasts."""
         self._wanted.add(round)
 
-    def _is_kept(self, round: Round) -> bool:
+    def _is_recent(self, round: Round) -> bool:
         return round >= self._current - PAST_ROUNDS or round in self._wanted
+
+    def _is_needed(self, round: Round) -> bool:
+        return self._is_recent(round) or any(round == committed for committed, _ in self._commits)
 
     def add(self, vote: Vote) -> Added:
         """Count a vote, unless it is known, of another height, a stranger's, or out of bounds."""
         index = self._validators.index_of(vote.validator)
-        if index is None or vote.height != self._height or not self._is_kept(vote.round):
+        if index is None or vote.height != self._height:
             return _REFUSED
         known = self._rounds.get(vote.round)
         earlier = known.ballots[vote.type].votes.get(index, {}) if known else {}
@@ -142,7 +154,17 @@ class VoteKeeper:
             self._commits[vote.round, vote.block_id] = None
 
     def _make_room(self, index: int, round: Round) -> bool:
-        """Let the validator vote in this round, at the price of its lowest future round."""
+        """Let the validator vote in this round, at the price of its lowest future round, or of the
+        old round that was heard of first."""
+        if not self._is_recent(round):
+            old = self._old.setdefault(index, [])
+            if round not in old:
+                if len(old) >= OLD_ROUNDS:
+                    evicted = old.pop(0)
+                    if not self._is_needed(evicted):
+                        self._forget(index, evicted)
+                old.append(round)
+            return True
         if round <= self._current:
             return True
         rounds = self._future.setdefault(index, [])
@@ -158,7 +180,9 @@ class VoteKeeper:
         return True
 
     def _forget(self, index: int, round: Round) -> None:
-        entry = self._rounds[round]
+        entry = self._rounds.get(round)
+        if entry is None or not entry.heard(index):
+            return
         power = self._validators.validators[index].power
         for type, ballot in entry.ballots.items():
             votes = ballot.votes.pop(index, None)

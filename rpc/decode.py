@@ -8,13 +8,17 @@ because wallets send fields of their own.
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import msgspec
+
 from rpc.encoding import (
     json_type,
     parse_address,
     parse_data,
     parse_hash,
     parse_quantity,
+    parse_storage_slot,
 )
+from rpc.nesting import too_deep
 from rpc.wire import (
     AccessListEntry,
     Authorization,
@@ -31,6 +35,7 @@ MAX_TOPICS = 4
 MAX_FILTER_ALTERNATIVES = 1000  # addresses, or values for one topic position; geth's number
 MAX_ACCESS_LIST = 10_000  # accounts, and keys of one account; a block cannot hold more
 MAX_PERCENTILES = 100
+MAX_PROOF_SLOTS = 1024  # of one eth_getProof; geth's number
 
 _TAGS: dict[str, BlockTag] = {
     "latest": "latest",
@@ -86,47 +91,47 @@ def block_ref(value: object) -> BlockRef:
     if by_hash is not None:
         canonical = value.get("requireCanonical")
         return BlockHash(
-            _member("blockHash", parse_hash, by_hash),
-            False if canonical is None else _member("requireCanonical", boolean, canonical),
+            member("blockHash", parse_hash, by_hash),
+            False if canonical is None else member("requireCanonical", boolean, canonical),
         )
     if by_number is None:
         raise ValueError("either blockHash or blockNumber is needed")
-    return _member("blockNumber", block_number, by_number)
+    return member("blockNumber", block_number, by_number)
 
 
 def call_request(value: object) -> CallRequest:
     """A transaction object."""
-    members = _object(value)
+    members = as_object(value)
     if members.get("blobVersionedHashes"):
         raise ValueError("blobVersionedHashes: this network has no blob transactions")
-    gas_price = _optional(members, "gasPrice", parse_quantity)
-    max_fee = _optional(members, "maxFeePerGas", parse_quantity)
-    max_priority_fee = _optional(members, "maxPriorityFeePerGas", parse_quantity)
+    gas_price = optional(members, "gasPrice", parse_quantity)
+    max_fee = optional(members, "maxFeePerGas", parse_quantity)
+    max_priority_fee = optional(members, "maxPriorityFeePerGas", parse_quantity)
     if gas_price is not None and (max_fee is not None or max_priority_fee is not None):
         raise ValueError("both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified")
     if max_fee is not None and max_priority_fee is not None and max_fee < max_priority_fee:
         raise ValueError(f"maxFeePerGas ({max_fee}) < maxPriorityFeePerGas ({max_priority_fee})")
-    payload = _optional(members, "input", parse_data)
-    older = _optional(members, "data", parse_data)
+    payload = optional(members, "input", parse_data)
+    older = optional(members, "data", parse_data)
     if payload is not None and older is not None and payload != older:
         raise ValueError(
             'both "data" and "input" are set and not equal. '
             'Please use "input" to pass transaction call data'
         )
     return CallRequest(
-        from_=_optional(members, "from", parse_address),
-        to=_optional(members, "to", parse_address),
-        gas=_optional(members, "gas", uint64),
+        from_=optional(members, "from", parse_address),
+        to=optional(members, "to", parse_address),
+        gas=optional(members, "gas", uint64),
         gas_price=gas_price,
         max_fee_per_gas=max_fee,
         max_priority_fee_per_gas=max_priority_fee,
-        value=_optional(members, "value", parse_quantity),
+        value=optional(members, "value", parse_quantity),
         data=payload if payload is not None else older or b"",
-        nonce=_optional(members, "nonce", uint64),
-        access_list=_optional(members, "accessList", access_list),
-        authorization_list=_optional(members, "authorizationList", authorization_list),
-        type=_optional(members, "type", _transaction_type),
-        chain_id=_optional(members, "chainId", parse_quantity),
+        nonce=optional(members, "nonce", uint64),
+        access_list=optional(members, "accessList", access_list),
+        authorization_list=optional(members, "authorizationList", authorization_list),
+        type=optional(members, "type", _transaction_type),
+        chain_id=optional(members, "chainId", parse_quantity),
     )
 
 
@@ -142,10 +147,10 @@ def authorization_list(value: object) -> tuple[Authorization, ...]:
 
 def log_filter(value: object) -> LogFilter:
     """The object of `eth_getLogs`."""
-    members = _object(value)
-    block_hash = _optional(members, "blockHash", parse_hash)
-    first = _optional(members, "fromBlock", block_number)
-    last = _optional(members, "toBlock", block_number)
+    members = as_object(value)
+    block_hash = optional(members, "blockHash", parse_hash)
+    first = optional(members, "fromBlock", block_number)
+    last = optional(members, "toBlock", block_number)
     if block_hash is not None and (first is not None or last is not None):
         raise ValueError("cannot specify both blockHash and fromBlock/toBlock, choose one")
     if isinstance(first, int) and isinstance(last, int) and first > last:
@@ -154,8 +159,8 @@ def log_filter(value: object) -> LogFilter:
         from_block="latest" if first is None else first,
         to_block="latest" if last is None else last,
         block_hash=block_hash,
-        addresses=_optional(members, "address", _addresses) or (),
-        topics=_optional(members, "topics", _topics) or (),
+        addresses=optional(members, "address", _addresses) or (),
+        topics=optional(members, "topics", _topics) or (),
     )
 
 
@@ -170,10 +175,40 @@ def percentiles(value: object) -> tuple[float, ...]:
     return numbers
 
 
-def no_overrides(value: object) -> None:
-    """The override arguments of `eth_call`: accepted only when they override nothing."""
-    if value is not None and value != {}:
-        raise ValueError("state and block overrides are not supported")
+def storage_slots(value: object) -> tuple[int, ...]:
+    """The storage keys of `eth_getProof`."""
+    return _array(value, parse_storage_slot, MAX_PROOF_SLOTS)
+
+
+def storage_requests(value: object) -> tuple[tuple[bytes, tuple[int, ...]], ...]:
+    """The object of `eth_getStorageValues`: slots by address."""
+    members = as_object(value)
+    requests = tuple(
+        (parse_address(key), member(key, storage_slots, slots)) for key, slots in members.items()
+    )
+    if sum(len(slots) for _, slots in requests) > MAX_PROOF_SLOTS:
+        raise ValueError(f"more than {MAX_PROOF_SLOTS} slots")
+    return requests
+
+
+def typed_data(value: object) -> dict[str, Any]:
+    """EIP-712 typed data: the object, or its JSON text as MetaMask sends it."""
+    if isinstance(value, str):
+        text = value.encode("utf-8", "replace")
+        try:
+            value = None if too_deep(text) else msgspec.json.decode(text)
+        except msgspec.DecodeError:
+            raise ValueError("typed data must be an object or its JSON text") from None
+    members = as_object(value)
+    for name, kind in (("types", dict), ("primaryType", str), ("domain", dict), ("message", dict)):
+        if not isinstance(members.get(name), kind):
+            raise ValueError(f"{name} is missing or malformed")
+    return members
+
+
+def filter_id(value: object) -> int:
+    """The id of a filter or a subscription."""
+    return parse_quantity(value, bits=128)
 
 
 def _percentile(value: object) -> float:
@@ -189,27 +224,27 @@ def _transaction_type(value: object) -> int:
 
 
 def _access_list_entry(value: object) -> AccessListEntry:
-    members = _object(value)
+    members = as_object(value)
     keys = members.get("storageKeys")
     return AccessListEntry(
-        address=_required(members, "address", parse_address),
+        address=required(members, "address", parse_address),
         storage_keys=()
         if keys is None
-        else _member("storageKeys", lambda v: _array(v, parse_hash, MAX_ACCESS_LIST), keys),
+        else member("storageKeys", lambda v: _array(v, parse_hash, MAX_ACCESS_LIST), keys),
     )
 
 
 def _authorization(value: object) -> Authorization:
-    members = _object(value)
+    members = as_object(value)
     # "v" is what some signers call the parity.
     parity = "yParity" if members.get("yParity") is not None else "v"
     return Authorization(
-        chain_id=_required(members, "chainId", parse_quantity),
-        address=_required(members, "address", parse_address),
-        nonce=_required(members, "nonce", uint64),
-        y_parity=_required(members, parity, _transaction_type),
-        r=_required(members, "r", parse_quantity),
-        s=_required(members, "s", parse_quantity),
+        chain_id=required(members, "chainId", parse_quantity),
+        address=required(members, "address", parse_address),
+        nonce=required(members, "nonce", uint64),
+        y_parity=required(members, parity, _transaction_type),
+        r=required(members, "r", parse_quantity),
+        s=required(members, "s", parse_quantity),
     )
 
 
@@ -233,7 +268,7 @@ def _topic(value: object) -> tuple[bytes, ...] | None:
     return _array(value, parse_hash, MAX_FILTER_ALTERNATIVES) or None
 
 
-def _object(value: object) -> dict[str, Any]:
+def as_object(value: object) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"expected an object, got {json_type(value)}")
     return value
@@ -253,23 +288,23 @@ def _array(value: object, item: Callable[[object], T], limit: int) -> tuple[T, .
     return tuple(items)
 
 
-def _member(name: str, decode: Callable[[object], T], value: object) -> T:
+def member(name: str, decode: Callable[[object], T], value: object) -> T:
     try:
         return decode(value)
     except ValueError as error:
         raise ValueError(_below(name, error)) from None
 
 
-def _optional(members: dict[str, Any], name: str, decode: Callable[[object], T]) -> T | None:
+def optional(members: dict[str, Any], name: str, decode: Callable[[object], T]) -> T | None:
     value = members.get(name)
-    return None if value is None else _member(name, decode, value)
+    return None if value is None else member(name, decode, value)
 
 
-def _required(members: dict[str, Any], name: str, decode: Callable[[object], T]) -> T:
+def required(members: dict[str, Any], name: str, decode: Callable[[object], T]) -> T:
     value = members.get(name)
     if value is None:
         raise ValueError(f"{name} is missing")
-    return _member(name, decode, value)
+    return member(name, decode, value)
 
 
 def _below(path: str, error: ValueError) -> str:

@@ -22,10 +22,12 @@ from rpc.errors import (
     ResponseTooLarge,
     RpcError,
 )
+from rpc.filters import Filters
 from rpc.limits import Limits
-from rpc.methods import lookup
+from rpc.methods import Context, lookup
 from rpc.nesting import too_deep
 from rpc.params import bind
+from rpc.subscriptions import Subscriber
 
 log = structlog.get_logger(__name__)
 
@@ -63,26 +65,31 @@ _opens_array = re.compile(rb"[ \t\r\n]*\[").match
 
 
 class Dispatcher:
-    """Answers JSON-RPC bodies from one backend. Has no state of its own: use it from many tasks."""
+    """Answers JSON-RPC bodies from one backend, from many tasks. Its only state are the filters."""
 
     def __init__(self, backend: Backend, limits: Limits) -> None:
-        self._backend = backend
+        self.backend = backend
         self._limits = limits
+        self._filters = Filters(limits)
 
-    async def handle(self, body: bytes, scope: int | None) -> bytes | None:
+    async def handle(
+        self, body: bytes, scope: int | None, subscriber: Subscriber | None = None
+    ) -> bytes | None:
         """The answer to a request or a batch, None if it holds notifications only.
 
-        `scope` is the shard the endpoint stands for, None for the network view.
+        `scope` is the shard the endpoint stands for, None for the network view. Without a `subscriber`
+        there is nobody to push to.
         """
         if too_deep(body):
             return _failure(None, ParseError("too many nested arrays and objects"))
         if _opens_array(body):
-            return await self._handle_batch(body, scope)
+            return await self._handle_batch(body, scope, subscriber)
         call = _read(body)
         if isinstance(call, bytes):
             return call
+        context = Context(self.backend, scope, self._filters, subscriber)
         with trio.move_on_after(self._limits.request_timeout) as within:
-            answer = await self._run(call, scope)
+            answer = await self._run(call, context)
         return _failure_of(call, RequestTimedOut()) if within.cancelled_caught else answer
 
     async def health(self) -> tuple[bool, bytes]:
@@ -90,14 +97,16 @@ class Dispatcher:
         cannot tell within the request timeout is not healthy."""
         try:
             with trio.fail_after(self._limits.request_timeout):
-                healthy, details = await self._backend.health()
+                healthy, details = await self.backend.health()
                 return healthy, _encode(details)
         except trio.TooSlowError:
             return False, _encode({"error": RequestTimedOut().message})
         except Exception as error:  # noqa: BLE001  the boundary: a bug below must not end the server
             return False, _encode({"error": _as_rpc_error(error, "health").message})
 
-    async def _handle_batch(self, body: bytes, scope: int | None) -> bytes | None:
+    async def _handle_batch(
+        self, body: bytes, scope: int | None, subscriber: Subscriber | None
+    ) -> bytes | None:
         try:
             items = _decode_batch(body)
         except ValueError as error:
@@ -113,6 +122,7 @@ class Dispatcher:
                 ),
             )
         calls = [_read(item) for item in items]
+        context = Context(self.backend, scope, self._filters, subscriber)
         answers: list[bytes] = []
         size = done = 0
         reason: RpcError = RequestTimedOut()
@@ -122,7 +132,7 @@ class Dispatcher:
                 if size > self._limits.batch_response_size:
                     reason = ResponseTooLarge()
                     break
-                answer = call if isinstance(call, bytes) else await self._run(call, scope)
+                answer = call if isinstance(call, bytes) else await self._run(call, context)
                 done += 1
                 if answer is not None:
                     answers.append(answer)
@@ -135,11 +145,11 @@ class Dispatcher:
                 answers.append(left_over)
         return b"[" + b",".join(answers) + b"]" if answers else None
 
-    async def _run(self, call: _Call, scope: int | None) -> bytes | None:
+    async def _run(self, call: _Call, context: Context) -> bytes | None:
         try:
             method = lookup(call.method)
             raw = None if call.params is msgspec.UNSET else call.params
-            result = await method.handler(self._backend, scope, *bind(method.params, raw))
+            result = await method.handler(context, *bind(method.params, raw))
             if call.id is msgspec.UNSET:
                 return None
             return _encode(_Result("2.0", call.id, result))

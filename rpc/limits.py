@@ -22,6 +22,16 @@ class Limits:
     """Connections at once; one more is answered 503."""
     websocket_concurrency: int = 16
     """Messages of one WebSocket that are worked on at once; further ones wait unread."""
+    notifications: int = 10_000
+    """Notifications of one WebSocket that wait to be read; a client further behind is dropped (1008)."""
+    notification_size: int = 16 * MIB
+    """The same in bytes."""
+    subscriptions: int = 128
+    """Subscriptions of one WebSocket."""
+    filters: int = 4096
+    """Filters of the endpoint."""
+    filter_expiry: float = 300.0
+    """A filter that is not polled for so long is gone."""
     idle_timeout: float = 120.0
     """A kept-alive HTTP connection without a request."""
     read_timeout: float = 30.0

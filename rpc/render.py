@@ -9,6 +9,8 @@ from typing import Any
 
 from rpc.wire import (
     AccessListEntry,
+    AccessListResult,
+    AccountProof,
     Authorization,
     BlockView,
     FeeHistory,
@@ -195,4 +197,69 @@ def fee_history(history: FeeHistory) -> dict[str, Any]:
     }
     if history.reward is not None:
         out["reward"] = [[hex(fee) for fee in row] for row in history.reward]
+    return out
+
+
+def syncing(progress: dict[str, Any] | None) -> Any:
+    """The answer of `eth_syncing`; false when in sync."""
+    if progress is None:
+        return False
+    return {k: hex(v) if type(v) is int else v for k, v in progress.items()}
+
+
+def header(view: BlockView) -> dict[str, Any]:
+    """What `newHeads` tells of a block: its header, as in geth."""
+    out = block(view)
+    for name in ("transactions", "uncles", "size", "withdrawals"):
+        out.pop(name, None)
+    return out
+
+
+def account_proof(value: AccountProof) -> dict[str, Any]:
+    """The answer of `eth_getProof`."""
+    return {
+        "address": "0x" + value.address.hex(),
+        "accountProof": ["0x" + node.hex() for node in value.account_proof],
+        "balance": hex(value.balance),
+        "codeHash": "0x" + value.code_hash.hex(),
+        "nonce": hex(value.nonce),
+        "storageHash": "0x" + value.storage_hash.hex(),
+        "storageProof": [
+            {
+                "key": hex(entry.slot) if entry.slot >> 64 == 0 else f"{entry.slot:#066x}",
+                "value": hex(entry.value),
+                "proof": ["0x" + node.hex() for node in entry.proof],
+            }
+            for entry in value.storage
+        ],
+    }
+
+
+def access_list_result(value: AccessListResult) -> dict[str, Any]:
+    """The answer of `eth_createAccessList`."""
+    out: dict[str, Any] = {
+        "accessList": access_list(value.access_list),
+        "gasUsed": hex(value.gas_used),
+    }
+    if value.error is not None:
+        out["error"] = value.error
+    return out
+
+
+_PLACE = ("blockHash", "blockNumber", "transactionIndex", "blockTimestamp", "from")
+
+
+def signed_transaction(view: TransactionView) -> dict[str, Any]:
+    """A signed transaction that is in no pool: the fields of its type, its hash and signature."""
+    out = transaction(view)
+    for name in _PLACE:
+        out.pop(name, None)
+    return out
+
+
+def unsigned_transaction(view: TransactionView) -> dict[str, Any]:
+    """A transaction before it is signed."""
+    out = signed_transaction(view)
+    for name in ("v", "r", "s", "yParity", "hash"):
+        out.pop(name, None)
     return out

@@ -2,9 +2,11 @@
 
 One task reads; each message is answered by a task of its own, so a slow call does not hold up the next
 one, at most `websocket_concurrency` at once: when all are busy nothing is read, and TCP slows the
-client down. `send` may be called from any task, which is what a subscription will need. A ping now and
-then finds peers that vanished.
+client down. Notifications of subscriptions wait in a bounded queue of their own; a client that does not
+read them is dropped with code 1008. A ping now and then finds peers that vanished.
 """
+
+from collections import deque
 
 import trio
 from wsproto.connection import Connection, ConnectionType
@@ -14,6 +16,7 @@ from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from rpc.dispatch import Dispatcher
 from rpc.limits import Limits
+from rpc.subscriptions import Subscriber, Subscriptions
 
 RECEIVE_SIZE = 64 * 1024
 
@@ -41,13 +44,25 @@ class WebSocketSession:
         self._last_heard = 0.0
         self._message = bytearray()
         self._farewell = CloseConnection(CloseReason.NORMAL_CLOSURE)
+        self._subscriptions: Subscriptions | None = None
+        self._notifications: deque[bytes] = deque()
+        self._notification_bytes = 0
+        self._notified = trio.Event()
 
     async def run(self, trailing: bytes) -> None:
         """Serves until either side closes. `trailing` is what came right after the upgrade request."""
         self._last_heard = trio.current_time()
         with self._everything:
             async with trio.open_nursery() as tasks:
+                self._subscriptions = Subscriptions(
+                    self._dispatcher.backend,
+                    self._scope,
+                    self._limits,
+                    push=self._push,
+                    tasks=tasks,
+                )
                 tasks.start_soon(self._ping)
+                tasks.start_soon(self._notify)
                 with self._reading:
                     await self._read(trailing, tasks)
                 for _ in range(self._limits.websocket_concurrency):
@@ -111,12 +126,42 @@ class WebSocketSession:
         return True
 
     async def _answer(self, body: bytes) -> None:
+        assert self._subscriptions is not None  # made before anything is read
+        subscriber = Subscriber(self._subscriptions)
         try:
-            answer = await self._dispatcher.handle(body, self._scope)
+            answer = await self._dispatcher.handle(body, self._scope, subscriber)
             if answer is not None:
                 await self.send(answer.decode())
+            subscriber.start()
         finally:
             self._slots.release()
+
+    def _push(self, notification: bytes) -> None:
+        """Queue a notification. A client that lets too many wait is told so and dropped."""
+        if self._reading.cancel_called:
+            return  # the session ends
+        self._notifications.append(notification)
+        self._notification_bytes += len(notification)
+        if (
+            len(self._notifications) > self._limits.notifications
+            or self._notification_bytes > self._limits.notification_size
+        ):
+            self._notifications.clear()
+            self._notification_bytes = 0
+            self._farewell = CloseConnection(
+                CloseReason.POLICY_VIOLATION, "too slow: notifications are not read"
+            )
+            self._reading.cancel()
+        self._notified.set()
+
+    async def _notify(self) -> None:
+        while True:
+            await self._notified.wait()
+            self._notified = trio.Event()
+            while self._notifications:
+                notification = self._notifications.popleft()
+                self._notification_bytes -= len(notification)
+                await self.send(notification.decode())
 
     async def _ping(self) -> None:
         interval = self._limits.ping_interval

@@ -4,8 +4,8 @@
     body   = [[crosslink, ...], [evidence, ...], [placement, ...]]
     block  = [header, body]          body_root = keccak256(rlp(body))
 
-The lists for evidence and placement are part of the format and empty in this version; a block with
-anything in them is refused.
+The list for placement is part of the format and empty in this version; a block with anything in it is
+refused.
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
 
+from node.beacon.evidence import EvidenceItem, items_from_items
 from node.primitives import rlp
 from node.primitives.basics import Address, Hash32, keccak256
 from node.primitives.crosslink import Crosslink
@@ -20,8 +21,8 @@ from node.primitives.errors import DecodeError
 
 MAX_BEACON_BLOCK_BYTES = 1024 * 1024
 MAX_BEACON_HEADER_BYTES = 256
-BODY_OVERHEAD_BYTES = 16
-"""What the lists around the crosslinks of a block can cost, besides the header."""
+BODY_OVERHEAD_BYTES = 32
+"""What the lists around the crosslinks and the evidence of a block can cost, besides the header."""
 
 _T = TypeVar("_T")
 
@@ -85,16 +86,17 @@ class BeaconHeader:
 
 @dataclass(frozen=True, kw_only=True)
 class BeaconBody:
-    """Crosslinks by (shard, height). Evidence and placement are empty in this version."""
+    """Crosslinks by (shard, height), evidence by its `order`. Placement is empty in this version."""
 
     crosslinks: tuple[Crosslink, ...] = ()
-    evidence: tuple[()] = ()
+    evidence: tuple[EvidenceItem, ...] = ()
     placement: tuple[()] = ()
 
     @cached_property
     def encoded(self) -> bytes:
         crosslinks = rlp.encode_list(b"".join([c.encoded for c in self.crosslinks]))
-        return rlp.encode_list(crosslinks + rlp.encode(self.evidence) + rlp.encode(self.placement))
+        evidence = rlp.encode_list(b"".join([item.encoded for item in self.evidence]))
+        return rlp.encode_list(crosslinks + evidence + rlp.encode(self.placement))
 
     @cached_property
     def root(self) -> Hash32:
@@ -106,7 +108,7 @@ class BeaconBody:
         crosslinks, evidence, placement = rlp.as_list(decoded, 3)
         return cls(
             crosslinks=tuple(Crosslink.from_items(c) for c in rlp.as_list(crosslinks)),
-            evidence=_refuse_content(rlp.as_list(evidence), "evidence"),
+            evidence=items_from_items(evidence),
             placement=_refuse_content(rlp.as_list(placement), "placement"),
         )
 

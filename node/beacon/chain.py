@@ -9,7 +9,9 @@ from consensus.errors import CodecError
 from consensus.types import Certificate, ValidatorSet
 from node.beacon import schema, transition
 from node.beacon.block import BeaconBlock
-from node.beacon.crosslinks import apply_crosslink
+from node.beacon.crosslinks import apply_crosslink, is_decided
+from node.beacon.evidence import EvidenceItem
+from node.beacon.offences import check_item
 from node.beacon.rules import BeaconRules, check_certificate, validator_set
 from node.beacon.state import BeaconState, BeaconStateWriter
 from node.beacon.transition import BeaconExecution
@@ -139,11 +141,51 @@ class BeaconChain:
             births.extend(_decode_births(raw))
         return births
 
+    def crosslink(self, shard: ShardId, shard_height: int) -> Crosslink | None:
+        """What was taken in of that shard block; None for the genesis and what has not been."""
+        height = self.crosslinked_in(shard, shard_height)
+        crosslinks = self._required(height).body.crosslinks if height is not None else ()
+        wanted = (shard, shard_height)
+        return next((c for c in crosslinks if (c.shard, c.height) == wanted), None)
+
+    def evidence_between(self, after: int, upto: int) -> list[tuple[int, EvidenceItem]]:
+        """(height, evidence) of beacon blocks `after` + 1 to `upto`, in the order of the blocks.
+
+        Raises LookupError if `upto` is beyond the head.
+        """
+        if upto > self._head.height:
+            raise LookupError(f"there is no beacon block {upto} yet")
+        found: list[tuple[int, EvidenceItem]] = []
+        first = schema.evidence_key(max(after, 0) + 1)
+        for key, _ in self._store.iterate(schema.EVIDENCE_PREFIX, start=first):
+            height = schema.decode_height(key[len(schema.EVIDENCE_PREFIX) :])
+            if height > upto:
+                break
+            found.extend((height, item) for item in self._required(height).body.evidence)
+        return found
+
+    # ------------------------------------------------------------------ committees
+
     def committee(self, shard: ShardId) -> ValidatorSet:
-        """Who decides the blocks of `shard`, at the head. Raises LookupError for no such shard."""
+        """Who would decide a block of `shard` whose parent is anchored to the head.
+
+        Raises LookupError for no such shard.
+        """
         return validator_set(self._state.committee(shard))
 
+    def committee_at(self, shard: ShardId, anchor_height: int) -> ValidatorSet:
+        """Who decides the block of `shard` whose parent is anchored at that beacon height.
+
+        Any height up to the head. Raises LookupError beyond it, and for no such shard.
+        """
+        if anchor_height > self._head.height:
+            raise LookupError(f"there is no beacon block {anchor_height} yet")
+        if anchor_height >= self._state.roster(shard).known_from:
+            return validator_set(self._state.committee(shard, anchor_height))
+        return validator_set(self.state_at(anchor_height).committee(shard))
+
     def beacon_committee(self) -> ValidatorSet:
+        """Who decides the block after the head."""
         return validator_set(self._state.beacon_committee())
 
     # ------------------------------------------------------------------ the next block
@@ -155,7 +197,12 @@ class BeaconChain:
         )
 
     def build(
-        self, crosslinks: Iterable[Crosslink], *, timestamp: int, proposer: Address
+        self,
+        crosslinks: Iterable[Crosslink],
+        *,
+        evidence: Iterable[EvidenceItem] = (),
+        timestamp: int,
+        proposer: Address,
     ) -> BeaconExecution:
         """The next block, with as many of `crosslinks` as possible. See `transition.build`."""
         return transition.build(
@@ -163,6 +210,7 @@ class BeaconChain:
             self._head.header,
             self._state,
             crosslinks,
+            evidence=evidence,
             timestamp=timestamp,
             proposer=proposer,
             anchor_height_of=self.height_of,
@@ -179,6 +227,14 @@ class BeaconChain:
         except InvalidBlock:
             return False
         return True
+
+    def is_decided(self, crosslink: Crosslink) -> bool:
+        """Whether a crosslink of the height after its shard's tip is by that height's committee."""
+        return is_decided(self._rules, self._state, crosslink)
+
+    def check_evidence(self, item: EvidenceItem) -> None:
+        """Raise InvalidBlock unless the next block can hold this; TooEarly if a later one may."""
+        check_item(self._rules, self._state, self._head.height, item)
 
     def check_decided(self, block: BeaconBlock, certificate: Certificate) -> None:
         """Raise InvalidBlock unless the certificate proves that the next block is `block`.
@@ -231,6 +287,8 @@ class BeaconChain:
             batch[schema.certificate_key(block.height)] = encode_certificate(certificate)
         for crosslink in block.body.crosslinks:
             batch[schema.crosslink_key(crosslink.shard, crosslink.height)] = height
+        if block.body.evidence:
+            batch[schema.evidence_key(block.height)] = b"\x01"
         if births := _births(block):
             batch[schema.births_key(block.height)] = rlp.encode(births)
         batch[schema.HEAD] = height

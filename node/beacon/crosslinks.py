@@ -9,8 +9,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from node.beacon.block import BeaconHeader
+from node.beacon.committees import check_any, follow_tip, sets_from_tip
 from node.beacon.rules import BeaconRules, check_certificate
 from node.beacon.state import BeaconState, BeaconStateWriter, LaneState, ShardTip
+from node.beacon.validators import Members
 from node.primitives.basics import Address, Hash32, ShardId
 from node.primitives.crosslink import Crosslink
 from node.primitives.errors import InvalidBlock
@@ -25,26 +27,39 @@ AnchorHeight = Callable[[Hash32], int | None]
 
 
 def check_crosslink(rules: BeaconRules, state: BeaconState, crosslink: Crosslink) -> None:
-    """The rules that do not depend on what was crosslinked before; what a node checks on arrival.
+    """What a node checks on arrival, whatever was crosslinked before.
 
-    Raises InvalidBlock: no such shard, requests that the header does not commit to, or a certificate
-    that does not prove that the shard's committee decided this header.
+    Raises InvalidBlock: no such shard, a frozen one, requests that the header does not commit to, or a
+    certificate that does not prove that the shard's committee decided this header.
+
+    For the height after the tip the committee is known. For those after it any that can be meant does
+    here; it turns out when the tip gets there (see `is_decided`). Certificates of heights that the
+    beacon has passed are not checked: nothing depends on them.
     """
-    shard, header, certificate = crosslink.shard, crosslink.header, crosslink.certificate
-    where = f"crosslink {shard}/{header.number}"
-    if not 0 <= shard < rules.shards:
-        raise InvalidBlock(f"{where}: there is no such shard")
-    if crosslink.requests.hash != header.requests_hash:
-        raise InvalidBlock(f"{where}: the requests are not those of the header")
-    check_certificate(
-        rules.shard_context(shard),
-        state.committee(shard),
-        certificate,
-        height=header.number,
-        block_hash=header.hash,
-        checker=rules.checker,
-        where=where,
-    )
+    shard, header = crosslink.shard, crosslink.header
+    where = _check_form(rules, crosslink)
+    if state.frozen(shard) is not None:
+        raise InvalidBlock(f"{where}: the shard is frozen")
+    tip = state.tip(shard)
+    if header.number <= tip.height:
+        return
+    sets = sets_from_tip(state, shard)
+    possible = sets if header.number > tip.height + 1 else sets[:1]
+    check_any(possible, lambda members: _check_decided(rules, members, crosslink))
+
+
+def is_decided(rules: BeaconRules, state: BeaconState, crosslink: Crosslink) -> bool:
+    """Whether a crosslink of the height after the tip has the certificate of that height's committee.
+
+    It never changes. What passed `check_crosslink` and is not decided must not wait any longer.
+    """
+    shard = crosslink.shard
+    members = state.committee(shard, state.tip(shard).anchor_height)
+    try:
+        _check_decided(rules, members, crosslink)
+    except InvalidBlock:
+        return False
+    return True
 
 
 def apply_crosslink(
@@ -56,9 +71,9 @@ def apply_crosslink(
 ) -> None:
     """Raises InvalidBlock, and then has changed nothing: all is checked before anything is set."""
     shard, header = crosslink.shard, crosslink.header
-    where = f"crosslink {shard}/{header.number}"
-    if not 0 <= shard < rules.shards:
-        raise InvalidBlock(f"{where}: there is no such shard")
+    where = _check_form(rules, crosslink)
+    if writer.frozen(shard) is not None:
+        raise InvalidBlock(f"{where}: the shard is frozen")
     tip = writer.tip(shard)
     if header.number != tip.height + 1:
         raise InvalidBlock(f"{where}: does not follow the tip at {tip.height}")
@@ -71,7 +86,7 @@ def apply_crosslink(
         raise InvalidBlock(
             f"{where}: the anchor {anchor} is before its parent's, {tip.anchor_height}"
         )
-    check_crosslink(rules, writer, crosslink)
+    _check_decided(rules, writer.committee(shard, tip.anchor_height), crosslink)
     requests = crosslink.requests
     sent = [_sent(rules, writer, shard, move, where) for move in requests.outbox]
     consumed = [_consumed(rules, writer, shard, move, where) for move in requests.inbox]
@@ -83,6 +98,29 @@ def apply_crosslink(
         writer.set_lane(src, shard, lane)
     for address in born:
         writer.set_home(address, shard)
+    follow_tip(writer, shard)
+
+
+def _check_form(rules: BeaconRules, crosslink: Crosslink) -> str:
+    """What holds in every state. Returns how to name the crosslink in errors."""
+    where = f"crosslink {crosslink.shard}/{crosslink.height}"
+    if not 0 <= crosslink.shard < rules.shards:
+        raise InvalidBlock(f"{where}: there is no such shard")
+    if crosslink.requests.hash != crosslink.header.requests_hash:
+        raise InvalidBlock(f"{where}: the requests are not those of the header")
+    return where
+
+
+def _check_decided(rules: BeaconRules, members: Members, crosslink: Crosslink) -> None:
+    check_certificate(
+        rules.shard_context(crosslink.shard),
+        members,
+        crosslink.certificate,
+        height=crosslink.height,
+        block_hash=crosslink.header.hash,
+        checker=rules.checker,
+        where=f"crosslink {crosslink.shard}/{crosslink.height}",
+    )
 
 
 def _sent(

@@ -1,6 +1,6 @@
 """Crosslinks that were verified and wait to be taken into a beacon block."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from node.beacon.state import ShardTip
 from node.primitives.basics import ShardId
@@ -38,6 +38,11 @@ class PendingCrosslinks:
         row[height] = crosslink
         return True
 
+    def rival(self, crosslink: Crosslink) -> Crosslink | None:
+        """What is kept in the place of this one: another header of its height. See `ShardFork.of`."""
+        kept = self._rows.get(crosslink.shard, {}).get(crosslink.height)
+        return kept if kept is not None and kept.header.hash != crosslink.header.hash else None
+
     def contiguous(self, shard: ShardId, tip: ShardTip) -> list[Crosslink]:
         """Those that follow `tip` one by one, in order; ends at the first gap or foreign parent."""
         row = self._rows.get(shard, {})
@@ -50,19 +55,29 @@ class PendingCrosslinks:
             height, parent = height + 1, crosslink.header.hash
         return out
 
-    def prune(self, tips: Mapping[ShardId, ShardTip]) -> None:
+    def prune(
+        self,
+        tips: Mapping[ShardId, ShardTip],
+        decided: Callable[[Crosslink], bool] = lambda _: True,
+    ) -> None:
         """Forget what the beacon has taken in, whatever comes again of it later, and what cannot follow.
 
         Two decided headers of one height exist only if a third of a committee is faulty. The one that the
-        beacon did not build on must not keep the place of the one that follows the tip.
+        beacon did not build on must not keep the place of the one that follows the tip. The same goes
+        for one that is not `decided` (`BeaconChain.is_decided`): its certificate is by a committee that
+        was possible when it came, and turned out not to be that of its height. Each is asked about
+        once, when the tip gets there.
         """
         for shard, tip in tips.items():
+            moved = tip.height > self._floors.get(shard, -1)
             self._floors[shard] = max(tip.height, self._floors.get(shard, 0))
             row = self._rows.get(shard, {})
             for height in [h for h in row if h <= tip.height]:
                 del row[height]
             following = row.get(tip.height + 1)
-            if following is not None and following.header.parent_hash != tip.hash:
+            if following is not None and (
+                following.header.parent_hash != tip.hash or (moved and not decided(following))
+            ):
                 del row[tip.height + 1]
 
     def __len__(self) -> int:

@@ -7,7 +7,7 @@ from consensus.errors import InvalidCertificate
 from consensus.signing import SignatureChecker, verify_certificate
 from consensus.types import Address as ConsensusAddress
 from consensus.types import Certificate, ChainContext, Validator, ValidatorSet
-from node.beacon.state import Members
+from node.beacon.validators import BEACON_CHAIN, Members
 from node.primitives.basics import Hash32, ShardId
 from node.primitives.errors import InvalidBlock
 from node.primitives.genesis import BEACON_TAG, Genesis, shard_tag
@@ -37,6 +37,12 @@ class BeaconRules:
     def beacon_context(self) -> ChainContext:
         return ChainContext(chain_id=self.chain_id, tag=BEACON_TAG)
 
+    def context(self, chain: int) -> ChainContext:
+        """Of a shard, or of BEACON_CHAIN."""
+        if chain == BEACON_CHAIN:
+            return self.beacon_context()
+        return self.shard_context(ShardId(chain))
+
 
 def check_certificate(
     ctx: ChainContext,
@@ -59,7 +65,7 @@ def check_certificate(
 
 @lru_cache(maxsize=4096)
 def validator_set(members: Members) -> ValidatorSet:
-    """A committee of the state as consensus wants it; its power is its stake in wei."""
+    """A committee of the state as consensus wants it; powers are stakes in wei."""
     return ValidatorSet(
         Validator(address=ConsensusAddress(address), power=stake) for address, stake in members
     )

@@ -6,6 +6,7 @@ b/c/<height>                 certificate (none for the genesis)
 b/h/<hash>                   height of that block
 b/x/<shard, 2><height>       height of the beacon block that crosslinked that shard block
 b/i/<height>                 births in that block, only where there are some: rlp [[address, shard], ...]
+b/e/<height>                 present if that block holds evidence
 n/<hash>                     trie node; shared with the shard chain, content addressed
 """
 
@@ -13,6 +14,7 @@ from node.primitives.basics import ShardId
 
 HEAD = b"b/head"
 BIRTHS_PREFIX = b"b/i/"
+EVIDENCE_PREFIX = b"b/e/"
 NODE_PREFIX = b"n/"
 
 
@@ -34,6 +36,10 @@ def crosslink_key(shard: ShardId, shard_height: int) -> bytes:
 
 def births_key(height: int) -> bytes:
     return BIRTHS_PREFIX + encode_height(height)
+
+
+def evidence_key(height: int) -> bytes:
+    return EVIDENCE_PREFIX + encode_height(height)
 
 
 def node_key(node_hash: bytes) -> bytes:

@@ -6,17 +6,32 @@ Every entry is one leaf under the keccak256 of its name, its value an RLP list:
     tip       || shard              [anchor height, header]            the last crosslinked header
     lane      || src || dst         [consumed, [[count, head], ...]]   absent: nothing was ever sent
     home      || address            [shard]                            absent: home by range
-    committee || shard              [[address, stake], ...]            stake in wei
-    committee                       the beacon's committee
+    validators                      [address, ...]                     ascending
+    validator || address            [stake, slashed, jailed at, shard, beacon]
+    committee || shard              [known from, [[address, power, since, until], ...]]
+    committee                       the same for the beacon
+    terms     || shard              [[shard height, anchor height], ...]
+    slashings                       [[address, opened at, base, charged, [[chain, height], ...]], ...]
+    slashed                         [wei]
+    frozen    || shard              [frozen at, shard height, block, block]   absent: it is not
 
-Shard ids are 2 bytes in names. The committees are the genesis' in this version; they are part of the
-state so that a later one can draw them anew each epoch.
+Shard ids are 2 bytes in names. What the values mean is said where they are declared: here and in
+node.beacon.validators.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
+from node.beacon.validators import (
+    BEACON_CHAIN,
+    Freeze,
+    Members,
+    Roster,
+    Slashing,
+    Term,
+    ValidatorRecord,
+)
 from node.execution.trie import Trie
 from node.primitives import rlp
 from node.primitives.basics import Address, Hash32, ShardId, keccak_fast
@@ -28,9 +43,6 @@ from node.primitives.placement import home_by_range
 _T = TypeVar("_T")
 
 MAX_REMEMBERED_HOMES = 1 << 16
-
-Members: TypeAlias = tuple[tuple[Address, int], ...]
-"""A committee as the state holds it: (consensus address, stake in wei) by ascending address."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +83,8 @@ class BeaconState:
         self._tips: dict[ShardId, ShardTip] = {}
         self._lanes: dict[tuple[ShardId, ShardId], LaneState] = {}
         self._directory: dict[Address, ShardId | None] = {}
-        self._committees: dict[bytes, Members] = {}
+        self._rosters: dict[int, Roster] = {}
+        self._terms: dict[ShardId, tuple[Term, ...]] = {}
 
     @property
     def shards(self) -> int:
@@ -120,25 +133,78 @@ class BeaconState:
         entry = self.directory_entry(address)
         return home_by_range(address, self.shards) if entry is None else entry
 
-    def committee(self, shard: ShardId) -> Members:
-        """Who decides the blocks of `shard`. Raises LookupError for one that the network does not have."""
-        return self._members(_committee_name(shard))
+    # ------------------------------------------------------------------ validators
 
-    def beacon_committee(self) -> Members:
-        return self._members(_BEACON_COMMITTEE)
+    def validator(self, address: Address) -> ValidatorRecord | None:
+        """The record of a consensus key; None for one that the network does not have."""
+        return self._read(
+            _validator_name(address), lambda row: ValidatorRecord.from_row(address, row)
+        )
+
+    def validators(self) -> tuple[ValidatorRecord, ...]:
+        """All records by ascending address, jailed or not. Reads one leaf for each."""
+        addresses = self._read(
+            _VALIDATORS, lambda row: [Address(rlp.as_bytes(item, 20)) for item in row]
+        )
+        records = [self.validator(address) for address in addresses or ()]
+        if None in records:
+            raise CorruptData("beacon state: the record of a validator is missing")
+        return tuple(record for record in records if record is not None)
+
+    def committee(self, shard: ShardId, at_height: int | None = None) -> Members:
+        """Who decides the blocks of `shard` whose parents are anchored at beacon height `at_height`.
+
+        None stands for the height of this state. For others this state must be the newer one. Raises
+        LookupError for a shard that the network does not have, and for heights before
+        `roster(shard).known_from`.
+        """
+        return self.roster(shard).members(at_height)
+
+    def beacon_committee(self, at_height: int | None = None) -> Members:
+        """Who decides beacon block `at_height` + 1; without a height, the one after this state's."""
+        return self.roster(BEACON_CHAIN).members(at_height)
+
+    def roster(self, chain: int) -> Roster:
+        """The seats of a committee: a shard's, or that of BEACON_CHAIN. Raises LookupError."""
+        roster = self._rosters.get(chain)
+        if roster is None:
+            roster = self._read(_roster_name(chain), Roster.from_row)
+            if roster is None:
+                raise LookupError("there is no committee for that shard")
+            self._rosters[chain] = roster
+        return roster
+
+    def terms(self, shard: ShardId) -> tuple[Term, ...]:
+        """Which committee decides which heights of `shard`; the last holds for the tip's successor."""
+        terms = self._terms.get(shard)
+        if terms is None:
+            terms = self._read(_terms_name(shard), _decode_terms)
+            if terms is None:
+                raise LookupError(f"there is no shard {shard}")
+            self._terms[shard] = terms
+        return terms
+
+    def slashings(self) -> tuple[Slashing, ...]:
+        """Penalties that can still grow or be asked for again, by (opened at, address)."""
+        decoded = self._read(
+            _SLASHINGS, lambda rows: tuple(Slashing.from_row(rlp.as_list(row, 5)) for row in rows)
+        )
+        return decoded or ()
+
+    @property
+    def slashed_total(self) -> int:
+        """What was taken of all stakes since the genesis, in wei."""
+        return self._read(_SLASHED, lambda row: rlp.as_int(row[0])) or 0
+
+    def frozen(self, shard: ShardId) -> Freeze | None:
+        """Why no block of `shard` is taken in any more; None if it is not so."""
+        return self._read(_frozen_name(shard), Freeze.from_row)
+
+    # ------------------------------------------------------------------ inside
 
     def trim(self) -> None:
         """Bound the decoded trie nodes in memory. Only for a state whose nodes are all in the store."""
         self._trie.trim()
-
-    def _members(self, name: bytes) -> Members:
-        members = self._committees.get(name)
-        if members is None:
-            members = self._read(name, _decode_members)
-            if members is None:
-                raise LookupError("there is no committee for that shard")
-            self._committees[name] = members
-        return members
 
     def _value(self, name: bytes) -> bytes:
         return self._trie.get(keccak_fast(name))
@@ -149,7 +215,7 @@ class BeaconState:
             return None
         try:
             return decode(rlp.decode_list(value))
-        except (DecodeError, IndexError) as error:
+        except (DecodeError, IndexError, ValueError) as error:
             raise CorruptData(f"beacon state: entry {name!r}: {error}") from None
 
 
@@ -178,11 +244,34 @@ class BeaconStateWriter(BeaconState):
         self._set(_home_name(address), [rlp.int_to_bytes(shard)])
         self._directory[address] = shard
 
-    def set_committee(self, shard: ShardId, members: Iterable[tuple[Address, int]]) -> None:
-        self._set_members(_committee_name(shard), members)
+    def set_validators(self, records: Iterable[ValidatorRecord]) -> None:
+        """All of them: those of the genesis."""
+        ordered = sorted(records, key=lambda record: record.address)
+        self._set(_VALIDATORS, [record.address for record in ordered])
+        for record in ordered:
+            self.set_validator(record)
 
-    def set_beacon_committee(self, members: Iterable[tuple[Address, int]]) -> None:
-        self._set_members(_BEACON_COMMITTEE, members)
+    def set_validator(self, record: ValidatorRecord) -> None:
+        self._set(_validator_name(record.address), record.row())
+
+    def set_roster(self, chain: int, roster: Roster) -> None:
+        self._set(_roster_name(chain), roster.row())
+        self._rosters[chain] = roster
+
+    def set_terms(self, shard: ShardId, terms: tuple[Term, ...]) -> None:
+        rows = [[rlp.int_to_bytes(t.first), rlp.int_to_bytes(t.anchor)] for t in terms]
+        self._set(_terms_name(shard), rows)
+        self._terms[shard] = terms
+
+    def set_slashings(self, slashings: Iterable[Slashing]) -> None:
+        ordered = sorted(slashings, key=lambda s: (s.opened_at, s.address))
+        self._set(_SLASHINGS, [slashing.row() for slashing in ordered])
+
+    def add_slashed(self, wei: int) -> None:
+        self._set(_SLASHED, [rlp.int_to_bytes(self.slashed_total + wei)])
+
+    def freeze(self, shard: ShardId, freeze: Freeze) -> None:
+        self._set(_frozen_name(shard), freeze.row())
 
     def finish(self) -> tuple[Hash32, dict[bytes, bytes], BeaconState]:
         """The new root, the bodies of new trie nodes by hash, and the state they make."""
@@ -192,12 +281,7 @@ class BeaconStateWriter(BeaconState):
         root = trie.commit(nodes)
         return root, nodes, BeaconState(trie)
 
-    def _set_members(self, name: bytes, members: Iterable[tuple[Address, int]]) -> None:
-        ordered = tuple(sorted(members))
-        self._set(name, [[address, rlp.int_to_bytes(stake)] for address, stake in ordered])
-        self._committees[name] = ordered
-
-    def _set(self, name: bytes, row: rlp.Item) -> None:
+    def _set(self, name: bytes, row: Sequence[rlp.Item]) -> None:
         self._changes[name] = rlp.encode(row)
 
     def _value(self, name: bytes) -> bytes:
@@ -207,6 +291,9 @@ class BeaconStateWriter(BeaconState):
 
 _SHARDS = b"shards"
 _BEACON_COMMITTEE = b"committee"
+_VALIDATORS = b"validators"
+_SLASHINGS = b"slashings"
+_SLASHED = b"slashed"
 
 
 def _tip_name(shard: ShardId) -> bytes:
@@ -221,18 +308,30 @@ def _home_name(address: Address) -> bytes:
     return b"home" + address
 
 
-def _committee_name(shard: ShardId) -> bytes:
-    return b"committee" + shard.to_bytes(2, "big")
+def _validator_name(address: Address) -> bytes:
+    return b"validator" + address
+
+
+def _roster_name(chain: int) -> bytes:
+    return _BEACON_COMMITTEE + (b"" if chain == BEACON_CHAIN else chain.to_bytes(2, "big"))
+
+
+def _terms_name(shard: ShardId) -> bytes:
+    return b"terms" + shard.to_bytes(2, "big")
+
+
+def _frozen_name(shard: ShardId) -> bytes:
+    return b"frozen" + shard.to_bytes(2, "big")
 
 
 def _decode_tip(row: list[rlp.Decoded]) -> ShardTip:
     return ShardTip(anchor_height=rlp.as_int(row[0], 64), header=Header.from_items(row[1]))
 
 
-def _decode_members(row: list[rlp.Decoded]) -> Members:
-    pairs = [rlp.as_list(item, 2) for item in row]
+def _decode_terms(rows: list[rlp.Decoded]) -> tuple[Term, ...]:
+    pairs = [rlp.as_list(row, 2) for row in rows]
     return tuple(
-        (Address(rlp.as_bytes(address, 20)), rlp.as_int(stake)) for address, stake in pairs
+        Term(first=rlp.as_int(first, 64), anchor=rlp.as_int(anchor, 64)) for first, anchor in pairs
     )
 
 

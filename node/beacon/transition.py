@@ -18,9 +18,13 @@ from node.beacon.block import (
     BeaconHeader,
     next_randao,
 )
+from node.beacon.committees import begin_terms
 from node.beacon.crosslinks import AnchorHeight, apply_crosslink
+from node.beacon.evidence import EvidenceItem
+from node.beacon.punishment import NOTHING_PUNISHED, Outcome, apply_evidence, choose_evidence
 from node.beacon.rules import BeaconRules
-from node.beacon.state import BeaconState, BeaconStateWriter, Members, ShardTip
+from node.beacon.state import BeaconState, BeaconStateWriter, ShardTip
+from node.beacon.validators import BEACON_CHAIN, Roster, ValidatorRecord
 from node.execution.trie import Trie
 from node.primitives.basics import ZERO_ADDRESS, ZERO_HASH, Address, Hash32, ShardId
 from node.primitives.crosslink import Crosslink
@@ -42,11 +46,15 @@ __all__ = [
 
 
 class AppliedBody(NamedTuple):
-    """The state after a body: its root, the new trie nodes by hash, and the state to read."""
+    """The state after a body: its root, the new trie nodes by hash, and the state to read.
+
+    `outcome` is what its evidence did.
+    """
 
     state_root: Hash32
     nodes: dict[bytes, bytes]
     state: BeaconState
+    outcome: Outcome
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,12 +63,15 @@ class BeaconExecution:
 
     `refused` is for the builder: crosslinks it was given that break a rule now, each with the reason.
     That can change (an anchor that this node has not finalised yet), so it is no reason to drop them.
+    `refused_evidence` is the same for evidence. `outcome` is what the evidence in the block does.
     """
 
     block: BeaconBlock
     nodes: dict[bytes, bytes]
     state: BeaconState
+    outcome: Outcome = NOTHING_PUNISHED
     refused: tuple[tuple[Crosslink, str], ...] = ()
+    refused_evidence: tuple[tuple[EvidenceItem, str], ...] = ()
 
     @property
     def state_root(self) -> Hash32:
@@ -87,13 +98,15 @@ def genesis_block(
         raise ValueError("a genesis header of every shard is needed, and no other")
     writer = BeaconStateWriter(BeaconState(Trie(lambda _: None)))
     writer.set_shards(genesis.shards)
-    writer.set_beacon_committee(_members(genesis.beacon_committee()))
+    writer.set_validators(map(_record, genesis.validators))
+    writer.set_roster(BEACON_CHAIN, _roster(genesis.beacon_committee()))
     for shard in map(ShardId, genesis.shard_ids()):
         tip = ShardTip(anchor_height=0, header=shard_genesis_headers[shard])
         if tip.height != 0 or tip.header.parent_beacon_block_root != ZERO_HASH:
             raise ValueError(f"the header of shard {shard} is not that of a genesis block")
         writer.set_tip(shard, tip)
-        writer.set_committee(shard, _members(genesis.committee(shard)))
+        writer.set_roster(shard, _roster(genesis.committee(shard)))
+        begin_terms(writer, shard)
     root, nodes, _ = writer.finish()
     body = BeaconBody()
     header = BeaconHeader(
@@ -118,13 +131,15 @@ def apply_body(
 ) -> AppliedBody:
     """The state after `body`, on top of `state`, which is the one after `parent`.
 
-    A body without crosslinks is a heartbeat and valid. Raises InvalidBlock.
+    Evidence goes first, so that a block which freezes a shard takes in nothing more of it. An empty
+    body is a heartbeat and valid. Raises InvalidBlock.
     """
     order = [(crosslink.shard, crosslink.height) for crosslink in body.crosslinks]
     if any(a >= b for a, b in pairwise(order)):
         raise InvalidBlock("crosslinks are not in the order of (shard, height)")
     counts: dict[ShardId, int] = {}
     writer = BeaconStateWriter(state)
+    outcome = apply_evidence(rules, writer, parent.height, body.evidence)
     for crosslink in body.crosslinks:
         counts[crosslink.shard] = counts.get(crosslink.shard, 0) + 1
         if counts[crosslink.shard] > rules.max_crosslinks:
@@ -132,7 +147,7 @@ def apply_body(
                 f"more than {rules.max_crosslinks} crosslinks of shard {crosslink.shard}"
             )
         apply_crosslink(rules, parent, writer, crosslink, anchor_height_of)
-    return AppliedBody(*writer.finish())
+    return AppliedBody(*writer.finish(), outcome)
 
 
 def judge(
@@ -165,7 +180,9 @@ def judge(
     applied = apply_body(rules, parent, state, block.body, anchor_height_of=anchor_height_of)
     if header.state_root != applied.state_root:
         raise InvalidBlock("the state root is not the one that the body leads to")
-    return BeaconExecution(block=block, nodes=applied.nodes, state=applied.state)
+    return BeaconExecution(
+        block=block, nodes=applied.nodes, state=applied.state, outcome=applied.outcome
+    )
 
 
 def build(
@@ -174,20 +191,24 @@ def build(
     state: BeaconState,
     crosslinks: Iterable[Crosslink],
     *,
+    evidence: Iterable[EvidenceItem] = (),
     timestamp: int,
     proposer: Address,
     anchor_height_of: AnchorHeight,
 ) -> BeaconExecution:
-    """The next block, with as many of `crosslinks` as follow the tips and fit.
+    """The next block, with as much of `evidence` as holds, and of `crosslinks` as follow the tips and fit.
 
-    They may come in any order and be out of date. One that breaks a rule ends its shard's row in
+    Both may come in any order and be out of date. One that breaks a rule ends its shard's row in
     this block and is named in `refused`; the others are not held up by it. A `timestamp` (seconds)
     before the parent's is raised to it.
     """
     writer = BeaconStateWriter(state)
+    chosen = choose_evidence(rules, writer, parent.height, evidence)
+    room = MAX_BEACON_BLOCK_BYTES - MAX_BEACON_HEADER_BYTES - BODY_OVERHEAD_BYTES
+    room -= sum(len(item.encoded) for item in chosen.taken)
     taken: list[Crosslink] = []
     refused: dict[ShardId, tuple[Crosslink, str]] = {}
-    for crosslink in _select(rules, parent, state, crosslinks):
+    for crosslink in _select(rules, parent, writer, crosslinks, room):
         if crosslink.shard in refused:
             continue
         try:
@@ -197,7 +218,7 @@ def build(
         else:
             taken.append(crosslink)
     root, nodes, after = writer.finish()
-    body = BeaconBody(crosslinks=tuple(taken))
+    body = BeaconBody(crosslinks=tuple(taken), evidence=chosen.taken)
     height = parent.height + 1
     header = BeaconHeader(
         height=height,
@@ -212,7 +233,9 @@ def build(
         block=BeaconBlock(header=header, body=body),
         nodes=nodes,
         state=after,
+        outcome=chosen.outcome,
         refused=tuple(refused.values()),
+        refused_evidence=chosen.refused,
     )
 
 
@@ -221,15 +244,17 @@ def _select(
     parent: BeaconHeader,
     state: BeaconState,
     crosslinks: Iterable[Crosslink],
+    room: int,
 ) -> list[Crosslink]:
-    """Rows without gaps from the tips on, in body order, within the limits of count and size.
+    """Rows without gaps from the tips on, in body order, within the count per shard and `room` bytes.
 
+    Nothing of frozen shards.
     Where the size runs out, shards have taken turns, and the first turn goes round with the height.
     """
     offered = {(c.shard, c.height): c for c in crosslinks if 0 <= c.shard < rules.shards}
-    room = MAX_BEACON_BLOCK_BYTES - MAX_BEACON_HEADER_BYTES - BODY_OVERHEAD_BYTES
     first = parent.height % rules.shards
-    rows = [ShardId((first + turn) % rules.shards) for turn in range(rules.shards)]
+    turns = [ShardId((first + turn) % rules.shards) for turn in range(rules.shards)]
+    rows = [shard for shard in turns if state.frozen(shard) is None]
     taken: list[Crosslink] = []
     for step in range(1, rules.max_crosslinks + 1):
         open_rows = []
@@ -245,5 +270,14 @@ def _select(
     return sorted(taken, key=lambda c: (c.shard, c.height))
 
 
-def _members(validators: Iterable[GenesisValidator]) -> Members:
-    return tuple((Address(parse_address(v.address)), v.stake) for v in validators)
+def _record(validator: GenesisValidator) -> ValidatorRecord:
+    return ValidatorRecord(
+        address=Address(parse_address(validator.address)),
+        stake=validator.stake,
+        shard=ShardId(validator.shard),
+        beacon=validator.beacon,
+    )
+
+
+def _roster(validators: Iterable[GenesisValidator]) -> Roster:
+    return Roster.of((Address(parse_address(v.address)), v.stake) for v in validators)

@@ -18,6 +18,7 @@ from node.runtime.waiting import HeightGate
 from node.runtime.wire import BEACON
 
 MAX_CLOCK_DRIFT = 10
+MAX_EXECUTED = 4
 
 Committed = Callable[[BeaconBlock, Certificate], None]
 
@@ -41,9 +42,11 @@ class BeaconService:
 
     def offer(self, crosslink: Crosslink) -> bool:
         """A decided shard block asks to be crosslinked; True if it is new. Raises what is wrong."""
-        check_crosslink(self.ledger.rules, self.ledger.state, crosslink)
+        if not 0 <= crosslink.shard < self.ledger.rules.shards:
+            raise InvalidBlock(f"crosslink: there is no shard {crosslink.shard}")
         if crosslink.height <= self.ledger.state.tip(crosslink.shard).height:
             return False
+        check_crosslink(self.ledger.rules, self.ledger.state, crosslink)
         return self.pending.add(crosslink)
 
     # ------------------------------------------------------------------ Application
@@ -84,17 +87,27 @@ class BeaconService:
         for crosslink, reason in execution.refused:
             self._log.info("crosslink not taken", shard=int(crosslink.shard), reason=reason)
         block = execution.block
-        self._executed[block.hash] = execution
+        self._remember(execution)
         return BlockId(block.hash), block.encoded
+
+    def identify(self, value: bytes) -> BlockId:
+        return BlockId(BeaconBlock.decode(value).hash)
 
     async def judge(self, value: bytes, *, decided: bool) -> BlockId:
         block = BeaconBlock.decode(value)
-        if block.hash in self._executed:
+        known = self._executed.get(block.hash)
+        if known is not None and known.block.encoded == value:
             return BlockId(block.hash)
         if not decided and block.header.timestamp > time.time() + MAX_CLOCK_DRIFT:
             raise InvalidBlock(f"its time {block.header.timestamp} is ahead of our clock")
-        self._executed[block.hash] = self.ledger.judge(block)
+        self._remember(self.ledger.judge(block))
         return BlockId(block.hash)
+
+    def _remember(self, execution: BeaconExecution) -> None:
+        """The last few; more can be judged again."""
+        self._executed[execution.block.hash] = execution
+        while len(self._executed) > MAX_EXECUTED:
+            del self._executed[next(iter(self._executed))]
 
     async def commit(self, block_id: BlockId, value: bytes, certificate: Certificate) -> None:
         if block_id not in self._executed:

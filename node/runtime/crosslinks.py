@@ -8,17 +8,21 @@ import trio
 from consensus.errors import ConsensusError
 from consensus.types import Certificate, Round
 from node.primitives.crosslink import Crosslink
-from node.primitives.errors import AtollError
+from node.primitives.errors import InvalidBlock, PeerFault
 from node.runtime.beacon_service import BeaconService
 from node.runtime.shard_service import ShardService
 from node.shard.run import ExecutedBlock
 
-REPEAT_SECONDS = 1.0
+FIRST_REPEAT = 1.0
+LAST_REPEAT = 8.0
 REPEAT_AT_ONCE = 16
 
 
 class CrosslinkPublisher:
-    """The proposer of a decided block sends it at once; everyone repeats what stays out too long."""
+    """The proposer of a decided block sends it at once; everyone repeats what stays out too long.
+
+    `send` gives an encoded crosslink to the beacon's validators, `on_new` tells our own beacon host.
+    """
 
     def __init__(
         self,
@@ -38,45 +42,57 @@ class CrosslinkPublisher:
 
     def committed(self, executed: ExecutedBlock, certificate: Certificate) -> None:
         """Our shard has decided a block."""
+        if executed.header.number <= self._tip():
+            return  # synced: the beacon has long taken it in
+        proposer = self._shard.validators().proposer(certificate.height, Round(certificate.round))
         crosslink = Crosslink(
             shard=self._shard.ledger.shard,
             header=executed.header,
             requests=executed.requests,
             certificate=certificate,
         )
-        if self._beacon.offer(crosslink):
-            self._on_new()
-        proposer = self._shard.validators().proposer(certificate.height, Round(certificate.round))
-        if proposer.address == self._me:
-            self._send(crosslink.encoded)
+        self._publish(crosslink, send=proposer.address == self._me)
 
     def received(self, peer: str, raw: bytes) -> None:
         """A crosslink from the network."""
         try:
             if self._beacon.offer(Crosslink.decode(raw)):
                 self._on_new()
-        except (AtollError, ConsensusError) as error:
-            self._log.info("crosslink refused", peer=peer, error=str(error))
+        except (PeerFault, InvalidBlock, ConsensusError) as error:
+            self._log.info("crosslink refused", peer=peer, reason=str(error))
 
     async def run(self) -> None:
-        """Repeat what the beacon has not taken for a second."""
-        ledger, shard = self._shard.ledger, self._shard.ledger.shard
-        last_tip = -1
+        """Repeat what the beacon does not take: after a second, and less and less often."""
+        wait, last_tip = FIRST_REPEAT, -1
         while True:
-            await trio.sleep(REPEAT_SECONDS)
-            tip = self._beacon.ledger.state.tip(shard).height
-            if tip == last_tip and tip < ledger.head.number:
-                stop = min(ledger.head.number, tip + REPEAT_AT_ONCE)
-                for height in range(tip + 1, stop + 1):
-                    block = ledger.block(height)
-                    assert block is not None
-                    crosslink = Crosslink(
-                        shard=shard,
-                        header=block.header,
-                        requests=ledger.requests(height),
-                        certificate=ledger.certificate(height),
-                    )
-                    if self._beacon.offer(crosslink):
-                        self._on_new()
-                    self._send(crosslink.encoded)
-            last_tip = tip
+            await trio.sleep(wait)
+            tip = self._tip()
+            if tip != last_tip or tip >= self._shard.head_height():
+                wait, last_tip = FIRST_REPEAT, tip
+                continue
+            wait = min(2 * wait, LAST_REPEAT)
+            for height in range(tip + 1, min(self._shard.head_height(), tip + REPEAT_AT_ONCE) + 1):
+                self._publish(self._crosslink(height), send=True)
+                await trio.lowlevel.checkpoint()
+
+    def _tip(self) -> int:
+        """Up to which height the beacon has taken in our shard."""
+        return self._beacon.ledger.state.tip(self._shard.ledger.shard).height
+
+    def _crosslink(self, height: int) -> Crosslink:
+        ledger = self._shard.ledger
+        return Crosslink(
+            shard=ledger.shard,
+            header=ledger.header(height),
+            requests=ledger.requests(height),
+            certificate=ledger.certificate(height),
+        )
+
+    def _publish(self, crosslink: Crosslink, *, send: bool) -> None:
+        try:
+            if self._beacon.offer(crosslink):
+                self._on_new()
+        except InvalidBlock as error:  # our beacon chain may be behind: others can still take it
+            self._log.warning("own crosslink refused", height=crosslink.height, reason=str(error))
+        if send:
+            self._send(crosslink.encoded)

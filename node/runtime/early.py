@@ -40,6 +40,9 @@ class EarlyMessages:
             return
         held[peer, message] = None
 
+    def has(self, height: int) -> bool:
+        return height in self._heights
+
     def take(self, height: int) -> list[tuple[str, Message]]:
         """What is held of `height`; it and everything lower is forgotten."""
         held = self._heights.pop(height, {})

@@ -1,37 +1,46 @@
 """Transactions: from users and peers into the pool, and on to the shard's validators in batches."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import structlog
 import trio
 
-from node.primitives.basics import Address, Hash32
+from node.primitives.basics import Address, Hash32, keccak_fast
 from node.primitives.errors import DecodeError, InvalidTransaction
 from node.primitives.transaction import Transaction, decode_transaction
 from node.runtime.shard_service import ShardService
-from node.runtime.wire import decode_transactions, encode_transactions
+from node.runtime.wire import MAX_BATCH_BYTES, decode_transactions, encode_transactions
 
 FLUSH_SECONDS = 0.005
-FLUSH_BYTES = 1 << 16
 MAX_QUEUED_BYTES = 32 << 20
+ANNOUNCED_BYTES = 4 << 20  # of the pool, to a peer that has connected
+MAX_MALFORMED = 16  # in one frame; then the rest is not looked at
+YIELD_EVERY = 16  # transactions; a signature costs some 50 us
 
 
 class TransactionGossip:
-    """Port between the pool, users and peers."""
+    """Port between the pool, users and peers.
+
+    `broadcast` sends a frame to all validators of the shard, `send` to one of them and says whether it
+    was taken; `on_new` tells that the pool has grown.
+    """
 
     def __init__(
         self,
         *,
         service: ShardService,
         broadcast: Callable[[bytes], None],
+        send: Callable[[str, bytes], bool],
         on_new: Callable[[], None],
     ) -> None:
         self._service = service
         self._broadcast = broadcast
+        self._send = send
         self._on_new = on_new
         self._queue: deque[bytes] = deque()
         self._queued_bytes = 0
+        self._newcomers: dict[str, None] = {}
         self._wake = trio.Event()
         self._log = structlog.get_logger()
 
@@ -60,23 +69,38 @@ class TransactionGossip:
 
     # ------------------------------------------------------------------ the network
 
-    def received(self, peer: str, frame: bytes) -> None:
+    async def received(self, peer: str, frame: bytes) -> None:
         """A batch from a peer. What does not fit our pool is left out."""
         try:
             raws = decode_transactions(frame)
         except DecodeError as error:
-            self._log.info("bad transactions", peer=peer, error=str(error))
+            self._log.info("bad transactions", peer=peer, reason=str(error))
             return
-        new = False
-        for raw in raws:
+        new, malformed = False, 0
+        for index, raw in enumerate(raws):
+            if Hash32(keccak_fast(raw)) in self._service.pool:
+                continue  # before its signature costs anything
             try:
                 tx = decode_transaction(raw)
                 self._service.check_static(tx)
                 new |= self._add(tx)
-            except (DecodeError, InvalidTransaction):
-                continue  # a race with our own chain, or the peer's rules differ: theirs to keep
+            except DecodeError as error:
+                malformed += 1
+                if malformed >= MAX_MALFORMED:
+                    self._log.info("bad transactions", peer=peer, reason=str(error))
+                    break
+            except InvalidTransaction:
+                pass  # a race with our own chain, or a pool that is fuller than theirs
+            if index % YIELD_EVERY == YIELD_EVERY - 1:
+                await trio.lowlevel.checkpoint()
         if new:
             self._on_new()
+
+    def peer_up(self, peer: str) -> None:
+        """A validator of the shard has connected: it may lack what we hold (its pool is memory)."""
+        if len(self._service.pool):
+            self._newcomers[peer] = None
+            self._wake.set()
 
     async def run(self) -> None:
         """Send what was admitted: one frame per few milliseconds or 64 KiB."""
@@ -84,15 +108,16 @@ class TransactionGossip:
             await self._wake.wait()
             self._wake = trio.Event()
             await trio.sleep(FLUSH_SECONDS)
-            while self._queue:
-                batch, size = [], 0
-                while self._queue and size < FLUSH_BYTES:
-                    raw = self._queue.popleft()
-                    batch.append(raw)
-                    size += len(raw)
-                self._queued_bytes -= size
+            for batch in _batches(self._drain()):
                 self._broadcast(encode_transactions(batch))
                 await trio.lowlevel.checkpoint()
+            while self._newcomers:
+                peer = next(iter(self._newcomers))
+                del self._newcomers[peer]
+                for batch in _batches(self._announced()):
+                    if not self._send(peer, encode_transactions(batch)):
+                        break
+                    await trio.lowlevel.checkpoint()
 
     # ------------------------------------------------------------------ inside
 
@@ -108,3 +133,34 @@ class TransactionGossip:
         self._queue.append(raw)
         self._queued_bytes += len(raw)
         self._wake.set()
+
+    def _drain(self) -> Iterator[bytes]:
+        while self._queue:
+            raw = self._queue.popleft()
+            self._queued_bytes -= len(raw)
+            yield raw
+
+    def _announced(self) -> Iterator[bytes]:
+        """What can be executed next, each sender's in order, as much as one announcement may hold."""
+        size = 0
+        content = self._service.pool.content()
+        for part in (content.pending, content.queued):
+            for transactions in part.values():
+                for tx in transactions.values():
+                    size += len(tx.raw)
+                    if size > ANNOUNCED_BYTES:
+                        return
+                    yield tx.raw
+
+
+def _batches(raws: Iterator[bytes]) -> Iterator[list[bytes]]:
+    batch: list[bytes] = []
+    size = 0
+    for raw in raws:
+        batch.append(raw)
+        size += len(raw)
+        if size >= MAX_BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch

@@ -15,7 +15,7 @@ import trio
 from consensus import errors as consensus_errors
 from consensus.signing import SignatureChecker, verify_certificate
 from consensus.types import Address, Certificate, Vote
-from node.primitives.errors import AtollError, DecodeError, InvalidBlock, PeerFault
+from node.primitives.errors import DecodeError, InvalidBlock, PeerFault
 from node.runtime.application import Application, Diverged, NotReady, judge
 from node.runtime.early import EarlyMessages, height_of
 from node.runtime.mailbox import Frame, Mailbox
@@ -234,7 +234,8 @@ class ConsensusHost:
                 "does this node run the same version as the others? If its data is damaged, delete "
                 "its data directory but the last-signed records, and it syncs again"
             ) from error
-        self._started = self._begun = False
+        self._started = False
+        self._begun = self._early.has(certificate.height + 1)
         self._commit_at = float("inf")
         self._decided_at = trio.current_time()
         if self.participant is not None:

@@ -1,6 +1,7 @@
 """Bodies of messages are pulled from the source's nodes, as far as the beacon has finalised the lane."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from typing import Protocol
 
 import msgspec
 import structlog
@@ -8,27 +9,32 @@ import trio
 
 from node.beacon.chain import BeaconChain
 from node.primitives.basics import ShardId
-from node.primitives.errors import AtollError, DecodeError
+from node.primitives.errors import DecodeError
 from node.primitives.message import Message
-from node.runtime.queries import ShardUnavailable
+from node.runtime.router import LIAR_SECONDS
 from node.runtime.shard_service import ShardService
-from node.runtime.wire import LanePage, LaneRequest
+from node.runtime.wire import LANE, LanePage, LaneRequest, decode_struct
 from node.shard.chain import ShardChain
-from p2p.errors import P2PError
+from p2p.errors import PeerFault as NetworkFault
+from p2p.types import MethodSpec, PeerId
 
 MAX_MESSAGES = 512
 MAX_BYTES = 2 << 20
+MAX_SEQ = 1 << 62
 TIMEOUT = 5.0
-RETRY = 0.5
+FIRST_RETRY = 0.25
+LAST_RETRY = 4.0
+LOOKAHEAD_BLOCKS = 4  # of arrivals that are held in memory, besides the way to a checkpoint
 
 
-def serve_lane(chain: ShardChain, payload: bytes) -> bytes:
+async def serve_lane(chain: ShardChain, payload: bytes) -> bytes:
     """A page of what this shard sent. Raises DecodeError."""
-    try:
-        request = msgspec.msgpack.decode(payload, type=LaneRequest)
-    except msgspec.MsgspecError as error:
-        raise DecodeError(f"lane request: {error}") from None
-    if not 0 <= request.dst < chain.rules.shards or request.start < 0 or request.count < 1:
+    request = decode_struct(payload, LaneRequest)
+    if (
+        not 0 <= request.dst < chain.rules.shards
+        or not 0 <= request.start < MAX_SEQ
+        or request.count < 1
+    ):
         raise DecodeError("lane request: out of range")
     messages, size = [], 0
     count = min(request.count, MAX_MESSAGES)
@@ -37,33 +43,52 @@ def serve_lane(chain: ShardChain, payload: bytes) -> bytes:
         size += len(raw)
         if size > MAX_BYTES:
             break
+        if not len(messages) % 64:
+            await trio.lowlevel.checkpoint()
     return msgspec.msgpack.encode(LanePage(messages=messages))
 
 
+class LaneRouter(Protocol):
+    """What the puller needs of a Router."""
+
+    def candidates(self, shard: int) -> list[PeerId]: ...
+
+    async def ask_peer(
+        self,
+        peer: PeerId,
+        method: MethodSpec,
+        payload: bytes,
+        timeout: float,  # noqa: ASYNC109
+    ) -> bytes: ...
+
+    def bench(self, peer: PeerId, seconds: float) -> None: ...
+
+
 class LanePuller:
-    """One task per inbound lane; woken by every beacon block."""
+    """One task per inbound lane; woken by every block of the beacon and of our shard."""
 
     def __init__(
         self,
         *,
         service: ShardService,
         beacon: BeaconChain,
-        ask: Callable[[int, bytes, float], Awaitable[bytes]],
+        router: LaneRouter,
         on_arrivals: Callable[[], None],
     ) -> None:
         self._service = service
         self._beacon = beacon
-        self._ask = ask
+        self._router = router
         self._on_arrivals = on_arrivals
         self._wake = {src: trio.Event() for src in service.lanes}
+        rules = service.ledger.rules
+        self._lookahead = LOOKAHEAD_BLOCKS * max(1, rules.params.max_arrivals)
         self._log = structlog.get_logger().bind(chain=service.context.tag.decode())
 
     def wake(self) -> None:
-        """The beacon has a new block: lanes whose checkpoints moved have something to pull."""
-        me = self._service.ledger.shard
-        for src, lane in self._service.lanes.items():
-            if self._beacon.state.lane(src, me).last > lane.position.count:
-                self._wake[src].set()
+        """Checkpoints have moved, or arrivals were consumed: lanes may have something to pull."""
+        for src, event in self._wake.items():
+            if not event.is_set() and self._goal(src) is not None:
+                event.set()
 
     async def run(self) -> None:
         async with trio.open_nursery() as nursery:
@@ -75,38 +100,73 @@ class LanePuller:
         while True:
             await self._wake[src].wait()
             self._wake[src] = trio.Event()
-            while self._behind(src):
-                if not await self._pull(src):
-                    await trio.sleep(RETRY)
+            retry = FIRST_RETRY
+            while (goal := self._goal(src)) is not None:
+                if await self._pull(src, goal):
+                    retry = FIRST_RETRY
+                    continue
+                await trio.sleep(retry)
+                retry = min(2 * retry, LAST_RETRY)
 
-    def _behind(self, src: ShardId) -> bool:
-        lane = self._beacon.state.lane(src, self._service.ledger.shard)
-        return lane.last > self._service.lanes[src].position.count
+    def _goal(self, src: ShardId) -> int | None:
+        """Up to which message to pull now: a checkpoint. None if there is nothing to do.
 
-    async def _pull(self, src: ShardId) -> bool:
-        """Ask for what is missing up to the last checkpoint. False if nothing came of it."""
+        Nothing is pulled while our own shard is behind: the blocks that it lacks bring their arrivals.
+        """
+        ledger, state = self._service.ledger, self._beacon.state
+        if ledger.head.number < state.tip(ledger.shard).height:
+            return None
+        inbound = self._service.lanes[src]
+        start = inbound.position.count
+        if len(inbound.verified) >= self._lookahead:
+            return None
+        ends = [c.count for c in state.lane(src, ledger.shard).checkpoints if c.count > start]
+        if not ends:
+            return None
+        return next((end for end in ends if end >= start + self._lookahead), ends[-1])
+
+    async def _pull(self, src: ShardId, goal: int) -> bool:
+        """Ask for what is missing up to `goal`, one node after the other. False if nothing came."""
+        reason = "none of its nodes is connected"
+        for peer in self._router.candidates(src):
+            try:
+                taken = await self._pull_from(peer, src, goal)
+            except NetworkFault as error:
+                reason = str(error)
+                continue
+            except DecodeError as error:
+                self._router.bench(peer, LIAR_SECONDS)
+                self._log.warning("a node lies about a lane", src=src, peer=peer, reason=str(error))
+                reason = str(error)
+                continue
+            if taken:
+                return True
+            reason = "it does not have the messages yet"
+        self._log.info("lane not pulled", src=src, goal=goal, reason=reason)
+        return False
+
+    async def _pull_from(self, peer: PeerId, src: ShardId, goal: int) -> bool:
+        """True if the lane has moved, by this or otherwise. Raises DecodeError for a lie."""
         me = self._service.ledger.shard
         inbound = self._service.lanes[src]
         start = inbound.position.count
-        last = self._beacon.state.lane(src, me).last
         messages: list[Message] = []
-        try:
-            while (due := start + len(messages)) < last:
-                request = LaneRequest(dst=me, start=due, count=last - due)
-                page = msgspec.msgpack.decode(
-                    await self._ask(src, msgspec.msgpack.encode(request), TIMEOUT), type=LanePage
-                )
-                if not page.messages:
-                    break
-                messages.extend(Message.decode(raw) for raw in page.messages)
-            if inbound.position.count != start:
-                return True  # the chain passed us meanwhile (synced): look again
-            taken = inbound.extend(
-                messages[: last - start], me, self._beacon.state.lane(src, me).checkpoints
+        while (due := start + len(messages)) < goal:
+            request = LaneRequest(dst=me, start=due, count=min(goal - due, MAX_MESSAGES))
+            answer = await self._router.ask_peer(
+                peer, LANE, msgspec.msgpack.encode(request), TIMEOUT
             )
-        except (P2PError, ShardUnavailable, msgspec.MsgspecError, AtollError) as error:
-            self._log.info("lane not pulled", src=src, start=start, error=str(error))
-            return False
+            page = decode_struct(answer, LanePage).messages
+            if len(page) > request.count:
+                raise DecodeError(f"{len(page)} messages came, {request.count} were asked for")
+            if not page:
+                break  # it may be behind; what came may lead to an earlier checkpoint
+            for raw in page:
+                messages.append(Message.decode(raw))
+            await trio.lowlevel.checkpoint()
+        if inbound.position.count != start:
+            return True  # the chain passed us meanwhile (synced): look again
+        taken = inbound.extend(messages, me, self._beacon.state.lane(src, me).checkpoints)
         if taken:
             self._on_arrivals()
         return taken > 0

@@ -1,25 +1,23 @@
 """The shard port answered from the node's own database and pool."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Protocol, TypeVar
 
 import trio
 
-from node.execution.account import decode_account
-from node.execution.context import BlockContext
-from node.execution.errors import ExecutionFailed
-from node.execution.results import CallResult
-from node.execution.simulate import SimulatedCall, estimate_gas, simulate
-from node.execution.state import State
+from node.execution.account import EMPTY_ACCOUNT, decode_account
 from node.execution.trie import iterate
+from node.execution.trie_proof import prove
 from node.primitives import rlp
-from node.primitives.basics import Address, Hash32, ShardId
+from node.primitives.basics import Address, Hash32, ShardId, keccak_fast
 from node.primitives.errors import DecodeError, InvalidTransaction
 from node.primitives.header import Header
 from node.primitives.message import Message
 from node.primitives.transaction import Transaction, decode_transaction
+from node.runtime.pool_news import PoolJournal
 from node.runtime.queries import (
+    Accessed,
     AccountAt,
     CallOutcome,
     CallSpec,
@@ -29,16 +27,22 @@ from node.runtime.queries import (
     Leg,
     MessageAt,
     PoolCounts,
+    PoolDump,
+    PoolNews,
+    ProvenAccount,
     RawBlock,
     Refused,
     ShardUnavailable,
+    SlotProof,
     Supply,
 )
+from node.runtime.simulation import Simulator
 from node.runtime.view import legs
 from node.runtime.view.caching import JoinedCache
 from node.runtime.view.threads import Threads
 from node.shard import messenger
 from node.shard.chain import ShardChain
+from node.shard.pool import PoolContent
 
 T = TypeVar("T")
 
@@ -46,7 +50,8 @@ CALL_GAS_CAP = 30_000_000
 MAX_AHEAD = 256
 """Blocks we wait for; a node that is further behind says so at once."""
 READERS = 4
-REVERTED = "execution reverted"
+MAX_DUMP_BYTES = 6 * 1024 * 1024
+"""Of pending and of queued transactions each, in one answer."""
 
 
 class PoolPort(Protocol):
@@ -75,7 +80,8 @@ class LocalSource:
 
     `wait_height` returns when the head has reached a height and raises trio.TooSlowError when that
     takes too long. `run_call` runs executions; reads have threads of their own, and so have walks over
-    whole states, so that neither holds up the others. `gas_cap` bounds the gas of one simulated call.
+    whole states, so that neither holds up the others. `content` lists the pool, `gas_cap` bounds the gas
+    of one simulated call.
     """
 
     def __init__(
@@ -85,13 +91,16 @@ class LocalSource:
         *,
         wait_height: Callable[[int], Awaitable[None]],
         run_call: Runner,
+        content: Callable[[], PoolContent],
         gas_cap: int = CALL_GAS_CAP,
     ) -> None:
         self._chain = chain
         self._pool = pool
         self._wait_height = wait_height
         self._run_call = run_call
-        self._gas_cap = gas_cap
+        self._content = content
+        self._simulator = Simulator(chain, gas_cap=gas_cap)
+        self.journal = PoolJournal(self._pooled_hashes)
         self._read = Threads(READERS).run
         self._walk = Threads(1).run
         self._supplies: JoinedCache[bytes, Supply] = JoinedCache(256)
@@ -228,102 +237,48 @@ class LocalSource:
 
     async def call(self, height: int, spec: CallSpec) -> CallOutcome:
         header = await self._header(height)
-        return await self._run_call(partial(self._call, header, spec))
+        return await self._run_call(partial(self._simulator.call, header, spec))
 
     async def estimate(self, height: int, spec: CallSpec) -> CallOutcome:
         header = await self._header(height)
-        job = self._estimate_arrival if spec.credit else self._estimate
-        return await self._run_call(partial(job, header, spec))
+        return await self._run_call(partial(self._simulator.estimate, header, spec))
 
-    def _context(self, header: Header) -> BlockContext:
-        return BlockContext(
-            chain_id=self._chain.rules.chain_id,
-            number=header.number,
-            timestamp=header.timestamp,
-            coinbase=header.coinbase,
-            gas_limit=header.gas_limit,
-            base_fee=header.base_fee_per_gas,
-            prev_randao=header.prev_randao,
-            parent_beacon_block_root=header.parent_beacon_block_root,
-            block_hash=self._chain.hash_of,
+    async def access_list(self, height: int, spec: CallSpec) -> Accessed:
+        header = await self._header(height)
+        return await self._run_call(partial(self._simulator.access_list, header, spec))
+
+    async def prove(self, height: int, address: bytes, slots: list[bytes]) -> ProvenAccount:
+        header = await self._header(height)
+        return await self._read(partial(self._prove, header, address, slots))
+
+    def _prove(self, header: Header, address: bytes, slots: list[bytes]) -> ProvenAccount:
+        state, read = self._chain.state(header), self._chain.read_node
+        account = state.account(address) or EMPTY_ACCOUNT
+        return ProvenAccount(
+            nonce=account.nonce,
+            balance=rlp.int_to_bytes(account.balance),
+            code_hash=account.code_hash,
+            storage_root=account.storage_root,
+            proof=list(prove(read, header.state_root, keccak_fast(address))),
+            slots=[
+                SlotProof(
+                    slot=slot,
+                    value=rlp.int_to_bytes(state.storage(address, int.from_bytes(slot, "big"))),
+                    proof=list(prove(read, account.storage_root, keccak_fast(slot))),
+                )
+                for slot in slots
+            ],
         )
-
-    def _open(self, header: Header) -> State:
-        return self._chain.state(header)
-
-    def _call(self, header: Header, spec: CallSpec) -> CallOutcome:
-        gas = min(spec.gas, self._gas_cap)
-        try:
-            if spec.credit:
-                return _outcome(self._arrive(header, spec, gas))
-            state, context = self._open(header), self._context(header)
-            return _outcome(simulate(self._chain.evm, state, context, _simulated(spec, gas)))
-        except InvalidTransaction as error:
-            raise Refused(str(error)) from None
-
-    def _estimate(self, header: Header, spec: CallSpec) -> CallOutcome:
-        cap = min(spec.gas, self._gas_cap)
-        try:
-            gas = estimate_gas(
-                self._chain.evm,
-                partial(self._open, header),
-                self._context(header),
-                _simulated(spec, cap),
-                cap,
-            )
-        except ExecutionFailed as failure:
-            return CallOutcome(error=failure.error, output=failure.output, gas_used=0)
-        except InvalidTransaction as error:
-            raise Refused(str(error)) from None
-        return CallOutcome(error=None, output=b"", gas_used=gas)
-
-    def _arrive(self, header: Header, spec: CallSpec, gas: int) -> CallResult:
-        """Run a call as the message that brings it would (see BlockRun.run_arrival)."""
-        if spec.to is None:
-            raise Refused("a contract creation does not leave its sender's shard")
-        state = self._open(header)
-        state.begin_transaction()
-        value = int.from_bytes(spec.value, "big")
-        state.add_balance(spec.sender, value)
-        return self._chain.evm.apply_call(
-            state,
-            self._context(header),
-            sender=Address(spec.sender),
-            to=Address(spec.to),
-            value=value,
-            data=spec.data,
-            gas=gas,
-            gas_price=int.from_bytes(spec.gas_price, "big"),
-            origin=Address(spec.sender),
-        )
-
-    def _estimate_arrival(self, header: Header, spec: CallSpec) -> CallOutcome:
-        """The least gas a message must carry: a transfer carries none, since nothing runs."""
-        cap = min(spec.gas, self._gas_cap, self._chain.rules.arrivals_gas)
-        if self._arrive(header, spec, 0).success:
-            return CallOutcome(error=None, output=b"", gas_used=0)
-        most = self._arrive(header, spec, cap)
-        if not most.success:
-            return _outcome(most)
-        low, high = max(0, most.gas_used - 1), cap
-        guess = most.gas_used
-        while low + 1 < high:
-            # What the call used with plenty is a good first guess; calls within calls keep back a 64th.
-            middle = guess if low < guess < high else (low + high) // 2
-            guess = middle * 65 // 64 if middle == most.gas_used else 0
-            if self._arrive(header, spec, middle).success:
-                high = middle
-            else:
-                low = middle
-        return CallOutcome(error=None, output=b"", gas_used=high)
 
     # ------------------------------------------------------------------ pool
 
     async def submit(self, raw: bytes) -> bytes:
         try:
-            return await self._pool.submit(raw)
+            tx_hash = await self._pool.submit(raw)
         except (InvalidTransaction, DecodeError) as error:
             raise Refused(str(error)) from None
+        self.journal.note(tx_hash)
+        return tx_hash
 
     async def pool_nonce(self, address: bytes) -> int:
         return self._pool.next_nonce(Address(address))
@@ -335,6 +290,20 @@ class LocalSource:
     async def pool_counts(self) -> PoolCounts:
         pending, queued = self._pool.counts()
         return PoolCounts(pending=pending, queued=queued)
+
+    async def pool_content(self, sender: bytes | None) -> PoolDump:
+        content = self._content()
+        return PoolDump(
+            pending=_listed(content.pending, sender), queued=_listed(content.queued, sender)
+        )
+
+    async def pool_news(self, epoch: int, position: int) -> PoolNews:
+        return self.journal.since(epoch, position)
+
+    def _pooled_hashes(self) -> list[bytes]:
+        content = self._content()
+        parts = (content.pending, content.queued)
+        return [tx.hash for part in parts for row in part.values() for tx in row.values()]
 
     # ------------------------------------------------------------------ audit
 
@@ -351,25 +320,20 @@ class LocalSource:
         balances = sum(decode_account(value).balance for _, value in entries)
         return Supply(
             balances=rlp.int_to_bytes(balances),
-            burned=rlp.int_to_bytes(messenger.burned(self._open(header))),
+            burned=rlp.int_to_bytes(messenger.burned(self._chain.state(header))),
         )
 
 
-def _simulated(spec: CallSpec, gas: int) -> SimulatedCall:
-    return SimulatedCall(
-        sender=Address(spec.sender),
-        to=Address(spec.to) if spec.to is not None else None,
-        value=int.from_bytes(spec.value, "big"),
-        data=spec.data,
-        gas=gas,
-        gas_price=int.from_bytes(spec.gas_price, "big"),
-        access_list=tuple(
-            (Address(address), tuple(int.from_bytes(key, "big") for key in keys))
-            for address, keys in spec.access_list
-        ),
-    )
-
-
-def _outcome(result: CallResult) -> CallOutcome:
-    error = None if result.success else result.error or REVERTED
-    return CallOutcome(error=error, output=result.output, gas_used=result.gas_used)
+def _listed(part: Mapping[Address, Mapping[int, Transaction]], sender: bytes | None) -> list[bytes]:
+    """The transactions as signed, as many as an answer may hold."""
+    out: list[bytes] = []
+    size = 0
+    for address, row in part.items():
+        if sender is not None and address != sender:
+            continue
+        for tx in row.values():
+            size += len(tx.raw)
+            if size > MAX_DUMP_BYTES:
+                return out
+            out.append(tx.raw)
+    return out

@@ -1,6 +1,7 @@
 """The process of one node: logging, signals, exit codes."""
 
 import logging
+import os
 import signal
 import sys
 from typing import Any
@@ -9,13 +10,13 @@ import structlog
 import trio
 
 from node.config import LogConfig, NodeConfig
-from node.primitives.errors import AtollError
+from node.primitives.errors import AtollError, UserError
 from node.runtime.node import Node
 from p2p.errors import P2PError
 from rpc.errors import ListenError
 
 EXIT_USER_ERROR = 2
-SHUTDOWN_SECONDS = 8.0
+SHUTDOWN_SECONDS = 3.0  # for an execution that runs when the signal comes
 
 
 def configure_logging(config: LogConfig, *, colours: bool = False) -> None:
@@ -48,17 +49,24 @@ def run_node(config: NodeConfig) -> int:
         node = Node(config)
     except (AtollError, P2PError) as error:
         return _fail(error)
+    except OSError as error:
+        return _fail(UserError(f"{error.filename or config.data_dir}: {error.strerror}"))
     failure: BaseException | None = None
+    closed = False
     try:
         trio.run(_run_until_signal, node)
     except* (AtollError, P2PError, ListenError) as group:
         failure = _first(group)
     finally:
-        node.close()
-    if failure is not None:
-        return _fail(failure)
-    log.info("stopped")
-    return 0
+        closed = node.close(patience=SHUTDOWN_SECONDS)
+    code = 0 if failure is None else _fail(failure)
+    if failure is None:
+        log.info("stopped")
+    if not closed:
+        # A thread still executes and reads the database. All that counts is on disk, as after a crash.
+        sys.stderr.flush()
+        os._exit(code)
+    return code
 
 
 async def _run_until_signal(node: Node) -> None:

@@ -6,7 +6,6 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import structlog
 import trio
 
@@ -20,7 +19,7 @@ from node.beacon.transition import genesis_block
 from node.config import NodeConfig
 from node.keyfile import load_validator_key
 from node.primitives.basics import ZERO_ADDRESS, Address, ShardId
-from node.primitives.errors import DecodeError, UserError
+from node.primitives.errors import UserError
 from node.primitives.genesis import load_genesis, parse_address
 from node.primitives.keys import KeccakSecp256k1, SigningKey
 from node.runtime import wire
@@ -30,16 +29,18 @@ from node.runtime.crosslinks import CrosslinkPublisher
 from node.runtime.gossip import TransactionGossip
 from node.runtime.host import ConsensusHost, Pacing
 from node.runtime.journal import Journal
-from node.runtime.lane_puller import LanePuller, serve_lane
+from node.runtime.lane_puller import LanePuller
 from node.runtime.participant import Participant
 from node.runtime.router import Router
 from node.runtime.rpc_service import RpcService
 from node.runtime.shard_service import ShardService
+from node.runtime.signer import Signer
 from node.runtime.status import StatusReport
-from node.runtime.sync import Syncer, decode_request, serve_blocks
+from node.runtime.sync import Syncer
 from node.runtime.topology import Topology
+from node.runtime.traffic import Traffic
 from node.runtime.waiting import Started
-from node.runtime.worker import Worker
+from node.runtime.worker import Worker, limit_recursion
 from node.shard.chain import ShardChain
 from node.shard.genesis import shard_genesis
 from node.shard.pool import TransactionPool
@@ -48,13 +49,12 @@ from node.storage.kv import KeyValueStore
 from node.storage.last_signed import LastSigned
 from node.storage.level import LevelStore
 from node.storage.wal import WriteAheadLog
-from p2p.errors import RequestError
 from p2p.identity import Identity
 from p2p.network import Network
 from p2p.types import PeerId, PeerSpec
 
 BEACON_HEARTBEAT = 3  # in heartbeats of the shards, whose blocks normally set the pace
-BAD_REQUEST = 1
+CLOSING_SECONDS = 3.0  # for executions that still run
 
 
 class CachedChecker:
@@ -84,16 +84,21 @@ class Node:
         self.genesis = load_genesis(config.genesis)
         self.keys = _load_keys(config)
         self.topology = Topology(genesis=self.genesis, me=self.keys.identity.peer_id)
-        self.shard, self._is_beacon = self._check_role()
+        self.shard, self.is_beacon = self._check_role()
         self._log = structlog.get_logger().bind(node=config.name)
         self._closers: list[Callable[[], None]] = []
         self._checker = CachedChecker()
         self.worker = Worker()
-        self._store: KeyValueStore = self._open(LevelStore.open(config.data_dir / "chain"))
-        self._build_chains()
-        self._build_consensus()
-        self._build_network()
-        self._connect()
+        try:
+            self._store: KeyValueStore = self._open(LevelStore.open(config.data_dir / "chain"))
+            self.traffic = Traffic(self, lambda: self.network)
+            self._build_chains()
+            self._build_consensus()
+            self._build_network()
+            self._connect()
+        except BaseException:
+            self.close()
+            raise
 
     # ------------------------------------------------------------------ parts
 
@@ -155,7 +160,7 @@ class Node:
         )
         self.beacon_host = self._host(
             self.beacon,
-            member=self._is_beacon,
+            member=self.is_beacon,
             peers=self.topology.beacon_peers(),
             pacing=Pacing(
                 min_interval=params.min_block_interval,
@@ -174,20 +179,24 @@ class Node:
             name = app.context.tag.decode().replace("/", "-")
             participant = Participant(
                 app=app,
-                key=self.keys.signing,
+                signer=Signer(
+                    key=self.keys.signing,
+                    context=app.context,
+                    record=self._open(LastSigned(folder / f"{name}.signed")),
+                ),
                 journal=self._open(Journal(WriteAheadLog(folder / f"{name}.wal"))),
-                last_signed=self._open(LastSigned(folder / f"{name}.signed")),
                 checker=self._checker,
                 timeouts=TimeoutParams(scale=self.genesis.params.timeout_scale),
-                broadcast=partial(self._broadcast_consensus, app.chain, peers),
+                broadcast=partial(self.traffic.consensus, app.chain, peers),
             )
         return ConsensusHost(
             app=app,
             participant=participant,
             checker=self._checker,
             pacing=pacing,
-            tell=partial(self._tell, app.chain),
+            tell=partial(self.traffic.tell, app.chain),
             on_ahead=lambda peer, height: self.syncers[app.chain].heard(peer, height),
+            validator_of=self.topology.address_of,
         )
 
     def _build_network(self) -> None:
@@ -197,24 +206,26 @@ class Node:
             network_id=self.genesis.hash[:8],
             channels=wire.CHANNELS,
             methods={
-                wire.BLOCKS: self._serve_blocks,
-                wire.LANE: self._serve_lane,
-                wire.QUERY: self._serve_query,
+                wire.BLOCKS: self.traffic.serve_blocks,
+                wire.LANE: self.traffic.serve_lane,
+                wire.QUERY: self.traffic.serve_query,
             },
             peers=[
                 PeerSpec(peer_id=PeerId(p.peer_id), address=p.address, name=p.name)
                 for p in self.config.peers
             ],
-            on_frame=self._on_frame,
-            on_peer=self._on_peer,
+            on_frame=self.traffic.on_frame,
+            on_peer=self.traffic.on_peer,
         )
         self.router = Router(lambda: self.network, self.topology)
         self.syncers = {
             chain: Syncer(
                 host=host,
-                ask=self._ask_blocks,
-                announce=partial(self._announce, chain),
-                connected=lambda peer: PeerId(peer) in self.network.connected,
+                ask=lambda peer, payload, timeout: self.traffic.ask(
+                    peer, wire.BLOCKS, payload, timeout
+                ),
+                announce=partial(self.traffic.announce, chain),
+                connected=lambda: self.network.connected,
             )
             for chain, host in self.hosts.items()
         }
@@ -225,20 +236,23 @@ class Node:
             shard=self.shard_service,
             beacon=self.beacon,
             me=self.keys.signing.address if self.keys.signing else None,
-            send=lambda raw: self._broadcast(wire.CROSSLINKS.id, raw, self.topology.beacon_peers()),
+            send=lambda raw: self.traffic.broadcast(
+                wire.CROSSLINKS.id, raw, self.topology.beacon_peers()
+            ),
             on_new=self.beacon_host.notify_work,
         )
         self.gossip = TransactionGossip(
             service=self.shard_service,
-            broadcast=lambda frame: self._broadcast(
+            broadcast=lambda frame: self.traffic.broadcast(
                 wire.TRANSACTIONS.id, frame, self.topology.shard_peers(self.shard)
             ),
+            send=lambda peer, frame: self.network.send(PeerId(peer), wire.TRANSACTIONS.id, frame),
             on_new=self.shard_host.notify_work,
         )
         self.puller = LanePuller(
             service=self.shard_service,
             beacon=self.beacon_chain,
-            ask=lambda shard, payload, timeout: self.router.ask(shard, wire.LANE, payload, timeout),
+            router=self.router,
             on_arrivals=self.shard_host.notify_work,
         )
         self.status = StatusReport(self)
@@ -249,101 +263,37 @@ class Node:
     # ------------------------------------------------------------------ events
 
     def _beacon_committed(self, block: BeaconBlock, certificate: Certificate) -> None:
-        followers = self.topology.followers_of_beacon()
-        if followers:
+        outside = self.topology.followers_of_beacon()
+        if outside:
             message = wire.DecidedMessage(certificate=certificate, value=block.encoded)
-            frame = wire.encode_frame(wire.BEACON, message)
-            self._broadcast(wire.CONSENSUS.id, frame, followers)
+            self.traffic.consensus(wire.BEACON, outside, message)
+        self.traffic.tell_followers(wire.BEACON, block.header.height)
         self.puller.wake()
         self.shard_host.notify_work()
         self.status.beacon_committed()
 
     def _shard_committed(self, executed: ExecutedBlock, certificate: Certificate) -> None:
         self.publisher.committed(executed, certificate)
+        self.traffic.tell_followers(self.shard_service.chain, executed.header.number)
+        self.puller.wake()
         self.status.shard_committed()
-
-    async def _on_frame(self, peer: PeerId, channel: int, payload: bytes) -> None:
-        if channel == wire.CONSENSUS.id:
-            try:
-                chain, body = wire.decode_frame(payload)
-            except DecodeError as error:
-                self._log.info("bad frame", peer=peer, error=str(error))
-                return
-            host = self.hosts.get(chain)
-            if host is not None:
-                host.deliver(peer, body)
-        elif channel == wire.CROSSLINKS.id:
-            if self._is_beacon:
-                self.publisher.received(peer, payload)
-        elif channel == wire.TRANSACTIONS.id and self.topology.shard_of(peer) == self.shard:
-            self.gossip.received(peer, payload)
-
-    def _on_peer(self, peer: PeerId, up: bool) -> None:
-        self._log.info("peer up" if up else "peer down", peer=self.topology.name_of(peer))
-        if up:
-            for chain, host in self.hosts.items():
-                self._tell(chain, peer, wire.StatusMessage(height=host.app.head_height()))
-
-    # ------------------------------------------------------------------ sending
-
-    def _broadcast(self, channel: int, payload: bytes, peers: list[PeerId]) -> None:
-        self.network.broadcast(channel, payload, peers)
-
-    def _broadcast_consensus(
-        self, chain: int, peers: list[PeerId], message: wire.ConsensusMessage
-    ) -> None:
-        self._broadcast(wire.CONSENSUS.id, wire.encode_frame(chain, message), peers)
-
-    def _tell(self, chain: int, peer: str, message: wire.StatusMessage) -> None:
-        self.network.send(PeerId(peer), wire.CONSENSUS.id, wire.encode_frame(chain, message))
-
-    def _announce(self, chain: int, height: int) -> None:
-        peers = (
-            list(self.network.connected)
-            if chain == wire.BEACON
-            else self.topology.shard_peers(self.shard)
-        )
-        frame = wire.encode_frame(chain, wire.StatusMessage(height=height))
-        self._broadcast(wire.CONSENSUS.id, frame, peers)
-
-    async def _ask_blocks(self, peer: str, payload: bytes, timeout: float) -> bytes:  # noqa: ASYNC109
-        return await self.network.request(PeerId(peer), wire.BLOCKS, payload, timeout=timeout)
 
     async def ask_shard(self, shard: int, payload: bytes, timeout: float) -> bytes:  # noqa: ASYNC109
         """A question to some node of another shard. Raises ShardUnavailable."""
         return await self.router.ask(shard, wire.QUERY, payload, timeout)
 
-    # ------------------------------------------------------------------ serving
-
-    async def _serve_blocks(self, peer: PeerId, payload: bytes) -> bytes:
-        try:
-            request = decode_request(payload)
-        except DecodeError as error:
-            raise RequestError(BAD_REQUEST, str(error)) from None
-        host = self.hosts.get(request.chain)
-        if host is None:
-            raise RequestError(BAD_REQUEST, f"chain {request.chain} is not served here")
-        return msgspec.msgpack.encode(serve_blocks(host.app, request))
-
-    async def _serve_lane(self, peer: PeerId, payload: bytes) -> bytes:
-        try:
-            return serve_lane(self.shard_chain, payload)
-        except DecodeError as error:
-            raise RequestError(BAD_REQUEST, str(error)) from None
-
-    async def _serve_query(self, peer: PeerId, payload: bytes) -> bytes:
-        return await self.rpc.serve_query(payload)
-
     # ------------------------------------------------------------------ life
 
     async def run(self, *, task_status: Started = trio.TASK_STATUS_IGNORED) -> None:
         """Run until cancelled."""
+        limit_recursion()
         async with trio.open_nursery() as nursery:
-            await nursery.start(self.network.run)
             for host in self.hosts.values():
                 await nursery.start(host.run)
-            for syncer in self.syncers.values():
+            await nursery.start(self.network.run)
+            for chain, syncer in self.syncers.items():
                 nursery.start_soon(syncer.run)
+                nursery.start_soon(self.traffic.open_when_connected, chain)
             nursery.start_soon(self.puller.run)
             nursery.start_soon(self.publisher.run)
             nursery.start_soon(self.gossip.run)
@@ -351,10 +301,16 @@ class Node:
                 await nursery.start(self.rpc.run)
             task_status.started()
 
-    def close(self) -> None:
-        """Release files and databases, last opened first."""
+    def close(self, *, patience: float = CLOSING_SECONDS) -> bool:
+        """Release files and databases, last opened first; call it when `run` has ended.
+
+        False, and nothing is closed, if an execution is still going on after `patience` seconds.
+        """
+        if not self.worker.wait_idle(patience):
+            return False
         while self._closers:
             self._closers.pop()()
+        return True
 
 
 def _load_keys(config: NodeConfig) -> Keys:

@@ -39,7 +39,6 @@ from consensus.types import (
     BlockId,
     Certificate,
     Height,
-    Proposal,
     Round,
     Timeout,
     TimeoutKind,
@@ -131,7 +130,9 @@ class Participant:
         await self._run(deque(), pending)
         return True
 
-    def _recovered(self, record: Started | Judged | Vote | Built | TimeoutElapsed, height: int) -> Input:
+    def _recovered(
+        self, record: Started | Judged | Vote | Built | TimeoutElapsed, height: int
+    ) -> Input:
         match record:
             case Started():
                 return self._start_input(height)
@@ -193,7 +194,9 @@ class Participant:
             self._journal.vote(message)
             await self._step(VoteReceived(vote=message))
             return
-        if message.proposal.round <= self.round and not self._admission.wants(message.proposal, now):
+        if message.proposal.round <= self.round and not self._admission.wants(
+            message.proposal, now
+        ):
             return
         self.check(message)
         if not self._admission.stash(message):
@@ -253,9 +256,7 @@ class Participant:
         """Somebody has come back: say again what the height needs, without waiting for the timer."""
         height = self._engine.height
         if height is not None and self._decision is None:
-            timeout = Timeout(
-                kind=TimeoutKind.REBROADCAST, height=height, round=self._engine.round
-            )
+            timeout = Timeout(kind=TimeoutKind.REBROADCAST, height=height, round=self._engine.round)
             await self._step(TimeoutElapsed(timeout=timeout))
 
     async def _step(self, input: Input) -> None:

@@ -52,6 +52,44 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     forwarded: Departure | None = None
 
 
+class AccountPatch(msgspec.Struct, frozen=True, kw_only=True):
+    """What a simulated call finds of an account instead of the state's; None leaves a field as it is.
+
+    `storage` holds slots with their values, 32 bytes each; with `replace_storage` the account has no
+    others. `balance` is big endian.
+    """
+
+    address: bytes
+    balance: bytes | None = None
+    nonce: int | None = None
+    code: bytes | None = None
+    storage: list[tuple[bytes, bytes]] = []
+    replace_storage: bool = False
+
+
+class BlockPatch(msgspec.Struct, frozen=True, kw_only=True):
+    """What a simulated call finds of its block instead of the header's. Fees are big endian."""
+
+    number: int | None = None
+    time: int | None = None
+    gas_limit: int | None = None
+    fee_recipient: bytes | None = None
+    prev_randao: bytes | None = None
+    base_fee: bytes | None = None
+    blob_base_fee: bytes | None = None
+
+
+class SignedAuthorization(msgspec.Struct, frozen=True, kw_only=True):
+    """An EIP-7702 authorization. `chain_id`, `r` and `s` are big endian."""
+
+    chain_id: bytes
+    address: bytes
+    nonce: int
+    y_parity: int
+    r: bytes
+    s: bytes
+
+
 class CallSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A message call to simulate. Amounts are big endian. `credit` gives `sender` the value first,
     as an arriving message would; `to` is None for a creation."""
@@ -63,7 +101,37 @@ class CallSpec(msgspec.Struct, frozen=True, kw_only=True):
     gas: int
     gas_price: bytes = b""
     access_list: list[tuple[bytes, list[bytes]]] = []
+    authorizations: list[SignedAuthorization] = []
+    accounts: list[AccountPatch] = []
+    block: BlockPatch | None = None
     credit: bool = False
+
+
+class Accessed(msgspec.Struct, frozen=True, kw_only=True):
+    """What a call accesses beyond what is warm from the start, and how the call with that list ends."""
+
+    access_list: list[tuple[bytes, list[bytes]]]
+    outcome: "CallOutcome"
+
+
+class SlotProof(msgspec.Struct, frozen=True, kw_only=True):
+    """The proof of one slot against the account's storage root; `value` is big endian."""
+
+    slot: bytes
+    value: bytes
+    proof: list[bytes]
+
+
+class ProvenAccount(msgspec.Struct, frozen=True, kw_only=True):
+    """An account with the proof of it against the state root of its shard's header, nodes from the root
+    down. `balance` is big endian."""
+
+    nonce: int
+    balance: bytes
+    code_hash: bytes
+    storage_root: bytes
+    proof: list[bytes]
+    slots: list[SlotProof]
 
 
 class CallOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +145,22 @@ class CallOutcome(msgspec.Struct, frozen=True, kw_only=True):
 class PoolCounts(msgspec.Struct, frozen=True, kw_only=True):
     pending: int
     queued: int
+
+
+class PoolDump(msgspec.Struct, frozen=True, kw_only=True):
+    """Pooled transactions as signed, by sender and nonce; as many as an answer can hold."""
+
+    pending: list[bytes]
+    queued: list[bytes]
+
+
+class PoolNews(msgspec.Struct, frozen=True, kw_only=True):
+    """Hashes of transactions that came into the pool, oldest first. `position` in the news of `epoch` is
+    where to go on; another node, or this one after a restart, has another epoch."""
+
+    epoch: int
+    position: int
+    hashes: list[bytes]
 
 
 class Supply(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,6 +223,10 @@ class ShardSource(Protocol):
     async def estimate(self, height: int, spec: CallSpec) -> CallOutcome:
         """`gas_used` is the least gas limit that succeeds; with `credit` without intrinsic gas."""
 
+    async def access_list(self, height: int, spec: CallSpec) -> Accessed: ...
+
+    async def prove(self, height: int, address: bytes, slots: list[bytes]) -> ProvenAccount: ...
+
     async def submit(self, raw: bytes) -> bytes: ...
 
     async def pool_nonce(self, address: bytes) -> int: ...
@@ -146,6 +234,11 @@ class ShardSource(Protocol):
     async def pooled(self, tx_hash: bytes) -> bytes | None: ...
 
     async def pool_counts(self) -> PoolCounts: ...
+
+    async def pool_content(self, sender: bytes | None) -> PoolDump: ...
+
+    async def pool_news(self, epoch: int, position: int) -> PoolNews:
+        """What came after a position. An epoch of 0 (or another node's) starts at what comes from now on."""
 
     async def find_message(self, message_id: bytes) -> LaneKey | None: ...
 

@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from node.primitives.errors import DecodeError
 from node.runtime.queries import (
+    Accessed,
     AccountAt,
     CallOutcome,
     CallSpec,
@@ -13,6 +14,9 @@ from node.runtime.queries import (
     Leg,
     MessageAt,
     PoolCounts,
+    PoolDump,
+    PoolNews,
+    ProvenAccount,
     RawBlock,
     Refused,
     ShardUnavailable,
@@ -25,6 +29,7 @@ from node.runtime.source_codec import (
     MAX_QUESTION_BYTES,
     OPERATIONS,
     TOO_LARGE,
+    AccessListQuestion,
     AccountQuestion,
     BlockQuestion,
     CallQuestion,
@@ -36,18 +41,21 @@ from node.runtime.source_codec import (
     InFlightQuestion,
     LegQuestion,
     LegsQuestion,
+    PoolContentQuestion,
     PoolCountsQuestion,
     PooledQuestion,
+    PoolNewsQuestion,
     PoolNonceQuestion,
+    ProveQuestion,
     Question,
     SentQuestion,
     StorageQuestion,
     SubmitQuestion,
     SupplyQuestion,
-    check_spec,
     decode_answer,
     encode_question,
 )
+from node.runtime.spec_check import check_spec
 
 T = TypeVar("T")
 Ask = Callable[[bytes, float], Awaitable[bytes]]
@@ -130,6 +138,13 @@ class RemoteSource:
         _check(spec)
         return await self._ask(EstimateQuestion(height=height, spec=spec))
 
+    async def access_list(self, height: int, spec: CallSpec) -> Accessed:
+        _check(spec)
+        return await self._ask(AccessListQuestion(height=height, spec=spec))
+
+    async def prove(self, height: int, address: bytes, slots: list[bytes]) -> ProvenAccount:
+        return await self._ask(ProveQuestion(height=height, address=address, slots=slots))
+
     async def submit(self, raw: bytes) -> bytes:
         return await self._ask(SubmitQuestion(raw=raw))
 
@@ -141,6 +156,12 @@ class RemoteSource:
 
     async def pool_counts(self) -> PoolCounts:
         return await self._ask(PoolCountsQuestion())
+
+    async def pool_content(self, sender: bytes | None) -> PoolDump:
+        return await self._ask(PoolContentQuestion(sender=sender))
+
+    async def pool_news(self, epoch: int, position: int) -> PoolNews:
+        return await self._ask(PoolNewsQuestion(epoch=epoch, position=position))
 
     async def find_message(self, message_id: bytes) -> LaneKey | None:
         return await self._ask(FindMessageQuestion(message_id=message_id))

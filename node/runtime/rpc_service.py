@@ -4,16 +4,21 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from node.primitives.genesis import parse_address
+from node.runtime import wire
+from node.runtime.dev_keys import load_dev_keys
 from node.runtime.local_source import LocalSource
 from node.runtime.queries import ShardSource
 from node.runtime.remote_source import RemoteSource
 from node.runtime.source_codec import serve
 from node.runtime.view.atoll import AtollView
 from node.runtime.view.backend import NodeBackend
+from node.runtime.view.changes import Bell
 from node.runtime.view.network import NetworkView
 from node.runtime.view.shard import ShardView
 from node.runtime.view.shards import Shards
+from node.runtime.view.wallet import Wallet
 from node.runtime.waiting import Started
+from node.shard.run import ExecutedBlock
 from node.version import client_version
 from rpc.dispatch import Dispatcher
 from rpc.limits import Limits
@@ -37,7 +42,11 @@ class RpcService:
             node.gossip,
             wait_height=lambda height: gate.reach(height, patience=HEIGHT_PATIENCE),
             run_call=node.worker.call,
+            content=node.shard_service.pool.content,
         )
+        bell = Bell()
+        node.beacon.on_commit.append(lambda _block, _certificate: bell.ring())
+        node.shard_service.on_commit.append(lambda executed, _: self._included(executed, bell))
         sources: dict[int, ShardSource] = {
             shard: RemoteSource(shard, partial(node.ask_shard, shard))
             for shard in genesis.shard_ids()
@@ -64,12 +73,14 @@ class RpcService:
                 genesis_supply=sum(genesis.balances().values()),
             ),
             beacon=beacon,
+            sources=shards,
             status=status,
+            wallet=_wallet(node),
+            bell=bell,
+            highest=lambda: node.syncers[wire.BEACON].highest(),
             chain_id=genesis.chain_id,
             version=client_version(),
-            accounts=tuple(parse_address(a) for a in node.config.dev_accounts)
-            if config.expose_accounts
-            else (),
+            coinbase=node.keys.signing.address if node.keys.signing else None,
         )
         self._server = Server(
             Dispatcher(backend, limits),
@@ -80,9 +91,23 @@ class RpcService:
             allowed_hosts=config.allowed_hosts,
         )
 
+    def _included(self, executed: ExecutedBlock, bell: Bell) -> None:
+        for _, tx in executed.decoded:
+            self._local.journal.note(tx.hash)
+        bell.ring()
+
     async def serve_query(self, payload: bytes) -> bytes:
         """Answer another node's question about our shard."""
         return await serve(self._local, payload)
 
     async def run(self, *, task_status: Started) -> None:
         await self._server.run(task_status=task_status)
+
+
+def _wallet(node: "Node") -> Wallet:
+    """The development accounts of the configuration with their keys, unless they are not to be used."""
+    addresses: tuple[bytes, ...] = ()
+    if node.config.rpc.expose_accounts:
+        addresses = tuple(parse_address(address) for address in node.config.dev_accounts)
+    keys = load_dev_keys(node.config.genesis, addresses)
+    return Wallet(keys, addresses=addresses, chain_id=node.genesis.chain_id)

@@ -1,7 +1,7 @@
 """The shard chain of this node as consensus sees it, with its pool and its inbound lanes."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 
 import structlog
@@ -17,21 +17,25 @@ from node.primitives.errors import InvalidBlock, InvalidTransaction
 from node.primitives.genesis import shard_tag
 from node.primitives.placement import home_by_range
 from node.primitives.transaction import Transaction
+from node.runtime.application import NotReady
+from node.runtime.building import build_block
 from node.runtime.waiting import HeightGate
+from node.runtime.wire import MAX_VALUE_BYTES
 from node.runtime.worker import Worker
 from node.shard import messenger
 from node.shard.block import ShardBlock
 from node.shard.chain import HeadAccounts, ShardChain
+from node.shard.crossing import check_departure
 from node.shard.lanes import InboundLane, Tails
 from node.shard.pool import TransactionPool
 from node.shard.ports import Anchor
 from node.shard.run import BlockEnv, ExecutedBlock
-from node.shard.selection import Chosen
 
 MAX_CLOCK_DRIFT = 10  # seconds a proposal may be ahead of our clock
 ANCHOR_WAIT = 0.4  # seconds a proposal may wait for the beacon block it is anchored to
-SYNC_ANCHOR_WAIT = 5.0
+BUILD_SECONDS = 0.4  # for user transactions, of the propose timeout (1 s), at a scale of 1
 MAX_CHOSEN = 2_000
+MAX_EXECUTED = 4
 
 Committed = Callable[[ExecutedBlock, Certificate], None]
 
@@ -76,7 +80,9 @@ class ShardService:
         self._worker = worker
         self._committee = committee
         self._coinbase = coinbase
-        self._executed: dict[bytes, ExecutedBlock] = {}
+        self._executed: dict[bytes, ExecutedBlock] = {}  # the last few; more can be judged again
+        self._decoded: tuple[bytes, ShardBlock, Tails] | None = None
+        self._moves: tuple[int, int, tuple[tuple[Address, ShardId], ...]] = (-1, -1, ())
         self._pool_changes = 0
         self._hopeless_at = -1
         self._log = structlog.get_logger().bind(chain=self.context.tag.decode())
@@ -92,17 +98,30 @@ class ShardService:
         return next_base_fee(self.ledger.head)
 
     def check_static(self, tx: Transaction) -> None:
-        """What can be said of a transaction without a state, and that it belongs here.
+        """What can be said of a transaction whatever its sender owns, and that it belongs here.
 
         Raises InvalidTransaction.
         """
-        check_static(tx, self.ledger.rules.chain_id)
+        rules = self.ledger.rules
+        check_static(tx, rules.chain_id)
+        if tx.gas > rules.params.gas_limit:
+            raise InvalidTransaction("exceeds block gas limit")
         home = self._beacon.state.home(tx.sender)
         if home != self.ledger.shard:
             raise InvalidTransaction(
                 f"wrong shard: the sender 0x{tx.sender.hex()} is at home on shard {home}, "
                 f"not on shard {self.ledger.shard}"
             )
+        if tx.to is not None and not self._is_here(tx.to):
+            check_departure(rules, tx, self._beacon.state.home(tx.to))
+
+    def _is_here(self, address: Address) -> bool:
+        """Whether the next block would run a call to `address` here (see `BlockFrame.home`)."""
+        if messenger.is_everywhere(address):
+            return True
+        if self._beacon.state.home(address) == self.ledger.shard:
+            return True
+        return self.ledger.state().has_code_or_nonce(address)
 
     def pool_changed(self) -> None:
         self._pool_changes += 1
@@ -120,8 +139,11 @@ class ShardService:
         return self._committee
 
     def has_work(self) -> bool:
-        if self.uncrosslinked() >= self.ledger.rules.params.max_uncrosslinked:
-            return False  # the beacon is behind: slow down to the heartbeat
+        waiting = self.uncrosslinked()
+        if waiting < 0 or waiting >= self.ledger.rules.params.max_uncrosslinked:
+            return (
+                False  # we are behind our own shard, or the beacon is: no more than the heartbeat
+            )
         if self._pool_changes != self._hopeless_at and self.pool.counts()[0]:
             return True
         if any(lane.position.count > self._inbox[src] for src, lane in self.lanes.items()):
@@ -129,38 +151,57 @@ class ShardService:
         return bool(self._moved(self._beacon.head.header.height))
 
     async def build(self) -> tuple[BlockId, bytes]:
-        anchor = self._anchor(self._beacon.head.header.height)
-        parent = self.ledger.head
+        params = self.ledger.rules.params
         env = BlockEnv(
             coinbase=self._coinbase,
-            timestamp=max(int(time.time()), parent.timestamp),
-            anchor=anchor,
+            timestamp=max(int(time.time()), self.ledger.head.timestamp),
+            anchor=self._anchor(self._beacon.head.header.height),
         )
-        source = Chosen.draw(
-            self.pool.best(self._accounts, self.next_base_fee()),
-            gas=2 * self.ledger.rules.params.gas_limit,
-            count=MAX_CHOSEN,
+        changes = self._pool_changes
+        chosen = self._choose()
+        lanes = dict(self.lanes)
+        seconds = BUILD_SECONDS * params.timeout_scale
+        built, dropped = await build_block(
+            lambda source: self._worker.block(partial(self.ledger.build, env, lanes, source)),
+            chosen,
+            seconds=seconds,
         )
-        built = await self._worker.block(partial(self.ledger.build, env, dict(self.lanes), source))
-        for tx_hash, reason in built.rejected:
+        for tx_hash, reason in dropped:
             self._log.info("transaction dropped", tx=tx_hash.hex(), reason=reason)
             self.pool.reject(tx_hash)
         block = built.executed.block
-        self._executed[block.hash] = built.executed
-        return BlockId(block.hash), encode_value(block, built.tails)
+        value = encode_value(block, built.tails)
+        if len(value) > MAX_VALUE_BYTES:  # the proofs of very many lanes: do without arrivals
+            built, _ = await build_block(
+                lambda source: self._worker.block(partial(self.ledger.build, env, {}, source)),
+                chosen,
+                seconds=seconds,
+            )
+            block = built.executed.block
+            value = encode_value(block, built.tails)
+        if not built.executed.senders:
+            self._hopeless_at = changes  # nothing of the pool can be included until it changes
+        self._remember(built.executed)
+        return BlockId(block.hash), value
+
+    def identify(self, value: bytes) -> BlockId:
+        return BlockId(self._decode(value)[0].hash)
 
     async def judge(self, value: bytes, *, decided: bool) -> BlockId:
-        block, tails = decode_value(value)
-        if block.hash in self._executed:
+        block, tails = self._decode(value)
+        known = self._executed.get(block.hash)
+        if known is not None and (decided or known.block.items == block.items):
             return BlockId(block.hash)
         header = block.header
         if not decided and header.timestamp > time.time() + MAX_CLOCK_DRIFT:
             raise InvalidBlock(f"its time {header.timestamp} is ahead of our clock")
         anchor = await self._find_anchor(
-            header.parent_beacon_block_root, SYNC_ANCHOR_WAIT if decided else ANCHOR_WAIT
+            header.parent_beacon_block_root, 0.0 if decided else ANCHOR_WAIT
         )
-        self._executed[block.hash] = await self._worker.block(
-            partial(self.ledger.judge, block, anchor, None if decided else tails)
+        self._remember(
+            await self._worker.block(
+                partial(self.ledger.judge, block, anchor, None if decided else tails)
+            )
         )
         return BlockId(block.hash)
 
@@ -172,9 +213,7 @@ class ShardService:
         await self._worker.block(partial(self.ledger.commit, executed, certificate))
         self._refresh()
         self.pool.on_committed(executed.senders, self._accounts)
-        if not executed.block.items:
-            # Nothing of the pool could be included: it is no reason for another block until it changes.
-            self._hopeless_at = self._pool_changes
+        self._note_hopes(executed)
         for src, lane in self.lanes.items():
             lane.drop_before(self._inbox_positions[src])
         self.gate.advance(executed.header.number)
@@ -188,6 +227,41 @@ class ShardService:
         return encode_value(block, Tails()), self.ledger.certificate(height)
 
     # ------------------------------------------------------------------ inside
+
+    def _choose(self) -> list[Transaction]:
+        """The pool's best, with some to spare for those that turn out not to fit."""
+        out: list[Transaction] = []
+        gas = 2 * self.ledger.rules.params.gas_limit
+        best = self.pool.best(self._accounts, self.next_base_fee())
+        while len(out) < MAX_CHOSEN and gas > 0 and (tx := best.next()) is not None:
+            out.append(tx)
+            gas -= tx.gas
+        return out
+
+    def _decode(self, value: bytes) -> tuple[ShardBlock, Tails]:
+        """Raises DecodeError. The last one is kept: a value is identified before it is judged."""
+        if self._decoded is None or self._decoded[0] != value:
+            self._decoded = (value, *decode_value(value))
+        return self._decoded[1:]
+
+    def _remember(self, executed: ExecutedBlock) -> None:
+        self._executed[executed.block.hash] = executed
+        while len(self._executed) > MAX_EXECUTED:
+            del self._executed[next(iter(self._executed))]
+
+    def _note_hopes(self, executed: ExecutedBlock) -> None:
+        """Whether the pool is a reason for another block.
+
+        After an empty one only if it holds what could be included (the proposer may not have had it);
+        what we ourselves could not include is none until the pool or the state changes.
+        """
+        if executed.block.items:
+            self._hopeless_at = -1
+        elif (
+            self._hopeless_at != self._pool_changes
+            and self.pool.best(self._accounts, self.next_base_fee()).next() is None
+        ):
+            self._hopeless_at = self._pool_changes
 
     def _refresh(self) -> None:
         """What is derived from the head's state."""
@@ -206,17 +280,21 @@ class ShardService:
 
     def _moved(self, upto: int) -> tuple[tuple[Address, ShardId], ...]:
         """Addresses whose default home is here and that got another since the parent's anchor."""
-        if upto <= self._anchor_height:
+        start = self._anchor_height
+        if upto <= start:
             return ()
-        births: Iterable[tuple[Address, ShardId]] = self._beacon.births_between(
-            self._anchor_height, upto
-        )
-        rules = self.ledger.rules
-        return tuple(
-            (address, home)
-            for address, home in births
-            if home != rules.shard and home_by_range(address, rules.shards) == rules.shard
-        )
+        since, known_upto, known = self._moves
+        if since != start or known_upto > upto:
+            known_upto, known = start, ()
+        if known_upto < upto:
+            rules = self.ledger.rules
+            known += tuple(
+                (address, home)
+                for address, home in self._beacon.births_between(known_upto, upto)
+                if home != rules.shard and home_by_range(address, rules.shards) == rules.shard
+            )
+            self._moves = (start, upto, known)
+        return known
 
     def _anchor(self, height: int) -> Anchor:
         block = self._beacon.block(height)
@@ -232,13 +310,14 @@ class ShardService:
         )
 
     async def _find_anchor(self, root: Hash32, patience: float) -> Anchor:
-        """The anchor a block names, once this node has finalised it."""
-        with trio.move_on_after(patience):
-            while self._beacon.height_of(root) is None:
-                await self._beacon_gate.wait_change()
+        """The anchor a block names, once this node has finalised it. Raises NotReady, InvalidBlock."""
+        if patience:
+            with trio.move_on_after(patience):
+                while self._beacon.height_of(root) is None:
+                    await self._beacon_gate.wait_change()
         height = self._beacon.height_of(root)
         if height is None:
-            raise InvalidBlock(f"it is anchored to an unknown beacon block 0x{root.hex()[:16]}")
+            raise NotReady(f"it is anchored to an unknown beacon block 0x{root.hex()[:16]}")
         if height < self._anchor_height:
             raise InvalidBlock("its anchor is older than its parent's")
         return self._anchor(height)

@@ -18,6 +18,7 @@ import structlog
 from node.primitives.errors import DecodeError
 from node.primitives.transaction import MAX_TRANSACTION_BYTES
 from node.runtime.queries import (
+    Accessed,
     AccountAt,
     CallOutcome,
     CallSpec,
@@ -26,12 +27,16 @@ from node.runtime.queries import (
     Leg,
     MessageAt,
     PoolCounts,
+    PoolDump,
+    PoolNews,
+    ProvenAccount,
     RawBlock,
     Refused,
     ShardSource,
     ShardUnavailable,
     Supply,
 )
+from node.runtime.spec_check import MAX_HEIGHT, check_spec
 
 log = structlog.get_logger(__name__)
 
@@ -44,13 +49,13 @@ MAX_LEGS = 256
 """Hashes in one question; the caller splits."""
 MAX_MESSAGES = 8192
 """Messages that one `in_flight` question sums; the caller splits."""
-MAX_ACCESS_ENTRIES = 10_000
+MAX_SLOTS = 1024
+"""Slots of one proof."""
 TOO_LARGE = -32003
 INVALID_QUESTION = -32602
 FAST, SLOW = 5.0, 25.0
 """Seconds the asker waits: for a look-up, and for execution or a walk over the whole state."""
 
-MAX_HEIGHT = 1 << 62
 Height = Annotated[int, msgspec.Meta(ge=0, le=MAX_HEIGHT)]
 Shard = Annotated[int, msgspec.Meta(ge=0, le=0xFFFF)]
 AddressBytes = Annotated[bytes, msgspec.Meta(min_length=20, max_length=20)]
@@ -140,6 +145,37 @@ class EstimateQuestion(_Simulation, frozen=True, tag="estimate"):
     """`ShardSource.estimate`"""
 
 
+class AccessListQuestion(Question[Accessed], frozen=True, tag="access_list"):
+    """`ShardSource.access_list`"""
+
+    height: Height
+    spec: CallSpec
+
+    def __post_init__(self) -> None:
+        check_spec(self.spec)
+
+
+class ProveQuestion(Question[ProvenAccount], frozen=True, tag="prove"):
+    """`ShardSource.prove`"""
+
+    height: Height
+    address: AddressBytes
+    slots: Annotated[list[HashBytes], msgspec.Meta(max_length=MAX_SLOTS)]
+
+
+class PoolContentQuestion(Question[PoolDump], frozen=True, tag="pool_content"):
+    """`ShardSource.pool_content`"""
+
+    sender: AddressBytes | None
+
+
+class PoolNewsQuestion(Question[PoolNews], frozen=True, tag="pool_news"):
+    """`ShardSource.pool_news`"""
+
+    epoch: Height
+    position: Height
+
+
 class SubmitQuestion(Question[bytes], frozen=True, tag="submit"):
     """`ShardSource.submit`"""
 
@@ -213,6 +249,10 @@ OPERATIONS: dict[type[Question[Any]], Operation] = {
     DeliveryQuestion: Operation(Delivery | None),
     CallQuestion: Operation(CallOutcome, MAX_ANSWER_BYTES, timeout=SLOW),
     EstimateQuestion: Operation(CallOutcome, MAX_ANSWER_BYTES, timeout=SLOW),
+    AccessListQuestion: Operation(Accessed, MAX_ANSWER_BYTES, timeout=SLOW),
+    ProveQuestion: Operation(ProvenAccount, MAX_ANSWER_BYTES, timeout=10.0),
+    PoolContentQuestion: Operation(PoolDump, MAX_ANSWER_BYTES, timeout=10.0),
+    PoolNewsQuestion: Operation(PoolNews, 256 * KIB),
     SubmitQuestion: Operation(HashBytes, timeout=10.0),
     PoolNonceQuestion: Operation(Height),
     PooledQuestion: Operation(RawTransaction | None, MAX_TRANSACTION_BYTES + 4 * KIB),
@@ -251,21 +291,6 @@ _answer_decoder = msgspec.msgpack.Decoder(_Result | _Refusal | _Unavailable | _F
 @cache
 def _result_decoder(question: type[Question[Any]]) -> msgspec.msgpack.Decoder[Any]:
     return msgspec.msgpack.Decoder(OPERATIONS[question].result)
-
-
-def check_spec(spec: CallSpec) -> None:
-    """Raise ValueError where a call to simulate is none."""
-    if len(spec.sender) != 20 or (spec.to is not None and len(spec.to) != 20):
-        raise ValueError("call: an address has 20 bytes")
-    if len(spec.value) > 32 or len(spec.gas_price) > 32:
-        raise ValueError("call: an amount has at most 32 bytes")
-    if not 0 <= spec.gas <= MAX_HEIGHT:
-        raise ValueError("call: gas is out of range")
-    if sum(1 + len(keys) for _, keys in spec.access_list) > MAX_ACCESS_ENTRIES:
-        raise ValueError(f"call: the access list has more than {MAX_ACCESS_ENTRIES} entries")
-    for address, keys in spec.access_list:
-        if len(address) != 20 or any(len(key) != 32 for key in keys):
-            raise ValueError("call: the access list is malformed")
 
 
 def encode_question(question: Question[Any]) -> bytes:
@@ -309,7 +334,7 @@ def _check_numbers(value: object) -> None:
     if isinstance(value, msgspec.Struct):
         for name in value.__struct_fields__:
             _check_numbers(getattr(value, name))
-    elif isinstance(value, list):
+    elif isinstance(value, list | tuple):
         for item in value:
             _check_numbers(item)
     elif isinstance(value, int) and not 0 <= value <= MAX_HEIGHT:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from node.primitives.basics import ShardId
+from node.runtime.sync import Syncer
 from node.shard import messenger
 from node.version import version
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 STALL_FACTOR = 5  # heartbeats without a block after which a chain is called stalled
 STALL_FLOOR = 10.0
+BEHIND = 8  # blocks; peers are a block or two ahead at any time, and at times more for a moment
 
 
 class StatusReport:
@@ -20,7 +22,7 @@ class StatusReport:
 
     def __init__(self, node: "Node") -> None:
         self._node = node
-        self._grown: dict[str, float] = {}
+        self._grown: dict[str, float] = {}  # when each chain made its last block, while we looked
         self._view_head = self._first_view_head()
 
     # ------------------------------------------------------------------ events
@@ -60,8 +62,11 @@ class StatusReport:
         return len(self._node.network.connected)
 
     def syncing(self) -> bool:
-        """Whether peers are more than a block or two ahead of us on one of our chains."""
-        return any(s.highest() > s.head() + 2 for s in self._node.syncers.values())
+        """Whether peers are ahead of us on one of our chains."""
+        return any(self._is_behind(syncer) for syncer in self._node.syncers.values())
+
+    def _is_behind(self, syncer: Syncer) -> bool:
+        return syncer.highest() > syncer.head() + BEHIND
 
     def status(self) -> dict[str, Any]:
         node = self._node
@@ -100,13 +105,23 @@ class StatusReport:
         return out
 
     def health(self) -> tuple[bool, dict[str, Any]]:
-        """Healthy: the shard and the beacon have made blocks, and lately."""
-        params = self._node.genesis.params
-        patience = max(STALL_FLOOR, STALL_FACTOR * params.heartbeat)
+        """Healthy: our shard and the beacon make blocks, and we are not far behind them.
+
+        A node that has just been started is healthy once it has seen both grow.
+        """
+        patience = max(STALL_FLOOR, STALL_FACTOR * self._node.genesis.params.heartbeat)
         now = trio.current_time()
-        reasons = [
-            f"the {chain} has made no block for {patience:g} s"
-            for chain in ("shard", "beacon")
-            if now - self._grown.get(chain, float("-inf")) > patience
-        ]
+        reasons = []
+        for chain in ("shard", "beacon"):
+            grown = self._grown.get(chain)
+            if grown is None:
+                reasons.append(f"the {chain} has made no block since this node was started")
+            elif now - grown > patience:
+                reasons.append(f"the {chain} has made no block for {now - grown:.0f} s")
+        for syncer in self._node.syncers.values():
+            if self._is_behind(syncer):
+                tag = syncer.tag
+                reasons.append(
+                    f"{tag} is at block {syncer.head()} here, at {syncer.highest()} elsewhere"
+                )
         return not reasons, {"healthy": not reasons, "reasons": reasons, **self.status()}

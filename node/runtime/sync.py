@@ -1,16 +1,17 @@
 """Catching up: decided blocks are pulled by range, each with its certificate."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 
 import msgspec
 import structlog
 import trio
 
 from consensus.codec import decode_certificate, encode_certificate
-from consensus.errors import ConsensusError
-from node.primitives.errors import AtollError, DecodeError
-from node.runtime.application import Application
-from node.runtime.host import ConsensusHost
+from consensus.errors import CodecError
+from node.primitives.errors import DecodeError
+from node.runtime.application import Application, NotReady
+from node.runtime.claims import Claims
+from node.runtime.host import FAULTS, ConsensusHost
 from node.runtime.wire import (
     MAX_PAGE_BYTES,
     MAX_PAGE_ITEMS,
@@ -18,30 +19,36 @@ from node.runtime.wire import (
     BlocksRequest,
     DecidedBlock,
     DecidedMessage,
+    decode_struct,
 )
-from p2p.errors import P2PError
+from p2p.errors import PeerFault as NetworkFault
 
 STATUS_INTERVAL = 2.0
 REQUEST_TIMEOUT = 10.0
 SETTLE = 0.15  # seconds we give the running height before we pull it
-RETRY = 0.5
+RETRY = 0.25
+PATIENCE = 10.0  # how long a page waits for what its blocks refer to
 
 
-def serve_blocks(app: Application, request: BlocksRequest) -> BlocksPage:
+async def serve_blocks(app: Application, request: BlocksRequest) -> BlocksPage:
     """As many decided blocks from `start` on as fit in a page; at least one, if there is one."""
-    head = app.head_height()
     blocks: list[DecidedBlock] = []
     size, height = 0, max(request.start, 1)
-    while height <= head and len(blocks) < MAX_PAGE_ITEMS and size < MAX_PAGE_BYTES:
+    while height <= app.head_height() and len(blocks) < MAX_PAGE_ITEMS and size < MAX_PAGE_BYTES:
         value, certificate = app.decided(height)
         blocks.append(DecidedBlock(value=value, certificate=encode_certificate(certificate)))
         size += len(value)
         height += 1
-    return BlocksPage(head=head, blocks=blocks)
+        await trio.lowlevel.checkpoint()
+    return BlocksPage(head=app.head_height(), blocks=blocks)
 
 
 class Syncer:
-    """Keeps one chain from staying behind what peers say they have decided."""
+    """Keeps one chain from staying behind what peers have decided.
+
+    `ask` sends a request to one peer, `announce` tells peers our height, `connected` gives the peers
+    that can be asked now.
+    """
 
     def __init__(
         self,
@@ -49,30 +56,33 @@ class Syncer:
         host: ConsensusHost,
         ask: Callable[[str, bytes, float], Awaitable[bytes]],
         announce: Callable[[int], None],
-        connected: Callable[[str], bool],
+        connected: Callable[[], Container[str]],
     ) -> None:
         self._host = host
         self._ask = ask
         self._announce = announce
         self._connected = connected
-        self._heights: dict[str, int] = {}
+        self._claims = Claims()
         self._wake = trio.Event()
-        self._log = structlog.get_logger().bind(chain=host.app.context.tag.decode())
+        self._log = structlog.get_logger().bind(chain=self.tag)
 
     def heard(self, peer: str, height: int) -> None:
         """A peer says it has decided `height`."""
-        if height > self._heights.get(peer, -1):
-            self._heights[peer] = height
+        self._claims.heard(peer, height)
         if height > self._host.app.head_height():
             self._wake.set()
+
+    @property
+    def tag(self) -> str:
+        """The name of the chain."""
+        return self._host.app.context.tag.decode()
 
     def head(self) -> int:
         return self._host.app.head_height()
 
     def highest(self) -> int:
-        """The highest height that connected peers claim; ours, if it is higher."""
-        claims = [h for peer, h in self._heights.items() if self._connected(peer)]
-        return max([self._host.app.head_height(), *claims])
+        """The highest height that connected peers claim, as far as they can be believed; ours at least."""
+        return max(self.head(), self._claims.highest(self._connected(), trio.current_time()))
 
     async def run(self) -> None:
         async with trio.open_nursery() as nursery:
@@ -81,7 +91,7 @@ class Syncer:
 
     async def _announce_forever(self) -> None:
         while True:
-            self._announce(self._host.app.head_height())
+            self._announce(self.head())
             await trio.sleep(STATUS_INTERVAL)
 
     async def _pull_forever(self) -> None:
@@ -90,42 +100,62 @@ class Syncer:
             self._wake = trio.Event()
             await trio.sleep(SETTLE)
             while (peer := self._ahead()) is not None:
-                if not await self._pull(peer):
-                    await trio.sleep(RETRY)
+                await self._pull(peer)
 
     def _ahead(self) -> str | None:
-        """Whom to ask: the connected peer that claims most, if that is more than we have."""
-        head = self._host.app.head_height()
-        claims = [(h, p) for p, h in self._heights.items() if h > head and self._connected(p)]
-        return max(claims)[1] if claims else None
+        """Whom to ask: a connected peer that claims more than we have and has not lied lately."""
+        return self._claims.next_above(self.head(), self._connected(), trio.current_time())
 
-    async def _pull(self, peer: str) -> bool:
-        """One page from one peer. False if it did not get us on."""
-        start = self._host.app.head_height() + 1
+    async def _pull(self, peer: str) -> None:
+        """One page from one peer."""
+        start, claimed = self.head() + 1, self._claims.of(peer)
         request = msgspec.msgpack.encode(BlocksRequest(chain=self._host.app.chain, start=start))
         try:
-            page = msgspec.msgpack.decode(
-                await self._ask(peer, request, REQUEST_TIMEOUT), type=BlocksPage
-            )
-            for block in page.blocks:
-                await self._host.apply_decided(
-                    DecidedMessage(
-                        certificate=decode_certificate(block.certificate), value=block.value
-                    )
-                )
-        except (P2PError, msgspec.MsgspecError, AtollError, ConsensusError) as error:
-            self._log.info("sync failed", peer=peer, start=start, error=str(error))
-            self._heights.pop(peer, None)
-            return False
-        self._heights[peer] = page.head
-        if self._host.app.head_height() >= start:
-            self._log.info("synced", peer=peer, head=self._host.app.head_height())
-            return True
-        return False
+            page = decode_struct(await self._ask(peer, request, REQUEST_TIMEOUT), BlocksPage)
+            messages = _messages(page, start)
+            if page.head < claimed or (page.head >= start and not messages):
+                raise DecodeError(f"it claimed {claimed} and has {page.head}")
+            await self._apply(messages, page.head)
+        except (NetworkFault, *FAULTS) as error:
+            self._claims.fault(peer, trio.current_time())
+            self._log.info("sync failed", peer=peer, start=start, reason=str(error))
+            return
+        if self.head() >= start:
+            self._claims.kept(peer, page.head)
+            self._log.info("synced", peer=peer, head=self.head(), of=page.head)
+        elif messages:
+            self._log.info("sync waits for the beacon", peer=peer, start=start)
+
+    async def _apply(self, messages: list[DecidedMessage], head: int) -> None:
+        """Apply a page; stop early, without blame, where it refers to what does not come in time."""
+        deadline = trio.current_time() + PATIENCE
+        for message in messages:
+            while True:
+                try:
+                    await self._host.apply_decided(message, more=message.certificate.height < head)
+                    break
+                except NotReady:
+                    if trio.current_time() > deadline:
+                        return
+                    await trio.sleep(RETRY)
+
+
+def _messages(page: BlocksPage, start: int) -> list[DecidedMessage]:
+    """The blocks of a page, which must follow one another. Raises DecodeError."""
+    if len(page.blocks) > MAX_PAGE_ITEMS:
+        raise DecodeError(f"a page of {len(page.blocks)} blocks")
+    out = []
+    for offset, block in enumerate(page.blocks):
+        try:
+            certificate = decode_certificate(block.certificate)
+        except CodecError as error:
+            raise DecodeError(f"a page: {error}") from None
+        if certificate.height != start + offset:
+            raise DecodeError(f"a page: block {certificate.height} where {start + offset} was due")
+        out.append(DecidedMessage(certificate=certificate, value=block.value))
+    return out
 
 
 def decode_request(payload: bytes) -> BlocksRequest:
-    try:
-        return msgspec.msgpack.decode(payload, type=BlocksRequest)
-    except msgspec.MsgspecError as error:
-        raise DecodeError(f"blocks request: {error}") from None
+    """Raises DecodeError."""
+    return decode_struct(payload, BlocksRequest)

@@ -1,30 +1,34 @@
 """Who is who in the network, from the genesis: committees, peer ids, shards."""
 
-from dataclasses import dataclass
-
 from consensus.types import Address as ValidatorAddress
 from consensus.types import Validator, ValidatorSet
 from node.primitives.basics import ShardId
 from node.primitives.genesis import Genesis, GenesisValidator, parse_address
 from p2p.types import PeerId
 
+PUSHERS = 2  # beacon validators that push a block to each node outside the committee
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
 class Topology:
     """The static facts of one network, as seen by the node with `me` as its peer id."""
 
-    genesis: Genesis
-    me: PeerId
-
-    @property
-    def validators(self) -> list[GenesisValidator]:
-        return self.genesis.validators
+    def __init__(self, *, genesis: Genesis, me: PeerId) -> None:
+        self.genesis = genesis
+        self.me = me
+        self.validators = genesis.validators
+        self._by_peer = {v.peer_id: v for v in genesis.validators}
+        self._addresses = {
+            v.peer_id: ValidatorAddress(parse_address(v.address)) for v in genesis.validators
+        }
 
     def self_validator(self) -> GenesisValidator | None:
-        return next((v for v in self.validators if v.peer_id == self.me), None)
+        return self._by_peer.get(self.me)
 
     def committee(self, shard: ShardId) -> ValidatorSet:
-        return _validator_set(self.genesis.committee(shard))
+        return ValidatorSet(
+            Validator(address=self._addresses[v.peer_id], power=v.stake)
+            for v in self.genesis.committee(shard)
+        )
 
     def shard_peers(self, shard: ShardId) -> list[PeerId]:
         """The validators of a shard, without this node."""
@@ -36,33 +40,29 @@ class Topology:
     def followers_of_beacon(self) -> list[PeerId]:
         """Who is told of a new beacon block by this node, a member of the beacon committee.
 
-        Everyone outside the committee is told by two of its members, so that the loss of one delays
-        nobody. All of them can still ask.
+        Every validator outside the committee is told by two of its members, so that the loss of one
+        delays nobody. All of them can still ask.
         """
         members = [v.peer_id for v in self.genesis.beacon_committee()]
         if self.me not in members:
             return []
-        mine = members.index(PeerId(self.me))
+        mine, size = members.index(self.me), len(members)
         outside = [v.peer_id for v in self.validators if not v.beacon]
-        size = len(members)
         return [
-            PeerId(peer)
-            for index, peer in enumerate(outside)
-            if mine in (index % size, (index + 1) % size)
+            PeerId(peer) for index, peer in enumerate(outside) if (mine - index) % size < PUSHERS
         ]
 
+    def address_of(self, peer: str) -> ValidatorAddress | None:
+        """The consensus address of a validator by its peer id; None for other peers."""
+        return self._addresses.get(peer)
+
     def shard_of(self, peer: str) -> int | None:
-        return next((v.shard for v in self.validators if v.peer_id == peer), None)
+        validator = self._by_peer.get(peer)
+        return None if validator is None else validator.shard
 
     def name_of(self, peer: str) -> str:
-        return next((v.name for v in self.validators if v.peer_id == peer), peer)
+        validator = self._by_peer.get(peer)
+        return peer if validator is None else validator.name
 
     def _others(self, members: list[GenesisValidator]) -> list[PeerId]:
         return [PeerId(v.peer_id) for v in members if v.peer_id != self.me]
-
-
-def _validator_set(members: list[GenesisValidator]) -> ValidatorSet:
-    return ValidatorSet(
-        Validator(address=ValidatorAddress(parse_address(v.address)), power=v.stake)
-        for v in members
-    )

@@ -11,10 +11,12 @@ Transaction frame: rlp list of raw transactions
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import TypeVar
 
 import msgspec
 
 from consensus.codec import (
+    MAX_CERTIFICATE_SIZE,
     decode_certificate,
     decode_proposal,
     decode_vote,
@@ -25,7 +27,9 @@ from consensus.codec import (
 from consensus.errors import CodecError
 from consensus.types import Certificate, Proposal, Vote
 from node.primitives import rlp
+from node.primitives.crosslink import MAX_CROSSLINK_BYTES
 from node.primitives.errors import DecodeError
+from node.primitives.transaction import MAX_TRANSACTION_BYTES
 from node.shard.block import MAX_BLOCK_BYTES
 from p2p.types import ChannelSpec, MethodSpec, Overflow
 
@@ -33,11 +37,13 @@ BEACON = 0xFFFFFFFF
 MAX_VALUE_BYTES = MAX_BLOCK_BYTES + (1 << 19)
 MAX_PAGE_BYTES = 1 << 20
 MAX_PAGE_ITEMS = 128
+MAX_BATCH_BYTES = 1 << 16
+"""Of transactions in a frame; the last one may go beyond."""
 
 CONSENSUS = ChannelSpec(
     id=0,
     priority=0,
-    max_frame=MAX_VALUE_BYTES + 1024,
+    max_frame=MAX_VALUE_BYTES + MAX_CERTIFICATE_SIZE + 64,
     queue_frames=1024,
     queue_bytes=4 * MAX_VALUE_BYTES,
     overflow=Overflow.DROP_OLDEST,
@@ -45,7 +51,7 @@ CONSENSUS = ChannelSpec(
 CROSSLINKS = ChannelSpec(
     id=1,
     priority=1,
-    max_frame=1 << 17,
+    max_frame=MAX_CROSSLINK_BYTES,
     queue_frames=512,
     queue_bytes=1 << 22,
     overflow=Overflow.DROP_OLDEST,
@@ -53,7 +59,7 @@ CROSSLINKS = ChannelSpec(
 TRANSACTIONS = ChannelSpec(
     id=2,
     priority=2,
-    max_frame=1 << 20,
+    max_frame=MAX_BATCH_BYTES + MAX_TRANSACTION_BYTES + 64,
     queue_frames=256,
     queue_bytes=8 << 20,
     overflow=Overflow.DROP_NEWEST,
@@ -63,6 +69,9 @@ CHANNELS = (CONSENSUS, CROSSLINKS, TRANSACTIONS)
 BLOCKS = MethodSpec(name="blocks", max_request=64, max_response=16 << 20, concurrency=4)
 LANE = MethodSpec(name="lane", max_request=64, max_response=4 << 20, concurrency=4)
 QUERY = MethodSpec(name="shard-query", max_request=1 << 20, max_response=16 << 20, concurrency=64)
+
+
+T = TypeVar("T")
 
 
 class Kind(IntEnum):
@@ -157,6 +166,14 @@ def encode_transactions(raws: list[bytes]) -> bytes:
 
 def decode_transactions(frame: bytes) -> list[bytes]:
     return [rlp.as_bytes(item) for item in rlp.decode_list(frame)]
+
+
+def decode_struct(raw: bytes, type: type[T]) -> T:
+    """A msgpack value from a peer. Raises DecodeError, also for what nests too deeply."""
+    try:
+        return msgspec.msgpack.decode(raw, type=type)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise DecodeError(f"{type.__name__}: {error}") from None
 
 
 class BlocksRequest(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

@@ -20,20 +20,46 @@ _ABANDON: dict[str, Any] = {"abandon_on_cancel": True}
 
 
 class Worker:
-    """Runs functions in threads; at most `calls` user calls at a time."""
+    """Runs functions in threads; at most `calls` user calls at a time.
+
+    Nothing but the end of the node cancels a block's job. It is left to finish alone then, as is a call
+    whose caller gives up; `wait_idle` tells when what they use can be closed.
+    """
 
     def __init__(self, *, calls: int = 2) -> None:
         check_interpreter()
-        # One of py-evm's libraries raises it so far that hostile nesting would overflow the C stack.
-        sys.setrecursionlimit(RECURSION_LIMIT)
+        limit_recursion()
         threading.stack_size(STACK_BYTES)
         self._blocks = trio.CapacityLimiter(1)
         self._calls = trio.CapacityLimiter(calls)
+        self._running = 0
+        self._changed = threading.Condition()
 
     async def block(self, job: Callable[[], T]) -> T:
-        """For building and judging blocks. Not cancelled half way: state caches stay whole."""
-        return await trio.to_thread.run_sync(job, limiter=self._blocks)
+        """For building, judging and committing blocks."""
+        return await trio.to_thread.run_sync(self._counted, job, limiter=self._blocks, **_ABANDON)
 
     async def call(self, job: Callable[[], T]) -> T:
         """For user calls. A caller that gives up leaves the thread to finish within its gas."""
-        return await trio.to_thread.run_sync(job, limiter=self._calls, **_ABANDON)
+        return await trio.to_thread.run_sync(self._counted, job, limiter=self._calls, **_ABANDON)
+
+    def wait_idle(self, seconds: float) -> bool:
+        """Block until no job runs, `seconds` at most; whether none does."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._running, seconds)
+
+    def _counted(self, job: Callable[[], T]) -> T:
+        with self._changed:
+            self._running += 1
+        try:
+            return job()
+        finally:
+            with self._changed:
+                self._running -= 1
+                self._changed.notify_all()
+
+
+def limit_recursion() -> None:
+    """Libraries that come with py-evm raise the limit when they are imported, so far that hostile nesting
+    in a decoder written in C would overflow the C stack. Called when everything is imported."""
+    sys.setrecursionlimit(RECURSION_LIMIT)

@@ -13,12 +13,27 @@ from node.primitives.errors import InvalidTransaction
 from node.primitives.message import MAX_DEPTH, Message, MessageKind
 from node.primitives.transaction import TYPE_SET_CODE, Transaction
 from node.shard import messenger
-from node.shard.frame import BlockFrame, DoesNotFit, LaneFull
+from node.shard.frame import BlockFrame, DoesNotFit, LaneFull, ShardRules
 
 
 def departure_gas(tx: Transaction) -> int:
     """Gas a departing transaction pays at its source: its bytes travel twice, so at least the floor."""
     return max(intrinsic_gas(tx), floor_gas(tx))
+
+
+def check_departure(rules: ShardRules, tx: Transaction, dst: ShardId) -> None:
+    """What can be said without a state of a transaction to an account on `dst`. Raises InvalidTransaction."""
+    if tx.type == TYPE_SET_CODE:
+        raise InvalidTransaction(
+            "a set-code transaction (type 4) runs only on the shard of its sender: "
+            f"its recipient lives on shard {dst}"
+        )
+    carried = tx.gas - departure_gas(tx)
+    if carried > rules.arrivals_gas:
+        raise InvalidTransaction(
+            f"exceeds message gas limit: a call to another shard may carry at most "
+            f"{rules.arrivals_gas} gas, this one carries {carried}"
+        )
 
 
 def depart(frame: BlockFrame, tx: Transaction, dst: ShardId, gas_left: int, logs: list[Log]) -> int:
@@ -27,18 +42,9 @@ def depart(frame: BlockFrame, tx: Transaction, dst: ShardId, gas_left: int, logs
     Raises InvalidTransaction, the state being as before.
     """
     rules, state = frame.rules, frame.state
-    if tx.type == TYPE_SET_CODE:
-        raise InvalidTransaction(
-            "a set-code transaction (type 4) runs only on the shard of its sender: "
-            f"its recipient lives on shard {dst}"
-        )
     frame.evm.validate(state, frame.context, tx, tx.gas)
+    check_departure(rules, tx, dst)
     here = departure_gas(tx)
-    if tx.gas - here > rules.arrivals_gas:
-        raise InvalidTransaction(
-            f"exceeds message gas limit: a call to another shard may carry at most "
-            f"{rules.arrivals_gas} gas, this one carries {tx.gas - here}"
-        )
     if here > gas_left:
         raise DoesNotFit("gas limit reached")
     lane = frame.env.anchor.state.lane(rules.shard, dst)

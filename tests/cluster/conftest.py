@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from web3.contract import Contract
 
 pytest.register_assert_rewrite(
     "tests.cluster.support.client",
@@ -13,12 +14,21 @@ pytest.register_assert_rewrite(
     "tests.cluster.support.network",
 )
 
+from tests.cluster.support.client import deploy  # noqa: E402
 from tests.cluster.support.network import Network, Networks  # noqa: E402
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is here, and put it last: first what shares a network, which then need not start again."""
+
+    def place(item: pytest.Item) -> int:
+        if Path(__file__).parent not in item.path.parents:
+            return 0
+        return 1 if "two_by_four" in getattr(item, "fixturenames", ()) else 2
+
+    items.sort(key=place)
     for item in items:
-        if Path(__file__).parent in item.path.parents:
+        if place(item):
             item.add_marker(pytest.mark.cluster)
 
 
@@ -46,3 +56,20 @@ def two_by_four(networks: Networks) -> Iterator[Network]:
     network = networks.use(shards=2, validators=4)
     yield network
     network.check()
+
+
+@pytest.fixture(scope="session")
+def _kept_ledgers() -> dict[int, Contract]:
+    return {}
+
+
+@pytest.fixture
+def ledgers(
+    two_by_four: Network, ledger: dict[str, Any], _kept_ledgers: dict[int, Contract]
+) -> dict[int, Contract]:
+    """A ledger on each shard of `two_by_four`, the same ones for all tests."""
+    for shard in two_by_four.shards:
+        if shard not in _kept_ledgers:
+            deployer = two_by_four.accounts(shard)[1]
+            _kept_ledgers[shard] = deploy(two_by_four.w3(shard), deployer, ledger)
+    return _kept_ledgers

@@ -1,27 +1,24 @@
 """Processes are killed without warning, one and all; the network keeps what it has said."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
+from web3.contract import Contract
 
-from tests.cluster.support.client import call_many, connect, deploy, wait_for
+from tests.cluster.support.client import call_many, connect, wait_for
 from tests.cluster.support.load import ETHER, Load, fund, make_accounts
 from tests.cluster.support.network import Network
 
 
 @pytest.fixture
-def load(two_by_four: Network, ledger: dict[str, Any], request: pytest.FixtureRequest) -> Load:
-    """A load of its own for each test, ready to be sent."""
-    network = two_by_four
+def load(
+    two_by_four: Network, ledgers: dict[int, Contract], request: pytest.FixtureRequest
+) -> Load:
+    """A load between accounts of its own for each test, ready to be sent."""
     accounts = make_accounts(seed=hash_of(request.node.name), count=10)
-    fund(network, accounts, 100 * ETHER)
-    ledgers = {
-        shard: deploy(network.w3(shard), network.accounts(shard)[1], ledger)
-        for shard in network.shards
-    }
-    network.invariants.wait_until_quiet()
-    return Load(network, accounts, ledgers, seed=3)
+    fund(two_by_four, accounts, 100 * ETHER)
+    two_by_four.invariants.wait_until_quiet()
+    return Load(two_by_four, accounts, ledgers, seed=3)
 
 
 def hash_of(text: str) -> int:

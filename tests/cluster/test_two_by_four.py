@@ -1,67 +1,29 @@
 """Two shards of four validators, as web3.py sees them: one network, whichever node is asked."""
 
 import json
-import secrets
 from typing import Any
 
 import pytest
-import rlp
 from eth_account import Account
-from eth_account.signers.local import LocalAccount
-from web3 import Web3
 from web3.contract import Contract
 from web3.exceptions import ContractLogicError
 
 from tests.cluster.support.client import (
+    ARRIVAL,
     MESSENGER,
+    SENT_TOPIC,
     call,
     connect,
     cost,
     deploy,
     receipt,
     send_and_wait,
-    sign,
     wait_until_equal,
 )
-from tests.cluster.support.load import ETHER, GWEI, Load, fund, make_accounts
+from tests.cluster.support.load import ETHER, GWEI
 from tests.cluster.support.network import Network, atoll
 
 SHARDS = (0, 1)
-SENT_TOPIC = Web3.keccak(text="MessageSent(bytes32,uint256,bytes)")
-ARRIVAL = 0x7D
-
-
-def fresh_address() -> str:
-    return str(Account.from_key(secrets.token_bytes(32)).address)
-
-
-def fresh_address_on(network: Network, shard: int) -> str:
-    while True:
-        address = fresh_address()
-        if network.home(address) == shard:
-            return address
-
-
-def deploy_ledgers(network: Network, ledger: dict[str, Any]) -> dict[int, Contract]:
-    """A ledger on each shard."""
-    return {
-        shard: deploy(network.w3(shard), network.accounts(shard)[1], ledger) for shard in SHARDS
-    }
-
-
-@pytest.fixture(scope="module")
-def kept() -> dict[str, Any]:
-    return {}
-
-
-@pytest.fixture
-def ledgers(
-    two_by_four: Network, ledger: dict[str, Any], kept: dict[str, Any]
-) -> dict[int, Contract]:
-    """A ledger on each shard, the same ones for all tests of this file."""
-    if not kept:
-        kept.update(deploy_ledgers(two_by_four, ledger))
-    return kept
 
 
 # ---------------------------------------------------------------------- one shard
@@ -70,7 +32,7 @@ def ledgers(
 @pytest.mark.parametrize("shard", SHARDS)
 def test_a_transfer_through_the_other_shard(two_by_four: Network, shard: int) -> None:
     w3 = two_by_four.w3(1 - shard)
-    alice, bob = two_by_four.accounts(shard)[0], fresh_address_on(two_by_four, shard)
+    alice, bob = two_by_four.accounts(shard)[0], two_by_four.fresh_account(shard).address
     before, nonce = w3.eth.get_balance(alice.address), w3.eth.get_transaction_count(alice.address)
 
     done = send_and_wait(w3, alice, to=bob, value=ETHER)
@@ -93,6 +55,7 @@ def test_a_contract_through_the_other_shard(
         w3, alice, to=contract.address, data=contract.encode_abi("add", [7]), value=5
     )
 
+    two_by_four.reach(done)
     assert two_by_four.home(contract.address) == shard
     assert w3.eth.get_code(contract.address) != b""
     assert contract.functions.total().call() == 7
@@ -123,7 +86,8 @@ def test_a_revert_tells_its_reason(two_by_four: Network, ledgers: dict[int, Cont
 
 def test_blocks_list_what_receipts_say(two_by_four: Network) -> None:
     alice = two_by_four.accounts(0)[0]
-    done = send_and_wait(two_by_four.w3(0), alice, to=fresh_address(), value=1)
+    done = send_and_wait(two_by_four.w3(0), alice, to=Account.create().address, value=1)
+    two_by_four.reach(done)
     for shard in SHARDS:
         w3 = two_by_four.w3(shard)
         block = w3.eth.get_block(done["blockNumber"], full_transactions=True)
@@ -147,6 +111,7 @@ def test_fees(two_by_four: Network) -> None:
         two_by_four.w3(1), alice, to=alice.address, value=0, maxPriorityFeePerGas=3 * GWEI,
         maxFeePerGas=50 * GWEI,
     )  # fmt: skip
+    two_by_four.reach(done)
     for shard in SHARDS:
         w3 = two_by_four.w3(shard)
         history = w3.eth.fee_history(4, done["blockNumber"], [0, 50, 100])
@@ -166,7 +131,7 @@ def test_fees(two_by_four: Network) -> None:
 @pytest.mark.parametrize("src", SHARDS)
 def test_value_crosses_for_21000_gas(two_by_four: Network, src: int) -> None:
     w3, alice = two_by_four.w3(src), two_by_four.accounts(src)[0]
-    bob = fresh_address_on(two_by_four, 1 - src)
+    bob = two_by_four.fresh_account(1 - src).address
     before = w3.eth.get_balance(alice.address)
     assert w3.eth.estimate_gas({"from": alice.address, "to": bob, "value": ETHER}) == 21_000
 
@@ -263,6 +228,7 @@ def test_a_shard_as_it_is(two_by_four: Network, ledgers: dict[int, Contract]) ->
         two_by_four.w3(0), alice, to=contract.address, data=contract.encode_abi("add", [3]),
         gas=200_000,
     )  # fmt: skip
+    two_by_four.reach(done)
     # each shard is asked through a node of the other
     source = connect(f"{two_by_four.endpoint(1)}/shard/0")
     destination = connect(f"{two_by_four.endpoint(0)}/shard/1")
@@ -293,143 +259,7 @@ def test_a_shard_as_it_is(two_by_four: Network, ledgers: dict[int, Contract]) ->
     assert message["legs"][-1]["networkBlock"] == done["blockNumber"]
 
 
-# ---------------------------------------------------------------------- placement
-
-
-def created_by(account: LocalAccount, nonce: int) -> str:
-    digest = Web3.keccak(rlp.encode([bytes.fromhex(account.address[2:]), nonce]))
-    return Web3.to_checksum_address(digest[-20:])
-
-
-@pytest.mark.parametrize("index", range(4))
-def test_a_contract_born_away_from_its_default_home_is_called_at_once(
-    two_by_four: Network, ledger: dict[str, Any], index: int
-) -> None:
-    """The call is signed before the contract exists and sent the moment its receipt is there, each time
-    to another node: all of them must look for the contract where it was born."""
-    deployer, caller = two_by_four.accounts(0)[2], two_by_four.accounts(1)[2]
-    here, there = two_by_four.w3(0, index), two_by_four.w3(1, index)
-    nonce = here.eth.get_transaction_count(deployer.address)
-    while two_by_four.home(address := created_by(deployer, nonce)) != 1:
-        send_and_wait(here, deployer, to=deployer.address, value=0)
-        nonce += 1
-    contract = there.eth.contract(address=address, abi=ledger["abi"])
-    ready = sign(
-        caller, chainId=two_by_four.info["chainId"], to=address, value=9, gas=200_000,
-        data=contract.encode_abi("add", [5]), maxFeePerGas=50 * GWEI, maxPriorityFeePerGas=GWEI,
-        nonce=there.eth.get_transaction_count(caller.address),
-    )  # fmt: skip
-
-    born = send_and_wait(here, deployer, data=ledger["bytecode"])
-    done = receipt(there, there.eth.send_raw_transaction(ready))
-
-    assert born["contractAddress"] == address
-    assert done["status"] == 1
-    [event] = contract.events.Added().process_receipt(done)
-    assert event["args"] == {"who": caller.address, "amount": 5, "value": 9}
-    assert two_by_four.home(address) == 0
-    assert there.eth.get_balance(address) == 9
-
-
-@pytest.mark.parametrize("home", SHARDS)
-@pytest.mark.parametrize("payer", SHARDS)
-def test_a_contract_pays_accounts_of_both_shards(
-    two_by_four: Network, ledgers: dict[int, Contract], home: int, payer: int
-) -> None:
-    w3, alice, contract = two_by_four.w3(payer), two_by_four.accounts(payer)[0], ledgers[home]
-    paid = [fresh_address() for _ in range(40)]
-    assert {two_by_four.home(address) for address in paid} == set(SHARDS)
-    held = w3.eth.get_balance(contract.address)
-
-    done = send_and_wait(
-        w3,
-        alice,
-        to=contract.address,
-        value=40 * ETHER // 1000,
-        data=contract.encode_abi("pay", [paid]),
-    )
-
-    assert done["status"] == 1
-    for address in paid:
-        for side in two_by_four.shards:
-            wait_until_equal(
-                lambda address=address, side=side: two_by_four.w3(side).eth.get_balance(address),
-                ETHER // 1000,
-                f"what {address} was paid",
-            )
-    assert w3.eth.get_balance(contract.address) == held
-
-
-# ---------------------------------------------------------------------- transactions
-
-
-@pytest.mark.parametrize("crosses", [False, True], ids=["local", "across"])
-@pytest.mark.parametrize(
-    ("kind", "fees"),
-    [
-        (0, {"gasPrice": 5 * GWEI}),
-        (
-            1,
-            {
-                "gasPrice": 5 * GWEI,
-                "type": 1,
-                "accessList": [{"address": MESSENGER, "storageKeys": ["0x" + "00" * 32]}],
-            },
-        ),
-        (2, {"maxFeePerGas": 5 * GWEI, "maxPriorityFeePerGas": GWEI, "accessList": []}),
-    ],
-)
-def test_transaction_types(
-    two_by_four: Network,
-    ledgers: dict[int, Contract],
-    kind: int,
-    fees: dict[str, Any],
-    crosses: bool,
-) -> None:
-    w3, alice, contract = two_by_four.w3(1), two_by_four.accounts(0)[1], ledgers[int(crosses)]
-    before = w3.eth.get_balance(alice.address)
-
-    done = send_and_wait(
-        w3, alice, to=contract.address, data=contract.encode_abi("add", [1]), value=1, gas=150_000,
-        **fees,
-    )  # fmt: skip
-
-    assert (done["status"], done["type"], len(done["logs"])) == (1, kind, 1)
-    shown = w3.eth.get_transaction(done["transactionHash"])
-    assert (shown["type"], shown["from"], shown["value"]) == (kind, alice.address, 1)
-    assert shown["gasPrice"] == done["effectiveGasPrice"]
-    wait_until_equal(
-        lambda: w3.eth.get_balance(alice.address), before - 1 - cost(done), "the unused gas"
-    )
-
-
-def test_an_account_takes_the_code_of_a_contract(
-    two_by_four: Network, ledgers: dict[int, Contract]
-) -> None:
-    """A type 4 transaction (EIP-7702): the authority delegates to the ledger of its shard."""
-    w3, alice, contract = two_by_four.w3(1), two_by_four.accounts(0)[0], ledgers[0]
-    authority: LocalAccount = Account.from_key(secrets.token_bytes(32))
-    while two_by_four.home(authority.address) != 0:
-        authority = Account.from_key(secrets.token_bytes(32))
-    authorization = authority.sign_authorization(
-        {"chainId": two_by_four.info["chainId"], "address": contract.address, "nonce": 0}
-    )
-
-    done = send_and_wait(
-        w3, alice, to=authority.address, data=contract.encode_abi("add", [4]), gas=200_000,
-        authorizationList=[authorization],
-    )  # fmt: skip
-
-    assert (done["status"], done["type"]) == (1, 4)
-    assert w3.eth.get_code(authority.address) == bytes.fromhex("ef0100" + contract.address[2:])
-    delegated = w3.eth.contract(address=authority.address, abi=contract.abi)
-    assert delegated.functions.by(alice.address).call() == 4
-    [log] = delegated.events.Added.get_logs(from_block=done["blockNumber"])
-    assert log["address"] == authority.address
-    assert w3.eth.get_transaction_count(authority.address) == 1
-
-
-# ---------------------------------------------------------------------- all of it
+# ---------------------------------------------------------------------- the nodes
 
 
 def test_the_commands_tell_what_the_endpoints_tell(two_by_four: Network) -> None:
@@ -442,15 +272,15 @@ def test_the_commands_tell_what_the_endpoints_tell(two_by_four: Network) -> None
     )
 
 
-def test_a_thousand_transactions(two_by_four: Network, ledgers: dict[int, Contract]) -> None:
-    accounts = make_accounts(seed=1, count=20)
-    fund(two_by_four, accounts, 100 * ETHER)
-    two_by_four.invariants.wait_until_quiet()
-    load = Load(two_by_four, accounts, ledgers, seed=2)
-
-    load.send(1000)
-    load.wait(two_by_four.endpoint(1))
-
-    assert 400 < sum(step.crosses for step in load.steps) < 600
-    two_by_four.invariants.wait_until_quiet()
-    load.check()
+def test_what_a_node_says_of_itself(two_by_four: Network) -> None:
+    for shard in SHARDS:
+        w3 = two_by_four.w3(shard)
+        assert w3.client_version.startswith("atoll/")
+        assert w3.eth.chain_id == int(w3.net.version) == two_by_four.info["chainId"]
+        assert w3.net.listening
+        assert w3.net.peer_count == len(two_by_four.nodes) - 1
+        assert w3.eth.syncing is False
+        assert w3.eth.accounts == [a["address"] for a in two_by_four.info["accounts"]]
+        shards = call(two_by_four.endpoint(shard), "atoll_shards")
+        assert [s["id"] for s in shards] == two_by_four.shards
+        assert all(s["height"] >= s["crosslinked"] > 0 for s in shards)

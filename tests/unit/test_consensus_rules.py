@@ -163,8 +163,8 @@ def test_l15_the_proposer_repeats_the_valid_value_with_its_polka():
     polka = tuple(v.vote for v in votes(PV, 0, A, 0, 1, 3))
     assert effects == (
         *enters(2),
-        Rebroadcast(proposal=None, votes=polka),
         SendProposal(height=H, round=Round(2), block_id=A, pol_round=0),
+        Rebroadcast(proposal=None, votes=polka),
     )
 
 
@@ -245,6 +245,16 @@ def test_l29_a_polka_older_than_the_lock_does_not():
     assert (engine.locked_round, engine.locked_block) == (1, A)
     feed(engine, *votes(PV, 3, None, 0, 1), *votes(PV, 0, B, 0, 1, 2))
     assert feed(engine, proposal(3, B, pol=0)) == (sends(PV, 3, None),)
+
+
+@pytest.mark.parametrize("polka_first", [True, False])
+def test_l28_with_a_polka_from_long_ago(polka_first: bool):
+    """After a partition of many rounds: whoever holds the lock must still get its way."""
+    engine = started()
+    feed(engine, *votes(PV, 39, None, 0, 1))
+    polka, reproposal = votes(PV, 0, B, 0, 1, 2), proposal(39, B, pol=0)
+    late = (*polka, reproposal) if polka_first else (reproposal, *polka)
+    assert feed(engine, *late) == (sends(PV, 39, B),)
 
 
 # L34-35, L61-64

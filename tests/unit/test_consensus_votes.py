@@ -3,7 +3,7 @@
 from consensus import Address, BlockId, Height, Proposal, Round, Validator, ValidatorSet, Vote
 from consensus.proposals import ProposalLog
 from consensus.types import VoteType
-from consensus.votes import FUTURE_ROUNDS, MAX_VOTES, PAST_ROUNDS, VoteKeeper
+from consensus.votes import FUTURE_ROUNDS, MAX_VOTES, OLD_ROUNDS, PAST_ROUNDS, VoteKeeper
 
 H = Height(5)
 PV, PC = VoteType.PREVOTE, VoteType.PRECOMMIT
@@ -113,7 +113,7 @@ def test_skip_counts_both_types_once_per_key():
     assert votes.skip_round() is None, "3 of 10"
     votes.add(vote(0, None, round=7, type=PC))
     assert votes.skip_round() == 7
-    votes.move_to(Round(7), -1)
+    votes.move_to(Round(7), {-1})
     assert votes.skip_round() is None
 
 
@@ -142,7 +142,7 @@ def test_eviction_takes_back_quorums_and_skips():
 
 def test_future_bound_is_counted_from_the_current_round():
     votes = keeper(*(vote(0, A, round=r) for r in range(1, 1 + FUTURE_ROUNDS)))
-    votes.move_to(Round(2), -1)
+    votes.move_to(Round(2), {-1})
     votes.add(vote(0, A, round=9))
     assert all(votes.own(PV, r, 0) for r in (*range(1, 1 + FUTURE_ROUNDS), 9))
 
@@ -150,16 +150,35 @@ def test_future_bound_is_counted_from_the_current_round():
 def test_past_rounds_are_forgotten_except_those_still_needed():
     votes = keeper()
     for round in range(100):
-        votes.move_to(Round(round), 3)
+        votes.move_to(Round(round), {3})
         votes.add(vote(0, A, round=round))
         if round == 5:
             votes.add(vote(3, A, round=5, type=PC))
             votes.add(vote(2, A, round=5, type=PC))
     kept = [round for round in range(100) if votes.own(PV, round, 0)]
     assert kept == [3, 5, *range(99 - PAST_ROUNDS, 100)]
-    assert not votes.add(vote(1, A, round=7)).counted
-    votes.want(7)
-    assert votes.add(vote(1, A, round=7)).counted
+
+
+def test_of_older_rounds_the_last_heard_of_are_kept():
+    """A lock can be older than everything kept, and its polka arrive before who names it."""
+    votes = keeper()
+    votes.move_to(Round(100), {-1})
+    for round in range(10):
+        votes.add(vote(0, A, round=round))
+        votes.add(vote(0, A, round=round, type=PC))
+    votes.add(vote(3, A, round=2))
+    kept = [round for round in range(100) if votes.own(PV, round, 0)]
+    assert kept == list(range(10 - OLD_ROUNDS, 10))
+    assert votes.power(PV, 2, A) == 4, "nobody else's vote is gone"
+    votes.move_to(Round(200), {-1})
+    assert [round for round in range(100) if votes.own(PV, round, 0)] == kept
+    votes.want(6)
+    for round in range(20, 30):
+        votes.add(vote(0, A, round=round))
+    kept = [round for round in range(200) if votes.own(PV, round, 0)]
+    assert kept == [6, *range(30 - OLD_ROUNDS, 30)]
+    votes.move_to(Round(201), {-1})
+    assert not votes.own(PV, 6, 0)
 
 
 def test_proofs_are_minimal_and_in_the_order_of_the_set():

@@ -182,8 +182,29 @@ async def test_an_unknown_method_is_named_as_geth_names_it(dispatcher):
         ),
         (
             "eth_call",
-            [{}, "latest", {ADDRESS: {"balance": "0x1"}}],
-            "invalid argument 2 (state overrides): state and block overrides are not supported",
+            [{}, "latest", {"0x1": {"balance": "0x1"}}],
+            "invalid argument 2 (state overrides): hex string has length 1, want 40 for an address",
+        ),
+        (
+            "eth_call",
+            [{}, "latest", {ADDRESS: {"state": {}, "stateDiff": {}}}],
+            f"invalid argument 2 (state overrides): {ADDRESS}: both 'state' and 'stateDiff' are set",
+        ),
+        (
+            "eth_call",
+            [{}, "latest", {ADDRESS: {"movePrecompileToAddress": ADDRESS}}],
+            f"invalid argument 2 (state overrides): {ADDRESS}.movePrecompileToAddress: "
+            "precompiles cannot be moved here",
+        ),
+        (
+            "eth_call",
+            [{}, "latest", {}, {"number": "0x1ffffffffffffffff"}],
+            "invalid argument 3 (block overrides): number: hex number > 64 bits",
+        ),
+        (
+            "eth_call",
+            [{}, "latest", {}, {"withdrawals": []}],
+            "invalid argument 3 (block overrides): withdrawals: this field cannot be overridden here",
         ),
         (
             "eth_getLogs",

@@ -221,7 +221,7 @@ class Chain:
     async def transaction_count(self, scope, address, ref):
         return 3
 
-    async def call(self, scope, request, ref):
+    async def call(self, scope, request, ref, overrides):
         if request.data == b"\x01":
             raise ExecutionReverted.from_output(REVERT)
         if request.data == b"\x02":
@@ -230,8 +230,8 @@ class Chain:
             raise ExecutionReverted.from_output(b"")
         return word(request.value or 0)
 
-    async def estimate_gas(self, scope, request, ref):
-        await self.call(scope, request, ref)
+    async def estimate_gas(self, scope, request, ref, overrides):
+        await self.call(scope, request, ref, overrides)
         return 21_000
 
     async def gas_price(self, scope):

@@ -10,11 +10,13 @@ from typing import Any
 from node.primitives.basics import Address, ShardId
 from node.primitives.message import Message
 from node.runtime.queries import Departure
+from node.runtime.view import describe
 from node.runtime.view.audit import Auditor
 from node.runtime.view.gather import gather
 from node.runtime.view.locate import MAX_HOPS, delivery_of
 from node.runtime.view.ports import BeaconReader
 from node.runtime.view.shards import Shards
+from node.runtime.view.trace import Tracer
 from rpc.errors import ResourceUnavailable
 
 
@@ -35,6 +37,7 @@ class AtollView:
         self._head_height = head_height
         self._committees = committees
         self._auditor = Auditor(beacon, shards, genesis=genesis_supply)
+        self._tracer = Tracer(shards, self._number)
 
     async def home(self, address: bytes) -> int:
         """The shard on which an account lives."""
@@ -63,6 +66,25 @@ class AtollView:
         """Conservation of value at a network block."""
         return (await self._auditor.report(number)).to_json()
 
+    def committees(self, number: int) -> dict[str, Any]:
+        """Who decides the blocks of every shard, and of the beacon."""
+        return describe.committees(self._beacon.state_at(number), self._committees)
+
+    def lanes(self, number: int) -> list[dict[str, Any]]:
+        """How far every lane is, as the beacon knows it."""
+        return describe.lanes(self._beacon.state_at(number))
+
+    def network_block(self, number: int) -> dict[str, Any]:
+        """What a network block stands for: where every shard is, and the headers that are new in it."""
+        block = self._beacon.block(number)
+        if block is None:
+            raise ResourceUnavailable(f"beacon block {number} is not here")
+        return describe.network_block(block, self._beacon.state_at(number))
+
+    async def trace(self, tx_hash: bytes) -> dict[str, Any] | None:
+        """Every execution and message that a transaction caused, None if no shard knows it."""
+        return await self._tracer.trace(tx_hash)
+
     # ------------------------------------------------------------------ messages
 
     async def message(self, message_id: bytes) -> dict[str, Any] | None:
@@ -81,7 +103,7 @@ class AtollView:
             raise ResourceUnavailable(f"shard {lane.src} is unavailable: it named another message")
         legs = [self._leg("sent", lane.src, sent.height)]
         legs += await self._journey(lane.src, sent.height, Departure(dst=lane.dst, seq=lane.seq))
-        return {**_describe(message), "legs": legs}
+        return {**describe.message(message), "legs": legs}
 
     async def _journey(
         self, src: int, height: int, departure: Departure | None
@@ -119,20 +141,3 @@ class AtollView:
             "height": height,
             "networkBlock": self._number(shard, height),
         }
-
-
-def _describe(message: Message) -> dict[str, Any]:
-    return {
-        "id": "0x" + message.id.hex(),
-        "src": message.src,
-        "dst": message.dst,
-        "seq": message.seq,
-        "kind": message.kind.name,
-        "from": "0x" + message.sender.hex(),
-        "to": "0x" + message.to.hex(),
-        "value": hex(message.value),
-        "gas": message.gas,
-        "gasPrice": hex(message.gas_price),
-        "originTx": "0x" + message.origin_tx.hex(),
-        "depth": message.depth,
-    }

@@ -1,15 +1,21 @@
 """The JSON-RPC's backend: each question to the view that its endpoint serves."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from node.runtime.view.atoll import AtollView
 from node.runtime.view.chain import ChainView
+from node.runtime.view.changes import Bell
 from node.runtime.view.network import NetworkView
+from node.runtime.view.pools import PendingFeed, Pools
 from node.runtime.view.ports import BeaconReader, NodeStatus
 from node.runtime.view.shard import ShardView
+from node.runtime.view.shards import Shards
+from node.runtime.view.wallet import Wallet
 from rpc.errors import ResourceNotFound
 from rpc.wire import (
+    AccessListResult,
+    AccountProof,
     BlockHash,
     BlockRef,
     BlockView,
@@ -17,16 +23,26 @@ from rpc.wire import (
     FeeHistory,
     LogFilter,
     LogView,
+    Overrides,
+    PendingPage,
+    PoolView,
+    PreparedTransaction,
     ReceiptView,
     TransactionView,
 )
 
 SYNC_SLACK = 8
 """Network blocks the view may be behind the beacon before clients are told that the node syncs."""
+BLOCK_PATIENCE = 0.25
+"""Seconds between two looks at the head of a chain that is not our own, for those who wait for a block."""
 
 
 class NodeBackend:
-    """An `rpc.backend.Backend` over the views. `version` is what `web3_clientVersion` says."""
+    """An `rpc.backend.Backend` over the views.
+
+    `bell` rings when this node's chains grow. `highest` is the highest beacon block that a peer claims to
+    have, `coinbase` the fee recipient of this node's blocks, `version` what `web3_clientVersion` says.
+    """
 
     def __init__(
         self,
@@ -35,10 +51,14 @@ class NodeBackend:
         shards: Mapping[int, ShardView],
         atoll: AtollView,
         beacon: BeaconReader,
+        sources: Shards,
         status: NodeStatus,
+        wallet: Wallet,
+        bell: Bell,
+        highest: Callable[[], int],
         chain_id: int,
         version: str,
-        accounts: tuple[bytes, ...] = (),
+        coinbase: bytes | None = None,
     ) -> None:
         self._network = network
         self._shards = shards
@@ -47,7 +67,15 @@ class NodeBackend:
         self._status = status
         self._chain_id = chain_id
         self._version = version
-        self._accounts = accounts
+        self._wallet = wallet
+        self._bell = bell
+        self._highest = highest
+        self._coinbase = coinbase
+        self._pools = Pools(sources)
+        self._feeds: dict[int | None, PendingFeed] = {
+            None: PendingFeed(sources, network.pool_shards),
+            **{s: PendingFeed(sources, view.pool_shards) for s, view in shards.items()},
+        }
 
     def _view(self, scope: int | None) -> ChainView:
         if scope is None:
@@ -76,22 +104,23 @@ class NodeBackend:
     async def listening(self) -> bool:
         return True
 
-    async def accounts(self) -> tuple[bytes, ...]:
-        """The development accounts of the configuration; their keys are with the user."""
-        return self._accounts
-
     async def status(self) -> dict[str, Any]:
         return self._status.status()
 
     async def health(self) -> tuple[bool, dict[str, Any]]:
         return self._status.health()
 
+    async def coinbase(self) -> bytes | None:
+        return self._coinbase
+
     async def syncing(self, scope: int | None) -> dict[str, Any] | None:
-        """Whether the network view is behind the beacon: our own shard is being caught up then."""
+        """Whether the network view is behind the beacon (our own shard is being caught up then), or one of
+        our chains is behind what peers claim to have."""
         self._view(scope)
         current, highest = await self._network.block_number(), self._beacon.head.height
-        if highest - current <= SYNC_SLACK:
+        if highest - current <= SYNC_SLACK and not self._status.syncing():
             return None
+        highest = max(highest, self._highest())
         return {"startingBlock": 0, "currentBlock": current, "highestBlock": highest}
 
     # ------------------------------------------------------------------ blocks
@@ -120,6 +149,30 @@ class NodeBackend:
     ) -> tuple[ReceiptView, ...] | None:
         return await self._view(scope).block_receipts(ref)
 
+    async def block_hashes(self, scope: int | None, first: int, last: int) -> tuple[bytes, ...]:
+        view = self._view(scope)
+        return tuple([await view.block_hash(number) for number in range(first, last + 1)])
+
+    async def wait_for_block(self, scope: int | None, beyond: int) -> int:
+        view = self._view(scope)
+        while (head := await view.block_number()) <= beyond:
+            await self._bell.listen(BLOCK_PATIENCE)
+        return head
+
+    async def raw_block(self, scope: int | None, ref: BlockRef) -> bytes | None:
+        return await self._view(scope).raw_block(ref)
+
+    async def raw_header(self, scope: int | None, ref: BlockRef) -> bytes | None:
+        return await self._view(scope).raw_header(ref)
+
+    async def raw_receipts(self, scope: int | None, ref: BlockRef) -> tuple[bytes, ...] | None:
+        return await self._view(scope).raw_receipts(ref)
+
+    async def raw_transaction_by_block_and_index(
+        self, scope: int | None, ref: BlockRef, index: int
+    ) -> bytes | None:
+        return await self._view(scope).raw_transaction_at(ref, index)
+
     # ------------------------------------------------------------------ state and calls
 
     async def balance(self, scope: int | None, address: bytes, ref: BlockRef) -> int:
@@ -136,11 +189,25 @@ class NodeBackend:
     async def transaction_count(self, scope: int | None, address: bytes, ref: BlockRef) -> int:
         return await self._view(scope).transaction_count(address, ref)
 
-    async def call(self, scope: int | None, request: CallRequest, ref: BlockRef) -> bytes:
-        return await self._view(scope).call(request, ref)
+    async def proof(
+        self, scope: int | None, address: bytes, slots: tuple[int, ...], ref: BlockRef
+    ) -> AccountProof:
+        return await self._view(scope).proof(address, slots, ref)
 
-    async def estimate_gas(self, scope: int | None, request: CallRequest, ref: BlockRef) -> int:
-        return await self._view(scope).estimate_gas(request, ref)
+    async def call(
+        self, scope: int | None, request: CallRequest, ref: BlockRef, overrides: Overrides
+    ) -> bytes:
+        return await self._view(scope).call(request, ref, overrides)
+
+    async def estimate_gas(
+        self, scope: int | None, request: CallRequest, ref: BlockRef, overrides: Overrides
+    ) -> int:
+        return await self._view(scope).estimate_gas(request, ref, overrides)
+
+    async def create_access_list(
+        self, scope: int | None, request: CallRequest, ref: BlockRef, overrides: Overrides
+    ) -> AccessListResult:
+        return await self._view(scope).create_access_list(request, ref, overrides)
 
     # ------------------------------------------------------------------ fees
 
@@ -158,7 +225,12 @@ class NodeBackend:
     # ------------------------------------------------------------------ transactions
 
     async def send_raw_transaction(self, scope: int | None, raw: bytes) -> bytes:
-        return await self._view(scope).send_raw_transaction(raw)
+        return self._submitted(scope, await self._view(scope).send_raw_transaction(raw))
+
+    def _submitted(self, scope: int | None, tx_hash: bytes) -> bytes:
+        for key in {None, scope}:
+            self._feeds[key].note(tx_hash)
+        return tx_hash
 
     async def transaction_by_hash(self, scope: int | None, hash: bytes) -> TransactionView | None:
         return await self._view(scope).transaction_by_hash(hash)
@@ -169,6 +241,45 @@ class NodeBackend:
     async def logs(self, scope: int | None, filter: LogFilter) -> tuple[LogView, ...]:
         return await self._view(scope).logs(filter)
 
+    async def raw_transaction(self, scope: int | None, hash: bytes) -> bytes | None:
+        return await self._view(scope).raw_transaction(hash)
+
+    # ------------------------------------------------------------------ pools
+
+    async def pool_counts(self, scope: int | None) -> tuple[int, int]:
+        return await self._pools.counts(self._view(scope).pool_shards)
+
+    async def pool(self, scope: int | None, sender: bytes | None) -> PoolView:
+        return await self._pools.content(self._view(scope).pool_shards, sender)
+
+    async def pending_since(self, scope: int | None, cursor: int | None) -> PendingPage:
+        self._view(scope)
+        return await self._feeds[scope].since(cursor)
+
+    # ------------------------------------------------------------------ keys
+
+    async def accounts(self) -> tuple[bytes, ...]:
+        return self._wallet.addresses
+
+    async def sign_message(self, address: bytes, message: bytes) -> bytes:
+        return self._wallet.sign_message(address, message)
+
+    async def sign_typed_data(self, address: bytes, data: dict[str, Any]) -> bytes:
+        return await self._wallet.sign_typed_data(address, data)
+
+    async def fill_transaction(
+        self, scope: int | None, request: CallRequest
+    ) -> PreparedTransaction:
+        return await self._wallet.fill(self._view(scope), request)
+
+    async def sign_transaction(
+        self, scope: int | None, request: CallRequest
+    ) -> PreparedTransaction:
+        return await self._wallet.sign(self._view(scope), request)
+
+    async def send_transaction(self, scope: int | None, request: CallRequest) -> bytes:
+        return self._submitted(scope, await self._wallet.send(self._view(scope), request))
+
     # ------------------------------------------------------------------ atoll
 
     async def home(self, address: bytes) -> int:
@@ -176,6 +287,19 @@ class NodeBackend:
 
     async def shards(self) -> list[dict[str, Any]]:
         return await self._atoll.shards()
+
+    async def committees(self, ref: BlockRef) -> dict[str, Any]:
+        return self._atoll.committees(await self._network.state_number(ref))
+
+    async def lanes(self, ref: BlockRef) -> list[dict[str, Any]]:
+        return self._atoll.lanes(await self._network.state_number(ref))
+
+    async def network_block(self, ref: BlockRef) -> dict[str, Any] | None:
+        number = await self._network.number_of(ref)
+        return None if number is None else self._atoll.network_block(number)
+
+    async def trace(self, hash: bytes) -> dict[str, Any] | None:
+        return await self._atoll.trace(hash)
 
     async def message(self, id: bytes) -> dict[str, Any] | None:
         return await self._atoll.message(id)

@@ -1,16 +1,43 @@
 """Simulated calls: requests as the port takes them, outcomes as the JSON-RPC tells them."""
 
-from node.execution.validity import AUTHORIZATION_GAS, gas_of
+from dataclasses import dataclass, replace
+
+from node.execution.validity import gas_of
 from node.primitives import rlp
 from node.primitives.basics import ZERO_ADDRESS, Address
-from node.runtime.queries import CallOutcome, CallSpec
+from node.runtime.queries import (
+    Accessed,
+    AccountPatch,
+    BlockPatch,
+    CallOutcome,
+    CallSpec,
+    SignedAuthorization,
+)
 from node.runtime.view.shards import Shards
 from rpc.errors import ExecutionReverted, InvalidParams, ServerError
-from rpc.wire import CallRequest
+from rpc.wire import (
+    AccessListEntry,
+    AccessListResult,
+    AccountOverride,
+    BlockOverrides,
+    CallRequest,
+    Overrides,
+)
 
 ALL_GAS = (1 << 62) - 1
 """For a caller that names no limit: whoever executes has one."""
 REVERTED = "execution reverted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Simulation:
+    """A call and where it runs. `crosses` is set if it comes there from its sender's shard, which then
+    has its own gas."""
+
+    shard: int
+    height: int
+    spec: CallSpec
+    crosses: bool = False
 
 
 def sender_of(request: CallRequest) -> Address:
@@ -37,7 +64,12 @@ def check_request(request: CallRequest, chain_id: int) -> None:
 
 
 def call_spec(
-    request: CallRequest, *, base_fee: int, credit: bool, gas: int | None = None
+    request: CallRequest,
+    overrides: Overrides,
+    *,
+    base_fee: int,
+    credit: bool,
+    gas: int | None = None,
 ) -> CallSpec:
     limit = request.gas if gas is None else gas
     return CallSpec(
@@ -48,7 +80,50 @@ def call_spec(
         gas=ALL_GAS if limit is None else min(limit, ALL_GAS),
         gas_price=rlp.int_to_bytes(gas_price_of(request, base_fee)),
         access_list=[(e.address, list(e.storage_keys)) for e in request.access_list or ()],
+        authorizations=[
+            SignedAuthorization(
+                chain_id=rlp.int_to_bytes(item.chain_id),
+                address=item.address,
+                nonce=item.nonce,
+                y_parity=item.y_parity,
+                r=rlp.int_to_bytes(item.r),
+                s=rlp.int_to_bytes(item.s),
+            )
+            for item in request.authorization_list or ()
+        ],
+        accounts=[_patch(address, item) for address, item in overrides.accounts.items()],
+        block=_block_patch(overrides.block),
         credit=credit,
+    )
+
+
+def _patch(address: bytes, override: AccountOverride) -> AccountPatch:
+    storage = override.state_diff if override.state is None else override.state
+    return AccountPatch(
+        address=address,
+        balance=None if override.balance is None else rlp.int_to_bytes(override.balance),
+        nonce=override.nonce,
+        code=override.code,
+        storage=[
+            (slot.to_bytes(32, "big"), value.to_bytes(32, "big"))
+            for slot, value in (storage or {}).items()
+        ],
+        replace_storage=override.state is not None,
+    )
+
+
+def _block_patch(overrides: BlockOverrides) -> BlockPatch | None:
+    if overrides == BlockOverrides():
+        return None
+    base_fee, blob_base_fee = overrides.base_fee_per_gas, overrides.blob_base_fee
+    return BlockPatch(
+        number=overrides.number,
+        time=overrides.time,
+        gas_limit=overrides.gas_limit,
+        fee_recipient=overrides.fee_recipient,
+        prev_randao=overrides.prev_randao,
+        base_fee=None if base_fee is None else rlp.int_to_bytes(base_fee),
+        blob_base_fee=None if blob_base_fee is None else rlp.int_to_bytes(blob_base_fee),
     )
 
 
@@ -68,11 +143,6 @@ def source_gas(request: CallRequest) -> int:
     )
 
 
-def delegation_gas(request: CallRequest) -> int:
-    """The intrinsic gas of EIP-7702 authorizations, which a simulation does not carry out."""
-    return AUTHORIZATION_GAS * len(request.authorization_list or ())
-
-
 def result_of(outcome: CallOutcome) -> CallOutcome:
     """The outcome of a call that succeeded. Raises ExecutionReverted or ServerError for another."""
     if outcome.error is None:
@@ -82,14 +152,32 @@ def result_of(outcome: CallOutcome) -> CallOutcome:
     raise ServerError(outcome.error)
 
 
-async def check_funds(shards: Shards, shard: int, height: int, request: CallRequest) -> None:
+def access_list_result(
+    request: CallRequest, simulation: Simulation, accessed: Accessed
+) -> AccessListResult:
+    """The answer of eth_createAccessList. A list has no effect on another shard, but its cost."""
+    listed = tuple(AccessListEntry(address, tuple(keys)) for address, keys in accessed.access_list)
+    outcome = accessed.outcome
+    gas_used = outcome.gas_used
+    if simulation.crosses:
+        gas_used += source_gas(replace(request, access_list=listed))
+    return AccessListResult(access_list=listed, gas_used=gas_used, error=outcome.error)
+
+
+async def check_funds(
+    shards: Shards, shard: int, height: int, request: CallRequest, overrides: Overrides
+) -> None:
     """A call that brings its value from another shard is not judged there: it must exist at home."""
     value = request.value or 0
     if not value:
         return
     sender = sender_of(request)
-    account = await shards.ask(shard, lambda source: source.account(height, sender, False))
-    have = int.from_bytes(account.balance, "big")
+    override = overrides.accounts.get(sender)
+    if override is not None and override.balance is not None:
+        have = override.balance
+    else:
+        account = await shards.ask(shard, lambda source: source.account(height, sender, False))
+        have = int.from_bytes(account.balance, "big")
     if have < value:
         raise ServerError(
             f"insufficient funds for gas * price + value: address 0x{sender.hex()} "

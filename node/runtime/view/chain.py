@@ -7,7 +7,7 @@ from functools import partial
 
 from node.primitives.errors import DecodeError, InvalidTransaction
 from node.primitives.transaction import Transaction, decode_transaction
-from node.runtime.view import present
+from node.runtime.view import calls, present, proofs
 from node.runtime.view.entries import ListedBlock
 from node.runtime.view.fees import (
     MAX_REWARD_BLOCKS,
@@ -21,6 +21,9 @@ from node.runtime.view.logs import MAX_LOGS, LogQuery
 from node.runtime.view.shards import Shards
 from rpc.errors import LimitExceeded, ServerError, TransactionRejected
 from rpc.wire import (
+    NO_OVERRIDES,
+    AccessListResult,
+    AccountProof,
     BlockHash,
     BlockRef,
     BlockTag,
@@ -29,6 +32,7 @@ from rpc.wire import (
     FeeHistory,
     LogFilter,
     LogView,
+    Overrides,
     ReceiptView,
     TransactionView,
 )
@@ -52,10 +56,11 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class StatePlace:
-    """Where an account is read: the shard it lives on, and that shard's height."""
+    """Where an account is read: the shard it lives on, that shard's height, and the state root there."""
 
     shard: int
     height: int
+    root: bytes
 
 
 class ChainView(ABC):
@@ -107,12 +112,27 @@ class ChainView(ABC):
         """The pool of `shard` has taken the transaction."""
 
     @abstractmethod
-    async def call(self, request: CallRequest, ref: BlockRef) -> bytes:
-        """See `rpc.backend.Backend.call`."""
+    async def block_hash(self, number: int) -> bytes:
+        """The hash of the block of that number, which is not beyond the head."""
+
+    @property
+    @abstractmethod
+    def pool_shards(self) -> tuple[int, ...]:
+        """The shards whose pools this chain's transactions wait in."""
 
     @abstractmethod
-    async def estimate_gas(self, request: CallRequest, ref: BlockRef) -> int:
-        """See `rpc.backend.Backend.estimate_gas`."""
+    async def simulation(
+        self, request: CallRequest, ref: BlockRef, overrides: Overrides
+    ) -> calls.Simulation:
+        """Where a call runs, and what runs there. Raises InvalidParams, ServerError."""
+
+    @abstractmethod
+    async def raw_block(self, ref: BlockRef) -> bytes | None:
+        """See `rpc.backend.Backend.raw_block`."""
+
+    @abstractmethod
+    async def raw_header(self, ref: BlockRef) -> bytes | None:
+        """See `rpc.backend.Backend.raw_header`."""
 
     # ------------------------------------------------------------------ naming blocks
 
@@ -165,6 +185,28 @@ class ChainView(ABC):
                 block = await self.listed(number)
                 index = block.index.get(tx_hash)
                 return None if index is None else present.transaction_at(block, index)
+            case None:
+                return None
+
+    async def raw_receipts(self, ref: BlockRef) -> tuple[bytes, ...] | None:
+        number = await self.number_of(ref)
+        return None if number is None else present.raw_receipts(await self.listed(number))
+
+    async def raw_transaction_at(self, ref: BlockRef, index: int) -> bytes | None:
+        number = await self.number_of(ref)
+        if number is None:
+            return None
+        entries = (await self.listed(number)).entries
+        return entries[index].raw if index < len(entries) else None
+
+    async def raw_transaction(self, tx_hash: bytes) -> bytes | None:
+        match await self._find(tx_hash, pooled=True):
+            case Pending(tx):
+                return tx.raw
+            case Included(number):
+                block = await self.listed(number)
+                index = block.index.get(tx_hash)
+                return None if index is None else block.entries[index].raw
             case None:
                 return None
 
@@ -233,6 +275,45 @@ class ChainView(ABC):
             place.shard, lambda source: source.account(place.height, address, False)
         )
         return account.nonce
+
+    async def proof(self, address: bytes, slots: Sequence[int], ref: BlockRef) -> AccountProof:
+        """An account and slots with their proofs, which are checked here: the shard may be another's."""
+        place = await self._state_place(address, ref)
+        keys = [slot.to_bytes(32, "big") for slot in slots]
+        proven = await self._shards.ask(
+            place.shard, lambda source: source.prove(place.height, address, keys)
+        )
+        return proofs.checked(place.shard, place.root, address, keys, proven)
+
+    # ------------------------------------------------------------------ calls
+
+    async def call(
+        self, request: CallRequest, ref: BlockRef, overrides: Overrides = NO_OVERRIDES
+    ) -> bytes:
+        it = await self.simulation(request, ref, overrides)
+        outcome = await self._shards.ask(
+            it.shard, lambda source: source.call(it.height, it.spec), slow=True
+        )
+        return calls.result_of(outcome).output
+
+    async def estimate_gas(
+        self, request: CallRequest, ref: BlockRef, overrides: Overrides = NO_OVERRIDES
+    ) -> int:
+        it = await self.simulation(request, ref, overrides)
+        outcome = await self._shards.ask(
+            it.shard, lambda source: source.estimate(it.height, it.spec), slow=True
+        )
+        least = calls.result_of(outcome).gas_used
+        return least + calls.source_gas(request) if it.crosses else least
+
+    async def create_access_list(
+        self, request: CallRequest, ref: BlockRef, overrides: Overrides = NO_OVERRIDES
+    ) -> AccessListResult:
+        it = await self.simulation(request, ref, overrides)
+        accessed = await self._shards.ask(
+            it.shard, lambda source: source.access_list(it.height, it.spec), slow=True
+        )
+        return calls.access_list_result(request, it, accessed)
 
     # ------------------------------------------------------------------ fees
 

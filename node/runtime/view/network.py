@@ -27,7 +27,7 @@ from node.primitives.crosslink import Crosslink
 from node.primitives.header import Header
 from node.primitives.message import Message
 from node.primitives.transaction import Transaction
-from node.runtime.queries import CallSpec, ShardSource
+from node.runtime.queries import ShardSource
 from node.runtime.view import calls
 from node.runtime.view.assembly import (
     OpenBlock,
@@ -49,7 +49,7 @@ from node.runtime.view.shards import Shards
 from node.runtime.view.threads import Threads
 from node.shard import messenger
 from rpc.errors import ServerError
-from rpc.wire import BlockRef, BlockView, CallRequest
+from rpc.wire import BlockRef, BlockView, CallRequest, Overrides
 
 CACHED_BYTES = 96 * 1024 * 1024
 CACHED_BLOOMS = 16_384
@@ -85,6 +85,9 @@ class NetworkView(ChainView):
 
     async def _height_of(self, block_hash: bytes) -> int | None:
         return self._beacon.height_of(Hash32(block_hash))
+
+    async def block_hash(self, number: int) -> bytes:
+        return self._beacon_block(number).hash
 
     async def listed(self, number: int) -> ListedBlock:
         return await self._blocks.get(number, partial(self._assemble, number))
@@ -161,6 +164,10 @@ class NetworkView(ChainView):
     async def _find(self, tx_hash: bytes, *, pooled: bool) -> Included | Pending | None:
         return await self._finder.find(tx_hash, pooled=pooled)
 
+    @property
+    def pool_shards(self) -> tuple[int, ...]:
+        return self._shards.ids
+
     def _submission_shard(self, tx: Transaction) -> int:
         return self._beacon.state_at(self._head_height()).home(tx.sender)
 
@@ -210,36 +217,25 @@ class NetworkView(ChainView):
     async def _place(self, address: bytes, number: int) -> StatePlace:
         state = self._beacon.state_at(number)
         shard = state.home(Address(address))
-        return StatePlace(shard, state.tip(shard).height)
+        tip = state.tip(shard)
+        return StatePlace(shard, tip.height, tip.header.state_root)
 
-    async def call(self, request: CallRequest, ref: BlockRef) -> bytes:
-        place, spec = await self._simulation(request, ref)
-        outcome = await self._shards.ask(
-            place.shard, lambda source: source.call(place.height, spec), slow=True
-        )
-        return calls.result_of(outcome).output
-
-    async def estimate_gas(self, request: CallRequest, ref: BlockRef) -> int:
-        place, spec = await self._simulation(request, ref)
-        outcome = await self._shards.ask(
-            place.shard, lambda source: source.estimate(place.height, spec), slow=True
-        )
-        least = calls.result_of(outcome).gas_used
-        extra = calls.source_gas if spec.credit else calls.delegation_gas
-        return least + extra(request)
-
-    async def _simulation(self, request: CallRequest, ref: BlockRef) -> tuple[StatePlace, CallSpec]:
-        """Where a call runs, and what runs there. `credit` is set if it comes from another shard."""
+    async def simulation(
+        self, request: CallRequest, ref: BlockRef, overrides: Overrides
+    ) -> calls.Simulation:
         calls.check_request(request, self._chain_id)
         state = self._beacon.state_at(await self.state_number(ref))
-        shard, credit = _where(state, request)
-        gas = await self._prepay(state, request) if credit else None
+        shard, crosses = _where(state, request)
+        gas = await self._prepay(state, request, overrides) if crosses else None
         tip = state.tip(shard)
-        base_fee = tip.header.base_fee_per_gas
-        spec = calls.call_spec(request, base_fee=base_fee, credit=credit, gas=gas)
-        return StatePlace(shard, tip.height), spec
+        spec = calls.call_spec(
+            request, overrides, base_fee=tip.header.base_fee_per_gas, credit=crosses, gas=gas
+        )
+        return calls.Simulation(shard=shard, height=tip.height, spec=spec, crosses=crosses)
 
-    async def _prepay(self, state: BeaconState, request: CallRequest) -> int | None:
+    async def _prepay(
+        self, state: BeaconState, request: CallRequest, overrides: Overrides
+    ) -> int | None:
         """Check what the sender's shard would: value and gas. The gas that is left for the call."""
         if request.authorization_list:
             raise ServerError(
@@ -247,13 +243,24 @@ class NetworkView(ChainView):
                 "and the recipient lives on another one"
             )
         home = state.home(calls.sender_of(request))
-        await calls.check_funds(self._shards, home, state.tip(home).height, request)
+        height = state.tip(home).height
+        await calls.check_funds(self._shards, home, height, request, overrides)
         if request.gas is None:
             return None
         here = calls.source_gas(request)
         if request.gas < here:
             raise ServerError(f"intrinsic gas too low: have {request.gas}, want {here}")
         return request.gas - here
+
+    # ------------------------------------------------------------------ encodings
+
+    async def raw_block(self, ref: BlockRef) -> bytes | None:
+        number = await self.number_of(ref)
+        return None if number is None else self._beacon_block(number).encoded
+
+    async def raw_header(self, ref: BlockRef) -> bytes | None:
+        number = await self.number_of(ref)
+        return None if number is None else self._beacon_block(number).header.encoded
 
 
 def _where(state: BeaconState, request: CallRequest) -> tuple[ShardId, bool]:

@@ -32,3 +32,6 @@ class NodeStatus(Protocol):
         """Whether the node serves as it should, with details ready for JSON."""
 
     def peer_count(self) -> int: ...
+
+    def syncing(self) -> bool:
+        """Whether peers claim to be well ahead of this node."""

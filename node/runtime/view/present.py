@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from node.execution.receipts import Log
+from node.execution.receipts import Log, Receipt
 from node.primitives import rlp
 from node.primitives.basics import ZERO_ADDRESS, Address, keccak_fast
 from node.primitives.message import Message
@@ -179,6 +179,19 @@ def receipt_at(block: ListedBlock, index: int) -> ReceiptView:
         status=entry.status,
         effective_gas_price=entry.gas_price,
         type=kind,
+    )
+
+
+def raw_receipts(block: ListedBlock) -> tuple[bytes, ...]:
+    """The receipts of a block in their consensus encoding, as this view shows them."""
+    return tuple(
+        Receipt(
+            type=_ends(entry)[0],
+            status=entry.status,
+            cumulative_gas_used=block.cumulative_gas[index],
+            logs=entry.logs,
+        ).encoded
+        for index, entry in enumerate(block.entries)
     )
 
 

@@ -8,7 +8,7 @@ from node.execution.fees import base_fee_after
 from node.primitives.basics import ShardId
 from node.primitives.header import Header
 from node.primitives.transaction import Transaction, decode_transaction
-from node.runtime.queries import CallSpec, Departure, RawBlock, ShardSource
+from node.runtime.queries import Departure, RawBlock, ShardSource
 from node.runtime.view import calls
 from node.runtime.view.assembly import open_block, shard_entries
 from node.runtime.view.caching import JoinedCache
@@ -20,8 +20,9 @@ from node.runtime.view.logs import LogQuery
 from node.runtime.view.ports import BeaconReader
 from node.runtime.view.shards import Shards
 from node.runtime.view.threads import Threads
+from node.shard.block import ShardBlock
 from rpc.errors import TransactionRejected
-from rpc.wire import BlockRef, BlockView, CallRequest
+from rpc.wire import BlockRef, BlockView, CallRequest, Overrides
 
 CACHED_BYTES = 24 * 1024 * 1024
 BREATH = 32
@@ -48,6 +49,11 @@ class ShardView(ChainView):
 
     async def _height_of(self, block_hash: bytes) -> int | None:
         return await self._shards.ask(self.shard, lambda source: source.height_of(block_hash))
+
+    async def block_hash(self, number: int) -> bytes:
+        head = await self._header(number)
+        assert head.hash is not None
+        return head.hash
 
     async def listed(self, number: int) -> ListedBlock:
         return await self._blocks.get(number, partial(self._assemble, number))
@@ -103,6 +109,10 @@ class ShardView(ChainView):
         delivery = await delivery_of(self._shards, lane.src, arrival)
         return None if delivery is None else Included(delivery.height)
 
+    @property
+    def pool_shards(self) -> tuple[int, ...]:
+        return (self.shard,)
+
     def _submission_shard(self, tx: Transaction) -> int:
         home = self._beacon.state_at(self._beacon.head.height).home(tx.sender)
         if home != self.shard:
@@ -150,27 +160,29 @@ class ShardView(ChainView):
     # ------------------------------------------------------------------ state and calls
 
     async def _place(self, address: bytes, number: int) -> StatePlace:
-        return StatePlace(self.shard, number)
+        return StatePlace(self.shard, number, (await self._header(number)).state_root)
 
-    async def call(self, request: CallRequest, ref: BlockRef) -> bytes:
-        height, spec = await self._simulation(request, ref)
-        outcome = await self._shards.ask(
-            self.shard, lambda source: source.call(height, spec), slow=True
-        )
-        return calls.result_of(outcome).output
-
-    async def estimate_gas(self, request: CallRequest, ref: BlockRef) -> int:
-        height, spec = await self._simulation(request, ref)
-        outcome = await self._shards.ask(
-            self.shard, lambda source: source.estimate(height, spec), slow=True
-        )
-        return calls.result_of(outcome).gas_used + calls.delegation_gas(request)
-
-    async def _simulation(self, request: CallRequest, ref: BlockRef) -> tuple[int, CallSpec]:
+    async def simulation(
+        self, request: CallRequest, ref: BlockRef, overrides: Overrides
+    ) -> calls.Simulation:
         calls.check_request(request, self._chain_id)
         height = await self.state_number(ref)
         base_fee = (await self._header(height)).base_fee_per_gas or 0
-        return height, calls.call_spec(request, base_fee=base_fee, credit=False)
+        spec = calls.call_spec(request, overrides, base_fee=base_fee, credit=False)
+        return calls.Simulation(shard=self.shard, height=height, spec=spec)
+
+    # ------------------------------------------------------------------ encodings
+
+    async def raw_block(self, ref: BlockRef) -> bytes | None:
+        number = await self.number_of(ref)
+        if number is None:
+            return None
+        stored = await self._shards.ask(self.shard, lambda source: source.block(number))
+        return stored.block
+
+    async def raw_header(self, ref: BlockRef) -> bytes | None:
+        raw = await self.raw_block(ref)
+        return None if raw is None else ShardBlock.decode(raw).header.encoded
 
 
 def _head_view(header: Header, size: int) -> BlockView:

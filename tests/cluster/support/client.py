@@ -13,7 +13,9 @@ from web3.contract import Contract
 WAIT_SECONDS = 60.0
 BATCH = 100
 MESSENGER = Web3.to_checksum_address("0xa70110000000000000000000000000000000a701")
+SENT_TOPIC = Web3.keccak(text="MessageSent(bytes32,uint256,bytes)")
 OUTBOX, INBOX = 0, 1
+ARRIVAL = 0x7D
 
 
 def wait_for(condition: Callable[[], Any], what: str, seconds: float = WAIT_SECONDS) -> Any:

@@ -124,11 +124,27 @@ class Network:
             Account.from_key(a["privateKey"]) for a in self.info["accounts"] if a["home"] == shard
         ]
 
+    def fresh_account(self, shard: int) -> LocalAccount:
+        """An account that nobody has used, at home on `shard`."""
+        while True:
+            account: LocalAccount = Account.create()
+            if self.home(account.address) == shard:
+                return account
+
     def home(self, address: str) -> int:
         return int(call(self.info["rpc"], "atoll_home", [address]), 16)
 
     def status(self, name: str) -> dict[str, Any]:
         return dict(call(self.node(name)["rpc"], "atoll_status"))
+
+    def reach(self, done: Any) -> None:
+        """Wait until every node shows the block of this receipt."""
+        number = done["blockNumber"]
+        for node in self.nodes:
+            wait_for(
+                lambda node=node: int(call(node["rpc"], "eth_blockNumber"), 16) >= number,
+                f"{node['name']} to show network block {number}",
+            )
 
     def check(self) -> None:
         """The invariants, on all that is new since the last time."""

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ethereum.crypto.hash import keccak256
-from ethereum.exceptions import EthereumException
+from ethereum.exceptions import EthereumException, InvalidBlock
 from ethereum.forks.prague import fork, vm
 from ethereum.forks.prague.blocks import decode_receipt
 from ethereum.forks.prague.fork_types import Account, Address
@@ -46,6 +46,12 @@ def decode(raw: bytes) -> Any:
     return decode_transaction(Bytes(raw))
 
 
+def check_chain_id(tx: Any, chain_id: U64) -> None:
+    """The rule that EELS leaves out for typed transactions."""
+    if not isinstance(tx, LegacyTransaction) and U64(tx.chain_id) != chain_id:
+        raise InvalidBlock("another chain's transaction")
+
+
 def run(case: dict[str, Any]) -> dict[str, Any]:
     block = case["block"]
     state = open_state(case["accounts"])
@@ -81,6 +87,8 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
         used, logs = output.block_gas_used, len(output.block_logs)
         try:
             tx = decode(bytes.fromhex(raw))
+            if "chain_id" in case.get("mend", ()):
+                check_chain_id(tx, env.chain_id)
             fork.process_transaction(env, output, tx, Uint(index))
         except EthereumException as error:
             outcomes.append({"invalid": f"{type(error).__name__}: {error}"})

@@ -103,6 +103,14 @@ def vm_class(mended: frozenset[str]) -> Any:
     class VM(PragueVM):  # type: ignore[misc]
         _state_class = State
 
+        @classmethod
+        def finalize_gas_used(cls, transaction: Any, computation: Any) -> int:
+            if "floor" not in mended:
+                return int(super().finalize_gas_used(transaction, computation))
+            used = transaction.gas - computation.get_gas_remaining()
+            refund = cls.calculate_net_gas_refund(used, computation.get_gas_refund())
+            return int(used - refund + computation.data_floor_gas)
+
     return VM
 
 

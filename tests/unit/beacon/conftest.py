@@ -1,13 +1,15 @@
 """A small network with real keys: shards' headers are made by hand, their certificates are signed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import pytest
 
+from consensus.evidence import make_evidence
 from consensus.signing import certificate_from_votes, vote_sign_bytes
 from consensus.types import Certificate, ChainContext, ValidatorSet, Vote, VoteType
 from node.beacon.chain import BeaconChain
+from node.beacon.evidence import DoubleSigning
 from node.beacon.rules import validator_set
 from node.beacon.transition import BeaconExecution, BeaconRules, genesis_block
 from node.primitives.basics import ZERO_ADDRESS, ZERO_HASH, Address, ShardId, keccak256
@@ -30,9 +32,14 @@ def key_at_home(index, shard, shards):
 
 
 class Net:
-    """`per_shard` validators on each shard; the first of each is in the beacon committee."""
+    """`per_shard` validators on each shard; the first of each is in the beacon committee.
 
-    def __init__(self, shards=2, per_shard=1, max_crosslinks=8, chain_id=1337):
+    `stakes` are those of the validators in order, repeated.
+    """
+
+    def __init__(
+        self, shards=2, per_shard=1, max_crosslinks=8, chain_id=1337, stakes=(32 * 10**18,)
+    ):
         self.keys = [key_at_home(i, i // per_shard, shards) for i in range(shards * per_shard)]
         self.by_address = {key.address: key for key in self.keys}
         self.genesis = Genesis(
@@ -45,7 +52,7 @@ class Net:
                     address="0x" + key.address.hex(),
                     peer_id=f"peer{i}",
                     shard=i // per_shard,
-                    stake=32 * 10**18,
+                    stake=stakes[i % len(stakes)],
                     beacon=i % per_shard == 0,
                 )
                 for i, key in enumerate(self.keys)
@@ -77,41 +84,66 @@ class Net:
         )
 
     def certify(
-        self, ctx: ChainContext, members: ValidatorSet, height: int, block_id: bytes
+        self,
+        ctx: ChainContext,
+        members: ValidatorSet,
+        height: int,
+        block_id: bytes,
+        round: int = 0,
+        signers: Iterable[bytes] | None = None,
     ) -> Certificate:
-        preimage = vote_sign_bytes(ctx, VoteType.PRECOMMIT, height, 0, block_id)
+        """By all members, or those of `signers`."""
+        chosen = [m.address for m in members] if signers is None else list(signers)
         return certificate_from_votes(
             members,
-            [
-                Vote(
-                    type=VoteType.PRECOMMIT,
-                    height=height,
-                    round=0,
-                    block_id=block_id,
-                    validator=member.address,
-                    signature=self.by_address[member.address].sign_digest(keccak256(preimage)),
-                )
-                for member in members
-            ],
+            [self.vote(ctx, a, height, block_id, round=round) for a in chosen],
         )
 
-    def crosslink(self, shard, parent, anchor, requests=NO_REQUESTS, **fields) -> Crosslink:
-        """The next block of `shard` on `parent`, decided by the shard's committee."""
+    def vote(self, ctx, address, height, block_id, round=0, type=VoteType.PRECOMMIT) -> Vote:
+        preimage = vote_sign_bytes(ctx, type, height, round, block_id)
+        return Vote(
+            type=type,
+            height=height,
+            round=round,
+            block_id=block_id,
+            validator=address,
+            signature=self.by_address[address].sign_digest(keccak256(preimage)),
+        )
+
+    def double_vote(
+        self, index, chain=0, height=1, round=0, type=VoteType.PREVOTE, blocks=(b"x", b"y")
+    ) -> DoubleSigning:
+        """Two votes by the validator number `index`."""
+        ctx, address = self.rules.context(chain), self.keys[index].address
+        one, other = (
+            self.vote(ctx, address, height, block and keccak256(block), round=round, type=type)
+            for block in blocks
+        )
+        return DoubleSigning(chain=chain, evidence=make_evidence(one, other))
+
+    def crosslink(
+        self, shard, parent, anchor, requests=NO_REQUESTS, members=None, **fields
+    ) -> Crosslink:
+        """The next block of `shard` on `parent`, decided by `members`, usually the genesis committee."""
         header = self.header(shard, parent, anchor, requests, **fields)
-        return self.decided(shard, header, requests)
+        return self.decided(shard, header, requests, members)
 
-    def decided(self, shard, header, requests=NO_REQUESTS) -> Crosslink:
-        members = tuple(
-            (Address(parse_address(v.address)), v.stake) for v in self.genesis.committee(shard)
-        )
+    def decided(self, shard, header, requests=NO_REQUESTS, members=None) -> Crosslink:
         certificate = self.certify(
             self.rules.shard_context(ShardId(shard)),
-            validator_set(members),
+            members or self.genesis_members(shard),
             header.number,
             bytes(header.hash),
         )
         return Crosslink(
             shard=ShardId(shard), header=header, requests=requests, certificate=certificate
+        )
+
+    def genesis_members(self, shard) -> ValidatorSet:
+        return validator_set(
+            tuple(
+                (Address(parse_address(v.address)), v.stake) for v in self.genesis.committee(shard)
+            )
         )
 
     def chain(self, store: KeyValueStore | None = None) -> BeaconChain:
@@ -137,6 +169,7 @@ class Driver:
 
     def next(self, shard, requests=NO_REQUESTS, anchor=None, **fields) -> Crosslink:
         """The crosslink after this shard's last; a row of calls makes a row of blocks."""
+        fields.setdefault("members", self.deciders(shard))
         crosslink = self.net.crosslink(
             shard,
             self.tips[shard],
@@ -147,14 +180,25 @@ class Driver:
         self.tips[shard] = crosslink.header
         return crosslink
 
-    def build(self, *crosslinks, timestamp=0) -> BeaconExecution:
-        return self.chain.build(crosslinks, timestamp=timestamp, proposer=self.net.proposer)
+    def deciders(self, shard) -> ValidatorSet:
+        """Who decides the next block of `shard`."""
+        anchor = self.chain.height_of(self.tips[shard].parent_beacon_block_root) or 0
+        return self.chain.committee_at(ShardId(shard), anchor)
 
-    def grow(self, *crosslinks) -> BeaconExecution:
+    def build(self, *crosslinks, timestamp=0, evidence=()) -> BeaconExecution:
+        proposer, record = self.net.proposer, self.chain.state.validator(self.net.proposer)
+        if record is not None and record.jailed_at is not None:
+            proposer = Address(next(iter(self.chain.beacon_committee())).address)
+        return self.chain.build(
+            crosslinks, evidence=evidence, timestamp=timestamp, proposer=proposer
+        )
+
+    def grow(self, *crosslinks, evidence=()) -> BeaconExecution:
         """Build, judge and commit a block that takes all of them in."""
-        execution = self.build(*crosslinks)
-        assert execution.refused == ()
+        execution = self.build(*crosslinks, evidence=evidence)
+        assert execution.refused == execution.refused_evidence == ()
         assert len(execution.block.body.crosslinks) == len(crosslinks)
+        assert len(execution.block.body.evidence) == len(evidence)
         assert self.chain.judge(execution.block).state_root == execution.state_root
         self.chain.commit(execution, self.net.certificate_for(self.chain, execution))
         return execution

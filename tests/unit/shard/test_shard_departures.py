@@ -60,7 +60,7 @@ def test_a_plain_transfer_costs_21000_and_takes_no_gas_along(world):
     assert executed.sent[0].message.gas == 0
 
 
-def test_lanes_count_each_on_its_own(world):
+def test_lanes_count_each_on_its_own(world, kit):
     alice = world.users[0][1]
     to = [world.users[s][1].address for s in (1, 2, 1)]
     executed = world.make(*[alice.tx(address, 1) for address in to])
@@ -70,6 +70,9 @@ def test_lanes_count_each_on_its_own(world):
         (1, 1, 2),
     ]
     assert [(m.dst, m.count) for m in executed.requests.outbox] == [(1, 2), (2, 1)]
+    for move in executed.requests.outbox:
+        messages = [s.message for s in executed.sent if s.message.dst == move.dst]
+        assert move.head == kit.positions(messages)[-1].head
 
 
 def test_departure_gas_is_the_intrinsic_gas_or_the_floor(world):

@@ -27,9 +27,11 @@ from node.runtime.remote_source import RemoteSource
 from node.runtime.source_codec import serve
 from node.runtime.view.atoll import AtollView
 from node.runtime.view.backend import NodeBackend
+from node.runtime.view.changes import Bell
 from node.runtime.view.network import NetworkView
 from node.runtime.view.shard import ShardView
 from node.runtime.view.shards import Shards
+from node.runtime.view.wallet import Wallet
 from node.shard import messenger
 from node.shard.chain import HeadAccounts, ShardChain
 from node.shard.genesis import shard_genesis
@@ -160,8 +162,13 @@ class Status:
     def health(self):
         return True, {"healthy": True}
 
+    behind = False
+
     def peer_count(self) -> int:
         return 3
+
+    def syncing(self) -> bool:
+        return self.behind
 
 
 @dataclass
@@ -326,6 +333,7 @@ class Devnet:
             self.pools[shard],
             wait_height=wait_height or too_slow,
             run_call=run_call,
+            content=self.pools[shard].pool.content,
         )
 
     def head_height(self) -> int:
@@ -358,9 +366,18 @@ class Devnet:
             shards={int(s): ShardView(s, self.beacon, shards, chain_id=CHAIN_ID) for s in self.ids},
             atoll=atoll,
             beacon=self.beacon,
+            sources=shards,
             status=Status(),
+            wallet=Wallet(
+                {u.address: u.key for row in self.users for u in row},
+                addresses=[u.address for row in self.users for u in row],
+                chain_id=CHAIN_ID,
+            ),
+            bell=Bell(),
+            highest=lambda: self.beacon.head.height + 40,
             chain_id=CHAIN_ID,
             version="atoll/test",
+            coinbase=self.validators[own].address if own is not None else None,
         )
         return Views(shards=shards, network=network, atoll=atoll, backend=backend)
 

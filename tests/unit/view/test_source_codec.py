@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 
 from node.primitives.errors import DecodeError
 from node.runtime.queries import (
+    Accessed,
     AccountAt,
+    AccountPatch,
+    BlockPatch,
     CallOutcome,
     CallSpec,
     Delivery,
@@ -18,10 +21,15 @@ from node.runtime.queries import (
     Leg,
     MessageAt,
     PoolCounts,
+    PoolDump,
+    PoolNews,
+    ProvenAccount,
     RawBlock,
     Refused,
     ShardSource,
     ShardUnavailable,
+    SignedAuthorization,
+    SlotProof,
     Supply,
 )
 from node.runtime.remote_source import RemoteSource
@@ -42,7 +50,17 @@ from node.runtime.source_codec import (
 ADDRESS, HASH = b"\1" * 20, b"\2" * 32
 LEG = Leg(height=3, index=1, raw=b"raw", gas_used=21_000, departure=Departure(dst=1, seq=9))
 SPEC = CallSpec(
-    sender=ADDRESS, to=None, value=b"\1", data=b"data", gas=5, access_list=[(ADDRESS, [HASH])]
+    sender=ADDRESS,
+    to=None,
+    value=b"\1",
+    data=b"data",
+    gas=5,
+    access_list=[(ADDRESS, [HASH])],
+    authorizations=[
+        SignedAuthorization(chain_id=b"\1", address=ADDRESS, nonce=0, y_parity=1, r=b"\1", s=b"\1")
+    ],
+    accounts=[AccountPatch(address=ADDRESS, balance=b"\1", storage=[(HASH, HASH)])],
+    block=BlockPatch(number=7, base_fee=b"\1"),
 )
 CALLS = {
     "head": ((), 7),
@@ -55,6 +73,26 @@ CALLS = {
     "delivery": ((0, 4), Delivery(height=1, index=2, success=False, gas_used=3)),
     "call": ((5, SPEC), CallOutcome(error="execution reverted", output=b"why", gas_used=1)),
     "estimate": ((5, SPEC), CallOutcome(error=None, output=b"", gas_used=21_000)),
+    "access_list": (
+        (5, SPEC),
+        Accessed(
+            access_list=[(ADDRESS, [HASH])],
+            outcome=CallOutcome(error=None, output=b"", gas_used=1),
+        ),
+    ),
+    "prove": (
+        (5, ADDRESS, [HASH]),
+        ProvenAccount(
+            nonce=1,
+            balance=b"\1",
+            code_hash=HASH,
+            storage_root=HASH,
+            proof=[b"node"],
+            slots=[SlotProof(slot=HASH, value=b"\1", proof=[b"node"])],
+        ),
+    ),
+    "pool_content": ((ADDRESS,), PoolDump(pending=[b"raw"], queued=[])),
+    "pool_news": ((1, 2), PoolNews(epoch=1, position=3, hashes=[HASH])),
     "submit": ((b"raw",), HASH),
     "pool_nonce": ((ADDRESS,), 3),
     "pooled": ((HASH,), b"raw"),

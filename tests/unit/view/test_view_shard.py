@@ -5,7 +5,7 @@ import pytest
 from node.shard.block import ARRIVAL_TYPE
 from node.shard.messenger import MESSENGER, SENT_TOPIC
 from rpc.errors import ResourceNotFound, TransactionRejected
-from rpc.wire import BlockHash, CallRequest, LogFilter
+from rpc.wire import NO_OVERRIDES, BlockHash, CallRequest, LogFilter
 
 ETHER = 10**18
 GWEI = 10**9
@@ -90,14 +90,14 @@ async def test_state_calls_and_fees_are_those_of_the_shard(net, backend):
     assert await backend.storage_at(0, alice.address, 1, "latest") == bytes(32)
     assert await backend.code(0, alice.address, "latest") == b""
     request = CallRequest(from_=alice.address, to=alice.address, value=1)
-    assert await backend.estimate_gas(0, request, "latest") == 21_000
+    assert await backend.estimate_gas(0, request, "latest", NO_OVERRIDES) == 21_000
     # NUMBER, returned by init code
     probe = CallRequest(from_=alice.address, data=bytes.fromhex("435f5260205ff3"))
-    assert await backend.call(0, probe, 2) == (2).to_bytes(32, "big")
+    assert await backend.call(0, probe, 2, NO_OVERRIDES) == (2).to_bytes(32, "big")
     priced = CallRequest(
         from_=alice.address, to=alice.address, gas=21_000, max_fee_per_gas=9 * GWEI
     )
-    assert await backend.call(0, priced, "latest") == b""
+    assert await backend.call(0, priced, "latest", NO_OVERRIDES) == b""
     head = net.chains[0].head
     history = await backend.fee_history(0, 2, "latest", (50.0,))
     assert history.base_fee_per_gas[1] == head.base_fee_per_gas
@@ -117,11 +117,11 @@ async def test_the_node_itself(net, backend):
     assert await backend.chain_id() == await backend.network_id() == 1337
     assert await backend.peer_count() == 3
     assert await backend.listening() is True
-    assert await backend.accounts() == ()
+    assert await backend.accounts() == tuple(u.address for row in net.users for u in row)
     assert (await backend.health())[0] is True
     assert await backend.status() == {"name": "test"}
     assert await backend.syncing(None) is None
     for _ in range(10):
         net.crosslink()
     net.head = 1
-    assert await backend.syncing(0) == {"startingBlock": 0, "currentBlock": 1, "highestBlock": 10}
+    assert await backend.syncing(0) == {"startingBlock": 0, "currentBlock": 1, "highestBlock": 50}

@@ -1,0 +1,54 @@
+"""Whether a call to simulate, as it came from another node, is one: sizes and ranges."""
+
+from node.runtime.queries import CallSpec
+
+MAX_HEIGHT = 1 << 62
+MAX_ACCESS_ENTRIES = 10_000
+MAX_PATCHES = 1_000
+MAX_PATCHED_SLOTS = 10_000
+MAX_AUTHORIZATIONS = 1_000
+
+
+def check_spec(spec: CallSpec) -> None:
+    """Raise ValueError where a call to simulate is none."""
+    if len(spec.sender) != 20 or (spec.to is not None and len(spec.to) != 20):
+        raise ValueError("call: an address has 20 bytes")
+    if len(spec.value) > 32 or len(spec.gas_price) > 32:
+        raise ValueError("call: an amount has at most 32 bytes")
+    if not 0 <= spec.gas <= MAX_HEIGHT:
+        raise ValueError("call: gas is out of range")
+    if sum(1 + len(keys) for _, keys in spec.access_list) > MAX_ACCESS_ENTRIES:
+        raise ValueError(f"call: the access list has more than {MAX_ACCESS_ENTRIES} entries")
+    for address, keys in spec.access_list:
+        if len(address) != 20 or any(len(key) != 32 for key in keys):
+            raise ValueError("call: the access list is malformed")
+    if len(spec.authorizations) > MAX_AUTHORIZATIONS:
+        raise ValueError(f"call: more than {MAX_AUTHORIZATIONS} authorizations")
+    for item in spec.authorizations:
+        sizes = max(len(item.chain_id), len(item.r), len(item.s))
+        if len(item.address) != 20 or sizes > 32 or not 0 <= item.y_parity < 256:
+            raise ValueError("call: an authorization is malformed")
+        if not 0 <= item.nonce < 1 << 64:
+            raise ValueError("call: an authorization is malformed")
+    _check_patches(spec)
+
+
+def _check_patches(spec: CallSpec) -> None:
+    slots = sum(len(patch.storage) for patch in spec.accounts)
+    if len(spec.accounts) > MAX_PATCHES or slots > MAX_PATCHED_SLOTS:
+        raise ValueError("call: too many overrides")
+    for patch in spec.accounts:
+        words = [word for row in patch.storage for word in row]
+        if len(patch.address) != 20 or any(len(word) != 32 for word in words):
+            raise ValueError("call: a state override is malformed")
+        if len(patch.balance or b"") > 32 or not 0 <= (patch.nonce or 0) < 1 << 64:
+            raise ValueError("call: a state override is malformed")
+    block = spec.block
+    if block is not None:
+        numbers = (block.number, block.time, block.gas_limit)
+        if any(n is not None and not 0 <= n < 1 << 64 for n in numbers):
+            raise ValueError("call: a block override is malformed")
+        if len(block.fee_recipient or bytes(20)) != 20 or len(block.prev_randao or bytes(32)) != 32:
+            raise ValueError("call: a block override is malformed")
+        if max(len(block.base_fee or b""), len(block.blob_base_fee or b"")) > 32:
+            raise ValueError("call: a block override is malformed")

@@ -1,0 +1,100 @@
+"""Parts of the network's state as JSON. Pure.
+
+Ids, heights and counts are plain JSON numbers, hashes and amounts of wei are 0x hex strings.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from node.beacon.block import BeaconBlock
+from node.beacon.state import BeaconState
+from node.primitives.basics import ShardId
+from node.primitives.header import Header
+from node.primitives.message import Message
+
+
+def committees(state: BeaconState, names: Mapping[int, Sequence[str]]) -> dict[str, Any]:
+    """The members of all committees with their stake; `names` are those of the shards' nodes."""
+    return {
+        "beacon": _members(state.beacon_committee()),
+        "shards": [
+            {
+                "id": shard,
+                "nodes": list(names.get(shard, ())),
+                "members": _members(state.committee(ShardId(shard))),
+            }
+            for shard in range(state.shards)
+        ],
+    }
+
+
+def _members(members: Iterable[tuple[bytes, int]]) -> list[dict[str, str]]:
+    return [{"address": "0x" + address.hex(), "stake": hex(stake)} for address, stake in members]
+
+
+def lanes(state: BeaconState) -> list[dict[str, Any]]:
+    """Every lane between two shards. `sent` is what the beacon knows of, `inFlight` how many of these the
+    destination has not consumed."""
+    ids = range(state.shards)
+    out = []
+    for src in ids:
+        for dst in ids:
+            if src != dst:
+                lane = state.lane(ShardId(src), ShardId(dst))
+                out.append(
+                    {
+                        "src": src,
+                        "dst": dst,
+                        "sent": lane.last,
+                        "consumed": lane.consumed,
+                        "inFlight": lane.last - lane.consumed,
+                        "checkpoints": len(lane.checkpoints),
+                    }
+                )
+    return out
+
+
+def network_block(block: BeaconBlock, state: BeaconState) -> dict[str, Any]:
+    """A network block: per shard its header there, and the headers that came in with this block."""
+    return {
+        "number": block.height,
+        "hash": "0x" + block.hash.hex(),
+        "parentHash": "0x" + block.header.parent.hex(),
+        "timestamp": block.header.timestamp,
+        "stateRoot": "0x" + block.header.state_root.hex(),
+        "shards": [
+            {"id": shard, "tip": _header(tip.header), "anchor": tip.anchor_height}
+            for shard, tip in state.tips().items()
+        ],
+        "crosslinks": [
+            {"shard": link.shard, **_header(link.header)} for link in block.body.crosslinks
+        ],
+    }
+
+
+def _header(header: Header) -> dict[str, Any]:
+    return {
+        "height": header.number,
+        "hash": "0x" + header.hash.hex(),
+        "stateRoot": "0x" + header.state_root.hex(),
+        "gasUsed": header.gas_used,
+        "timestamp": header.timestamp,
+    }
+
+
+def message(it: Message) -> dict[str, Any]:
+    """The fields of a message."""
+    return {
+        "id": "0x" + it.id.hex(),
+        "src": it.src,
+        "dst": it.dst,
+        "seq": it.seq,
+        "kind": it.kind.name,
+        "from": "0x" + it.sender.hex(),
+        "to": "0x" + it.to.hex(),
+        "value": hex(it.value),
+        "gas": it.gas,
+        "gasPrice": hex(it.gas_price),
+        "originTx": "0x" + it.origin_tx.hex(),
+        "depth": it.depth,
+    }

@@ -1,0 +1,153 @@
+"""Filters: what `eth_newFilter` and its relatives leave behind on the server.
+
+Nothing runs between two polls. A filter is a position in the chain (or in the pools' news); a poll reads
+what came after it. So an idle filter costs a few hundred bytes, and nothing is kept for a client that
+never comes back but that, until it expires.
+"""
+
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import trio
+
+from rpc import render
+from rpc.backend import Backend
+from rpc.errors import LimitExceeded, ServerError
+from rpc.limits import Limits
+from rpc.wire import LogFilter
+
+MAX_BLOCKS = 4096
+"""Blocks of one answer; the next poll goes on from there."""
+
+
+@dataclass(slots=True)
+class _Filter:
+    """`position` is the last block that was told, or the cursor in the pools' news. `logs` is set for a
+    filter of logs, `blocks` tells the other two kinds apart."""
+
+    scope: int | None
+    position: int
+    used: float
+    logs: LogFilter | None = None
+    blocks: bool = False
+    busy: trio.Lock = field(default_factory=trio.Lock)
+
+
+class Filters:
+    """The filters of one server, each of one endpoint. Unused ones expire."""
+
+    def __init__(self, limits: Limits, clock: Callable[[], float] = trio.current_time) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._filters: OrderedDict[int, _Filter] = OrderedDict()  # the one used last at the end
+
+    def __len__(self) -> int:
+        return len(self._filters)
+
+    async def add_logs(self, backend: Backend, scope: int | None, wanted: LogFilter) -> int:
+        """A filter for logs of blocks to come. Raises LimitExceeded, as all of these do."""
+        head = await backend.block_number(scope)
+        return self._add(_Filter(scope, head, self._clock(), logs=wanted))
+
+    async def add_blocks(self, backend: Backend, scope: int | None) -> int:
+        """A filter for the hashes of blocks to come."""
+        head = await backend.block_number(scope)
+        return self._add(_Filter(scope, head, self._clock(), blocks=True))
+
+    async def add_pending(self, backend: Backend, scope: int | None) -> int:
+        """A filter for the hashes of transactions that pools take in from now on."""
+        page = await backend.pending_since(scope, None)
+        return self._add(_Filter(scope, page.cursor, self._clock()))
+
+    def remove(self, scope: int | None, filter_id: int) -> bool:
+        """Whether there was such a filter."""
+        self._expire()
+        found = self._filters.get(filter_id)
+        if found is None or found.scope != scope:
+            return False
+        del self._filters[filter_id]
+        return True
+
+    async def changes(self, backend: Backend, scope: int | None, filter_id: int) -> list[Any]:
+        """What came since the last call, ready for JSON. Raises ServerError for an unknown filter."""
+        found = self._find(scope, filter_id)
+        async with found.busy:
+            if found.logs is not None:
+                return await self._new_logs(backend, found, found.logs)
+            if found.blocks:
+                return await self._new_blocks(backend, found)
+            page = await backend.pending_since(scope, found.position)
+            found.position = page.cursor
+            return ["0x" + tx_hash.hex() for tx_hash in page.hashes]
+
+    async def all_logs(self, backend: Backend, scope: int | None, filter_id: int) -> list[Any]:
+        """All logs that a filter of logs matches, from its own first block on."""
+        found = self._find(scope, filter_id)
+        if found.logs is None:
+            raise ServerError("filter not found")
+        return [render.log(view) for view in await backend.logs(scope, found.logs)]
+
+    async def _new_blocks(self, backend: Backend, found: _Filter) -> list[Any]:
+        head = await backend.block_number(found.scope)
+        last = min(head, found.position + MAX_BLOCKS)
+        if last <= found.position:
+            return []
+        hashes = await backend.block_hashes(found.scope, found.position + 1, last)
+        found.position = last
+        return ["0x" + block_hash.hex() for block_hash in hashes]
+
+    async def _new_logs(self, backend: Backend, found: _Filter, wanted: LogFilter) -> list[Any]:
+        head = await backend.block_number(found.scope)
+        last = min(head, found.position + MAX_BLOCKS)
+        first = found.position + 1
+        if isinstance(wanted.from_block, int):
+            first = max(first, wanted.from_block)
+        while True:
+            stop = min(last, wanted.to_block) if isinstance(wanted.to_block, int) else last
+            if wanted.block_hash is not None or stop < first:
+                found.position = max(found.position, last)
+                return []
+            try:
+                views = await backend.logs(
+                    found.scope, replace(wanted, from_block=first, to_block=stop)
+                )
+            except LimitExceeded:
+                if last <= first:
+                    raise
+                last = first + (last - first) // 2  # the rest is for the next poll
+                continue
+            found.position = last
+            return [render.log(view) for view in views]
+
+    # ------------------------------------------------------------------ the registry
+
+    def _add(self, new: _Filter) -> int:
+        self._expire()
+        if len(self._filters) >= self._limits.filters:
+            raise LimitExceeded(
+                f"too many filters: {self._limits.filters} are installed; uninstall some, "
+                f"or wait until unused ones expire"
+            )
+        filter_id = secrets.randbits(127) | 1 << 127
+        self._filters[filter_id] = new
+        return filter_id
+
+    def _find(self, scope: int | None, filter_id: int) -> _Filter:
+        self._expire()
+        found = self._filters.get(filter_id)
+        if found is None or found.scope != scope:
+            raise ServerError("filter not found")
+        found.used = self._clock()
+        self._filters.move_to_end(filter_id)
+        return found
+
+    def _expire(self) -> None:
+        oldest = self._clock() - self._limits.filter_expiry
+        while self._filters:
+            filter_id, first = next(iter(self._filters.items()))
+            if first.used > oldest:
+                return
+            del self._filters[filter_id]

@@ -1,0 +1,41 @@
+"""The methods: name -> parameters -> a call of the backend -> JSON.
+
+`METHODS` is the whole surface of the endpoint, by module:
+
+- `chain`: blocks, transactions, receipts, logs;
+- `state`: accounts, simulated calls, fees;
+- `node`: the node itself, its pool, encodings;
+- `wallet`: what it signs with the keys it holds;
+- `filters`: filters and subscriptions;
+- `atoll`: shards, lanes, messages;
+- `refused`: what is known and not offered, with the reason.
+
+Optional trailing arguments default as in geth; the block, where there is one, to "latest".
+"""
+
+from rpc.errors import MethodNotFound, MethodNotSupported
+from rpc.methods import atoll, chain, filters, node, state, wallet
+from rpc.methods.refused import REFUSED
+from rpc.methods.state import blob_base_fee
+from rpc.methods.table import Context, Method
+
+__all__ = ["METHODS", "REFUSED", "Context", "Method", "blob_base_fee", "lookup"]
+
+METHODS: dict[str, Method] = {
+    **node.METHODS,
+    **chain.METHODS,
+    **state.METHODS,
+    **wallet.METHODS,
+    **filters.METHODS,
+    **atoll.METHODS,
+}
+
+
+def lookup(name: str) -> Method:
+    """The method of that name. Raises MethodNotFound, MethodNotSupported."""
+    method = METHODS.get(name)
+    if method is None:
+        if name in REFUSED:
+            raise MethodNotSupported(name, REFUSED[name])
+        raise MethodNotFound(name if len(name) <= 100 else name[:100] + "...")
+    return method

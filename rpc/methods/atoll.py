@@ -1,0 +1,57 @@
+"""The `atoll_` namespace: what Ethereum's methods have no words for."""
+
+from typing import Any
+
+from rpc.encoding import parse_hash
+from rpc.methods.table import ADDRESS, HASH, LATEST, Context, Method
+from rpc.params import Param
+from rpc.wire import BlockRef
+
+
+async def _home(c: Context, address: bytes) -> str:
+    return hex(await c.backend.home(address))
+
+
+async def _shards(c: Context) -> Any:
+    return await c.backend.shards()
+
+
+async def _committees(c: Context, ref: BlockRef) -> Any:
+    return await c.backend.committees(ref)
+
+
+async def _lanes(c: Context, ref: BlockRef) -> Any:
+    return await c.backend.lanes(ref)
+
+
+async def _network_block(c: Context, ref: BlockRef) -> Any:
+    return await c.backend.network_block(ref)
+
+
+async def _message(c: Context, message_id: bytes) -> Any:
+    return await c.backend.message(message_id)
+
+
+async def _trace(c: Context, transaction_hash: bytes) -> Any:
+    return await c.backend.trace(transaction_hash)
+
+
+async def _audit(c: Context, ref: BlockRef) -> Any:
+    return await c.backend.audit(ref)
+
+
+async def _status(c: Context) -> Any:
+    return await c.backend.status()
+
+
+METHODS: dict[str, Method] = {
+    "atoll_home": Method((ADDRESS,), _home),
+    "atoll_shards": Method((), _shards),
+    "atoll_committees": Method((LATEST,), _committees),
+    "atoll_lanes": Method((LATEST,), _lanes),
+    "atoll_networkBlock": Method((LATEST,), _network_block),
+    "atoll_message": Method((Param("message id", parse_hash),), _message),
+    "atoll_trace": Method((HASH,), _trace),
+    "atoll_audit": Method((LATEST,), _audit),
+    "atoll_status": Method((), _status),
+}

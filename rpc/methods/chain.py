@@ -1,0 +1,109 @@
+"""Blocks, transactions, receipts and logs."""
+
+from typing import Any
+
+from rpc import decode, render
+from rpc.encoding import parse_data
+from rpc.methods.table import (
+    BLOCK,
+    BLOCK_HASH,
+    BY_HASH,
+    HASH,
+    INDEX,
+    NUMBER,
+    Context,
+    Method,
+)
+from rpc.params import Param
+from rpc.wire import BlockRef, LogFilter
+
+
+async def _block_number(c: Context) -> str:
+    return hex(await c.backend.block_number(c.scope))
+
+
+async def _block_by_number(c: Context, ref: BlockRef, full: bool) -> Any:
+    view = await c.backend.block_by_number(c.scope, ref, full)
+    return None if view is None else render.block(view)
+
+
+async def _block_by_hash(c: Context, block_hash: bytes, full: bool) -> Any:
+    view = await c.backend.block_by_hash(c.scope, block_hash, full)
+    return None if view is None else render.block(view)
+
+
+async def _transaction_count_of_block(c: Context, ref: BlockRef) -> str | None:
+    number = await c.backend.block_transaction_count(c.scope, ref)
+    return None if number is None else hex(number)
+
+
+async def _uncle_count(c: Context, ref: BlockRef) -> str | None:
+    # There are no uncles with single-block finality; the block still has to exist.
+    return None if await c.backend.block_transaction_count(c.scope, ref) is None else "0x0"
+
+
+async def _uncle(_c: Context, _ref: BlockRef, _index: int) -> None:
+    return None
+
+
+async def _transaction_at(c: Context, ref: BlockRef, index: int) -> Any:
+    view = await c.backend.transaction_by_block_and_index(c.scope, ref, index)
+    return None if view is None else render.transaction(view)
+
+
+async def _raw_transaction_at(c: Context, ref: BlockRef, index: int) -> str | None:
+    raw = await c.backend.raw_transaction_by_block_and_index(c.scope, ref, index)
+    return None if raw is None else "0x" + raw.hex()
+
+
+async def _send_raw_transaction(c: Context, raw: bytes) -> str:
+    return "0x" + (await c.backend.send_raw_transaction(c.scope, raw)).hex()
+
+
+async def _transaction_by_hash(c: Context, transaction_hash: bytes) -> Any:
+    view = await c.backend.transaction_by_hash(c.scope, transaction_hash)
+    return None if view is None else render.transaction(view)
+
+
+async def _raw_transaction(c: Context, transaction_hash: bytes) -> str | None:
+    raw = await c.backend.raw_transaction(c.scope, transaction_hash)
+    return None if raw is None else "0x" + raw.hex()
+
+
+async def _transaction_receipt(c: Context, transaction_hash: bytes) -> Any:
+    view = await c.backend.transaction_receipt(c.scope, transaction_hash)
+    return None if view is None else render.receipt(view)
+
+
+async def _block_receipts(c: Context, ref: BlockRef) -> Any:
+    views = await c.backend.block_receipts(c.scope, ref)
+    return None if views is None else [render.receipt(view) for view in views]
+
+
+async def _logs(c: Context, wanted: LogFilter) -> Any:
+    return [render.log(view) for view in await c.backend.logs(c.scope, wanted)]
+
+
+_FULL = Param("full transactions", decode.boolean, False)
+
+METHODS: dict[str, Method] = {
+    "eth_blockNumber": Method((), _block_number),
+    "eth_getBlockByNumber": Method((NUMBER, _FULL), _block_by_number),
+    "eth_getBlockByHash": Method((BLOCK_HASH, _FULL), _block_by_hash),
+    "eth_getBlockTransactionCountByNumber": Method((NUMBER,), _transaction_count_of_block),
+    "eth_getBlockTransactionCountByHash": Method((BY_HASH,), _transaction_count_of_block),
+    "eth_getTransactionByBlockNumberAndIndex": Method((NUMBER, INDEX), _transaction_at),
+    "eth_getTransactionByBlockHashAndIndex": Method((BY_HASH, INDEX), _transaction_at),
+    "eth_getRawTransactionByBlockNumberAndIndex": Method((NUMBER, INDEX), _raw_transaction_at),
+    "eth_getRawTransactionByBlockHashAndIndex": Method((BY_HASH, INDEX), _raw_transaction_at),
+    "eth_getUncleCountByBlockNumber": Method((NUMBER,), _uncle_count),
+    "eth_getUncleCountByBlockHash": Method((BY_HASH,), _uncle_count),
+    "eth_getUncleByBlockNumberAndIndex": Method((NUMBER, INDEX), _uncle),
+    "eth_getUncleByBlockHashAndIndex": Method((BY_HASH, INDEX), _uncle),
+    "eth_sendRawTransaction": Method((Param("transaction", parse_data),), _send_raw_transaction),
+    "eth_getTransactionByHash": Method((HASH,), _transaction_by_hash),
+    "eth_getRawTransactionByHash": Method((HASH,), _raw_transaction),
+    "eth_getTransactionReceipt": Method((HASH,), _transaction_receipt),
+    "eth_getBlockReceipts": Method((BLOCK,), _block_receipts),
+    "eth_getLogs": Method((Param("filter", decode.log_filter),), _logs),
+}

@@ -1,0 +1,178 @@
+"""The node itself: `web3_`, `net_`, `txpool_`, the encodings of `debug_`, and what it can do."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from eth_hash.auto import keccak
+
+from rpc import render
+from rpc.encoding import parse_address, parse_data
+from rpc.errors import ResourceNotFound, ServerError
+from rpc.methods.table import BLOCK, HASH, Context, Method
+from rpc.params import Param
+from rpc.wire import BlockRef, TransactionView
+
+
+async def _client_version(c: Context) -> str:
+    return await c.backend.client_version()
+
+
+async def _sha3(_: Context, payload: bytes) -> str:
+    return "0x" + keccak(payload).hex()
+
+
+async def _net_version(c: Context) -> str:
+    return str(await c.backend.network_id())
+
+
+async def _listening(c: Context) -> bool:
+    return await c.backend.listening()
+
+
+async def _peer_count(c: Context) -> str:
+    return hex(await c.backend.peer_count())
+
+
+async def _chain_id(c: Context) -> str:
+    return hex(await c.backend.chain_id())
+
+
+async def _syncing(c: Context) -> Any:
+    return render.syncing(await c.backend.syncing(c.scope))
+
+
+async def _coinbase(c: Context) -> str:
+    address = await c.backend.coinbase()
+    if address is None:
+        raise ServerError("etherbase must be explicitly specified: this node proposes no blocks")
+    return "0x" + address.hex()
+
+
+async def _mining(c: Context) -> bool:
+    return await c.backend.coinbase() is not None
+
+
+async def _hashrate(_: Context) -> str:
+    return "0x0"
+
+
+async def _capabilities(c: Context) -> dict[str, Any]:
+    """Nothing is ever deleted."""
+    head = await c.backend.block_by_number(c.scope, "latest", False)
+    if head is None or head.hash is None:
+        raise ServerError("header not found")
+    kinds = ("state", "tx", "logs", "receipts", "blocks", "stateproofs")
+    return {
+        "head": {"number": hex(head.number), "hash": "0x" + head.hash.hex()},
+        **{kind: {"disabled": False, "oldestBlock": "0x0"} for kind in kinds},
+    }
+
+
+# ---------------------------------------------------------------------- txpool
+
+
+async def _pool_status(c: Context) -> dict[str, str]:
+    pending, queued = await c.backend.pool_counts(c.scope)
+    return {"pending": hex(pending), "queued": hex(queued)}
+
+
+async def _pool_content(c: Context) -> dict[str, Any]:
+    pool = await c.backend.pool(c.scope, None)
+    return {"pending": _by_sender(pool.pending), "queued": _by_sender(pool.queued)}
+
+
+async def _pool_content_from(c: Context, sender: bytes) -> dict[str, Any]:
+    pool = await c.backend.pool(c.scope, sender)
+    return {
+        name: {str(view.nonce): render.transaction(view) for view in part}
+        for name, part in (("pending", pool.pending), ("queued", pool.queued))
+    }
+
+
+async def _pool_inspect(c: Context) -> dict[str, Any]:
+    pool = await c.backend.pool(c.scope, None)
+    out: dict[str, dict[str, dict[str, str]]] = {}
+    for name, part in (("pending", pool.pending), ("queued", pool.queued)):
+        senders = out[name] = {}
+        for view in part:
+            senders.setdefault(_name(view.from_), {})[str(view.nonce)] = _summary(view)
+    return out
+
+
+def _by_sender(views: Iterable[TransactionView]) -> dict[str, Any]:
+    senders: dict[str, dict[str, Any]] = {}
+    for view in views:
+        senders.setdefault(_name(view.from_), {})[str(view.nonce)] = render.transaction(view)
+    return senders
+
+
+def _name(address: bytes) -> str:
+    """In EIP-55 case, as geth names senders in its pool."""
+    digits = address.hex()
+    check = keccak(digits.encode()).hex()
+    return "0x" + "".join(
+        d.upper() if c in "89abcdef" else d for d, c in zip(digits, check, strict=False)
+    )
+
+
+def _summary(view: TransactionView) -> str:
+    to = "contract creation" if view.to is None else _name(view.to)
+    return f"{to}: {view.value} wei + {view.gas} gas × {view.gas_price} wei"
+
+
+# ---------------------------------------------------------------------- debug
+
+
+async def _raw_block(c: Context, ref: BlockRef) -> str:
+    return _found(await c.backend.raw_block(c.scope, ref))
+
+
+async def _raw_header(c: Context, ref: BlockRef) -> str:
+    return _found(await c.backend.raw_header(c.scope, ref))
+
+
+async def _raw_receipts(c: Context, ref: BlockRef) -> list[str]:
+    receipts = await c.backend.raw_receipts(c.scope, ref)
+    if receipts is None:
+        raise ResourceNotFound("block not found")
+    return ["0x" + receipt.hex() for receipt in receipts]
+
+
+async def _raw_transaction(c: Context, transaction_hash: bytes) -> str:
+    raw = await c.backend.raw_transaction(c.scope, transaction_hash)
+    return "0x" if raw is None else "0x" + raw.hex()  # geth's answer for an unknown one
+
+
+async def _bad_blocks(_: Context) -> list[Any]:
+    """A block that is not valid is never decided, and not kept."""
+    return []
+
+
+def _found(raw: bytes | None) -> str:
+    if raw is None:
+        raise ResourceNotFound("block not found")
+    return "0x" + raw.hex()
+
+
+METHODS: dict[str, Method] = {
+    "web3_clientVersion": Method((), _client_version),
+    "web3_sha3": Method((Param("data", parse_data),), _sha3),
+    "net_version": Method((), _net_version),
+    "net_listening": Method((), _listening),
+    "net_peerCount": Method((), _peer_count),
+    "eth_chainId": Method((), _chain_id),
+    "eth_syncing": Method((), _syncing),
+    "eth_coinbase": Method((), _coinbase),
+    "eth_mining": Method((), _mining),
+    "eth_hashrate": Method((), _hashrate),
+    "eth_capabilities": Method((), _capabilities),
+    "txpool_status": Method((), _pool_status),
+    "txpool_content": Method((), _pool_content),
+    "txpool_contentFrom": Method((Param("address", parse_address),), _pool_content_from),
+    "txpool_inspect": Method((), _pool_inspect),
+    "debug_getRawBlock": Method((BLOCK,), _raw_block),
+    "debug_getRawHeader": Method((BLOCK,), _raw_header),
+    "debug_getRawReceipts": Method((BLOCK,), _raw_receipts),
+    "debug_getRawTransaction": Method((HASH,), _raw_transaction),
+    "debug_getBadBlocks": Method((), _bad_blocks),
+}

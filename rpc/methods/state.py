@@ -1,0 +1,167 @@
+"""State at a block, simulated calls, and fees."""
+
+from typing import Any
+
+from rpc import decode, decode_overrides, render
+from rpc.encoding import parse_storage_slot
+from rpc.errors import ServerError
+from rpc.methods.table import ADDRESS, LATEST, REQUEST, Context, Method
+from rpc.params import Param
+from rpc.wire import (
+    NO_OVERRIDES,
+    AccountOverride,
+    BlockOverrides,
+    BlockRef,
+    CallRequest,
+    Overrides,
+)
+
+MAX_FEE_HISTORY = 1024  # blocks of one eth_feeHistory; execution-apis lets a node return fewer
+
+
+async def _balance(c: Context, address: bytes, ref: BlockRef) -> str:
+    return hex(await c.backend.balance(c.scope, address, ref))
+
+
+async def _code(c: Context, address: bytes, ref: BlockRef) -> str:
+    return "0x" + (await c.backend.code(c.scope, address, ref)).hex()
+
+
+async def _storage_at(c: Context, address: bytes, slot: int, ref: BlockRef) -> str:
+    return "0x" + (await c.backend.storage_at(c.scope, address, slot, ref)).hex()
+
+
+async def _storage_values(
+    c: Context, requests: tuple[tuple[bytes, tuple[int, ...]], ...], ref: BlockRef
+) -> dict[str, list[str]]:
+    return {
+        "0x" + address.hex(): [
+            "0x" + (await c.backend.storage_at(c.scope, address, slot, ref)).hex() for slot in slots
+        ]
+        for address, slots in requests
+    }
+
+
+async def _transaction_count(c: Context, address: bytes, ref: BlockRef) -> str:
+    return hex(await c.backend.transaction_count(c.scope, address, ref))
+
+
+async def _proof(
+    c: Context, address: bytes, slots: tuple[int, ...], ref: BlockRef
+) -> dict[str, Any]:
+    return render.account_proof(await c.backend.proof(c.scope, address, slots, ref))
+
+
+def _overrides(
+    accounts: dict[bytes, AccountOverride] | None, block: BlockOverrides | None
+) -> Overrides:
+    if accounts is None and block is None:
+        return NO_OVERRIDES
+    return Overrides(accounts=accounts or {}, block=block or NO_OVERRIDES.block)
+
+
+async def _call(
+    c: Context,
+    request: CallRequest,
+    ref: BlockRef,
+    accounts: dict[bytes, AccountOverride] | None,
+    block: BlockOverrides | None,
+) -> str:
+    output = await c.backend.call(c.scope, request, ref, _overrides(accounts, block))
+    return "0x" + output.hex()
+
+
+async def _estimate_gas(
+    c: Context,
+    request: CallRequest,
+    ref: BlockRef,
+    accounts: dict[bytes, AccountOverride] | None,
+    block: BlockOverrides | None,
+) -> str:
+    return hex(await c.backend.estimate_gas(c.scope, request, ref, _overrides(accounts, block)))
+
+
+async def _create_access_list(
+    c: Context,
+    request: CallRequest,
+    ref: BlockRef,
+    accounts: dict[bytes, AccountOverride] | None,
+) -> dict[str, Any]:
+    overrides = _overrides(accounts, None)
+    return render.access_list_result(
+        await c.backend.create_access_list(c.scope, request, ref, overrides)
+    )
+
+
+async def _gas_price(c: Context) -> str:
+    return hex(await c.backend.gas_price(c.scope))
+
+
+async def _max_priority_fee(c: Context) -> str:
+    return hex(await c.backend.max_priority_fee(c.scope))
+
+
+async def _base_fee(c: Context) -> str:
+    """The base fee of the next block (geth's and the specification's `eth_baseFee`)."""
+    history = await c.backend.fee_history(c.scope, 1, "latest", ())
+    return hex(history.base_fee_per_gas[-1])
+
+
+async def _blob_base_fee(c: Context) -> str:
+    head = await c.backend.block_by_number(c.scope, "latest", False)
+    if head is None:
+        raise ServerError("header not found")
+    return hex(blob_base_fee(head.excess_blob_gas or 0))
+
+
+async def _fee_history(
+    c: Context, count: int, newest: BlockRef, percentiles: tuple[float, ...]
+) -> Any:
+    if count == 0:  # geth's answer; a range of no blocks has no oldest one
+        return {"oldestBlock": "0x0", "gasUsedRatio": [], "baseFeePerGas": []}
+    history = await c.backend.fee_history(c.scope, min(count, MAX_FEE_HISTORY), newest, percentiles)
+    return render.fee_history(history)
+
+
+def blob_base_fee(excess_blob_gas: int) -> int:
+    """Wei per blob gas: EIP-4844 `get_base_fee_per_blob_gas` with the Prague update fraction of EIP-7691.
+    One wei on a network that never carries blobs."""
+    factor, denominator = 1, 5007716
+    total, term, i = 0, factor * denominator, 1
+    while term > 0:
+        total += term
+        term = term * excess_blob_gas // (denominator * i)
+        i += 1
+    return total // denominator
+
+
+_STATE = Param("state overrides", decode_overrides.state_overrides, None)
+_BLOCK = Param("block overrides", decode_overrides.block_overrides, None)
+
+METHODS: dict[str, Method] = {
+    "eth_getBalance": Method((ADDRESS, LATEST), _balance),
+    "eth_getCode": Method((ADDRESS, LATEST), _code),
+    "eth_getStorageAt": Method(
+        (ADDRESS, Param("storage slot", parse_storage_slot), LATEST), _storage_at
+    ),
+    "eth_getStorageValues": Method(
+        (Param("requests", decode.storage_requests), LATEST), _storage_values
+    ),
+    "eth_getTransactionCount": Method((ADDRESS, LATEST), _transaction_count),
+    "eth_getProof": Method((ADDRESS, Param("storage keys", decode.storage_slots), LATEST), _proof),
+    "eth_call": Method((REQUEST, LATEST, _STATE, _BLOCK), _call),
+    "eth_estimateGas": Method((REQUEST, LATEST, _STATE, _BLOCK), _estimate_gas),
+    "eth_createAccessList": Method((REQUEST, LATEST, _STATE), _create_access_list),
+    "eth_gasPrice": Method((), _gas_price),
+    "eth_maxPriorityFeePerGas": Method((), _max_priority_fee),
+    "eth_baseFee": Method((), _base_fee),
+    "eth_blobBaseFee": Method((), _blob_base_fee),
+    "eth_feeHistory": Method(
+        (
+            Param("block count", decode.count),
+            Param("newest block", decode.block_number),
+            Param("reward percentiles", decode.percentiles, ()),
+        ),
+        _fee_history,
+    ),
+}

@@ -1,0 +1,53 @@
+"""What a method is made of."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from rpc import decode
+from rpc.backend import Backend
+from rpc.encoding import parse_address, parse_hash
+from rpc.filters import Filters
+from rpc.params import Param
+from rpc.subscriptions import Subscriber
+from rpc.wire import BlockHash, BlockRef
+
+Scope: TypeAlias = int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Whom a call asks: `scope` is None for the network view, else a shard; `subscriber` is None where the
+    transport carries answers only."""
+
+    backend: Backend
+    scope: Scope
+    filters: Filters
+    subscriber: Subscriber | None = None
+
+
+Handler: TypeAlias = Callable[..., Awaitable[Any]]
+"""Gets the context and the bound arguments; returns what the encoder can write."""
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A method of the endpoint."""
+
+    params: tuple[Param, ...]
+    handler: Handler
+
+
+def _hash_ref(value: object) -> BlockRef:
+    return BlockHash(parse_hash(value))
+
+
+NUMBER = Param("block", decode.block_number)
+BLOCK = Param("block", decode.block_ref)
+LATEST = Param("block", decode.block_ref, "latest")
+BLOCK_HASH = Param("block hash", parse_hash)
+BY_HASH = Param("block hash", _hash_ref)
+ADDRESS = Param("address", parse_address)
+HASH = Param("transaction hash", parse_hash)
+INDEX = Param("index", decode.uint64)
+REQUEST = Param("transaction", decode.call_request)

@@ -1,0 +1,65 @@
+"""What the node signs with the keys it holds."""
+
+from typing import Any
+
+from rpc import decode, render
+from rpc.encoding import parse_data
+from rpc.errors import InvalidParams
+from rpc.methods.table import ADDRESS, REQUEST, Context, Method
+from rpc.params import Param
+from rpc.wire import CallRequest, PreparedTransaction
+
+
+async def _accounts(c: Context) -> list[str]:
+    return ["0x" + address.hex() for address in await c.backend.accounts()]
+
+
+async def _sign(c: Context, address: bytes, message: bytes) -> str:
+    return "0x" + (await c.backend.sign_message(address, message)).hex()
+
+
+async def _personal_sign(c: Context, message: bytes, address: bytes) -> str:
+    return await _sign(c, address, message)
+
+
+async def _sign_typed_data(c: Context, address: bytes, data: dict[str, Any]) -> str:
+    return "0x" + (await c.backend.sign_typed_data(address, data)).hex()
+
+
+async def _fill_transaction(c: Context, request: CallRequest) -> dict[str, Any]:
+    prepared = await c.backend.fill_transaction(c.scope, _with_sender(request))
+    return {"raw": "0x" + prepared.raw.hex(), "tx": render.unsigned_transaction(prepared.view)}
+
+
+async def _sign_transaction(c: Context, request: CallRequest) -> dict[str, Any]:
+    return _signed(await c.backend.sign_transaction(c.scope, _with_sender(request)))
+
+
+async def _send_transaction(c: Context, request: CallRequest) -> str:
+    return "0x" + (await c.backend.send_transaction(c.scope, _with_sender(request))).hex()
+
+
+def _signed(prepared: PreparedTransaction) -> dict[str, Any]:
+    return {"raw": "0x" + prepared.raw.hex(), "tx": render.signed_transaction(prepared.view)}
+
+
+def _with_sender(request: CallRequest) -> CallRequest:
+    if request.from_ is None:
+        raise InvalidParams("invalid argument 0 (transaction): from is missing")
+    return request
+
+
+METHODS: dict[str, Method] = {
+    "eth_accounts": Method((), _accounts),
+    "eth_sign": Method((ADDRESS, Param("message", parse_data)), _sign),
+    "personal_sign": Method((Param("message", parse_data), ADDRESS), _personal_sign),
+    "eth_signTypedData": Method(
+        (ADDRESS, Param("typed data", decode.typed_data)), _sign_typed_data
+    ),
+    "eth_signTypedData_v4": Method(
+        (ADDRESS, Param("typed data", decode.typed_data)), _sign_typed_data
+    ),
+    "eth_fillTransaction": Method((REQUEST,), _fill_transaction),
+    "eth_signTransaction": Method((REQUEST,), _sign_transaction),
+    "eth_sendTransaction": Method((REQUEST,), _send_transaction),
+}

@@ -1,0 +1,97 @@
+"""Contracts and accounts away from the shard that a caller would look on: births and sweeps."""
+
+from typing import Any
+
+import pytest
+import rlp
+from eth_account import Account
+from eth_account.signers.local import LocalAccount
+from web3 import Web3
+from web3.contract import Contract
+
+from tests.cluster.support.client import (
+    ARRIVAL,
+    MESSENGER,
+    SENT_TOPIC,
+    connect,
+    receipt,
+    send_and_wait,
+    sign,
+    wait_until_equal,
+)
+from tests.cluster.support.load import ETHER, GWEI
+from tests.cluster.support.network import Network
+
+
+def created_by(account: LocalAccount, nonce: int) -> str:
+    digest = Web3.keccak(rlp.encode([bytes.fromhex(account.address[2:]), nonce]))
+    return Web3.to_checksum_address(digest[-20:])
+
+
+@pytest.mark.parametrize("index", range(4))
+def test_a_contract_born_away_from_its_default_home_is_called_at_once(
+    two_by_four: Network, ledger: dict[str, Any], index: int
+) -> None:
+    """The call is signed before the contract exists and sent the moment its receipt is there, each time
+    to another node: all of them must look for the contract where it was born."""
+    deployer, caller = two_by_four.accounts(0)[2], two_by_four.accounts(1)[2]
+    here, there = two_by_four.w3(0, index), two_by_four.w3(1, index)
+    nonce = here.eth.get_transaction_count(deployer.address)
+    while two_by_four.home(address := created_by(deployer, nonce)) != 1:
+        send_and_wait(here, deployer, to=deployer.address, value=0)
+        nonce += 1
+    contract = there.eth.contract(address=address, abi=ledger["abi"])
+    ready = sign(
+        caller, chainId=two_by_four.info["chainId"], to=address, value=9, gas=200_000,
+        data=contract.encode_abi("add", [5]), maxFeePerGas=50 * GWEI, maxPriorityFeePerGas=GWEI,
+        nonce=there.eth.get_transaction_count(caller.address),
+    )  # fmt: skip
+
+    born = send_and_wait(here, deployer, data=ledger["bytecode"])
+    done = receipt(there, there.eth.send_raw_transaction(ready))
+
+    assert born["contractAddress"] == address
+    two_by_four.reach(done)
+    assert done["status"] == 1
+    [event] = contract.events.Added().process_receipt(done)
+    assert event["args"] == {"who": caller.address, "amount": 5, "value": 9}
+    assert two_by_four.home(address) == 0
+    assert there.eth.get_balance(address) == 9
+
+
+@pytest.mark.parametrize("home", [0, 1])
+@pytest.mark.parametrize("payer", [0, 1])
+def test_a_contract_pays_accounts_of_both_shards(
+    two_by_four: Network, ledgers: dict[int, Contract], home: int, payer: int
+) -> None:
+    w3, alice, contract = two_by_four.w3(payer), two_by_four.accounts(payer)[0], ledgers[home]
+    paid = [Account.create().address for _ in range(40)]
+    away = {address for address in paid if two_by_four.home(address) != home}
+    assert 0 < len(away) < len(paid)
+    held = w3.eth.get_balance(contract.address)
+    chain = connect(two_by_four.shard_endpoint(home))
+    start = chain.eth.block_number + 1
+
+    done = send_and_wait(
+        w3,
+        alice,
+        to=contract.address,
+        value=40 * ETHER // 1000,
+        data=contract.encode_abi("pay", [paid]),
+    )
+
+    assert done["status"] == 1
+    for address in paid:
+        for side in two_by_four.shards:
+            wait_until_equal(
+                lambda address=address, side=side: two_by_four.w3(side).eth.get_balance(address),
+                ETHER // 1000,
+                f"what {address} was paid",
+            )
+    assert w3.eth.get_balance(contract.address) == held
+
+    two_by_four.reach(done)
+    sent = chain.eth.get_logs({"fromBlock": start, "address": MESSENGER, "topics": [SENT_TOPIC]})
+    credits = [w3.eth.get_transaction(log["topics"][1]) for log in sent]
+    assert all(credit["type"] == ARRIVAL for credit in credits)
+    assert {c["to"] for c in credits if c["value"] == ETHER // 1000} == away

@@ -1,0 +1,363 @@
+"""A whole network in memory, driven by one seed: shards, beacon, real signatures, and a bad network.
+
+Shards make blocks when chance says so, on beacon states that may be old, from lanes that were pulled
+half; the beacon takes what it gets in batches of any size. Every rule that must hold is asserted where
+it could break.
+"""
+
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+
+from consensus.signing import certificate_from_votes, vote_sign_bytes
+from consensus.types import Certificate, ChainContext, ValidatorSet, Vote, VoteType
+from node.beacon.chain import BeaconChain
+from node.beacon.rules import BeaconRules
+from node.beacon.transition import genesis_block
+from node.execution.trie import iterate
+from node.primitives import rlp
+from node.primitives.basics import Address, ShardId, keccak256
+from node.primitives.crosslink import Crosslink
+from node.primitives.genesis import Genesis, GenesisValidator, Params
+from node.primitives.keys import KeccakSecp256k1, SigningKey
+from node.primitives.message import LanePosition, Message, MessageKind
+from node.primitives.placement import home_by_range
+from node.shard import messenger
+from node.shard.chain import ShardChain
+from node.shard.genesis import shard_genesis
+from node.shard.lanes import InboundLane
+from node.shard.ports import Anchor
+from node.shard.run import BlockEnv, ExecutedBlock
+from node.shard.selection import Chosen
+from node.storage.memory import MemoryStore
+from tests.simulation.shards.support.traffic import CHAIN_ID, FUNDS, GWEI, Traffic
+
+
+def grind(shard: int, shards: int, salt: str) -> SigningKey:
+    n = 0
+    while True:
+        key = SigningKey(keccak256(b"%s %d" % (salt.encode(), n)))
+        if home_by_range(key.address, shards) == shard:
+            return key
+        n += 1
+
+
+@dataclass
+class Replicas:
+    """One shard: the node that builds, another that judges, what was pulled, what was ever sent."""
+
+    shard: ShardId
+    stores: tuple[MemoryStore, MemoryStore]
+    chains: list[ShardChain]
+    coinbase: SigningKey
+    users: list[SigningKey]
+    lanes: dict[ShardId, InboundLane]
+    anchor_height: int = 0
+    executed: list[ExecutedBlock] = field(default_factory=list)
+
+    @property
+    def chain(self) -> ShardChain:
+        return self.chains[0]
+
+
+class Net:
+    """The network of a seed."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        choice = self.random.choice
+        self.count = choice((1, 2, 2, 3, 3, 4, 5))
+        self.ids = [ShardId(s) for s in range(self.count)]
+        params = Params(
+            gas_limit=choice((300_000, 600_000, 1_500_000)),
+            base_fee=choice((0, 7, GWEI)),
+            max_arrivals=choice((0, 1, 3, 20, 400)),
+            lane_window=choice((1, 4, 30, 4096)),
+            max_crosslinks=choice((1, 2, 32)),
+        )
+        users = [[grind(s, self.count, f"user {n}") for n in range(3)] for s in self.ids]
+        nodes = [grind(s, self.count, "validator") for s in self.ids]
+        self.keys = {key.address: key for key in nodes}
+        self.genesis = Genesis(
+            chain_id=CHAIN_ID,
+            timestamp=1,
+            shards=self.count,
+            validators=[
+                GenesisValidator(
+                    name=f"v{s}", address="0x" + key.address.hex(), peer_id=f"p{s}", shard=s,
+                    stake=1, beacon=s == 0,
+                )
+                for s, key in enumerate(nodes)
+            ],
+            alloc={"0x" + key.address.hex(): FUNDS for row in users for key in row},
+            params=params,
+        ).check()  # fmt: skip
+        self.supply = FUNDS * 3 * self.count
+        self.rules = BeaconRules.of(self.genesis, KeccakSecp256k1())
+        first = genesis_block(
+            self.genesis, {s: shard_genesis(self.genesis, s)[0] for s in self.ids}
+        )
+        self.beacon = BeaconChain(MemoryStore(), (first.block, first.nodes), self.rules)
+        self.shards = [self._replicas(s, nodes[s], users[s]) for s in self.ids]
+        self.traffic = Traffic(
+            random=self.random,
+            gas_limit=params.gas_limit,
+            users=[key for row in users for key in row],
+            nodes=list(self.keys),
+            nonce_of=self.nonce_of,
+        )
+        self.clock = 1
+        self.stats: Counter[str] = Counter()
+        self.sent: dict[tuple[int, int], list[Message]] = {}
+        self.heads: dict[tuple[int, int], list[LanePosition]] = {}
+        self.delivered: Counter[tuple[int, int, int]] = Counter()
+        self.departed: Counter[bytes] = Counter()
+        self.arrived: Counter[bytes] = Counter()
+
+    def _replicas(self, shard: ShardId, coinbase: SigningKey, users: list[SigningKey]) -> Replicas:
+        stores = (MemoryStore(), MemoryStore())
+        return Replicas(
+            shard=shard,
+            stores=stores,
+            chains=[ShardChain(store, self.genesis, shard) for store in stores],
+            coinbase=coinbase,
+            users=users,
+            lanes={src: InboundLane(src=src) for src in self.ids if src != shard},
+        )
+
+    def nonce_of(self, address: Address) -> int:
+        """At the head of the shard where the account lives by its range."""
+        return self.shards[home_by_range(address, self.count)].chain.state().nonce(address)
+
+    # ------------------------------------------------------------------ the schedule
+
+    def anchor(self, here: Replicas, *, newest: bool = False) -> Anchor:
+        """The beacon's head, or any state between the parent's anchor and it."""
+        head = self.beacon.head.height
+        height = head if newest else self.random.randint(here.anchor_height, head)
+        header = self.beacon.block(height).header
+        births = self.beacon.births_between(here.anchor_height, height)
+        return Anchor(
+            height=height,
+            hash=header.hash,
+            randao=header.randao,
+            timestamp=header.timestamp,
+            state=self.beacon.state_at(height),
+            moved=tuple(
+                (address, home)
+                for address, home in births
+                if home != here.shard and home_by_range(address, self.count) == here.shard
+            ),
+        )
+
+    def make_block(self, shard: ShardId, *, quiet: bool = False) -> None:
+        """The next block of a shard: built, judged by the other replica, committed by both."""
+        here = self.shards[shard]
+        self.clock += self.random.randrange(2)
+        anchor = self.anchor(here, newest=quiet)
+        env = BlockEnv(coinbase=here.coinbase.address, timestamp=self.clock, anchor=anchor)
+        txs = [] if quiet else self.traffic.of(here.users)
+        built = here.chain.build(env, here.lanes, Chosen(txs))
+        executed = built.executed
+        tails = None if self.random.random() < 0.2 else built.tails
+        judged = here.chains[1].judge(executed.block, anchor, tails)
+        assert judged.header == executed.header
+        assert judged.requests == executed.requests
+        assert judged.delta.nodes == executed.delta.nodes
+        assert executed.header.gas_used <= executed.header.gas_limit
+        certificate = self.certify(
+            self.rules.shard_context(shard),
+            self.beacon.committee(shard),
+            executed.header.number,
+            executed.header.hash,
+        )
+        for chain, result in zip(here.chains, (executed, judged), strict=True):
+            chain.commit(result, certificate)
+        here.anchor_height = anchor.height
+        here.executed.append(executed)
+        for src, lane in here.lanes.items():
+            lane.drop_before(messenger.inbox(here.chain.state(), src))
+        self.stats["rejected"] += len(built.rejected)
+        self.stats["deferred"] += len(txs) - len(executed.decoded) - len(built.rejected)
+        self.note(executed)
+
+    def note(self, executed: ExecutedBlock) -> None:
+        """Keep the books of messages: lanes without gaps, nothing delivered twice or changed."""
+        self.stats["blocks"] += 1
+        self.stats["transactions"] += len(executed.decoded)
+        self.stats["births"] += len(executed.requests.births)
+        self.stats["failed"] += sum(1 for r in executed.receipts if not r.status)
+        self.stats["moves"] += any(raw[0] == 0x7E for raw in executed.block.items)
+        calls = {}
+        for sent in executed.sent:
+            message = sent.message
+            row = self.sent.setdefault((message.src, message.dst), [])
+            heads = self.heads.setdefault((message.src, message.dst), [LanePosition()])
+            assert message.src != message.dst
+            assert message.seq == len(row)
+            row.append(message)
+            heads.append(heads[-1].advance(message.id))
+            if message.kind is MessageKind.CALL:
+                calls[sent.index] = message
+        for index, message in executed.delivered:
+            key = (message.src, message.dst, message.seq)
+            assert self.sent[key[0], key[1]][message.seq] == message
+            self.delivered[key] += 1
+            assert self.delivered[key] == 1
+            if index in calls:
+                self.stats["forwarded"] += 1
+                assert calls.pop(index).origin_tx == message.origin_tx
+            elif message.kind is MessageKind.CALL:
+                self.arrived[message.origin_tx] += 1
+            else:
+                self.stats["credits"] += 1
+        for message in calls.values():
+            self.departed[message.origin_tx] += 1
+
+    def pull(self, *, everything: bool = False) -> None:
+        """Bring some messages of some lanes, as far as the beacon knows them."""
+        for here in self.shards:
+            for src, lane in here.lanes.items():
+                if not everything and self.random.random() < 0.5:
+                    continue
+                checkpoints = self.beacon.state.lane(src, here.shard).checkpoints
+                last = checkpoints[-1].count if checkpoints else 0
+                known = self.sent.get((src, here.shard), [])[lane.position.count : last]
+                if not everything and known:
+                    known = known[: self.random.randint(0, len(known))]
+                lane.extend(known, here.shard, checkpoints)
+
+    def make_beacon_block(self, *, everything: bool = False) -> None:
+        """Crosslinks of some shards, as many as chance and the rules allow."""
+        links = []
+        for here in self.shards:
+            tip = self.beacon.state.tip(here.shard).height
+            waiting = here.chain.head.number - tip
+            take = waiting if everything else self.random.randint(0, waiting)
+            for height in range(tip + 1, tip + 1 + take):
+                links.append(
+                    Crosslink(
+                        shard=here.shard,
+                        header=here.chain.header(height),
+                        requests=here.chains[1].requests(height),
+                        certificate=here.chain.certificate(height),
+                    )
+                )
+        built = self.beacon.build(links, timestamp=self.clock, proposer=next(iter(self.keys)))
+        assert not built.refused, built.refused
+        block = built.block
+        assert self.beacon.judge(block).state_root == built.state_root
+        certificate = self.certify(
+            self.rules.beacon_context(), self.beacon.beacon_committee(), block.height, block.hash
+        )
+        self.beacon.commit(built, certificate)
+        self.check()
+
+    def certify(
+        self, context: ChainContext, members: ValidatorSet, height: int, block_id: bytes
+    ) -> Certificate:
+        preimage = vote_sign_bytes(context, VoteType.PRECOMMIT, height, 0, block_id)
+        votes = [
+            Vote(
+                type=VoteType.PRECOMMIT,
+                height=height,
+                round=0,
+                block_id=block_id,
+                validator=member.address,
+                signature=self.keys[member.address].sign_digest(keccak256(preimage)),
+            )
+            for member in members
+        ]
+        return certificate_from_votes(members, votes)
+
+    def restart(self) -> None:
+        """A node of some shard starts again from its disk; its lanes are empty then."""
+        here = self.random.choice(self.shards)
+        which = self.random.randrange(2)
+        old = here.chains[which]
+        here.chains[which] = ShardChain(here.stores[which], self.genesis, here.shard)
+        assert here.chains[which].head == old.head
+        if which == 0:
+            here.lanes = {src: InboundLane(src=src) for src in here.lanes}
+            for src, lane in here.lanes.items():
+                lane.drop_before(messenger.inbox(here.chain.state(), src))
+
+    def run(self, steps: int) -> None:
+        for _ in range(steps):
+            pick = self.random.random()
+            if pick < 0.5:
+                self.make_block(self.random.choice(self.ids))
+            elif pick < 0.75:
+                self.make_beacon_block()
+            elif pick < 0.98:
+                self.pull()
+            else:
+                self.restart()
+        self.drain()
+
+    def drain(self) -> None:
+        """No more transactions: what is under way arrives, and nothing is left."""
+        for _ in range(2000):
+            self.make_beacon_block(everything=True)
+            under_way = sum(map(len, self.sent.values())) - len(self.delivered)
+            busy = [s for s in self.shards if under_way or self.anchor(s, newest=True).moved]
+            behind = {
+                here.shard: here.chain.head.number - self.beacon.state.tip(here.shard).height
+                for here in self.shards
+            }
+            if not busy and not any(behind.values()):
+                break
+            self.pull(everything=True)
+            for here in busy:
+                if behind[here.shard] < 3:
+                    self.make_block(here.shard, quiet=True)
+        else:
+            raise AssertionError(f"{under_way} messages are still under way")
+        assert self.departed == self.arrived
+        assert set(self.departed.values()) <= {1}
+        for (src, dst), row in self.sent.items():
+            lane = self.beacon.state.lane(src, dst)
+            assert (lane.consumed, lane.checkpoints) == (len(row), ())
+        self.check_indexes()
+
+    # ------------------------------------------------------------------ what must hold
+
+    def check(self) -> None:
+        """At the beacon's head: no wei is lost or made, and inboxes are prefixes of outboxes."""
+        total = 0
+        for here in self.shards:
+            header = self.beacon.state.tip(here.shard).header
+            state = here.chain.state(header)
+            total += messenger.burned(state)
+            for _, account in iterate(here.chain.read_node, header.state_root):
+                total += int.from_bytes(rlp.decode_list(account)[1], "big")
+            for other in self.ids:
+                if other == here.shard:
+                    continue
+                outbox, inbox = messenger.outbox(state, other), messenger.inbox(state, other)
+                lane = self.beacon.state.lane(here.shard, other)
+                heads = self.heads.get((here.shard, other), [LanePosition()])
+                assert outbox == heads[outbox.count]
+                assert lane.last == outbox.count
+                assert lane.consumed <= outbox.count
+                back = self.heads.get((other, here.shard), [LanePosition()])
+                assert inbox == back[inbox.count]
+                assert self.beacon.state.lane(other, here.shard).consumed == inbox.count
+                row = self.sent.get((here.shard, other), [])
+                total += sum(m.in_flight_wei for m in row[lane.consumed : outbox.count])
+        assert total == self.supply, f"the audit is off by {total - self.supply} wei"
+
+    def check_indexes(self) -> None:
+        """What the chains' indexes say of every message and transaction."""
+        for (src, dst), row in self.sent.items():
+            source, target = self.shards[src].chain, self.shards[dst].chain
+            assert list(source.sent_range(dst, 0, len(row) + 1)) == [m.encoded for m in row]
+            for message in row:
+                height, index = target.delivered(src, message.seq)
+                assert target.block(height).items[index][1:] == message.encoded
+                assert target.find_message(message.id) == (src, dst, message.seq)
+        for here in self.shards:
+            for executed in here.executed:
+                for index, tx in executed.decoded:
+                    place = (executed.header.number, index)
+                    assert here.chain.find_transaction(tx.hash) == place

@@ -1,0 +1,378 @@
+"""Faulty participants: honest nodes that deviate in one or more ways.
+
+Each way is a :class:`Deviation`, which changes what is about to be sent or acts on what is heard. The
+node's own engine goes on with what it would have sent honestly, so that it stays in the middle of
+things.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from consensus import (
+    BlockId,
+    Decided,
+    Height,
+    Proposal,
+    ProposalReceived,
+    Round,
+    SendProposal,
+    SendVote,
+    Vote,
+    VoteReceived,
+    VoteType,
+    vote_sign_bytes,
+)
+from tests.simulation.simnet.disk import Disk, Place
+from tests.simulation.simnet.host import Died, Host
+from tests.simulation.simnet.scenario import Behaviour
+from tests.simulation.simnet.scheme import CTX, Block, Packet, address, sign
+
+if TYPE_CHECKING:
+    from tests.simulation.simnet.world import World
+
+REPLAYED = 64
+"""Old packets that a replayer keeps."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """One of the messages that a faulty node makes of an effect, and for whom. None is everybody."""
+
+    block_id: BlockId | None
+    to: frozenset[int] | None
+    round: int
+    height: int
+
+
+class ByzantineHost(Host):
+    """A faulty participant. Its key may sign anything, unless all it does is lose its log."""
+
+    byzantine = True
+
+    def __init__(
+        self, world: World, index: int, key: int, disk: Disk, behaviours: frozenset[Behaviour]
+    ) -> None:
+        super().__init__(world, index, key, disk)
+        self.obeys_record = behaviours == {Behaviour.LOSES_LOG}
+        ordered = [behaviour for behaviour in Behaviour if behaviour in behaviours]
+        self.deviations = [DEVIATIONS[behaviour](self) for behaviour in ordered]
+        self.counter = 0
+
+    def draw(self, what: str) -> float:
+        """A number in [0, 1) for the next decision of this node."""
+        self.counter += 1
+        return self.world.dice.unit(f"{what} of {self.index}, number {self.counter}")
+
+    def some(self, what: str) -> frozenset[int]:
+        """About half of the nodes."""
+        self.counter += 1
+        name = f"{what} of {self.index}, number {self.counter}"
+        mask = int(self.world.dice.unit(name) * 2**30)
+        return frozenset(i for i in self.world.indexes if mask >> i & 1)
+
+    # What an honest node is held to is not asserted here.
+
+    def watch(self) -> None:
+        """Faulty nodes may be in any state."""
+
+    def note_decision(self, decided: Decided, block: Block) -> None:
+        """Faulty nodes may decide anything."""
+
+    def note_signature(self, place: Place, content: object) -> None:
+        """Only a node that keeps its last-signed record is held to it."""
+        if self.obeys_record:
+            self.world.observer.signs(self.key, place, content)
+
+    def may_sign(self, place: Place, preimage: bytes, content: object) -> bool:
+        """Sign everything, unless the record is obeyed."""
+        return not self.obeys_record or super().may_sign(place, preimage, content)
+
+    def recover(self) -> None:
+        """Start with what the deviations leave of the disk."""
+        for deviation in self.deviations:
+            deviation.boots()
+        super().recover()
+
+    def handle(self, sender: int, packet: Packet) -> None:
+        """Let the deviations hear it, too."""
+        if any(deviation.is_deaf_to(sender) for deviation in self.deviations):
+            return
+        for deviation in self.deviations:
+            deviation.hears(packet)
+        super().handle(sender, packet)
+
+    def send_vote(self, effect: SendVote) -> None:
+        """Send what the deviations make of the vote."""
+        plan = [
+            Outgoing(block_id=effect.block_id, to=None, round=effect.round, height=effect.height)
+        ]
+        for deviation in self.deviations:
+            plan = deviation.votes(effect, plan)
+        own = self.sign_vote(effect)
+        if own is not None:
+            self.commit_own(VoteReceived(vote=own))
+        for out in plan:
+            if out == replace(plan[0], block_id=effect.block_id, to=out.to) and own is not None:
+                self.broadcast(self.world.packet(own), out.to)
+            elif not self.obeys_record:
+                self.say(effect.type, out)
+
+    def say(self, type: VoteType, out: Outgoing) -> None:
+        """Sign and send a vote, whatever was signed before."""
+        height, round = Height(out.height), Round(out.round)
+        preimage = vote_sign_bytes(CTX, type, height, round, out.block_id)
+        vote = Vote(
+            type=type,
+            height=height,
+            round=round,
+            block_id=out.block_id,
+            validator=self.address,
+            signature=sign(self.key, preimage),
+        )
+        self.broadcast(self.world.packet(vote), out.to)
+
+    def send_proposal(self, effect: SendProposal) -> None:
+        """Send what the deviations make of the proposal."""
+        plan: list[tuple[SendProposal, frozenset[int] | None]] = [(effect, None)]
+        for deviation in self.deviations:
+            plan = deviation.proposals(effect, plan)
+        for number, (variant, to) in enumerate(plan):
+            proposal = self.sign_proposal(variant)
+            if proposal is not None:
+                if number == 0:
+                    self.commit_own(ProposalReceived(proposal=proposal, valid=True))
+                self.broadcast(self.world.packet(proposal, self.blocks[variant.block_id]), to)
+
+
+class Deviation:
+    """A way to be faulty; this base deviates in nothing."""
+
+    def __init__(self, host: ByzantineHost) -> None:
+        self.host = host
+
+    def votes(self, effect: SendVote, plan: list[Outgoing]) -> list[Outgoing]:
+        """What is sent instead of the plan for a vote."""
+        return plan
+
+    def proposals(
+        self, effect: SendProposal, plan: list[tuple[SendProposal, frozenset[int] | None]]
+    ) -> list[tuple[SendProposal, frozenset[int] | None]]:
+        """What is sent instead of the plan for a proposal; the first is what the node believes."""
+        return plan
+
+    def hears(self, packet: Packet) -> None:
+        """A packet comes in."""
+
+    def is_deaf_to(self, sender: int) -> bool:
+        """Whether packets of a sender are not heard."""
+        return False
+
+    def boots(self) -> None:
+        """The process starts, before it reads its log."""
+
+
+class EquivocatingProposer(Deviation):
+    """One block for about half of the nodes, another for about half."""
+
+    def proposals(
+        self, effect: SendProposal, plan: list[tuple[SendProposal, frozenset[int] | None]]
+    ) -> list[tuple[SendProposal, frozenset[int] | None]]:
+        """See :class:`Deviation`."""
+        other = self.host.build(effect.height)
+        some = self.host.some("dupes")
+        rest = frozenset(self.host.world.indexes) - some
+        return [(effect, some), (replace(effect, block_id=other.id, pol_round=-1), rest)]
+
+
+class DoubleVoter(Deviation):
+    """The honest vote for some, another for others; they overlap."""
+
+    def __init__(self, host: ByzantineHost) -> None:
+        super().__init__(host)
+        self.seen: dict[tuple[int, int], list[BlockId]] = {}
+
+    def hears(self, packet: Packet) -> None:
+        """Remember what could be voted for."""
+        if isinstance(packet.message, Proposal):
+            place = (packet.message.height, packet.message.round)
+            self.seen.setdefault(place, []).append(packet.message.block_id)
+
+    def votes(self, effect: SendVote, plan: list[Outgoing]) -> list[Outgoing]:
+        """See :class:`Deviation`."""
+        host = self.host
+        known: list[BlockId | None] = [None]
+        known += self.seen.get((effect.height, effect.round), [])
+        others = [block_id for block_id in known if block_id != effect.block_id]
+        honest = replace(plan[0], to=host.some("told the truth"))
+        if not others:
+            return [honest]
+        lie = others[int(host.draw("lie") * len(others))]
+        return [honest, replace(plan[0], block_id=lie, to=host.some("told a lie"))]
+
+
+class Echo(Deviation):
+    """Every vote it hears of, it casts as well, for some nodes."""
+
+    def __init__(self, host: ByzantineHost) -> None:
+        super().__init__(host)
+        self.echoed: set[tuple[VoteType, int, int, BlockId | None]] = set()
+
+    def hears(self, packet: Packet) -> None:
+        """See :class:`Deviation`."""
+        heard, host = packet.message, self.host
+        if not isinstance(heard, Vote) or heard.height != host.engine.height:
+            return
+        subject = (heard.type, heard.height, heard.round, heard.block_id)
+        if subject not in self.echoed:
+            self.echoed.add(subject)
+            out = Outgoing(
+                block_id=heard.block_id,
+                to=host.some("hearers of the echo"),
+                round=heard.round,
+                height=heard.height,
+            )
+            host.say(heard.type, out)
+
+
+class Twin(Deviation):
+    """One of two nodes with a key, each of them honest, that hear different parts of the network."""
+
+    def is_deaf_to(self, sender: int) -> bool:
+        """See :class:`Deviation`."""
+        return self.host.world.dice.unit(f"twin {self.host.index} hears {sender}") < 0.3
+
+
+class Withholder(Deviation):
+    """Most of its votes stay at home."""
+
+    def votes(self, effect: SendVote, plan: list[Outgoing]) -> list[Outgoing]:
+        """See :class:`Deviation`."""
+        if self.host.draw("withheld") < 0.6:
+            return []
+        return [replace(out, to=self.host.some("the favoured")) for out in plan]
+
+
+class NilVoter(Deviation):
+    """Votes for nothing."""
+
+    def votes(self, effect: SendVote, plan: list[Outgoing]) -> list[Outgoing]:
+        """See :class:`Deviation`."""
+        return [replace(out, block_id=None) for out in plan]
+
+
+class Spammer(Deviation):
+    """Votes for rounds and heights that are over or far off, and votes with forged signatures."""
+
+    def votes(self, effect: SendVote, plan: list[Outgoing]) -> list[Outgoing]:
+        """See :class:`Deviation`."""
+        host = self.host
+        base = Outgoing(
+            block_id=effect.block_id, to=None, round=effect.round, height=effect.height
+        )
+        spread = int(host.draw("spread") * 8)
+        spam = [
+            replace(base, round=max(0, effect.round - spread)),
+            replace(base, round=effect.round + 1 + spread),
+            replace(base, round=2**31 - 1 - spread),
+            replace(base, height=effect.height + 1 + spread),
+            replace(base, height=max(1, effect.height - 1)),
+        ]
+        victim = int(host.draw("victim") * len(host.world.scenario.powers))
+        forged = Vote(
+            type=effect.type,
+            height=effect.height,
+            round=effect.round,
+            block_id=None,
+            validator=address(victim),
+            signature=sign(host.key, b"forged"),
+        )
+        if victim != host.key:
+            host.broadcast(host.world.packet(forged))
+        return plan + spam
+
+
+class InvalidProposer(Deviation):
+    """Proposes what nobody must accept, and prevotes and precommits it."""
+
+    bad: BlockId | None = None
+
+    def proposals(
+        self, effect: SendProposal, plan: list[tuple[SendProposal, frozenset[int] | None]]
+    ) -> list[tuple[SendProposal, frozenset[int] | None]]:
+        """See :class:`Deviation`."""
+        block = self.host.build(effect.height, good=False)
+        self.bad = block.id
+        return [(replace(effect, block_id=block.id, pol_round=-1), None)]
+
+    def votes(self, effect: SendVote, plan: list[Outgoing]) -> list[Outgoing]:
+        """See :class:`Deviation`."""
+        return plan if self.bad is None else [replace(out, block_id=self.bad) for out in plan]
+
+
+class Replayer(Deviation):
+    """Sends again what anybody sent some time ago."""
+
+    def __init__(self, host: ByzantineHost) -> None:
+        super().__init__(host)
+        self.kept: deque[Packet] = deque(maxlen=REPLAYED)
+
+    def hears(self, packet: Packet) -> None:
+        """Remember it."""
+        self.kept.append(packet)
+
+    def votes(self, effect: SendVote, plan: list[Outgoing]) -> list[Outgoing]:
+        """See :class:`Deviation`."""
+        for _ in range(3):
+            if self.kept:
+                old = self.kept[int(self.host.draw("replayed") * len(self.kept))]
+                self.host.broadcast(old, self.host.some("hearers of old news"))
+        return plan
+
+
+class Amnesiac(Deviation):
+    """Dies often, and comes back knowing nothing."""
+
+    def boots(self) -> None:
+        """See :class:`Deviation`."""
+        self.host.disk.wipe()
+
+    def votes(self, effect: SendVote, plan: list[Outgoing]) -> list[Outgoing]:
+        """See :class:`Deviation`."""
+        host = self.host
+        if host.world.now < host.world.scenario.heal_at and host.draw("stroke") < 0.1:
+            raise Died
+        return plan
+
+
+class LosesLog(Deviation):
+    """Its log is lost at every restart; its last-signed record keeps it honest."""
+
+    def boots(self) -> None:
+        """See :class:`Deviation`."""
+        self.host.disk.lose_log()
+
+    def votes(self, effect: SendVote, plan: list[Outgoing]) -> list[Outgoing]:
+        """See :class:`Deviation`."""
+        host = self.host
+        if host.world.now < host.world.scenario.heal_at and host.draw("stroke") < 0.1:
+            raise Died
+        return plan
+
+
+DEVIATIONS: dict[Behaviour, Callable[[ByzantineHost], Deviation]] = {
+    Behaviour.EQUIVOCATING_PROPOSER: EquivocatingProposer,
+    Behaviour.DOUBLE_VOTER: DoubleVoter,
+    Behaviour.ECHO: Echo,
+    Behaviour.TWIN: Twin,
+    Behaviour.WITHHOLDER: Withholder,
+    Behaviour.NIL_VOTER: NilVoter,
+    Behaviour.SPAMMER: Spammer,
+    Behaviour.INVALID_PROPOSER: InvalidProposer,
+    Behaviour.REPLAYER: Replayer,
+    Behaviour.AMNESIAC: Amnesiac,
+    Behaviour.LOSES_LOG: LosesLog,
+}

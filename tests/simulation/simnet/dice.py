@@ -1,0 +1,56 @@
+"""Randomness by name: whether a fault happens depends on the seed and on what it would happen to.
+
+A sequential generator would deal everything after a fault new cards when that fault is taken away.
+Here each decision is a hash of the seed and a name such as ``lose 0>2 #1 prevote 3/0 1f2e of 1``, so
+a schedule keeps its shape while single faults are removed from it, which is what shrinking does; and
+the names of the faults that happened *are* the schedule, in words.
+"""
+
+from collections.abc import Collection, Sequence
+from hashlib import blake2b
+from typing import TypeVar
+
+T = TypeVar("T")
+_UNIT = 2.0**-32
+
+
+class Dice:
+    """Decisions of one run. ``happened`` lists the faults in the order in which they happened."""
+
+    def __init__(self, seed: int, without: Collection[str] = frozenset()) -> None:
+        self._key = seed.to_bytes(16, "big", signed=True)
+        self._without = without
+        self.happened: list[str] = []
+
+    def roll(self, name: str) -> tuple[float, float, float, float]:
+        """Four independent numbers in [0, 1)."""
+        digest = blake2b(name.encode(), key=self._key, digest_size=16).digest()
+        number = int.from_bytes(digest, "big")
+        return (
+            (number & 0xFFFFFFFF) * _UNIT,
+            (number >> 32 & 0xFFFFFFFF) * _UNIT,
+            (number >> 64 & 0xFFFFFFFF) * _UNIT,
+            (number >> 96) * _UNIT,
+        )
+
+    def unit(self, name: str) -> float:
+        """A number in [0, 1)."""
+        return self.roll(name)[0]
+
+    def choice(self, name: str, options: Sequence[T]) -> T:
+        """One of the options."""
+        return options[int(self.unit(name) * len(options))]
+
+    def happens(self, fault: str, chance: float, roll: float | None = None) -> bool:
+        """Whether a fault happens; if it does, it is recorded.
+
+        Args:
+            fault: names it, unique in the run.
+            roll: a number already rolled for it; without one it is rolled by the name.
+        """
+        if chance <= 0.0 or (self.unit(fault) if roll is None else roll) >= chance:
+            return False
+        if fault in self._without:
+            return False
+        self.happened.append(fault)
+        return True

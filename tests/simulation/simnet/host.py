@@ -1,0 +1,402 @@
+"""One node of the simulated network: the host of an engine, which can die at any boundary."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING
+
+from consensus import (
+    BlockId,
+    BuildValue,
+    Certificate,
+    CertificateReceived,
+    Decided,
+    Effect,
+    Engine,
+    EnteredRound,
+    Equivocation,
+    EvidencePool,
+    Height,
+    Input,
+    PeerFault,
+    Proposal,
+    ProposalReceived,
+    Rebroadcast,
+    SendProposal,
+    SendVote,
+    StartHeight,
+    StartTimeout,
+    TimeoutElapsed,
+    ValueBuilt,
+    Vote,
+    VoteReceived,
+    make_evidence,
+    proposal_sign_bytes,
+    replay,
+    vote_sign_bytes,
+)
+from tests.simulation.simnet.disk import Disk, Place
+from tests.simulation.simnet.scheme import CTX, GENESIS, Block, Packet, address, sign
+
+if TYPE_CHECKING:
+    from tests.simulation.simnet.world import World
+
+MAX_EARLY = 200
+ASK_EVERY = 0.5
+"""Seconds between two questions to some node for what was decided meanwhile, times the scale."""
+REPLY_EVERY = 0.1
+"""Seconds between two answers to a node that votes on what is decided, times the scale."""
+PAGE = 10
+"""Blocks in an answer to such a question."""
+
+
+class Died(Exception):
+    """The node's process ends here."""
+
+
+class Host:
+    """What is durable (disk, chain, blocks), and a process that keeps the engine's contract.
+
+    ``index`` is the node's place in the network, ``key`` the number of the key it signs with.
+    """
+
+    byzantine = False
+
+    def __init__(self, world: World, index: int, key: int, disk: Disk) -> None:
+        self.world = world
+        self.index = index
+        self.key = key
+        self.address = address(key)
+        self.disk = disk
+        self.chain: list[tuple[Block, Certificate]] = []
+        self.blocks: dict[BlockId, Block] = {}
+        self.alive = False
+        self.lives = 0
+        self.boundaries = 0
+        self.builds = 0
+        self.engine = Engine()
+        self.evidence = EvidencePool()
+        self.own: deque[Input] = deque()
+        self.early: list[tuple[int, Packet]] = []
+        self.skew = world.skew(index)
+        self.replied: dict[int, float] = {}
+        self.scale = world.scenario.timeout_scale
+
+    # ------------------------------------------------------------------ life and death
+
+    def boot(self) -> None:
+        """Start the process, unless it runs."""
+        if self.alive:
+            return
+        self.alive = True
+        self.lives += 1
+        self.engine = Engine()
+        self.own.clear()
+        self.early.clear()
+        self.world.at(ASK_EVERY * self.scale, self.in_this_life(self.ask))
+        self.guarded(self.recover)
+
+    def recover(self) -> None:
+        """Replay the log before anything else is heard."""
+        pending = replay(self.engine, self.disk.load(len(self.chain) + 1))
+        self.watch()
+        self.perform(pending)
+        self.drain()
+
+    def die(self) -> None:
+        """The process ends at once."""
+        self.alive = False
+        self.lives += 1
+        life = f"{self.index} life {self.lives}"
+        self.disk.die(self.world.dice.unit(f"torn write of {life}"))
+
+    def guarded(self, action: Callable[[], None]) -> None:
+        """Do something and what follows from it, if alive; die if it comes to that."""
+        if not self.alive:
+            return
+        try:
+            action()
+            self.start_next()
+        except Died:
+            self.die()
+            pause = self.world.dice.unit(f"restart of {self.index} after {self.lives}")
+            self.world.at((0.1 + 3.0 * pause) * self.scale, self.boot)
+
+    def in_this_life(self, action: Callable[[], None]) -> Callable[[], None]:
+        """The action, or nothing if the process has died meanwhile."""
+        life = self.lives
+        return lambda: self.guarded(action) if self.lives == life else None
+
+    def boundary(self) -> None:
+        """A place at which the process can die."""
+        self.boundaries += 1
+        if self.world.crashing and self.world.crashes(self.index, self.boundaries):
+            raise Died
+
+    # ------------------------------------------------------------------ stepping
+
+    def tip(self) -> BlockId:
+        """The id of the last decided block."""
+        return self.chain[-1][0].id if self.chain else GENESIS
+
+    def start_next(self) -> None:
+        """Start the height after the last stored block, unless it is under way."""
+        while self.world.limit > len(self.chain) >= (self.engine.height or 0):
+            height = Height(len(self.chain) + 1)
+            start = self.world.start_height(height, self.key)
+            self.disk.begin(start)
+            self.process(start)
+            self.drain()
+            early, self.early = self.early, []
+            for sender, packet in early:
+                self.handle(sender, packet)
+
+    def step(self, input: Input) -> None:
+        """An input from outside the process, and everything that follows from it."""
+        self.disk.append(input)
+        self.process(input)
+        self.drain()
+
+    def drain(self) -> None:
+        """Step our own messages, in the order in which they were logged."""
+        while self.own:
+            self.process(self.own.popleft())
+
+    def process(self, input: Input) -> None:
+        """Step one logged input and perform the effects."""
+        effects = self.engine.step(input)
+        self.watch()
+        self.perform(effects)
+
+    def watch(self) -> None:
+        """Let the observer look at us."""
+        self.world.observer.state(self.index, self.engine)
+
+    def perform(self, effects: tuple[Effect, ...]) -> None:
+        """Perform effects in order."""
+        self.boundary()
+        for effect in effects:
+            self.perform_one(effect)
+            self.boundary()
+
+    def perform_one(self, effect: Effect) -> None:
+        """Perform one effect."""
+        world = self.world
+        match effect:
+            case BuildValue(height=height, round=round):
+                built = ValueBuilt(height=height, round=round, block_id=self.build(height).id)
+                pause = 0.05 * self.scale * world.dice.unit(f"build {built}")
+                world.at(pause, self.in_this_life(lambda: self.step(built)))
+            case SendProposal():
+                self.disk.sync()
+                self.send_proposal(effect)
+            case SendVote():
+                self.disk.sync()  # before the signature is recorded: see the engine's contract
+                self.send_vote(effect)
+            case StartTimeout(timeout=timeout):
+                elapsed = TimeoutElapsed(timeout=timeout)
+                pause = self.skew * world.timeouts.duration(timeout)
+                world.at(pause, self.in_this_life(lambda: self.step(elapsed)))
+            case Rebroadcast(proposal=proposal, votes=votes):
+                if proposal is not None:
+                    self.broadcast(world.packet(proposal, self.blocks[proposal.block_id]))
+                for vote in votes:
+                    self.broadcast(world.packet(vote))
+            case Decided():
+                self.disk.sync()
+                self.decide(effect)
+            case Equivocation(first=first, second=second):
+                if self.evidence.add(evidence := make_evidence(first, second)):
+                    world.accuse(evidence)
+            case EnteredRound(round=round):
+                world.observer.top_round = max(world.observer.top_round, round)
+
+    def build(self, height: Height, *, good: bool = True) -> Block:
+        """A new block on our tip, durable."""
+        self.builds += 1
+        salt = f"{self.index} {self.builds}"
+        block = Block(height=height, parent=self.tip(), salt=salt, good=good)
+        self.blocks[block.id] = block
+        return block
+
+    # ------------------------------------------------------------------ signing and sending
+
+    def send_proposal(self, effect: SendProposal) -> None:
+        """Sign, log and send; in that order, each durable before the next."""
+        proposal = self.sign_proposal(effect)
+        if proposal is None:
+            return
+        self.commit_own(ProposalReceived(proposal=proposal, valid=True))
+        self.broadcast(self.world.packet(proposal, self.blocks[proposal.block_id]))
+
+    def send_vote(self, effect: SendVote) -> None:
+        """Sign, log and send; in that order, each durable before the next."""
+        vote = self.sign_vote(effect)
+        if vote is None:
+            return
+        self.commit_own(VoteReceived(vote=vote))
+        self.broadcast(self.world.packet(vote))
+
+    def commit_own(self, message: VoteReceived | ProposalReceived) -> None:
+        """Log an own message durably; it is stepped after the present effects."""
+        self.disk.append(message)
+        self.boundary()
+        self.disk.sync()
+        self.own.append(message)
+        self.boundary()
+
+    def sign_proposal(self, effect: SendProposal) -> Proposal | None:
+        """The signed proposal, or None if the last-signed record forbids it."""
+        preimage = proposal_sign_bytes(
+            CTX, effect.height, effect.round, effect.block_id, effect.pol_round
+        )
+        place = (effect.height, effect.round, 0)
+        if not self.may_sign(place, preimage, (effect.block_id, effect.pol_round)):
+            return None
+        return Proposal(
+            height=effect.height,
+            round=effect.round,
+            block_id=effect.block_id,
+            pol_round=effect.pol_round,
+            proposer=self.address,
+            signature=sign(self.key, preimage),
+        )
+
+    def sign_vote(self, effect: SendVote) -> Vote | None:
+        """The signed vote, or None if the last-signed record forbids it."""
+        preimage = vote_sign_bytes(CTX, effect.type, effect.height, effect.round, effect.block_id)
+        place = (effect.height, effect.round, int(effect.type))
+        if not self.may_sign(place, preimage, effect.block_id):
+            return None
+        return Vote(
+            type=effect.type,
+            height=effect.height,
+            round=effect.round,
+            block_id=effect.block_id,
+            validator=self.address,
+            signature=sign(self.key, preimage),
+        )
+
+    def may_sign(self, place: Place, preimage: bytes, content: object) -> bool:
+        """Ask the last-signed record; the observer notes what it lets through."""
+        if not self.disk.may_sign(place, self.world.digest(preimage)):
+            return False
+        self.boundary()
+        self.note_signature(place, content)
+        return True
+
+    def note_signature(self, place: Place, content: object) -> None:
+        """A signature of this honest node comes into the world."""
+        self.world.observer.signs(self.key, place, content)
+        self.world.observer.rests_on(self.index, self.engine)
+
+    def broadcast(self, packet: Packet, to: Collection[int] | None = None) -> None:
+        """Send to everybody, or to some nodes; the process can die after some of it."""
+        world = self.world
+        receivers = [i for i in (world.indexes if to is None else sorted(to)) if i != self.index]
+        if world.crashing and world.crashes(self.index, -self.boundaries):
+            cut = world.dice.unit(f"cut off {self.index} at {self.boundaries}")
+            receivers = receivers[: int(cut * len(receivers))]
+            for receiver in receivers:
+                world.send(self.index, receiver, packet)
+            raise Died
+        for receiver in receivers:
+            world.send(self.index, receiver, packet)
+
+    # ------------------------------------------------------------------ decisions
+
+    def decide(self, decided: Decided) -> None:
+        """Store a decision durably; again after a restart, when it is already there."""
+        if decided.height <= len(self.chain):
+            return
+        block = self.blocks[decided.block_id]
+        self.note_decision(decided, block)
+        self.chain.append((block, decided.certificate))
+
+    def note_decision(self, decided: Decided, block: Block) -> None:
+        """The observer hears of it."""
+        self.world.observer.decides(decided, block, self.tip(), len(self.chain))
+
+    def judge(self, block: Block) -> bool:
+        """Whether the block is a valid one of the next height."""
+        return block.good and block.height == len(self.chain) + 1 and block.parent == self.tip()
+
+    # ------------------------------------------------------------------ hearing
+
+    def receive(self, sender: int, packet: Packet) -> None:
+        """A packet from the network."""
+        self.guarded(lambda: self.handle(sender, packet))
+
+    def handle(self, sender: int, packet: Packet) -> None:
+        """Check a packet and step it, keep it for the next height, or drop it."""
+        current = self.engine.height or Height(0)
+        message = packet.message
+        if message.height != current:
+            if message.height > current and len(self.early) < MAX_EARLY:
+                self.early.append((sender, packet))
+            elif message.height < current and not isinstance(message, Certificate):
+                self.reply_stale(sender, message.height)
+            return
+        try:
+            packet.check(self.world.validators(current))
+        except PeerFault:
+            return
+        block = packet.block
+        match message:
+            case Vote():
+                self.step(VoteReceived(vote=message))
+            case Proposal() if block is not None and block.id == message.block_id:
+                self.blocks.setdefault(block.id, block)
+                self.step(ProposalReceived(proposal=message, valid=self.judge(block)))
+            case Certificate() if block is not None and block.id == message.block_id:
+                self.blocks.setdefault(block.id, block)
+                self.catch_up(message)
+
+    def catch_up(self, certificate: Certificate) -> None:
+        """Somebody shows us that our height is decided."""
+        if len(self.chain) >= certificate.height:
+            return
+        if self.world.scenario.sync_through_engine and not self.world.scenario.real_disk:
+            self.step(CertificateReceived(certificate=certificate))
+            return
+        self.decide(
+            Decided(
+                height=certificate.height,
+                round=certificate.round,
+                block_id=certificate.block_id,
+                certificate=certificate,
+            )
+        )
+
+    def ask(self) -> None:
+        """Every now and then, ask some node for what was decided after our last block."""
+        world = self.world
+        world.at(ASK_EVERY * self.scale, self.in_this_life(self.ask))
+        others = [i for i in world.indexes if i != self.index]
+        if others:
+            peer = world.dice.choice(f"ask {self.index} at {world.now}", others)
+            world.ask(self.index, peer, len(self.chain))
+
+    def reply_stale(self, peer: int, height: int) -> None:
+        """Somebody votes on what is decided: show it what was. Not too often."""
+        now = self.world.now
+        if now - self.replied.get(peer, -1e9) >= REPLY_EVERY * self.scale:
+            self.replied[peer] = now
+            self.answer(peer, height - 1)
+
+    def answer(self, peer: int, known: int) -> None:
+        """What was decided after the first ``known`` blocks."""
+        if self.alive:
+            for block, certificate in self.chain[known : known + PAGE]:
+                self.world.send(self.index, peer, self.world.packet(certificate, block))
+
+
+def start_of(world: World, height: int, key: int) -> StartHeight:
+    """The StartHeight of a validator, or of a follower, which has no key."""
+    voter = key < len(world.scenario.powers)
+    return StartHeight(
+        height=Height(height),
+        validators=world.validators(height),
+        me=address(key) if voter else None,
+    )

@@ -1,0 +1,97 @@
+"""The observer: it sees every node from outside and says what must never happen."""
+
+from collections.abc import Callable
+
+from consensus import (
+    Address,
+    BlockId,
+    Decided,
+    Engine,
+    Evidence,
+    ValidatorSet,
+    verify_certificate,
+    verify_evidence,
+)
+from tests.simulation.simnet.scheme import CHECKER, CTX, Block, key_of, short
+
+
+class Violation(AssertionError):
+    """An invariant does not hold. ``rule`` is its name, the same for the same kind of failure."""
+
+    def __init__(self, rule: str, detail: str) -> None:
+        super().__init__(f"{rule}: {detail}")
+        self.rule = rule
+
+
+class Observer:
+    """Checks at every step, over all nodes and over all lives of each.
+
+    agreement    all honest nodes decide the same block at a height
+    validity     what they decide is a valid block on the block before
+    certificate  each decision comes with a certificate of that block that verifies
+    double-sign  no honest key signs two things for one (chain, height, round, type)
+    lock         a lock that a signature rests on is never given up for an earlier one
+    round        a node never goes back behind a round it signed in
+    accusation   nobody honest stands accused, and evidence always verifies
+    state        locked_round <= valid_round <= round
+    """
+
+    def __init__(self, set_of: Callable[[int], ValidatorSet]) -> None:
+        self._set_of = set_of
+        self.blocks: dict[int, BlockId] = {}
+        self.rounds: dict[int, int] = {}
+        """Latest round in which anybody decided, by height."""
+        self.top_round = 0
+        """The highest round that anybody entered."""
+        self.signed: dict[tuple[int, tuple[int, int, int]], object] = {}
+        self.locks: dict[tuple[int, int], tuple[int, int]] = {}
+        self.accused: set[int] = set()
+
+    def signs(self, key: int, place: tuple[int, int, int], content: object) -> None:
+        """An honest key's signature leaves its node."""
+        earlier = self.signed.setdefault((key, place), content)
+        if earlier != content:
+            raise Violation("double-sign", f"key {key} signed two things at {place}")
+
+    def state(self, node: int, engine: Engine) -> None:
+        """After each step of an honest node."""
+        locked, round = engine.locked_round, engine.round
+        if not locked <= engine.valid_round <= round:
+            raise Violation("state", f"node {node}: a lock or valid round from the future")
+        bound = self.locks.get((node, engine.height or 0))
+        if bound is None:
+            return
+        if locked < bound[0]:
+            raise Violation("lock", f"node {node} forgot its lock of round {bound[0]}")
+        if round < bound[1]:
+            raise Violation("round", f"node {node} is back in round {round} from {bound[1]}")
+
+    def rests_on(self, node: int, engine: Engine) -> None:
+        """An honest node has signed something in its present state."""
+        self.locks[node, engine.height or 0] = (engine.locked_round, engine.round)
+
+    def decides(self, decided: Decided, block: Block, tip: BlockId, length: int) -> None:
+        """An honest node stores a decision on a chain of ``length`` blocks that ends in ``tip``."""
+        height = decided.height
+        if height != length + 1:
+            raise Violation("agreement", f"height {height} decided on {length} blocks")
+        agreed = self.blocks.setdefault(height, decided.block_id)
+        if agreed != decided.block_id:
+            pair = f"{short(agreed)} and {short(decided.block_id)}"
+            raise Violation("agreement", f"two decisions at height {height}: {pair}")
+        if not (block.good and block.id == decided.block_id and block.parent == tip):
+            raise Violation("validity", f"an invalid block was decided at height {height}")
+        certificate = decided.certificate
+        if (certificate.height, certificate.block_id) != (height, decided.block_id):
+            raise Violation("certificate", f"of something else at height {height}")
+        verify_certificate(CTX, self._set_of(height), certificate, CHECKER)
+        self.rounds[height] = max(decided.round, self.rounds.get(height, 0))
+
+    def accuses(self, evidence: Evidence, honest: Callable[[int], bool]) -> None:
+        """An honest node has evidence."""
+        offence = evidence.offence
+        verify_evidence(CTX, self._set_of(offence.height), evidence, CHECKER)
+        key = key_of(Address(offence.validator))
+        if honest(key):
+            raise Violation("accusation", f"honest key {key} stands accused")
+        self.accused.add(key)

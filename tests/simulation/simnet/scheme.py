@@ -1,0 +1,135 @@
+"""Keys, blocks and packets of the simulated network."""
+
+from dataclasses import dataclass, field
+from functools import cache
+from hashlib import blake2b, sha256
+
+from consensus import (
+    Address,
+    BlockId,
+    Certificate,
+    ChainContext,
+    PeerFault,
+    Proposal,
+    ValidatorSet,
+    Vote,
+    check_proposal,
+    check_vote,
+    decode_certificate,
+    decode_proposal,
+    decode_vote,
+    encode_certificate,
+    encode_proposal,
+    encode_vote,
+    verify_certificate,
+)
+
+CTX = ChainContext(chain_id=1337, tag=b"shard/0")
+GENESIS = BlockId(bytes(32))
+MAX_KEYS = 40
+
+
+@cache
+def address(key: int) -> Address:
+    """The address of a key, by its number."""
+    return Address(sha256(b"key %d" % key).digest()[:20])
+
+
+_KEY_OF = {address(key): key for key in range(MAX_KEYS)}
+
+
+def key_of(owner: Address) -> int:
+    """The number of the key with this address."""
+    return _KEY_OF[owner]
+
+
+def sign(key: int, preimage: bytes) -> bytes:
+    """A fake signature, 65 bytes, that is nevertheless checked: it names its key and its text."""
+    return bytes((key,)) + blake2b(preimage, key=bytes((key, 1))).digest()
+
+
+class Checker:
+    """The ``SignatureChecker`` of :func:`sign`."""
+
+    def recover(self, preimage: bytes, signature: bytes) -> Address | None:
+        """Whose signature it is."""
+        key = signature[0]
+        return address(key) if key < MAX_KEYS and sign(key, preimage) == signature else None
+
+
+CHECKER = Checker()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """What a node proposes. ``good`` is False for what no honest node accepts."""
+
+    height: int
+    parent: BlockId
+    salt: str
+    good: bool
+    id: BlockId = field(init=False)
+
+    def __post_init__(self) -> None:
+        text = repr((self.height, self.parent, self.salt, self.good))
+        object.__setattr__(self, "id", BlockId(sha256(text.encode()).digest()))
+
+
+Message = Vote | Proposal | Certificate
+
+
+def short(block_id: BlockId | None) -> str:
+    """A block id for people."""
+    return "nil" if block_id is None else block_id[:4].hex()
+
+
+def describe(message: Message) -> str:
+    """A message for people; different for different contents."""
+    place = f"{message.height}/{message.round} {short(message.block_id)}"
+    match message:
+        case Vote():
+            return f"{message.type.name.lower()} {place} of {key_of(message.validator)}"
+        case Proposal():
+            return f"proposal {place} pol {message.pol_round} of {key_of(message.proposer)}"
+        case Certificate():
+            return f"certificate {place} by {message.signers:x}"
+
+
+class Packet:
+    """A message on the wire with the block beside it, encoded and decoded once for all receivers."""
+
+    __slots__ = ("_fault", "block", "label", "message")
+
+    def __init__(self, message: Message, block: Block | None = None) -> None:
+        match message:
+            case Vote():
+                self.message: Message = decode_vote(encode_vote(message))
+            case Proposal():
+                self.message = decode_proposal(encode_proposal(message))
+            case Certificate():
+                self.message = decode_certificate(encode_certificate(message))
+        self.block = block
+        self.label = describe(message)
+        self._fault: PeerFault | bool = False
+
+    def check(self, validators: ValidatorSet) -> None:
+        """Check the signatures, once: the set of a height is the same for everybody.
+
+        Raises:
+            PeerFault: as the checks of ``consensus.signing``.
+        """
+        if self._fault is False:
+            try:
+                match self.message:
+                    case Vote() as vote:
+                        check_vote(CTX, validators, vote, CHECKER)
+                    case Proposal() as proposal:
+                        check_proposal(CTX, validators, proposal, CHECKER)
+                    case Certificate() as certificate:
+                        verify_certificate(CTX, validators, certificate, CHECKER)
+            except PeerFault as fault:
+                self._fault = fault
+            else:
+                self._fault = True
+        if isinstance(self._fault, PeerFault):
+            raise self._fault

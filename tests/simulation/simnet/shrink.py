@@ -1,0 +1,106 @@
+"""Making a failing schedule short: first a simpler scenario, then fewer faults in it.
+
+A candidate is kept if it breaks the same rule. Since faults are decided by name (see ``dice.py``)
+the rest of a run stays as it was, as far as it can, when some of them are taken away.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from tests.simulation.simnet.host import Host
+from tests.simulation.simnet.run_schedule import Outcome, run_schedule
+from tests.simulation.simnet.scenario import Scenario, Schedule
+
+BUDGET = 600
+"""Runs at most."""
+
+
+class Shrinker:
+    """Shrinks one failing schedule; ``runs`` counts what it took."""
+
+    def __init__(self, outcome: Outcome, *, host: type[Host] = Host, budget: int = BUDGET) -> None:
+        assert outcome.violation is not None
+        self.best = outcome
+        self.runs = 0
+        self._rule = outcome.violation.rule
+        self._host = host
+        self._budget = budget
+
+    def shrink(self) -> Outcome:
+        """The shortest schedule found that still breaks the rule."""
+        while self._simplify():
+            pass
+        self._remove_faults()
+        while self._simplify():
+            pass
+        return self.best
+
+    def _fails(self, schedule: Schedule) -> bool:
+        if self.runs >= self._budget:
+            return False
+        self.runs += 1
+        outcome = run_schedule(schedule, host=self._host)
+        if outcome.violation is None or outcome.violation.rule != self._rule:
+            return False
+        self.best = outcome
+        return True
+
+    def _simplify(self) -> bool:
+        """Whether some simpler scenario fails, too."""
+        schedule = self.best.schedule
+        return any(
+            self._fails(replace(schedule, scenario=simpler))
+            for simpler in simpler_scenarios(schedule.scenario)
+        )
+
+    def _remove_faults(self) -> None:
+        """Take away as many faults as possible, in big parts first (Zeller's ddmin)."""
+        parts = 2
+        while self.best.happened and self.runs < self._budget:
+            happened = self.best.happened
+            size = -(-len(happened) // parts)
+            chunks = [happened[i : i + size] for i in range(0, len(happened), size)]
+            schedule = self.best.schedule
+            if any(
+                self._fails(replace(schedule, without=schedule.without | frozenset(chunk)))
+                for chunk in reversed(chunks)
+            ):
+                parts = max(2, parts - 1)
+            elif size == 1:
+                return
+            else:
+                parts = min(2 * parts, len(happened))
+
+
+def simpler_scenarios(scenario: Scenario) -> Iterator[Scenario]:
+    """Scenarios with one thing less, the greatest simplifications first."""
+    for name in ("partitions", "links", "outages", "faulty", "skew"):
+        if getattr(scenario, name):
+            yield replace(scenario, **{name: ()})
+    for name in ("loss", "duplication", "slow", "crash_rate"):
+        if getattr(scenario, name):
+            yield replace(scenario, **{name: 0.0})
+    for name, plain in (("followers", 0), ("rotate_powers", False), ("sync_through_engine", True)):
+        if getattr(scenario, name) != plain:
+            yield replace(scenario, **{name: plain})
+    for name in ("partitions", "outages", "links"):
+        items = getattr(scenario, name)
+        if len(items) > 1:
+            for i in range(len(items)):
+                yield replace(scenario, **{name: items[:i] + items[i + 1 :]})
+    for i, (node, behaviours) in enumerate(scenario.faulty):
+        rest = scenario.faulty[:i] + scenario.faulty[i + 1 :]
+        if rest:
+            yield replace(scenario, faulty=rest)
+        if len(behaviours) > 1:
+            for behaviour in sorted(behaviours, key=lambda b: b.name):
+                less = (node, behaviours - {behaviour})
+                yield replace(
+                    scenario, faulty=(*scenario.faulty[:i], less, *scenario.faulty[i + 1 :])
+                )
+    if set(scenario.powers) != {1}:
+        yield replace(scenario, powers=(1,) * len(scenario.powers))
+    if scenario.heights > 1:
+        yield replace(scenario, heights=scenario.heights - 1)
+    if scenario.heal_at > 0.05:
+        yield replace(scenario, heal_at=scenario.heal_at / 2)

@@ -1,0 +1,239 @@
+"""What a faulty validator or a lying peer does to a host and its syncer: nothing."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+import trio
+from trio.testing import MockClock
+
+from consensus.codec import encode_certificate
+from consensus.signing import proposal_sign_bytes, vote_sign_bytes
+from consensus.types import Address, BlockId, Height, Proposal, Round, Vote, VoteType
+from node.primitives.basics import keccak_fast
+from node.runtime.application import Diverged
+from node.runtime.wire import (
+    BlocksPage,
+    DecidedBlock,
+    DecidedMessage,
+    ProposalMessage,
+    StatusMessage,
+    encode_body,
+)
+
+Make = Callable[..., Any]
+Running = Callable[[Any], AbstractAsyncContextManager[Any]]
+
+
+def signed_vote(net: Any, index: int, height: int, round_: int = 0, **kw: Any) -> Vote:
+    block_id = kw.get("block_id")
+    app, key = net.nodes[index].app, net.keys[index]
+    preimage = vote_sign_bytes(
+        app.context, VoteType.PREVOTE, Height(height), Round(round_), block_id
+    )
+    return Vote(
+        type=VoteType.PREVOTE,
+        height=Height(height),
+        round=Round(round_),
+        block_id=block_id,
+        validator=Address(key.address),
+        signature=key.sign_digest(keccak_fast(preimage)),
+    )
+
+
+def signed_proposal(net: Any, height: int, round_: int, value: bytes) -> tuple[str, Any]:
+    """(its sender, a proposal by the validator whose turn it is)."""
+    turn = net.members.proposer(Height(height), Round(round_)).address
+    node = next(n for n in net.nodes if n.key.address == turn)
+    block_id = BlockId(keccak_fast(value.split(b"|")[0]))
+    preimage = proposal_sign_bytes(node.app.context, Height(height), Round(round_), block_id, -1)
+    proposal = Proposal(
+        height=Height(height),
+        round=Round(round_),
+        block_id=block_id,
+        pol_round=-1,
+        proposer=Address(turn),
+        signature=node.key.sign_digest(keccak_fast(preimage)),
+    )
+    return node.name, ProposalMessage(proposal=proposal, value=value)
+
+
+async def test_garbage_from_anyone_ends_nothing(
+    world: Make, running: Running, autojump_clock: MockClock
+) -> None:
+    async with running(world()) as net:
+        await net.reach(2)
+        host = net.nodes[0].host
+        forged = replace(signed_vote(net, 1, 3), signature=b"\x01" * 65)
+        ahead = replace(signed_vote(net, 1, 4), signature=b"\x01" * 65)
+        certificate = net.nodes[0].app.decided(2)[1]
+        bodies = [
+            b"",
+            b"\x09",
+            b"\x01\xff\xff\xff\xff",
+            *(encode_body(m) for m in (forged, ahead)),
+            encode_body(replace(forged, height=Height(2**64 - 1))),
+            encode_body(DecidedMessage(certificate=certificate, value=b"3/x")),
+            encode_body(
+                DecidedMessage(certificate=replace(certificate, height=Height(3)), value=b"3/x")
+            ),
+            encode_body(StatusMessage(height=2**64 - 1)),
+            encode_body(signed_proposal(net, 3, 0, b"3/garbage")[1]),
+        ]
+        # Between two heights, when such messages are kept for later, and within one.
+        for _ in range(40):
+            for body in bodies:
+                for peer in ("v1", "v2", "stranger"):
+                    await host.deliver(peer, body)
+            await trio.sleep(0.05)
+        await net.reach(net.nodes[0].height + 3)
+        assert all(node.runs == 1 for node in net.nodes)
+
+
+async def test_strangers_start_no_heights(
+    world: Make, running: Running, autojump_clock: MockClock
+) -> None:
+    async with running(world()) as net:
+        await net.reach(1)
+        height = net.nodes[0].height
+        for _ in range(20):
+            await net.nodes[0].host.deliver(
+                "stranger", encode_body(signed_vote(net, 1, height + 1))
+            )
+            await net.nodes[0].host.deliver(
+                "v1", encode_body(replace(signed_vote(net, 1, height + 1), signature=b"\x01" * 65))
+            )
+            await trio.sleep(0.02)
+        assert net.nodes[0].height == height
+        assert not net.nodes[0].host._started
+
+
+@pytest.mark.parametrize("value", [b"bad", b"bug"])
+async def test_a_bad_proposal_costs_one_round(
+    world: Make, running: Running, autojump_clock: MockClock, value: bytes
+) -> None:
+    """Even one that a fault of ours trips over."""
+    net = world()
+    sender, message = signed_proposal(net, 1, 0, b"1/x" + value)
+    faulty = net.by_name[sender]
+    faulty.run = _nothing
+    async with running(net):
+        honest = [n for n in net.nodes if n is not faulty]
+        for node in honest:
+            await net.is_up(node)
+            await node.host.deliver(sender, encode_body(message))
+        await net.reach(2, *honest, seconds=5)
+        assert net.nodes[0].app.decided(1)[1].round >= 1 or faulty is net.nodes[0]
+
+
+async def _nothing() -> None:
+    await trio.sleep_forever()
+
+
+async def test_who_passes_a_proposal_on_cannot_spoil_it(
+    world: Make, running: Running, autojump_clock: MockClock
+) -> None:
+    """What is beside the block is not signed: a third validator must not make us vote nil by it."""
+    net = world()
+    sender, message = signed_proposal(net, 1, 0, b"1/x")
+    proposer = net.by_name[sender]
+    proposer.run = _nothing
+    relay = next(n.name for n in net.nodes if n is not proposer)
+    async with running(net):
+        honest = [n for n in net.nodes if n is not proposer]
+        for node in honest:
+            await net.is_up(node)
+            for spoilt in (b"1/x|proof", b"1/other", b"garbage"):
+                body = encode_body(replace(message, value=spoilt))
+                await node.host.deliver(relay if node.name != relay else "v9", body)
+            await node.host.deliver(sender, encode_body(message))
+        await net.reach(1, *honest, seconds=5)
+        assert honest[0].app.decided(1)[0] == b"1/x"
+        assert honest[0].app.decided(1)[1].round == 0
+
+
+async def test_a_validator_that_signs_everything_fills_no_disk(
+    world: Make, running: Running, autojump_clock: MockClock
+) -> None:
+    net = world()
+    async with running(net):
+        await net.reach(1)
+        net.partition = {"v0", "v1"}
+        await trio.sleep(3)
+        victim = net.nodes[2]
+        height, before = victim.height + 1, victim.wal.size
+        for round_ in range(3000):
+            await victim.host.deliver("v3", encode_body(signed_vote(net, 3, height, round_)))
+        await trio.sleep(5)
+        assert victim.wal.size - before < 200_000
+        net.heal()
+        await net.reach(height + 2)
+
+
+async def test_a_peer_that_claims_everything_keeps_nobody_from_syncing(
+    world: Make, running: Running, autojump_clock: MockClock
+) -> None:
+    net = world()
+    async with running(net):
+        net.partition = {"v3"}
+        await net.reach(5, *net.nodes[:3])
+        late = net.nodes[3]
+        real, asked = net.ask, []
+
+        async def ask(asker: Any, peer: str, payload: bytes, timeout: float) -> bytes:  # noqa: ASYNC109
+            asked.append(peer)
+            if peer != "v1":
+                return await real(asker, peer, payload, timeout)
+            value, certificate = net.nodes[0].app.decided(1)
+            lies = [
+                BlocksPage(head=2**63, blocks=[]),
+                BlocksPage(
+                    head=2**63,
+                    blocks=[
+                        DecidedBlock(value=b"1/lie", certificate=encode_certificate(certificate))
+                    ],
+                ),
+                BlocksPage(head=2**63, blocks=[DecidedBlock(value=value, certificate=b"x")]),
+            ]
+            return [*map(msgspec.msgpack.encode, lies), b"\x91" * 100_000][len(asked) % 4]
+
+        net.ask = ask
+        late.syncer.heard("v1", 2**63)
+        net.heal()
+        await net.reach(5, late, seconds=10)
+        await trio.sleep(30)
+        assert late.runs == 1
+        assert asked.count("v1") < 15
+        await net.reach(net.nodes[0].height + 2)
+
+
+async def test_a_quorum_that_decides_what_we_refuse_ends_the_node(
+    world: Make, running: Running, autojump_clock: MockClock
+) -> None:
+    """Its rules or its data differ: better no node than a wrong one."""
+
+    net = world(count=1)
+    app = net.nodes[0].app
+    real = app.commit
+
+    async def commit(block_id: Any, value: bytes, certificate: Any) -> None:
+        await real(block_id, value + b"bad" * (certificate.height > 2), certificate)
+
+    async def live() -> None:
+        async with running(net):
+            await net.reach(5)
+
+    app.commit = commit
+    with pytest.raises(BaseExceptionGroup) as caught:
+        await live()
+    assert net.nodes[0].height == 2
+    assert _contains(caught.value, Diverged)
+
+
+def _contains(error: BaseException, kind: type[BaseException]) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        return any(_contains(inner, kind) for inner in error.exceptions)
+    return isinstance(error, kind)

@@ -1,0 +1,401 @@
+"""Transactions between pools, the shard as an application, and what keeps a proposer going."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import trio
+from eth_account import Account
+from trio.testing import MockClock
+
+from consensus.types import Address as ConsensusAddress
+from consensus.types import Certificate, Height, Round, Validator, ValidatorSet
+from node.beacon.chain import BeaconChain
+from node.beacon.rules import BeaconRules
+from node.beacon.transition import genesis_block
+from node.primitives.basics import Address, ShardId, keccak256
+from node.primitives.errors import DecodeError, InvalidBlock, InvalidTransaction
+from node.primitives.genesis import Genesis, GenesisValidator
+from node.primitives.keys import KeccakSecp256k1, SigningKey
+from node.primitives.transaction import Transaction, decode_transaction
+from node.runtime.application import NotReady, judge
+from node.runtime.beacon_service import BeaconService
+from node.runtime.building import build_block
+from node.runtime.gossip import TransactionGossip
+from node.runtime.shard_service import ShardService
+from node.runtime.waiting import HeightGate
+from node.runtime.wire import decode_transactions, encode_transactions
+from node.runtime.worker import Worker
+from node.shard.chain import ShardChain
+from node.shard.genesis import shard_genesis
+from node.shard.pool import TransactionPool
+from node.storage.memory import MemoryStore
+
+GWEI = 10**9
+KEY = SigningKey(keccak256(b"validator"))
+USERS = [Account.from_key(keccak256(b"user %d" % i)) for i in range(3)]
+
+
+class Net:
+    """A shard with one validator, alone in its network."""
+
+    def __init__(self) -> None:
+        self.genesis = Genesis(
+            chain_id=1337,
+            timestamp=1_700_000_000,
+            shards=1,
+            validators=[
+                GenesisValidator(
+                    name="v0",
+                    address="0x" + KEY.address.hex(),
+                    peer_id="peer0",
+                    shard=0,
+                    stake=10**18,
+                    beacon=True,
+                )
+            ],
+            alloc={user.address: 10**20 for user in USERS},
+        ).check()
+        rules = BeaconRules.of(self.genesis, KeccakSecp256k1())
+        first = genesis_block(
+            self.genesis, {ShardId(0): shard_genesis(self.genesis, ShardId(0))[0]}
+        )
+        self.beacon_chain = BeaconChain(MemoryStore(), (first.block, first.nodes), rules)
+        self.beacon = BeaconService(
+            chain=self.beacon_chain,
+            context=rules.beacon_context(),
+            proposer=Address(KEY.address),
+        )
+
+    def service(self) -> ShardService:
+        """Another node of the same shard."""
+        return ShardService(
+            chain=ShardChain(MemoryStore(), self.genesis, ShardId(0)),
+            beacon=self.beacon_chain,
+            beacon_gate=self.beacon.gate,
+            pool=TransactionPool(),
+            worker=Worker(),
+            committee=ValidatorSet([Validator(address=ConsensusAddress(KEY.address), power=1)]),
+            coinbase=Address(KEY.address),
+        )
+
+
+def certificate(block_id: bytes, height: int) -> Certificate:
+    return Certificate(
+        height=Height(height), round=Round(0), block_id=block_id, signers=1, signatures=(b"s" * 65,)
+    )
+
+
+async def decide(*services: ShardService) -> int:
+    """The first one builds a block and all take it; how many transactions it holds."""
+    block_id, value = await services[0].build()
+    for service in services:
+        assert await service.judge(value, decided=False) == block_id
+        await service.commit(block_id, value, certificate(block_id, service.head_height() + 1))
+    block = services[0].ledger.block(services[0].head_height())
+    assert block is not None
+    return len(block.items)
+
+
+def raw_transfer(user: int, nonce: int, *, fee: int = 100 * GWEI, tip: int = 1) -> bytes:
+    signed = USERS[user].sign_transaction(
+        {
+            "type": 2,
+            "chainId": 1337,
+            "nonce": nonce,
+            "to": USERS[(user + 1) % 3].address,
+            "value": 1,
+            "gas": 21_000,
+            "maxFeePerGas": fee,
+            "maxPriorityFeePerGas": tip,
+        }
+    )
+    return bytes(signed.raw_transaction)
+
+
+def transfer(user: int, nonce: int, **fees: int) -> Transaction:
+    return decode_transaction(raw_transfer(user, nonce, **fees))
+
+
+def add(service: ShardService, tx: Transaction) -> None:
+    service.pool.add(tx, service.accounts(), service.next_base_fee())
+    service.pool_changed()
+
+
+# ---------------------------------------------------------------------- gossip
+
+
+class Wire:
+    """Two pools and the frames between them."""
+
+    def __init__(self, net: Net) -> None:
+        self.frames: list[bytes] = []
+        self.sent: list[tuple[str, bytes]] = []
+        self.service = net.service()
+        self.news = 0
+        self.gossip = TransactionGossip(
+            service=self.service,
+            broadcast=self.frames.append,
+            send=lambda peer, frame: self.sent.append((peer, frame)) or True,
+            on_new=self._new,
+        )
+
+    def _new(self) -> None:
+        self.news += 1
+
+
+async def test_a_submitted_transaction_reaches_the_peers(autojump_clock: MockClock) -> None:
+    net = Net()
+    one, other = Wire(net), Wire(net)
+    raw = raw_transfer(0, 0)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(one.gossip.run)
+        assert await one.gossip.submit(raw) == keccak256(raw)
+        await trio.sleep(0.1)
+        nursery.cancel_scope.cancel()
+    assert one.news == 1
+    (frame,) = one.frames
+    await other.gossip.received("peer", frame)
+    assert other.gossip.get(keccak256(raw)) is not None
+    assert other.news == 1
+    await other.gossip.received("peer", frame)
+    assert other.news == 1
+    with pytest.raises(InvalidTransaction, match="already known"):
+        await other.gossip.submit(raw)
+
+
+async def test_a_peer_that_connects_is_told_what_is_pooled(autojump_clock: MockClock) -> None:
+    """Its pool was lost when it restarted, or the transaction came while nobody was connected."""
+    net = Net()
+    one, other = Wire(net), Wire(net)
+    raws = [raw_transfer(user, nonce) for nonce in range(40) for user in range(3)]
+    for raw in raws:
+        await one.gossip.submit(raw)
+    one.gossip.peer_up("other")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(one.gossip.run)
+        await trio.sleep(0.1)
+        nursery.cancel_scope.cancel()
+    assert {peer for peer, _ in one.sent} == {"other"}
+    for _, frame in one.sent:
+        await other.gossip.received("one", frame)
+    assert other.gossip.counts() == (120, 0)
+
+
+async def test_hostile_batches_are_left_out() -> None:
+    wire = Wire(Net())
+    good = raw_transfer(0, 0)
+    frames = [b"", b"\xff" * 50, b"\xc1\xc0", encode_transactions([b""] * 1000)]
+    foreign = bytes(Account.from_key(keccak256(b"nobody")).sign_transaction(
+        {"chainId": 1, "nonce": 0, "to": USERS[0].address, "value": 0, "gas": 21000, "gasPrice": 1}
+    ).raw_transaction)  # fmt: skip
+    frames.append(encode_transactions([foreign, good[:-1], b"\x05abc", good]))
+    for frame in frames:
+        await wire.gossip.received("peer", frame)
+    assert wire.gossip.counts() == (1, 0)
+
+
+async def test_a_large_batch_lets_others_run() -> None:
+    wire = Wire(Net())
+    frame = encode_transactions([raw_transfer(0, nonce) for nonce in range(200)])
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await trio.lowlevel.checkpoint()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(count)
+        await wire.gossip.received("peer", frame)
+        nursery.cancel_scope.cancel()
+    assert wire.gossip.counts() == (200, 0)
+    assert turns >= 10
+
+
+async def test_a_submitter_out_of_frames_still_holds_its_transactions() -> None:
+    wire = Wire(Net())
+    wire.gossip._queued_bytes = 1 << 40
+    await wire.gossip.submit(raw_transfer(0, 0))
+    assert wire.gossip.counts() == (1, 0)
+    assert not wire.frames
+    assert decode_transactions(encode_transactions([])) == []
+
+
+# ---------------------------------------------------------------------- the shard as an application
+
+
+async def test_a_transaction_that_comes_during_an_empty_block_is_work_at_once() -> None:
+    service = Net().service()
+    block_id, value = await service.build()
+    add(service, transfer(0, 0))
+    await service.commit(block_id, value, certificate(block_id, 1))
+    assert service.has_work()
+    assert await decide(service) == 1
+    assert not service.has_work()
+
+
+async def test_what_cannot_be_included_is_no_work_until_something_changes() -> None:
+    service = Net().service()
+    add(service, transfer(0, 0, fee=1, tip=0))  # below the base fee
+    assert service.has_work()
+    assert await decide(service) == 0
+    assert not service.has_work()
+    assert await decide(service) == 0  # the heartbeat
+    assert not service.has_work()
+    add(service, transfer(1, 0))
+    assert service.has_work()
+    assert await decide(service) == 1
+
+
+async def test_an_empty_block_of_another_proposer_leaves_our_work() -> None:
+    net = Net()
+    one, other = net.service(), net.service()
+    add(one, transfer(0, 0))
+    assert await decide(other, one) == 0
+    assert one.has_work()
+    assert await decide(one, other) == 1
+
+
+async def test_a_block_that_is_anchored_ahead_of_us_is_not_ready(autojump_clock: MockClock) -> None:
+    net = Net()
+    ahead = net.service()
+    execution = net.beacon_chain.build([], timestamp=1_800_000_000, proposer=Address(KEY.address))
+    late = Net()
+    behind = late.service()
+    net.beacon_chain.commit(execution, certificate(bytes(execution.block.hash), 1))
+    block_id, value = await ahead.build()
+    for decided in (True, False):
+        with pytest.raises(NotReady, match="unknown beacon block"):
+            await behind.judge(value, decided=decided)
+    late.beacon_chain.commit(execution, certificate(bytes(execution.block.hash), 1))
+    assert await behind.judge(value, decided=True) == block_id
+
+
+async def test_the_value_of_a_known_block_must_be_its_own() -> None:
+    net = Net()
+    one, other = net.service(), net.service()
+    add(one, transfer(0, 0))
+    block_id, value = await one.build()
+    stripped = value.replace(transfer(0, 0).raw, transfer(0, 0, tip=2).raw)
+    assert stripped != value
+    assert one.identify(stripped) == block_id
+    for service in (one, other):
+        with pytest.raises(InvalidBlock):
+            await service.judge(stripped, decided=False)
+    for garbage in (b"", b"\xc0", value[:-1], b"\xff" * 40):
+        with pytest.raises(DecodeError):
+            one.identify(garbage)
+
+
+async def test_what_judging_trips_over_is_the_blocks_fault() -> None:
+    service = Net().service()
+
+    async def trip(value: bytes, *, decided: bool) -> Any:
+        raise LookupError(value)
+
+    service.judge = trip  # type: ignore[method-assign]
+    with pytest.raises(InvalidBlock, match="judging it failed"):
+        await judge(service, b"x", decided=False)
+
+
+async def test_a_forgotten_execution_is_done_again_at_commit() -> None:
+    service = Net().service()
+    block_id, value = await service.build()
+    for _ in range(10):  # rounds of other blocks
+        add(service, transfer(0, service.pool.counts()[0]))
+        await service.build()
+    await service.commit(block_id, value, certificate(block_id, 1))
+    assert service.head_height() == 1
+
+
+# ---------------------------------------------------------------------- building
+
+
+async def _build_with(
+    transactions: list[Transaction], poison: Callable[[Transaction], None]
+) -> tuple[Any, list[Any]]:
+    class Trapped:
+        """A source whose transactions do something when they are taken."""
+
+        def __init__(self, source: Any) -> None:
+            self.source = source
+
+        def next(self) -> Transaction | None:
+            tx = self.source.next()
+            if tx is not None:
+                poison(tx)
+            return tx
+
+        def drop_sender(self, address: Address) -> None:
+            self.source.drop_sender(address)
+
+    async def build(source: Any) -> Any:
+        taken = []
+        trapped = Trapped(source)
+        while (tx := trapped.next()) is not None:
+            taken.append(tx)
+        return type("Built", (), {"rejected": (), "taken": taken})
+
+    return await build_block(build, transactions, seconds=0.05)
+
+
+async def test_a_transaction_that_breaks_the_builder_is_found_and_left_out() -> None:
+    transactions = [transfer(0, nonce) for nonce in range(9)]
+    bad = transactions[4]
+
+    def poison(tx: Transaction) -> None:
+        if tx is bad:
+            raise LookupError("a fault of ours")
+
+    dropped: list[Any] = []
+    included: list[Transaction] = []
+    pool = list(transactions)
+    for _ in range(9):  # blocks
+        built, gone = await _build_with(pool, poison)
+        included += built.taken
+        dropped += gone
+        pool = [tx for tx in pool if tx not in built.taken and tx.hash not in [h for h, _ in gone]]
+    assert [h for h, _ in dropped] == [bad.hash]
+    assert included == [tx for tx in transactions if tx is not bad]
+
+
+async def test_a_transaction_that_takes_too_long_is_left_out() -> None:
+    import time
+
+    transactions = [transfer(0, nonce) for nonce in range(3)]
+
+    async def build(source: Any) -> Any:
+        taken = []
+        while (tx := source.next()) is not None:
+            taken.append(tx)
+            if tx is transactions[1]:
+                time.sleep(0.12)  # noqa: ASYNC251 - stands for an execution
+        return type("Built", (), {"rejected": (), "taken": taken})
+
+    built, dropped = await build_block(build, transactions, seconds=0.02)
+    assert built.taken == []
+    assert [h for h, _ in dropped] == [transactions[1].hash]
+
+
+async def test_the_gate_opens_when_the_height_is_there(autojump_clock: MockClock) -> None:
+    gate = HeightGate(1)
+    with pytest.raises(trio.TooSlowError):
+        await gate.reach(3, patience=1)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lambda: gate.reach(3, patience=5))
+        await trio.sleep(0.1)
+        gate.advance(2)
+        gate.advance(3)
+
+
+async def test_the_worker_tells_when_nothing_runs_any_more() -> None:
+    import threading
+
+    worker, release = Worker(), threading.Event()
+    with trio.move_on_after(0.05):
+        await worker.call(release.wait)
+    assert not worker.wait_idle(0.05)
+    release.set()
+    assert worker.wait_idle(5.0)

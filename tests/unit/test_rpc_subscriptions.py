@@ -1,0 +1,250 @@
+"""Subscriptions over a real WebSocket."""
+
+import json
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+from wsproto import ConnectionType, WSConnection
+from wsproto.events import AcceptConnection, CloseConnection, Request, TextMessage
+
+from rpc.dispatch import Dispatcher
+from rpc.errors import ResourceUnavailable
+from rpc.limits import Limits
+from rpc.server import Server
+from rpc.wire import BlockView, LogView, PendingPage
+
+TOKEN = b"\x70" * 20
+
+
+def block(number):
+    return BlockView(
+        number=number,
+        hash=number.to_bytes(32, "big"),
+        parent_hash=bytes(32),
+        nonce=bytes(8),
+        sha3_uncles=bytes(32),
+        logs_bloom=bytes(256),
+        transactions_root=bytes(32),
+        state_root=bytes(32),
+        receipts_root=bytes(32),
+        miner=bytes(20),
+        difficulty=0,
+        extra_data=b"",
+        size=1,
+        gas_limit=30_000_000,
+        gas_used=0,
+        timestamp=number,
+        base_fee_per_gas=7,
+        mix_hash=bytes(32),
+    )
+
+
+class Chain:
+    """Grows when told to; a log in every even block."""
+
+    def __init__(self):
+        self.head = 5
+        self.grown = trio.Event()
+        self.pooled = []
+        self.behind = False
+        self.failures = 0
+
+    def grow(self, count=1):
+        self.head += count
+        self.grown.set()
+        self.grown = trio.Event()
+
+    async def block_number(self, scope):
+        return self.head
+
+    async def wait_for_block(self, scope, beyond):
+        while self.head <= beyond:
+            await self.grown.wait()
+        return self.head
+
+    async def block_by_number(self, scope, number, full):
+        if self.failures:
+            self.failures -= 1
+            raise ResourceUnavailable("shard 1 is unavailable")
+        return block(number)
+
+    async def logs(self, scope, wanted):
+        assert wanted.from_block == wanted.to_block
+        number = wanted.from_block
+        if number % 2:
+            return ()
+        return (
+            LogView(
+                address=TOKEN,
+                topics=(),
+                data=b"",
+                block_hash=bytes(32),
+                block_number=number,
+                block_timestamp=0,
+                transaction_hash=bytes(32),
+                transaction_index=0,
+                log_index=0,
+            ),
+        )
+
+    async def pending_since(self, scope, cursor):
+        start = len(self.pooled) if cursor is None else cursor
+        return PendingPage(cursor=len(self.pooled), hashes=tuple(self.pooled[start:]))
+
+    async def syncing(self, scope):
+        progress = {"startingBlock": 0, "currentBlock": 1, "highestBlock": 9}
+        return progress if self.behind else None
+
+
+class Client:
+    def __init__(self, stream):
+        self.stream = stream
+        self.ws = WSConnection(ConnectionType.CLIENT)
+        self.events = []
+
+    async def next(self):
+        while not self.events:
+            self.ws.receive_data(await self.stream.receive_some(65536) or None)
+            self.events = list(self.ws.events())
+        return self.events.pop(0)
+
+    async def json(self):
+        parts = []
+        while True:
+            event = await self.next()
+            assert isinstance(event, TextMessage), event
+            parts.append(event.data)
+            if event.message_finished:
+                return json.loads("".join(parts))
+
+    async def ask(self, method, *params):
+        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}
+        await self.stream.send_all(self.ws.send(TextMessage(json.dumps(body))))
+        return await self.json()
+
+    async def subscribe(self, *params):
+        return (await self.ask("eth_subscribe", *params))["result"]
+
+    async def told(self, subscription):
+        message = await self.json()
+        assert message["method"] == "eth_subscription"
+        assert "id" not in message
+        assert message["params"]["subscription"] == subscription
+        return message["params"]["result"]
+
+
+@asynccontextmanager
+async def connected(chain, limits=None):
+    limits = limits or Limits()
+    server = Server(Dispatcher(chain, limits), host="127.0.0.1", port=0, limits=limits)
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            port = await nursery.start(lambda task_status: server.run(task_status=task_status))
+            stream = await trio.open_tcp_stream("127.0.0.1", port)
+            client = Client(stream)
+            await stream.send_all(client.ws.send(Request(host=f"localhost:{port}", target="/")))
+            assert isinstance(await client.next(), AcceptConnection)
+            yield client
+            await trio.aclose_forcefully(stream)
+            nursery.cancel_scope.cancel()
+
+
+@pytest.fixture
+def chain():
+    return Chain()
+
+
+async def test_new_heads_come_in_order_and_none_is_missed(chain):
+    async with connected(chain) as client:
+        subscription = await client.subscribe("newHeads")
+        chain.grow(3)
+        heads = [await client.told(subscription) for _ in range(3)]
+        assert [int(head["number"], 16) for head in heads] == [6, 7, 8]
+        assert "transactions" not in heads[0]
+        assert heads[0]["hash"] == f"0x{6:064x}"
+
+
+async def test_a_shard_that_is_away_delays_a_subscription(chain):
+    async with connected(chain) as client:
+        subscription = await client.subscribe("newHeads")
+        chain.failures = 1
+        chain.grow(2)
+        heads = [await client.told(subscription) for _ in range(2)]
+        assert [int(head["number"], 16) for head in heads] == [6, 7]
+
+
+async def test_logs_of_new_blocks(chain):
+    async with connected(chain) as client:
+        subscription = await client.subscribe("logs", {"address": "0x" + TOKEN.hex()})
+        chain.grow(4)
+        logs = [await client.told(subscription) for _ in range(2)]
+        assert [int(log["blockNumber"], 16) for log in logs] == [6, 8]
+
+
+async def test_pending_transactions_and_syncing(chain):
+    async with connected(chain) as client:
+        pending = await client.subscribe("newPendingTransactions")
+        chain.pooled.append(b"\1" * 32)
+        assert await client.told(pending) == "0x" + "01" * 32
+        syncing = await client.subscribe("syncing")
+        assert await client.told(syncing) is False
+        chain.behind = True
+        told = await client.told(syncing)
+        assert told["syncing"] is True
+        assert told["status"]["highestBlock"] == "0x9"
+
+
+async def test_nothing_comes_after_unsubscribing(chain):
+    async with connected(chain) as client:
+        first, second = await client.subscribe("newHeads"), await client.subscribe("newHeads")
+        assert (await client.ask("eth_unsubscribe", first))["result"] is True
+        assert (await client.ask("eth_unsubscribe", first))["result"] is False
+        chain.grow()
+        assert int((await client.told(second))["number"], 16) == 6
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        (["nothing"], "no such subscription"),
+        (["newHeads", {}], "too many arguments"),
+        (["logs", {"address": "0x"}], "invalid argument 1"),
+        (["newPendingTransactions", 5], "expected a boolean"),
+        ([], "missing value for required argument 0"),
+    ],
+)
+async def test_what_cannot_be_subscribed_to(chain, params, message):
+    async with connected(chain) as client:
+        error = (await client.ask("eth_subscribe", *params))["error"]
+        assert error["code"] == -32602
+        assert message in error["message"]
+
+
+async def test_their_number_is_bounded(chain):
+    async with connected(chain, Limits(subscriptions=2)) as client:
+        for _ in range(2):
+            await client.subscribe("newHeads")
+        error = (await client.ask("eth_subscribe", "newHeads"))["error"]
+        assert error["code"] == -32005
+
+
+async def test_over_http_there_are_none(chain):
+    body = b'{"jsonrpc":"2.0","id":1,"method":"eth_subscribe","params":["newHeads"]}'
+    answer = json.loads(await Dispatcher(chain, Limits()).handle(body, None))
+    assert answer["error"]["code"] == -32601
+
+
+async def test_a_client_that_does_not_read_is_dropped_with_a_code(chain):
+    async with connected(chain, Limits(notifications=100, write_timeout=5)) as client:
+        await client.subscribe("newHeads")
+        chain.grow(20_000)  # far more than the sockets' buffers and the queue hold
+        seen = 0
+        while True:
+            event = await client.next()
+            if isinstance(event, CloseConnection):
+                break
+            seen += 1
+        assert event.code == 1008
+        assert "too slow" in event.reason
+        assert seen < 20_000

@@ -1,0 +1,108 @@
+"""What the node signs, what it fills in, and in which order it gives out nonces."""
+
+import pytest
+import trio
+from eth_account import Account
+from eth_account.messages import encode_defunct, encode_typed_data
+
+from node.primitives.transaction import decode_transaction
+from rpc.errors import InvalidParams, ServerError
+from rpc.wire import AccessListEntry, CallRequest
+
+GWEI = 10**9
+TYPED = {
+    "types": {
+        "EIP712Domain": [{"name": "name", "type": "string"}],
+        "Mail": [{"name": "to", "type": "address"}, {"name": "contents", "type": "string"}],
+    },
+    "primaryType": "Mail",
+    "domain": {"name": "Ether Mail"},
+    "message": {"to": "0x" + "bb" * 20, "contents": "Hello"},
+}
+
+
+async def test_messages_are_signed_as_everybody_does(net):
+    backend, alice = net.views().backend, net.users[0][0]
+    expected = Account.from_key(alice.key.secret)
+    message = encode_defunct(b"hello")
+    assert (
+        await backend.sign_message(alice.address, b"hello")
+        == expected.sign_message(message).signature
+    )
+    typed = encode_typed_data(full_message=TYPED)
+    assert (
+        await backend.sign_typed_data(alice.address, TYPED)
+        == expected.sign_message(typed).signature
+    )
+    with pytest.raises(InvalidParams, match="typed data"):
+        await backend.sign_typed_data(alice.address, {**TYPED, "message": {"to": 5}})
+    with pytest.raises(ServerError, match="unknown account"):
+        await backend.sign_message(b"\1" * 20, b"")
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind"),
+    [
+        ({}, 2),
+        ({"gas_price": 5 * GWEI}, 0),
+        ({"gas_price": 5 * GWEI, "access_list": (AccessListEntry(b"\1" * 20, ()),)}, 1),
+        ({"type": 0}, 0),
+        ({"max_fee_per_gas": 9 * GWEI}, 2),
+        ({"max_fee_per_gas": GWEI // 2, "max_priority_fee_per_gas": 1}, 2),
+    ],
+)
+async def test_what_is_left_out_is_filled_in(net, fields, kind):
+    backend, alice, bob = net.views().backend, *net.users[0][:2]
+    request = CallRequest(from_=alice.address, to=bob.address, value=1, **fields)
+    prepared = await backend.sign_transaction(None, request)
+    tx = decode_transaction(prepared.raw)
+    assert (tx.type, tx.sender, tx.to, tx.nonce) == (kind, alice.address, bob.address, 0)
+    assert tx.gas == 21_000 + 2400 * len(tx.access_list)
+    assert tx.max_priority_fee_per_gas <= tx.max_fee_per_gas
+    filled = await backend.fill_transaction(None, request)
+    assert (filled.view.gas, filled.view.type) == (tx.gas, kind)
+    assert Account.recover_transaction(prepared.raw).lower() == "0x" + alice.address.hex()
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"type": 3}, "type not supported"),
+        ({"type": 0, "max_fee_per_gas": 5}, "gasPrice, no maxFeePerGas"),
+        ({"type": 2, "gas_price": 5}, "maxFeePerGas, no gasPrice"),
+        ({"chain_id": 5}, "chainId does not match"),
+        ({"to": None}, "without any data"),
+    ],
+)
+async def test_what_cannot_be_signed(net, fields, message):
+    backend, alice = net.views().backend, net.users[0][0]
+    request = CallRequest(**{"from_": alice.address, "to": alice.address, **fields})
+    with pytest.raises((InvalidParams, ServerError), match=message):
+        await backend.sign_transaction(None, request)
+
+
+@pytest.mark.parametrize("shard", [0, 1], ids=["own", "remote"])
+async def test_nonces_are_given_out_in_order_under_concurrency(net, shard):
+    backend, user = net.views().backend, net.users[shard][0]
+    hashes = []
+
+    async def send():
+        request = CallRequest(from_=user.address, to=user.address, value=len(hashes))
+        hashes.append(await backend.send_transaction(None, request))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(20):
+            nursery.start_soon(send)
+    pool = await backend.pool(None, user.address)
+    assert [view.nonce for view in pool.pending] == list(range(20))
+    assert {view.hash for view in pool.pending} == set(hashes)
+    assert await backend.pool_counts(None) == (20, 0)
+
+
+async def test_a_nonce_that_another_node_has_not_heard_of_is_not_given_twice(net):
+    views, alice = net.views(), net.users[0][0]
+    request = CallRequest(from_=alice.address, to=alice.address)
+    await views.backend.send_transaction(None, request)
+    net.pools[0].next_nonce = lambda address: 0  # as a node to which nothing was gossiped yet
+    tx_hash = await views.backend.send_transaction(None, request)
+    assert (await views.network.transaction_by_hash(tx_hash)).nonce == 1
