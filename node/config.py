@@ -25,6 +25,7 @@ Relative paths are relative to the file. Every key but `name`, `genesis` and `id
     address = "127.0.0.1:30301"
 """
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Literal
@@ -139,12 +140,17 @@ def load_node_config(path: Path) -> NodeConfig:
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     base = path.absolute().parent
+
+    def place(relative: Path) -> Path:
+        # Without `..`, since it is shown to people. Links are left as they are.
+        return Path(os.path.normpath(base / relative))
+
     return msgspec.structs.replace(
         config,
-        genesis=base / config.genesis,
-        identity_key=base / config.identity_key,
-        data_dir=base / config.data_dir,
-        validator_key=None if config.validator_key is None else base / config.validator_key,
+        genesis=place(config.genesis),
+        identity_key=place(config.identity_key),
+        data_dir=place(config.data_dir),
+        validator_key=None if config.validator_key is None else place(config.validator_key),
     )
 
 

@@ -126,8 +126,9 @@ class Subscriber:
         return self._add(_Pending(self._all, page.cursor, full).follow)
 
     async def syncing(self) -> int:
-        """Whether the node syncs: now, and whenever that changes."""
-        return self._add(_Syncing(self._all).follow)
+        """Whether the node syncs, whenever that changes."""
+        progress = await self._backend.syncing(self._scope)
+        return self._add(_Syncing(self._all, progress is not None).follow)
 
     def _add(self, follow: Callable[[int], Awaitable[None]]) -> int:
         subscription = self._all.reserve()
@@ -188,9 +189,9 @@ class _Pending:
 
 
 class _Syncing:
-    def __init__(self, to: Subscriptions) -> None:
+    def __init__(self, to: Subscriptions, told: bool) -> None:
         self._to = to
-        self._told: bool | None = None
+        self._told = told
 
     async def follow(self, subscription: int) -> None:
         progress = await self._to.backend.syncing(self._to.scope)

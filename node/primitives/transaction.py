@@ -190,18 +190,18 @@ def decode_transaction(raw: bytes) -> Transaction:
     Raises DecodeError where the bytes are no transaction, InvalidTransaction where they are one that
     cannot be accepted. Which chain it is for, and whether it can pay, is checked against a state.
     """
-    if len(raw) > MAX_TRANSACTION_BYTES:
-        raise InvalidTransaction(
-            f"oversized data: transaction size {len(raw)}, limit {MAX_TRANSACTION_BYTES}"
-        )
     if not raw:
         raise DecodeError("transaction: empty")
-    if raw[0] >= 0xC0:
-        return _decode_legacy(raw)
     if raw[0] == TYPE_BLOB:
         raise InvalidTransaction(
             "transaction type not supported: blob transactions (type 3) are not accepted here"
         )
+    if len(raw) > MAX_TRANSACTION_BYTES:
+        raise InvalidTransaction(
+            f"oversized data: transaction size {len(raw)}, limit {MAX_TRANSACTION_BYTES}"
+        )
+    if raw[0] >= 0xC0:
+        return _decode_legacy(raw)
     if raw[0] not in (TYPE_ACCESS_LIST, TYPE_DYNAMIC_FEE, TYPE_SET_CODE):
         raise InvalidTransaction(f"transaction type not supported: {raw[0]}")
     return _decode_typed(raw)

@@ -133,8 +133,11 @@ class Node:
         rules = BeaconRules.of(genesis, self._checker)
         headers = {ShardId(s): shard_genesis(genesis, ShardId(s))[0] for s in genesis.shard_ids()}
         first = genesis_block(genesis, headers)
-        self.shard_chain = ShardChain(self._store, genesis, self.shard)
-        self.beacon_chain = BeaconChain(self._store, (first.block, first.nodes), rules)
+        try:
+            self.shard_chain = ShardChain(self._store, genesis, self.shard)
+            self.beacon_chain = BeaconChain(self._store, (first.block, first.nodes), rules)
+        except UserError as error:  # a chain does not know where its store is
+            raise UserError(f"{self.config.data_dir}: {error}") from None
         me = Address(self.keys.signing.address) if self.keys.signing else ZERO_ADDRESS
         self.beacon = BeaconService(
             chain=self.beacon_chain, context=rules.beacon_context(), proposer=me

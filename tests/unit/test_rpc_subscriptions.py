@@ -188,11 +188,12 @@ async def test_pending_transactions_and_syncing(chain):
         chain.pooled.append(b"\1" * 32)
         assert await client.told(pending) == "0x" + "01" * 32
         syncing = await client.subscribe("syncing")
-        assert await client.told(syncing) is False
         chain.behind = True
         told = await client.told(syncing)
         assert told["syncing"] is True
         assert told["status"]["highestBlock"] == "0x9"
+        chain.behind = False
+        assert await client.told(syncing) is False
 
 
 async def test_nothing_comes_after_unsubscribing(chain):

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from node.runtime.view import present
 from node.runtime.view.atoll import AtollView
 from node.runtime.view.chain import ChainView
 from node.runtime.view.changes import Bell
@@ -131,22 +132,39 @@ class NodeBackend:
     async def block_by_number(
         self, scope: int | None, ref: BlockRef, full: bool
     ) -> BlockView | None:
+        if ref == "pending":
+            return await self._pending_block(scope, full)
         return await self._view(scope).block(ref, full)
+
+    async def _pending_block(self, scope: int | None, full: bool) -> BlockView | None:
+        """What the pools hold, in the shape of the block after the head."""
+        view = self._view(scope)
+        head = await view.block("latest", False)
+        fees = await view.fee_history(1, "latest", ())
+        pool = await self.pool(scope, None)
+        return head and present.pending_block(head, fees.base_fee_per_gas[-1], pool.pending, full)
 
     async def block_by_hash(self, scope: int | None, hash: bytes, full: bool) -> BlockView | None:
         return await self._view(scope).block(BlockHash(hash), full)
 
     async def block_transaction_count(self, scope: int | None, ref: BlockRef) -> int | None:
+        if ref == "pending":
+            return (await self.pool_counts(scope))[0]
         return await self._view(scope).block_transaction_count(ref)
 
     async def transaction_by_block_and_index(
         self, scope: int | None, ref: BlockRef, index: int
     ) -> TransactionView | None:
+        if ref == "pending":
+            pending = (await self.pool(scope, None)).pending
+            return pending[index] if index < len(pending) else None
         return await self._view(scope).transaction_by_block_and_index(ref, index)
 
     async def block_receipts(
         self, scope: int | None, ref: BlockRef
     ) -> tuple[ReceiptView, ...] | None:
+        if ref == "pending":
+            return None  # what is pending has not run
         return await self._view(scope).block_receipts(ref)
 
     async def block_hashes(self, scope: int | None, first: int, last: int) -> tuple[bytes, ...]:
@@ -265,7 +283,7 @@ class NodeBackend:
         return self._wallet.sign_message(address, message)
 
     async def sign_typed_data(self, address: bytes, data: dict[str, Any]) -> bytes:
-        return await self._wallet.sign_typed_data(address, data)
+        return self._wallet.sign_typed_data(address, data)
 
     async def fill_transaction(
         self, scope: int | None, request: CallRequest

@@ -1,12 +1,19 @@
 """Entries as the values that the JSON-RPC shows."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from node.execution.receipts import Log, Receipt
+from node.execution.receipts import EMPTY_BLOOM, Log, Receipt
 from node.primitives import rlp
-from node.primitives.basics import ZERO_ADDRESS, Address, keccak_fast
+from node.primitives.basics import (
+    EMPTY_TRIE_ROOT,
+    ZERO_ADDRESS,
+    ZERO_HASH,
+    Address,
+    keccak_fast,
+)
 from node.primitives.message import Message
 from node.primitives.transaction import (
     TYPE_DYNAMIC_FEE,
@@ -57,6 +64,27 @@ def transaction_at(block: ListedBlock, index: int) -> TransactionView:
             return _message(message, entry, place)
         case BeaconOps():
             return _operations(entry, place)
+
+
+def pending_block(
+    head: BlockView, base_fee: int, pending: Sequence[TransactionView], full: bool
+) -> BlockView:
+    """The block after `head` as far as it can be told: it has no hash, and nothing in it has run."""
+    return replace(
+        head,
+        number=head.number + 1,
+        hash=None,
+        parent_hash=head.hash or ZERO_HASH,
+        nonce=None,
+        logs_bloom=EMPTY_BLOOM,
+        transactions_root=EMPTY_TRIE_ROOT,
+        receipts_root=EMPTY_TRIE_ROOT,
+        size=0,
+        gas_used=0,
+        timestamp=max(head.timestamp, int(time.time())),
+        base_fee_per_gas=base_fee,
+        transactions=tuple(pending) if full else tuple(view.hash for view in pending),
+    )
 
 
 def pending_transaction(tx: Transaction) -> TransactionView:

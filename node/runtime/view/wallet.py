@@ -55,10 +55,9 @@ class Wallet:
         digest = keccak_fast(_SIGNED_MESSAGE + b"%d" % len(message) + message)
         return _electrum(self._key(address).sign_digest(digest))
 
-    async def sign_typed_data(self, address: bytes, data: dict[str, Any]) -> bytes:
+    def sign_typed_data(self, address: bytes, data: dict[str, Any]) -> bytes:
         """The same of EIP-712 data. Raises InvalidParams for data that are not what their types say."""
-        key = self._key(address)
-        return _electrum(key.sign_digest(await typed_data.digest(data)))
+        return _electrum(self._key(address).sign_digest(typed_data.digest(data)))
 
     # ------------------------------------------------------------------ transactions
 

@@ -52,16 +52,17 @@ def check_chain_id(tx: Any, chain_id: U64) -> None:
         raise InvalidBlock("another chain's transaction")
 
 
-def run(case: dict[str, Any]) -> dict[str, Any]:
+def environment(case: dict[str, Any]) -> vm.BlockEnvironment:
+    """The case's block, on a state of the case's accounts."""
     block = case["block"]
-    state = open_state(case["accounts"])
     number = block["number"]
-    hashes = [keccak256(str(n).encode()) for n in range(max(0, number - WINDOW), number)]
-    env = vm.BlockEnvironment(
+    return vm.BlockEnvironment(
         chain_id=U64(case["chain_id"]),
-        state=state,
+        state=open_state(case["accounts"]),
         block_gas_limit=Uint(block["gas_limit"]),
-        block_hashes=hashes,
+        block_hashes=[
+            keccak256(str(n).encode()) for n in range(max(0, number - WINDOW), number)
+        ],
         coinbase=Address(bytes.fromhex(block["coinbase"])),
         number=Uint(number),
         base_fee_per_gas=Uint(block["base_fee"]),
@@ -70,10 +71,15 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
         excess_blob_gas=U64(0),
         parent_beacon_block_root=Bytes32(bytes.fromhex(block["beacon_root"])),
     )
+
+
+def run(case: dict[str, Any]) -> dict[str, Any]:
+    env = environment(case)
+    state = env.state
     if case["system"]:
         for target, data in (
             (fork.BEACON_ROOTS_ADDRESS, env.parent_beacon_block_root),
-            (fork.HISTORY_STORAGE_ADDRESS, hashes[-1]),
+            (fork.HISTORY_STORAGE_ADDRESS, env.block_hashes[-1]),
         ):
             fork.process_unchecked_system_transaction(
                 block_env=env, target_address=target, data=data

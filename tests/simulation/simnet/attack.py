@@ -60,7 +60,7 @@ POWERS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Round_:
+class Plan:
     """What is to happen in one round. Nodes are honest validators."""
 
     hear_proposal: frozenset[Address]
@@ -94,9 +94,7 @@ class Attack:
         self.trace: list[str] = []
         start = StartHeight(height=self.height, validators=self.set, me=None)
         for key in self.nodes:
-            self._feed(
-                key, StartHeight(height=start.height, validators=start.validators, me=key)
-            )
+            self._feed(key, StartHeight(height=start.height, validators=start.validators, me=key))
 
     def _pick_faulty(self, keys: list[Address]) -> frozenset[Address]:
         """As much stake as can be faulty, less than a third."""
@@ -144,34 +142,28 @@ class Attack:
         for key in self._shuffled(nodes):
             self._poll(key, PRECOMMIT, round, target, shown=key in plan.see_commit, plan=plan)
 
-    def _plan(self, nodes: list[Address]) -> Round_:
+    def _plan(self, nodes: list[Address]) -> Plan:
         draw = self.draw
         everyone, nobody = frozenset(nodes), frozenset[Address]()
         mood = draw.random()
         if self.decisions:  # turn the others
             if mood < 0.3:
                 hears = everyone if draw.random() < 0.3 else nobody
-                return Round_(
-                    hear_proposal=hears, see_polka=nobody, see_commit=nobody, full_nil=True
-                )
-            return Round_(
+                return Plan(hear_proposal=hears, see_polka=nobody, see_commit=nobody, full_nil=True)
+            return Plan(
                 hear_proposal=everyone, see_polka=everyone, see_commit=everyone, full_nil=False
             )
         if mood < 0.15:  # nothing comes of the round
-            return Round_(
-                hear_proposal=nobody, see_polka=nobody, see_commit=nobody, full_nil=True
-            )
+            return Plan(hear_proposal=nobody, see_polka=nobody, see_commit=nobody, full_nil=True)
         hears = everyone if draw.random() < 0.7 else self._some(nodes)
         if mood < 0.35:  # a polka that nobody sees
-            return Round_(
-                hear_proposal=hears, see_polka=nobody, see_commit=nobody, full_nil=False
-            )
+            return Plan(hear_proposal=hears, see_polka=nobody, see_commit=nobody, full_nil=False)
         sees = self._just_enough(nodes) if draw.random() < 0.6 else self._some(nodes)
         if mood < 0.5:  # a few locks
-            return Round_(hear_proposal=hears, see_polka=sees, see_commit=nobody, full_nil=False)
+            return Plan(hear_proposal=hears, see_polka=sees, see_commit=nobody, full_nil=False)
         lightest = sorted(sees or everyone, key=lambda k: (self.power([k]), k))
         victim = frozenset(lightest[:1])
-        return Round_(hear_proposal=hears, see_polka=sees, see_commit=victim, full_nil=False)
+        return Plan(hear_proposal=hears, see_polka=sees, see_commit=victim, full_nil=False)
 
     def _some(self, nodes: list[Address]) -> frozenset[Address]:
         return frozenset(key for key in nodes if self.draw.random() < 0.5)
@@ -191,7 +183,7 @@ class Attack:
 
     # ------------------------------------------------------------------ proposals
 
-    def _propose(self, round: Round, nodes: list[Address], plan: Round_) -> None:
+    def _propose(self, round: Round, nodes: list[Address], plan: Plan) -> None:
         turn = self.set.proposer(self.height, round).address
         if turn in self.faulty:
             for _ in range(self.draw.choice((1, 1, 2, 2, 3))):
@@ -263,7 +255,7 @@ class Attack:
         target: BlockId | None,
         *,
         shown: bool,
-        plan: Round_,
+        plan: Plan,
     ) -> None:
         """Let a node hear the round's votes: all of them, or just not enough for any block."""
         heard = self.votes.get((type, round), {})
@@ -406,5 +398,3 @@ def run_attack(seed: int) -> tuple[Attack, Violation | None]:
     except Violation as violation:
         return attack, violation
     return attack, None
-
-

@@ -270,9 +270,7 @@ class Spammer(Deviation):
     def votes(self, effect: SendVote, plan: list[Outgoing]) -> list[Outgoing]:
         """See :class:`Deviation`."""
         host = self.host
-        base = Outgoing(
-            block_id=effect.block_id, to=None, round=effect.round, height=effect.height
-        )
+        base = Outgoing(block_id=effect.block_id, to=None, round=effect.round, height=effect.height)
         spread = int(host.draw("spread") * 8)
         spam = [
             replace(base, round=max(0, effect.round - spread)),

@@ -15,11 +15,16 @@ _UNIT = 2.0**-32
 
 
 class Dice:
-    """Decisions of one run. ``happened`` lists the faults in the order in which they happened."""
+    """Decisions of one run. ``happened`` lists the faults in the order in which they happened.
 
-    def __init__(self, seed: int, without: Collection[str] = frozenset()) -> None:
+    Args:
+        seed: decides everything.
+        only: faults of other names do not happen; None allows all.
+    """
+
+    def __init__(self, seed: int, only: Collection[str] | None = None) -> None:
         self._key = seed.to_bytes(16, "big", signed=True)
-        self._without = without
+        self._only = only
         self.happened: list[str] = []
 
     def roll(self, name: str) -> tuple[float, float, float, float]:
@@ -50,7 +55,7 @@ class Dice:
         """
         if chance <= 0.0 or (self.unit(fault) if roll is None else roll) >= chance:
             return False
-        if fault in self._without:
+        if self._only is not None and fault not in self._only:
             return False
         self.happened.append(fault)
         return True

@@ -244,4 +244,3 @@ MUTANTS = {
     )
 }
 """Mistakes by name."""
-

@@ -91,11 +91,11 @@ class Scenario:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """A scenario with its seed, less some faults that the seed would have had."""
+    """A scenario with its seed. ``only`` names the faults that may happen; None allows all."""
 
     seed: int
     scenario: Scenario
-    without: frozenset[str] = field(default=frozenset(), repr=False)
+    only: frozenset[str] | None = field(default=None, repr=False)
 
 
 SIZES = (1, 2, 3, 4, 4, 4, 4, 4, 4, 5, 5, 6, 7, 7, 8, 10, 13, 16)

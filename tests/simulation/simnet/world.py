@@ -34,7 +34,7 @@ class World:
     ) -> None:
         self.scenario = scenario = schedule.scenario
         self._seed = schedule.seed
-        self.dice = Dice(schedule.seed, schedule.without)
+        self.dice = Dice(schedule.seed, schedule.only)
         self.timeouts = TimeoutParams(scale=scenario.timeout_scale)
         self.now = 0.0
         self.limit = scenario.heights
@@ -63,7 +63,10 @@ class World:
             )
         self.honest = [node for node in self.hosts if not node.byzantine]
         for node in self.hosts:
-            self.at(0.2 * scenario.timeout_scale * self.dice.unit(f"first start of {node.index}"), node.boot)
+            self.at(
+                0.2 * scenario.timeout_scale * self.dice.unit(f"first start of {node.index}"),
+                node.boot,
+            )
         for outage in scenario.outages:
             self.at(outage.start, partial(self._stop, outage.node))
             self.at(outage.end, self.hosts[outage.node].boot)
@@ -177,9 +180,9 @@ class World:
         name = f"{sender}>{receiver} #{number} {packet.label}"
         lost, twice, slow, how = self.dice.roll(name)
         happens = self.dice.happens
-        if scenario.partitions and self._separated(sender, receiver):
-            if happens(f"cut {name}", 1.0, 0.0):
-                return
+        apart = scenario.partitions and self._separated(sender, receiver)
+        if apart and happens(f"cut {name}", 1.0, 0.0):
+            return
         bad = self._links.get((sender, receiver))
         chance = scenario.loss if bad is None else max(scenario.loss, bad.loss)
         if lost < chance and happens(f"lose {name}", chance, lost):
