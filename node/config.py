@@ -19,6 +19,9 @@ Relative paths are relative to the file. Every key but `name`, `genesis` and `id
     [log]
     level = "info"
 
+    [faults]
+    equivocate = true                  # for tests: contradict every prevote; it costs the stake
+
     [[peers]]                          # the other nodes, validators or not
     name = "s0v1"
     peer_id = "12D3KooW..."
@@ -74,6 +77,13 @@ class LogConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     format: LogFormat = "text"
 
 
+class FaultsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Misbehaviour on purpose, for tests of the network. `equivocate`: sign a second prevote that
+    contradicts each prevote, which costs the validator its stake and its seat for good."""
+
+    equivocate: bool = False
+
+
 class PeerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Another node: its name, its libp2p peer id, and "host:port" where it listens."""
 
@@ -98,6 +108,7 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     p2p: P2pConfig = P2pConfig()
     rpc: RpcConfig = RpcConfig()
     log: LogConfig = LogConfig()
+    faults: FaultsConfig = FaultsConfig()
     peers: tuple[PeerConfig, ...] = ()
 
     def check(self) -> "NodeConfig":

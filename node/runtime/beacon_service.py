@@ -1,4 +1,4 @@
-"""The beacon chain of this node as consensus sees it, with the crosslinks that wait for it."""
+"""The beacon chain of this node as consensus sees it, with the crosslinks and evidence that wait for it."""
 
 import time
 from collections.abc import Callable
@@ -9,7 +9,10 @@ from consensus.types import BlockId, Certificate, ChainContext, ValidatorSet
 from node.beacon.block import BeaconBlock
 from node.beacon.chain import BeaconChain
 from node.beacon.crosslinks import check_crosslink
+from node.beacon.evidence import EvidenceItem, ShardFork
 from node.beacon.pending import PendingCrosslinks
+from node.beacon.pending_evidence import PendingEvidence
+from node.beacon.punishment import Outcome
 from node.beacon.transition import BeaconExecution
 from node.primitives.basics import Address, ShardId
 from node.primitives.crosslink import Crosslink
@@ -21,6 +24,7 @@ MAX_CLOCK_DRIFT = 10
 MAX_EXECUTED = 4
 
 Committed = Callable[[BeaconBlock, Certificate], None]
+Found = Callable[[EvidenceItem], None]
 
 
 class BeaconService:
@@ -32,8 +36,11 @@ class BeaconService:
         self.ledger = chain
         self.context = context
         self.pending = PendingCrosslinks()
+        self.evidence = PendingEvidence(chain)
         self.gate = HeightGate(chain.head.header.height)
         self.on_commit: list[Committed] = []
+        self.on_evidence: list[Found] = []
+        self._frozen = {s for s in chain.state.tips() if chain.state.frozen(s) is not None}
         self._proposer = proposer
         self._executed: dict[bytes, BeaconExecution] = {}
         self._takable: dict[bytes, bool] = {}
@@ -41,13 +48,46 @@ class BeaconService:
         self._log = structlog.get_logger().bind(chain="beacon")
 
     def offer(self, crosslink: Crosslink) -> bool:
-        """A decided shard block asks to be crosslinked; True if it is new. Raises what is wrong."""
+        """A decided shard block asks to be crosslinked; True if it is new. Raises what is wrong.
+
+        One that contradicts another of its height is evidence, whatever else becomes of it.
+        """
         if not 0 <= crosslink.shard < self.ledger.rules.shards:
             raise InvalidBlock(f"crosslink: there is no shard {crosslink.shard}")
+        self._note_fork(crosslink)
         if crosslink.height <= self.ledger.state.tip(crosslink.shard).height:
             return False
         check_crosslink(self.ledger.rules, self.ledger.state, crosslink)
         return self.pending.add(crosslink)
+
+    def _note_fork(self, crosslink: Crosslink) -> None:
+        shard, height = crosslink.shard, crosslink.height
+        rival = self.pending.rival(crosslink) or self.ledger.crosslink(shard, height)
+        fork = ShardFork.of(rival, crosslink) if rival is not None else None
+        if fork is None:
+            return
+        try:
+            if self.accuse(fork):
+                self._log.critical("a shard has forked", shard=int(shard), height=height)
+        except InvalidBlock as error:  # such as: it is frozen already
+            self._log.info("two crosslinks of one height", shard=int(shard), reason=str(error))
+
+    def accuse(self, item: EvidenceItem) -> bool:
+        """Keep evidence until a block holds it; True if it is new. Raises InvalidBlock if it has no effect."""
+        if not self.evidence.add(item):
+            return False
+        for listener in self.on_evidence:
+            listener(item)
+        return True
+
+    def is_frozen(self, shard: ShardId) -> bool:
+        """Whether no block of that shard is taken in any more: it was proven to have forked."""
+        return shard in self._frozen
+
+    def is_jailed(self, address: Address) -> bool:
+        """Whether a validator was punished: it has no seat any more, unless it is the last one."""
+        record = self.ledger.state.validator(address)
+        return record is not None and record.jailed_at is not None
 
     # ------------------------------------------------------------------ Application
 
@@ -58,7 +98,9 @@ class BeaconService:
         return self.ledger.beacon_committee()
 
     def has_work(self) -> bool:
-        """Whether some shard's next crosslink can go in. The answer is remembered per head."""
+        """Whether some shard's next crosslink can go in, or evidence. Remembered per head, per crosslink."""
+        if self.evidence.includable():
+            return True
         head = self.ledger.head.hash
         if self._takable_at != head:
             self._takable_at, self._takable = head, {}
@@ -81,11 +123,14 @@ class BeaconService:
         parent = self.ledger.head.header
         execution = self.ledger.build(
             self._includable(),
+            evidence=self.evidence.includable(),
             timestamp=max(int(time.time()), parent.timestamp),
             proposer=self._proposer,
         )
         for crosslink, reason in execution.refused:
             self._log.info("crosslink not taken", shard=int(crosslink.shard), reason=reason)
+        for item, reason in execution.refused_evidence:
+            self._log.info("evidence not taken", accused_on=item.chain, reason=reason)
         block = execution.block
         self._remember(execution)
         return BlockId(block.hash), block.encoded
@@ -115,10 +160,27 @@ class BeaconService:
         execution = self._executed[block_id]
         self._executed.clear()
         self.ledger.commit(execution, certificate)
-        self.pending.prune(self.ledger.state.tips())
+        self.pending.prune(self.ledger.state.tips(), decided=self.ledger.is_decided)
+        self.evidence.update()
+        self._note_punished(execution.outcome, execution.block.height)
         self.gate.advance(execution.block.header.height)
         for listener in self.on_commit:
             listener(execution.block, certificate)
+
+    def _note_punished(self, outcome: Outcome, height: int) -> None:
+        """Say loudly what the evidence of a block has done."""
+        log = self._log.bind(height=height)
+        for address in outcome.jailed:
+            log.error("validator jailed", validator="0x" + address.hex())
+            if address == self._proposer:
+                log.critical("this is us: our key has signed twice; is it used by another node?")
+        for charge in outcome.charged:
+            log.error("validator slashed", validator="0x" + charge.address.hex(), wei=charge.wei)
+        for address in outcome.kept:
+            log.error("jailed, but the last of its committee", validator="0x" + address.hex())
+        for shard in outcome.frozen:
+            self._frozen.add(shard)
+            log.critical("shard frozen: it has decided two blocks of one height", shard=int(shard))
 
     def decided(self, height: int) -> tuple[bytes, Certificate]:
         block, certificate = self.ledger.block(height), self.ledger.certificate(height)

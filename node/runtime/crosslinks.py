@@ -42,15 +42,17 @@ class CrosslinkPublisher:
 
     def committed(self, executed: ExecutedBlock, certificate: Certificate) -> None:
         """Our shard has decided a block."""
-        if executed.header.number <= self._tip():
-            return  # synced: the beacon has long taken it in
-        proposer = self._shard.validators().proposer(certificate.height, Round(certificate.round))
         crosslink = Crosslink(
             shard=self._shard.ledger.shard,
             header=executed.header,
             requests=executed.requests,
             certificate=certificate,
         )
+        if crosslink.height <= self._tip():
+            self._offer(crosslink)  # synced: the beacon has long taken it in, or another one
+            return
+        deciders = self._shard.deciders(crosslink.height)
+        proposer = deciders.proposer(certificate.height, Round(certificate.round))
         self._publish(crosslink, send=proposer.address == self._me)
 
     def received(self, peer: str, raw: bytes) -> None:
@@ -67,7 +69,7 @@ class CrosslinkPublisher:
         while True:
             await trio.sleep(wait)
             tip = self._tip()
-            if tip != last_tip or tip >= self._shard.head_height():
+            if tip != last_tip or tip >= self._shard.head_height() or self._is_frozen():
                 wait, last_tip = FIRST_REPEAT, tip
                 continue
             wait = min(2 * wait, LAST_REPEAT)
@@ -79,6 +81,9 @@ class CrosslinkPublisher:
         """Up to which height the beacon has taken in our shard."""
         return self._beacon.ledger.state.tip(self._shard.ledger.shard).height
 
+    def _is_frozen(self) -> bool:
+        return self._beacon.is_frozen(self._shard.ledger.shard)
+
     def _crosslink(self, height: int) -> Crosslink:
         ledger = self._shard.ledger
         return Crosslink(
@@ -89,10 +94,13 @@ class CrosslinkPublisher:
         )
 
     def _publish(self, crosslink: Crosslink, *, send: bool) -> None:
+        self._offer(crosslink)
+        if send:
+            self._send(crosslink.encoded)
+
+    def _offer(self, crosslink: Crosslink) -> None:
         try:
             if self._beacon.offer(crosslink):
                 self._on_new()
         except InvalidBlock as error:  # our beacon chain may be behind: others can still take it
             self._log.warning("own crosslink refused", height=crosslink.height, reason=str(error))
-        if send:
-            self._send(crosslink.encoded)

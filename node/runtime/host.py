@@ -68,7 +68,8 @@ class _Open:
 
 class ConsensusHost:
     """See the module. `tell` sends a frame body to one peer, `on_ahead` hears of peers' heights,
-    `validator_of` gives the consensus address behind a peer id."""
+    `validator_of` gives the consensus address behind a peer id, `halted` says that no height is to
+    begin any more. A participant whose key has lost its seat follows, as a node without one does."""
 
     def __init__(
         self,
@@ -80,6 +81,7 @@ class ConsensusHost:
         tell: Callable[[str, StatusMessage], None],
         on_ahead: Callable[[str, int], None],
         validator_of: Callable[[str], Address | None],
+        halted: Callable[[], bool] = lambda: False,
     ) -> None:
         self.app = app
         self.participant = participant
@@ -88,6 +90,8 @@ class ConsensusHost:
         self._tell = tell
         self._on_ahead = on_ahead
         self._validator_of = validator_of
+        self._halted = halted
+        self._halt_noted = False
         self._log = structlog.get_logger().bind(chain=app.context.tag.decode())
         self._mailbox = Mailbox()
         self._work_posted = False
@@ -155,6 +159,8 @@ class ConsensusHost:
             return float("inf")
         if self._started:
             return min(self.participant.next_timer(), self._commit_at)
+        if not self._is_member() or self._halted():
+            return float("inf")
         return max(self._start_time(), self._held_until)
 
     def _start_time(self) -> float:
@@ -176,6 +182,8 @@ class ConsensusHost:
     async def _maybe_start(self) -> None:
         if self.participant is None or self._started or not self._open:
             return
+        if not self._is_member() or self._is_halted():
+            return
         if trio.current_time() < max(self._start_time(), self._held_until):
             return
         height = self.app.head_height() + 1
@@ -183,6 +191,16 @@ class ConsensusHost:
         await self.participant.start(height)
         await self._settle()
         await self._take_early(height)
+
+    def _is_member(self) -> bool:
+        return self.participant is not None and self.participant.is_member
+
+    def _is_halted(self) -> bool:
+        halted = self._halted()
+        if halted and not self._halt_noted:
+            self._halt_noted = True
+            self._log.error("halted: no height begins any more", head=self.app.head_height())
+        return halted
 
     async def _take_early(self, height: int) -> None:
         """Go through the messages of a height that came before it was started here."""
@@ -292,9 +310,13 @@ class ConsensusHost:
                 elif certificate.height > head:
                     self._on_ahead(peer, certificate.height)
             case _:
-                if self._validator_of(peer) not in self.app.validators():
+                sender = self._validator_of(peer)
+                if sender is not None and height_of(message) <= self.app.head_height():
+                    self._reply_stale(peer)  # it may have had a seat then
+                elif sender not in self.app.validators():
                     raise PeerFault("it is no validator of this chain")
-                await self._consensus_message(peer, message)
+                else:
+                    await self._consensus_message(peer, message)
 
     async def _consensus_message(self, peer: str, message: ProposalMessage | Vote) -> None:
         height, next_height = height_of(message), self.app.head_height() + 1
@@ -303,7 +325,7 @@ class ConsensusHost:
             return
         if height > next_height:
             self._on_ahead(peer, height - 1)
-        if self.participant is None:
+        if self.participant is None or not self.participant.is_member:
             return
         if height == next_height and self._started:
             await self.participant.receive(message, self._validator_of(peer))

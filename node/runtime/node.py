@@ -26,6 +26,8 @@ from node.runtime import wire
 from node.runtime.application import Application
 from node.runtime.beacon_service import BeaconService
 from node.runtime.crosslinks import CrosslinkPublisher
+from node.runtime.evidence import EvidenceExchange
+from node.runtime.faults import Broadcast, Equivocator
 from node.runtime.gossip import TransactionGossip
 from node.runtime.host import ConsensusHost, Pacing
 from node.runtime.journal import Journal
@@ -148,7 +150,6 @@ class Node:
             beacon_gate=self.beacon.gate,
             pool=TransactionPool(),
             worker=self.worker,
-            committee=self.topology.committee(self.shard),
             coinbase=me,
         )
 
@@ -160,6 +161,7 @@ class Node:
             member=self.keys.signing is not None,
             peers=shard_peers,
             pacing=Pacing(min_interval=params.min_block_interval, heartbeat=params.heartbeat),
+            halted=lambda: self.beacon.is_frozen(self.shard),
         )
         self.beacon_host = self._host(
             self.beacon,
@@ -173,7 +175,13 @@ class Node:
         self.hosts = {host.app.chain: host for host in (self.shard_host, self.beacon_host)}
 
     def _host(
-        self, app: Application, *, member: bool, peers: list[PeerId], pacing: Pacing
+        self,
+        app: Application,
+        *,
+        member: bool,
+        peers: list[PeerId],
+        pacing: Pacing,
+        halted: Callable[[], bool] = lambda: False,
     ) -> ConsensusHost:
         participant = None
         if member and self.keys.signing is not None:
@@ -190,7 +198,8 @@ class Node:
                 journal=self._open(Journal(WriteAheadLog(folder / f"{name}.wal"))),
                 checker=self._checker,
                 timeouts=TimeoutParams(scale=self.genesis.params.timeout_scale),
-                broadcast=partial(self.traffic.consensus, app.chain, peers),
+                broadcast=self._voice(app, self.keys.signing, peers),
+                accuse=lambda first, second: self.evidence.equivocation(app.chain, first, second),
             )
         return ConsensusHost(
             app=app,
@@ -200,7 +209,19 @@ class Node:
             tell=partial(self.traffic.tell, app.chain),
             on_ahead=lambda peer, height: self.syncers[app.chain].heard(peer, height),
             validator_of=self.topology.address_of,
+            halted=halted,
         )
+
+    def _voice(self, app: Application, key: SigningKey, peers: list[PeerId]) -> Broadcast:
+        """How a participant speaks to the other validators."""
+        broadcast = partial(self.traffic.consensus, app.chain, peers)
+        if not self.config.faults.equivocate:
+            return broadcast
+        self._log.critical(
+            "misbehaving on purpose ([faults] equivocate): this validator loses its stake",
+            chain=app.context.tag.decode(),
+        )
+        return Equivocator(key=key, context=app.context, broadcast=broadcast)
 
     def _build_network(self) -> None:
         self.network = Network(
@@ -244,6 +265,14 @@ class Node:
             ),
             on_new=self.beacon_host.notify_work,
         )
+        self.evidence = EvidenceExchange(
+            beacon=self.beacon,
+            broadcast=lambda raw: self.traffic.broadcast(
+                wire.EVIDENCE.id, raw, self.topology.beacon_peers()
+            ),
+            send=lambda peer, frame: self.network.send(PeerId(peer), wire.EVIDENCE.id, frame),
+            on_new=self.beacon_host.notify_work,
+        )
         self.gossip = TransactionGossip(
             service=self.shard_service,
             broadcast=lambda frame: self.traffic.broadcast(
@@ -261,12 +290,13 @@ class Node:
         self.status = StatusReport(self)
         self.rpc = RpcService(self)
         self.beacon.on_commit.append(self._beacon_committed)
+        self.beacon.on_evidence.append(self.evidence.found)
         self.shard_service.on_commit.append(self._shard_committed)
 
     # ------------------------------------------------------------------ events
 
     def _beacon_committed(self, block: BeaconBlock, certificate: Certificate) -> None:
-        outside = self.topology.followers_of_beacon()
+        outside = self.topology.followers_of_beacon(self.beacon.validators())
         if outside:
             message = wire.DecidedMessage(certificate=certificate, value=block.encoded)
             self.traffic.consensus(wire.BEACON, outside, message)
@@ -299,6 +329,7 @@ class Node:
                 nursery.start_soon(self.traffic.open_when_connected, chain)
             nursery.start_soon(self.puller.run)
             nursery.start_soon(self.publisher.run)
+            nursery.start_soon(self.evidence.run)
             nursery.start_soon(self.gossip.run)
             if self.config.rpc.enabled:
                 await nursery.start(self.rpc.run)

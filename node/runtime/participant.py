@@ -39,6 +39,7 @@ from consensus.types import (
     BlockId,
     Certificate,
     Height,
+    Proposal,
     Round,
     Timeout,
     TimeoutKind,
@@ -53,9 +54,14 @@ from node.runtime.journal import Built, Journal, Judged, Started
 from node.runtime.signer import Signer
 from node.runtime.wire import ProposalMessage
 
+Accuse = Callable[[Vote | Proposal, Vote | Proposal], None]
+
 
 class Participant:
-    """Everything that signs. Used by one task only (the host's)."""
+    """Everything that signs. Used by one task only (the host's).
+
+    `accuse` is given two messages by which a key has contradicted itself; after a restart once more.
+    """
 
     def __init__(
         self,
@@ -66,6 +72,7 @@ class Participant:
         checker: SignatureChecker,
         timeouts: TimeoutParams,
         broadcast: Callable[[ProposalMessage | Vote], None],
+        accuse: Accuse = lambda first, second: None,
     ) -> None:
         self._app = app
         self._signer = signer
@@ -73,6 +80,7 @@ class Participant:
         self._checker = checker
         self._timeouts = timeouts
         self._broadcast = broadcast
+        self._accuse = accuse
         self._engine = Engine()
         self._validators: ValidatorSet = app.validators()
         self._admission = Admission()
@@ -86,6 +94,11 @@ class Participant:
     @property
     def round(self) -> int:
         return max(self._engine.round, 0)
+
+    @property
+    def is_member(self) -> bool:
+        """Whether our key decides the next height. Once it is jailed it does not, and never again."""
+        return self._signer.address in self._app.validators()
 
     # ------------------------------------------------------------------ life of a height
 
@@ -297,6 +310,7 @@ class Participant:
                 self._timers.clear()
             case Equivocation(first=first, second=second):
                 self._log.error("equivocation", first=first, second=second)
+                self._accuse(first, second)
             case EnteredRound(round=round_, height=height):
                 self._enter(height, round_)
 

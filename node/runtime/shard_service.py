@@ -61,7 +61,6 @@ class ShardService:
         beacon_gate: HeightGate,
         pool: TransactionPool,
         worker: Worker,
-        committee: ValidatorSet,
         coinbase: Address,
     ) -> None:
         self.ledger = chain
@@ -78,7 +77,6 @@ class ShardService:
         self._beacon = beacon
         self._beacon_gate = beacon_gate
         self._worker = worker
-        self._committee = committee
         self._coinbase = coinbase
         self._executed: dict[bytes, ExecutedBlock] = {}  # the last few; more can be judged again
         self._decoded: tuple[bytes, ShardBlock, Tails] | None = None
@@ -136,7 +134,13 @@ class ShardService:
         return self.ledger.head.number
 
     def validators(self) -> ValidatorSet:
-        return self._committee
+        return self._validators
+
+    def deciders(self, height: int) -> ValidatorSet:
+        """Who decided a block that is here. Raises LookupError for others."""
+        parent = self.ledger.header(height - 1)
+        anchor = self._height_of(parent.parent_beacon_block_root)
+        return self._beacon.committee_at(self.ledger.shard, anchor)
 
     def has_work(self) -> bool:
         waiting = self.uncrosslinked()
@@ -270,6 +274,7 @@ class ShardService:
         self._inbox_positions = {src: messenger.inbox(state, src) for src in self.lanes}
         self._inbox = {src: p.count for src, p in self._inbox_positions.items()}
         self._anchor_height = self._height_of(self.ledger.head.parent_beacon_block_root)
+        self._validators = self._beacon.committee_at(self.ledger.shard, self._anchor_height)
         for src, lane in self.lanes.items():
             lane.drop_before(self._inbox_positions[src])
 

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from node.primitives.basics import ShardId
+from node.primitives.basics import Address, ShardId
+from node.runtime import stakes
 from node.runtime.sync import Syncer
 from node.shard import messenger
 from node.version import version
@@ -77,6 +78,8 @@ class StatusReport:
             "name": node.config.name,
             "shard": int(node.shard),
             "validator": validator.address if validator else None,
+            "jailed": self._is_jailed(),
+            "frozen": node.beacon.is_frozen(node.shard),
             "version": version(),
             "genesis": "0x" + node.genesis.hash.hex(),
             "chains": {
@@ -90,6 +93,19 @@ class StatusReport:
             "lanes": self._lanes(),
             "syncing": self.syncing(),
         }
+
+    def _is_jailed(self) -> bool:
+        key = self._node.keys.signing
+        return key is not None and self._node.beacon.is_jailed(Address(key.address))
+
+    def validators_report(self) -> list[dict[str, Any]]:
+        """See `stakes.validators_report`."""
+        node = self._node
+        return stakes.validators_report(node.beacon_chain.state, node.topology.validator_name)
+
+    def evidence_report(self) -> dict[str, Any]:
+        """See `stakes.evidence_report`."""
+        return stakes.evidence_report(self._node.beacon_chain, self._node.beacon.evidence)
 
     def _lanes(self) -> list[dict[str, int]]:
         node = self._node
@@ -112,6 +128,8 @@ class StatusReport:
         patience = max(STALL_FLOOR, STALL_FACTOR * self._node.genesis.params.heartbeat)
         now = trio.current_time()
         reasons = []
+        if self._node.beacon.is_frozen(self._node.shard):
+            reasons.append(f"shard {self._node.shard} is frozen: it has forked")
         for chain in ("shard", "beacon"):
             grown = self._grown.get(chain)
             if grown is None:

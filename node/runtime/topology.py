@@ -1,7 +1,7 @@
 """Who is who in the network, from the genesis: committees, peer ids, shards."""
 
 from consensus.types import Address as ValidatorAddress
-from consensus.types import Validator, ValidatorSet
+from consensus.types import ValidatorSet
 from node.primitives.basics import ShardId
 from node.primitives.genesis import Genesis, GenesisValidator, parse_address
 from p2p.types import PeerId
@@ -24,30 +24,25 @@ class Topology:
     def self_validator(self) -> GenesisValidator | None:
         return self._by_peer.get(self.me)
 
-    def committee(self, shard: ShardId) -> ValidatorSet:
-        return ValidatorSet(
-            Validator(address=self._addresses[v.peer_id], power=v.stake)
-            for v in self.genesis.committee(shard)
-        )
-
     def shard_peers(self, shard: ShardId) -> list[PeerId]:
-        """The validators of a shard, without this node."""
+        """The validators of a shard, jailed ones too (they follow), without this node."""
         return self._others(self.genesis.committee(shard))
 
     def beacon_peers(self) -> list[PeerId]:
+        """As `shard_peers`, of the beacon."""
         return self._others(self.genesis.beacon_committee())
 
-    def followers_of_beacon(self) -> list[PeerId]:
-        """Who is told of a new beacon block by this node, a member of the beacon committee.
+    def followers_of_beacon(self, committee: ValidatorSet) -> list[PeerId]:
+        """Who is told of a new beacon block by this node, if it is one of the beacon `committee`.
 
         Every validator outside the committee is told by two of its members, so that the loss of one
         delays nobody. All of them can still ask.
         """
-        members = [v.peer_id for v in self.genesis.beacon_committee()]
+        members = [v.peer_id for v in self.validators if self._addresses[v.peer_id] in committee]
         if self.me not in members:
             return []
         mine, size = members.index(self.me), len(members)
-        outside = [v.peer_id for v in self.validators if not v.beacon]
+        outside = [v.peer_id for v in self.validators if v.peer_id not in members]
         return [
             PeerId(peer) for index, peer in enumerate(outside) if (mine - index) % size < PUSHERS
         ]
@@ -55,6 +50,11 @@ class Topology:
     def address_of(self, peer: str) -> ValidatorAddress | None:
         """The consensus address of a validator by its peer id; None for other peers."""
         return self._addresses.get(peer)
+
+    def validator_name(self, address: bytes) -> str | None:
+        """The name of a validator by its consensus address; None for other addresses."""
+        found = (v.name for v in self.validators if self._addresses[v.peer_id] == address)
+        return next(found, None)
 
     def shard_of(self, peer: str) -> int | None:
         validator = self._by_peer.get(peer)

@@ -47,6 +47,8 @@ class Traffic:
         elif channel == wire.CROSSLINKS.id:
             if node.is_beacon:
                 node.publisher.received(peer, payload)
+        elif channel == wire.EVIDENCE.id:
+            node.evidence.received(peer, payload)
         elif channel == wire.TRANSACTIONS.id and node.topology.shard_of(peer) == node.shard:
             await node.gossip.received(peer, payload)
 
@@ -59,6 +61,8 @@ class Traffic:
             self.tell(chain, peer, wire.StatusMessage(height=host.app.head_height()))
             if node.topology.address_of(peer) in host.app.validators():
                 host.peer_up()
+        if peer in node.topology.beacon_peers():
+            node.evidence.peer_up(peer)
         if node.topology.shard_of(peer) == node.shard:
             node.gossip.peer_up(peer)
 
@@ -84,10 +88,15 @@ class Traffic:
         self.consensus(chain, peers, wire.StatusMessage(height=height))
 
     def tell_followers(self, chain: int, height: int) -> None:
-        """A new height, to nodes that are no validators: they pull it at once."""
-        followers = [
-            p for p in self._network().connected if self._node.topology.shard_of(p) is None
-        ]
+        """A new height, to nodes that do not decide it and are not told otherwise: they pull it at once."""
+        topology, validators = self._node.topology, self._node.hosts[chain].app.validators()
+
+        def follows(peer: PeerId) -> bool:
+            shard = topology.shard_of(peer)
+            jailed = shard == chain and topology.address_of(peer) not in validators
+            return shard is None or jailed
+
+        followers = [p for p in self._network().connected if follows(p)]
         if followers:
             self.consensus(chain, followers, wire.StatusMessage(height=height))
 

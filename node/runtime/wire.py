@@ -7,6 +7,7 @@ Consensus frame:   chain(4) | kind(1) | body          chain = shard id, or BEACO
     STATUS         height(8)                           what the sender has decided
 Crosslink frame:   an encoded Crosslink
 Transaction frame: rlp list of raw transactions
+Evidence frame:    an encoded EvidenceItem
 """
 
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from consensus.codec import (
 )
 from consensus.errors import CodecError
 from consensus.types import Certificate, Proposal, Vote
+from node.beacon.evidence import MAX_ITEM_BYTES
 from node.primitives import rlp
 from node.primitives.crosslink import MAX_CROSSLINK_BYTES
 from node.primitives.errors import DecodeError
@@ -64,7 +66,15 @@ TRANSACTIONS = ChannelSpec(
     queue_bytes=8 << 20,
     overflow=Overflow.DROP_NEWEST,
 )
-CHANNELS = (CONSENSUS, CROSSLINKS, TRANSACTIONS)
+EVIDENCE = ChannelSpec(
+    id=3,
+    priority=1,
+    max_frame=MAX_ITEM_BYTES,
+    queue_frames=256,
+    queue_bytes=8 * MAX_ITEM_BYTES,
+    overflow=Overflow.DROP_NEWEST,
+)
+CHANNELS = (CONSENSUS, CROSSLINKS, TRANSACTIONS, EVIDENCE)
 
 BLOCKS = MethodSpec(name="blocks", max_request=64, max_response=16 << 20, concurrency=4)
 LANE = MethodSpec(name="lane", max_request=64, max_response=4 << 20, concurrency=4)

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from itertools import count, islice
 
 from tests.simulation.simnet.attack import run_attack
+from tests.simulation.simnet.host import Host
 from tests.simulation.simnet.mutants import MUTANTS
 from tests.simulation.simnet.run_schedule import Outcome, run_schedule
 from tests.simulation.simnet.scenario import Schedule, draw_schedule
@@ -27,7 +28,9 @@ from tests.simulation.simnet.shrink import Shrinker
 
 BATCH = 40
 SHOWN = 10
-"""Violations described in full."""
+"""Violations described."""
+SHRUNK = 2
+"""Violations shrunk."""
 
 
 @dataclass(slots=True)
@@ -86,7 +89,7 @@ def run_batch(batch: Batch) -> Tally:
     tally = Tally()
     if batch.mutant is None:
         for seed in batch.seeds:
-            _run_seed(seed, None, tally)
+            _run_seed(seed, Host, tally)
     else:
         with MUTANTS[batch.mutant]() as host:
             for seed in batch.seeds:
@@ -94,7 +97,7 @@ def run_batch(batch: Batch) -> Tally:
     return tally
 
 
-def _run_seed(seed: int, host, tally: Tally) -> None:  # type: ignore[no-untyped-def]
+def _run_seed(seed: int, host: type[Host], tally: Tally) -> None:
     tally.schedules += 1
     if is_attack(seed):
         attack, violation = run_attack(seed)
@@ -112,16 +115,15 @@ def _run_seed(seed: int, host, tally: Tally) -> None:  # type: ignore[no-untyped
         tally.violations.append((seed, str(outcome.violation)))
 
 
-def _network(seed: int, host) -> Outcome:  # type: ignore[no-untyped-def]
-    schedule = draw_schedule(seed)
-    return run_schedule(schedule) if host is None else run_schedule(schedule, host=host)
+def _network(seed: int, host: type[Host]) -> Outcome:
+    return run_schedule(draw_schedule(seed), host=host)
 
 
 def batches(options: argparse.Namespace) -> Iterator[Batch]:
     """The seeds of a run, from the first on."""
     wanted = {"all": (True, False), "attack": (True,), "network": (False,)}[options.kind]
-    seeds = (seed for seed in count(options.seed) if is_attack(seed) in wanted)
-    seeds = islice(seeds, options.schedules)
+    fitting = (seed for seed in count(options.seed) if is_attack(seed) in wanted)
+    seeds = islice(fitting, options.schedules)
     while chunk := tuple(islice(seeds, BATCH)):
         yield Batch(chunk, options.mutant)
 
@@ -151,28 +153,28 @@ def run(options: argparse.Namespace) -> Tally:
     return total
 
 
-def explain(seed: int, reason: str, options: argparse.Namespace) -> None:
+def explain(seed: int, reason: str, options: argparse.Namespace, *, shrink: bool) -> None:
     """A violation, and how to see it again."""
     mutant = "" if options.mutant is None else f" --mutant {options.mutant}"
     print(f"\nviolation of {reason}")
     print(f"  replay: python -m tests.simulation.run --schedules 1 --seed {seed} --shrink{mutant}")
-    if not options.shrink:
+    if not shrink:
         return
     if options.mutant is None:
-        _shrink(seed, None)
+        _shrink(seed, Host)
     else:
         with MUTANTS[options.mutant]() as host:
             _shrink(seed, host)
 
 
-def _shrink(seed: int, host) -> None:  # type: ignore[no-untyped-def]
+def _shrink(seed: int, host: type[Host]) -> None:
     if is_attack(seed):
         attack, _ = run_attack(seed)
         print(f"  {attack.set!r}, {len(attack.faulty)} faulty, height {attack.height}")
         print("\n".join(f"  {line}" for line in attack.trace))
         return
     outcome = _network(seed, host)
-    shrinker = Shrinker(outcome) if host is None else Shrinker(outcome, host=host)
+    shrinker = Shrinker(outcome, host=host)
     best = shrinker.shrink()
     before, after = len(outcome.happened), len(best.happened)
     print(f"  shrunk from {before} faults to {after} in {shrinker.runs} runs: {best.violation}")
@@ -201,8 +203,8 @@ def main() -> int:
     if options.schedules >= 100:
         covered = ", ".join(f"{name} {n}" for name, n in sorted(total.covered.items()))
         print(f"networks with {covered}")
-    for seed, reason in total.violations[:SHOWN]:
-        explain(seed, reason, options)
+    for number, (seed, reason) in enumerate(total.violations[:SHOWN]):
+        explain(seed, reason, options, shrink=options.shrink and number < SHRUNK)
     if len(total.violations) > SHOWN:
         more = [seed for seed, _ in total.violations[SHOWN:]]
         print(f"\n{len(more)} more violations at seeds {more[:50]}")

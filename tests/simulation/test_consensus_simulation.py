@@ -1,203 +1,172 @@
 """Agreement, validity and liveness of whole networks, over many seeds.
 
-``ATOLL_SIM_SEEDS=5000`` runs more seeds, ``ATOLL_SIM_SEED=17`` only that one. What is asserted at
-every step stands in ``conftest.py``; here are the faults, and that consensus gets over them.
+What is asserted at every step stands in ``simnet/observer.py``, what is expected of a network that
+has healed in ``simnet/run_schedule.py``. ``ATOLL_SIM_SEEDS=5000`` runs more seeds; for many more,
+and to replay and shrink one that fails, there is ``python -m tests.simulation.run``.
 """
 
 import os
-import random
-from collections.abc import Callable
 
 import pytest
 
-SEEDS = int(os.environ.get("ATOLL_SIM_SEEDS", "200"))
-ONLY = os.environ.get("ATOLL_SIM_SEED")
-CHUNK = 20
-CHUNKS = (
-    [[int(ONLY)]]
-    if ONLY is not None
-    else [list(range(first, min(first + CHUNK, SEEDS))) for first in range(0, SEEDS, CHUNK)]
+from tests.simulation.simnet.run_schedule import run_schedule
+from tests.simulation.simnet.scenario import (
+    Behaviour,
+    Outage,
+    Partition,
+    Scenario,
+    Schedule,
+    draw_schedule,
 )
+from tests.simulation.simnet.world import World
 
+SEEDS = int(os.environ.get("ATOLL_SIM_SEEDS", "150"))
+CHUNK = 25
 PATIENCE = 400.0
-"""Virtual seconds within which a healed network finishes its heights; rounds are bounded tighter."""
 
 
-def draw_powers(draw: random.Random) -> list[int]:
-    n = draw.choice([1, 2, 3, 4, 4, 4, 5, 6, 7, 7, 8, 10, 13, 16])
-    match draw.randrange(3):
-        case 0:
-            return [1] * n
-        case 1:
-            return [draw.randint(1, 10) for _ in range(n)]
-        case _:
-            return [draw.choice([1, 2, 50, 32_000_000_000]) for _ in range(n)]
-
-
-def draw_faulty(draw: random.Random, powers: list[int]) -> frozenset[int]:
-    """Some nodes with less than a third of the stake between them."""
-    chosen: set[int] = set()
-    for node in draw.sample(range(len(powers)), len(powers)):
-        if 3 * sum(powers[i] for i in (*chosen, node)) < sum(powers):
-            chosen.add(node)
-    return frozenset(draw.sample(sorted(chosen), draw.randint(0, len(chosen))))
-
-
-def draw_side(draw: random.Random, nodes: int) -> frozenset[int]:
-    return frozenset(i for i in range(nodes) if draw.random() < 0.5)
-
-
-def draw_scenario(seed: int, make_scenario):
-    """Faults of every kind, by chance, until the network heals."""
-    draw = random.Random(f"scenario {seed}")
-    storm = draw.random() < 0.5  # rounds end long before their messages arrive
-    powers = draw_powers(draw)
-    if storm and len(powers) > 7:
-        powers = powers[:4]
-    followers = draw.choice([0, 0, 1])
-    nodes = len(powers) + followers
-    scale = 0.02 if storm else draw.choice([1.0, 0.3])
-    heal_at = draw.uniform(0.0, 4.0 if storm else 20.0)
-    byzantine = draw_faulty(draw, powers) if draw.random() < 0.6 else frozenset()
-    partitions = []
-    if byzantine and draw.random() < 0.5:  # only they reach both sides
-        partitions.append((0.0, heal_at, draw_side(draw, nodes)))
-    for _ in range(draw.choice([0, 0, 1, 4])):
-        start = draw.uniform(0, heal_at)
-        partitions.append((start, draw.uniform(start, heal_at), draw_side(draw, nodes)))
-    return make_scenario(
-        powers=powers,
-        heights=draw.randint(2, 12),
-        loss=draw.choice([0.0, 0.05, 0.2, 0.4, 0.6]),
-        duplication=draw.choice([0.0, 0.2]),
-        min_delay=0.01 * scale,
-        max_delay=draw.choice([0.05, 0.2, 0.5] if storm else [0.05, 0.5, 2.0]),
-        heal_at=heal_at,
-        partitions=partitions,
-        crash_rate=draw.choice([0.0, 0.01, 0.05]),
-        max_crashes=draw.choice([3, 30]),
-        byzantine=byzantine,
-        followers=followers,
-        timeout_scale=scale,
-        changing_powers=draw.random() < 0.3,
+def check(schedule: Schedule):
+    outcome = run_schedule(schedule)
+    assert outcome.violation is None, (
+        f"{outcome.violation}; replay with"
+        f" python -m tests.simulation.run --schedules 1 --seed {schedule.seed} --shrink"
+        f"\n{schedule.scenario}\n{outcome.status}"
     )
+    return outcome
 
 
-def run_seed(seed: int, scenario, make_world):
-    """Run through the faults, heal, and check that every honest node gets to the end in time."""
-    world = make_world(seed, scenario)
-    world.allow(scenario.heights)
-    try:
-        world.run_until(lambda: False, deadline=scenario.heal_at)
-        healed_height = max(len(host.chain) for host in world.hosts)
-        rounds_at_heal = max([0, *world.top_round.values()])
-        goal = scenario.heights + 2
-        world.allow(goal)
-        world.run_until(lambda: world.all_reached(goal), scenario.heal_at + PATIENCE)
-        assert world.all_reached(goal), "no decision after the network healed"
-        # After healing every round with an honest proposer decides, once all are in it together.
-        # Turns of faulty proposers are spread over the rotation, so a few rounds must do.
-        spare = len(scenario.powers) + 4
-        for height, round in world.decision_rounds.items():
-            if height > healed_height:
-                assert round <= rounds_at_heal + spare, f"height {height} took {round} rounds"
-            if height > healed_height + 1:
-                assert round <= spare, f"height {height} took {round} rounds"
-    except AssertionError as failure:
-        raise AssertionError(
-            f"{failure}\nreplay with ATOLL_SIM_SEED={seed}\n{scenario}\n{world.status()}"
-        ) from failure
-    return world
+@pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
+def test_random_faults_that_end(first: int):
+    for seed in range(first, min(first + CHUNK, SEEDS)):
+        check(draw_schedule(seed))
 
 
-@pytest.mark.parametrize("seeds", CHUNKS, ids=lambda seeds: f"{seeds[0]}-{seeds[-1]}")
-def test_random_faults_that_end(seeds: list[int], make_scenario, make_world: Callable):
-    for seed in seeds:
-        run_seed(seed, draw_scenario(seed, make_scenario), make_world)
+def test_a_seed_replays_exactly():
+    once, again = run_schedule(draw_schedule(3)), run_schedule(draw_schedule(3))
+    assert once == again
+    assert once.happened
 
 
-def test_a_seed_replays_exactly(make_scenario, make_world):
-    runs = []
-    for _ in range(2):
-        world = run_seed(3, draw_scenario(3, make_scenario), make_world)
-        runs.append((world.events, world.now, world.decisions, world.signed))
-    assert runs[0] == runs[1]
+def test_a_schedule_is_the_same_when_its_faults_are_named():
+    """What shrinking rests on: the faults that happened, and no others, make the same run."""
+    once = run_schedule(draw_schedule(3))
+    named = Schedule(seed=3, scenario=once.schedule.scenario, only=frozenset(once.happened))
+    assert run_schedule(named).happened == once.happened
+    assert run_schedule(named).events == once.events
 
 
-def test_a_quiet_network_decides_in_round_0(make_scenario, make_world):
+def test_a_quiet_network_decides_in_round_0():
     for n in (1, 2, 3, 4, 7, 16):
-        world = run_seed(n, make_scenario(powers=[1] * n, heights=5), make_world)
-        assert set(world.decision_rounds.values()) == {0}
+        world = World(Schedule(seed=n, scenario=Scenario(powers=(1,) * n, heights=4)))
+        world.run_until(lambda world=world: world.all_reached(4), PATIENCE)
+        assert world.observer.rounds == dict.fromkeys(range(1, 5), 0)
 
 
-@pytest.mark.parametrize("point", range(60))
-def test_death_at_every_boundary(point: int, make_scenario, make_world):
+@pytest.mark.parametrize("behaviour", Behaviour)
+def test_a_network_gets_along_with(behaviour: Behaviour):
+    for seed in range(3):
+        faulty = ((1, frozenset({behaviour})), (4, frozenset({behaviour})))
+        scenario = Scenario(powers=(1,) * 7, heights=3, faulty=faulty, heal_at=4.0, loss=0.05)
+        check(Schedule(seed=seed, scenario=scenario))
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [Behaviour.DOUBLE_VOTER, Behaviour.EQUIVOCATING_PROPOSER, Behaviour.TWIN],
+)
+def test_equivocators_are_found(behaviour: Behaviour):
+    found = set()
+    for seed in range(4):
+        faulty = ((1, frozenset({behaviour})), (4, frozenset({behaviour})))
+        scenario = Scenario(powers=(1,) * 7, heights=5, faulty=faulty)
+        world = World(Schedule(seed=seed, scenario=scenario))
+        world.run_until(lambda world=world: world.all_reached(5), PATIENCE)
+        found |= world.observer.accused
+    assert found == {1, 4}
+
+
+def test_who_loses_its_log_but_not_its_record_never_equivocates():
+    faulty = ((2, frozenset({Behaviour.LOSES_LOG})),)
+    for seed in range(20):
+        scenario = Scenario(powers=(1,) * 4, heights=6, faulty=faulty, heal_at=10.0, loss=0.2)
+        check(Schedule(seed=seed, scenario=scenario))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_real_journal_and_record(seed: int):
+    """The node's own write-ahead log and last-signed record, in files, with torn writes."""
+    faulty = ((1, frozenset({Behaviour.LOSES_LOG})),) if seed % 2 else ()
+    scenario = Scenario(
+        powers=(1, 1, 1, 1),
+        heights=3,
+        heal_at=4.0,
+        loss=0.1,
+        crash_rate=0.03,
+        outages=tuple(Outage(start=2.0, end=2.5, node=i) for i in range(4)),
+        faulty=faulty,
+        real_disk=True,
+    )
+    check(Schedule(seed=seed, scenario=scenario))
+
+
+@pytest.mark.parametrize("first", range(0, 75, 15))
+def test_death_at_every_boundary(first: int):
     """Whichever effect it dies before, a restarted node never contradicts itself and goes on."""
-    scenario = make_scenario(powers=[1, 1, 1, 1], heal_at=1e9)
-    world = make_world(point, scenario)
-    boundaries = 0
+    for point in range(first, first + 15):
+        points = frozenset({(2, point + 1), (2, point + 12)})
+        scenario = Scenario(powers=(1, 1, 1, 1), heights=4, crash_points=points)
+        world = World(Schedule(seed=point, scenario=scenario))
+        world.run_until(lambda world=world: world.all_reached(4), PATIENCE)
+        assert world.all_reached(4), world.status()
+        assert world.hosts[2].lives > 1, "it died"
 
-    def dies_here(index: int) -> bool:
-        nonlocal boundaries
-        boundaries += index == 2
-        return index == 2 and boundaries in (point + 1, point + 12)
 
-    world.may_crash = dies_here
-    world.run_until(lambda: world.hosts[2].lives == 3, PATIENCE)
-    goal = len(world.decisions) + 2
-    world.run_until(lambda: world.all_reached(goal), world.now + PATIENCE)
+def test_a_single_validator_survives_death_at_every_boundary():
+    for point in range(40):
+        points = frozenset({(0, point + 1)})
+        scenario = Scenario(powers=(7,), heights=4, crash_points=points)
+        world = World(Schedule(seed=point, scenario=scenario))
+        world.run_until(lambda world=world: world.all_reached(4), PATIENCE)
+        assert world.all_reached(4), world.status()
+        assert world.hosts[0].lives == 3
+
+
+@pytest.mark.parametrize("point", range(4, 60, 4))
+def test_a_full_restart_at_any_moment(point: int):
+    """All nodes die at the same time; a few rounds later they decide again."""
+    at = point * 0.02
+    outages = tuple(Outage(start=at, end=at + 1.0 + 0.1 * i, node=i) for i in range(4))
+    scenario = Scenario(powers=(1, 1, 1, 1), heights=20, outages=outages)
+    world = World(Schedule(seed=point, scenario=scenario))
+    world.run_until(lambda: False, at + 1.4)
+    goal = max(world.observer.blocks, default=0) + 2
+    world.run_until(lambda: world.all_reached(goal), at + 1.4 + 30.0)
     assert world.all_reached(goal), world.status()
-    assert world.hosts[2].lives == 3
+    assert max(world.observer.rounds.values()) <= 3
 
 
-@pytest.mark.parametrize("point", range(40))
-def test_a_single_validator_survives_death_at_every_boundary(point: int, make_scenario, make_world):
-    world = make_world(point, make_scenario(powers=[7], heal_at=1e9))
-    boundaries = 0
-
-    def dies_here(index: int) -> bool:
-        nonlocal boundaries
-        boundaries += 1
-        return boundaries == point + 1
-
-    world.may_crash = dies_here
-    world.run_until(lambda: world.all_reached(3), PATIENCE)
-    assert world.all_reached(3), world.status()
-    assert world.hosts[0].lives == 2
-
-
-@pytest.mark.parametrize("powers", [[1, 1, 1], [1, 1, 1, 1], [5, 1, 1, 1, 1], [3, 3, 2, 2, 1, 1]])
-def test_no_progress_with_more_than_f_down_and_recovery_after(
-    powers: list[int], make_scenario, make_world
-):
+@pytest.mark.parametrize("powers", [(1, 1, 1), (1, 1, 1, 1), (5, 1, 1, 1, 1), (3, 3, 2, 2, 1, 1)])
+def test_no_progress_with_more_than_f_down_and_recovery_after(powers: tuple[int, ...]):
     down: list[int] = []
     while 3 * sum(powers[i] for i in down) < sum(powers):
         down.append(len(down))
-    outages = [(3.0, 63.0, node) for node in down]
-    world = make_world(1, make_scenario(powers=powers, down=outages))
-    world.run_until(lambda: False, deadline=4.0)
-    before = len(world.decisions)
+    outages = tuple(Outage(start=3.0, end=43.0, node=node) for node in down)
+    world = World(Schedule(seed=1, scenario=Scenario(powers=powers, heights=99, outages=outages)))
+    world.run_until(lambda: False, 4.0)
+    before = len(world.observer.blocks)
     assert before > 0
-    world.run_until(lambda: False, deadline=62.0)
-    assert len(world.decisions) == before
-    world.run_until(lambda: world.all_reached(before + 3), deadline=62.0 + PATIENCE)
+    world.run_until(lambda: False, 42.0)
+    assert len(world.observer.blocks) == before
+    world.run_until(lambda: world.all_reached(before + 3), 42.0 + PATIENCE)
     assert world.all_reached(before + 3), world.status()
 
 
-def test_equivocators_are_found(make_scenario, make_world):
-    found = 0
-    for seed in range(5):
-        scenario = make_scenario(powers=[1] * 7, heights=4, byzantine=frozenset({1, 4}))
-        world = run_seed(seed, scenario, make_world)
-        found += world.accused == {1, 4}
-    assert found == 5
-
-
-def test_a_minority_partition_stops_and_catches_up(make_scenario, make_world):
-    scenario = make_scenario(powers=[1] * 4, heal_at=30.0, partitions=[(2.0, 30.0, frozenset({3}))])
-    world = make_world(9, scenario)
-    world.run_until(lambda: False, deadline=29.0)
+def test_a_minority_partition_stops_and_catches_up():
+    parts = (Partition(start=2.0, end=15.0, side=frozenset({3})),)
+    scenario = Scenario(powers=(1,) * 4, heights=99, heal_at=15.0, partitions=parts)
+    world = World(Schedule(seed=9, scenario=scenario))
+    world.run_until(lambda: False, 14.0)
     tallest, cut_off = len(world.hosts[0].chain), len(world.hosts[3].chain)
     assert tallest > cut_off + 5
-    world.run_until(lambda: world.all_reached(tallest + 2), deadline=30.0 + PATIENCE)
+    world.run_until(lambda: world.all_reached(tallest + 2), 15.0 + PATIENCE)
     assert world.all_reached(tallest + 2), world.status()

@@ -2,7 +2,9 @@
 
 import functools
 import hashlib
+from pathlib import Path
 from random import Random
+from typing import Any
 
 import ckzg
 from py_ecc import bn128
@@ -14,7 +16,6 @@ BN_P = bn128.field_modulus
 BLS_P = 0x1A0111EA397FE69A4B1BA7B6434BACD764774B84F38512BF6730D2A0F6B0F6241EABFFFEB153FFFFB9FEFFFFFFFFAAAB
 BLS_R = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
 KZG_R = BLS_R
-_POINTS = 4
 
 
 def word(value: int) -> bytes:
@@ -64,11 +65,18 @@ def _bls_g2() -> tuple[bytes, ...]:
 
 
 @functools.cache
+def kzg_setup() -> Any:
+    """The setup of the ceremony, which py-evm ships; loading it takes seconds."""
+    import eth._utils
+
+    path = Path(next(iter(eth._utils.__path__))) / "kzg_trusted_setup.txt"
+    return ckzg.load_trusted_setup(str(path), 0)
+
+
+@functools.cache
 def _kzg() -> tuple[bytes, ...]:
     """Evaluations of a blob that has one field element set."""
-    import eth.precompiles.point_evaluation as point_evaluation
-
-    setup = ckzg.load_trusted_setup(point_evaluation.TRUSTED_SETUP_PATH, 0)
+    setup = kzg_setup()
     blob = bytearray(131_072)
     blob[31] = 7
     commitment = ckzg.blob_to_kzg_commitment(bytes(blob), setup)

@@ -7,25 +7,27 @@ from typing import Any
 from web3 import Web3
 from web3.types import Wei
 
-from tests.cluster.support.client import receipt, wait_for
+from tests.cluster.support.client import call, receipt, wait_for
 from tests.cluster.support.network import Network, atoll
 
 DOUBLE_WITH_INDEX = 9  # of the emitter's events
 FAST, SLOW = "fast", "slow"
 PARAMS = {
     FAST: "",
-    # A block every two seconds and none between: a transaction stays pending for a while.
-    SLOW: "min_block_interval = 2.0\nheartbeat = 2.0\n",
+    # A block every so often and none between: a transaction stays pending for a while.
+    SLOW: "min_block_interval = 1.2\nheartbeat = 1.2\n",
 }
 CHAIN_ID = 131277322940537  # of the genesis that web3.py's suite brings; some tests compare it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """Hashes are 0x strings, `contracts` addresses by the fixtures' names."""
+    """Hashes are 0x strings, `contracts` addresses by the fixtures' names. `unused_keys` are those of
+    accounts on the same shard that have sent nothing."""
 
     account: str
     private_key: str
+    unused_keys: list[str]
     contracts: dict[str, str]
     math_deployment: str
     mined: str
@@ -37,10 +39,17 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """`endpoint` is the one endpoint of the network, on a node of the shard where the account does not live."""
+    """`endpoint` is the one endpoint of the network, on a node of the shard where the account does not
+    live; `home` is that shard's own chain."""
 
     endpoint: str
+    home: str
     facts: Facts
+
+    def wait_for_block(self) -> None:
+        """Return just after a block of the account's shard."""
+        head = call(self.home, "eth_blockNumber")
+        wait_for(lambda: call(self.home, "eth_blockNumber") != head, "a block")
 
 
 class Chains:
@@ -57,7 +66,9 @@ class Chains:
         if found is None:
             network = self._start(pace)
             facts = make_facts(network, self._contracts)
-            found = self._chains[pace] = Chain(network.endpoint(0), facts)
+            found = self._chains[pace] = Chain(
+                network.endpoint(0), network.shard_endpoint(1), facts
+            )
         return found
 
     def _start(self, pace: str) -> Network:
@@ -67,7 +78,7 @@ class Chains:
             "[p2p]\nport = 0\n[rpc]\nport = 0\n"
         )
         directory = self._root / pace
-        atoll("init", manifest, "--dir", directory)
+        atoll("init", "--manifest", manifest, "--dir", directory)
         network = Network(directory, shards=2, validators=1)
         self._networks.append(network)
         network.up()
@@ -81,7 +92,7 @@ class Chains:
 def make_facts(network: Network, contracts: dict[str, Any]) -> Facts:
     """Deploy the contracts and send what the tests look for, from an account that the node holds."""
     w3 = network.w3(0)
-    known = next(a for a in network.info["accounts"] if a["home"] == 1)
+    known, *others = (a for a in network.info["accounts"] if a["home"] == 1)
     account = known["address"]
 
     def done(tx_hash: Any) -> Any:
@@ -107,6 +118,7 @@ def make_facts(network: Network, contracts: dict[str, Any]) -> Facts:
     return Facts(
         account=account,
         private_key=known["privateKey"],
+        unused_keys=[other["privateKey"] for other in others],
         contracts={name: found["contractAddress"] for name, found in deployed.items()},
         math_deployment=_hex(deployed["math_contract"]["transactionHash"]),
         mined=_hex(mined["transactionHash"]),

@@ -8,7 +8,7 @@ SIMULATE = "eth_simulateV1 is not there yet"
 TYPED_ASYNC = (
     "web3.py cannot send typed data from its asynchronous API: it takes the types for an ABI"
 )
-TYPED_ERROR = "web3.py expects the ValueError of a node in its own process; ours refuses with -32602 and that text"
+TYPED_ERROR = "web3.py expects the ValueError of a node in its process; ours refuses with -32602"
 
 EXPECTED: dict[str, str] = {
     r"TestAdminHttp::|TestAsyncAdmin(Http|Ws)::": ADMIN,

@@ -92,9 +92,8 @@ class Attack:
         self.decisions: dict[Address, Decided] = {}
         self.reproposals = 0
         self.trace: list[str] = []
-        start = StartHeight(height=self.height, validators=self.set, me=None)
         for key in self.nodes:
-            self._feed(key, StartHeight(height=start.height, validators=start.validators, me=key))
+            self._feed(key, StartHeight(height=self.height, validators=self.set, me=key))
 
     def _pick_faulty(self, keys: list[Address]) -> frozenset[Address]:
         """As much stake as can be faulty, less than a third."""
@@ -378,7 +377,7 @@ class Attack:
                 self.timers[key][timeout.kind] = TimeoutElapsed(timeout=timeout)
             case Decided():
                 self.decisions[key] = effect
-                self.trace.append(f"  {short(Address(key))} decides {short(effect.block_id)}")
+                self.trace.append(f"  {key[:4].hex()} decides {short(effect.block_id)}")
                 if len({decided.block_id for decided in self.decisions.values()}) > 1:
                     raise Violation("agreement", "two honest nodes decided differently")
             case _:

@@ -24,12 +24,12 @@ from consensus import (
     Vote,
     VoteReceived,
     VoteType,
-    vote_sign_bytes,
 )
 from tests.simulation.simnet.disk import Disk, Place
 from tests.simulation.simnet.host import Died, Host
 from tests.simulation.simnet.scenario import Behaviour
-from tests.simulation.simnet.scheme import CTX, Block, Packet, address, sign
+from tests.simulation.simnet.scheme import Block, Packet, address, sign
+from tests.simulation.simnet.signatures import Own, make_proposal, make_vote
 
 if TYPE_CHECKING:
     from tests.simulation.simnet.world import World
@@ -87,9 +87,15 @@ class ByzantineHost(Host):
         if self.obeys_record:
             self.world.observer.signs(self.key, place, content)
 
-    def may_sign(self, place: Place, preimage: bytes, content: object) -> bool:
+    def may_sign(self, own: Own) -> bool:
         """Sign everything, unless the record is obeyed."""
-        return not self.obeys_record or super().may_sign(place, preimage, content)
+        return not self.obeys_record or super().may_sign(own)
+
+    def believe(self, own: Own) -> None:
+        """Log and record what the own engine takes for our message."""
+        self.log_own(own)
+        self.record_own(own)
+        self.own.append(own)
 
     def recover(self) -> None:
         """Start with what the deviations leave of the disk."""
@@ -112,28 +118,29 @@ class ByzantineHost(Host):
         ]
         for deviation in self.deviations:
             plan = deviation.votes(effect, plan)
-        own = self.sign_vote(effect)
-        if own is not None:
-            self.commit_own(VoteReceived(vote=own))
+        own = VoteReceived(vote=make_vote(self.key, effect))
+        allowed = self.may_sign(own)
+        if allowed:
+            self.believe(own)
         for out in plan:
-            if out == replace(plan[0], block_id=effect.block_id, to=out.to) and own is not None:
-                self.broadcast(self.world.packet(own), out.to)
-            elif not self.obeys_record:
-                self.say(effect.type, out)
+            vote = make_vote(
+                self.key,
+                replace(
+                    effect,
+                    block_id=out.block_id,
+                    round=Round(out.round),
+                    height=Height(out.height),
+                ),
+            )
+            if not self.obeys_record or (allowed and vote == own.vote):
+                self.broadcast(self.world.packet(vote), out.to)
 
     def say(self, type: VoteType, out: Outgoing) -> None:
         """Sign and send a vote, whatever was signed before."""
-        height, round = Height(out.height), Round(out.round)
-        preimage = vote_sign_bytes(CTX, type, height, round, out.block_id)
-        vote = Vote(
-            type=type,
-            height=height,
-            round=round,
-            block_id=out.block_id,
-            validator=self.address,
-            signature=sign(self.key, preimage),
+        asked = SendVote(
+            type=type, height=Height(out.height), round=Round(out.round), block_id=out.block_id
         )
-        self.broadcast(self.world.packet(vote), out.to)
+        self.broadcast(self.world.packet(make_vote(self.key, asked)), out.to)
 
     def send_proposal(self, effect: SendProposal) -> None:
         """Send what the deviations make of the proposal."""
@@ -141,11 +148,12 @@ class ByzantineHost(Host):
         for deviation in self.deviations:
             plan = deviation.proposals(effect, plan)
         for number, (variant, to) in enumerate(plan):
-            proposal = self.sign_proposal(variant)
-            if proposal is not None:
+            own = ProposalReceived(proposal=make_proposal(self.key, variant), valid=True)
+            if self.may_sign(own):
                 if number == 0:
-                    self.commit_own(ProposalReceived(proposal=proposal, valid=True))
-                self.broadcast(self.world.packet(proposal, self.blocks[variant.block_id]), to)
+                    self.believe(own)
+                block = self.blocks[variant.block_id]
+                self.broadcast(self.world.packet(own.proposal, block), to)
 
 
 class Deviation:

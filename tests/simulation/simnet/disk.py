@@ -18,7 +18,6 @@ from consensus import (
 from consensus.types import BlockId, Round, Vote
 from node.runtime.journal import Built, Journal, Judged, Started
 from node.runtime.wire import ProposalMessage
-from node.storage.errors import WouldEquivocate
 from node.storage.last_signed import LastSigned
 from node.storage.wal import WriteAheadLog
 
@@ -39,8 +38,11 @@ class Disk(Protocol):
         """Make everything appended durable."""
 
     def may_sign(self, place: Place, digest: bytes) -> bool:
-        """Record durably that this is signed; False if it would contradict the record."""
+        """Whether this can be signed without contradicting the last-signed record."""
         ...
+
+    def record(self, place: Place, digest: bytes) -> None:
+        """Record durably that this is signed, unless the record is past it."""
 
     def die(self, survives: float) -> None:
         """The process ends; of what was not synced this share reached the disk, in order."""
@@ -78,10 +80,12 @@ class MemoryDisk:
 
     def may_sign(self, place: Place, digest: bytes) -> bool:
         """See :class:`Disk`."""
-        if self._last is not None and place <= self._last[0]:
-            return (place, digest) == self._last
-        self._last = (place, digest)
-        return True
+        return self._last is None or place > self._last[0] or (place, digest) == self._last
+
+    def record(self, place: Place, digest: bytes) -> None:
+        """See :class:`Disk`."""
+        if self._last is None or place > self._last[0]:
+            self._last = (place, digest)
 
     def die(self, survives: float) -> None:
         """See :class:`Disk`."""
@@ -155,11 +159,14 @@ class FileDisk:
 
     def may_sign(self, place: Place, digest: bytes) -> bool:
         """See :class:`Disk`."""
-        try:
+        last = self._last.load()
+        return last is None or place > last.place or (place, digest) == (last.place, last.digest)
+
+    def record(self, place: Place, digest: bytes) -> None:
+        """See :class:`Disk`."""
+        last = self._last.load()
+        if last is None or place > last.place:
             self._last.check_and_record(*place, digest)
-        except WouldEquivocate:
-            return False
-        return True
 
     def die(self, survives: float) -> None:
         """See :class:`Disk`."""

@@ -32,12 +32,11 @@ from consensus import (
     Vote,
     VoteReceived,
     make_evidence,
-    proposal_sign_bytes,
     replay,
-    vote_sign_bytes,
 )
 from tests.simulation.simnet.disk import Disk, Place
-from tests.simulation.simnet.scheme import CTX, GENESIS, Block, Packet, address, sign
+from tests.simulation.simnet.scheme import GENESIS, Block, Packet, address
+from tests.simulation.simnet.signatures import Own, make_proposal, make_vote, signed_part
 
 if TYPE_CHECKING:
     from tests.simulation.simnet.world import World
@@ -99,7 +98,14 @@ class Host:
 
     def recover(self) -> None:
         """Replay the log before anything else is heard."""
-        pending = replay(self.engine, self.disk.load(len(self.chain) + 1))
+        log = self.disk.load(len(self.chain) + 1)
+        for input in log:  # what was logged may have missed the record
+            match input:
+                case VoteReceived(vote=Vote(validator=self.address)):
+                    self.record_own(input)
+                case ProposalReceived(proposal=Proposal(proposer=self.address)):
+                    self.record_own(input)
+        pending = replay(self.engine, log)
         self.watch()
         self.perform(pending)
         self.drain()
@@ -189,10 +195,8 @@ class Host:
                 pause = 0.05 * self.scale * world.dice.unit(f"build {built}")
                 world.at(pause, self.in_this_life(lambda: self.step(built)))
             case SendProposal():
-                self.disk.sync()
                 self.send_proposal(effect)
             case SendVote():
-                self.disk.sync()  # before the signature is recorded: see the engine's contract
                 self.send_vote(effect)
             case StartTimeout(timeout=timeout):
                 elapsed = TimeoutElapsed(timeout=timeout)
@@ -223,73 +227,47 @@ class Host:
     # ------------------------------------------------------------------ signing and sending
 
     def send_proposal(self, effect: SendProposal) -> None:
-        """Sign, log and send; in that order, each durable before the next."""
-        proposal = self.sign_proposal(effect)
-        if proposal is None:
-            return
-        self.commit_own(ProposalReceived(proposal=proposal, valid=True))
-        self.broadcast(self.world.packet(proposal, self.blocks[proposal.block_id]))
+        """Sign a proposal and let it out, unless the last-signed record forbids it."""
+        own = ProposalReceived(proposal=make_proposal(self.key, effect), valid=True)
+        if self.may_sign(own):
+            self.release(own, self.world.packet(own.proposal, self.blocks[effect.block_id]))
 
     def send_vote(self, effect: SendVote) -> None:
-        """Sign, log and send; in that order, each durable before the next."""
-        vote = self.sign_vote(effect)
-        if vote is None:
-            return
-        self.commit_own(VoteReceived(vote=vote))
-        self.broadcast(self.world.packet(vote))
+        """Sign a vote and let it out, unless the last-signed record forbids it."""
+        own = VoteReceived(vote=make_vote(self.key, effect))
+        if self.may_sign(own):
+            self.release(own, self.world.packet(own.vote))
 
-    def commit_own(self, message: VoteReceived | ProposalReceived) -> None:
-        """Log an own message durably; it is stepped after the present effects."""
-        self.disk.append(message)
+    def release(self, own: Own, packet: Packet) -> None:
+        """First the log, with all inputs that led to this; then the record; then the network."""
+        self.log_own(own)
+        self.record_own(own)
+        self.own.append(own)
+        self.broadcast(packet)
+
+    def log_own(self, own: Own) -> None:
+        """Make an own message durable, and everything before it."""
+        self.disk.append(own)
         self.boundary()
         self.disk.sync()
-        self.own.append(message)
         self.boundary()
 
-    def sign_proposal(self, effect: SendProposal) -> Proposal | None:
-        """The signed proposal, or None if the last-signed record forbids it."""
-        preimage = proposal_sign_bytes(
-            CTX, effect.height, effect.round, effect.block_id, effect.pol_round
-        )
-        place = (effect.height, effect.round, 0)
-        if not self.may_sign(place, preimage, (effect.block_id, effect.pol_round)):
-            return None
-        return Proposal(
-            height=effect.height,
-            round=effect.round,
-            block_id=effect.block_id,
-            pol_round=effect.pol_round,
-            proposer=self.address,
-            signature=sign(self.key, preimage),
-        )
-
-    def sign_vote(self, effect: SendVote) -> Vote | None:
-        """The signed vote, or None if the last-signed record forbids it."""
-        preimage = vote_sign_bytes(CTX, effect.type, effect.height, effect.round, effect.block_id)
-        place = (effect.height, effect.round, int(effect.type))
-        if not self.may_sign(place, preimage, effect.block_id):
-            return None
-        return Vote(
-            type=effect.type,
-            height=effect.height,
-            round=effect.round,
-            block_id=effect.block_id,
-            validator=self.address,
-            signature=sign(self.key, preimage),
-        )
-
-    def may_sign(self, place: Place, preimage: bytes, content: object) -> bool:
-        """Ask the last-signed record; the observer notes what it lets through."""
-        if not self.disk.may_sign(place, self.world.digest(preimage)):
-            return False
-        self.boundary()
+    def record_own(self, own: Own) -> None:
+        """The signature comes into the world."""
+        place, content, preimage = signed_part(own)
+        self.disk.record(place, self.world.digest(preimage))
         self.note_signature(place, content)
-        return True
+        self.boundary()
 
     def note_signature(self, place: Place, content: object) -> None:
-        """A signature of this honest node comes into the world."""
+        """The observer hears of it."""
         self.world.observer.signs(self.key, place, content)
         self.world.observer.rests_on(self.index, self.engine)
+
+    def may_sign(self, own: Own) -> bool:
+        """Ask the last-signed record."""
+        place, _, preimage = signed_part(own)
+        return self.disk.may_sign(place, self.world.digest(preimage))
 
     def broadcast(self, packet: Packet, to: Collection[int] | None = None) -> None:
         """Send to everybody, or to some nodes; the process can die after some of it."""

@@ -10,12 +10,7 @@ from dataclasses import replace
 
 import consensus.height
 from consensus import (
-    Effect,
-    ProposalReceived,
-    SendProposal,
-    SendVote,
     ValidatorSet,
-    VoteReceived,
 )
 from consensus.height import HeightProcess
 from consensus.round_state import (
@@ -30,6 +25,8 @@ from consensus.round_state import (
 from consensus.types import NO_ROUND, VoteType
 from consensus.votes import VoteKeeper
 from tests.simulation.simnet.host import Host
+from tests.simulation.simnet.scheme import Packet
+from tests.simulation.simnet.signatures import Own, signed_part
 
 
 def _without_lock(state: RoundState, event: RoundEvent) -> Transition:
@@ -140,67 +137,31 @@ class SkipsTheLog(Host):
 
 
 class SendsBeforeItPersists(Host):
-    """Sends a vote or proposal first, and records and logs it afterwards."""
+    """Sends first; records, and logs with all that led to it, afterwards."""
 
-    def send_vote(self, effect: SendVote) -> None:
+    def release(self, own: Own, packet: Packet) -> None:
         """The wrong way round."""
-        vote = self.premature(lambda: self.sign_vote(effect))
-        if vote is not None:
-            self.broadcast(self.world.packet(vote))
-            self.boundary()
-            if self.sign_vote(effect) is not None:
-                self.commit_own(VoteReceived(vote=vote))
-
-    def send_proposal(self, effect: SendProposal) -> None:
-        """The wrong way round."""
-        proposal = self.premature(lambda: self.sign_proposal(effect))
-        if proposal is not None:
-            self.broadcast(self.world.packet(proposal, self.blocks[proposal.block_id]))
-            self.boundary()
-            if self.sign_proposal(effect) is not None:
-                self.commit_own(ProposalReceived(proposal=proposal, valid=True))
-
-    def premature(self, signing):  # type: ignore[no-untyped-def]
-        """Sign without asking the record."""
-        disk, self.disk = self.disk, _Permissive(self.disk)
-        try:
-            return signing()
-        finally:
-            self.disk = disk
-
-    def perform_one(self, effect: Effect) -> None:
-        """Not even the inputs are durable before the vote is out."""
-        match effect:
-            case SendVote():
-                self.send_vote(effect)
-            case SendProposal():
-                self.send_proposal(effect)
-            case _:
-                super().perform_one(effect)
-
-
-class _Permissive:
-    """A disk that lets everything be signed."""
-
-    def __init__(self, disk: object) -> None:
-        self._disk = disk
-
-    def may_sign(self, place: object, digest: bytes) -> bool:
-        return True
+        place, content, _ = signed_part(own)
+        self.note_signature(place, content)
+        self.broadcast(packet)
+        self.boundary()
+        self.log_own(own)
+        self.record_own(own)
+        self.own.append(own)
 
 
 class RecordsBeforeItLogs(Host):
-    """Records a signature before the inputs that led to it are durable: safe, but it can get stuck."""
+    """Records a signature while what led to it is not durable: safe, but a height can get stuck."""
 
-    def perform_one(self, effect: Effect) -> None:
-        """Without the sync before signing."""
-        match effect:
-            case SendVote():
-                self.send_vote(effect)
-            case SendProposal():
-                self.send_proposal(effect)
-            case _:
-                super().perform_one(effect)
+    def release(self, own: Own, packet: Packet) -> None:
+        """The wrong way round."""
+        place, _, preimage = signed_part(own)
+        self.disk.record(place, self.world.digest(preimage))
+        self.boundary()
+        self.log_own(own)
+        self.record_own(own)
+        self.own.append(own)
+        self.broadcast(packet)
 
 
 @contextmanager

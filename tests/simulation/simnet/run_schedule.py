@@ -9,8 +9,9 @@ from tests.simulation.simnet.observer import Violation
 from tests.simulation.simnet.scenario import Schedule
 from tests.simulation.simnet.world import World
 
-PATIENCE = 400.0
-"""Virtual seconds within which a healed network finishes; its rounds are bounded more tightly."""
+PATIENCE = 800.0
+"""Virtual seconds, times the scale of the timeouts, within which a healed network finishes. That is
+dozens of the longest rounds; how many it may take is bounded more tightly."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,15 +65,16 @@ def live_through(world: World) -> None:
             network does not get on once it has healed.
     """
     scenario, observer = world.scenario, world.observer
+    patience = PATIENCE * scenario.timeout_scale
     world.run_until(lambda: False, scenario.heal_at + 2 * scenario.slow_delay)
-    world.run_until(lambda: all(host.alive for host in world.hosts), world.now + PATIENCE)
+    world.run_until(lambda: all(host.alive for host in world.hosts), world.now + patience)
     healed_height = max(observer.blocks, default=0)
     highest = observer.top_round
     goal = max(scenario.heights, healed_height) + 1
     world.allow(goal)
-    world.run_until(lambda: world.all_reached(goal), scenario.heal_at + PATIENCE)
+    world.run_until(lambda: world.all_reached(goal), world.now + patience)
     if not world.all_reached(goal):
-        raise Violation("liveness", f"height {goal} not decided {PATIENCE:.0f} s after healing")
+        raise Violation("liveness", f"height {goal} not decided {patience:.0f} s after healing")
     # After healing every round with an honest proposer decides, once all are in it together. Turns
     # of faulty proposers are spread over the rotation, so a few rounds must do.
     spare = len(scenario.powers) + 4

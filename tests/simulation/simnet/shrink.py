@@ -6,22 +6,24 @@ the rest of a run stays as it was, as far as it can, when some of them are taken
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import Any
 
 from tests.simulation.simnet.host import Host
 from tests.simulation.simnet.run_schedule import Outcome, run_schedule
 from tests.simulation.simnet.scenario import Scenario, Schedule
 
-BUDGET = 1500
-"""Runs at most."""
+BUDGET = 3_000_000
+"""Events simulated at most, over all runs."""
 
 
 class Shrinker:
-    """Shrinks one failing schedule; ``runs`` counts what it took."""
+    """Shrinks one failing schedule; ``runs`` and ``events`` count what it took."""
 
     def __init__(self, outcome: Outcome, *, host: type[Host] = Host, budget: int = BUDGET) -> None:
         assert outcome.violation is not None
         self.best = outcome
         self.runs = 0
+        self.events = 0
         self._rule = outcome.violation.rule
         self._host = host
         self._budget = budget
@@ -36,10 +38,11 @@ class Shrinker:
         return self.best
 
     def _fails(self, schedule: Schedule) -> bool:
-        if self.runs >= self._budget:
+        if self.events >= self._budget:
             return False
         self.runs += 1
         outcome = run_schedule(schedule, host=self._host)
+        self.events += outcome.events
         if outcome.violation is None or outcome.violation.rule != self._rule:
             return False
         self.best = outcome
@@ -59,7 +62,7 @@ class Shrinker:
         for kind in sorted({fault.split()[0] for fault in self.best.happened}):
             self._keep(f for f in self.best.happened if not f.startswith(f"{kind} "))
         parts = 2
-        while self.best.happened and self.runs < self._budget:
+        while self.best.happened and self.events < self._budget:
             happened = self.best.happened
             size = -(-len(happened) // parts)
             starts = range(0, len(happened), size)
@@ -77,12 +80,16 @@ class Shrinker:
 
 def simpler_scenarios(scenario: Scenario) -> Iterator[Scenario]:
     """Scenarios with one thing less, the greatest simplifications first."""
+
+    def less(**plain: Any) -> Scenario:
+        return replace(scenario, **plain)
+
     for name in ("partitions", "links", "outages", "faulty", "skew"):
         if getattr(scenario, name):
-            yield replace(scenario, **{name: ()})
+            yield less(**{name: ()})
     for name in ("loss", "duplication", "slow", "crash_rate"):
         if getattr(scenario, name):
-            yield replace(scenario, **{name: 0.0})
+            yield less(**{name: 0.0})
     if scenario.followers:
         n = len(scenario.powers)
         yield replace(
@@ -93,22 +100,20 @@ def simpler_scenarios(scenario: Scenario) -> Iterator[Scenario]:
         )
     for name, plain in (("rotate_powers", False), ("sync_through_engine", True)):
         if getattr(scenario, name) != plain:
-            yield replace(scenario, **{name: plain})
+            yield less(**{name: plain})
     for name in ("partitions", "outages", "links"):
         items = getattr(scenario, name)
         if len(items) > 1:
             for i in range(len(items)):
-                yield replace(scenario, **{name: items[:i] + items[i + 1 :]})
+                yield less(**{name: items[:i] + items[i + 1 :]})
     for i, (node, behaviours) in enumerate(scenario.faulty):
         rest = scenario.faulty[:i] + scenario.faulty[i + 1 :]
         if rest:
             yield replace(scenario, faulty=rest)
         if len(behaviours) > 1:
             for behaviour in sorted(behaviours, key=lambda b: b.name):
-                less = (node, behaviours - {behaviour})
-                yield replace(
-                    scenario, faulty=(*scenario.faulty[:i], less, *scenario.faulty[i + 1 :])
-                )
+                milder = (node, behaviours - {behaviour})
+                yield less(faulty=(*scenario.faulty[:i], milder, *scenario.faulty[i + 1 :]))
     if set(scenario.powers) != {1}:
         yield replace(scenario, powers=(1,) * len(scenario.powers))
     if scenario.heights > 1:

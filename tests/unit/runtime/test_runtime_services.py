@@ -8,8 +8,7 @@ import trio
 from eth_account import Account
 from trio.testing import MockClock
 
-from consensus.types import Address as ConsensusAddress
-from consensus.types import Certificate, Height, Round, Validator, ValidatorSet
+from consensus.types import Certificate, Height, Round
 from node.beacon.chain import BeaconChain
 from node.beacon.rules import BeaconRules
 from node.beacon.transition import genesis_block
@@ -75,7 +74,6 @@ class Net:
             beacon_gate=self.beacon.gate,
             pool=TransactionPool(),
             worker=Worker(),
-            committee=ValidatorSet([Validator(address=ConsensusAddress(KEY.address), power=1)]),
             coinbase=Address(KEY.address),
         )
 

@@ -1,0 +1,150 @@
+"""What a block costs that is full of one thing: every opcode and precompile in turn, at its worst.
+
+    .venv/bin/python benchmarks/gas_costs.py [--only TEXT] [--rounds 3]
+
+Prints CPU milliseconds per million gas and the ratio to plain computation, measured beside it in the
+same run; the dearest last. What is above `LIMIT` lets a user stall the chain: the exit code is then 1.
+The CPU time is that of a whole block: execution and the new state root.
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmarks.gas_programs import BlockFiller, fillers, plain
+from node.execution.context import BlockContext
+from node.execution.delta import StateDelta
+from node.execution.evm import Evm
+from node.execution.genesis import GenesisAccount, build_genesis
+from node.execution.guard import check_interpreter, run_with_stack
+from node.execution.state import State
+from node.primitives.basics import Address
+from node.primitives.transaction import decode_transaction
+from tests.conformance.differential.case import Transaction, address_of
+
+LIMIT = 10.0
+KEY = b"\x11" * 32
+CONTRACT = Address(b"\xc0" * 20)
+CONTEXT = BlockContext(
+    chain_id=1,
+    number=1000,
+    timestamp=1_700_000_000,
+    coinbase=Address(b"\xcb" * 20),
+    gas_limit=1 << 40,
+    base_fee=1,
+    block_hash=lambda height: height.to_bytes(32, "big"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """`ms` of CPU per million gas, `ratio` to plain computation; `gas` that the block used."""
+
+    name: str
+    ms: float
+    ratio: float
+    gas: int
+
+
+class Block:
+    """A block that one filler fills, on a state of its own."""
+
+    def __init__(self, filler: BlockFiller) -> None:
+        self.filler = filler
+        alloc = {Address(address_of(KEY)): GenesisAccount(balance=10**30)}
+        alloc[CONTRACT] = GenesisAccount(
+            nonce=1, balance=10**20, code=filler.code, storage=filler.storage
+        )
+        for address, (balance, code) in filler.accounts.items():
+            alloc[Address(address)] = GenesisAccount(
+                balance=balance, nonce=1 if code else 0, code=code
+            )
+        self._delta: StateDelta = build_genesis(alloc)
+        self._wires = [
+            Transaction(
+                type=4 if authorizations else 2,
+                key=KEY,
+                nonce=nonce,
+                gas=gas,
+                max_fee=2,
+                tip=0,
+                to=CONTRACT if to is None else to,
+                data=data,
+                access_list=access_list,
+                authorizations=authorizations,
+            ).encode()
+            for nonce, (to, data, gas, access_list, authorizations) in enumerate(filler.sent())
+        ]
+
+    def run(self) -> tuple[float, int]:
+        """(CPU seconds, gas used)."""
+        state = State(self._delta.nodes.get, self._delta.root)
+        evm = Evm(CONTEXT.chain_id)
+        used = 0
+        begin = time.process_time()
+        for wire in self._wires:
+            result = evm.apply_transaction(
+                state, CONTEXT, decode_transaction(wire), gas_available=CONTEXT.gas_limit
+            )
+            used += result.gas_used
+            if not result.success and not self.filler.fails:
+                raise AssertionError(f"{self.filler.name}: {result.error}")
+        state.seal()
+        return time.process_time() - begin, used
+
+
+def measure(chosen: Sequence[BlockFiller], rounds: int) -> list[Cost]:
+    """The cost of each, by the median of `rounds` runs with as many runs of plain computation between."""
+    reference = Block(plain())
+    reference.run()
+    costs = []
+    for filler in chosen:
+        block = Block(filler)
+        block.run()
+        ratios, speeds, used = [], [], 0
+        for _ in range(rounds):
+            base_seconds, base_gas = reference.run()
+            seconds, used = block.run()
+            speeds.append(seconds / used * 1e9)
+            ratios.append(seconds / used / (base_seconds / base_gas))
+        costs.append(
+            Cost(
+                name=filler.name,
+                ms=statistics.median(speeds),
+                ratio=statistics.median(ratios),
+                gas=used,
+            )
+        )
+    return costs
+
+
+def above_limit(rounds: int = 3) -> list[Cost]:
+    """What is above the limit, measured again more often before it is believed."""
+    chosen = fillers()
+    suspects = {cost.name for cost in measure(chosen, 1) if cost.ratio > 0.7 * LIMIT}
+    again = measure([filler for filler in chosen if filler.name in suspects], rounds)
+    return [cost for cost in again if cost.ratio > LIMIT]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", default="", help="names that contain this")
+    parser.add_argument("--rounds", type=int, default=3)
+    args = parser.parse_args()
+    check_interpreter()
+    chosen = [filler for filler in fillers() if args.only in filler.name]
+    costs = run_with_stack(lambda: measure([plain(), *chosen], args.rounds))
+    print(f"{'':<44}{'ms/Mgas':>9}{'ratio':>8}{'Mgas':>8}")
+    for cost in sorted(costs, key=lambda cost: cost.ratio):
+        mark = "  above the limit" if cost.ratio > LIMIT else ""
+        print(f"{cost.name:<44}{cost.ms:9.1f}{cost.ratio:8.2f}{cost.gas / 1e6:8.2f}{mark}")
+    return 1 if any(cost.ratio > LIMIT for cost in costs) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
