@@ -99,7 +99,9 @@ def measure(network: dict[str, Any], count: int) -> None:
     before, begin = sum(map(cpu_seconds, pids)), time.perf_counter()
     time.sleep(IDLE_SECONDS)
     used = sum(map(cpu_seconds, pids)) - before
-    print(f"idle CPU, {len(pids)} processes      {100 * used / (time.perf_counter() - begin):6.1f} %")
+    print(
+        f"idle CPU, {len(pids)} processes      {100 * used / (time.perf_counter() - begin):6.1f} %"
+    )
     resident, proportional = zip(*map(memory_mb, pids), strict=True)
     print(
         f"memory per node             {statistics.mean(resident):6.0f} MB resident, "

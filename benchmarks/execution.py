@@ -156,7 +156,9 @@ def swaps(count: int) -> Workload:
     )  # fmt: skip
 
 
-def work(name: str, signature: str, arguments: list[tuple[int, ...]], bar: float | None) -> Workload:
+def work(
+    name: str, signature: str, arguments: list[tuple[int, ...]], bar: float | None
+) -> Workload:
     senders = Senders(len(arguments) + 1)
     creation, address = senders.deploy(0, compiled("Work"))
     block = [
@@ -188,7 +190,9 @@ def workloads(*, quick: bool) -> list[Workload]:
         swaps(count // 2),
         work("arithmetic loop", "arithmetic(uint256)", [(8000 // scale,)] * 2, 5.0),
         work("keccak loop", "hashes(uint256)", [(8000 // scale,)] * 2, None),
-        work("storage", "store(uint256,uint256)", [(100 * n, 100) for n in range(20 // scale)], None),
+        work(
+            "storage", "store(uint256,uint256)", [(100 * n, 100) for n in range(20 // scale)], None
+        ),
         deployments(count // 4),
     ]
 
@@ -322,13 +326,14 @@ def main() -> int:
         header = "".join(f"{name:>10}" for name in ENGINES)
         print(f"{'':<26}{header}   ratio   Mgas/s   bar", flush=True)
         met = [
-            run_workload(engines, workload, args.rounds)
-            for workload in workloads(quick=args.quick)
+            run_workload(engines, workload, args.rounds) for workload in workloads(quick=args.quick)
         ]
         met += [run_roots(engines, count, args.rounds) for count in (10_000, 100_000)]
         for engine in engines:
             sizes = engine.ask("memory")
-            print(f"memory, {engine.name:<8} {sizes['now']:6.0f} MB now, {sizes['peak']:.0f} MB at most")
+            print(
+                f"memory, {engine.name:<8} {sizes['now']:6.0f} MB now, {sizes['peak']:.0f} MB at most"
+            )
     finally:
         for engine in engines:
             engine.close()

@@ -33,15 +33,19 @@ class Engine:
        state (all of them, except REBROADCAST timeouts, which need not be logged at all) is durable
        before the effects of that step that leave the process.
     2. An own vote or proposal is signed, appended to the log as VoteReceived or
-       ProposalReceived(valid=True), made durable, and only then broadcast. For a proposal, the block
-       is durable before that, too.
+       ProposalReceived(valid=True), made durable, then noted in the last-signed record, and only then
+       broadcast. For a proposal, the block is durable before that, too. The record comes after the
+       log: if it came first, a crash in between would leave a record of a vote that the replayed
+       engine, which has lost the inputs that led to it, may not ask for again. The node could then
+       not vote in that round at all, and some such nodes stall their height.
     3. Own messages are stepped after all effects of the step that asked for them, in the order in
        which they were logged, and before any other input.
     4. After a crash a new engine is fed the log from the last StartHeight, and the effects are
        ignored, except those that are still unanswered at the end of the log: SendVote, SendProposal
        and BuildValue without a logged answer, StartTimeouts of the current round that have not
        elapsed, Decided, and Equivocation. They are performed in order. Then the network is heard.
-       A Decided or Equivocation may be performed twice that way; both must be idempotent.
+       A Decided or Equivocation may be performed twice that way; both must be idempotent. Own
+       messages in the log are noted in the last-signed record, if it is not past them already.
     5. The log before a StartHeight can be dropped once that is durable.
 
     The engine does not wait for its own messages: a step that asks for a vote has already moved on,

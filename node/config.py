@@ -120,6 +120,11 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
                 parse_address(address)
             except UserError as error:
                 raise UserError(f"key 'dev_accounts[{index}]': {error}") from None
+        if self.faults.equivocate and self.validator_key is None:
+            raise UserError(
+                "key 'faults.equivocate': without a validator_key nothing is signed that could be "
+                "contradicted; leave it out"
+            )
         if not self.rpc.host:
             raise UserError(
                 "key 'rpc.host': a host or address to listen at is expected, such as 127.0.0.1"

@@ -222,5 +222,11 @@ class Backend(Protocol):
     async def audit(self, ref: BlockRef) -> dict[str, Any]:
         """Conservation of value at a network block, ready for JSON."""
 
+    async def validators(self) -> list[dict[str, Any]]:
+        """Every validator with its stake, what it lost and whether it is jailed, ready for JSON."""
+
+    async def evidence(self) -> dict[str, Any]:
+        """What is held against validators, in blocks and on its way there, ready for JSON."""
+
     async def status(self) -> dict[str, Any]:
         """What the node is doing, ready for JSON."""

@@ -10,7 +10,7 @@ import trio
 from rpc.connection import Connection
 from rpc.dispatch import Dispatcher
 from rpc.errors import ListenError, PortInUse, join_host_port
-from rpc.gateway import ANY, Gateway, Route
+from rpc.gateway import ANY, LOCAL_HOSTS, Gateway, Route
 from rpc.http import text_response
 from rpc.limits import Limits
 
@@ -66,6 +66,12 @@ class Server:
         listeners = await self._listen()
         port: int = listeners[0].socket.getsockname()[1]
         log.info("rpc.listening", address=join_host_port(self._host, port))
+        if self._host not in LOCAL_HOSTS:
+            log.warning(
+                "rpc.exposed",
+                reason="listening beyond this machine: whoever reaches the address may use the node",
+                address=join_host_port(self._host, port),
+            )
         async with trio.open_nursery() as connections:
             try:
                 task_status.started(port)

@@ -13,7 +13,13 @@ from node.cluster.manifest import ETHER
 
 UNKNOWN = "-"
 MIN_WIDTH = 150
-STATE_STYLES = {"up": "green", "syncing": "yellow", "no answer": "red", "down": "red"}
+STATE_STYLES = {
+    "up": "green",
+    "syncing": "yellow",
+    "no answer": "red",
+    "jailed": "bold red",
+    "down": "red",
+}
 
 
 def network_tables(document: Mapping[str, Any], *, balance_ether: int) -> RenderableType:
@@ -58,7 +64,8 @@ def status_tables(document: Mapping[str, Any]) -> RenderableType:
             _text(shard["round"]),
             _text(shard["hash"]),
             UNKNOWN if pool["pending"] is None else f"{pool['pending']} + {pool['queued']} queued",
-            f"{shard['nodesUp']} of {shard['nodes']} up",
+            f"{shard['nodesUp']} of {shard['nodes']} up"
+            + (", [bold red]frozen[/]" if shard["frozen"] else ""),
         )
     nodes = _table("node", "shard", "state", "beacon", "height", "lag", "peers", "pid", "RPC")
     for node in document["nodes"]:

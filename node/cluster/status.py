@@ -55,6 +55,8 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     pool: PoolStatus
     lanes: tuple[LaneStatus, ...]
     syncing: bool
+    jailed: bool = False
+    frozen: bool = False
     validator: str | bool | None = None
     version: str = ""
     genesis: str = ""
@@ -74,9 +76,11 @@ class NodeReport:
 
     @property
     def state(self) -> str:
-        """`up`; `starting` or stuck: a process that does not answer; `down`: neither."""
+        """`up` (or `syncing`, `jailed`); `no answer`: a process that does not answer; `down`: neither."""
         if self.status is not None:
-            return "syncing" if self.status.syncing else "up"
+            if self.status.syncing:
+                return "syncing"
+            return "jailed" if self.status.jailed else "up"
         return "down" if self.pid is None else "no answer"
 
 
@@ -119,7 +123,8 @@ def report_nodes(nodes: Sequence[NodeLayout], *, timeout: float = 3.0) -> list[N
 def network_status(layout: NetworkLayout, *, timeout: float = 3.0) -> dict[str, Any]:
     """The document of `atoll status --json`.
 
-    {"chainId", "running", "beacon": CHAIN, "shards": [{"id", **CHAIN, "pool", "nodesUp", "nodes"}],
+    {"chainId", "running", "beacon": CHAIN,
+     "shards": [{"id", **CHAIN, "frozen", "pool", "nodesUp", "nodes"}],
      "lanes": [{"src", "dst", "sent", "delivered"}],
      "nodes": [{"name", "shard", "state", "pid", "rpc", "beacon", "height", "lag", "peers",
                 "peersExpected", "problem"}]}
@@ -140,6 +145,9 @@ def network_status(layout: NetworkLayout, *, timeout: float = 3.0) -> dict[str, 
             {
                 "id": shard,
                 **_chain(head.chains.shard if head else None),
+                "frozen": any(
+                    r.status.frozen for r in reports if r.node.shard == shard and r.status
+                ),
                 "pool": {
                     "pending": head.pool.pending if head else None,
                     "queued": head.pool.queued if head else None,

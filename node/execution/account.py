@@ -26,14 +26,21 @@ EMPTY_ACCOUNT = Account(0, 0, EMPTY_TRIE_ROOT, EMPTY_CODE_HASH)
 
 def encode_account(account: Account) -> bytes:
     nonce, balance, storage_root, code_hash = account
-    return rlp.encode_list(
+    size = (balance.bit_length() + 7) // 8
+    payload = (
         rlp.encode_int(nonce)
-        + rlp.encode_int(balance)
+        + (
+            # the head byte and the balance as one integer: what rlp.encode_int gives, in one step
+            ((0x80 + size) << 8 * size | balance).to_bytes(size + 1, "big")
+            if balance > 0x7F
+            else rlp.encode_int(balance)
+        )
         + b"\xa0"
         + storage_root
         + b"\xa0"
         + code_hash
     )
+    return b"\xf8" + len(payload).to_bytes(1, "big") + payload  # 68 to 108 bytes
 
 
 def decode_account(data: bytes) -> Account:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from node.execution.frame import Frame, Message
-from node.execution.pyevm import OutOfGas, WriteProtection
+from node.execution.pyevm import InsufficientFunds, OutOfGas, StackDepthLimit, WriteProtection
 from node.execution.state import State
 from node.execution.storage_ops import COLD_ACCOUNT, NEW_ACCOUNT, WARM_ACCESS
 
@@ -59,14 +59,12 @@ def call(
     if gas < 0:
         raise OutOfGas("out of gas")
     code = state.code(target)
-    code_address = target
     delegate = delegation_of(code)
     if delegate is not None:
         gas -= access_account_gas(state, delegate)
         if gas < 0:
             raise OutOfGas("out of gas")
         code = state.code(delegate)
-        code_address = delegate
     if value:
         gas -= CALL_VALUE
         if opcode == _CALL and not state.exists(target):
@@ -77,25 +75,25 @@ def call(
     gas -= given
     if value:
         given += CALL_STIPEND
-    if message.depth >= MAX_DEPTH or (value and state.balance(here) < value):
-        frame.return_data = b""
-        stack.append(0)
-        return gas + given
-    child = frame.vm.execute(
-        Message(
-            gas=given,
-            sender=message.sender if opcode == _DELEGATECALL else here,
-            storage_address=target if opcode in (_CALL, _STATICCALL) else here,
-            code_address=code_address,
-            value=message.value if opcode == _DELEGATECALL else value,
-            data=bytes(memory[in_at : in_at + in_size]) if in_size else b"",
-            code=code,
-            depth=message.depth + 1,
-            transfers=opcode == _CALL,
-            is_static=message.is_static or opcode == _STATICCALL,
-            precompile_allowed=delegate is None,
-        )
+    inner = Message(
+        gas=given,
+        sender=message.sender if opcode == _DELEGATECALL else here,
+        storage_address=target if opcode in (_CALL, _STATICCALL) else here,
+        code_address=target,
+        value=message.value if opcode == _DELEGATECALL else value,
+        data=bytes(memory[in_at : in_at + in_size]) if in_size else b"",
+        code=code,
+        depth=message.depth + 1,
+        transfers=opcode == _CALL,
+        is_static=message.is_static or opcode == _STATICCALL,
+        opcode=opcode,
     )
+    if message.depth >= MAX_DEPTH:
+        child = frame.vm.refuse(inner, StackDepthLimit("max call depth exceeded"))
+    elif value and state.balance(here) < value:
+        child = frame.vm.refuse(inner, InsufficientFunds("insufficient balance for transfer"))
+    else:
+        child = frame.vm.execute(inner)
     output = child.result
     frame.return_data = output
     stack.append(0 if child.is_error else 1)

@@ -54,6 +54,18 @@ class Evm:
     def __init__(self, chain_id: int) -> None:
         self.chain_id = chain_id
 
+    def machine(
+        self,
+        state: State,
+        context: BlockContext,
+        *,
+        origin: bytes,
+        gas_price: int,
+        blob_hashes: tuple[bytes, ...] = (),
+    ) -> Machine:
+        """What runs the frames of one transaction or call."""
+        return Machine(state, context, origin=origin, gas_price=gas_price, blob_hashes=blob_hashes)
+
     # -- blocks
 
     def begin_block(self, state: State, context: BlockContext) -> None:
@@ -100,7 +112,7 @@ class Evm:
         sender = tx.sender
         blobs = tx.blob_hashes if isinstance(tx, BlobTransaction) else ()
         state.begin_transaction()
-        vm = Machine(state, context, origin=sender, gas_price=price, blob_hashes=blobs)
+        vm = self.machine(state, context, origin=sender, gas_price=price, blob_hashes=blobs)
         cost = tx.gas * price
         blob_cost = 0
         if isinstance(tx, BlobTransaction):
@@ -181,7 +193,7 @@ class Evm:
         The value moves with the call: a failure leaves it with the sender. A sender without it is a
         failed outcome. The caller has called `state.begin_transaction()`.
         """
-        vm = Machine(state, context, origin=origin, gas_price=gas_price)
+        vm = self.machine(state, context, origin=origin, gas_price=gas_price)
         if state.balance(sender) < value:
             return CallResult(
                 success=False,
@@ -211,11 +223,10 @@ class Evm:
                 gas=gas,
                 sender=sender,
                 storage_address=to,
-                code_address=to if delegate is None else delegate,
+                code_address=to,
                 value=value,
                 data=data,
                 code=code,
-                precompile_allowed=delegate is None,
             )
         )
 

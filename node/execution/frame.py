@@ -16,9 +16,10 @@ from node.primitives.basics import Address
 class Message:
     """The input of a frame: py-evm's Message without its checks, which our own callers do not need.
 
-    `storage_address` is whose balance and storage the code works on, `code_address` where the code
-    came from (a precompile is found by it). `data` is the call data; a creation has its init code in
-    `code`.
+    `storage_address` is whose balance and storage the code works on, `code_address` the account that
+    was called (a precompile is found by it; the code of a delegated account is its delegate's). `data`
+    is the call data; a creation has its init code in `code`. `opcode` is the instruction that called,
+    CALL for a transaction; of a creation it tells nothing.
     """
 
     __slots__ = (
@@ -29,7 +30,7 @@ class Message:
         "gas",
         "is_create",
         "is_static",
-        "precompile_allowed",
+        "opcode",
         "sender",
         "storage_address",
         "transfers",
@@ -50,7 +51,7 @@ class Message:
         transfers: bool = True,
         is_static: bool = False,
         is_create: bool = False,
-        precompile_allowed: bool = True,
+        opcode: int = 0xF1,
     ) -> None:
         self.gas = gas
         self.sender = sender
@@ -63,7 +64,7 @@ class Message:
         self.transfers = transfers
         self.is_static = is_static
         self.is_create = is_create
-        self.precompile_allowed = precompile_allowed
+        self.opcode = opcode
 
     @property
     def data_as_bytes(self) -> bytes:

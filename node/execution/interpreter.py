@@ -9,7 +9,7 @@ from typing import Any
 
 from node.execution.calls import call
 from node.execution.frame import Frame
-from node.execution.program import Block, program_of
+from node.execution.program import Block
 from node.execution.pyevm import (
     PRAGUE_OPCODES,
     InvalidInstruction,
@@ -22,7 +22,7 @@ from node.execution.pyevm import (
     WriteProtection,
 )
 from node.execution.receipts import Log
-from node.execution.storage_ops import self_destruct, sload_gas, sstore
+from node.execution.storage_ops import sload_gas, sstore
 from node.primitives.basics import Address, keccak_fast
 
 _WORD = (1 << 256) - 1
@@ -54,7 +54,7 @@ def run(frame: Frame) -> None:
         message.value,
         len(data),
     )
-    program = program_of(code)
+    program = vm.program_of(code)
     blocks = program.blocks
     meter = frame.meter
     gas = meter.gas_remaining
@@ -262,7 +262,7 @@ def run(frame: Frame) -> None:
                 stack[-1] = int.from_bytes(stack[-1], "big")
             offset = block.following
         elif end == 10:  # SELFDESTRUCT
-            meter.gas_remaining = self_destruct(vm, message, gas, pop())
+            meter.gas_remaining = vm.self_destruct(message, gas, pop())
             return
         else:
             raise InvalidInstruction(f"invalid opcode: 0x{block.argument:x}")

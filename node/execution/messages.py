@@ -4,6 +4,7 @@ from node.execution.frame import Frame, Message
 from node.execution.interpreter import run
 from node.execution.precompiles import PRECOMPILES
 from node.execution.pyevm import OutOfGas, ReservedBytesInCode, VMError
+from node.execution.storage_ops import self_destruct
 from node.execution.substate import Vm
 
 MAX_CODE_BYTES = 24_576  # EIP-170
@@ -31,8 +32,7 @@ class Machine(Vm):
         try:
             precompile = PRECOMPILES.get(message.code_address)
             if precompile is not None:
-                if message.precompile_allowed:
-                    precompile(frame)
+                precompile(frame)
             elif message.code:
                 run(frame)
         except VMError as error:
@@ -41,13 +41,21 @@ class Machine(Vm):
             self.rollback(mark)
         return frame
 
+    def refuse(self, message: Message, error: VMError) -> Frame:
+        """The frame of a call that fails before it begins: nothing happened and all its gas is left."""
+        frame = Frame(self, message)
+        frame._error = error
+        return frame
+
+    def self_destruct(self, message: Message, gas: int, target: int) -> int:
+        return self_destruct(self, message, gas, target)
+
     def create(self, message: Message) -> Frame:
         """Create a contract at `message.storage_address`, which the caller found free.
 
         Raises OutOfGas, for the creator, where the init code is too large (EIP-3860).
         """
-        if len(message.code) > MAX_INITCODE_BYTES:
-            raise OutOfGas("max initcode size exceeded")
+        check_init_code(message)
         state = self.accounts
         address = message.storage_address
         snapshot = state.snapshot()
@@ -69,6 +77,12 @@ class Machine(Vm):
         state.revert(snapshot)
         self.rollback(mark)
         return frame
+
+
+def check_init_code(message: Message) -> None:
+    """Raises OutOfGas where the init code is too large."""
+    if len(message.code) > MAX_INITCODE_BYTES:
+        raise OutOfGas("max initcode size exceeded")
 
 
 def _check_code(code: bytes) -> None:

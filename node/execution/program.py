@@ -209,13 +209,17 @@ class Program:
         return found
 
     def _decode(self, offset: int) -> Block:
+        return self._cut(offset, MAX_BLOCK)
+
+    def _cut(self, offset: int, limit: int) -> Block:
+        """The block at `offset`, of at most `limit` instructions before its end."""
         code = self.code
         size = len(code)
         block = Block()
         instructions = block.instructions
         height = 0
         at = offset
-        while at < size and at - offset < 33 * MAX_BLOCK and len(instructions) < MAX_BLOCK:
+        while at < size and at - offset < 33 * MAX_BLOCK and len(instructions) < limit:
             opcode = code[at]
             at += 1
             if opcode == 0x5B:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from node.execution.context import BlockContext
 from node.execution.errors import ExecutionFailed, InsufficientFunds
 from node.execution.evm import Evm, call_result, contract_address, used_after_refund, warm_up
-from node.execution.messages import MAX_INITCODE_BYTES, Machine
+from node.execution.messages import MAX_INITCODE_BYTES
 from node.execution.results import CallResult
 from node.execution.state import State
 from node.execution.validity import gas_of
@@ -59,7 +59,7 @@ def simulate(evm: Evm, state: State, context: BlockContext, call: SimulatedCall)
         context = replace(context, base_fee=0)
     nonce = state.nonce(call.sender)
     state.begin_transaction()
-    vm = Machine(state, context, origin=call.sender, gas_price=call.gas_price)
+    vm = evm.machine(state, context, origin=call.sender, gas_price=call.gas_price)
     state.add_balance(call.sender, -cost)
     state.set_nonce(call.sender, nonce + 1)
     warm_up(state, context, call.sender, call.to, call.access_list)

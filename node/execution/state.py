@@ -65,6 +65,7 @@ class State:
         self._shared = shared if shared is not None else Shared()
         self._trie = trie if trie is not None else Trie(read, root, count=self._shared.count)
         self._accounts: dict[bytes, Account | None] = {}
+        self._keys: dict[bytes, bytes] = {}  # the hash of every address in `_accounts`
         self._dirty: set[bytes] = set()
         self._slots: dict[bytes, dict[int, int]] = {}
         self._dirty_slots: dict[bytes, set[int]] = {}
@@ -89,7 +90,8 @@ class State:
         try:
             return self._accounts[address]
         except KeyError:
-            data = self._trie.get(keccak_fast(address))
+            key = self._keys[address] = keccak_fast(address)
+            data = self._trie.get(key)
             found = decode_account(data) if data else None
             self._accounts[address] = found
             return found
@@ -323,9 +325,9 @@ class State:
             account = self._accounts[address]
             if account is None or (account.is_empty and not keep_empty):
                 self._accounts[address] = None
-                changes.append((keccak_fast(address), b""))
+                changes.append((self._keys[address], b""))
             else:
-                changes.append((keccak_fast(address), encode_account(account)))
+                changes.append((self._keys[address], encode_account(account)))
         self._trie.update(changes)
         root = self._trie.commit(nodes)
         nodes.update(self._live_codes())

@@ -4,6 +4,8 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from node.execution.context import BlockContext
+from node.execution.program import program_of
+from node.execution.pyevm import VMError
 from node.execution.receipts import Log
 from node.execution.state import State
 from node.primitives.basics import Address
@@ -42,6 +44,7 @@ class Vm(ABC):
         self.destroyed: list[bytes] = []
         self.refund = 0
         self.burned = 0
+        self.program_of = program_of  # how frames find their decoded code
         # asked for by py-evm's opcodes
         self.get_balance = state.balance
         self.get_nonce = state.nonce
@@ -67,6 +70,14 @@ class Vm(ABC):
     @abstractmethod
     def create(self, message: "Message") -> "Frame":
         """Create a contract (see messages.Machine)."""
+
+    @abstractmethod
+    def refuse(self, message: "Message", error: VMError) -> "Frame":
+        """A call that cannot be made (see messages.Machine)."""
+
+    @abstractmethod
+    def self_destruct(self, message: "Message", gas: int, target: int) -> int:
+        """SELFDESTRUCT (see storage_ops); the gas that is left."""
 
     # -- the substate
 

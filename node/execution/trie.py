@@ -149,7 +149,13 @@ class Trie:
         at = 0
         end = len(changes)
         shrunk = False
-        if len(changes[0][0]) == depth:
+        key = changes[0][0]
+        if end == 1 and len(key) > depth:  # as most are below the top: nothing to group
+            slot = NIBBLE[key[depth]]
+            child = self._apply(children[slot], changes, depth + 1)
+            children[slot] = child
+            return Branch(children, value) if child is not None else self._collapse(children, value)
+        if len(key) == depth:
             value = changes[0][1]
             shrunk = not value
             at = 1
@@ -214,10 +220,10 @@ def _shared(run: str, key: str, depth: int) -> int:
 
 
 def _apply_to_leaf(node: Leaf, changes: list[_Change], depth: int) -> Node | None:
-    full = changes[0][0][:depth] + node.key
-    if len(changes) == 1 and changes[0][0] == full:
-        value = changes[0][1]
+    first, value = changes[0]
+    if len(changes) == 1 and first[depth:] == node.key:
         return Leaf(node.key, value) if value else None
+    full = first[:depth] + node.key
     if not any(key == full for key, _ in changes):
         changes = sorted([*changes, (full, node.value)])
     return _build(changes, depth)

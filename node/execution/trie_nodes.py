@@ -19,6 +19,9 @@ Reader: TypeAlias = Callable[[bytes], bytes | None]
 
 HASH_REF = 0xA0  # the RLP prefix of a 32-byte string: a reference by hash starts with it
 REF_BYTES = 33
+_HEADS = 600  # most bodies are shorter: a full branch has 532 bytes
+_STRING_HEADS = [rlp.encode_bytes(b"\x80" * size)[: -size or None] for size in range(_HEADS)]
+_LIST_HEADS = [rlp.encode_list(bytes(size))[: -size or None] for size in range(_HEADS)]
 NIBBLE = {digit: value for value, digit in enumerate("0123456789abcdef")}
 DIGIT = "0123456789abcdef"
 
@@ -145,6 +148,11 @@ def _path(nibbles: str, *, leaf: bool) -> bytes:
     return bytes.fromhex(("20" if leaf else "00") + nibbles)
 
 
+def _string_item(value: bytes) -> bytes:
+    size = len(value)
+    return _STRING_HEADS[size] + value if 1 < size < _HEADS else rlp.encode_bytes(value)
+
+
 def reference(node: Child, out: dict[bytes, bytes]) -> bytes:
     """The reference of a node; bodies that have none yet are encoded and put into `out` by hash."""
     if isinstance(node, bytes):
@@ -157,20 +165,18 @@ def reference(node: Child, out: dict[bytes, bytes]) -> bytes:
             b"\x80"
             if child is None
             else child
-            if isinstance(child, bytes)
-            else (child.ref or reference(child, out))
+            if type(child) is bytes
+            else (child.ref or reference(child, out))  # type: ignore[union-attr]  # mypy takes no `type() is`
             for child in node.children
         ]
-        parts.append(rlp.encode_bytes(node.value) if node.value else b"\x80")
-        body = rlp.encode_list(b"".join(parts))
+        parts.append(_string_item(node.value) if node.value else b"\x80")
+        payload = b"".join(parts)
     elif isinstance(node, Leaf):
-        body = rlp.encode_list(
-            rlp.encode_bytes(_path(node.key, leaf=True)) + rlp.encode_bytes(node.value)
-        )
+        payload = _string_item(_path(node.key, leaf=True)) + _string_item(node.value)
     else:
-        body = rlp.encode_list(
-            rlp.encode_bytes(_path(node.key, leaf=False)) + reference(node.child, out)
-        )
+        payload = _string_item(_path(node.key, leaf=False)) + reference(node.child, out)
+    size = len(payload)
+    body = _LIST_HEADS[size] + payload if size < _HEADS else rlp.encode_list(payload)
     if len(body) < 32:
         node.ref = body
         return body

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import structlog
 import trio
 
+from consensus.errors import ConsensusError
 from consensus.evidence import make_evidence
 from consensus.types import Proposal, Vote
 from node.beacon.evidence import MAX_EVIDENCE_ITEMS, DoubleSigning, EvidenceItem, decode_item
@@ -53,7 +54,7 @@ class EvidenceExchange:
         """Evidence from the network."""
         try:
             self._beacon.accuse(decode_item(raw))
-        except DecodeError as error:
+        except (DecodeError, ConsensusError) as error:
             self._log.info("bad evidence", peer=peer, reason=str(error))
         except InvalidBlock as error:  # the peer may be behind us, or ahead
             self._log.debug("evidence refused", peer=peer, reason=str(error))

@@ -309,7 +309,14 @@ class Participant:
                 self._decision = certificate
                 self._timers.clear()
             case Equivocation(first=first, second=second):
-                self._log.error("equivocation", first=first, second=second)
+                who = first.validator if isinstance(first, Vote) else first.proposer
+                self._log.error(
+                    "equivocation",
+                    validator="0x" + who.hex(),
+                    height=first.height,
+                    round=first.round,
+                )
+                self._journal.sync()  # what proves it outlives us, for a replay to find it again
                 self._accuse(first, second)
             case EnteredRound(round=round_, height=height):
                 self._enter(height, round_)

@@ -40,6 +40,14 @@ async def _audit(c: Context, ref: BlockRef) -> Any:
     return await c.backend.audit(ref)
 
 
+async def _validators(c: Context) -> Any:
+    return await c.backend.validators()
+
+
+async def _evidence(c: Context) -> Any:
+    return await c.backend.evidence()
+
+
 async def _status(c: Context) -> Any:
     return await c.backend.status()
 
@@ -53,5 +61,7 @@ METHODS: dict[str, Method] = {
     "atoll_message": Method((Param("message id", parse_hash),), _message),
     "atoll_trace": Method((HASH,), _trace),
     "atoll_audit": Method((LATEST,), _audit),
+    "atoll_validators": Method((), _validators),
+    "atoll_evidence": Method((), _evidence),
     "atoll_status": Method((), _status),
 }

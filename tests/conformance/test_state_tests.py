@@ -5,8 +5,9 @@ where the transaction is invalid, the rule it breaks.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ from node.execution.genesis import GenesisAccount, build_genesis
 from node.execution.guard import run_with_stack
 from node.execution.receipts import Log
 from node.execution.state import State
+from node.execution.trace_calls import CallTracer
+from node.execution.trace_prestate import PrestateTracer
+from node.execution.tracing import TracedEvm, Tracer
 from node.primitives import rlp
 from node.primitives.basics import Address, Hash32, keccak256
 from node.primitives.errors import DecodeError, InvalidTransaction
@@ -31,6 +35,7 @@ from node.primitives.transaction import (
 
 FORK = "Prague"
 PRAGUE_CASES = 2429
+TRACED_SAMPLE = 5  # one case of so many is run once more under each tracer
 
 # the test suite's name of a rule -> how our error begins
 RULES = {
@@ -149,7 +154,7 @@ def logs_hash(logs: tuple[Log, ...]) -> str:
     return "0x" + keccak256(rlp.encode([log.items() for log in logs])).hex()
 
 
-def run_case(case: Case) -> str | None:
+def run_case(case: Case, evm_of: Callable[[int], Evm] = Evm) -> str | None:
     """None where the case passes, else what went wrong."""
     context = context_of(case.test)
     state = open_state(case.test["pre"])
@@ -157,7 +162,7 @@ def run_case(case: Case) -> str | None:
     refused: str | None = None
     try:
         tx = transaction_of(case, context.chain_id)
-        result = Evm(context.chain_id).apply_transaction(
+        result = evm_of(context.chain_id).apply_transaction(
             state, context, tx, gas_available=context.gas_limit
         )
         logs = result.logs
@@ -176,12 +181,12 @@ def run_case(case: Case) -> str | None:
     return None if root == case.post["hash"] else f"state root {root} is not {case.post['hash']}"
 
 
-def run_all(directory: Path) -> tuple[int, list[str]]:
+def run_all(selected: Iterable[Case], evm_of: Callable[[int], Evm] = Evm) -> tuple[int, list[str]]:
     count = 0
     failures = []
-    for case in cases(directory):
+    for case in selected:
         count += 1
-        problem = run_case(case)
+        problem = run_case(case, evm_of)
         if problem is not None:
             failures.append(f"{case.name}: {problem}")
     return count, failures
@@ -189,6 +194,34 @@ def run_all(directory: Path) -> tuple[int, list[str]]:
 
 @pytest.mark.slow
 def test_prague_cases(state_tests: Path) -> None:
-    count, failures = run_with_stack(lambda: run_all(state_tests))
+    count, failures = run_with_stack(lambda: run_all(cases(state_tests)))
     assert not failures, f"{len(failures)} of {count} fail:\n" + "\n".join(failures[:40])
     assert count == PRAGUE_CASES
+
+
+class EveryStep(Tracer):
+    """Steps through all code and keeps nothing: some cases are endless loops."""
+
+    watched = None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("make", "start"),
+    [
+        (lambda: CallTracer(with_logs=True), 0),
+        (lambda: PrestateTracer(diff=True), 1),
+        (EveryStep, 3),
+    ],
+    ids=["calls", "prestate", "steps"],
+)
+def test_a_trace_changes_nothing(state_tests: Path, make: Callable[[], Tracer], start: int) -> None:
+    """A sample of the cases has the reference's post state under each tracer too."""
+
+    def run() -> tuple[int, list[str]]:
+        sample = islice(cases(state_tests), start, None, TRACED_SAMPLE)
+        return run_all(sample, lambda chain_id: TracedEvm(chain_id, make()))
+
+    count, failures = run_with_stack(run)
+    assert not failures, f"{len(failures)} of {count} fail:\n" + "\n".join(failures[:40])
+    assert count >= PRAGUE_CASES // TRACED_SAMPLE

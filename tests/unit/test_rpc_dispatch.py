@@ -181,32 +181,6 @@ async def test_an_unknown_method_is_named_as_geth_names_it(dispatcher):
             "invalid argument 1 (full transactions): expected a boolean, got string",
         ),
         (
-            "eth_call",
-            [{}, "latest", {"0x1": {"balance": "0x1"}}],
-            "invalid argument 2 (state overrides): hex string has length 1, want 40 for an address",
-        ),
-        (
-            "eth_call",
-            [{}, "latest", {ADDRESS: {"state": {}, "stateDiff": {}}}],
-            f"invalid argument 2 (state overrides): {ADDRESS}: both 'state' and 'stateDiff' are set",
-        ),
-        (
-            "eth_call",
-            [{}, "latest", {ADDRESS: {"movePrecompileToAddress": ADDRESS}}],
-            f"invalid argument 2 (state overrides): {ADDRESS}.movePrecompileToAddress: "
-            "precompiles cannot be moved here",
-        ),
-        (
-            "eth_call",
-            [{}, "latest", {}, {"number": "0x1ffffffffffffffff"}],
-            "invalid argument 3 (block overrides): number: hex number > 64 bits",
-        ),
-        (
-            "eth_call",
-            [{}, "latest", {}, {"withdrawals": []}],
-            "invalid argument 3 (block overrides): withdrawals: this field cannot be overridden here",
-        ),
-        (
             "eth_getLogs",
             [{"topics": ["0x00"]}],
             "invalid argument 0 (filter): topics[0]: hex string has length 2, want 64 for a hash",

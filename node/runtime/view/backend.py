@@ -324,3 +324,9 @@ class NodeBackend:
 
     async def audit(self, ref: BlockRef) -> dict[str, Any]:
         return await self._atoll.audit(await self._network.state_number(ref))
+
+    async def validators(self) -> list[dict[str, Any]]:
+        return self._status.validators_report()
+
+    async def evidence(self) -> dict[str, Any]:
+        return self._status.evidence_report()

@@ -31,6 +31,12 @@ class NodeStatus(Protocol):
     def health(self) -> tuple[bool, dict[str, Any]]:
         """Whether the node serves as it should, with details ready for JSON."""
 
+    def validators_report(self) -> list[dict[str, Any]]:
+        """Stakes, penalties and seats, ready for JSON."""
+
+    def evidence_report(self) -> dict[str, Any]:
+        """Evidence in blocks and on its way there, ready for JSON."""
+
     def peer_count(self) -> int: ...
 
     def syncing(self) -> bool:

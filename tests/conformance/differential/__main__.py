@@ -110,7 +110,7 @@ def show(engines: Engines, wire: dict[str, Any], text: str) -> bool:
     for difference in found:
         why = f" (explained by: {', '.join(difference.faults)})" if difference.faults else ""
         lines.append(f"{difference.engine} differs{why}: {difference.text}")
-        if not difference.faults and "crash" not in ours:
+        if not difference.faults and "crash" not in difference.text:
             lines += state_difference(engines, wire, difference.engine)
     print("\n".join(lines), flush=True)
     return all(difference.faults for difference in found)

@@ -58,9 +58,7 @@ def differences(engines: Engines, case: dict[str, Any]) -> tuple[Answer, list[Di
     return ours, found
 
 
-def explain(
-    engines: Engines, case: dict[str, Any], ours: Answer, engine: str
-) -> tuple[str, ...]:
+def explain(engines: Engines, case: dict[str, Any], ours: Answer, engine: str) -> tuple[str, ...]:
     """The fewest of an engine's faults without which it agrees with us; none where it never does."""
 
     def agrees(mended: list[str]) -> bool:

@@ -54,6 +54,12 @@ FAULTS = (
         mend="chain_id",
         reason="EELS does not check the chain id of typed transactions (EIP-2930, 1559, 7702)",
     ),
+    Fault(
+        engine=EELS,
+        mend="modexp",
+        reason="EELS' MODEXP dies of an OverflowError where a length is near 2^256, before it charges "
+        "the gas that nobody can have",
+    ),
 )
 
 

@@ -38,7 +38,7 @@ def delegation(address: bytes) -> bytes:
 
 
 def generate(seed: int, index: int) -> Case:
-    rng = Random(f"{seed}/{index}")  # noqa: S311 - reproducible on purpose
+    rng = Random(f"{seed}/{index}")
     deep = rng.random() < 0.001
     block = Block(
         coinbase=rng.choice((b"\xc0" * 20, b"\xc0" * 20, NOBODY, EOAS[0], CONTRACTS[1])),
@@ -54,7 +54,9 @@ def generate(seed: int, index: int) -> Case:
         accounts[HISTORY_ADDRESS] = Account(nonce=1, code=HISTORY_CODE)
     nonces = {address: account.nonce for address, account in accounts.items()}
     count = 1 if deep else rng.choice(TRANSACTIONS)
-    transactions = tuple(_transaction(rng, block, accounts, nonces, deep=deep) for _ in range(count))
+    transactions = tuple(
+        _transaction(rng, block, accounts, nonces, deep=deep) for _ in range(count)
+    )
     return Case(
         name=f"{seed}/{index}",
         block=block,
@@ -116,7 +118,11 @@ def _accounts(rng: Random, *, deep: bool) -> dict[bytes, Account]:
             code = _code(rng)  # a sender with code (EIP-3607)
         nonce = rng.choice((0, 0, 1, 5))
         accounts[address] = Account(
-            balance=10**24 if deep else ETHER if index < 2 else rng.choice((ETHER, ETHER, 10**6, 10**15)),
+            balance=10**24
+            if deep
+            else ETHER
+            if index < 2
+            else rng.choice((ETHER, ETHER, 10**6, 10**15)),
             nonce=max(nonce, 1) if code else nonce,
             code=code,
             storage=_storage(rng) if code and rng.random() < 0.5 else {},

@@ -111,7 +111,9 @@ def modexp(rng: Random) -> bytes:
 
     sizes = [size(), size(), size()]
     parts = [
-        rng.choice((bytes(n), rng.randbytes(n), b"\xff" * n, bytes(max(n - 1, 0)) + b"\1" * min(n, 1)))
+        rng.choice(
+            (bytes(n), rng.randbytes(n), b"\xff" * n, bytes(max(n - 1, 0)) + b"\1" * min(n, 1))
+        )
         for n in sizes
     ]
     if rng.random() < 0.05:
@@ -135,7 +137,9 @@ def bn_add(rng: Random) -> bytes:
 
 def bn_multiply(rng: Random) -> bytes:
     order = bn128.curve_order
-    scalar = rng.choice((0, 1, 2, order - 1, order, order + 1, (1 << 256) - 1, rng.getrandbits(256)))
+    scalar = rng.choice(
+        (0, 1, 2, order - 1, order, order + 1, (1 << 256) - 1, rng.getrandbits(256))
+    )
     return rng.choice(_bn_g1()) + word(scalar)
 
 
@@ -156,7 +160,9 @@ def bls_g1_add(rng: Random) -> bytes:
 
 
 def _scalar(rng: Random) -> bytes:
-    return word(rng.choice((0, 1, 2, BLS_R - 1, BLS_R, BLS_R + 1, (1 << 256) - 1, rng.getrandbits(256))))
+    return word(
+        rng.choice((0, 1, 2, BLS_R - 1, BLS_R, BLS_R + 1, (1 << 256) - 1, rng.getrandbits(256)))
+    )
 
 
 def bls_g1_msm(rng: Random) -> bytes:

@@ -25,14 +25,52 @@ SCRATCH = 0x180  # bytes of memory that statements write to and the end hashes
 INPUT = 0x200  # where inputs and init code are put
 
 _UNARY = ("ISZERO", "NOT")
-_BINARY = (
-    "ADD MUL SUB DIV SDIV MOD SMOD EXP SIGNEXTEND LT GT SLT SGT EQ AND OR XOR BYTE SHL SHR SAR"
-).split()
+_BINARY = [
+    "ADD",
+    "MUL",
+    "SUB",
+    "DIV",
+    "SDIV",
+    "MOD",
+    "SMOD",
+    "EXP",
+    "SIGNEXTEND",
+    "LT",
+    "GT",
+    "SLT",
+    "SGT",
+    "EQ",
+    "AND",
+    "OR",
+    "XOR",
+    "BYTE",
+    "SHL",
+    "SHR",
+    "SAR",
+]
 _TERNARY = ("ADDMOD", "MULMOD")
-_ENVIRONMENT = (
-    "ADDRESS ORIGIN CALLER CALLVALUE CALLDATASIZE CODESIZE GASPRICE RETURNDATASIZE COINBASE TIMESTAMP "
-    "NUMBER PREVRANDAO GASLIMIT CHAINID SELFBALANCE BASEFEE BLOBBASEFEE PC MSIZE GAS"
-).split()
+_ENVIRONMENT = [
+    "ADDRESS",
+    "ORIGIN",
+    "CALLER",
+    "CALLVALUE",
+    "CALLDATASIZE",
+    "CODESIZE",
+    "GASPRICE",
+    "RETURNDATASIZE",
+    "COINBASE",
+    "TIMESTAMP",
+    "NUMBER",
+    "PREVRANDAO",
+    "GASLIMIT",
+    "CHAINID",
+    "SELFBALANCE",
+    "BASEFEE",
+    "BLOBBASEFEE",
+    "PC",
+    "MSIZE",
+    "GAS",
+]
 _OF_ADDRESS = ("BALANCE", "EXTCODESIZE", "EXTCODEHASH")
 
 
@@ -44,7 +82,9 @@ def interesting(rng: Random) -> int:
     if kind == 3:
         return WORD - rng.choice((0, 0, 1, 2, 31, 255))
     if kind == 4:
-        return ((1 << rng.choice((8, 31, 32, 63, 64, 127, 128, 160, 255, 256))) + rng.randint(-1, 1)) & WORD
+        return (
+            (1 << rng.choice((8, 31, 32, 63, 64, 127, 128, 160, 255, 256))) + rng.randint(-1, 1)
+        ) & WORD
     if kind == 5:
         return rng.getrandbits(rng.choice((8, 16, 64, 160, 256)))
     return (1 << 255) + rng.randint(-1, 1)

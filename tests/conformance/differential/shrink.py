@@ -55,7 +55,8 @@ def _fewer_transactions(case: Case) -> Iterator[Case]:
         rest = case.transactions[index + 1 :]
         kept = case.transactions[:index]
         earlier = tuple(
-            replace(tx, nonce=tx.nonce - 1) if tx.key == gone.key and tx.nonce else tx for tx in rest
+            replace(tx, nonce=tx.nonce - 1) if tx.key == gone.key and tx.nonce else tx
+            for tx in rest
         )
         yield replace(case, transactions=kept + earlier)
         if earlier != rest:
@@ -89,7 +90,7 @@ def _plainer(case: Case) -> Iterator[Case]:
         for changes in (
             {"code": b""}, {"storage": {}}, {"balance": 0}, {"nonce": 0}, {"nonce": 1}, {"balance": PLENTY},
         ):  # fmt: skip
-            (name, value), = changes.items()
+            ((name, value),) = changes.items()
             if getattr(account, name) not in (value, PLENTY) and (value != 1 or account.nonce):
                 yield _with_account(case, address, replace(account, **changes))
         for slot in account.storage:
@@ -102,7 +103,9 @@ def _plainer(case: Case) -> Iterator[Case]:
             sender = address_of(tx.key)
             yield replace(
                 _with_account(
-                    case, sender, replace(case.accounts.get(sender, Account(balance=PLENTY)), nonce=0)
+                    case,
+                    sender,
+                    replace(case.accounts.get(sender, Account(balance=PLENTY)), nonce=0),
                 ),
                 transactions=tuple(
                     replace(t, nonce=t.nonce - tx.nonce)

@@ -1,6 +1,7 @@
 """Every answer of every implemented method is what the specification says, through both nodes."""
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -114,6 +115,11 @@ def test_every_implemented_method_of_the_specification_was_called(
     assert specified & set(METHODS) == called & specified
     assert not called - specified - set(METHODS)
     assert specified - set(METHODS) - set(REFUSED) == {"eth_config"}
+
+
+def test_the_list_of_methods_is_the_specifications(specification: Specification) -> None:
+    names = Path(__file__).parents[3] / "tools" / "openrpc_methods.txt"
+    assert names.read_text().split() == sorted(specification.methods)
 
 
 def test_refused_methods_say_why(scene: Scene) -> None:

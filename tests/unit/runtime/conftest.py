@@ -32,6 +32,7 @@ from node.primitives.basics import keccak_fast
 from node.primitives.errors import DecodeError, InvalidBlock
 from node.primitives.keys import KeccakSecp256k1, SigningKey
 from node.runtime.application import NotReady
+from node.runtime.faults import Broadcast, Equivocator
 from node.runtime.host import ConsensusHost, Pacing
 from node.runtime.journal import Journal
 from node.runtime.participant import Participant
@@ -56,6 +57,7 @@ class ToyChain:
     """An `Application` whose values are texts. What is in `blocks` survives a crash."""
 
     members: ValidatorSet
+    later: tuple[int, ValidatorSet] | None = None  # from a height on, and who decides then
     blocks: list[tuple[bytes, Certificate]] = field(default_factory=list)
     work: bool = False
     missing: set[bytes] = field(default_factory=set)  # values that refer to what is not here
@@ -69,6 +71,8 @@ class ToyChain:
         return len(self.blocks)
 
     def validators(self) -> ValidatorSet:
+        if self.later is not None and self.head_height() + 1 >= self.later[0]:
+            return self.later[1]
         return self.members
 
     def has_work(self) -> bool:
@@ -170,7 +174,8 @@ class Member:
             journal=journal,
             checker=CHECKER,
             timeouts=TimeoutParams(scale=0.2),
-            broadcast=lambda message: world.broadcast(self, message),
+            broadcast=self._voice(),
+            accuse=lambda first, second: world.accused.append((self.name, first, second)),
         )
         self.host = ConsensusHost(
             app=self.app,
@@ -180,6 +185,7 @@ class Member:
             tell=lambda peer, message: world.send(self, peer, message),
             on_ahead=lambda peer, height: self.syncer.heard(peer, height),
             validator_of=world.address_of,
+            halted=lambda: world.halted,
         )
         self.syncer = Syncer(
             host=self.host,
@@ -187,6 +193,14 @@ class Member:
             announce=lambda height: world.broadcast(self, StatusMessage(height=height)),
             connected=lambda: {m.name for m in world.nodes if world.linked(self, m)},
         )
+
+    def _voice(self) -> Broadcast:
+        def speak(message: ProposalMessage | Vote) -> None:
+            self.world.broadcast(self, message)
+
+        if self.name not in self.world.equivocators:
+            return speak
+        return Equivocator(key=self.key, context=CONTEXT, broadcast=speak)
 
     def _mined(self, target: Any, method: str) -> None:
         """Let the node die before or after this method does its work."""
@@ -209,6 +223,9 @@ class World:
         self.loss = 0.0
         self.crash_chance = 0.0
         self.partition: set[str] = set()  # cut off from the others
+        self.equivocators: set[str] = set()
+        self.accused: list[tuple[str, Any, Any]] = []  # by whom, two messages
+        self.halted = False
         self.keys = [SigningKey(keccak_fast(b"toy key %d" % i)) for i in range(count)]
         self.members = ValidatorSet(
             Validator(address=Address(key.address), power=1) for key in self.keys
@@ -248,7 +265,8 @@ class World:
                 self.connected(node)
 
     def broadcast(self, sender: Member, message: ConsensusMessage) -> None:
-        self._note(message)
+        if sender.name not in self.equivocators:
+            self._note(message)
         self.maybe_crash()
         for other in self.nodes:
             if other is not sender:

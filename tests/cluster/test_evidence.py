@@ -1,0 +1,103 @@
+"""Validators that sign twice lose their stake and their seats, and the network goes on without them."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cluster.support.client import call, send_and_wait, wait_for
+from tests.cluster.support.load import ETHER
+from tests.cluster.support.network import Network, Networks, atoll
+
+
+@pytest.fixture
+def network(networks: Networks, tmp_path: Path) -> Iterator[Network]:
+    """2 shards of 4 for this test alone: what happens here cannot be undone."""
+    networks.stop()
+    network = Network(tmp_path / "network", shards=2, validators=4)
+    network.up()
+    yield network
+    network.down()
+
+
+def corrupt(network: Network, name: str) -> None:
+    atoll("fault", "equivocate", name, "--dir", network.directory)
+    network.info = json.loads((network.directory / "network.json").read_text())
+
+
+def record(network: Network, name: str, *, by: str) -> dict[str, Any]:
+    """What one node says of a validator."""
+    rows = call(network.node(by)["rpc"], "atoll_validators")
+    return dict(next(row for row in rows if row["name"] == name))
+
+
+def wait_until_jailed(network: Network, name: str) -> None:
+    for node in network.names:
+        wait_for(
+            lambda node=node: record(network, name, by=node)["jailedAt"],
+            f"{node} to know that {name} is jailed",
+        )
+    wait_for(lambda: network.status(name)["jailed"], f"{name} to say that it is jailed")
+
+
+def transfer_everywhere(network: Network) -> None:
+    """Within each shard, and from each to the other."""
+    for src in network.shards:
+        for dst in network.shards:
+            sender, to = network.accounts(src)[0], network.fresh_account(dst).address
+            done = send_and_wait(network.w3(src), sender, to=to, value=ETHER)
+            assert done["status"] == 1
+            wait_for(lambda to=to: network.w3().eth.get_balance(to) == ETHER, "the transfer")
+
+
+def heights(network: Network, name: str) -> dict[str, int]:
+    return {c: v["height"] for c, v in network.status(name)["chains"].items()}
+
+
+def test_validators_that_equivocate_are_slashed_and_jailed(network: Network) -> None:
+    """One that decides its shard only, and then, on the other shard, one that is in the beacon committee."""
+    stake = int(record(network, "s0v3", by="s0v0")["stake"], 16)
+
+    corrupt(network, "s0v3")
+    wait_until_jailed(network, "s0v3")
+    transfer_everywhere(network)
+
+    lost = record(network, "s0v3", by="s1v0")
+    assert int(lost["slashed"], 16) == stake * 3 // 4
+    assert int(lost["stake"], 16) == stake - stake * 3 // 4
+    assert lost["power"] == "0x0"
+
+    corrupt(network, "s1v1")
+    wait_until_jailed(network, "s1v1")
+    transfer_everywhere(network)
+
+    lost = record(network, "s1v1", by="s0v1")
+    assert (lost["power"], lost["beaconPower"]) == ("0x0", "0x0")
+    for honest in set(network.names) - {"s0v3", "s1v1"}:
+        assert record(network, honest, by="s0v0")["jailedAt"] is None
+        assert not network.status(honest)["jailed"]
+
+    evidence = call(network.endpoint(0), "atoll_evidence")
+    culprits = {record(network, name, by="s0v0")["address"] for name in ("s0v3", "s1v1")}
+    assert {item["validator"] for item in evidence["included"]} == culprits
+    assert evidence["frozen"] == []
+    status = json.loads(atoll("status", "--dir", network.directory, "--json").stdout)
+    states = {node["name"]: node["state"] for node in status["nodes"]}
+    assert {name for name, state in states.items() if state == "jailed"} == {"s0v3", "s1v1"}
+
+    network.check()  # the jailed ones have the same blocks as all others, and no wei is lost
+
+    # What was done stays done when all nodes start again, the culprits without seats.
+    before = heights(network, "s0v0")
+    network.down()
+    network.up()
+    transfer_everywhere(network)
+    for name in network.names:
+        wait_for(
+            lambda name=name: all(heights(network, name)[c] > before[c] for c in before),
+            f"{name} to follow",
+        )
+    assert network.status("s1v1")["jailed"]
+    network.check()

@@ -1,0 +1,265 @@
+"""Random calls on a running network: no crash, no hang, no 500, no internal error, no growth.
+
+ATOLL_FUZZ_CALLS says how many (2,000 by default, 100,000 for a long run).
+"""
+
+import http.client
+import json
+import os
+import time
+from collections import Counter
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rpc.methods import METHODS, REFUSED
+from tests.cluster.support.network import Network, Networks
+
+CALLS = int(os.environ.get("ATOLL_FUZZ_CALLS", "2000"))
+AT_ONCE = 20
+SECONDS_PER_CALL = 35.0  # the server's own limit, and a little
+GROWTH_MB = 48
+INTERNAL_ERROR = -32603
+
+KNOWN = "0x" + "11" * 20
+FUNDED = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
+HASH = "0x" + "22" * 32
+TAGS = ["latest", "pending", "safe", "finalized", "earliest", "0x0", "0x1", "0xffffffff", HASH]
+
+hexes = st.binary(max_size=40).map(lambda b: "0x" + b.hex())
+quantities = st.integers(0, 2**70).map(hex) | st.integers(0, 50).map(hex)
+addresses = st.sampled_from([FUNDED, KNOWN, "0x" + "00" * 20, "0x" + "00" * 19 + "04"])
+hashes = st.just(HASH) | st.binary(min_size=32, max_size=32).map(lambda b: "0x" + b.hex())
+blocks = st.sampled_from(TAGS) | st.fixed_dictionaries(
+    {}, optional={"blockHash": hashes, "blockNumber": quantities, "requireCanonical": st.booleans()}
+)
+codes = st.sampled_from(["0x", "0x00", "0xfe", "0x5f5ffd", "0x4360005260206000f3", "0x600154"])
+transactions = st.fixed_dictionaries(
+    {},
+    optional={
+        "from": addresses,
+        "to": addresses,
+        "value": quantities,
+        "gas": quantities,
+        "gasPrice": quantities,
+        "maxFeePerGas": quantities,
+        "maxPriorityFeePerGas": quantities,
+        "nonce": quantities,
+        "data": hexes,
+        "input": hexes,
+        "type": quantities,
+        "chainId": quantities,
+        "accessList": st.lists(
+            st.fixed_dictionaries(
+                {"address": addresses, "storageKeys": st.lists(hashes, max_size=2)}
+            ),
+            max_size=2,
+        ),
+    },
+)
+overrides = st.dictionaries(
+    addresses,
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "balance": quantities,
+            "nonce": quantities,
+            "code": codes,
+            "state": st.dictionaries(hashes, hashes, max_size=2),
+            "stateDiff": st.dictionaries(hashes, hashes, max_size=2),
+        },
+    ),
+    max_size=2,
+)
+filters = st.fixed_dictionaries(
+    {},
+    optional={
+        "fromBlock": st.sampled_from(TAGS),
+        "toBlock": st.sampled_from(TAGS),
+        "address": addresses | st.lists(addresses, max_size=3),
+        "topics": st.lists(st.none() | hashes | st.lists(hashes, max_size=2), max_size=5),
+        "blockHash": hashes,
+    },
+)
+typed_data = st.fixed_dictionaries(
+    {
+        "types": st.just({"T": [{"name": "x", "type": "uint8[2]"}, {"name": "y", "type": "T"}]}),
+        "primaryType": st.sampled_from(["T", "U", "EIP712Domain"]),
+        "domain": st.just({}),
+        "message": st.fixed_dictionaries({}, optional={"x": st.just([1, 2]), "y": st.none()}),
+    }
+)
+junk = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=8,
+)
+arguments = (
+    addresses
+    | hashes
+    | quantities
+    | hexes
+    | blocks
+    | transactions
+    | overrides
+    | filters
+    | typed_data
+    | st.booleans()
+) | junk
+fitting = {
+    "address": addresses,
+    "block": blocks,
+    "block hash": hashes,
+    "block overrides": st.fixed_dictionaries(
+        {}, optional={"number": quantities, "time": quantities}
+    ),
+    "data": hexes,
+    "filter": filters,
+    "full transactions": st.booleans(),
+    "index": quantities,
+    "kind": st.sampled_from(["newHeads", "logs"]),
+    "message": hexes,
+    "message id": hashes,
+    "newest block": st.sampled_from(TAGS),
+    "block count": quantities,
+    "reward percentiles": st.lists(st.integers(0, 100), max_size=3),
+    "state overrides": overrides,
+    "storage keys": st.lists(hashes, max_size=3),
+    "storage slot": quantities | hashes,
+    "transaction": transactions | hexes,
+    "transaction hash": hashes,
+    "typed data": typed_data,
+}
+"""By the names of parameters: arguments that are mostly right."""
+
+
+def _params(method: str) -> st.SearchStrategy[list[Any]]:
+    known = METHODS.get(method)
+    if known is None:
+        return st.lists(arguments, max_size=3)
+    right = st.tuples(*(fitting.get(p.name, arguments) for p in known.params)).map(list)
+    return right | right | st.lists(arguments, max_size=4)
+
+
+methods = st.sampled_from([*sorted(METHODS) * 8, *sorted(REFUSED), "", "eth_", "rpc_modules"])
+calls = st.one_of(
+    *[
+        methods.flatmap(
+            lambda method: st.fixed_dictionaries(
+                {
+                    "jsonrpc": st.just("2.0"),
+                    "method": st.just(method),
+                    "id": st.integers(0, 2**31),
+                    "params": _params(method),
+                }
+            )
+        )
+    ]
+    * 8,
+    junk,
+)
+
+
+@pytest.fixture(scope="module")
+def network(networks: Networks) -> Network:
+    return networks.use(shards=2, validators=1)
+
+
+class Caller:
+    """Connections to one node, and what came back."""
+
+    def __init__(self, endpoint: str) -> None:
+        url = urlsplit(endpoint)
+        self._connection = http.client.HTTPConnection(
+            url.hostname or "", url.port, timeout=SECONDS_PER_CALL * AT_ONCE
+        )
+        self.seen: Counter[str] = Counter()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def post(self, path: str, body: Any) -> Any:
+        text = json.dumps(body)
+        started = time.monotonic()
+        self._connection.request("POST", path, text, {"Content-Type": "application/json"})
+        response = self._connection.getresponse()
+        answer = response.read()
+        assert response.status in (200, 204), (response.status, text[:500])
+        assert time.monotonic() - started < SECONDS_PER_CALL, text[:500]
+        return json.loads(answer) if answer else None
+
+    def check(self, answer: Any, call: Any) -> None:
+        assert answer["jsonrpc"] == "2.0"
+        assert ("result" in answer) != ("error" in answer)
+        if "error" in answer:
+            error = answer["error"]
+            assert isinstance(error["code"], int)
+            assert isinstance(error["message"], str)
+            assert error["code"] != INTERNAL_ERROR, (call, error)
+            self.seen[str(error["code"])] += 1
+        else:
+            self.seen["ok"] += 1
+
+
+def _resident_mb(pid: int) -> float:
+    with open(f"/proc/{pid}/status") as status:
+        for line in status:
+            if line.startswith("VmRSS"):
+                return int(line.split()[1]) / 1024
+    raise AssertionError(f"process {pid} is gone")
+
+
+def test_random_calls(network: Network, capsys: pytest.CaptureFixture[str]) -> None:
+    callers = [Caller(network.endpoint(shard)) for shard in network.shards]
+    pids = [node["pid"] for node in network.nodes]
+    made = 0
+    settled: list[float] = []
+
+    @settings(
+        max_examples=max(1, CALLS // AT_ONCE),
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(
+        st.lists(calls, min_size=AT_ONCE, max_size=AT_ONCE),
+        st.sampled_from(["/", "/shard/0", "/shard/1"]),
+        st.booleans(),
+    )
+    def run(batch: list[Any], path: str, together: bool) -> None:
+        nonlocal made
+        caller = callers[made // AT_ONCE % len(callers)]
+        if together:
+            answers = caller.post(path, batch)
+            for answer in answers if isinstance(answers, list) else [answers]:
+                if answer is not None:
+                    caller.check(answer, batch)
+        else:
+            for call in batch:
+                answer = caller.post(path, call)
+                for one in answer if isinstance(answer, list) else [answer]:
+                    if one is not None:
+                        caller.check(one, call)
+        made += len(batch)
+        if not settled and made >= CALLS // 4:
+            settled.extend(_resident_mb(pid) for pid in pids)
+
+    try:
+        run()
+    finally:
+        for caller in callers:
+            caller.close()
+    grown = [_resident_mb(pid) - before for pid, before in zip(pids, settled, strict=True)]
+    seen = sum((caller.seen for caller in callers), Counter())
+    with capsys.disabled():
+        print(f"\n{made} calls: {dict(seen)}; grown by {[round(mb, 1) for mb in grown]} MB")
+    assert max(grown) < GROWTH_MB
+    for node in network.nodes:
+        assert network.status(node["name"])["name"] == node["name"]

@@ -1,0 +1,164 @@
+"""Evidence survives its encoding, has one form, and the pool keeps its bounds."""
+
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from consensus import (
+    CodecError,
+    Evidence,
+    EvidencePool,
+    Height,
+    InvalidEvidence,
+    Offence,
+    Proposal,
+    Vote,
+    VoteType,
+    decode_evidence,
+    encode_evidence,
+    make_evidence,
+)
+from consensus.codec import MAX_EVIDENCE_SIZE
+from consensus.types import MAX_HEIGHT, MAX_ROUND
+
+blocks = st.binary(min_size=32, max_size=32)
+few_blocks = st.sampled_from([bytes([i]) * 32 for i in range(3)])
+signatures = st.binary(min_size=65, max_size=65)
+heights = st.integers(0, MAX_HEIGHT)
+keys = st.sampled_from([bytes([i]) * 20 for i in range(4)])
+
+
+@st.composite
+def vote_pairs(draw: st.DrawFn) -> tuple[Vote, Vote]:
+    first = Vote(
+        type=draw(st.sampled_from(VoteType)),
+        height=draw(heights),
+        round=draw(st.integers(0, MAX_ROUND)),
+        block_id=draw(st.none() | few_blocks),
+        validator=draw(keys),
+        signature=draw(signatures),
+    )
+    block_id = draw(st.none() | few_blocks)
+    return first, replace(first, block_id=block_id, signature=draw(signatures))
+
+
+@st.composite
+def proposal_pairs(draw: st.DrawFn) -> tuple[Proposal, Proposal]:
+    round = draw(st.integers(0, MAX_ROUND))
+    pols = st.integers(-1, min(round - 1, 2))
+    first = Proposal(
+        height=draw(heights),
+        round=round,
+        block_id=draw(few_blocks),
+        pol_round=draw(pols),
+        proposer=draw(keys),
+        signature=draw(signatures),
+    )
+    second = replace(
+        first, block_id=draw(few_blocks), pol_round=draw(pols), signature=draw(signatures)
+    )
+    return first, second
+
+
+def made(pair: tuple[Vote, Vote] | tuple[Proposal, Proposal]) -> Evidence | None:
+    try:
+        return make_evidence(*pair)
+    except InvalidEvidence:
+        return None
+
+
+pairs = vote_pairs() | proposal_pairs()
+evidence = pairs.map(made).filter(lambda found: found is not None)
+
+
+@given(pair=pairs)
+def test_two_messages_are_evidence_if_and_only_if_they_say_different_things(pair):
+    first, second = pair
+    same = replace(first, signature=b"") == replace(second, signature=b"")
+    found = made(pair)
+    assert (found is None) == same
+    assert found == made((second, first))
+
+
+@given(found=evidence)
+def test_round_trip(found: Evidence):
+    encoded = encode_evidence(found)
+    assert decode_evidence(encoded) == found
+    assert len(encoded) <= MAX_EVIDENCE_SIZE
+
+
+@given(found=evidence, data=st.data())
+def test_a_changed_byte_is_refused_or_another_value(found: Evidence, data: st.DataObject):
+    encoded = bytearray(encode_evidence(found))
+    encoded[data.draw(st.integers(0, len(encoded) - 1))] ^= data.draw(st.integers(1, 255))
+    try:
+        changed = decode_evidence(bytes(encoded))
+    except CodecError:
+        return
+    assert changed != found
+    assert encode_evidence(changed) == encoded
+
+
+@given(noise=st.binary(max_size=400))
+def test_noise_is_refused_or_canonical(noise: bytes):
+    try:
+        value = decode_evidence(b"\4" + noise)
+    except CodecError:
+        return
+    assert encode_evidence(value) == b"\4" + noise
+
+
+class PoolMachine(RuleBasedStateMachine):
+    """The pool next to a model of it without bounds."""
+
+    LIMIT = 12
+    PER_VALIDATOR = 3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool = EvidencePool(per_validator=self.PER_VALIDATOR, limit=self.LIMIT)
+        self.pending: dict[Offence, Evidence] = {}
+        self.settled: set[Offence] = set()
+        self.oldest = 0
+
+    @rule(pair=vote_pairs() | proposal_pairs(), height=st.integers(0, 20))
+    def add(self, pair, height: int) -> None:
+        found = made(tuple(replace(message, height=Height(height)) for message in pair))
+        if found is None:
+            return
+        offence = found.offence
+        mine = [o for o in (*self.pending, *self.settled) if o.validator == offence.validator]
+        room = len(mine) < self.PER_VALIDATOR
+        room &= len(self.pending) + len(self.settled) < self.LIMIT
+        known = offence in self.pending or offence in self.settled
+        added = self.pool.add(found)
+        assert added == (room and not known and height >= self.oldest)
+        if added:
+            self.pending[offence] = found
+
+    @precondition(lambda self: self.pending)
+    @rule(data=st.data())
+    def settle(self, data: st.DataObject) -> None:
+        offence = data.draw(st.sampled_from(sorted(self.pending)))
+        self.pool.settle(offence)
+        del self.pending[offence]
+        self.settled.add(offence)
+
+    @rule(height=st.integers(0, 20))
+    def prune(self, height: int) -> None:
+        self.pool.prune(Height(height))
+        self.oldest = max(self.oldest, height)
+        self.pending = {o: e for o, e in self.pending.items() if o.height >= self.oldest}
+        self.settled = {o for o in self.settled if o.height >= self.oldest}
+
+    @invariant()
+    def agrees_with_the_model(self) -> None:
+        assert self.pool.pending() == tuple(self.pending[o] for o in sorted(self.pending))
+        assert len(self.pool) == len(self.pending) + len(self.settled)
+        assert all(offence in self.pool for offence in (*self.pending, *self.settled))
+
+
+TestPool = PoolMachine.TestCase
+TestPool.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

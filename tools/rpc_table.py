@@ -1,0 +1,157 @@
+#!/usr/bin/env python3
+"""Write docs/rpc.md: every method, offered or refused, and what of the specification is absent.
+
+    .venv/bin/python tools/rpc_table.py            write it
+    .venv/bin/python tools/rpc_table.py --check    exit 1 if it is not up to date
+
+`tools/openrpc_methods.txt` names the methods of ethereum/execution-apis; a test compares it with the
+specification's archive.
+"""
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from rpc.limits import Limits  # noqa: E402
+from rpc.methods import METHODS, REFUSED, Method  # noqa: E402
+from rpc.params import REQUIRED  # noqa: E402
+
+PAGE = ROOT / "docs" / "rpc.md"
+NAMES = Path(__file__).parent / "openrpc_methods.txt"
+PREFIXES = ("eth_", "net_", "web3_", "txpool_", "debug_", "personal_", "atoll_")
+
+INTRODUCTION = """\
+# JSON-RPC
+
+This page is written by `tools/rpc_table.py` from the tables of the code; a test keeps it up to date.
+
+Every node serves the whole network at `/`, over HTTP (POST) and WebSocket on one port; `/shard/<id>` is one
+shard's own chain. Answers follow the OpenRPC specification of ethereum/execution-apis and, where that leaves
+room, go-ethereum. What differs:
+
+- Every block is final: `latest`, `safe` and `finalized` are the same block. `pending` is the block after it,
+  with what the pools hold; as in go-ethereum its hash and nonce are null. State at `pending` is that at
+  `latest`, but the nonce of an account counts its pooled transactions.
+- Messages between shards are listed as transactions of type `0x7d`, as deposits are on OP-stack chains.
+- `eth_getProof` proves against the state root in the header of the account's shard, which `atoll_networkBlock`
+  names; `/` has no state root of its own that covers accounts.
+- An access list has no effect on another shard. For a call that crosses, `eth_createAccessList` names what is
+  accessed there, and its `gasUsed` includes what the list would cost at home.
+- `debug_getRaw*` gives a block as its chain encodes it: a beacon block at `/`, a shard block below `/shard/`.
+- Filters live on the node and the path where they were made. One that is not polled for {expiry:g} s is gone.
+- `eth_accounts` and signing use the development accounts of `accounts.json` and are on unless
+  `rpc.expose_accounts` is false.
+
+## Errors
+
+| code | meaning |
+|---|---|
+| -32700 | the body is not JSON |
+| -32600 | not a JSON-RPC 2.0 request; an empty or too large batch |
+| -32601 | there is no such method; a subscription over HTTP |
+| -32602 | an argument is missing or malformed; the message says which |
+| -32603 | a bug of ours; the message has the id of the report in the node's log |
+| -32000 | refused, in go-ethereum's words: `nonce too low`, `insufficient funds for gas * price + value`, ... |
+| -32001 | what the request names does not exist |
+| -32002 | it exists and cannot be served now: a shard is away, or the time was up |
+| -32003 | the answers of a batch are too large |
+| -32004 | known and refused; the message says why |
+| -32005 | more than this node gives: range, results, filters, subscriptions |
+| 3 | execution reverted; `data` is what the contract returned |
+
+A WebSocket that does not read its notifications is closed with code 1008.
+
+## Limits
+
+| | |
+|---|---|
+"""
+
+LIMITS = (
+    ("body_size", "bytes of a body or message"),
+    ("header_size", "bytes of an HTTP request's headers"),
+    ("batch_size", "requests in a batch"),
+    ("batch_response_size", "bytes of the answers to a batch"),
+    ("connections", "connections"),
+    ("websocket_concurrency", "messages of a WebSocket worked on at once"),
+    ("subscriptions", "subscriptions of a WebSocket"),
+    ("notifications", "notifications that wait to be read"),
+    ("notification_size", "bytes of these"),
+    ("filters", "filters"),
+    ("filter_expiry", "seconds until an unused filter expires"),
+    ("request_timeout", "seconds for a request or batch"),
+    ("write_timeout", "seconds for a client to read its answer"),
+    ("read_timeout", "seconds for a request to arrive"),
+    ("idle_timeout", "seconds an HTTP connection may be idle"),
+)
+
+
+def specified() -> list[str]:
+    """The methods of the specification."""
+    return NAMES.read_text().split()
+
+
+def page() -> str:
+    limits = Limits()
+    names = specified()
+    lines = [INTRODUCTION.format(expiry=limits.filter_expiry).rstrip("\n")]
+    lines += [f"| {what} | {_number(getattr(limits, name))} |" for name, what in LIMITS]
+    absent = sorted(set(names) - set(METHODS) - set(REFUSED))
+    covered = len(set(names) & set(METHODS))
+    lines += [
+        "",
+        "## Methods",
+        "",
+        f"{len(METHODS)} methods are offered, {covered} of them of the {len(names)} in the specification "
+        "(marked *); parameters in brackets may be left out.",
+        "",
+        "| method | parameters |",
+        "|---|---|",
+    ]
+    for name, method in sorted(METHODS.items(), key=lambda item: _order(item[0])):
+        lines.append(f"| `{name}`{' *' if name in names else ''} | {_parameters(method)} |")
+    lines += ["", "## Refused", "", "Answered with -32004 and the reason.", ""]
+    by_reason: dict[str, list[str]] = {}
+    for name, why in REFUSED.items():
+        by_reason.setdefault(why, []).append(name)
+    lines += ["| methods | reason |", "|---|---|"]
+    for why, refused in by_reason.items():
+        marked = (f"`{name}`{' *' if name in names else ''}" for name in sorted(refused))
+        lines.append(f"| {', '.join(marked)} | {why} |")
+    lines += ["", "## Absent", ""]
+    lines.append(
+        f"Of the specification: {', '.join(f'`{name}`' for name in absent)}."
+        if absent
+        else "Nothing of the specification."
+    )
+    return "\n".join(lines) + "\n"
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+
+
+def _order(name: str) -> tuple[int, str]:
+    return next((i for i, p in enumerate(PREFIXES) if name.startswith(p)), len(PREFIXES)), name
+
+
+def _parameters(method: Method) -> str:
+    parts = [p.name if p.default is REQUIRED else f"[{p.name}]" for p in method.params]
+    return ", ".join(parts)
+
+
+def main() -> int:
+    text = page()
+    if "--check" in sys.argv[1:]:
+        if not PAGE.exists() or PAGE.read_text() != text:
+            sys.stderr.write(f"{PAGE} is not up to date: run tools/rpc_table.py\n")
+            return 1
+        return 0
+    PAGE.write_text(text)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
