@@ -239,7 +239,7 @@ class Process:
             participant=participant,
             checker=checker,
             pacing=Pacing(min_interval=PAUSE, heartbeat=PAUSE),
-            tell=lambda peer, message: None,
+            tell=lambda peer, message: self._broadcast(message, PeerId(peer)),
             on_ahead=lambda peer, height: self._syncer.heard(peer, height),
             validator_of=lambda peer: Address(KEYS[self._index_of[PeerId(peer)]].address),
             halted=lambda: self._app.head_height() >= self._limit,
@@ -249,15 +249,17 @@ class Process:
             ask=lambda peer, payload, timeout: self._network.request(
                 PeerId(peer), wire.BLOCKS, payload, timeout=timeout
             ),
-            announce=lambda height: None,
+            announce=lambda height: self._broadcast(wire.StatusMessage(height=height)),
             connected=lambda: self._network.connected,
         )
 
     def _send(self, chain: int, body: bytes) -> None:
         self._network.broadcast(wire.CONSENSUS.id, chain.to_bytes(4, "big") + body)
 
-    def _broadcast(self, message: Any) -> None:
-        self._send(REAL, wire.encode_body(message))
+    def _broadcast(self, message: Any, peer: PeerId | None = None) -> None:
+        frame = wire.encode_frame(REAL, message)
+        to = None if peer is None else (peer,)
+        self._network.broadcast(wire.CONSENSUS.id, frame, to)
 
     async def _serve(self, peer: PeerId, payload: bytes) -> bytes:
         return msgspec.msgpack.encode(await serve_blocks(self._app, decode_request(payload)))
