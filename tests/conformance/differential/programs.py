@@ -26,50 +26,14 @@ INPUT = 0x200  # where inputs and init code are put
 
 _UNARY = ("ISZERO", "NOT")
 _BINARY = [
-    "ADD",
-    "MUL",
-    "SUB",
-    "DIV",
-    "SDIV",
-    "MOD",
-    "SMOD",
-    "EXP",
-    "SIGNEXTEND",
-    "LT",
-    "GT",
-    "SLT",
-    "SGT",
-    "EQ",
-    "AND",
-    "OR",
-    "XOR",
-    "BYTE",
-    "SHL",
-    "SHR",
-    "SAR",
+    *("ADD", "MUL", "SUB", "DIV", "SDIV", "MOD", "SMOD", "EXP", "SIGNEXTEND", "LT", "GT", "SLT"),
+    *("SGT", "EQ", "AND", "OR", "XOR", "BYTE", "SHL", "SHR", "SAR"),
 ]
 _TERNARY = ("ADDMOD", "MULMOD")
 _ENVIRONMENT = [
-    "ADDRESS",
-    "ORIGIN",
-    "CALLER",
-    "CALLVALUE",
-    "CALLDATASIZE",
-    "CODESIZE",
-    "GASPRICE",
-    "RETURNDATASIZE",
-    "COINBASE",
-    "TIMESTAMP",
-    "NUMBER",
-    "PREVRANDAO",
-    "GASLIMIT",
-    "CHAINID",
-    "SELFBALANCE",
-    "BASEFEE",
-    "BLOBBASEFEE",
-    "PC",
-    "MSIZE",
-    "GAS",
+    *("ADDRESS", "ORIGIN", "CALLER", "CALLVALUE", "CALLDATASIZE", "CODESIZE", "GASPRICE"),
+    *("RETURNDATASIZE", "COINBASE", "TIMESTAMP", "NUMBER", "PREVRANDAO", "GASLIMIT", "CHAINID"),
+    *("SELFBALANCE", "BASEFEE", "BLOBBASEFEE", "PC", "MSIZE", "GAS"),
 ]
 _OF_ADDRESS = ("BALANCE", "EXTCODESIZE", "EXTCODEHASH")
 
@@ -495,6 +459,11 @@ def _statements(writer: Writer) -> tuple[list, list[float]]:  # type: ignore[typ
 def program(rng: Random, targets: tuple[bytes, ...], depth: int = 0) -> Program:
     """A contract's code."""
     writer = Writer(rng, targets, depth)
+    if rng.random() < 0.12:
+        for _ in range(rng.choice((1, 1, 2, 3))):
+            writer.precompile()
+        writer.remember()
+        return writer.program()
     for _ in range(rng.choice((1, 2, 3, 4, 6, 9))):
         writer.statement()
     writer.end()
