@@ -5,6 +5,15 @@ from tests.conformance.differential.assembly import push
 
 BIG = 0xF123456789ABCDEF_F123456789ABCDEF_F123456789ABCDEF_F123456789ABCDEF
 ODD = 0x8000000000000000_0000000000000000_FFFFFFFFFFFFFFFF_FFFFFFFFFFFFFFF1
+_BINARY = (
+    *("ADD", "MUL", "SUB", "DIV", "SDIV", "MOD", "SMOD", "SIGNEXTEND", "LT", "GT", "SLT", "SGT"),
+    *("EQ", "AND", "OR", "XOR", "BYTE", "SHL", "SHR", "SAR"),
+)
+_ENVIRONMENT = (
+    *("ADDRESS", "ORIGIN", "CALLER", "CALLVALUE", "CALLDATASIZE", "CODESIZE", "GASPRICE"),
+    *("RETURNDATASIZE", "COINBASE", "TIMESTAMP", "NUMBER", "PREVRANDAO", "GASLIMIT", "CHAINID"),
+    *("SELFBALANCE", "BASEFEE", "BLOBBASEFEE", "PC", "MSIZE", "GAS"),
+)
 PLAIN_ACCOUNTS = 2000
 FIRST_PLAIN = 0x1000
 
@@ -12,28 +21,7 @@ FIRST_PLAIN = 0x1000
 def simple_fillers() -> list[BlockFiller]:
     made = {}
     operands = push(ODD) + push(BIG)
-    for name in [
-        "ADD",
-        "MUL",
-        "SUB",
-        "DIV",
-        "SDIV",
-        "MOD",
-        "SMOD",
-        "SIGNEXTEND",
-        "LT",
-        "GT",
-        "SLT",
-        "SGT",
-        "EQ",
-        "AND",
-        "OR",
-        "XOR",
-        "BYTE",
-        "SHL",
-        "SHR",
-        "SAR",
-    ]:
+    for name in _BINARY:
         made[name] = (operands, ops(f"DUP2 DUP2 {name} POP"))
     for name in ("BYTE", "SIGNEXTEND", "SHL", "SHR", "SAR"):
         made[f"{name} by 7"] = (push(WORD) + ops("7"), ops(f"DUP2 DUP2 {name} POP"))
@@ -49,28 +37,7 @@ def simple_fillers() -> list[BlockFiller]:
     made["EXP with 32 bytes"] = (push(WORD) + push(BIG), ops("DUP2 DUP2 EXP POP"))
     for name in ("ISZERO", "NOT"):
         made[name] = (push(BIG), ops(f"DUP1 {name} POP"))
-    for name in [
-        "ADDRESS",
-        "ORIGIN",
-        "CALLER",
-        "CALLVALUE",
-        "CALLDATASIZE",
-        "CODESIZE",
-        "GASPRICE",
-        "RETURNDATASIZE",
-        "COINBASE",
-        "TIMESTAMP",
-        "NUMBER",
-        "PREVRANDAO",
-        "GASLIMIT",
-        "CHAINID",
-        "SELFBALANCE",
-        "BASEFEE",
-        "BLOBBASEFEE",
-        "PC",
-        "MSIZE",
-        "GAS",
-    ]:
+    for name in _ENVIRONMENT:
         made[name] = (b"", ops(f"{name} POP"))
     made["BLOCKHASH"] = (b"", ops("900 BLOCKHASH POP"))
     made["BLOBHASH"] = (b"", ops("0 BLOBHASH POP"))
@@ -121,7 +88,7 @@ def simple_fillers() -> list[BlockFiller]:
         BlockFiller(
             name=name,
             code=repeat(body, before=before, most=_bytes_per_turn(name)),
-            storage=slots if name.startswith("SLOAD") or name.startswith("SSTORE") else {},
+            storage=slots if name.startswith(("SLOAD", "SSTORE")) else {},
             accounts=accounts if name.split()[0] in _NEEDS_ACCOUNTS else {},
         )
         for name, (before, body) in made.items()

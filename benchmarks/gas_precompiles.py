@@ -49,7 +49,7 @@ def precompile_fillers() -> list[BlockFiller]:
         ]
     for size, exponent_size in (
         (1, 1), (8, 75), (8, 0), (16, 40), (32, 32), (64, 64), (128, 128), (256, 256), (512, 32),
-        (512, 512), (1024, 1), (1024, 32), (200, 3), (1024, 1024),
+        (512, 512), (1024, 1), (1024, 32), (200, 3),
     ):  # fmt: skip
         exponent = b"\xff" * exponent_size
         base = b"\xef" * size  # not 1 modulo what follows: that would be over at once
@@ -62,7 +62,7 @@ def precompile_fillers() -> list[BlockFiller]:
                     5,
                     _modexp(base, exponent, modulus),
                     gas=30 * MILLION if size * exponent_size > 200_000 else 4 * MILLION,
-                )  # fmt: skip
+                )
             )
     one, two = bn_g1(multiply_by=977), bn_g1(multiply_by=12345)
     made += [

@@ -93,7 +93,9 @@ def report(engines: Engines, case: Case, first: Difference, out: Path) -> None:
 
     def fails(candidate: Case) -> bool:
         _, found = differences(engines, candidate.wire())
-        return any(d.engine == first.engine and not d.faults for d in found)
+        return any(
+            d.engine == first.engine and d.kind == first.kind and not d.faults for d in found
+        )
 
     print(f"\n== {case.name}: {first.engine} differs: {first.text}\nshrinking", flush=True)
     small = shrink(case, fails)

@@ -17,6 +17,11 @@ class Difference:
     text: str
     faults: tuple[str, ...] = ()
 
+    @property
+    def kind(self) -> str:
+        """What differs, without the numbers: a shrunk case must differ in the same."""
+        return self.text.split()[0]
+
 
 def essence(answer: Answer) -> Any:
     """What must agree: validity, status, gas, logs, roots; not the words of errors."""

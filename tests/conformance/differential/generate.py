@@ -21,7 +21,8 @@ from tests.conformance.differential.case import (
     address_of,
 )
 from tests.conformance.differential.inputs import GENERATORS, precompile_input
-from tests.conformance.differential.programs import Writer, init_code, interesting, program
+from tests.conformance.differential.programs import Statements, init_code, program
+from tests.conformance.differential.writer import interesting
 
 ETHER = 10**18
 KEYS = tuple(bytes([0x11 * n]) * 32 for n in range(1, 6))
@@ -84,7 +85,7 @@ def _code(rng: Random) -> Program:
 
 def _deep_code(rng: Random) -> Program:
     """Calls itself until the depth of 1,024 stops it, and does little else."""
-    writer = Writer(rng, _targets())
+    writer = Statements(rng, _targets())
     if rng.random() < 0.5:
         writer.arithmetic()
     writer.guard(1100)
@@ -145,9 +146,9 @@ def _gas(rng: Random, *, deep: bool) -> int:
         return rng.choice((0, 20_999, 21_000, 21_001, 53_000, 2**64 - 1))
     if kind < 3:
         return rng.randrange(21_000, 60_000)
-    if kind < 17:
+    if kind < 13:
         return rng.randrange(60_000, 400_000)
-    return rng.randrange(400_000, 1_500_000)
+    return rng.randrange(400_000, 2_000_000)
 
 
 def _data(rng: Random) -> bytes:

@@ -56,7 +56,7 @@ def _bls_g1() -> tuple[bytes, ...]:
     points = [multiply(G1, n) for n in (1, 2, 3, 977)]
     # (0, 2) is on the curve and not in the subgroup
     outside = _field(0) + _field(2)
-    return (bytes(128), outside, *(_encode_bls(p) for p in (*points, neg(G1))))
+    return (bytes(128), outside, *(_encode_bls(p) for p in (*points, *points, neg(G1))))
 
 
 @functools.cache
@@ -110,6 +110,8 @@ def modexp(rng: Random) -> bytes:
         return rng.choice((0, 0, 1, 1, 2, 8, 31, 32, 33, 40, 64, 65, 96))
 
     sizes = [size(), size(), size()]
+    if rng.random() < 0.1:
+        sizes = [0, 0, rng.choice((1, 2, 33))]
     parts = [
         rng.choice(
             (bytes(n), rng.randbytes(n), b"\xff" * n, bytes(max(n - 1, 0)) + b"\1" * min(n, 1))

@@ -5,24 +5,25 @@ and puts what it computed into memory, whose hash a program stores at its end: a
 becomes a wrong state root. Loops count down, calls lead to the case's other contracts.
 """
 
-from dataclasses import dataclass, field
 from random import Random
 
 from tests.conformance.differential.assembly import (
     OPCODES,
-    DataOffset,
     DataSize,
     Goto,
     Label,
-    Piece,
     Program,
-    push,
 )
 from tests.conformance.differential.inputs import GENERATORS, WEIGHTS, precompile_input
+from tests.conformance.differential.writer import (
+    ENVIRONMENT,
+    INPUT,
+    SCRATCH,
+    WORD,
+    Writer,
+    interesting,
+)
 
-WORD = (1 << 256) - 1
-SCRATCH = 0x180  # bytes of memory that statements write to and the end hashes
-INPUT = 0x200  # where inputs and init code are put
 
 _UNARY = ("ISZERO", "NOT")
 _BINARY = [
@@ -30,110 +31,12 @@ _BINARY = [
     *("SGT", "EQ", "AND", "OR", "XOR", "BYTE", "SHL", "SHR", "SAR"),
 ]
 _TERNARY = ("ADDMOD", "MULMOD")
-_ENVIRONMENT = [
-    *("ADDRESS", "ORIGIN", "CALLER", "CALLVALUE", "CALLDATASIZE", "CODESIZE", "GASPRICE"),
-    *("RETURNDATASIZE", "COINBASE", "TIMESTAMP", "NUMBER", "PREVRANDAO", "GASLIMIT", "CHAINID"),
-    *("SELFBALANCE", "BASEFEE", "BLOBBASEFEE", "PC", "MSIZE", "GAS"),
 ]
 _OF_ADDRESS = ("BALANCE", "EXTCODESIZE", "EXTCODEHASH")
 
 
-def interesting(rng: Random) -> int:
-    """A word: small, near a power of two, the extremes, or anything."""
-    kind = rng.randrange(7)
-    if kind < 3:
-        return rng.choice((0, 1, 2, 3, 31, 32, 33, 255, 256, 257))
-    if kind == 3:
-        return WORD - rng.choice((0, 0, 1, 2, 31, 255))
-    if kind == 4:
-        return (
-            (1 << rng.choice((8, 31, 32, 63, 64, 127, 128, 160, 255, 256))) + rng.randint(-1, 1)
-        ) & WORD
-    if kind == 5:
-        return rng.getrandbits(rng.choice((8, 16, 64, 160, 256)))
-    return (1 << 255) + rng.randint(-1, 1)
-
-
-@dataclass(slots=True)
-class Writer:
-    """Builds one program. `targets` are addresses that calls may go to."""
-
-    rng: Random
-    targets: tuple[bytes, ...]
-    depth: int = 0
-    pieces: list[Piece] = field(default_factory=list)
-    data: list[bytes | Program] = field(default_factory=list)
-    labels: int = 0
-
-    # -- pieces
-
-    def op(self, *names: str) -> None:
-        self.pieces += [OPCODES[name] for name in names]
-
-    def push(self, *values: int) -> None:
-        self.pieces += [push(value) for value in values]
-
-    def label(self) -> int:
-        self.labels += 1
-        return self.labels
-
-    def keep(self) -> None:
-        """Put the top of the stack into the scratch memory."""
-        self.push(self.rng.randrange(0, SCRATCH, 8))
-        self.op("MSTORE")
-
-    # -- operands
-
-    def address(self) -> None:
-        kind = self.rng.randrange(20)
-        if kind == 0:
-            self.op(self.rng.choice(("ADDRESS", "CALLER", "ORIGIN", "COINBASE")))
-        elif kind == 1:
-            self.push(self.rng.randrange(0, 0x14))
-        elif kind == 2:
-            self.push(interesting(self.rng))
-        else:
-            target = int.from_bytes(self.rng.choice(self.targets), "big")
-            if kind == 3:
-                target |= self.rng.getrandbits(96) << 160  # the upper bytes must be ignored
-            self.push(target)
-
-    def operand(self) -> None:
-        kind = self.rng.randrange(12)
-        if kind == 0:
-            self.op(self.rng.choice(_ENVIRONMENT))
-        elif kind == 1:
-            self.push(self.rng.choice((0, 4, 32, 1 << 255)))
-            self.op("CALLDATALOAD")
-        elif kind == 2:
-            self.push(self.rng.randrange(0, SCRATCH))
-            self.op("MLOAD")
-        elif kind == 3:
-            self.push(self.slot())
-            self.op(self.rng.choice(("SLOAD", "TLOAD")))
-        else:
-            self.push(interesting(self.rng))
-
-    def slot(self) -> int:
-        return self.rng.choice((0, 0, 1, 1, 2, 3, 255, WORD))
-
-    def region(self) -> tuple[int, int]:
-        """An (offset, size) in memory: small, empty far away, or too large to pay for."""
-        kind = self.rng.randrange(120)
-        if kind == 0:
-            return self.rng.choice((WORD, 1 << 64, 1 << 31)), 0
-        if kind == 1:
-            return self.rng.choice((0, WORD, 1 << 32)), self.rng.choice((1, WORD, 1 << 32))
-        if kind < 5:
-            return self.rng.randrange(4000), self.rng.randrange(2000)
-        return self.rng.randrange(SCRATCH), self.rng.choice((0, 1, 4, 31, 32, 33, 64, 100))
-
-    def span(self) -> None:
-        """Push size, then offset: as CALL, RETURN, LOG want them."""
-        at, size = self.region()
-        self.push(size, at)
-
-    # -- statements
+class Statements(Writer):
+    """The statements that programs are made of."""
 
     def arithmetic(self) -> None:
         for _ in range(self.rng.randrange(1, 4)):
@@ -154,7 +57,7 @@ class Writer:
     def environment(self) -> None:
         kind = self.rng.randrange(6)
         if kind < 3:
-            self.op(self.rng.choice(_ENVIRONMENT))
+            self.op(self.rng.choice(ENVIRONMENT))
         elif kind < 5:
             self.address()
             self.op(self.rng.choice(_OF_ADDRESS))
@@ -234,26 +137,6 @@ class Writer:
             else:
                 self.op("POP")
 
-    def place(self, block: int, at: int = INPUT) -> None:
-        """Copy a data block into memory."""
-        self.pieces.append(DataSize(block))
-        self.pieces.append(DataOffset(block))
-        self.push(at)
-        self.op("CODECOPY")
-
-    def block(self, content: bytes | Program) -> int:
-        self.data.append(content)
-        return len(self.data) - 1
-
-    def call_gas(self) -> None:
-        kind = self.rng.randrange(8)
-        if kind < 5:
-            self.op("GAS")
-        elif kind == 5:
-            self.push(self.rng.choice((0, 1, 2300, 9000, WORD)))
-        else:
-            self.push(self.rng.randrange(1000, 60_000))
-
     def call(self) -> None:
         name = self.rng.choice(("CALL", "CALL", "CALL", "CALLCODE", "DELEGATECALL", "STATICCALL"))
         self.span()
@@ -264,17 +147,6 @@ class Writer:
         self.call_gas()
         self.op(name)
         self.after_call()
-
-    def after_call(self) -> None:
-        self.keep()
-        kind = self.rng.randrange(5)
-        if kind == 0:
-            self.op("RETURNDATASIZE")
-            self.keep()
-        elif kind == 1:
-            self.op("RETURNDATASIZE")
-            self.push(0, self.rng.randrange(SCRATCH))
-            self.op("RETURNDATACOPY")
 
     def precompile(self) -> None:
         numbers = tuple(GENERATORS)
@@ -288,7 +160,7 @@ class Writer:
         if name in ("CALL", "CALLCODE"):
             self.push(self.rng.choice((0, 0, 0, 1)))
         self.push(number)
-        if self.rng.random() < 0.85:
+        if self.rng.random() < 0.93:
             self.op("GAS")
         else:
             self.push(self.rng.choice((0, 15, 59, 60, 150, 200, 3000, 6000, 50_000)))
@@ -434,7 +306,7 @@ class Writer:
         return Program(pieces=tuple(self.pieces), data=tuple(self.data))
 
 
-def _statements(writer: Writer) -> tuple[list, list[float]]:  # type: ignore[type-arg]
+def _statements(writer: Statements) -> tuple[list, list[float]]:  # type: ignore[type-arg]
     table = {
         writer.arithmetic: 16.0,
         writer.environment: 8,
@@ -458,7 +330,7 @@ def _statements(writer: Writer) -> tuple[list, list[float]]:  # type: ignore[typ
 
 def program(rng: Random, targets: tuple[bytes, ...], depth: int = 0) -> Program:
     """A contract's code."""
-    writer = Writer(rng, targets, depth)
+    writer = Statements(rng, targets, depth)
     if rng.random() < 0.12:
         for _ in range(rng.choice((1, 1, 2, 3))):
             writer.precompile()
@@ -472,7 +344,7 @@ def program(rng: Random, targets: tuple[bytes, ...], depth: int = 0) -> Program:
 
 def init_code(rng: Random, targets: tuple[bytes, ...], depth: int = 0) -> Program:
     """Code that does something and returns code: a program, a constant, or what is no code."""
-    writer = Writer(rng, targets, depth)
+    writer = Statements(rng, targets, depth)
     for _ in range(rng.choice((0, 0, 0, 1, 2))):
         writer.statement()
     kind = rng.randrange(12)

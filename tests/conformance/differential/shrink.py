@@ -70,6 +70,8 @@ def _fewer_accounts(case: Case) -> Iterator[Case]:
 
 
 def _with_account(case: Case, address: bytes, account: Account) -> Case:
+    if not (account.balance or account.nonce or account.code):
+        account = replace(account, balance=1)  # no state since EIP-161 holds an empty account
     return replace(case, accounts={**case.accounts, address: account})
 
 
