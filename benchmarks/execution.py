@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import vyper
+import vyper  # type: ignore[import-untyped]
 from eth_abi.abi import encode
 
 from node.execution.evm import contract_address

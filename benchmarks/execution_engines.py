@@ -242,18 +242,18 @@ class Eels:
         return {}
 
     def run(self, request: Request) -> Request:
-        from ethereum.forks.prague import fork
-        from ethereum.forks.prague.state import state_root
-        from ethereum.forks.prague.trie import root
-        from ethereum_types.numeric import Uint
+        from ethereum.forks.prague import fork, vm  # type: ignore[import-not-found]
+        from ethereum.forks.prague.state import state_root  # type: ignore[import-not-found]
+        from ethereum.forks.prague.trie import root  # type: ignore[import-not-found]
+        from ethereum_types.numeric import Uint  # type: ignore[import-not-found]
 
         env = self._engine.environment(self._case)
-        output = self._engine.vm.BlockOutput()
+        output = vm.BlockOutput()
         for index, wire in enumerate(self._setup):
             tx = self._engine.decode(bytes.fromhex(wire))
             fork.process_transaction(env, output, tx, Uint(index))
         wires = [bytes.fromhex(wire) for wire in request["transactions"]]
-        output = self._engine.vm.BlockOutput()
+        output = vm.BlockOutput()
         begin = time.process_time()
         for index, wire in enumerate(wires):
             fork.process_transaction(env, output, self._engine.decode(wire), Uint(index))

@@ -4,11 +4,9 @@ import hashlib
 from typing import Any
 
 import ckzg
-from py_ecc import bn128
-from py_ecc.optimized_bls12_381 import normalize
 
 from node.primitives.keys import SigningKey
-from tests.conformance.differential.inputs import kzg_setup
+from tests.conformance.differential.inputs import bn128, kzg_setup
 
 
 def ecrecover_input() -> bytes:
@@ -31,13 +29,6 @@ def bn_g2(*, multiply_by: int) -> bytes:
     return b"".join(map(_word, (x.coeffs[1], x.coeffs[0], y.coeffs[1], y.coeffs[0])))
 
 
-def bls_point(point: Any) -> bytes:
-    """A point of G1 or G2 as EIP-2537 encodes it."""
-    x, y = normalize(point)
-    parts = (x.n, y.n) if hasattr(x, "n") else (*x.coeffs, *y.coeffs)
-    return b"".join(int(part).to_bytes(64, "big") for part in parts)
-
-
 def kzg_input() -> bytes:
     setup = kzg_setup()
     blob = bytearray(131_072)
@@ -46,4 +37,4 @@ def kzg_input() -> bytes:
     z = (12345).to_bytes(32, "big")
     proof, y = ckzg.compute_kzg_proof(bytes(blob), z, setup)
     versioned = b"\x01" + hashlib.sha256(commitment).digest()[1:]
-    return versioned + z + y + commitment + proof
+    return bytes(versioned + z + y + commitment + proof)

@@ -2,11 +2,9 @@
 
 from random import Random
 
-from py_ecc import bn128
-from py_ecc.optimized_bls12_381 import G1, G2, multiply
-
 from benchmarks.gas_blocks import MILLION, OR_FAIL, BlockFiller, ops, repeat
-from benchmarks.gas_inputs import bls_point, bn_g1, bn_g2, ecrecover_input, kzg_input
+from benchmarks.gas_inputs import bn_g1, bn_g2, ecrecover_input, kzg_input
+from tests.conformance.differential.inputs import bls, bls_point, bn128
 
 
 def _precompile(
@@ -75,8 +73,8 @@ def precompile_fillers() -> list[BlockFiller]:
     for count in (1, 2, 10, 30):
         pairs = b"".join(bn_g1(multiply_by=n + 2) + bn_g2(multiply_by=n + 3) for n in range(count))
         made.append(_precompile(f"bn128 pairing of {count}", 8, pairs, gas=4 * MILLION))
-    g1 = [bls_point(multiply(G1, n)) for n in range(3, 131)]
-    g2 = [bls_point(multiply(G2, n)) for n in range(3, 131)]
+    g1 = [bls_point(bls.multiply(bls.G1, n)) for n in range(3, 131)]
+    g2 = [bls_point(bls.multiply(bls.G2, n)) for n in range(3, 131)]
     scalar = b"\xff" * 32
     made += [
         _precompile("BLS G1 add", 0x0B, g1[0] + g1[1]),

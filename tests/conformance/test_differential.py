@@ -18,7 +18,7 @@ from tests.conformance.differential.generate import generate, identity_of
 from tests.conformance.differential.shrink import readable, shrink
 
 SEED = 2026
-CASES = 150
+CASES = 120
 KEY = b"\x11" * 32
 SENDER = address_of(KEY)
 TARGET = b"\xc0" * 20
@@ -51,12 +51,12 @@ def test_a_seed_replays() -> None:
     assert len(set(again)) == 20
 
 
-def _case(code: Program, **fields: object) -> Case:
+def _case(code: Program) -> Case:
     tx = Transaction(type=2, key=KEY, nonce=0, gas=200_000, max_fee=10, tip=1, to=TARGET)
     return Case(
         name="made",
         block=Block(),
-        accounts={SENDER: Account(balance=10**20), TARGET: Account(nonce=1, code=code), **fields},  # type: ignore[dict-item]
+        accounts={SENDER: Account(balance=10**20), TARGET: Account(nonce=1, code=code)},
         transactions=(tx,),
     )
 
@@ -87,7 +87,7 @@ class TestTheTools:
             return any(o.get("status") and o["logs"] != EMPTY for o in answer["outcomes"])
 
         case = next(c for c in (generate(SEED, n) for n in range(50)) if logs_once(c))
-        small = shrink(case, logs_once, seconds=8)
+        small = shrink(case, logs_once, seconds=5)
         assert logs_once(small)
         assert len(small.transactions) == 1
         assert len(readable(small).splitlines()) <= 16

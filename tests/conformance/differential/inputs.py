@@ -7,12 +7,14 @@ from random import Random
 from typing import Any
 
 import ckzg
-from py_ecc import bn128
-from py_ecc.optimized_bls12_381 import FQ, FQ2, G1, G2, multiply, neg, normalize
+import py_ecc.bn128
+import py_ecc.optimized_bls12_381
 
 from node.primitives.keys import CURVE_ORDER, SigningKey
 
-BN_P = bn128.field_modulus
+# py_ecc's types are in the way of those who only want its numbers
+bn128: Any = py_ecc.bn128
+bls: Any = py_ecc.optimized_bls12_381
 BLS_P = 0x1A0111EA397FE69A4B1BA7B6434BACD764774B84F38512BF6730D2A0F6B0F6241EABFFFEB153FFFFB9FEFFFFFFFFAAAB
 BLS_R = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
 KZG_R = BLS_R
@@ -43,25 +45,24 @@ def _field(value: int) -> bytes:
     return int(value).to_bytes(64, "big")
 
 
-def _encode_bls(point: object) -> bytes:
-    x, y = normalize(point)
-    if isinstance(x, FQ):
-        return _field(x.n) + _field(y.n)
-    assert isinstance(x, FQ2)
-    return b"".join(_field(c) for c in (*x.coeffs, *y.coeffs))
+def bls_point(point: Any) -> bytes:
+    """A point of G1 or G2 as EIP-2537 encodes it."""
+    x, y = bls.normalize(point)
+    parts = (x.n, y.n) if hasattr(x, "n") else (*x.coeffs, *y.coeffs)
+    return b"".join(_field(part) for part in parts)
 
 
 @functools.cache
 def _bls_g1() -> tuple[bytes, ...]:
-    points = [multiply(G1, n) for n in (1, 2, 3, 977)]
+    points = [bls.multiply(bls.G1, n) for n in (1, 2, 3, 977)]
     # (0, 2) is on the curve and not in the subgroup
     outside = _field(0) + _field(2)
-    return (bytes(128), outside, *(_encode_bls(p) for p in (*points, *points, neg(G1))))
+    return (bytes(128), outside, *(bls_point(p) for p in (*points, *points, bls.neg(bls.G1))))
 
 
 @functools.cache
 def _bls_g2() -> tuple[bytes, ...]:
-    return (bytes(256), *(_encode_bls(multiply(G2, n)) for n in (1, 2, 5)))
+    return (bytes(256), *(bls_point(bls.multiply(bls.G2, n)) for n in (1, 2, 5)))
 
 
 @functools.cache

@@ -24,14 +24,12 @@ from tests.conformance.differential.writer import (
     interesting,
 )
 
-
 _UNARY = ("ISZERO", "NOT")
 _BINARY = [
     *("ADD", "MUL", "SUB", "DIV", "SDIV", "MOD", "SMOD", "EXP", "SIGNEXTEND", "LT", "GT", "SLT"),
     *("SGT", "EQ", "AND", "OR", "XOR", "BYTE", "SHL", "SHR", "SAR"),
 ]
 _TERNARY = ("ADDMOD", "MULMOD")
-]
 _OF_ADDRESS = ("BALANCE", "EXTCODESIZE", "EXTCODEHASH")
 
 

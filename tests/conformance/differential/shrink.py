@@ -85,16 +85,13 @@ def _plainer(case: Case) -> Iterator[Case]:
     for name in Block.__dataclass_fields__:
         if getattr(case.block, name) != getattr(default, name):
             yield replace(case, block=replace(case.block, **{name: getattr(default, name)}))
-    for flag in ("separate", "system"):
-        if getattr(case, flag):
-            yield replace(case, **{flag: False})
+    if case.separate:
+        yield replace(case, separate=False)
+    if case.system:
+        yield replace(case, system=False)
     for address, account in case.accounts.items():
-        for changes in (
-            {"code": b""}, {"storage": {}}, {"balance": 0}, {"nonce": 0}, {"nonce": 1}, {"balance": PLENTY},
-        ):  # fmt: skip
-            ((name, value),) = changes.items()
-            if getattr(account, name) not in (value, PLENTY) and (value != 1 or account.nonce):
-                yield _with_account(case, address, replace(account, **changes))
+        for plainer in _plainer_account(account):
+            yield _with_account(case, address, plainer)
         for slot in account.storage:
             fewer = {s: v for s, v in account.storage.items() if s != slot}
             yield _with_account(case, address, replace(account, storage=fewer))
@@ -116,6 +113,20 @@ def _plainer(case: Case) -> Iterator[Case]:
                     for t in case.transactions
                 ),
             )
+
+
+def _plainer_account(account: Account) -> Iterator[Account]:
+    if account.code:
+        yield replace(account, code=b"")
+    if account.storage:
+        yield replace(account, storage={})
+    if account.balance not in (0, PLENTY):
+        yield replace(account, balance=0)
+        yield replace(account, balance=PLENTY)
+    if account.nonce:
+        yield replace(account, nonce=0)
+    if account.nonce > 1:
+        yield replace(account, nonce=1)
 
 
 def _plainer_transaction(tx: Transaction) -> Iterator[Transaction]:
