@@ -18,7 +18,7 @@ from tests.conformance.differential.generate import generate, identity_of
 from tests.conformance.differential.shrink import readable, shrink
 
 SEED = 2026
-CASES = 120
+CASES = 100
 KEY = b"\x11" * 32
 SENDER = address_of(KEY)
 TARGET = b"\xc0" * 20
@@ -87,7 +87,7 @@ class TestTheTools:
             return any(o.get("status") and o["logs"] != EMPTY for o in answer["outcomes"])
 
         case = next(c for c in (generate(SEED, n) for n in range(50)) if logs_once(c))
-        small = shrink(case, logs_once, seconds=5)
+        small = shrink(case, logs_once, seconds=4)
         assert logs_once(small)
         assert len(small.transactions) == 1
         assert len(readable(small).splitlines()) <= 16

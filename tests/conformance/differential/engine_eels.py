@@ -1,5 +1,7 @@
 """EELS (`ethereum-execution`) behind the protocol of `wire`. Runs in the environment of `eels_env`."""
 
+# mypy: disable-error-code="import-not-found"
+
 from typing import Any
 
 from ethereum.crypto.hash import keccak256
