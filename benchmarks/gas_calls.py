@@ -87,7 +87,7 @@ def call_fillers() -> list[BlockFiller]:
                 accounts={
                     (first + n).to_bytes(20, "big"): (0, code) for n, code in enumerate(codes)
                 },
-                gas=2 * MILLION,
+                gas=3 * MILLION // 2,
             )
         )
     recurse = ops("0 0 0 0 ADDRESS GAS DELEGATECALL POP STOP")

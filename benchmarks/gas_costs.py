@@ -1,6 +1,6 @@
 """What a block costs that is full of one thing: every opcode and precompile in turn, at its worst.
 
-    .venv/bin/python benchmarks/gas_costs.py [--only TEXT] [--rounds 3]
+    .venv/bin/python benchmarks/gas_costs.py [--only TEXT ...] [--rounds 3]
 
 Prints CPU milliseconds per million gas and the ratio to plain computation, measured beside it in the
 same run; the dearest last. What is above `LIMIT` lets a user stall the chain: the exit code is then 1.
@@ -138,11 +138,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--only", default="", help="names that contain this")
+    parser.add_argument("--only", nargs="*", default=[""], help="names that contain one of these")
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
     check_interpreter()
-    chosen = [filler for filler in fillers() if args.only in filler.name]
+    chosen = [filler for filler in fillers() if any(text in filler.name for text in args.only)]
     costs = run_with_stack(lambda: measure([plain(), *chosen], args.rounds))
     print(f"{'':<44}{'ms/Mgas':>9}{'ratio':>8}{'Mgas':>8}")
     for cost in sorted(costs, key=lambda cost: cost.ratio):

@@ -77,7 +77,7 @@ class Load:
         self._network = network
         self._accounts = accounts
         self._ledgers = ledgers
-        self._draw = random.Random(seed)
+        self._random = random.Random(seed)
         self._chain_id = network.info["chainId"]
         self._homes = {account.address: network.home(account.address) for account in accounts}
         w3 = network.w3()
@@ -91,8 +91,7 @@ class Load:
 
     def send(self, count: int, *, avoid: Sequence[str] = ()) -> None:
         """Draw and send `count` transactions in batches through all nodes but `avoid`, in turn."""
-        steps = [self._step() for _ in range(count)]
-        self.steps += steps
+        steps = self.draw(count)
         endpoints = [n["rpc"] for n in self._network.nodes if n["name"] not in avoid]
         for index, start in enumerate(range(0, count, BATCH)):
             batch = steps[start : start + BATCH]
@@ -101,6 +100,12 @@ class Load:
                 [("eth_sendRawTransaction", ["0x" + step.raw.hex()]) for step in batch],
             )
             assert hashes == [step.hash for step in batch]
+
+    def draw(self, count: int) -> list[Step]:
+        """The next `count` transactions, which the caller is to send."""
+        steps = [self._step() for _ in range(count)]
+        self.steps += steps
+        return steps
 
     def send_again(self) -> None:
         """Send what has no receipt once more; that it is known already is no error."""
@@ -113,7 +118,7 @@ class Load:
                 assert "already known" in refusal or "nonce too low" in refusal, refusal
 
     def _step(self) -> Step:
-        draw = self._draw
+        draw = self._random
         sender = draw.choice(self._accounts)
         crosses = draw.random() < 0.5 and len(self._network.shards) > 1
         home = self._homes[sender.address]
@@ -156,11 +161,14 @@ class Load:
         credits: tuple[tuple[str, int], ...] = (),
         adds: int = 0,
     ) -> Step:
-        fees: dict[str, Any] = self._draw.choice(
+        fees: dict[str, Any] = self._random.choice(
             (
                 {"gasPrice": 20 * GWEI},
                 {"gasPrice": 20 * GWEI, "accessList": [], "type": 1},
-                {"maxFeePerGas": 20 * GWEI, "maxPriorityFeePerGas": self._draw.randrange(3 * GWEI)},
+                {
+                    "maxFeePerGas": 20 * GWEI,
+                    "maxPriorityFeePerGas": self._random.randrange(3 * GWEI),
+                },
             )
         )
         nonce = self._nonces[sender.address]

@@ -5,6 +5,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +87,16 @@ class Network:
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
         wait_for(lambda: not any(map(_alive, pids)), f"{', '.join(names)} to be gone")
+
+    @contextmanager
+    def suspended(self, name: str) -> Iterator[None]:
+        """A node that SIGSTOP holds: its sockets stay open and nothing answers. SIGCONT at the end."""
+        pid = self.node(name)["pid"]
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
 
     # ------------------------------------------------------------------ what is there
 
