@@ -1,6 +1,7 @@
 """Nodes are killed and stopped at random moments under load; nothing that was said is taken back.
 
-ATOLL_CHAOS_KILLS says how many nodes are killed one after the other (3 by default, 100 for a long run),
+ATOLL_CHAOS_KILLS says how many nodes are killed one after the other (3 to try it, 100 for a long run; without it
+the suite is skipped),
 ATOLL_CHAOS_ALL how often all together (2; 20), ATOLL_CHAOS_STOP for how many seconds one is stopped (6; 20).
 ATOLL_CHAOS_SEED repeats the choices of a run; when processes get to run is the machine's choice.
 """
@@ -22,6 +23,10 @@ from tests.cluster.support.load import ETHER, Load, fund, make_accounts  # noqa:
 from tests.cluster.support.network import Network  # noqa: E402
 from tests.cluster.support.traffic import Traffic, read_receipts  # noqa: E402
 
+pytestmark = pytest.mark.skipif(
+    "ATOLL_CHAOS_KILLS" not in os.environ,
+    reason="a slow suite: ATOLL_CHAOS_KILLS says how many nodes are to be killed",
+)
 KILLS = int(os.environ.get("ATOLL_CHAOS_KILLS", "3"))
 KILLS_OF_ALL = int(os.environ.get("ATOLL_CHAOS_ALL", "2"))
 STOP_SECONDS = float(os.environ.get("ATOLL_CHAOS_STOP", "6"))
