@@ -1,8 +1,8 @@
 """Nodes are killed and stopped at random moments under load; nothing that was said is taken back.
 
-ATOLL_CHAOS_KILLS says how many nodes are killed one after the other (3 to try it, 100 for a long run; without it
-the suite is skipped),
-ATOLL_CHAOS_ALL how often all together (2; 20), ATOLL_CHAOS_STOP for how many seconds one is stopped (6; 20).
+A slow suite, skipped unless asked for: ATOLL_CHAOS_KILLS says how many nodes are killed one after the other
+(3 to try it, 100 for a long run), ATOLL_CHAOS_ALL how often all together (2; 20), ATOLL_CHAOS_STOP for how
+many seconds one is stopped (6; 20).
 ATOLL_CHAOS_SEED repeats the choices of a run; when processes get to run is the machine's choice.
 """
 
