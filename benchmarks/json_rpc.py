@@ -1,6 +1,6 @@
 """How many JSON-RPC requests a node answers per core, against a bare trio echo in the same run.
 
-    .venv/bin/python benchmarks/rpc.py [--seconds 4] [--connections 16] [--pipeline 8]
+    .venv/bin/python benchmarks/json_rpc.py [--seconds 4] [--connections 16] [--pipeline 8]
 
 "Per core" is requests per second of CPU that the serving process used, so the client on the same machine
 does not count. Each line has the ratio to the echo: what one request costs beyond reading and writing it.
