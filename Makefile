@@ -1,5 +1,5 @@
 # Two commands for a fresh clone: `make up` runs a network, `make test` runs the tests.
-.PHONY: up test check format lock clean help
+.PHONY: up test conformance check format lock clean help
 
 ATOLL = .venv/bin/atoll
 ARGS ?=
@@ -16,6 +16,11 @@ up:
 test:
 	@tools/setup.sh dev
 	@.venv/bin/python -m pytest $(ARGS)
+
+# make conformance: the public suites alone (ATOLL_STATE_TESTS and ATOLL_OPENRPC name their archives)
+conformance:
+	@tools/setup.sh dev
+	@.venv/bin/python -m pytest tests/conformance $(ARGS)
 
 # make check: formatting, lint, types, import contracts
 check:
