@@ -64,9 +64,11 @@ def _modexp(computation: Any) -> Any:
     result = _stock_modexp(computation)
     data = computation.msg.data_as_bytes
     base, exponent, size = extract_lengths(data)
-    if size and not base and not exponent:
-        modulus = int.from_bytes(data[96 : 96 + size].ljust(size, b"\0"), "big")
-        computation.output = (1 % modulus if modulus else 0).to_bytes(size, "big")
+    if size and not base:  # the gas paid bounds the exponent only where there is a modulus
+        power = int.from_bytes(data[96 : 96 + exponent].ljust(exponent, b"\0"), "big")
+        modulus = int.from_bytes(data[96 + exponent :][:size].ljust(size, b"\0"), "big")
+        answer = 1 % modulus if modulus and not power else 0
+        computation.output = answer.to_bytes(size, "big")
     return result
 
 

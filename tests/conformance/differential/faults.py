@@ -29,7 +29,8 @@ FAULTS = (
     Fault(
         engine=PYEVM,
         mend="modexp",
-        reason="py-evm's MODEXP answers 0 for an empty base and exponent: 0^0 mod m is 1 mod m",
+        reason="py-evm's MODEXP answers 0 wherever the base is empty: with an exponent of zero, empty or "
+        "not, it is 0^0 mod m = 1 mod m",
     ),
     Fault(
         engine=PYEVM,
