@@ -29,6 +29,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import node.cli
+import node.commands.network
 from node.config import load_node_config
 
 
@@ -79,7 +80,7 @@ def run(path):
     return 0
 
 
-node.cli._preloaded_node = lambda: run
+node.commands.network.preloaded_node = lambda: run
 sys.exit(node.cli.main())
 '''
 

@@ -1,0 +1,1 @@
+"""The commands of `atoll`, by what they are about; `node.cli` puts them together."""

@@ -1,0 +1,22 @@
+"""What commands share: exit codes, options that many of them take, how they print."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+DEFAULT_DIRECTORY = Path(".atoll")
+EXIT_FAILED, EXIT_USER_ERROR, EXIT_INTERRUPTED = 1, 2, 130
+
+Directory = Annotated[Path, Parameter(name="--dir", help="The directory of the network.")]
+Json = Annotated[
+    bool, Parameter(name="--json", negative="", help="Print JSON instead of a text for people.")
+]
+
+
+def print_json(document: object) -> None:
+    """One JSON document on standard output."""
+    from node.cluster.show import encode_document
+
+    sys.stdout.write(encode_document(document).decode())
