@@ -33,16 +33,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def ledger() -> dict[str, Any]:
-    """The compiled test contract: ABI and bytecode."""
-    import vyper
-
-    source = (Path(__file__).parent / "contracts" / "Ledger.vy").read_text()
-    compiled: dict[str, Any] = vyper.compile_code(source, output_formats=["abi", "bytecode"])
-    return compiled
-
-
-@pytest.fixture(scope="session")
 def networks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Networks]:
     """All networks of the session. Their logs stay where pytest keeps files."""
     networks = Networks(tmp_path_factory.mktemp("networks"))

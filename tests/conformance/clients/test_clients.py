@@ -1,0 +1,114 @@
+"""ethers, viem, cast and forge against the one endpoint of a network of two shards."""
+
+import json
+import os
+import subprocess
+
+import pytest
+from eth_account import Account
+
+from tests.conformance.clients.conftest import Clients, Scene
+
+SCRIPT_SECONDS = 240
+CAST, FORGE = 2, 3  # which of the scene's accounts are theirs
+
+
+def run(clients: Clients, *command: str, cwd: str = ".", env: dict[str, str] | None = None) -> str:
+    """What a client printed; fails the test with all of it if the client fails."""
+    program = clients.bin / command[0]
+    done = subprocess.run(
+        [str(program) if program.exists() else command[0], *command[1:]],
+        cwd=clients.directory / cwd,
+        env={**os.environ, "NO_COLOR": "1", "FOUNDRY_DISABLE_NIGHTLY_WARNING": "1", **(env or {})},
+        capture_output=True,
+        text=True,
+        timeout=SCRIPT_SECONDS,
+        check=False,
+    )
+    # Foundry's launchers end with 0 whatever the program did.
+    if done.returncode != 0 or "Error:" in done.stderr:
+        pytest.fail(f"{' '.join(command)}: exit {done.returncode}\n{done.stdout}\n{done.stderr}")
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("script", ["ethers", "viem"])
+def test_a_library_of_javascript(clients: Clients, scene: Scene, script: str) -> None:
+    report = run(
+        clients,
+        "node",
+        "--test",
+        "--test-reporter=tap",
+        f"{script}.test.mjs",
+        env={"ATOLL_SCENE": str(scene.file)},
+    )
+    counts = dict(
+        line[2:].split()
+        for line in report.splitlines()
+        if line.startswith("# ") and len(line.split()) == 3
+    )
+    print(f"{script}: {counts['pass']} of {counts['tests']} tests pass")
+    assert int(counts["tests"]) == int(counts["pass"]) >= 20, report
+
+
+def test_cast(clients: Clients, scene: Scene) -> None:
+    def cast(*args: str) -> str:
+        return run(clients, "cast", *args, env={"ETH_RPC_URL": scene.facts["http"]})
+
+    users = [shard[CAST] for shard in scene.facts["users"]]
+    assert int(cast("chain-id")) == scene.facts["chainId"]
+    assert json.loads(cast("block", "latest", "--json"))["hash"].startswith("0x")
+    for user in users:
+        key = ("--private-key", user["privateKey"], "--json")
+        created = json.loads(cast("send", *key, "--create", scene.facts["contract"]["bytecode"]))
+        assert created["status"] == "0x1"
+        contract = created["contractAddress"]
+        for sender in users:
+            sent = json.loads(
+                cast(
+                    "send", "--private-key", sender["privateKey"], "--json", "--gas-limit", "150000",
+                    contract, "add(uint256)", "5", "--value", "3",
+                )
+            )  # fmt: skip
+            assert (sent["status"], len(sent["logs"])) == ("0x1", 1)
+        assert cast("call", contract, "total()(uint256)") == "10"
+        assert int(cast("balance", contract)) == 6
+        assert (
+            int(cast("estimate", contract, "add(uint256)", "1", "--from", user["address"])) > 21000
+        )
+        logs = json.loads(
+            cast("logs", "--json", "--address", contract, "Added(address indexed,uint256,uint256)")
+        )
+        assert len(logs) == 2
+        other = Account.create().address  # of either shard
+        paid = json.loads(cast("send", *key, other, "--value", "1gwei"))
+        assert paid["status"] == "0x1"
+        assert int(cast("balance", other)) == 10**9
+        assert json.loads(cast("receipt", "--json", paid["transactionHash"])) == paid
+        assert cast("nonce", user["address"]).isdigit()
+        assert cast("code", contract).startswith("0x")
+        delegated = json.loads(cast("send", *key, user["address"], "total()", "--auth", contract))
+        assert delegated["status"] == "0x1"
+        assert cast("code", user["address"]) == "0xef0100" + contract[2:].lower()
+
+
+def test_forge_script_broadcast(clients: Clients, scene: Scene) -> None:
+    for shard in (0, 1):
+        deployer = scene.facts["users"][shard][FORGE]
+        payee = scene.facts["users"][1 - shard][FORGE]["address"]
+        before = scene.network.w3().eth.get_balance(payee)
+        run(
+            clients,
+            "forge", "script", "script/Deploy.s.sol:Deploy", "--broadcast", "--slow",
+            "--use", "./solc.sh", "--rpc-url", scene.facts["http"], "--non-interactive",
+            cwd="foundry",
+            env={"DEPLOYER_KEY": deployer["privateKey"], "PAYEE": payee},
+        )  # fmt: skip
+        latest = clients.directory / "foundry" / "broadcast" / "Deploy.s.sol"
+        record = json.loads((latest / str(scene.facts["chainId"]) / "run-latest.json").read_text())
+        assert [r["status"] for r in record["receipts"]] == ["0x1"] * 4
+        counter = record["transactions"][0]["contractAddress"]
+        word = run(
+            clients, "cast", "call", "--rpc-url", scene.facts["http"], counter, "number()(uint256)"
+        )
+        assert word == "42"
+        assert scene.network.w3().eth.get_balance(payee) == before + 10**9
