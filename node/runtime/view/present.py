@@ -35,6 +35,12 @@ from rpc.wire import (
 )
 
 
+MESSAGE_NONCES = 1 << 52
+"""Where the nonces shown of messages begin: `seq` counts on. No account gets there, and it is exact in
+JavaScript. With smaller ones ethers and viem, which look for a transaction of the same sender and nonce
+while they wait for a receipt, would take a refund for the replacement of a call that is under way."""
+
+
 def created_address(sender: bytes, nonce: int) -> Address:
     """Where a creation by a transaction puts its contract (Yellow Paper 7)."""
     return Address(keccak_fast(rlp.encode([sender, rlp.int_to_bytes(nonce)]))[12:])
@@ -139,7 +145,7 @@ def _message(message: Message, entry: Entry, place: dict[str, Any]) -> Transacti
         hash=entry.hash,
         type=ARRIVAL_TYPE,
         chain_id=None,
-        nonce=message.seq,
+        nonce=MESSAGE_NONCES + message.seq,
         from_=message.sender,
         to=message.to,
         value=message.value,
