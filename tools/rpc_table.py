@@ -34,8 +34,8 @@ room, go-ethereum. What differs:
 - Every block is final: `latest`, `safe` and `finalized` are the same block. `pending` is the block after it,
   with what the pools hold; as in go-ethereum its hash and nonce are null. State at `pending` is that at
   `latest`, but the nonce of an account counts its pooled transactions.
-- Messages between shards are listed as transactions of type `0x7d`, as deposits are on OP-stack chains; their nonce is
-  2^52 + their place on the lane, so that clients never take one for a transaction of the same sender.
+- Messages between shards are listed as transactions of type `0x7d`, as deposits are on OP-stack chains; their
+  nonce is 2^52 + their place on the lane, so that clients never take one for a transaction of the same sender.
 - `eth_getProof` proves against the state root in the header of the account's shard, which `atoll_networkBlock`
   names; `/` has no state root of its own that covers accounts.
 - An access list has no effect on another shard. For a call that crosses, `eth_createAccessList` names what is

@@ -34,7 +34,6 @@ from rpc.wire import (
     TransactionView,
 )
 
-
 MESSAGE_NONCES = 1 << 52
 """Where the nonces shown of messages begin: `seq` counts on. No account gets there, and it is exact in
 JavaScript. With smaller ones ethers and viem, which look for a transaction of the same sender and nonce
