@@ -133,7 +133,8 @@ def _sent(
         raise InvalidBlock(
             f"{where}: the outbox to {move.dst} goes from {lane.last} to {move.count}"
         )
-    checkpoints = (*lane.checkpoints, LanePosition(count=move.count, head=move.head))
+    position = LanePosition(count=move.count, head=move.head, gas=move.gas)
+    checkpoints = (*lane.checkpoints, position)
     if len(checkpoints) >= MAX_CHECKPOINTS:
         # Any finalised position of the lane proves all before it, so those between can go; the
         # newest stays. Blocks anchored earlier are judged by the state at their anchor, not by this.
@@ -149,6 +150,9 @@ def _consumed(
     The shard's committee held the block to the last checkpoint at its anchor. Comparing with the
     newest one is enough here: checkpoints only grow, so no honest block is refused, and whatever a
     committee signs, an inbox cannot pass what its source has sent.
+
+    Its gas only has to grow. It is not compared with the source's: a source that lies about its gas
+    would stop those who consume its messages.
     """
     if not 0 <= move.src < rules.shards or move.src == shard:
         raise InvalidBlock(f"{where}: consumes from {move.src}, which is no other shard")
@@ -158,8 +162,12 @@ def _consumed(
             f"{where}: the inbox from {move.src} goes from {lane.consumed} to {move.count}, "
             f"and {lane.last} are finalised"
         )
+    if move.gas < lane.consumed_gas:
+        raise InvalidBlock(
+            f"{where}: the gas of the inbox from {move.src} goes from {lane.consumed_gas} to {move.gas}"
+        )
     left = tuple(c for c in lane.checkpoints if c.count > move.count)
-    return move.src, LaneState(consumed=move.count, checkpoints=left)
+    return move.src, LaneState(consumed=move.count, consumed_gas=move.gas, checkpoints=left)
 
 
 def _is_new(state: BeaconState, shard: ShardId, address: Address, where: str) -> bool:

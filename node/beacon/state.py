@@ -4,7 +4,8 @@ Every entry is one leaf under the keccak256 of its name, its value an RLP list:
 
     shards                          [count]
     tip       || shard              [anchor height, header]            the last crosslinked header
-    lane      || src || dst         [consumed, [[count, head], ...]]   absent: nothing was ever sent
+    lane      || src || dst         [consumed, gas consumed, [[count, head, gas], ...]]   absent: nothing
+                                    was ever sent
     home      || address            [shard]                            absent: home by range
     validators                      [address, ...]                     ascending
     validator || address            [stake, slashed, jailed at, shard, beacon]
@@ -39,6 +40,7 @@ from node.primitives.errors import CorruptData, DecodeError
 from node.primitives.header import Header
 from node.primitives.message import LanePosition
 from node.primitives.placement import home_by_range
+from node.primitives.requests import GAS_BITS
 
 _T = TypeVar("_T")
 
@@ -63,9 +65,14 @@ class ShardTip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaneState:
-    """A lane as the beacon knows it: `consumed` messages, and finalised positions beyond these."""
+    """A lane as the beacon knows it: `consumed` messages, and finalised positions beyond these.
+
+    Gas is what the two shards say of it, each for its own end: `consumed_gas` is the destination's
+    word, the gas of a checkpoint the source's. Only the counts are held against each other.
+    """
 
     consumed: int = 0
+    consumed_gas: int = 0
     checkpoints: tuple[LanePosition, ...] = ()
 
     @property
@@ -236,8 +243,10 @@ class BeaconStateWriter(BeaconState):
         self._tips[shard] = tip
 
     def set_lane(self, src: ShardId, dst: ShardId, lane: LaneState) -> None:
-        checkpoints = [[rlp.int_to_bytes(c.count), c.head] for c in lane.checkpoints]
-        self._set(_lane_name(src, dst), [rlp.int_to_bytes(lane.consumed), checkpoints])
+        number = rlp.int_to_bytes
+        checkpoints = [[number(c.count), c.head, number(c.gas)] for c in lane.checkpoints]
+        consumed = number(lane.consumed), number(lane.consumed_gas)
+        self._set(_lane_name(src, dst), [*consumed, checkpoints])
         self._lanes[src, dst] = lane
 
     def set_home(self, address: Address, shard: ShardId) -> None:
@@ -336,11 +345,16 @@ def _decode_terms(rows: list[rlp.Decoded]) -> tuple[Term, ...]:
 
 
 def _decode_lane(row: list[rlp.Decoded]) -> LaneState:
-    pairs = [rlp.as_list(item, 2) for item in rlp.as_list(row[1])]
+    rows = [rlp.as_list(item, 3) for item in rlp.as_list(row[2])]
     return LaneState(
         consumed=rlp.as_int(row[0], 64),
+        consumed_gas=rlp.as_int(row[1], GAS_BITS),
         checkpoints=tuple(
-            LanePosition(count=rlp.as_int(count, 64), head=Hash32(rlp.as_bytes(head, 32)))
-            for count, head in pairs
+            LanePosition(
+                count=rlp.as_int(count, 64),
+                head=Hash32(rlp.as_bytes(head, 32)),
+                gas=rlp.as_int(gas, GAS_BITS),
+            )
+            for count, head, gas in rows
         ),
     )

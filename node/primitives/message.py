@@ -1,6 +1,11 @@
 """Cross-shard messages and the hash chain of a lane (docs/protocol.md, "Messages and lanes").
 
-lane(src, dst): seq = 0, 1, 2, ...   head(0) = 0^32   head(n+1) = keccak256(head(n) || id(n))
+A message has two names. Its id says where it stands, and is known before anything else of it is; its
+hash says what it holds, and is what the chain of its lane is made of.
+
+    id   = keccak256(abi.encode(uint256 src, uint256 dst, uint256 seq))
+    hash = keccak256(rlp(Message))
+    lane(src, dst): seq = 0, 1, 2, ...   head(0) = 0^32   head(n+1) = keccak256(head(n) || hash(n))
 """
 
 from collections.abc import Iterable
@@ -74,12 +79,23 @@ class Message:
 
     @cached_property
     def id(self) -> Hash32:
+        """Its place: what users, contracts and logs call it."""
+        return message_id(self.src, self.dst, self.seq)
+
+    @cached_property
+    def hash(self) -> Hash32:
+        """Its content: what lanes, tails and proofs are made of."""
         return keccak256(self.encoded)
+
+    @property
+    def all_gas(self) -> int:
+        """What it may use at its destination, and what its reply may use."""
+        return self.gas + self.reply_gas
 
     @property
     def in_flight_wei(self) -> int:
         """What the audit counts while the message is on its way."""
-        return self.value + (self.gas + self.reply_gas) * self.gas_price
+        return self.value + self.all_gas * self.gas_price
 
     @classmethod
     def from_items(cls, decoded: rlp.Decoded) -> "Message":
@@ -118,24 +134,34 @@ class Message:
         return cls.from_items(rlp.decode(data))
 
 
-def next_head(head: bytes, message_id: bytes) -> Hash32:
-    return keccak256(head + message_id)
+def message_id(src: int, dst: int, seq: int) -> Hash32:
+    """The id of message `seq` of the lane from shard `src` to `dst`."""
+    return keccak256(src.to_bytes(32, "big") + dst.to_bytes(32, "big") + seq.to_bytes(32, "big"))
 
 
-def extend_head(head: bytes, ids: Iterable[bytes]) -> Hash32:
-    """The head of a chain after `ids`, from `head` on."""
+def next_head(head: bytes, message_hash: bytes) -> Hash32:
+    return keccak256(head + message_hash)
+
+
+def extend_head(head: bytes, hashes: Iterable[bytes]) -> Hash32:
+    """The head of a chain after the messages of these hashes, from `head` on."""
     out = Hash32(head)
-    for message_id in ids:
-        out = next_head(out, message_id)
+    for message_hash in hashes:
+        out = next_head(out, message_hash)
     return out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LanePosition:
-    """How many messages a lane holds and the head of their chain."""
+    """How many messages a lane holds, the head of their chain, and all gas they prepaid (units)."""
 
     count: int = 0
     head: Hash32 = ZERO_HASH
+    gas: int = 0
 
-    def advance(self, message_id: bytes) -> "LanePosition":
-        return LanePosition(count=self.count + 1, head=next_head(self.head, message_id))
+    def advance(self, message: Message) -> "LanePosition":
+        return LanePosition(
+            count=self.count + 1,
+            head=next_head(self.head, message.hash),
+            gas=self.gas + message.all_gas,
+        )

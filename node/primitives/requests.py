@@ -1,7 +1,7 @@
 """What a shard block tells the beacon, as EIP-7685 requests (docs/protocol.md, "Shard block").
 
-    0xA0 || rlp([[[dst, count, head], ...], [[src, count], ...]])   lanes that moved: sent, consumed
-    0xA1 || rlp([address, ...])                                     accounts born away from their range
+    0xA0 || rlp([[[dst, count, head, gas], ...], [[src, count, gas], ...]])   lanes that moved: sent, consumed
+    0xA1 || rlp([address, ...])                                               accounts born away from home
 
 A type without content is left out; the types ascend; every list is sorted and without duplicates, so
 that there is exactly one encoding of the same requests. The header commits to them in `requests_hash`.
@@ -26,25 +26,30 @@ MAX_LANE_MOVES = 1024
 """Per direction: one for every other shard of the largest network."""
 MAX_BIRTHS = 2048
 """More than the contracts that 65 million gas can create (32,000 each)."""
-MAX_REQUESTS_BYTES = 112 * 1024
-"""Above the encoding of requests at both limits (about 101 KiB)."""
+MAX_REQUESTS_BYTES = 144 * 1024
+"""Above the encoding of requests at both limits (about 136 KiB)."""
+GAS_BITS = 128
+"""Of the gas of a lane: a message may name 2^65 - 2, whatever its source is, and 2^64 can follow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxMove:
-    """The outbox to `dst` holds `count` messages now; `head` is the head of their chain."""
+    """The outbox to `dst` holds `count` messages now, which prepaid `gas` units; `head` is that of
+    their chain."""
 
     dst: ShardId
     count: int
     head: Hash32
+    gas: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InboxMove:
-    """The inbox from `src` has consumed `count` messages now."""
+    """The inbox from `src` has consumed `count` messages now, which prepaid `gas` units."""
 
     src: ShardId
     count: int
+    gas: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,10 +81,9 @@ class ShardRequests:
         """The typed requests as EIP-7685 lists them; empty where the block says nothing."""
         out = []
         if self.outbox or self.inbox:
-            sent = [
-                [rlp.int_to_bytes(m.dst), rlp.int_to_bytes(m.count), m.head] for m in self.outbox
-            ]
-            consumed = [[rlp.int_to_bytes(m.src), rlp.int_to_bytes(m.count)] for m in self.inbox]
+            number = rlp.int_to_bytes
+            sent = [[number(m.dst), number(m.count), m.head, number(m.gas)] for m in self.outbox]
+            consumed = [[number(m.src), number(m.count), number(m.gas)] for m in self.inbox]
             out.append(bytes([LANES_TYPE]) + rlp.encode([sent, consumed]))
         if self.births:
             out.append(bytes([BIRTHS_TYPE]) + rlp.encode(self.births))
@@ -118,18 +122,25 @@ def _decode_lanes(payload: bytes) -> tuple[tuple[OutboxMove, ...], tuple[InboxMo
     sent, consumed = rlp.decode_list(payload, 2)
     outbox = []
     for row in rlp.as_list(sent):
-        dst, count, head = rlp.as_list(row, 3)
+        dst, count, head, gas = rlp.as_list(row, 4)
         outbox.append(
             OutboxMove(
                 dst=ShardId(rlp.as_int(dst, 16)),
                 count=rlp.as_int(count, 64),
                 head=Hash32(rlp.as_bytes(head, 32)),
+                gas=rlp.as_int(gas, GAS_BITS),
             )
         )
     inbox = []
     for row in rlp.as_list(consumed):
-        src, count = rlp.as_list(row, 2)
-        inbox.append(InboxMove(src=ShardId(rlp.as_int(src, 16)), count=rlp.as_int(count, 64)))
+        src, count, gas = rlp.as_list(row, 3)
+        inbox.append(
+            InboxMove(
+                src=ShardId(rlp.as_int(src, 16)),
+                count=rlp.as_int(count, 64),
+                gas=rlp.as_int(gas, GAS_BITS),
+            )
+        )
     if not outbox and not inbox:
         raise DecodeError("requests: lanes without content")
     _refuse_disorder([move.dst for move in outbox], MAX_LANE_MOVES, "outbox")

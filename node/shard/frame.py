@@ -145,7 +145,7 @@ class BlockFrame:
         """Put a message on its lane; `seq` is filled in here. Its value has left the state already."""
         position = messenger.outbox(self.state, message.dst)
         placed = replace(message, seq=position.count)
-        messenger.set_outbox(self.state, message.dst, position.advance(placed.id))
+        messenger.set_outbox(self.state, message.dst, position.advance(placed))
         self.outbox_moved.add(message.dst)
         self.sent.append(Sent(index=len(self.items), message=placed))
         logs.append(messenger.sent_log(placed))

@@ -9,7 +9,7 @@ from node.primitives.errors import DecodeError, InvalidBlock, InvalidTransaction
 from node.primitives.message import LanePosition, Message
 from node.shard import messenger
 from node.shard.block import MAX_BLOCK_BYTES, BeaconOps, ShardBlock, decode_item
-from node.shard.lanes import MAX_TAIL_IDS, InboundLane, Supply, Tails, check_lane
+from node.shard.lanes import MAX_TAIL_HASHES, InboundLane, Supply, Tails, check_lane
 from node.shard.ports import Anchor
 from node.shard.run import BlockRun, DoesNotFit, ExecutedBlock, LaneFull
 from node.shard.selection import TransactionSource
@@ -61,7 +61,7 @@ def _take_arrivals(run: BlockRun, lanes: Mapping[ShardId, InboundLane]) -> Tails
     if order:  # another lane begins in every block
         shift = run.parent.number % len(order)
         order = order[shift:] + order[:shift]
-    room = MAX_TAIL_IDS
+    room = MAX_TAIL_HASHES
     while order and run.size <= BUILD_BYTES:
         src = order.pop(0)
         supply = supplies[src]
@@ -74,7 +74,7 @@ def _take_arrivals(run: BlockRun, lanes: Mapping[ShardId, InboundLane]) -> Tails
         room -= change
         if not supply.is_empty:
             order.append(src)
-    return Tails(ids={src: supply.tail() for src, supply in supplies.items() if supply.taken})
+    return Tails(hashes={src: supply.tail() for src, supply in supplies.items() if supply.taken})
 
 
 def _take_transactions(run: BlockRun, source: TransactionSource) -> list[tuple[Hash32, str]]:
@@ -134,12 +134,12 @@ def _difference(executed: ExecutedBlock, block: ShardBlock) -> str:
 def _check_arrivals(run: BlockRun, arrivals: Sequence[Message], tails: Tails) -> None:
     by_source: dict[ShardId, list[Hash32]] = {}
     for message in arrivals:
-        by_source.setdefault(message.src, []).append(message.id)
-    if not set(tails.ids) <= set(by_source):
+        by_source.setdefault(message.src, []).append(message.hash)
+    if not set(tails.hashes) <= set(by_source):
         raise InvalidBlock("a tail stands for a lane without arrivals")
-    for src, ids in by_source.items():
+    for src, hashes in by_source.items():
         if src == run.rules.shard or not 0 <= src < run.rules.shards:
             raise InvalidBlock(f"an arrival comes from shard {src}")
         start: LanePosition = messenger.inbox(run.state, src)
         ends = run.env.anchor.state.lane(src, run.rules.shard).checkpoints
-        check_lane(start, ids, tails.ids.get(src, ()), ends)
+        check_lane(start, hashes, tails.hashes.get(src, ()), ends)

@@ -1,7 +1,7 @@
 """Where arrivals come from, and the proof that they are the next of their lane.
 
 A block anchored at B may consume a lane up to the last checkpoint in B's state. When it stops between
-two checkpoints, the proposal carries the ids of the messages up to the next one (the tail), so that
+two checkpoints, the proposal carries the hashes of the messages up to the next one (the tail), so that
 everyone can recompute the chain from the inbox to a finalised head. The tail travels beside the block,
 not in it: once the block is decided its certificate vouches for it.
 """
@@ -15,20 +15,22 @@ from node.primitives.basics import Hash32, ShardId
 from node.primitives.errors import DecodeError, InvalidBlock
 from node.primitives.message import LanePosition, Message, extend_head
 
-MAX_TAIL_IDS = 15_000
+MAX_TAIL_HASHES = 15_000
 """In all the tails of a block together: half a MiB, which a proposal may have beside its block."""
 MAX_TAILS_BYTES = 1 << 19
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tails:
-    """Per source: the ids between the last message consumed and the next checkpoint."""
+    """Per source: the hashes of the messages between the last message consumed and the next checkpoint."""
 
-    ids: Mapping[ShardId, tuple[Hash32, ...]] = field(default_factory=dict)
+    hashes: Mapping[ShardId, tuple[Hash32, ...]] = field(default_factory=dict)
 
     @property
     def encoded(self) -> bytes:
-        return rlp.encode([[rlp.int_to_bytes(s), list(self.ids[s])] for s in sorted(self.ids)])
+        return rlp.encode(
+            [[rlp.int_to_bytes(s), list(self.hashes[s])] for s in sorted(self.hashes)]
+        )
 
     @classmethod
     def decode(cls, data: bytes) -> "Tails":
@@ -36,19 +38,19 @@ class Tails:
         if len(data) > MAX_TAILS_BYTES:
             raise DecodeError(f"tails: {len(data)} bytes exceed {MAX_TAILS_BYTES}")
         out: dict[ShardId, tuple[Hash32, ...]] = {}
-        last, room = -1, MAX_TAIL_IDS
+        last, room = -1, MAX_TAIL_HASHES
         for row in rlp.decode_list(data):
-            src, ids = rlp.as_list(row, 2)
-            listed = rlp.as_list(ids)
+            src, hashes = rlp.as_list(row, 2)
+            listed = rlp.as_list(hashes)
             room -= len(listed)
             if room < 0:
-                raise DecodeError(f"tails: more than {MAX_TAIL_IDS} ids")
+                raise DecodeError(f"tails: more than {MAX_TAIL_HASHES} hashes")
             shard = ShardId(rlp.as_int(src, 16))
             if shard <= last:
                 raise DecodeError("tails: sources are not in order")
             last = shard
-            out[shard] = tuple(Hash32(rlp.as_bytes(i, 32)) for i in listed)
-        return cls(ids=out)
+            out[shard] = tuple(Hash32(rlp.as_bytes(h, 32)) for h in listed)
+        return cls(hashes=out)
 
 
 def check_lane(
@@ -92,7 +94,7 @@ class InboundLane:
                 raise DecodeError(
                     f"lane {self.src}->{dst}: message {message.seq} came, {position.count} was due"
                 )
-            position = position.advance(message.id)
+            position = position.advance(message)
             batch.append(message)
             expected = heads.get(position.count)
             if expected is None:
@@ -152,10 +154,10 @@ class Supply:
         return self.messages[self.taken]
 
     def tail_size(self, taken: int) -> int:
-        """How many ids lead from there to the next end; none are needed where nothing is taken."""
+        """How many hashes lead from there to the next end; none are needed where nothing is taken."""
         return self.ends[bisect_left(self.ends, taken)] - taken if taken else 0
 
     def tail(self) -> tuple[Hash32, ...]:
-        """The ids between the last message taken and the next end."""
+        """The hashes between the last message taken and the next end."""
         end = self.taken + self.tail_size(self.taken)
-        return tuple(message.id for message in self.messages[self.taken : end])
+        return tuple(message.hash for message in self.messages[self.taken : end])

@@ -15,6 +15,9 @@ class Lane(Protocol):
     def consumed(self) -> int: ...
 
     @property
+    def consumed_gas(self) -> int: ...
+
+    @property
     def checkpoints(self) -> Sequence[LanePosition]: ...
 
 

@@ -103,7 +103,7 @@ class BlockRun(BlockFrame):
             raise InvalidBlock("arrivals exceed their share of the block")
         if self.decoded:
             raise InvalidBlock("an arrival stands after a transaction")
-        messenger.set_inbox(self.state, message.src, position.advance(message.id))
+        messenger.set_inbox(self.state, message.src, position.advance(message))
         self._inbox_moved.add(message.src)
         self.delivered.append((len(self.items), message))
         self.state.begin_transaction()
@@ -136,13 +136,14 @@ class BlockRun(BlockFrame):
         messenger.add_burned(self.state, self.burned)
         requests = ShardRequests(
             outbox=tuple(
-                OutboxMove(dst=dst, count=p.count, head=p.head)
+                OutboxMove(dst=dst, count=p.count, head=p.head, gas=p.gas)
                 for dst in sorted(self.outbox_moved)
                 if (p := messenger.outbox(self.state, dst))
             ),
             inbox=tuple(
-                InboxMove(src=src, count=messenger.inbox(self.state, src).count)
+                InboxMove(src=src, count=p.count, gas=p.gas)
                 for src in sorted(self._inbox_moved)
+                if (p := messenger.inbox(self.state, src))
             ),
             births=tuple(sorted(self.births)),
         )

@@ -11,16 +11,18 @@ from node.primitives.requests import InboxMove, OutboxMove, ShardRequests
 
 shards = st.integers(0, 2**16 - 1)
 counts = st.integers(0, 2**64 - 1)
+gases = st.integers(0, 2**128 - 1)
 hashes = st.binary(min_size=32, max_size=32)
 addresses = st.binary(min_size=20, max_size=20)
 requests = st.builds(
     ShardRequests,
     outbox=st.lists(
-        st.builds(OutboxMove, dst=shards, count=counts, head=hashes), unique_by=lambda m: m.dst
+        st.builds(OutboxMove, dst=shards, count=counts, head=hashes, gas=gases),
+        unique_by=lambda m: m.dst,
     ).map(tuple),
-    inbox=st.lists(st.builds(InboxMove, src=shards, count=counts), unique_by=lambda m: m.src).map(
-        tuple
-    ),
+    inbox=st.lists(
+        st.builds(InboxMove, src=shards, count=counts, gas=gases), unique_by=lambda m: m.src
+    ).map(tuple),
     births=st.lists(addresses, unique=True).map(tuple),
 )
 headers = st.builds(

@@ -4,6 +4,7 @@ from dataclasses import fields, replace
 
 import pytest
 import rlp as library
+from eth_abi import encode
 
 from node.primitives import rlp
 from node.primitives.basics import ZERO_HASH, Address, ShardId, keccak256
@@ -13,6 +14,7 @@ from node.primitives.message import (
     Message,
     MessageKind,
     extend_head,
+    message_id,
     next_head,
 )
 
@@ -53,7 +55,8 @@ CREDIT = Message(
 def test_round_trip(message: Message) -> None:
     decoded = Message.decode(message.encoded)
     assert decoded == message
-    assert decoded.id == message.id == keccak256(message.encoded)
+    assert decoded.hash == message.hash == keccak256(message.encoded)
+    assert decoded.id == message.id
     assert isinstance(decoded.kind, MessageKind)
 
 
@@ -62,12 +65,25 @@ def test_the_encoding_is_the_list_of_the_fields_after_the_version() -> None:
     assert MESSAGE.encoded == library.encode([int(v) if isinstance(v, int) else v for v in values])
 
 
-def test_every_field_counts_in_the_id() -> None:
-    seen = {MESSAGE.id}
+def test_the_id_says_where_a_message_stands() -> None:
+    assert (
+        MESSAGE.id
+        == keccak256(encode(["uint256"] * 3, [1, 300, 2**40]))
+        == message_id(1, 300, 2**40)
+    )
     for f in fields(Message):
         value = getattr(MESSAGE, f.name)
         other = value + 1 if isinstance(value, int) else bytes(b ^ 1 for b in value)
-        seen.add(replace(MESSAGE, **{f.name: other}).id)
+        same = replace(MESSAGE, **{f.name: other}).id == MESSAGE.id
+        assert same == (f.name not in ("src", "dst", "seq"))
+
+
+def test_every_field_counts_in_the_hash() -> None:
+    seen = {MESSAGE.hash}
+    for f in fields(Message):
+        value = getattr(MESSAGE, f.name)
+        other = value + 1 if isinstance(value, int) else bytes(b ^ 1 for b in value)
+        seen.add(replace(MESSAGE, **{f.name: other}).hash)
     assert len(seen) == 1 + 16
 
 
@@ -117,16 +133,17 @@ def test_another_number_of_fields_is_refused() -> None:
             Message.decode(raw)
 
 
-def test_the_head_of_a_lane_is_the_hash_chain_of_its_ids() -> None:
-    ids = [keccak256(b"%d" % n) for n in range(3)]
+def test_the_head_of_a_lane_is_the_hash_chain_of_its_messages() -> None:
+    messages = [replace(MESSAGE, seq=n) for n in range(3)]
+    hashes = [m.hash for m in messages]
     by_hand = ZERO_HASH
     position = LanePosition()
     assert (position.count, position.head) == (0, ZERO_HASH)
-    for message_id in ids:
-        by_hand = keccak256(by_hand + message_id)
-        position = position.advance(message_id)
-    assert extend_head(ZERO_HASH, ids) == by_hand
-    assert extend_head(next_head(ZERO_HASH, ids[0]), ids[1:]) == by_hand
-    assert position == LanePosition(count=3, head=by_hand)
+    for message in messages:
+        by_hand = keccak256(by_hand + message.hash)
+        position = position.advance(message)
+    assert extend_head(ZERO_HASH, hashes) == by_hand
+    assert extend_head(next_head(ZERO_HASH, hashes[0]), hashes[1:]) == by_hand
+    assert position == LanePosition(count=3, head=by_hand, gas=3 * 150_000)
     assert extend_head(by_hand, []) == by_hand
-    assert extend_head(ZERO_HASH, reversed(ids)) != by_hand
+    assert extend_head(ZERO_HASH, reversed(hashes)) != by_hand

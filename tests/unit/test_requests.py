@@ -20,12 +20,12 @@ HEAD = Hash32(b"\xaa" * 32)
 A, B = Address(b"\x01" * 20), Address(b"\x02" * 20)
 
 
-def out(dst, count=1):
-    return OutboxMove(dst=ShardId(dst), count=count, head=HEAD)
+def out(dst, count=1, gas=0):
+    return OutboxMove(dst=ShardId(dst), count=count, head=HEAD, gas=gas)
 
 
-def into(src, count=1):
-    return InboxMove(src=ShardId(src), count=count)
+def into(src, count=1, gas=0):
+    return InboxMove(src=ShardId(src), count=count, gas=gas)
 
 
 def lanes(sent, consumed):
@@ -40,8 +40,10 @@ def test_no_requests():
 
 
 def test_the_encoding_is_the_documented_one():
-    requests = ShardRequests(outbox=(out(3, 7),), inbox=(into(0, 300),), births=(A,))
-    first = b"\xa0" + rlp.encode([[[b"\x03", b"\x07", HEAD]], [[b"", b"\x01\x2c"]]])
+    requests = ShardRequests(outbox=(out(3, 7, 9),), inbox=(into(0, 300, 256),), births=(A,))
+    first = b"\xa0" + rlp.encode(
+        [[[b"\x03", b"\x07", HEAD, b"\x09"]], [[b"", b"\x01\x2c", b"\x01\x00"]]]
+    )
     second = b"\xa1" + rlp.encode([A])
     assert requests.encoded == (first, second)
     assert requests.hash == sha256(sha256(first).digest() + sha256(second).digest()).digest()
@@ -55,7 +57,7 @@ def test_the_encoding_is_the_documented_one():
         ShardRequests(inbox=(into(1),)),
         ShardRequests(births=(A, B)),
         ShardRequests(outbox=(out(1),), births=(A,)),
-        ShardRequests(outbox=(out(1, 2**64 - 1),), inbox=(into(65535, 2**64 - 1),)),
+        ShardRequests(outbox=(out(1, 2**64 - 1, 2**128 - 1),), inbox=(into(65535, 2**64 - 1, 1),)),
     ],
 )
 def test_round_trip(requests):
@@ -84,8 +86,8 @@ def test_the_constructor_refuses_duplicates_and_excess(fields):
         ShardRequests(**fields)
 
 
-ROW_OUT, ROW_OUT_2 = [b"\x01", b"\x01", HEAD], [b"\x02", b"\x01", HEAD]
-ROW_IN, ROW_IN_2 = [b"\x01", b"\x01"], [b"\x02", b"\x01"]
+ROW_OUT, ROW_OUT_2 = [b"\x01", b"\x01", HEAD, b""], [b"\x02", b"\x01", HEAD, b""]
+ROW_IN, ROW_IN_2 = [b"\x01", b"\x01", b""], [b"\x02", b"\x01", b""]
 
 
 @pytest.mark.parametrize(
@@ -105,11 +107,14 @@ ROW_IN, ROW_IN_2 = [b"\x01", b"\x01"], [b"\x02", b"\x01"]
         ([b"\xa1" + rlp.encode([B, A])], "ascending"),
         ([b"\xa1" + rlp.encode([A, A])], "ascending"),
         ([b"\xa1" + rlp.encode([A[1:]])], "20 bytes"),
-        ([lanes([[b"\x01", b"\x01", HEAD[1:]]], [])], "32 bytes"),
-        ([lanes([[b"\x01", b"\x00", HEAD]], [])], "leading zeros"),
-        ([lanes([[b"\x01\x00\x00", b"\x01", HEAD]], [])], "16 bits"),
-        ([lanes([[b"\x01", b"\x01" * 9, HEAD]], [])], "64 bits"),
-        ([lanes([], [ROW_OUT])], "2 items"),
+        ([lanes([[b"\x01", b"\x01", HEAD[1:], b""]], [])], "32 bytes"),
+        ([lanes([[b"\x01", b"\x00", HEAD, b""]], [])], "leading zeros"),
+        ([lanes([[b"\x01\x00\x00", b"\x01", HEAD, b""]], [])], "16 bits"),
+        ([lanes([[b"\x01", b"\x01" * 9, HEAD, b""]], [])], "64 bits"),
+        ([lanes([[b"\x01", b"\x01", HEAD, b"\x01" * 17]], [])], "128 bits"),
+        ([lanes([], [[b"\x01", b"\x01", b"\x01" * 17]])], "128 bits"),
+        ([lanes([], [ROW_OUT])], "3 items"),
+        ([lanes([ROW_IN], [])], "4 items"),
         ([lanes([ROW_OUT], []) + b"\x00"], "trailing"),
         ([b"\xa0"], "empty"),
         ([b"\xa1" + b"\0" * MAX_REQUESTS_BYTES], "more than"),
@@ -123,8 +128,8 @@ def test_decoding_refuses_what_is_not_canonical(requests, reason):
 def test_the_limits_hold_together():
     """What a builder may make at most can be encoded, decoded, and fits the size limit."""
     largest = ShardRequests(
-        outbox=tuple(out(65535 - i, 2**64 - 1) for i in range(MAX_LANE_MOVES)),
-        inbox=tuple(into(65535 - i, 2**64 - 1) for i in range(MAX_LANE_MOVES)),
+        outbox=tuple(out(65535 - i, 2**64 - 1, 2**128 - 1) for i in range(MAX_LANE_MOVES)),
+        inbox=tuple(into(65535 - i, 2**64 - 1, 2**128 - 1) for i in range(MAX_LANE_MOVES)),
         births=tuple(Address(i.to_bytes(20, "big")) for i in range(MAX_BIRTHS)),
     )
     assert sum(map(len, largest.encoded)) <= MAX_REQUESTS_BYTES

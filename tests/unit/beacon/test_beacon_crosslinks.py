@@ -22,11 +22,17 @@ def head(n):
 
 
 def sends(dst, count):
-    return ShardRequests(outbox=(OutboxMove(dst=ShardId(dst), count=count, head=head(count)),))
+    move = OutboxMove(dst=ShardId(dst), count=count, head=head(count), gas=100 * count)
+    return ShardRequests(outbox=(move,))
 
 
-def consumes(src, count):
-    return ShardRequests(inbox=(InboxMove(src=ShardId(src), count=count),))
+def at(count):
+    return LanePosition(count=count, head=head(count), gas=100 * count)
+
+
+def consumes(src, count, gas=None):
+    gas = 100 * count if gas is None else gas
+    return ShardRequests(inbox=(InboxMove(src=ShardId(src), count=count, gas=gas),))
 
 
 def born(*addresses):
@@ -185,10 +191,7 @@ def test_an_outbox_move_adds_a_checkpoint(driver):
     driver.grow(driver.next(0, sends(1, 2)))
     driver.grow(driver.next(0, sends(1, 5)))
     lane = driver.chain.state.lane(ShardId(0), ShardId(1))
-    assert lane == LaneState(
-        consumed=0,
-        checkpoints=(LanePosition(count=2, head=head(2)), LanePosition(count=5, head=head(5))),
-    )
+    assert lane == LaneState(consumed=0, checkpoints=(at(2), at(5)))
     assert lane.last == 5
     assert driver.chain.state.lane(ShardId(1), ShardId(0)) == LaneState()
 
@@ -220,10 +223,26 @@ def test_an_inbox_move_drops_what_it_has_passed(driver):
     driver.grow(driver.next(0, sends(1, 5)))
     driver.grow(driver.next(1, consumes(0, 3)))  # between two checkpoints
     lane = driver.chain.state.lane(ShardId(0), ShardId(1))
-    assert lane == LaneState(consumed=3, checkpoints=(LanePosition(count=5, head=head(5)),))
+    assert lane == LaneState(consumed=3, consumed_gas=300, checkpoints=(at(5),))
     driver.grow(driver.next(1, consumes(0, 5)))
     lane = driver.chain.state.lane(ShardId(0), ShardId(1))
     assert (lane.consumed, lane.checkpoints, lane.last) == (5, (), 5)
+    assert lane.consumed_gas == 500
+
+
+def test_the_gas_of_an_inbox_never_falls(driver):
+    driver.grow(driver.next(0, sends(1, 5)))
+    driver.grow(driver.next(1, consumes(0, 3)))
+    refused(
+        driver, driver.next(1, consumes(0, 4, 299)), "the gas of the inbox from 0 goes from 300"
+    )
+
+
+def test_a_source_that_lies_about_its_gas_stops_nobody(driver):
+    driver.grow(driver.next(0, sends(1, 5)))
+    driver.grow(driver.next(1, consumes(0, 5, 2**70)))
+    assert driver.chain.state.lane(ShardId(0), ShardId(1)).consumed_gas == 2**70
+    driver.grow(driver.next(0, sends(1, 6)))
 
 
 def test_an_inbox_cannot_pass_what_is_finalised(driver):

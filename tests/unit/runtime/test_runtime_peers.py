@@ -158,7 +158,7 @@ class Lane:
         self.messages = [message(seq) for seq in range(count)]
         position, self.checkpoints = LanePosition(), []
         for m in self.messages:
-            position = position.advance(m.id)
+            position = position.advance(m)
             if position.count % every == 0:
                 self.checkpoints.append(position)
         self.tip = 0

@@ -37,6 +37,7 @@ TIMESTAMP = 1_700_000_000
 @dataclass
 class FakeLane:
     consumed: int = 0
+    consumed_gas: int = 0
     checkpoints: Sequence[LanePosition] = ()
 
 
@@ -159,10 +160,10 @@ class World:
         counts in `ends`."""
         self.height += 1
         for src, messages in self.inbox.items():
-            consumed = messenger.inbox(self.chain.state(), ShardId(src)).count
+            at = messenger.inbox(self.chain.state(), ShardId(src))
             ends = self.ends.get(src, [len(messages)])
             self.beacon.lanes[src, self.here] = FakeLane(
-                consumed, [positions(messages)[e - 1] for e in ends if e > consumed]
+                at.count, at.gas, [positions(messages)[e - 1] for e in ends if e > at.count]
             )
         return Anchor(
             height=self.height,
@@ -253,7 +254,7 @@ def positions(messages: Sequence[Message]) -> list[LanePosition]:
     out = []
     position = LanePosition()
     for message in messages:
-        position = position.advance(message.id)
+        position = position.advance(message)
         out.append(position)
     return out
 

@@ -217,11 +217,11 @@ def partial(world, taken, ends, sizes=6):
 def test_a_block_that_stops_between_checkpoints_proves_the_rest(make_world):
     world = make_world(max_arrivals=2)
     built, anchor = partial(world, 2, [1, 4, 6])
-    ids = [m.id for m in world.inbox[1]]
-    assert built.tails.ids == {1: tuple(ids[2:4])}
+    ids = [m.hash for m in world.inbox[1]]
+    assert built.tails.hashes == {1: tuple(ids[2:4])}
     block = built.executed.block
     assert world.twin.judge(block, anchor, built.tails).header == block.header
-    longer = Tails(ids={1: tuple(ids[2:])})
+    longer = Tails(hashes={1: tuple(ids[2:])})
     assert world.twin.judge(block, anchor, longer).header == block.header
     decided = world.twin.judge(block, anchor, None)
     assert decided.header == block.header
@@ -230,7 +230,7 @@ def test_a_block_that_stops_between_checkpoints_proves_the_rest(make_world):
 def test_a_block_that_stops_at_a_checkpoint_needs_no_tail(make_world):
     world = make_world(max_arrivals=4)
     built, anchor = partial(world, 4, [1, 4, 6])
-    assert built.tails.ids == {1: ()}
+    assert built.tails.hashes == {1: ()}
     assert world.twin.judge(built.executed.block, anchor, Tails()).header
 
 
@@ -249,20 +249,22 @@ def test_wrong_tails(make_world, ids, words):
     world = make_world(max_arrivals=2)
     built, anchor = partial(world, 2, [1, 4, 6])
     lane = world.inbox[1]
-    tails = Tails(ids={1: tuple(lane[i].id for i in ids)})
+    tails = Tails(hashes={1: tuple(lane[i].hash for i in ids)})
     with pytest.raises(InvalidBlock, match=words):
         world.twin.judge(built.executed.block, anchor, tails)
 
 
 def test_a_tail_for_a_lane_without_arrivals(case):
-    one = case.world.inbox[1][0].id
-    case.refuse("tail stands for a lane", tails=Tails(ids={**case.built.tails.ids, 0: (one,)}))
+    one = case.world.inbox[1][0].hash
+    case.refuse(
+        "tail stands for a lane", tails=Tails(hashes={**case.built.tails.hashes, 0: (one,)})
+    )
 
 
 def test_only_what_is_finalised_at_the_anchor_is_taken(make_world):
     world = make_world()
     built, _ = partial(world, 4, [2, 4])
-    assert built.tails.ids == {1: ()}
+    assert built.tails.hashes == {1: ()}
 
 
 def test_a_lane_that_was_checked_against_an_older_beacon_state(world, kit):
@@ -276,7 +278,7 @@ def test_a_lane_that_was_checked_against_an_older_beacon_state(world, kit):
     assert lane.position.count == 4
     built = world.chain.build(world.env(anchor), {1: lane}, Chosen([]))
     assert [m.seq for _, m in built.executed.delivered] == [0, 1, 2]
-    assert built.tails.ids == {1: ()}
+    assert built.tails.hashes == {1: ()}
     world.ends[1] = [6]
     anchor = world.anchor()
     built = world.chain.build(world.env(anchor), {1: lane}, Chosen([]))
@@ -290,12 +292,12 @@ def test_tails_fit_beside_the_block(make_world, monkeypatch):
     for src, count in ((1, 9), (2, 6)):
         for _ in range(count):
             world.message(alice, 1, src=src)
-    monkeypatch.setattr(judging, "MAX_TAIL_IDS", 6)
+    monkeypatch.setattr(judging, "MAX_TAIL_HASHES", 6)
     built, anchor = world.build()
     assert [m.src for _, m in built.executed.delivered] == [2] * 4
-    assert {src: len(ids) for src, ids in built.tails.ids.items()} == {2: 2}
+    assert {src: len(ids) for src, ids in built.tails.hashes.items()} == {2: 2}
     assert world.twin.judge(built.executed.block, anchor, built.tails)
-    monkeypatch.setattr(judging, "MAX_TAIL_IDS", 4)
+    monkeypatch.setattr(judging, "MAX_TAIL_HASHES", 4)
     assert world.build()[0].executed.delivered == ()
 
 

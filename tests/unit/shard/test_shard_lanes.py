@@ -11,13 +11,13 @@ from node.primitives.basics import ZERO_HASH, Hash32, ShardId, keccak256
 from node.primitives.errors import DecodeError, InvalidBlock
 from node.primitives.message import LanePosition
 from node.shard import messenger
-from node.shard.lanes import MAX_TAIL_IDS, InboundLane, Supply, Tails, check_lane
+from node.shard.lanes import MAX_TAIL_HASHES, InboundLane, Supply, Tails, check_lane
 from node.shard.messenger import MESSENGER
 
 
 @pytest.fixture
 def messages(world):
-    return [world.message(world.coinbase, n, src=1) for n in range(8)]
+    return [world.message(world.coinbase, n, src=1, gas=50, reply_gas=20) for n in range(8)]
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_a_supply_ends_at_the_last_checkpoint_within_what_is_held(messages, ends
     assert (list(supply.messages), supply.ends) == (messages[:5], [3, 5])
     assert [supply.tail_size(n) for n in range(6)] == [0, 2, 1, 0, 1, 0]
     supply.taken = 1
-    assert supply.tail() == tuple(m.id for m in messages[1:3])
+    assert supply.tail() == tuple(m.hash for m in messages[1:3])
     assert supply.next() == messages[1]
     supply.taken = 5
     assert supply.is_empty
@@ -122,7 +122,7 @@ def test_there_is_no_supply_without_a_checkpoint_ahead(messages, ends):
 
 
 def test_lane_proofs(messages, ends):
-    ids = [m.id for m in messages]
+    ids = [m.hash for m in messages]
     check_lane(LanePosition(), ids[:3], [], ends)
     check_lane(LanePosition(), ids[:1], ids[1:3], ends)
     check_lane(LanePosition(), ids[:1], ids[1:5], ends)
@@ -142,15 +142,15 @@ def test_lane_proofs(messages, ends):
 
 
 def test_tails_round_trip(messages):
-    ids = tuple(m.id for m in messages)
-    for tails in (Tails(), Tails(ids={1: ids, 3: (), 2: ids[:1]})):
+    ids = tuple(m.hash for m in messages)
+    for tails in (Tails(), Tails(hashes={1: ids, 3: (), 2: ids[:1]})):
         decoded = Tails.decode(tails.encoded)
         assert decoded == tails
         assert decoded.encoded == tails.encoded
 
 
 def test_tails_have_one_order(messages):
-    one = [messages[0].id]
+    one = [messages[0].hash]
     for rows in ([[b"\2", one], [b"\1", one]], [[b"\1", one], [b"\1", one]]):
         with pytest.raises(DecodeError, match="not in order"):
             Tails.decode(rlp.encode(rows))
@@ -166,11 +166,11 @@ def test_tails_that_are_refused(rows):
 
 
 def test_tails_are_bounded_together():
-    half = (Hash32(bytes(32)),) * (MAX_TAIL_IDS // 2)
-    full = Tails(ids={1: half, 2: half})
+    half = (Hash32(bytes(32)),) * (MAX_TAIL_HASHES // 2)
+    full = Tails(hashes={1: half, 2: half})
     assert Tails.decode(full.encoded) == full
     with pytest.raises(DecodeError, match="more than"):
-        Tails.decode(Tails(ids={1: half, 2: half, 3: half[:1]}).encoded)
+        Tails.decode(Tails(hashes={1: half, 2: half, 3: half[:1]}).encoded)
     with pytest.raises(DecodeError, match="exceed"):
         Tails.decode(bytes(1 << 20))
 
@@ -178,7 +178,7 @@ def test_tails_are_bounded_together():
 def test_a_tail_for_every_shard_fits():
     """With as many ids as all may have together."""
     ids = (Hash32(bytes(32)),)
-    tails = Tails(ids={ShardId(s): ids * (14 if s else 0) for s in range(1024)})
+    tails = Tails(hashes={ShardId(s): ids * (14 if s else 0) for s in range(1024)})
     assert Tails.decode(tails.encoded) == tails
 
 
@@ -205,14 +205,15 @@ def test_other_logs_are_none(messages):
     assert messenger.read_sent_log(Log(address=MESSENGER, topics=(), data=log.data)) is None
 
 
-def test_positions_stand_in_storage_as_solidity_would_put_them(messages, kit):
+def test_positions_stand_in_storage_as_vyper_would_put_them(messages, kit):
     state = State(lambda _: None)
     position = kit.positions(messages)[3]
     messenger.set_outbox(state, ShardId(2), position)
     messenger.set_inbox(state, ShardId(2), LanePosition(count=9))
-    slot = int.from_bytes(keccak256((2).to_bytes(32, "big") + bytes(32)), "big")
+    slot = int.from_bytes(keccak256(bytes(32) + (2).to_bytes(32, "big")), "big")
     assert state.storage(MESSENGER, slot) == 4
     assert state.storage(MESSENGER, slot + 1) == int.from_bytes(position.head, "big")
+    assert state.storage(MESSENGER, slot + 2) == position.gas == 4 * 70
     assert messenger.outbox(state, ShardId(2)) == position
     assert messenger.inbox(state, ShardId(2)) == LanePosition(count=9)
     assert messenger.outbox(state, ShardId(1)) == LanePosition()

@@ -4,6 +4,7 @@ import pytest
 
 from node.primitives import rlp
 from node.primitives.basics import keccak256
+from node.primitives.message import message_id
 from node.runtime.queries import CallSpec, Departure, Refused, ShardUnavailable
 from node.shard.messenger import MESSENGER
 
@@ -144,7 +145,7 @@ async def test_legs_and_deliveries(net, deployed):
     assert await net.source(1).delivery(0, 1) is None
     message = await source.sent(1, 0)
     assert (message.height, message.index) == (2, 1)
-    lane = await net.source(1).find_message(keccak256(message.message))
+    lane = await net.source(1).find_message(message_id(0, 1, 0))
     assert (lane.src, lane.dst, lane.seq) == (0, 1, 0)
     assert await source.in_flight(1, 0, 1) == b"\2"
     with pytest.raises(ShardUnavailable, match="has not sent message 1"):

@@ -196,7 +196,7 @@ class Net:
             assert message.src != message.dst
             assert message.seq == len(row)
             row.append(message)
-            heads.append(heads[-1].advance(message.id))
+            heads.append(heads[-1].advance(message))
             if message.kind is MessageKind.CALL:
                 calls[sent.index] = message
         for index, message in executed.delivered:
