@@ -26,8 +26,14 @@ class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     timeout_scale: float = 1.0
     max_arrivals: int = 1000
     lane_window: int = 4096
+    lane_gas_window: int = 600_000_000
     max_uncrosslinked: int = 64
     max_crosslinks: int = 32
+
+    @property
+    def message_gas_limit(self) -> int:
+        """At most half of a block's gas goes to arrivals; one message may carry no more."""
+        return self.gas_limit // 2
 
     def check(self) -> None:
         """Raise UserError, naming the parameter, where a value makes no sense."""
@@ -37,6 +43,11 @@ class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                 continue
             least = "at least" if may_be_zero else "above"
             raise UserError(f"genesis: params.{name} must be {least} 0 and below 2^64, not {value}")
+        if self.lane_gas_window < self.gas_limit:
+            raise UserError(
+                "genesis: params.lane_gas_window must be at least params.gas_limit, so that every message "
+                f"has room in an empty lane; {self.lane_gas_window} is below {self.gas_limit}"
+            )
 
 
 class GenesisValidator(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,4 +1,7 @@
-"""The system accounts, and how MESSENGER keeps and announces things. No state is read here.
+"""The system accounts, and MESSENGER's code, storage and logs. No state is read here.
+
+The contract is contracts/Messenger.vy. What belongs to its ABI is also for contracts and users; the rest of
+its storage is between it and the protocol.
 
 MESSENGER's storage is laid out as Vyper lays out `HashMap[uint256, Struct]`: an entry's first word is at
 keccak256(slot || key) (Solidity: key || slot), its next ones follow.
@@ -6,15 +9,25 @@ keccak256(slot || key) (Solidity: key || slot), its next ones follow.
     slot 0  outbox: dst => (count, head, gas)    sent on the lane to dst; gas is all that was prepaid
     slot 1  inbox: src => (count, head, gas)     consumed of the lane from src
     slot 2  burned                               wei destroyed on this shard since genesis
+    slot 3  consumed: dst => (count, gas)        how far dst has consumed the outbox, as of the anchor
+    slot 4  directory: address => shard + 1      contracts that live outside their range
+    transient slots 1, 2, 3                      id, source and sender of the message being delivered
 
-    event MessageSent(bytes32 indexed id, uint256 indexed dst, bytes message)
+    event Send(bytes32 indexed id, address indexed sender, address indexed to, uint256 dst, uint256 seq,
+               uint256 value, uint256 gas, uint256 replyGas, bytes4 callback, uint256 gasPrice,
+               address refundTo, bytes data)                                    by the contract, in `send`
+    event MessageSent(bytes32 indexed id, uint256 indexed dst, bytes message)   by the protocol, for all
 """
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
 
-from node.primitives.basics import Address, Hash32, keccak256
-from node.primitives.message import LanePosition, Message
+from node.primitives.basics import Address, Hash32, ShardId, keccak256
+from node.primitives.genesis import Params
+from node.primitives.message import LanePosition, Message, MessageKind
 
 MESSENGER = Address(bytes.fromhex("a70110000000000000000000000000000000a701"))
 STAKING = Address(bytes.fromhex("a70110000000000000000000000000000000a702"))
@@ -22,9 +35,29 @@ BEACON_ROOTS = Address(bytes.fromhex("000f3df6d732807ef1319fb7b8bb8522d0beac02")
 HISTORY_STORAGE = Address(bytes.fromhex("0000f90827f1c53a10cb7a02335b175320002935"))
 HIGHEST_PRECOMPILE = 0x11
 
-OUTBOX_SLOT, INBOX_SLOT, BURNED_SLOT = range(3)
+OUTBOX_SLOT, INBOX_SLOT, BURNED_SLOT, CONSUMED_SLOT, DIRECTORY_SLOT = range(5)
+CAUSE_ID, CAUSE_SOURCE, CAUSE_SENDER = 1, 2, 3
 
 SENT_TOPIC = keccak256(b"MessageSent(bytes32,uint256,bytes)")
+SEND_TOPIC = keccak256(
+    b"Send(bytes32,address,address,uint256,uint256,uint256,uint256,uint256,bytes4,uint256,address,bytes)"
+)
+
+_CONTRACT = json.loads(files(__package__).joinpath("messenger.json").read_bytes())
+ABI: list[dict[str, Any]] = _CONTRACT["abi"]
+_RUNTIME = bytes.fromhex(_CONTRACT["runtime"][2:])
+
+
+def messenger_code(shard: int, shards: int, params: Params) -> bytes:
+    """MESSENGER's code on a shard. What Vyper calls immutables stands behind the code proper."""
+    words = (
+        shard,
+        shards,
+        params.message_gas_limit,
+        params.lane_window,
+        params.lane_gas_window,
+    )
+    return _RUNTIME + b"".join(word.to_bytes(32, "big") for word in words)
 
 
 def is_everywhere(address: bytes) -> bool:
@@ -70,6 +103,16 @@ def inbox_slots(src: int) -> LaneSlots:
     return _lane_slots(INBOX_SLOT, src)
 
 
+def consumed_slots(dst: int) -> tuple[int, int]:
+    """Where count and gas of what `dst` has consumed stand."""
+    first = entry_slot(CONSUMED_SLOT, dst)
+    return first, first + 1
+
+
+def directory_slot(address: bytes) -> int:
+    return entry_slot(DIRECTORY_SLOT, int.from_bytes(address, "big"))
+
+
 # ---------------------------------------------------------------------- logs
 
 
@@ -92,3 +135,32 @@ def decode_sent(data: bytes) -> Message:
     """The message in the data of a log that announces one. Raises DecodeError."""
     size = int.from_bytes(data[32:64], "big")
     return Message.decode(data[64 : 64 + size])
+
+
+def is_send(address: bytes, topics: Sequence[bytes]) -> bool:
+    """Whether a log with these topics is `send`'s."""
+    return address == MESSENGER and len(topics) == 4 and topics[0] == SEND_TOPIC
+
+
+def decode_send(topics: Sequence[bytes], data: bytes, src: ShardId, origin_tx: Hash32) -> Message:
+    """The CALL that a contract of `src` asked for, from the log that `send` made."""
+    words = [data[at : at + 32] for at in range(0, 10 * 32, 32)]
+    dst, seq, value, gas, reply_gas = (int.from_bytes(word, "big") for word in words[:5])
+    callback = words[5][:4]
+    size = int.from_bytes(words[9], "big")
+    return Message(
+        src=src,
+        dst=ShardId(dst),
+        seq=seq,
+        kind=MessageKind.CALL,
+        sender=Address(topics[2][12:]),
+        to=Address(topics[3][12:]),
+        value=value,
+        gas=gas,
+        gas_price=int.from_bytes(words[6], "big"),
+        refund_to=Address(words[7][12:]),
+        data=data[320 : 320 + size],
+        reply_gas=reply_gas,
+        callback=callback if any(callback) else b"",
+        origin_tx=origin_tx,
+    )

@@ -15,7 +15,6 @@ from node.primitives import rlp
 from node.primitives.basics import Address, Hash32, ShardId
 from node.primitives.errors import InvalidBlock, InvalidTransaction
 from node.primitives.genesis import shard_tag
-from node.primitives.placement import home_by_range
 from node.primitives.transaction import Transaction
 from node.runtime.application import NotReady
 from node.runtime.building import build_block
@@ -28,7 +27,7 @@ from node.shard.chain import HeadAccounts, ShardChain
 from node.shard.crossing import check_departure
 from node.shard.lanes import InboundLane, Tails
 from node.shard.pool import TransactionPool
-from node.shard.ports import Anchor
+from node.shard.ports import Anchor, Births, moved_away
 from node.shard.run import BlockEnv, ExecutedBlock
 
 MAX_CLOCK_DRIFT = 10  # seconds a proposal may be ahead of our clock
@@ -80,7 +79,7 @@ class ShardService:
         self._coinbase = coinbase
         self._executed: dict[bytes, ExecutedBlock] = {}  # the last few; more can be judged again
         self._decoded: tuple[bytes, ShardBlock, Tails] | None = None
-        self._moves: tuple[int, int, tuple[tuple[Address, ShardId], ...]] = (-1, -1, ())
+        self._births: tuple[int, int, Births] = (-1, -1, ())
         self._pool_changes = 0
         self._hopeless_at = -1
         self._log = structlog.get_logger().bind(chain=self.context.tag.decode())
@@ -152,7 +151,8 @@ class ShardService:
             return True
         if any(lane.position.count > self._inbox[src] for src, lane in self.lanes.items()):
             return True
-        return bool(self._moved(self._beacon.head.header.height))
+        births = self._births_upto(self._beacon.head.header.height)
+        return bool(moved_away(births, self.ledger.shard, self.ledger.rules.shards))
 
     async def build(self) -> tuple[BlockId, bytes]:
         params = self.ledger.rules.params
@@ -283,22 +283,17 @@ class ShardService:
         height = self._beacon.height_of(root)
         return 0 if height is None else height
 
-    def _moved(self, upto: int) -> tuple[tuple[Address, ShardId], ...]:
-        """Addresses whose default home is here and that got another since the parent's anchor."""
+    def _births_upto(self, upto: int) -> Births:
+        """Addresses that got a home outside of their range since the parent's anchor."""
         start = self._anchor_height
         if upto <= start:
             return ()
-        since, known_upto, known = self._moves
+        since, known_upto, known = self._births
         if since != start or known_upto > upto:
             known_upto, known = start, ()
         if known_upto < upto:
-            rules = self.ledger.rules
-            known += tuple(
-                (address, home)
-                for address, home in self._beacon.births_between(known_upto, upto)
-                if home != rules.shard and home_by_range(address, rules.shards) == rules.shard
-            )
-            self._moves = (start, upto, known)
+            known += tuple(self._beacon.births_between(known_upto, upto))
+            self._births = (start, upto, known)
         return known
 
     def _anchor(self, height: int) -> Anchor:
@@ -311,7 +306,7 @@ class ShardService:
             randao=header.randao,
             timestamp=header.timestamp,
             state=self._beacon.state_at(height),
-            moved=self._moved(height),
+            births=self._births_upto(height),
         )
 
     async def _find_anchor(self, root: Hash32, patience: float) -> Anchor:

@@ -139,4 +139,5 @@ def _call(frame: BlockFrame, message: Message, logs: list[Log]) -> tuple[bool, i
     state.add_balance(message.refund_to, prepaid - cost)
     frame.note_births(result.created)
     logs.extend(result.logs)
+    frame.take_sends(result.logs, message.origin_tx, logs)
     return result.success, result.gas_used

@@ -1,6 +1,6 @@
 """What the parts of a block's execution share: the rules, where addresses live, what is sent out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from node.execution.context import BlockContext
@@ -13,7 +13,7 @@ from node.primitives.basics import Address, Hash32, ShardId
 from node.primitives.errors import InvalidBlock, InvalidTransaction, UserError
 from node.primitives.genesis import Params
 from node.primitives.header import Header
-from node.primitives.message import Message, MessageKind
+from node.primitives.message import Message, MessageKind, next_head
 from node.primitives.placement import home_by_range
 from node.primitives.requests import MAX_BIRTHS
 from node.shard import messenger
@@ -51,7 +51,7 @@ class ShardRules:
     @property
     def arrivals_gas(self) -> int:
         """At most half of a block's gas goes to arrivals; one message may carry no more."""
-        return self.params.gas_limit // 2
+        return self.params.message_gas_limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +110,19 @@ class BlockFrame:
         if not self.is_home(self.env.coinbase):
             raise InvalidBlock("the fee recipient is not at home on this shard")
         self.evm.begin_block(self.state, self.context)
+        self._follow_beacon()
+
+    def _follow_beacon(self) -> None:
+        """Give MESSENGER what the beacon has said since the parent: where lanes and contracts are."""
+        anchor, here = self.env.anchor, self.rules.shard
+        for address, home in anchor.births:
+            messenger.set_home(self.state, address, home)
+        if anchor.hash == self.parent.parent_beacon_block_root:
+            return
+        for dst in map(ShardId, range(self.rules.shards)):
+            lane = anchor.state.lane(here, dst)
+            if lane.consumed:
+                messenger.set_consumed(self.state, dst, lane.consumed, lane.consumed_gas)
 
     @property
     def base_fee(self) -> int:
@@ -142,13 +155,32 @@ class BlockFrame:
     # ------------------------------------------------------------------ sending
 
     def send(self, message: Message, logs: list[Log]) -> None:
-        """Put a message on its lane; `seq` is filled in here. Its value has left the state already."""
+        """Put a message on its lane; `seq` is filled in here. Its wei have left the state already."""
         position = messenger.outbox(self.state, message.dst)
         placed = replace(message, seq=position.count)
         messenger.set_outbox(self.state, message.dst, position.advance(placed))
+        self._announce(placed, logs)
+
+    def take_sends(self, made: Iterable[Log], origin: Hash32, logs: list[Log]) -> None:
+        """Put on their lanes what contracts sent: their `send`s are among the logs `made`.
+
+        MESSENGER holds the wei of these messages and has counted them already; only the heads of the
+        lanes are behind. What was reverted has left neither logs nor counts.
+        """
+        for log in made:
+            message = messenger.read_send_log(log, self.rules.shard, origin)
+            if message is None:
+                continue
+            self.state.add_balance(messenger.MESSENGER, -message.in_flight_wei)
+            position = messenger.outbox(self.state, message.dst)
+            head = next_head(position.head, message.hash)
+            messenger.set_outbox(self.state, message.dst, replace(position, head=head))
+            self._announce(message, logs)
+
+    def _announce(self, message: Message, logs: list[Log]) -> None:
         self.outbox_moved.add(message.dst)
-        self.sent.append(Sent(index=len(self.items), message=placed))
-        logs.append(messenger.sent_log(placed))
+        self.sent.append(Sent(index=len(self.items), message=message))
+        logs.append(messenger.sent_log(message))
 
     def sweep(self, origin: Hash32, logs: list[Log]) -> None:
         """Whatever a transaction left on accounts that do not live here goes home as CREDIT."""

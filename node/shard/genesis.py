@@ -7,16 +7,18 @@ from node.execution.state import StateDelta
 from node.primitives.basics import ZERO_ADDRESS, ZERO_HASH, Address, ShardId
 from node.primitives.genesis import Genesis
 from node.primitives.header import Header
+from node.primitives.messenger import MESSENGER, STAKING, messenger_code
 from node.primitives.placement import home_by_range
 from node.primitives.requests import ShardRequests
-from node.shard.messenger import MESSENGER, STAKING, SYSTEM_CODE
+from node.shard.messenger import STAKING_CODE
 
 
 def shard_genesis(genesis: Genesis, shard: ShardId) -> tuple[Header, StateDelta]:
     """The genesis header of `shard` and the state it commits to."""
     alloc: dict[Address, GenesisAccount] = dict(genesis_alloc_system())
-    for system in (MESSENGER, STAKING):
-        alloc[system] = GenesisAccount(nonce=1, code=SYSTEM_CODE)
+    code = messenger_code(shard, genesis.shards, genesis.params)
+    alloc[MESSENGER] = GenesisAccount(nonce=1, code=code)
+    alloc[STAKING] = GenesisAccount(nonce=1, code=STAKING_CODE)
     for address, wei in genesis.balances().items():
         if home_by_range(address, genesis.shards) == shard:
             alloc[address] = replace(alloc.get(address, GenesisAccount()), balance=wei)

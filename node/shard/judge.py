@@ -11,7 +11,7 @@ from node.shard import messenger
 from node.shard.block import MAX_BLOCK_BYTES, BeaconOps, ShardBlock, decode_item
 from node.shard.lanes import MAX_TAIL_HASHES, InboundLane, Supply, Tails, check_lane
 from node.shard.ports import Anchor
-from node.shard.run import BlockRun, DoesNotFit, ExecutedBlock, LaneFull
+from node.shard.run import BlockRun, DoesNotFit, ExecutedBlock, LaneFull, ShardRules
 from node.shard.selection import TransactionSource
 
 # A proposal's items stay well below what a block may have, so that its frame always fits.
@@ -28,15 +28,16 @@ class BuiltBlock:
     rejected: tuple[tuple[Hash32, str], ...]
 
 
-def expected_ops(anchor: Anchor) -> BeaconOps | None:
-    return BeaconOps(moved=anchor.moved) if anchor.moved else None
+def expected_ops(rules: ShardRules, anchor: Anchor) -> BeaconOps | None:
+    moved = anchor.moved(rules.shard, rules.shards)
+    return BeaconOps(moved=moved) if moved else None
 
 
 def build(
     run: BlockRun, lanes: Mapping[ShardId, InboundLane], source: TransactionSource
 ) -> BuiltBlock:
     """Fill a block: beacon operations, arrivals by lanes in turn, then the pool's best transactions."""
-    ops = expected_ops(run.env.anchor)
+    ops = expected_ops(run.rules, run.env.anchor)
     if ops is not None:
         run.run_beacon_ops(ops)
     tails = _take_arrivals(run, lanes)
@@ -105,7 +106,7 @@ def judge(run: BlockRun, block: ShardBlock, tails: Tails | None) -> ExecutedBloc
     arrivals = [item for item in items if isinstance(item, Message)]
     if tails is not None:
         _check_arrivals(run, arrivals, tails)
-    expected = expected_ops(run.env.anchor)
+    expected = expected_ops(run.rules, run.env.anchor)
     found = items[0] if items and isinstance(items[0], BeaconOps) else None
     if found != expected:
         raise InvalidBlock("the beacon operations are not what the anchor demands")

@@ -1,22 +1,32 @@
-"""The system account MESSENGER in a state and in receipts. Its layout is in node.primitives.messenger."""
+"""The system account MESSENGER in a state and in receipts. Its layout is in node.primitives.messenger.
+
+What is written here has been decided elsewhere; the contract (contracts/Messenger.vy) writes the rest.
+"""
 
 from functools import partial
 
 from node.execution.receipts import Log
 from node.execution.state import State
-from node.primitives.basics import ShardId
+from node.primitives.basics import Address, Hash32, ShardId
 from node.primitives.message import LanePosition, Message
 from node.primitives.messenger import (
     BEACON_ROOTS,
     BURNED_SLOT,
+    CAUSE_ID,
+    CAUSE_SENDER,
+    CAUSE_SOURCE,
     HISTORY_STORAGE,
     MESSENGER,
     SENT_TOPIC,
     STAKING,
     LaneSlots,
+    consumed_slots,
+    decode_send,
     decode_sent,
+    directory_slot,
     inbox_slots,
     is_everywhere,
+    is_send,
     is_sent,
     outbox_slots,
     sent_data,
@@ -29,21 +39,25 @@ __all__ = [
     "MESSENGER",
     "SENT_TOPIC",
     "STAKING",
-    "SYSTEM_CODE",
+    "STAKING_CODE",
     "add_burned",
     "burned",
     "inbox",
     "is_everywhere",
     "is_sent_log",
     "outbox",
+    "read_send_log",
     "read_sent_log",
     "sent_log",
+    "set_cause",
+    "set_consumed",
+    "set_home",
     "set_inbox",
     "set_outbox",
 ]
 
 # A plain revert: nothing can be sent to the account by value, and it is not empty under EIP-161.
-SYSTEM_CODE = bytes.fromhex("5f5ffd")
+STAKING_CODE = bytes.fromhex("5f5ffd")
 
 
 def _read(state: State, slots: LaneSlots) -> LanePosition:
@@ -72,6 +86,28 @@ def set_inbox(state: State, src: ShardId, position: LanePosition) -> None:
     _write(state, inbox_slots(src), position)
 
 
+def set_consumed(state: State, dst: ShardId, count: int, gas: int) -> None:
+    """Tell the contract how far `dst` is with our outbox."""
+    for slot, value in zip(consumed_slots(dst), (count, gas), strict=True):
+        if state.storage(MESSENGER, slot) != value:
+            state.set_storage(MESSENGER, slot, value)
+
+
+def set_home(state: State, address: Address, home: ShardId) -> None:
+    """Tell the contract of an entry of the beacon's directory."""
+    state.set_storage(MESSENGER, directory_slot(address), home + 1)
+
+
+def set_cause(state: State, message: Message) -> None:
+    """Tell the contract, until the transaction ends, what is being delivered."""
+    for slot, value in (
+        (CAUSE_ID, bytes(message.id)),
+        (CAUSE_SOURCE, message.src.to_bytes(32, "big")),
+        (CAUSE_SENDER, bytes(12) + message.sender),
+    ):
+        state.set_transient(MESSENGER, slot, value)
+
+
 def burned(state: State) -> int:
     return state.storage(MESSENGER, BURNED_SLOT)
 
@@ -92,3 +128,10 @@ def is_sent_log(log: Log) -> bool:
 def read_sent_log(log: Log) -> Message | None:
     """The message a log announces, None for any other log."""
     return decode_sent(log.data) if is_sent_log(log) else None
+
+
+def read_send_log(log: Log, src: ShardId, origin_tx: Hash32) -> Message | None:
+    """The message that a contract of shard `src` sends by this log, None for any other log."""
+    if not is_send(log.address, log.topics):
+        return None
+    return decode_send(log.topics, log.data, src, origin_tx)

@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from node.primitives.basics import Address, Hash32, ShardId
 from node.primitives.message import LanePosition
+from node.primitives.placement import home_by_range
+
+Births: TypeAlias = tuple[tuple[Address, ShardId], ...]
 
 
 class Lane(Protocol):
@@ -33,8 +36,8 @@ class AnchorState(Protocol):
 class Anchor:
     """The finalised beacon block a shard block is anchored to.
 
-    `moved` are the addresses that beacon blocks in (the parent's anchor, this one] gave a home on
-    another shard although their default home is here.
+    `births` are the addresses that beacon blocks in (the parent's anchor, this one] gave a home outside of
+    their range, with that home, in the order of the blocks.
     """
 
     height: int
@@ -42,4 +45,16 @@ class Anchor:
     randao: Hash32
     timestamp: int
     state: AnchorState
-    moved: tuple[tuple[Address, ShardId], ...] = ()
+    births: Births = ()
+
+    def moved(self, shard: ShardId, shards: int) -> Births:
+        """Of `births`, what the range gives to `shard` and the directory to another."""
+        return moved_away(self.births, shard, shards)
+
+
+def moved_away(births: Births, shard: ShardId, shards: int) -> Births:
+    return tuple(
+        (address, home)
+        for address, home in births
+        if home != shard and home_by_range(address, shards) == shard
+    )

@@ -192,6 +192,7 @@ class BlockRun(BlockFrame):
         self.burned += result.burned
         self.note_births(result.created)
         logs.extend(result.logs)
+        self.take_sends(result.logs, tx.hash, logs)
         return result.success, result.gas_used
 
     def _append(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import pytest
+from eth_abi import encode
 
 from consensus.types import BlockId, Certificate, Height, Round
 from node.execution.evm import contract_address
@@ -155,7 +156,7 @@ class World:
 
     # ------------------------------------------------------------------ the world around it
 
-    def anchor(self, moved=()) -> Anchor:
+    def anchor(self, births=()) -> Anchor:
         """A beacon block of its own, at which `inbox` is finalised up to its end, or with checkpoints at the
         counts in `ends`."""
         self.height += 1
@@ -171,7 +172,7 @@ class World:
             randao=keccak256(b"randao %d" % self.height),
             timestamp=self.clock,
             state=self.beacon,
-            moved=moved,
+            births=births,
         )
 
     def message(self, to: bytes, value: int = 0, *, src: int = 1, kind=MessageKind.CALL, **fields):
@@ -302,6 +303,15 @@ def initcode(runtime: bytes) -> bytes:
     return b"\x61" + len(runtime).to_bytes(2, "big") + bytes.fromhex("80600a5f395ff3") + runtime
 
 
+def sending(
+    to: bytes, data: bytes = b"", gas: int = 0, reply_gas: int = 0, callback: bytes = bytes(4)
+) -> bytes:
+    """The call data of `MESSENGER.send`."""
+    signature = "send(address,bytes,uint256,uint256,bytes4)"
+    types = ["address", "bytes", "uint256", "uint256", "bytes4"]
+    return keccak256(signature.encode())[:4] + encode(types, [to, data, gas, reply_gas, callback])
+
+
 REVERT = bytes.fromhex("5f5ffd")
 INVALID = b"\xfe"
 STORE = bytes.fromhex("5f355f5500")  # slot 0 = the first word of the input
@@ -322,6 +332,7 @@ class Kit:
     push: Callable[..., bytes] = push
     pay: Callable[..., bytes] = pay
     destroy: Callable[..., bytes] = destroy
+    sending: Callable[..., bytes] = sending
     initcode: Callable[..., bytes] = initcode
     revert: bytes = REVERT
     invalid: bytes = INVALID

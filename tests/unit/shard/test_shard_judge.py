@@ -61,7 +61,7 @@ class Case:
         self.built, self.anchor = world.build(
             alice.tx(bob.address, 1),
             bob.tx(world.users[1][1].address, 2),
-            anchor=world.anchor(moved=((unborn, 2),)),
+            anchor=world.anchor(births=((unborn, 2),)),
         )
         self.block = self.built.executed.block
         assert len(self.block.items) == 1 + 6 + 2
@@ -121,7 +121,7 @@ def test_the_header_fields(case):
     assert header.requests_hash == case.built.executed.requests.hash
     assert header.gas_used == case.built.executed.receipts[-1].cumulative_gas_used == 42_000
     assert header.base_fee_per_gas < case.world.chain.head.base_fee_per_gas
-    empty = case.world.run(anchor=replace(anchor, moved=())).finish()
+    empty = case.world.run(anchor=replace(anchor, births=())).finish()
     assert empty.header.requests_hash == ShardRequests().hash
 
 
@@ -172,7 +172,7 @@ def test_changed_items(case):
 
 
 def test_operations_that_the_anchor_does_not_demand(case):
-    case.refuse("operations are not", anchor=replace(case.anchor, moved=()))
+    case.refuse("operations are not", anchor=replace(case.anchor, births=()))
 
 
 def test_the_anchor_must_be_the_one_in_the_header(case):

@@ -228,7 +228,7 @@ def test_a_balance_follows_its_address(world, kit):
     world.make(alice.tx(unborn, 5))
     assert world.balance(unborn) == 5
     world.beacon.homes[unborn] = 2
-    anchor = world.anchor(moved=((unborn, 2),))
+    anchor = world.anchor(births=((unborn, 2),))
     executed = world.make(alice.tx(unborn, 6), anchor=anchor)
     assert [(s.message.kind, s.message.value, s.index) for s in executed.sent] == [
         (MessageKind.CREDIT, 5, 0),
@@ -242,7 +242,7 @@ def test_a_balance_follows_its_address(world, kit):
 def test_beacon_operations_may_have_nothing_to_move(world, kit):
     unborn = kit.address(0, 3, 8)
     world.beacon.homes[unborn] = 2
-    executed = world.make(anchor=world.anchor(moved=((unborn, 2), (unborn, 2))))
+    executed = world.make(anchor=world.anchor(births=((unborn, 2), (unborn, 2))))
     assert (len(executed.block.items), executed.sent) == (1, ())
 
 

@@ -245,11 +245,7 @@ class Devnet:
             randao=head.header.randao,
             timestamp=head.header.timestamp,
             state=self.beacon.state,
-            moved=tuple(
-                (address, home)
-                for address, home in births
-                if home != shard and home_by_range(address, len(self.ids)) == shard
-            ),
+            births=tuple(births),
         )
 
     def _lanes(self, shard: ShardId) -> dict[ShardId, InboundLane]:

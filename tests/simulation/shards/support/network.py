@@ -143,11 +143,7 @@ class Net:
             randao=header.randao,
             timestamp=header.timestamp,
             state=self.beacon.state_at(height),
-            moved=tuple(
-                (address, home)
-                for address, home in births
-                if home != here.shard and home_by_range(address, self.count) == here.shard
-            ),
+            births=tuple(births),
         )
 
     def make_block(self, shard: ShardId, *, quiet: bool = False) -> None:
@@ -300,7 +296,11 @@ class Net:
         for _ in range(2000):
             self.make_beacon_block(everything=True)
             under_way = sum(map(len, self.sent.values())) - len(self.delivered)
-            busy = [s for s in self.shards if under_way or self.anchor(s, newest=True).moved]
+            busy = [
+                s
+                for s in self.shards
+                if under_way or self.anchor(s, newest=True).moved(s.shard, self.count)
+            ]
             behind = {
                 here.shard: here.chain.head.number - self.beacon.state.tip(here.shard).height
                 for here in self.shards
