@@ -135,8 +135,10 @@ class Process:
         self._app = ToyChain(task.value)
         self._limit = 0
         checker = Checker()
-        self._wal = stack.enter_context(WriteAheadLog(task.directory / f"{self._me}.wal"))
         record = stack.enter_context(LastSigned(task.directory / f"{self._me}.signed"))
+        self._wal = stack.enter_context(
+            WriteAheadLog(task.directory / f"{self._me}.wal", tails=record.tails)
+        )
         participant = Participant(
             app=self._app,
             signer=Signer(key=KEYS[self._me], context=CONTEXT, record=record),

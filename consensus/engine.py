@@ -33,11 +33,13 @@ class Engine:
        state (all of them, except REBROADCAST timeouts, which need not be logged at all) is durable
        before the effects of that step that leave the process.
     2. An own vote or proposal is signed, appended to the log as VoteReceived or
-       ProposalReceived(valid=True), made durable, then noted in the last-signed record, and only then
-       broadcast. For a proposal, the block is durable before that, too. The record comes after the
-       log: if it came first, a crash in between would leave a record of a vote that the replayed
-       engine, which has lost the inputs that led to it, may not ask for again. The node could then
-       not vote in that round at all, and some such nodes stall their height.
+       ProposalReceived(valid=True), made durable, then noted in the last-signed record (or both by one
+       write that a crash leaves whole or undone), and only then broadcast. For a proposal, the block
+       is durable before that, too. Meanwhile it can be stepped, and more inputs after it: what leaves
+       the process waits. The record never comes before the log: if it came first, a crash in between
+       would leave a record of a vote that the replayed engine, which has lost the inputs that led to
+       it, may not ask for again. The node could then not vote in that round at all, and some such
+       nodes stall their height.
     3. Own messages are stepped after all effects of the step that asked for them, in the order in
        which they were logged, and before any other input.
     4. After a crash a new engine is fed the log from the last StartHeight, and the effects are

@@ -28,6 +28,9 @@ RESEND_SECONDS = 0.25
 COMMIT_RETRY_SECONDS = 0.25
 CATCH_UP_SECONDS = 1.0  # without a pulled block, after which we take part again
 OPENING_GRACE = 0.5  # for peers to say that they are ahead
+FLUSH_AFTER = 16
+"""Events that are waiting already are taken before what we have to say is made durable and sent, so that
+one write serves for all of it; but not more than this."""
 
 FAULTS = (PeerFault, InvalidBlock, consensus_errors.PeerFault)
 """What another node's message can be blamed for. Everything else ends this node."""
@@ -144,12 +147,19 @@ class ConsensusHost:
     async def run(self, *, task_status: Started = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled."""
         self._decided_at = trio.current_time()
+        unflushed = 0  # events since what we have to say was sent
         task_status.started()
         while True:
-            event: Any = None
-            with trio.move_on_at(self._next_deadline()):
-                event = await self._mailbox.get()
+            event = self._mailbox.get_nowait()
+            if event is None or unflushed >= FLUSH_AFTER:
+                unflushed = 0
+                if self.participant is not None:
+                    self.participant.flush()
+            if event is None:
+                with trio.move_on_at(self._next_deadline()):
+                    event = await self._mailbox.get()
             if event is not None:
+                unflushed += 1
                 await self._handle(event)
             await self._fire_timers()
             await self._maybe_start()
@@ -228,6 +238,7 @@ class ConsensusHost:
         certificate = self.participant.decision
         if certificate is None:
             return
+        self.participant.flush()  # others may need our vote; committing may take long
         value = self.participant.value(certificate.block_id)
         if value is None:
             self._log.error("the decided block is not here: its peers have it")

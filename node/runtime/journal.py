@@ -57,7 +57,7 @@ class Journal:
     """Typed records over a WriteAheadLog."""
 
     def __init__(self, log: WriteAheadLog) -> None:
-        self._log = log
+        self.log = log
         self._written: set[BlockId] = set()  # whose values are in the log, for this height
 
     def replay(self, height: int) -> list[Record]:
@@ -84,20 +84,20 @@ class Journal:
         return out
 
     def _records(self) -> Iterator[Record]:
-        for raw in self._log.replay():
+        for raw in self.log.replay():
             try:
                 yield _decode(raw)
             except (DecodeError, ConsensusError, ValueError) as error:
                 raise CorruptData(
-                    f"{self._log.path}: a record of another version, or none of ours: {error}"
+                    f"{self.log.path}: a record of another version, or none of ours: {error}"
                 ) from error
 
     def start(self, height: int) -> None:
         """A new height: what was logged before is no longer needed."""
-        if self._log.size > RESET_BYTES:
-            self._log.reset()
+        if self.log.size > RESET_BYTES:
+            self.log.reset()
         self._written.clear()
-        self._log.append(bytes([_STARTED]) + height.to_bytes(8, "big"))
+        self.log.append(bytes([_STARTED]) + height.to_bytes(8, "big"))
 
     def judged(self, message: ProposalMessage, valid: bool) -> None:
         block_id = message.proposal.block_id
@@ -105,14 +105,14 @@ class Journal:
             message = replace(message, value=b"")
         else:
             self._written.add(block_id)
-        self._log.append(bytes([_PROPOSAL, valid]) + encode_body(message))
+        self.log.append(bytes([_PROPOSAL, valid]) + encode_body(message))
 
     def vote(self, vote: Vote) -> None:
-        self._log.append(bytes([_VOTE]) + encode_vote(vote))
+        self.log.append(bytes([_VOTE]) + encode_vote(vote))
 
     def built(self, record: Built) -> None:
         self._written.add(record.block_id)
-        self._log.append(
+        self.log.append(
             bytes([_BUILT])
             + record.height.to_bytes(8, "big")
             + record.round.to_bytes(4, "big")
@@ -121,7 +121,7 @@ class Journal:
         )
 
     def timeout(self, timeout: Timeout) -> None:
-        self._log.append(
+        self.log.append(
             bytes([_TIMEOUT, timeout.kind])
             + timeout.height.to_bytes(8, "big")
             + timeout.round.to_bytes(4, "big")
@@ -129,15 +129,15 @@ class Journal:
 
     def sync(self) -> None:
         """Everything above is on disk when this returns."""
-        self._log.sync()
+        self.log.sync()
 
     @property
     def size(self) -> int:
         """Bytes on disk."""
-        return self._log.size
+        return self.log.size
 
     def close(self) -> None:
-        self._log.close()
+        self.log.close()
 
 
 def _with_value(record: Judged, values: dict[BlockId, bytes]) -> Judged:

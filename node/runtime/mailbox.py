@@ -65,6 +65,12 @@ class Mailbox:
         while not self._events:
             self._arrived = trio.Event()
             await self._arrived.wait()
+        return self.get_nowait()
+
+    def get_nowait(self) -> Any:
+        """The next event, or None."""
+        if not self._events:
+            return None
         event = self._events.popleft()
         if isinstance(event, Frame):
             quota = self._quotas[event.peer]

@@ -188,14 +188,12 @@ class Node:
             folder = self.config.data_dir / "consensus"
             folder.mkdir(parents=True, exist_ok=True)
             name = app.context.tag.decode().replace("/", "-")
+            record = self._open(LastSigned(folder / f"{name}.signed"))
+            log = WriteAheadLog(folder / f"{name}.wal", tails=record.tails)
             participant = Participant(
                 app=app,
-                signer=Signer(
-                    key=self.keys.signing,
-                    context=app.context,
-                    record=self._open(LastSigned(folder / f"{name}.signed")),
-                ),
-                journal=self._open(Journal(WriteAheadLog(folder / f"{name}.wal"))),
+                signer=Signer(key=self.keys.signing, context=app.context, record=record),
+                journal=self._open(Journal(log)),
                 checker=self._checker,
                 timeouts=TimeoutParams(scale=self.genesis.params.timeout_scale),
                 broadcast=self._voice(app, self.keys.signing, peers),

@@ -3,6 +3,8 @@
 The order of things is the engine's contract (see consensus.engine): every input is in the journal
 before it is stepped, the journal is on disk before anything of ours is sent, and own messages are
 stepped after the effects of the step that asked for them.
+
+What is signed waits for `flush`, which makes all of it durable by one write and then sends it.
 """
 
 from collections import deque
@@ -89,6 +91,7 @@ class Participant:
         self._seen_in: dict[BlockId, int] = {}  # the last round that proposed each
         self._stashed: list[ProposalMessage] = []
         self._decision: Certificate | None = None
+        self._unsent: list[ProposalMessage | Vote] = []  # signed and journalled
         self._log = structlog.get_logger().bind(chain=app.context.tag.decode())
 
     @property
@@ -141,6 +144,7 @@ class Participant:
                 self._admission.note_judged(record.message.proposal, valid=record.valid, now=now)
         self._log.info("journal replayed", height=height, records=len(records))
         await self._run(deque(), pending)
+        self.flush()
         return True
 
     def _recovered(
@@ -168,6 +172,7 @@ class Participant:
 
     def leave(self) -> None:
         """The height is decided and committed, by ourselves or others: forget it."""
+        self.flush()
         self._begin()
 
     @property
@@ -232,6 +237,7 @@ class Participant:
         """Why the block is not valid; None if it is."""
         block_id, value = message.proposal.block_id, message.value
         if block_id not in self._values:
+            self.flush()  # what comes now may take long
             try:
                 if await judge(self._app, value, decided=False) != block_id:
                     return "it is another block"
@@ -332,14 +338,10 @@ class Participant:
 
     def _send_vote(self, effect: SendVote, queue: deque[Input]) -> None:
         vote = self._signer.vote(effect)
-        if vote is None:
-            return
-        self._journal.vote(vote)
-        # First the journal: a restart then finds what led to this vote and asks for the same one.
-        self._journal.sync()
-        self._signer.note_vote(vote)
-        self._broadcast(vote)
-        queue.append(VoteReceived(vote=vote))
+        if vote is not None:
+            self._journal.vote(vote)
+            self._unsent.append(vote)
+            queue.append(VoteReceived(vote=vote))
 
     def _send_proposal(self, effect: SendProposal, queue: deque[Input]) -> None:
         proposal = self._signer.proposal(effect)
@@ -348,12 +350,24 @@ class Participant:
         self._keep(effect.block_id, self._values[effect.block_id], effect.round)
         message = ProposalMessage(proposal=proposal, value=self._values[effect.block_id])
         self._journal.judged(message, True)
-        self._journal.sync()
-        self._signer.note_proposal(proposal)
-        self._broadcast(message)
+        self._unsent.append(message)
         queue.append(ProposalReceived(proposal=proposal, valid=True))
 
+    def flush(self) -> None:
+        """Send what was signed, once it is on disk with all that led to it.
+
+        Nothing is signed twice for want of it: the signer remembers, and what a crash takes has not
+        been seen by anybody.
+        """
+        if not self._unsent:
+            return
+        messages, self._unsent = self._unsent, []
+        self._signer.commit(self._journal.log)
+        for message in messages:
+            self._broadcast(message)
+
     async def _build(self, effect: BuildValue, queue: deque[Input]) -> None:
+        self.flush()  # building may take long
         block_id, value = await self._app.build()
         self._keep(block_id, value, effect.round)
         self._journal.built(
@@ -362,6 +376,7 @@ class Participant:
         queue.append(ValueBuilt(height=effect.height, round=effect.round, block_id=block_id))
 
     def _rebroadcast(self, effect: Rebroadcast) -> None:
+        self.flush()  # what is said again may not have been said yet
         if effect.proposal is not None:
             value = self._values.get(effect.proposal.block_id)
             if value is not None:

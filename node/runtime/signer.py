@@ -1,8 +1,8 @@
 """The key of a validator on one chain, and the record that keeps it from signing twice.
 
-A message is made in two steps, so that the journal can be written in between: `vote` and `proposal`
-sign, unless the record forbids it; `note_vote` and `note_proposal` put the position into the record,
-durably. A message is sent only after both.
+A message is made in two steps, so that it can be journalled in between: `vote` and `proposal` sign,
+unless the record forbids it; `commit` puts what was signed into the record, durably, together with the
+journal. A message is sent only after both.
 """
 
 import structlog
@@ -12,7 +12,8 @@ from consensus.signing import proposal_sign_bytes, vote_sign_bytes
 from consensus.types import Address, ChainContext, Proposal, Vote
 from node.primitives.basics import keccak_fast
 from node.primitives.keys import SigningKey
-from node.storage.last_signed import LastSigned
+from node.storage.last_signed import LastSigned, SignedPosition
+from node.storage.wal import WriteAheadLog
 
 PROPOSAL_STEP = 0  # before the vote types in the record's order
 
@@ -25,12 +26,13 @@ class Signer:
         self._key = key
         self._context = context
         self._record = record
+        self._signed: SignedPosition | None = None  # and not recorded yet
         self._log = structlog.get_logger().bind(chain=context.tag.decode())
 
     def vote(self, effect: SendVote) -> Vote | None:
         """The vote the engine asks for; None if signing it would contradict the record."""
         digest = self._vote_digest(effect)
-        if not self._may_sign(effect.height, effect.round, effect.type, digest):
+        if not self._take(effect.height, effect.round, effect.type, digest):
             return None
         return Vote(
             type=effect.type,
@@ -44,7 +46,7 @@ class Signer:
     def proposal(self, effect: SendProposal) -> Proposal | None:
         """The proposal the engine asks for; None if signing it would contradict the record."""
         digest = self._proposal_digest(effect)
-        if not self._may_sign(effect.height, effect.round, PROPOSAL_STEP, digest):
+        if not self._take(effect.height, effect.round, PROPOSAL_STEP, digest):
             return None
         return Proposal(
             height=effect.height,
@@ -55,8 +57,19 @@ class Signer:
             signature=self._key.sign_digest(digest),
         )
 
+    def commit(self, log: WriteAheadLog) -> None:
+        """Put what was signed on disk, and what was appended to `log` with it.
+
+        Only the last position: the record moves forward, and covers all before it.
+        """
+        if self._signed is not None:
+            last = self._signed
+            self._record.check_and_record(*last.place, last.digest, log=log)
+            self._signed = None
+
     def note_vote(self, vote: Vote) -> None:
-        """Raises WouldEquivocate for a position at which another digest is on record."""
+        """Record a vote of ours that the log holds. Raises WouldEquivocate for a position at which
+        another digest is on record."""
         self._note(vote.height, vote.round, vote.type, self._vote_digest(vote))
 
     def note_proposal(self, proposal: Proposal) -> None:
@@ -79,9 +92,11 @@ class Signer:
             )
         )
 
-    def _may_sign(self, height: int, round_: int, step: int, digest: bytes) -> bool:
-        last = self._record.load()
+    def _take(self, height: int, round_: int, step: int, digest: bytes) -> bool:
+        """Whether this may be signed; it is what the next `commit` records then."""
+        last = self._signed or self._record.load()
         if last is None or (height, round_, step) > last.place:
+            self._signed = SignedPosition(height=height, round=round_, step=step, digest=digest)
             return True
         if (height, round_, step) == last.place and digest == last.digest:
             return True

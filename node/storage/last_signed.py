@@ -4,8 +4,10 @@ It holds one position (height, round, step) and the digest that was signed there
 (as CometBFT's `priv_validator_state.json`). It is apart from the write-ahead log, so that losing the log cannot
 make a validator equivocate.
 
-File: two slots of a record, each in a disk sector of its own, written in turn. A crash can tear only the
-slot that was being written, whose signature had not been given yet; the other one is the record then.
+File: a ring of slots, one for each signature in turn. A slot holds the position, and beside it what led to
+that signature: the tail of the write-ahead log. So one write and one wait make both durable, and neither is
+there without the other. A crash can tear only the slot that was being written, whose signature had not been
+given yet; the one before it is the record then. All others must be sound.
 """
 
 import os
@@ -19,13 +21,17 @@ from typing import Self
 from node.primitives.errors import CorruptData
 from node.storage.errors import StorageUnavailable, WouldEquivocate
 from node.storage.files import FileLock, unavailable, write_atomically
+from node.storage.wal import Tail, WriteAheadLog
 
-MAGIC = b"ATOLSGN\x01"
-SLOT = struct.Struct("<8sQQIB32s")  # magic, sequence, height, round, step, digest; then crc32
+MAGIC = b"ATOLSGN\x02"
+# magic, sequence, height, round, step, digest; salt, offset, length of the tail; then crc32 of it all, tail
+SLOT = struct.Struct("<8sQQIB32s8sQI")
 CHECKSUM = struct.Struct("<I")
-SLOT_BYTES = SLOT.size + CHECKSUM.size
-SECTOR_BYTES = 4096
-FILE_BYTES = 2 * SECTOR_BYTES
+HEADER_BYTES = SLOT.size + CHECKSUM.size
+SLOT_BYTES = 16 << 10
+SLOTS = 8
+FILE_BYTES = SLOTS * SLOT_BYTES
+MAX_TAIL_BYTES = SLOT_BYTES - HEADER_BYTES
 NOTHING = b"\0" * 32
 
 
@@ -43,6 +49,14 @@ class SignedPosition:
         return (self.height, self.round, self.step)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Slot:
+    sequence: int
+    position: SignedPosition | None
+    """None in the first slot of a new record."""
+    tail: Tail | None
+
+
 class LastSigned:
     """One file per (key, chain), opened by one process at a time."""
 
@@ -54,32 +68,48 @@ class LastSigned:
         self.path = path
         self.torn = False
         "Whether a slot was unsound at opening: a crash while it was being written."
+        self._carried = 0  # slots written since the log was synced
         self._failed = False
         self._descriptor = -1
         self._lock = FileLock(path.with_name(path.name + ".lock"), guards=f"the record {path}")
         try:
             if not path.exists():
-                write_atomically(path, _sector(0, None) + b"\0" * SECTOR_BYTES, mode=0o600)
+                first = _encode(_Slot(sequence=0, position=None, tail=None))
+                write_atomically(path, first.ljust(FILE_BYTES, b"\0"), mode=0o600)
             self._descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
             # What counts from here on must not be lost later, even where a crash came before the fsync.
             os.fsync(self._descriptor)
-            self._sequence, self._last = self._read()
+            slots = self._read()
         except OSError as error:
             self.close()
             raise unavailable(path, "open the last-signed record", error) from None
         except BaseException:
             self.close()
             raise
+        self._sequence, self._last = slots[-1].sequence, slots[-1].position
+        self.tails = tuple(slot.tail for slot in slots if slot.tail is not None)
+        "What was handed over by logs, oldest first, for them to be opened with."
 
     def load(self) -> SignedPosition | None:
         """What was signed last, or None if nothing was."""
         return self._last
 
-    def check_and_record(self, height: int, round: int, step: int, digest: bytes) -> None:
+    def check_and_record(
+        self,
+        height: int,
+        round: int,
+        step: int,
+        digest: bytes,
+        *,
+        log: WriteAheadLog | None = None,
+    ) -> None:
         """Allow one signature: on return the position is on disk, and the caller may sign `digest`.
 
+        So is everything that was appended to `log`, which has been opened with our `tails`. After a crash
+        within this call the position is on disk only if that is, too.
+
         `step` is 0 to 255 and grows within a round, `digest` has 32 bytes. The identical request is allowed
-        again and writes nothing. Raises WouldEquivocate for an earlier position, or for the same one with
+        again and writes nothing here. Raises WouldEquivocate for an earlier position, or for the same one with
         another digest; StorageUnavailable when the disk refuses: then do not sign.
         """
         if len(digest) != 32:
@@ -94,6 +124,8 @@ class LastSigned:
         last = self._last
         if last is not None:
             if new == last:
+                if log is not None:
+                    log.sync()
                 return
             if new.place <= last.place:
                 raise WouldEquivocate(
@@ -101,17 +133,28 @@ class LastSigned:
                     f"height {last.height} round {last.round} step {last.step}"
                     + (", another digest" if new.place == last.place else "")
                 )
-        sequence = self._sequence + 1
-        sector = _sector(sequence, new)
+        tail = None if log is None else self._tail_of(log)
+        slot = _Slot(sequence=self._sequence + 1, position=new, tail=tail)
+        content = _encode(slot)
         try:
-            written = os.pwrite(self._descriptor, sector, (sequence % 2) * SECTOR_BYTES)
-            if written != len(sector):
+            place = slot.sequence % SLOTS * SLOT_BYTES
+            if os.pwrite(self._descriptor, content, place) != len(content):
                 raise OSError(0, "the disk took only a part of it")
             os.fdatasync(self._descriptor)
         except OSError as error:
             self._failed = True
             raise unavailable(self.path, "write the last-signed record", error) from None
-        self._sequence, self._last = sequence, new
+        self._sequence, self._last = slot.sequence, new
+
+    def _tail_of(self, log: WriteAheadLog) -> Tail | None:
+        """What is to be durable together with the next slot; None if it is by itself."""
+        # A slot that is overwritten must not be the only durable copy of its tail.
+        if self._carried >= SLOTS - 1 or log.unsynced > MAX_TAIL_BYTES:
+            log.sync()
+            self._carried = 0
+            return None
+        self._carried += 1
+        return log.hand_over()
 
     def close(self) -> None:
         """Release the file. Idempotent."""
@@ -131,39 +174,55 @@ class LastSigned:
     ) -> None:
         self.close()
 
-    def _read(self) -> tuple[int, SignedPosition | None]:
+    def _read(self) -> list[_Slot]:
+        """The sound slots in the order of writing; at least one."""
         content = os.pread(self._descriptor, FILE_BYTES + 1, 0)
         if len(content) != FILE_BYTES:  # its size never changes: no crash of ours does that
             raise _corrupt(self.path, f"it has {len(content)} bytes instead of {FILE_BYTES}")
-        slots = [_parse(content[:SECTOR_BYTES], 0), _parse(content[SECTOR_BYTES:], 1)]
-        sound = [slot for slot in slots if slot is not None]
-        if not sound:
-            raise _corrupt(self.path, "neither of its two records is sound")
-        never_written = content[SECTOR_BYTES:] == b"\0" * SECTOR_BYTES and sound[0][0] == 0
-        self.torn = len(sound) == 1 and not never_written
-        return max(sound, key=lambda slot: slot[0])
+        raw = [content[i * SLOT_BYTES : (i + 1) * SLOT_BYTES] for i in range(SLOTS)]
+        found = {
+            slot.sequence: slot for slot in map(_decode, raw, range(SLOTS)) if slot is not None
+        }
+        if not found:
+            raise _corrupt(self.path, "none of its slots is sound")
+        last = max(found)
+        expected = range(max(0, last - SLOTS + 2), last + 1)  # without the one that is next in turn
+        unwritten = b"".join(raw[last + 2 :]) if last < SLOTS else b""
+        if any(sequence not in found for sequence in expected) or any(unwritten):
+            raise _corrupt(self.path, "more than one of its slots is unsound")
+        following = raw[(last + 1) % SLOTS]
+        self.torn = last + 1 - SLOTS not in found and following.count(0) < len(following)
+        return [found[sequence] for sequence in expected]
 
 
-def _sector(sequence: int, position: SignedPosition | None) -> bytes:
-    """One slot, padded to a sector. Sequence 0 stands for "nothing was signed"."""
+def _encode(slot: _Slot) -> bytes:
+    position, tail = slot.position, slot.tail
     height, round_, step, digest = (
         (*position.place, position.digest) if position else (0, 0, 0, NOTHING)
     )
-    body = SLOT.pack(MAGIC, sequence, height, round_, step, digest)
-    return (body + CHECKSUM.pack(zlib.crc32(body))).ljust(SECTOR_BYTES, b"\0")
+    salt, offset, data = (tail.salt, tail.offset, tail.data) if tail else (bytes(8), 0, b"")
+    body = SLOT.pack(
+        MAGIC, slot.sequence, height, round_, step, digest, salt, offset, len(data)
+    )  # fmt: skip
+    return b"".join((body, CHECKSUM.pack(zlib.crc32(data, zlib.crc32(body))), data))
 
 
-def _parse(sector: bytes, index: int) -> tuple[int, SignedPosition | None] | None:
-    """(sequence, position) of a sound slot, or None."""
-    body = sector[: SLOT.size]
-    if CHECKSUM.unpack_from(sector, SLOT.size)[0] != zlib.crc32(body):
+def _decode(raw: bytes, index: int) -> _Slot | None:
+    """What a slot holds, or None if it is not sound or not in its place."""
+    body = raw[: SLOT.size]
+    magic, sequence, height, round_, step, digest, salt, offset, length = SLOT.unpack(body)
+    data = raw[HEADER_BYTES : HEADER_BYTES + length]
+    if magic != MAGIC or sequence % SLOTS != index or len(data) != length:
         return None
-    magic, sequence, height, round_, step, digest = SLOT.unpack(body)
-    if magic != MAGIC or sequence % 2 != index:
+    if CHECKSUM.unpack_from(raw, SLOT.size)[0] != zlib.crc32(data, zlib.crc32(body)):
         return None
-    if sequence == 0:
-        return (0, None)
-    return (sequence, SignedPosition(height=height, round=round_, step=step, digest=digest))
+    return _Slot(
+        sequence=sequence,
+        position=SignedPosition(height=height, round=round_, step=step, digest=digest)
+        if sequence
+        else None,
+        tail=Tail(salt=salt, offset=offset, data=data) if data else None,
+    )
 
 
 def _corrupt(path: Path, reason: str) -> CorruptData:

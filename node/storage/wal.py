@@ -14,7 +14,7 @@ little endian.
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +31,19 @@ RECORD_HEADER = struct.Struct("<IQI")  # length, durable, crc32
 MAX_RECORD_BYTES = 16 << 20
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tail:
+    """Bytes that were written to the log with this salt at `offset`."""
+
+    salt: bytes
+    offset: int
+    data: bytes
+
+    @property
+    def end(self) -> int:
+        return self.offset + len(self.data)
+
+
 class WriteAheadLog:
     """An append-only file of records with one writer. Not for use by several tasks at the same time.
 
@@ -38,16 +51,28 @@ class WriteAheadLog:
     fsync is not to be tried again): every later call raises, and the node has to stop.
     """
 
-    def __init__(self, path: Path, *, max_record: int = MAX_RECORD_BYTES) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        max_record: int = MAX_RECORD_BYTES,
+        tails: Iterable[Tail] | None = None,
+    ) -> None:
         """Open the log, or make an empty one; a torn tail is cut off here.
 
-        Raises StorageInUse, StorageUnavailable, or CorruptData when a record in the middle is damaged.
+        `tails` are the copies of what was handed over, oldest first; those of other logs are ignored.
+        Without the argument nothing can be handed over.
+
+        Raises StorageInUse, StorageUnavailable, or CorruptData when a record in the middle is damaged or
+        the log ends before a tail begins.
         """
         self.path = path
         self.torn_bytes = 0
         "How many bytes of an unfinished write were cut off at opening."
         self._max_record = max_record
+        self._tails = None if tails is None else tuple(tails)
         self._pending: list[bytes] = []
+        self._durable = self._end = 0  # bytes that are on disk, and bytes that are written
         self._failed = False
         self._descriptor = -1
         self._lock = FileLock(path.with_name(path.name + ".lock"), guards=f"the log {path}")
@@ -78,20 +103,48 @@ class WriteAheadLog:
         )
         self._pending.append(header + payload)
 
+    @property
+    def unsynced(self) -> int:
+        """Bytes that the next `sync` or `hand_over` is to write."""
+        return sum(map(len, self._pending))
+
     def sync(self) -> None:
-        """Write what was appended and wait until it is on disk. Does nothing when there is nothing new."""
+        """Write what was appended and wait until all is on disk. Does nothing when it is."""
         self._check_usable()
-        if not self._pending:
+        if not self._pending and self._durable == self._end:
             return
-        data = b"".join(self._pending)
         try:
-            write_fully(self._descriptor, data)
+            self._write()
             os.fdatasync(self._descriptor)
         except OSError as error:
-            self._failed = True
-            raise unavailable(self.path, "write to the write-ahead log", error) from None
-        self._durable += len(data)
+            raise self._broken(error) from None
+        self._durable = self._end
+
+    def hand_over(self) -> Tail:
+        """Write what was appended without waiting; it is on disk once the caller's copy of it is.
+
+        The copies must be kept until the next `sync`, and given to the constructor after a crash.
+        """
+        self._check_usable()
+        if self._tails is None:
+            raise RuntimeError("the log was opened by somebody who keeps no tails")
+        offset = self._end
+        try:
+            data = self._write()
+        except OSError as error:
+            raise self._broken(error) from None
+        return Tail(salt=self._salt, offset=offset, data=data)
+
+    def _write(self) -> bytes:
+        data = b"".join(self._pending)
+        write_fully(self._descriptor, data)
+        self._end += len(data)
         self._pending.clear()
+        return data
+
+    def _broken(self, error: OSError) -> StorageUnavailable:
+        self._failed = True
+        return unavailable(self.path, "write to the write-ahead log", error)
 
     def reset(self) -> None:
         """Start an empty log, dropping what was appended and not synced as well.
@@ -109,7 +162,12 @@ class WriteAheadLog:
 
     @property
     def size(self) -> int:
-        """Bytes on disk, the file header included."""
+        """Bytes in the file, its header included."""
+        return self._end
+
+    @property
+    def durable(self) -> int:
+        """Bytes in the file that are on disk without their copies; at most `size`."""
         return self._durable
 
     def close(self) -> None:
@@ -147,18 +205,32 @@ class WriteAheadLog:
         self._salt = content[len(MAGIC) : len(MAGIC) + SALT_BYTES]
         if not content.startswith(_file_header(self._salt)):
             raise _corrupt(self.path, "it does not begin as one")
+        tails = [tail for tail in self._tails or () if tail.salt == self._salt]
+        content = _with_tails(self.path, content, tails)
         scan = scan_records(content, self._salt, self._max_record)
         if scan.damaged_at is not None:
             raise _corrupt(self.path, f"the record at byte {scan.damaged_at} is damaged")
         self.torn_bytes = len(content) - scan.end
+        self._put_back(tails)
         self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         if self.torn_bytes:
             os.ftruncate(self._descriptor, scan.end)
         # What is replayed now must not be lost later, even where the crash came before the fsync.
         os.fsync(self._descriptor)
         sync_directory(self.path.parent)
-        self._durable = scan.end
+        self._durable = self._end = scan.end
         return scan.payloads
+
+    def _put_back(self, tails: list[Tail]) -> None:
+        if not tails:
+            return
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            for tail in tails:
+                os.lseek(descriptor, tail.offset, os.SEEK_SET)
+                write_fully(descriptor, tail.data)
+        finally:
+            os.close(descriptor)
 
     def _start_empty(self) -> None:
         salt = os.urandom(SALT_BYTES)
@@ -168,7 +240,19 @@ class WriteAheadLog:
             os.close(self._descriptor)
         self._descriptor = descriptor
         self._salt = salt
-        self._durable = FILE_HEADER_BYTES
+        self._durable = self._end = FILE_HEADER_BYTES
+
+
+def _with_tails(path: Path, content: bytes, tails: list[Tail]) -> bytes:
+    """What the log holds once its tails are put back. Raises CorruptData if there is a gap before one."""
+    if all(content[tail.offset : tail.end] == tail.data for tail in tails):
+        return content
+    whole = bytearray(content)
+    for tail in tails:
+        if tail.offset > len(whole):
+            raise _corrupt(path, f"it lost what was durable from byte {len(whole)} on")
+        whole[tail.offset : tail.end] = tail.data
+    return bytes(whole)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

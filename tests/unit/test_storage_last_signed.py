@@ -13,8 +13,9 @@ from node.primitives.errors import CorruptData
 from node.storage.errors import StorageInUse, StorageUnavailable, WouldEquivocate
 from node.storage.last_signed import (
     FILE_BYTES,
-    SECTOR_BYTES,
+    HEADER_BYTES,
     SLOT_BYTES,
+    SLOTS,
     LastSigned,
     SignedPosition,
 )
@@ -75,43 +76,48 @@ def test_contradictions_are_refused(
             assert record.load() == at(5, 1, 1)
 
 
-def test_a_torn_write_at_every_byte_leaves_the_old_or_the_new_record(tmp_path: Path) -> None:
+@pytest.mark.parametrize("earlier", [1, SLOTS - 1, SLOTS, 2 * SLOTS + 3])
+def test_a_torn_write_at_every_byte_leaves_the_old_or_the_new_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, earlier: int
+) -> None:
+    monkeypatch.setattr(os, "fsync", lambda _: None)  # a thousand openings
+    monkeypatch.setattr(os, "fdatasync", lambda _: None)
     path = tmp_path / "signed"
     with LastSigned(path) as record:
-        record.check_and_record(6, 0, 1, A)
-        record.check_and_record(7, 0, 0, A)
+        for height in range(1, earlier + 1):
+            record.check_and_record(height, 0, 1, A)
         old = path.read_bytes()
-        record.check_and_record(7, 0, 1, B)
+        record.check_and_record(earlier + 1, 0, 1, B)
     new = path.read_bytes()
-    start = SECTOR_BYTES  # the third record is of odd sequence
+    start = (earlier + 1) % SLOTS * SLOT_BYTES
     assert old[:start] == new[:start]
     outcomes = set()
-    for cut in range(SLOT_BYTES + 1):
-        for junk in (None, 0x00, 0xFF):  # the rest of the sector: as before, or anything
+    for cut in range(HEADER_BYTES + 1):
+        for junk in (None, 0x00, 0xFF):  # the rest of the slot: as before, or anything
             middle = new[start : start + cut]
-            rest = old[start + cut :] if junk is None else bytes([junk]) * (SECTOR_BYTES - cut)
-            path.write_bytes(new[:start] + middle + rest)
+            after = start + SLOT_BYTES
+            rest = old[start + cut : after] if junk is None else bytes([junk]) * (SLOT_BYTES - cut)
+            path.write_bytes(new[:start] + middle + rest + new[after:])
             with LastSigned(path) as record:
                 found = record.load()
-                assert found in (at(7, 0, 0), at(7, 0, 1, B))
-                assert record.torn == (found == at(7, 0, 0) and middle + rest != old[start:])
+                assert found in (at(earlier, 0, 1), at(earlier + 1, 0, 1, B))
+                damaged = middle + rest not in (old[start:after], b"\0" * SLOT_BYTES)
+                assert record.torn == (found == at(earlier, 0, 1) and damaged)
                 outcomes.add(found)
-                if found == at(
-                    7, 0, 0
-                ):  # the sound slot must not be the one that is overwritten next
-                    record.check_and_record(7, 0, 1, A)
-                    assert path.read_bytes()[:start] == old[:start]
+                if found == at(earlier, 0, 1):
+                    record.check_and_record(earlier + 1, 0, 1, A)  # into the torn slot, no other
+                    now = path.read_bytes()
+                    assert now[:start] + now[after:] == old[:start] + old[after:]
     assert len(outcomes) == 2
 
 
-def test_truncation_at_every_byte_is_refused(tmp_path: Path) -> None:
+def test_truncation_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "signed"
     with LastSigned(path) as record:
         record.check_and_record(1, 0, 0, A)
         record.check_and_record(1, 0, 1, A)
     content = path.read_bytes()
-    edges = {*range(SLOT_BYTES + 2), *range(SECTOR_BYTES - 2, SECTOR_BYTES + SLOT_BYTES + 2)}
-    for length in sorted({*edges, *range(0, FILE_BYTES, 97), FILE_BYTES - 1}):
+    for length in sorted({*range(HEADER_BYTES + 2), *range(0, FILE_BYTES, 997), FILE_BYTES - 1}):
         path.write_bytes(content[:length])
         with pytest.raises(CorruptData, match="restore it from a copy"):
             LastSigned(path)
@@ -120,10 +126,30 @@ def test_truncation_at_every_byte_is_refused(tmp_path: Path) -> None:
         LastSigned(path)
 
 
-def test_two_damaged_slots_are_refused(tmp_path: Path) -> None:
+def test_an_empty_file_of_the_right_size_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "signed"
     path.write_bytes(b"\0" * FILE_BYTES)
-    with pytest.raises(CorruptData, match="neither of its two records"):
+    with pytest.raises(CorruptData, match="none of its slots is sound"):
+        LastSigned(path)
+
+
+@pytest.mark.parametrize("signatures", [1, SLOTS - 1, SLOTS, 3 * SLOTS + 2])
+def test_damage_that_no_crash_does_is_refused(tmp_path: Path, signatures: int) -> None:
+    """Two slots before the last: the record must not go back to what is in the third."""
+    path = tmp_path / "signed"
+    with LastSigned(path) as record:
+        for height in range(1, signatures + 1):
+            record.check_and_record(height, 0, 0, A)
+    content = bytearray(path.read_bytes())
+    content[signatures % SLOTS * SLOT_BYTES] ^= 1
+    path.write_bytes(content)
+    with LastSigned(path) as record:  # as if torn
+        assert record.torn
+        last = record.load()
+        assert (last.height if last else 0) == signatures - 1
+    content[(signatures - 1) % SLOTS * SLOT_BYTES] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(CorruptData, match="slots"):
         LastSigned(path)
 
 
