@@ -1,21 +1,23 @@
-"""The two things that benchmarks/decision.py runs: a chain that does nothing, and a bare exchange."""
+"""The two things that benchmarks/decision.py runs: a chain that does nothing, and exchanges of messages."""
 
 import hashlib
 import os
 import time
 from collections import defaultdict
 from functools import lru_cache
-from typing import Any
+from typing import Any, BinaryIO
 
 import trio
 
 from consensus import Address, BlockId, Certificate, ChainContext, Validator, ValidatorSet
+from consensus.types import SIGNATURE_LENGTH
+from node.primitives.basics import keccak_fast
 from node.primitives.keys import KeccakSecp256k1, SigningKey
 
 N = 4
 QUORUM = 3
-REAL, BARE, READY = 0, 1, 2
-"""Chains on the wire: the real one, the bare exchange, and "I have come to this phase"."""
+REAL, BARE, SIGNED, SAFE, READY = range(5)
+"""Chains on the wire: the real one, the three exchanges, and "I have come to this phase"."""
 VOTE_BYTES = 132
 PAUSE = 0.04
 """Seconds between a decision and the next proposal, so that everybody has finished."""
@@ -79,26 +81,52 @@ class ToyChain:
         return self._blocks[height - 1]
 
 
-class Bare:
-    """Propose, vote, vote; nothing else. Messages of the next round wait until it begins."""
+class Exchange:
+    """Propose, vote, vote; nothing else. Messages of the next round wait until it begins.
 
-    def __init__(self, index: int, send: Any, size: int) -> None:
+    If `signed`, every message carries a signature, which is checked when it arrives. If `log` is given,
+    every message is appended to it and on disk before it is sent.
+    """
+
+    def __init__(
+        self, index: int, send: Any, size: int, *, signed: bool = False, log: BinaryIO | None = None
+    ) -> None:
         self._index = index
         self._send = send
         self._proposal = os.urandom(size + 140)
+        self._signed = signed
+        self._log = log
+        self._checker = KeccakSecp256k1()
         self._heard: dict[tuple[int, int], set[int]] = defaultdict(set)
         self._changed = trio.Event()
         self.begun: dict[int, float] = {}
         self.done: dict[int, float] = {}
 
     def received(self, sender: int, body: bytes) -> None:
-        """step(1) | round(4) | padding"""
+        """step(1) | round(4) | signature(65), or none | padding"""
+        if self._signed:
+            preimage, signature = self._preimage(body[:5] + body[70:]), body[5:70]
+            if self._checker.recover(preimage, signature) != KEYS[sender].address:
+                raise RuntimeError("a signature is wrong")
         self._heard[int.from_bytes(body[1:5], "big"), body[0]].add(sender)
         self._changed.set()
         self._changed = trio.Event()
 
+    @staticmethod
+    def _preimage(content: bytes) -> bytes:
+        return content if len(content) <= VOTE_BYTES else hashlib.sha256(content).digest()
+
     def _say(self, step: int, round: int, padding: bytes) -> None:
-        self._send(BARE, bytes([step]) + round.to_bytes(4, "big") + padding)
+        head = bytes([step]) + round.to_bytes(4, "big")
+        body = head + padding
+        if self._signed:
+            padding = padding[SIGNATURE_LENGTH:]
+            digest = keccak_fast(self._preimage(head + padding))
+            body = head + KEYS[self._index].sign_digest(digest) + padding
+        if self._log is not None:
+            self._log.write(body)
+            os.fdatasync(self._log.fileno())
+        self._send(body)
         self._heard[round, step].add(self._index)
 
     async def _wait(self, step: int, round: int, count: int) -> None:

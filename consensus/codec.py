@@ -15,6 +15,7 @@ evidence       0x04 · length of the first u8 · first · second: two votes or t
 =============  ====================================================================================
 """
 
+from struct import Struct
 from typing import Final
 
 from consensus.errors import CodecError, ContractViolation, InvalidEvidence
@@ -42,8 +43,12 @@ PROPOSAL_KIND: Final = 2
 CERTIFICATE_KIND: Final = 3
 EVIDENCE_KIND: Final = 4
 
+# kind, type, height, round, flag, block if the flag is set, validator, signature
+_VOTE: Final = Struct(f">BBQIB{BLOCK_ID_LENGTH}s{ADDRESS_LENGTH}s{SIGNATURE_LENGTH}s")
+_NIL_VOTE: Final = Struct(f">BBQIB{ADDRESS_LENGTH}s{SIGNATURE_LENGTH}s")
+
 _MAX_BITMAP: Final = MAX_VALIDATORS // 8
-MAX_VOTE_SIZE: Final = 1 + 1 + 8 + 4 + 1 + BLOCK_ID_LENGTH + ADDRESS_LENGTH + SIGNATURE_LENGTH
+MAX_VOTE_SIZE: Final = _VOTE.size
 MAX_PROPOSAL_SIZE: Final = 1 + 8 + 4 + 4 + BLOCK_ID_LENGTH + ADDRESS_LENGTH + SIGNATURE_LENGTH
 MAX_CERTIFICATE_SIZE: Final = (
     1 + 8 + 4 + BLOCK_ID_LENGTH + 1 + _MAX_BITMAP + MAX_VALIDATORS * SIGNATURE_LENGTH
@@ -126,25 +131,24 @@ def decode_vote(data: bytes) -> Vote:
     Raises:
         CodecError: the bytes are not what ``encode_vote`` makes of any vote.
     """
-    reader = _Reader(data, VOTE_KIND, MAX_VOTE_SIZE)
-    type_code = reader.uint(1)
+    layout, flag = (_VOTE, 1) if len(data) == _VOTE.size else (_NIL_VOTE, 0)
+    if len(data) != layout.size:
+        raise CodecError(f"vote of {len(data)} bytes: {_NIL_VOTE.size}, or at most {_VOTE.size}")
+    kind, type_code, height, round, found, *block, validator, signature = layout.unpack(data)
+    if kind != VOTE_KIND:
+        raise CodecError(f"message of kind {kind}, expected {VOTE_KIND}")
     if type_code not in (VoteType.PREVOTE, VoteType.PRECOMMIT):
         raise CodecError(f"vote of type {type_code}")
-    height = Height(reader.uint(8))
-    round = reader.round()
-    flag = reader.uint(1)
-    if flag > 1:
-        raise CodecError(f"block flag {flag}")
-    block_id = BlockId(reader.take(BLOCK_ID_LENGTH)) if flag else None
-    validator = Address(reader.take(ADDRESS_LENGTH))
-    signature = reader.take(SIGNATURE_LENGTH)
-    reader.finish()
+    if round > MAX_ROUND:
+        raise CodecError(f"round {round} is out of range")
+    if found != flag:
+        raise CodecError(f"block flag {found} in a vote of {len(data)} bytes")
     return Vote(
         type=VoteType(type_code),
-        height=height,
-        round=round,
-        block_id=block_id,
-        validator=validator,
+        height=Height(height),
+        round=Round(round),
+        block_id=BlockId(block[0]) if flag else None,
+        validator=Address(validator),
         signature=signature,
     )
 

@@ -323,7 +323,7 @@ class ConsensusHost:
             case _:
                 sender = self._validator_of(peer)
                 if sender is not None and height_of(message) <= self.app.head_height():
-                    self._reply_stale(peer)  # it may have had a seat then
+                    self._reply_stale(peer, height_of(message))  # it may have had a seat then
                 elif sender not in self.app.validators():
                     raise PeerFault("it is no validator of this chain")
                 else:
@@ -332,7 +332,7 @@ class ConsensusHost:
     async def _consensus_message(self, peer: str, message: ProposalMessage | Vote) -> None:
         height, next_height = height_of(message), self.app.head_height() + 1
         if height < next_height:
-            self._reply_stale(peer)
+            self._reply_stale(peer, height)
             return
         if height > next_height:
             self._on_ahead(peer, height - 1)
@@ -347,9 +347,14 @@ class ConsensusHost:
                 self._begun = True
             self._early.add(peer, message)
 
-    def _reply_stale(self, peer: str) -> None:
-        """Somebody votes on what is decided: say where we are, so that it syncs. Not too often."""
+    def _reply_stale(self, peer: str, height: int) -> None:
+        """Somebody votes on what is decided: say where we are, so that it syncs. Not too often.
+
+        The last votes on our head come after a quorum of them: only who repeats them needs an answer.
+        """
         now = trio.current_time()
+        if height == self.app.head_height() and now - self._decided_at < STALE_REPLY_SECONDS:
+            return
         if now - self._replied.get(peer, float("-inf")) >= STALE_REPLY_SECONDS:
             self._replied[peer] = now
             self._tell(peer, StatusMessage(height=self.app.head_height()))

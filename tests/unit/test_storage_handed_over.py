@@ -1,5 +1,6 @@
 """The log's tails beside the last-signed record: both durable by one write, in every state of the disk."""
 
+import fcntl
 import os
 import random
 from pathlib import Path
@@ -20,7 +21,7 @@ class Disk:
         self.log_path, self.record_path = folder / "wal", folder / "signed"
         self.synced = 0
         self.waits = 0
-        fdatasync = os.fdatasync
+        fdatasync, pwrite = os.fdatasync, os.pwrite
 
         def noticed(descriptor: int) -> None:
             self.waits += 1
@@ -28,7 +29,13 @@ class Disk:
             if os.path.samestat(os.fstat(descriptor), self.log_path.stat()):
                 self.synced = self.log_path.stat().st_size
 
+        def written(descriptor: int, data: bytes, offset: int) -> int:
+            assert fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_DSYNC
+            self.waits += 1
+            return pwrite(descriptor, data, offset)
+
         monkeypatch.setattr(os, "fdatasync", noticed)
+        monkeypatch.setattr(os, "pwrite", written)
         self.open()
 
     def open(self) -> None:

@@ -81,7 +81,6 @@ def test_a_torn_write_at_every_byte_leaves_the_old_or_the_new_record(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, earlier: int
 ) -> None:
     monkeypatch.setattr(os, "fsync", lambda _: None)  # a thousand openings
-    monkeypatch.setattr(os, "fdatasync", lambda _: None)
     path = tmp_path / "signed"
     with LastSigned(path) as record:
         for height in range(1, earlier + 1):
@@ -164,12 +163,12 @@ def test_a_second_opener_is_refused(tmp_path: Path) -> None:
 def test_after_a_failed_write_nothing_more_is_signed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(_: int) -> None:
+    def broken(*_: object) -> int:
         raise OSError(5, "Input/output error")
 
     with LastSigned(tmp_path / "signed") as record:
         with monkeypatch.context() as patch:
-            patch.setattr(os, "fdatasync", broken)
+            patch.setattr(os, "pwrite", broken)
             with pytest.raises(StorageUnavailable, match="Input/output error"):
                 record.check_and_record(1, 0, 0, A)
         assert record.load() is None
