@@ -1,6 +1,6 @@
 """How fast blocks are executed: ours, stock py-evm and EELS on the same blocks, in the same run.
 
-    .venv/bin/python benchmarks/execution.py [--rounds 5] [--quick] [--eels PYTHON | --no-eels]
+    .venv/bin/python benchmarks/execution.py [--rounds 5] [--quick] [--only NAME] [--eels PYTHON | --no-eels]
 
 A block is decoded from its wire bytes, senders are recovered, transactions executed, receipts made, the
 three roots computed and the result written (LevelDB for ours, a dictionary for the others). The figures
@@ -308,6 +308,7 @@ def options() -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="blocks of a quarter of the size")
+    parser.add_argument("--only", default="", help="the workloads whose names begin with this")
     parser.add_argument("--eels", help="the Python of an environment with ethereum-execution")
     parser.add_argument("--no-eels", action="store_true")
     return parser.parse_args()
@@ -326,9 +327,12 @@ def main() -> int:
         header = "".join(f"{name:>10}" for name in ENGINES)
         print(f"{'':<26}{header}   ratio   Mgas/s   bar", flush=True)
         met = [
-            run_workload(engines, workload, args.rounds) for workload in workloads(quick=args.quick)
+            run_workload(engines, workload, args.rounds)
+            for workload in workloads(quick=args.quick)
+            if workload.name.startswith(args.only)
         ]
-        met += [run_roots(engines, count, args.rounds) for count in (10_000, 100_000)]
+        if "state root".startswith(args.only):
+            met += [run_roots(engines, count, args.rounds) for count in (10_000, 100_000)]
         for engine in engines:
             sizes = engine.ask("memory")
             print(

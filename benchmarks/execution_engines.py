@@ -85,7 +85,6 @@ class Atoll:
             }
         )
         self._level.write(delta.nodes, sync=True)
-        self._store.remember(delta)
         self._root = delta.root
         if request.get("setup"):
             self._import([bytes.fromhex(tx) for tx in request["setup"]], keep=True)
@@ -131,7 +130,6 @@ class Atoll:
         delta = state.seal()
         self._level.write(delta.nodes, sync=True)
         if keep:
-            self._store.remember(delta)
             self._root = delta.root
         return delta.root, used, receipts_root
 
@@ -150,7 +148,6 @@ class Atoll:
         delta = state.seal()
         cpu = time.process_time() - begin
         self._level.write(delta.nodes, sync=True)
-        self._store.remember(delta)
         self._root = delta.root
         return {"cpu": cpu, "root": delta.root.hex()}
 

@@ -267,7 +267,7 @@ class BeaconChain:
         self._write(block, execution.nodes, certificate)
         self._states.put(self._head.height, self._state)
         self._head, self._state = block, execution.state
-        self._state.trim()
+        self._state.written()
 
     # ------------------------------------------------------------------ inside
 

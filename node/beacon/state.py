@@ -209,9 +209,9 @@ class BeaconState:
 
     # ------------------------------------------------------------------ inside
 
-    def trim(self) -> None:
-        """Bound the decoded trie nodes in memory. Only for a state whose nodes are all in the store."""
-        self._trie.trim()
+    def written(self) -> None:
+        """All nodes of this state are in the store: it need not hold the new ones itself any more."""
+        self._trie.written()
 
     def _value(self, name: bytes) -> bytes:
         return self._trie.get(keccak_fast(name))

@@ -17,7 +17,7 @@ from node.execution.account import (
     encode_account,
     encode_slot,
 )
-from node.execution.delta import DecodedTrie, Shared, StateDelta
+from node.execution.delta import Shared, StateDelta
 from node.execution.trie import Trie
 from node.execution.trie_nodes import Reader
 from node.primitives.basics import (
@@ -49,7 +49,7 @@ _ACCOUNT, _TOUCH, _SLOT, _CLEAR, _WARM, _TRANSIENT = (int(kind) for kind in _Und
 class State:
     """Accounts on top of `root`. Reading raises CorruptData where the database lacks a node.
 
-    Used by one thread. `trie` and `shared` come from a `StateStore`.
+    Used by one thread. `shared` comes from a `StateStore`.
     """
 
     def __init__(
@@ -57,13 +57,12 @@ class State:
         read: Reader,
         root: bytes = EMPTY_TRIE_ROOT,
         *,
-        trie: Trie | None = None,
         shared: Shared | None = None,
     ) -> None:
         self._read = read
         self._root = Hash32(root)
         self._shared = shared if shared is not None else Shared()
-        self._trie = trie if trie is not None else Trie(read, root, count=self._shared.count)
+        self._trie = Trie(read, root, cache=self._shared.nodes)
         self._accounts: dict[bytes, Account | None] = {}
         self._keys: dict[bytes, bytes] = {}  # the hash of every address in `_accounts`
         self._dirty: set[bytes] = set()
@@ -146,7 +145,7 @@ class State:
                     f"code {code_hash.hex()} of 0x{address.hex()} is missing from the database: "
                     "the data directory is damaged and has to be synchronised again"
                 )
-            self._shared.codes[code_hash] = code
+            self._shared.keep_code(code_hash, code)
         return code
 
     def set_code(self, address: bytes, code: bytes) -> None:
@@ -198,7 +197,7 @@ class State:
         )
         self._slots[address] = {}
         self._dirty_slots[address] = set()
-        self._storage_tries[address] = Trie(self._read, count=self._shared.count)
+        self._storage_tries[address] = Trie(self._read, cache=self._shared.nodes)
         self._write(address, self.account(address), None)
 
     # -- storage
@@ -208,10 +207,7 @@ class State:
         if trie is None:
             found = self.account(address)
             root = found.storage_root if found is not None else EMPTY_TRIE_ROOT
-            trie = Trie(self._read, root, count=self._shared.count)
-            known = self._shared.storage.get(address)
-            if known is not None and known.root == root:
-                trie.node = known.node
+            trie = Trie(self._read, root, cache=self._shared.nodes)
             self._storage_tries[address] = trie
         return trie
 
@@ -317,9 +313,8 @@ class State:
         accounts are there because it says so.
         """
         nodes: dict[bytes, bytes] = {}
-        storage: dict[bytes, DecodedTrie] = {}
         for address, slots in self._dirty_slots.items():
-            self._seal_storage(address, slots, nodes, storage)
+            self._seal_storage(address, slots, nodes)
         changes = []
         for address in self._dirty:
             account = self._accounts[address]
@@ -332,14 +327,10 @@ class State:
         root = self._trie.commit(nodes)
         nodes.update(self._live_codes())
         self._reset(root)
-        return StateDelta(root=root, nodes=nodes, trie=self._trie.node, storage=storage)
+        return StateDelta(root=root, nodes=nodes)
 
     def _seal_storage(
-        self,
-        address: bytes,
-        slots: Iterable[int],
-        nodes: dict[bytes, bytes],
-        storage: dict[bytes, DecodedTrie],
+        self, address: bytes, slots: Iterable[int], nodes: dict[bytes, bytes]
     ) -> None:
         account = self.account(address)
         if account is None or not slots:
@@ -350,8 +341,6 @@ class State:
             [(keccak_fast(slot.to_bytes(32, "big")), encode_slot(values[slot])) for slot in slots]
         )
         root = trie.commit(nodes)
-        if trie.node is not None:
-            storage[address] = DecodedTrie(root, trie.node)
         if root != account.storage_root:
             nonce, balance, _, code = account
             self._accounts[address] = Account(nonce, balance, root, code)

@@ -1,17 +1,19 @@
 """Nodes of a Merkle-Patricia trie: in memory, as RLP, and by reference (Yellow Paper, appendix D).
 
 A key is handled as its nibbles in a hex string: slicing and prefix tests on `str` are the fastest that
-Python has. Nodes are persistent: a change builds new nodes along its path and shares the rest, so that
-any number of tries can grow from one cached parent. The two fields that are ever assigned after
-construction, a child and `ref`, are only replaced by another form of the same value, which is why
-threads may share nodes without a lock.
+Python has. A branch stays the RLP body it is stored as: its sixteen references lie beside each other in
+one string, so that a change copies 532 bytes and touches no child but the changed ones.
+
+Nodes are values and point to each other by hash alone. That keeps them out of the garbage collector's
+sight and lets any number of tries, in any threads, share one cache of them.
 """
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Final, TypeAlias, final
+
+import msgspec
 
 from node.primitives import rlp
-from node.primitives.basics import EMPTY_TRIE_ROOT, Hash32, keccak_fast
 from node.primitives.errors import CorruptData
 
 Reader: TypeAlias = Callable[[bytes], bytes | None]
@@ -19,83 +21,123 @@ Reader: TypeAlias = Callable[[bytes], bytes | None]
 
 HASH_REF = 0xA0  # the RLP prefix of a 32-byte string: a reference by hash starts with it
 REF_BYTES = 33
+IRREGULAR: Final = -1
+FULL: Final = 0xFFFF
+FULL_START: Final = 3  # where the items of a branch with sixteen references by hash begin
+BELOW = [(1 << slot) - 1 for slot in range(17)]  # the bits of the slots before one
+ABSENT = b"\x80"
+NIBBLE = {digit: value for value, digit in enumerate("0123456789abcdef")}
+DIGIT = "0123456789abcdef"
+_FULL_EVERY_33RD = (
+    b"\xa0" * 16 + ABSENT
+)  # every 33rd byte of a branch with sixteen references by hash
 _HEADS = 600  # most bodies are shorter: a full branch has 532 bytes
 _STRING_HEADS = [rlp.encode_bytes(b"\x80" * size)[: -size or None] for size in range(_HEADS)]
 _LIST_HEADS = [rlp.encode_list(bytes(size))[: -size or None] for size in range(_HEADS)]
-NIBBLE = {digit: value for value, digit in enumerate("0123456789abcdef")}
-DIGIT = "0123456789abcdef"
 
 
-class Leaf:
+@final
+class Leaf(msgspec.Struct, frozen=True, gc=False):
     """The rest of a key and its value."""
 
-    __slots__ = ("key", "ref", "value")
-
-    def __init__(self, key: str, value: bytes, ref: bytes | None = None) -> None:
-        self.key = key
-        self.value = value
-        self.ref = ref
+    key: str
+    value: bytes
 
 
-class Extension:
-    """A run of nibbles that all keys below share."""
+@final
+class Extension(msgspec.Struct, frozen=True, gc=False):
+    """A run of nibbles that all keys below share, and the reference of what is below."""
 
-    __slots__ = ("child", "key", "ref")
-
-    def __init__(self, key: str, child: "Child", ref: bytes | None = None) -> None:
-        self.key = key
-        self.child = child
-        self.ref = ref
+    key: str
+    ref: bytes
 
 
-class Branch:
-    """Sixteen children and the value of the key that ends here."""
+@final
+class Branch(msgspec.Struct, frozen=True, gc=False):
+    """Sixteen children and the value of the key that ends here, as their RLP `body`.
 
-    __slots__ = ("children", "ref", "value")
+    Bit n of `mask` says that child n is there, by hash. IRREGULAR stands for a branch in which some child
+    is embedded: these are found by splitting the body.
+    """
 
-    def __init__(
-        self, children: "list[Child | None]", value: bytes = b"", ref: bytes | None = None
-    ) -> None:
-        self.children = children
-        self.value = value
-        self.ref = ref
+    body: bytes
+    mask: int
+
+    def ref(self, slot: int) -> bytes | None:
+        """The reference of a child: 0xa0 || hash, or an embedded RLP list; None where there is none."""
+        mask = self.mask
+        if mask < 0:
+            item = split(self.body)[slot]
+            return None if item == ABSENT else item
+        if not mask >> slot & 1:
+            return None
+        at = start(self.body) + slot + 32 * (mask & BELOW[slot]).bit_count()
+        return self.body[at : at + REF_BYTES]
+
+    @property
+    def value(self) -> bytes:
+        """The value of the key that ends here, b"" where there is none."""
+        mask = self.mask
+        if mask < 0:
+            return string_of(split(self.body)[16])
+        return string_of(self.body[start(self.body) + 16 + 32 * mask.bit_count() :])
 
 
 Node: TypeAlias = Leaf | Extension | Branch
-Child: TypeAlias = Node | bytes
-"""A decoded node, or its reference as it stands in the parent: 0xa0 || hash, or an embedded RLP list."""
 
 
-def decode_node(body: bytes, ref: bytes | None = None) -> Node:
-    """The node of an RLP body. `ref` is its reference where known. Raises CorruptData."""
+def start(body: bytes) -> int:
+    """Where the items of an RLP list begin."""
+    first = body[0]
+    return 1 if first < 0xF8 else first - 0xF6
+
+
+def decode_node(body: bytes) -> Node:
+    """The node of an RLP body that is canonical RLP. Raises CorruptData where it is no node."""
+    if len(body) == 532 and body[3::33] == _FULL_EVERY_33RD:
+        return Branch(body, FULL)
     try:
         if body[0] < 0xC0:
             raise CorruptData("trie: a string stands where a node must")
-        items = _split(body)
+        items = split(body)
         if len(items) == 17:
-            if items[16][:1] >= b"\xc0":
-                raise CorruptData("trie: the value of a branch is a list")
-            children: list[Child | None] = [
-                None if item == b"\x80" else item for item in items[:16]
-            ]
-            return Branch(children, _string(items[16]), ref)
+            string_of(items[16])
+            return Branch(body, mask_of(items))
         if len(items) == 2:
-            path = _string(items[0]).hex()
+            path = string_of(items[0]).hex()
             flag = path[0]
             key = path[1:] if flag in "13" else path[2:]
             if flag in "23":
-                return Leaf(key, _string(items[1]), ref)
-            if flag in "01":
-                return Extension(key, items[1], ref)
+                return Leaf(key, string_of(items[1]))
+            if flag in "01" and (is_hash(items[1]) or items[1][0] >= 0xC0):
+                return Extension(key, items[1])
     except IndexError:
         pass
     raise CorruptData(f"trie: {body[:64].hex()} is no node")
 
 
-def _split(data: bytes) -> list[bytes]:
+def mask_of(items: list[bytes]) -> int:
+    """The mask of a branch whose items begin with these sixteen. Raises CorruptData."""
+    mask = 0
+    embedded = False
+    for slot in range(16):
+        item = items[slot]
+        if is_hash(item):
+            mask |= 1 << slot
+        elif item[0] >= 0xC0:
+            embedded = True
+        elif item != ABSENT:
+            raise CorruptData(f"trie: {item[:64].hex()} is no reference to a node")
+    return IRREGULAR if embedded else mask
+
+
+def is_hash(ref: bytes) -> bool:
+    return len(ref) == REF_BYTES and ref[0] == HASH_REF
+
+
+def split(data: bytes) -> list[bytes]:
     """The items of an RLP list, each still encoded."""
-    first = data[0]
-    at = 1 if first < 0xF8 else first - 0xF6
+    at = start(data)
     out = []
     size = len(data)
     while at < size:
@@ -117,7 +159,8 @@ def _split(data: bytes) -> list[bytes]:
     return out
 
 
-def _string(encoded: bytes) -> bytes:
+def string_of(encoded: bytes) -> bytes:
+    """The string of an RLP item. Raises CorruptData where it is a list."""
     first = encoded[0]
     if first < 0x80:
         return encoded
@@ -128,75 +171,48 @@ def _string(encoded: bytes) -> bytes:
     return encoded[first - 0xB6 :]
 
 
+def missing(key: bytes) -> CorruptData:
+    return CorruptData(
+        f"trie node {key.hex()} is missing from the database: "
+        "the data directory is damaged and has to be synchronised again"
+    )
+
+
+def body_of(read: Reader, ref: bytes) -> bytes:
+    """The body that a reference stands for. Raises CorruptData naming the hash where it is missing."""
+    if not is_hash(ref):
+        return ref
+    body = read(ref[1:])
+    if body is None:
+        raise missing(ref[1:])
+    return body
+
+
 def load(read: Reader, ref: bytes) -> Node:
-    """Resolve a reference. Raises CorruptData naming the hash where the body is missing."""
-    if len(ref) == REF_BYTES and ref[0] == HASH_REF:
-        body = read(ref[1:])
-        if body is None:
-            raise CorruptData(
-                f"trie node {ref[1:].hex()} is missing from the database: "
-                "the data directory is damaged and has to be synchronised again"
-            )
-        return decode_node(body, ref)
-    return decode_node(ref, ref)
+    """Resolve a reference. Raises CorruptData."""
+    return decode_node(body_of(read, ref))
 
 
-def _path(nibbles: str, *, leaf: bool) -> bytes:
-    """The hex-prefix encoding of nibbles."""
-    if len(nibbles) & 1:
-        return bytes.fromhex(("3" if leaf else "1") + nibbles)
-    return bytes.fromhex(("20" if leaf else "00") + nibbles)
+# -- encoding
 
 
-def _string_item(value: bytes) -> bytes:
+def list_body(payload: bytes) -> bytes:
+    size = len(payload)
+    return _LIST_HEADS[size] + payload if size < _HEADS else rlp.encode_list(payload)
+
+
+def string_item(value: bytes) -> bytes:
     size = len(value)
     return _STRING_HEADS[size] + value if 1 < size < _HEADS else rlp.encode_bytes(value)
 
 
-def reference(node: Child, out: dict[bytes, bytes]) -> bytes:
-    """The reference of a node; bodies that have none yet are encoded and put into `out` by hash."""
-    if isinstance(node, bytes):
-        return node
-    if node.ref is not None:
-        return node.ref
-    if isinstance(node, Branch):
-        # one comprehension, no call for a child that has its reference: this is most of a root's cost
-        parts = [
-            b"\x80"
-            if child is None
-            else child
-            if type(child) is bytes
-            else (child.ref or reference(child, out))  # type: ignore[union-attr]  # mypy takes no `type() is`
-            for child in node.children
-        ]
-        parts.append(_string_item(node.value) if node.value else b"\x80")
-        payload = b"".join(parts)
-    elif isinstance(node, Leaf):
-        payload = _string_item(_path(node.key, leaf=True)) + _string_item(node.value)
-    else:
-        payload = _string_item(_path(node.key, leaf=False)) + reference(node.child, out)
-    size = len(payload)
-    body = _LIST_HEADS[size] + payload if size < _HEADS else rlp.encode_list(payload)
-    if len(body) < 32:
-        node.ref = body
-        return body
-    key = keccak_fast(body)
-    out[key] = body
-    node.ref = ref = b"\xa0" + key
-    return ref
+def leaf_body(key: str, value: bytes) -> bytes:
+    odd = len(key) & 1
+    path = bytes.fromhex("3" + key if odd else "20" + key)
+    return list_body(string_item(path) + string_item(value))
 
 
-def root_hash(node: Child | None, out: dict[bytes, bytes]) -> Hash32:
-    """The root of the trie under `node`. A root is a hash even where its body is short."""
-    if node is None:
-        return EMPTY_TRIE_ROOT
-    ref = reference(node, out)
-    if len(ref) == REF_BYTES:
-        return Hash32(ref[1:])
-    key = keccak_fast(ref)
-    out[key] = ref
-    return Hash32(key)
-
-
-def root_child(root: bytes) -> Child | None:
-    return None if root == EMPTY_TRIE_ROOT else b"\xa0" + root
+def extension_body(key: str, ref: bytes) -> bytes:
+    odd = len(key) & 1
+    path = bytes.fromhex("1" + key if odd else "00" + key)
+    return list_body(string_item(path) + ref)

@@ -5,16 +5,14 @@ from collections.abc import Iterator, Sequence
 from node.execution.errors import BadProof
 from node.execution.trie_nodes import (
     DIGIT,
-    HASH_REF,
     NIBBLE,
-    REF_BYTES,
     Branch,
-    Child,
     Leaf,
     Reader,
+    body_of,
     decode_node,
+    is_hash,
     load,
-    root_child,
 )
 from node.primitives import rlp
 from node.primitives.basics import EMPTY_TRIE_ROOT, keccak_fast
@@ -24,8 +22,8 @@ MAX_PROOF_NODES = 68  # a 32-byte key has 64 nibbles
 MAX_NODE_BYTES = 64 * 1024
 
 
-def _is_hash(ref: bytes) -> bool:
-    return len(ref) == REF_BYTES and ref[0] == HASH_REF
+def _root_ref(root: bytes) -> bytes | None:
+    return None if root == EMPTY_TRIE_ROOT else b"\xa0" + root
 
 
 def prove(read: Reader, root: bytes, key: bytes) -> tuple[bytes, ...]:
@@ -36,25 +34,22 @@ def prove(read: Reader, root: bytes, key: bytes) -> tuple[bytes, ...]:
     proof: list[bytes] = []
     nibbles = key.hex()
     depth = 0
-    ref: Child | None = root_child(root)
+    ref = _root_ref(root)
     while ref is not None:
-        if not isinstance(ref, bytes):
-            raise TypeError("a node read from storage has decoded children")
-        if _is_hash(ref):
-            node = load(read, ref)
-            proof.append(read(ref[1:]) or b"")
-        else:
-            node = decode_node(ref)
+        body = body_of(read, ref)
+        if is_hash(ref):
+            proof.append(body)
+        node = decode_node(body)
         if isinstance(node, Branch):
             if depth == len(nibbles):
                 break
-            ref = node.children[NIBBLE[nibbles[depth]]]
+            ref = node.ref(NIBBLE[nibbles[depth]])
             depth += 1
         elif isinstance(node, Leaf) or not nibbles.startswith(node.key, depth):
             break
         else:
             depth += len(node.key)
-            ref = node.child
+            ref = node.ref
     return tuple(proof)
 
 
@@ -73,15 +68,11 @@ def verify_proof(root: bytes, key: bytes, proof: Sequence[bytes]) -> bytes | Non
 
 
 def _follow(root: bytes, nibbles: str, bodies: Iterator[bytes]) -> bytes:
-    if root == EMPTY_TRIE_ROOT:
-        return b""
     depth = 0
-    ref: Child | None = b"\xa0" + root
+    ref = _root_ref(root)
     while ref is not None:
-        if not isinstance(ref, bytes):
-            raise TypeError("a decoded proof node has decoded children")
         body = ref
-        if _is_hash(ref):
+        if is_hash(ref):
             body = next(bodies, b"")
             if keccak_fast(body) != ref[1:]:
                 raise BadProof(f"node {ref[1:].hex()} is missing from the proof")
@@ -95,7 +86,7 @@ def _follow(root: bytes, nibbles: str, bodies: Iterator[bytes]) -> bytes:
         if isinstance(node, Branch):
             if depth == len(nibbles):
                 return node.value
-            ref = node.children[NIBBLE[nibbles[depth]]]
+            ref = node.ref(NIBBLE[nibbles[depth]])
             depth += 1
         elif isinstance(node, Leaf):
             return node.value if nibbles[depth:] == node.key else b""
@@ -105,27 +96,27 @@ def _follow(root: bytes, nibbles: str, bodies: Iterator[bytes]) -> bytes:
             if not node.key:
                 raise BadProof("a proof node is an extension over nothing")
             depth += len(node.key)
-            ref = node.child
+            ref = node.ref
     return b""
 
 
 def iterate(read: Reader, root: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
     """Every (key, value) with key >= `start`, in key order. Raises CorruptData."""
     bound = start.hex()
-    stack: list[tuple[str, Child]] = []
-    child = root_child(root)
-    if child is not None:
-        stack.append(("", child))
+    stack: list[tuple[str, bytes]] = []
+    ref = _root_ref(root)
+    if ref is not None:
+        stack.append(("", ref))
     while stack:
-        path, item = stack.pop()
-        node = load(read, item) if isinstance(item, bytes) else item
+        path, ref = stack.pop()
+        node = load(read, ref)
         if isinstance(node, Leaf):
             key = path + node.key
             if key >= bound:
                 yield bytes.fromhex(key), node.value
         elif isinstance(node, Branch):
             for slot in range(15, -1, -1):
-                below = node.children[slot]
+                below = node.ref(slot)
                 deeper = path + DIGIT[slot]
                 # a subtrie lies wholly before the bound where its prefix is smaller than the bound's
                 if below is not None and deeper >= bound[: len(deeper)]:
@@ -135,4 +126,4 @@ def iterate(read: Reader, root: bytes, start: bytes = b"") -> Iterator[tuple[byt
         else:
             path += node.key
             if path >= bound[: len(path)]:
-                stack.append((path, node.child))
+                stack.append((path, node.ref))

@@ -7,8 +7,7 @@ from typing import Protocol, TypeVar
 import trio
 
 from node.execution.account import EMPTY_ACCOUNT, decode_account
-from node.execution.trie import iterate
-from node.execution.trie_proof import prove
+from node.execution.trie_proof import iterate, prove
 from node.primitives import rlp
 from node.primitives.basics import Address, Hash32, ShardId, keccak_fast
 from node.primitives.errors import DecodeError, InvalidTransaction

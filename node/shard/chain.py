@@ -242,7 +242,6 @@ class ShardChain:
             batch[schema.message(message.id)] = _lane_key(message)
         batch[schema.HEAD] = height.to_bytes(8, "big")
         self._store.write(batch, sync=True)
-        self._states.remember(executed.delta)
         self._head = header
 
 

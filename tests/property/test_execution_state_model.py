@@ -27,7 +27,6 @@ class StateMachine(RuleBasedStateMachine):
         delta = build_genesis(start)
         self.disk = dict(delta.nodes)
         self.store = StateStore(self.disk.get, cache_nodes=8)
-        self.store.remember(delta)
         self.state: State = self.store.open(delta.root)
         self.model: Model = start
         self.committed: Model = start
@@ -99,7 +98,6 @@ class StateMachine(RuleBasedStateMachine):
         assert delta.root == build_genesis(alive).root
         if decided:
             self.disk.update(delta.nodes)
-            self.store.remember(delta)
             self.model = alive
             self.state = self.store.open(delta.root)
         else:

@@ -5,7 +5,9 @@ from hypothesis import strategies as st
 from trie import HexaryTrie
 
 from node.execution.errors import BadProof
-from node.execution.trie import Trie, iterate, prove, verify_proof
+from node.execution.trie import Trie
+from node.execution.trie_cache import NodeCache
+from node.execution.trie_proof import iterate, prove, verify_proof
 
 # few distinct nibbles and lengths: shared prefixes, embedded nodes, values in branches
 KEYS = st.binary(min_size=1, max_size=4).map(lambda key: bytes(b & 0x33 for b in key))
@@ -22,7 +24,7 @@ BATCHES = st.lists(
 def test_batches(batches: list[dict[bytes, bytes]]) -> None:
     """Every batch is applied to the trie as it came from storage and to the one that stayed in memory."""
     nodes: dict[bytes, bytes] = {}
-    kept = Trie(nodes.get, cache_nodes=4)
+    kept = Trie(nodes.get, cache=NodeCache(4))
     root = kept.commit({})
     model: dict[bytes, bytes] = {}
     reference = HexaryTrie({})
@@ -34,7 +36,7 @@ def test_batches(batches: list[dict[bytes, bytes]]) -> None:
         root = kept.commit(out)
         assert fresh.commit({}) == root
         nodes.update(out)
-        kept.trim()
+        kept.written()
         for key, value in batch.items():
             model[key] = value
             reference[key] = value  # an empty value deletes

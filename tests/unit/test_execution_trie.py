@@ -3,7 +3,9 @@
 import pytest
 
 from node.execution.errors import BadProof
-from node.execution.trie import Trie, iterate, ordered_root, prove, verify_proof
+from node.execution.trie import Trie, ordered_root
+from node.execution.trie_cache import NodeCache
+from node.execution.trie_proof import iterate, prove, verify_proof
 from node.primitives import rlp
 from node.primitives.basics import EMPTY_TRIE_ROOT, keccak256
 from node.primitives.errors import CorruptData
@@ -99,32 +101,74 @@ def test_copies_do_not_see_each_other() -> None:
     assert Trie(nodes.get, root).get(key) == items[key]
 
 
-def test_trim_keeps_the_content() -> None:
-    items = hashed(2000)
+class TestCache:
+    def test_it_is_bounded_and_loses_nothing(self) -> None:
+        items = hashed(2000)
+        nodes, root = built(items)
+        cache = NodeCache(100)
+        trie = Trie(nodes.get, root, cache=cache)
+        for _ in range(2):
+            for key, value in items.items():
+                assert trie.get(key) == value
+                assert len(cache) <= 100
+
+    def test_what_is_used_stays(self) -> None:
+        items = hashed(1000)
+        nodes, root = built(items)
+        reads: list[bytes] = []
+
+        def read(key: bytes) -> bytes | None:
+            reads.append(key)
+            return nodes.get(key)
+
+        trie = Trie(read, root, cache=NodeCache(100))
+        hot = next(iter(items))
+        trie.get(hot)
+        path = set(reads)
+        assert len(path) > 1
+        for key in items:
+            trie.get(key)
+            reads.clear()
+            assert trie.get(hot) == items[hot]
+            assert not reads
+        assert path
+
+    @pytest.mark.parametrize("limit", [2, 10, 100_000])
+    def test_a_commit_that_is_not_written_yet_can_be_read(self, limit: int) -> None:
+        items = hashed(500)
+        nodes, root = built(items)
+        trie = Trie(nodes.get, root, cache=NodeCache(limit))
+        for value in (b"first", b"second"):
+            out: dict[bytes, bytes] = {}
+            trie.update([(key, value) for key in items])
+            trie.commit(out)
+            assert all(trie.get(key) == value for key in items)
+            assert all(trie.copy().get(key) == value for key in items)
+
+    def test_after_a_write_the_database_alone_is_read(self) -> None:
+        items = hashed(100)
+        nodes, root = built(items)
+        trie = Trie(nodes.get, root, cache=NodeCache(2))
+        out: dict[bytes, bytes] = {}
+        trie.update([(key, b"new") for key in items])
+        trie.commit(out)
+        trie.written()
+        with pytest.raises(CorruptData, match="trie node"):
+            [trie.get(key) for key in items]
+        nodes.update(out)
+        assert all(trie.get(key) == b"new" for key in items)
+
+
+def test_a_change_is_seen_before_the_commit() -> None:
+    items = hashed(50)
     nodes, root = built(items)
-    reads = 0
-
-    def read(key: bytes) -> bytes | None:
-        nonlocal reads
-        reads += 1
-        return nodes.get(key)
-
-    trie = Trie(read, root, cache_nodes=100)
-    assert all(trie.get(key) == value for key, value in items.items())
-    trie.trim()
-    assert trie.count.value <= 100
-    reads = 0
-    assert all(trie.get(key) == value for key, value in items.items())
-    assert reads > 1000  # the leaves had really gone
-
-
-def test_trim_does_not_lose_what_is_not_committed() -> None:
-    items = hashed(500)
-    nodes, root = built(items)
-    trie = Trie(nodes.get, root, cache_nodes=10)
-    trie.update([(key, b"new") for key in items])
-    trie.trim()
-    assert all(trie.get(key) == b"new" for key in items)
+    trie = Trie(nodes.get, root)
+    first, second, *_ = items
+    trie.update([(first, b"new"), (second, b"")])
+    twin = trie.copy()
+    for one in (trie, twin):
+        assert (one.get(first), one.get(second)) == (b"new", b"")
+    assert trie.commit({}) == twin.commit({}) != root
 
 
 def test_ordered_root_of_a_few_and_of_many() -> None:

@@ -32,13 +32,11 @@ class Chain:
         )
         self._nodes = dict(genesis.nodes)
         self._store = StateStore(self._nodes.get)
-        self._store.remember(genesis)
         self.state = self._store.open(genesis.root)
 
     def seal(self) -> str:
         delta = self.state.seal()
         self._nodes.update(delta.nodes)
-        self._store.remember(delta)
         self.state = self._store.open(delta.root)
         return delta.root.hex()
 

@@ -14,7 +14,7 @@ from consensus.types import Certificate, ChainContext, ValidatorSet, Vote, VoteT
 from node.beacon.chain import BeaconChain
 from node.beacon.rules import BeaconRules
 from node.beacon.transition import genesis_block
-from node.execution.trie import iterate
+from node.execution.trie_proof import iterate
 from node.primitives import rlp
 from node.primitives.basics import Address, ShardId, keccak256
 from node.primitives.crosslink import Crosslink
