@@ -16,6 +16,10 @@ Relative paths are relative to the file. Every key but `name`, `genesis` and `id
     [rpc]
     port = 8545
 
+    [cache]
+    trie_nodes = 400000                # decoded nodes of the state in memory, about 400 bytes each
+    database_mib = 16                  # what LevelDB keeps of its files
+
     [log]
     level = "info"
 
@@ -35,8 +39,10 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from node.execution.trie_cache import DEFAULT_CACHE_NODES
 from node.primitives.errors import UserError
 from node.primitives.genesis import parse_address
+from node.storage.level import DEFAULT_CACHE_MIB
 from node.tomlfile import load_toml, render_toml
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
@@ -68,6 +74,17 @@ class RpcConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     cors_origins: tuple[str, ...] = ("*",)
     allowed_hosts: tuple[str, ...] = ()
     expose_accounts: bool = True
+
+
+class CacheConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a node keeps in memory of its database; any size gives the same results.
+
+    `trie_nodes`: decoded nodes of the shard's state, about 400 bytes each; they are as many as twice the
+    accounts and slots in use, for a state that is to be in memory whole. `database_mib`: LevelDB's blocks.
+    """
+
+    trie_nodes: Annotated[int, msgspec.Meta(ge=1000, le=100_000_000)] = DEFAULT_CACHE_NODES
+    database_mib: Annotated[int, msgspec.Meta(ge=1, le=65_536)] = DEFAULT_CACHE_MIB
 
 
 class LogConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -107,6 +124,7 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     dev_accounts: tuple[str, ...] = ()
     p2p: P2pConfig = P2pConfig()
     rpc: RpcConfig = RpcConfig()
+    cache: CacheConfig = CacheConfig()
     log: LogConfig = LogConfig()
     faults: FaultsConfig = FaultsConfig()
     peers: tuple[PeerConfig, ...] = ()

@@ -16,6 +16,7 @@ from node.beacon.rules import BeaconRules, check_certificate, validator_set
 from node.beacon.state import BeaconState, BeaconStateWriter
 from node.beacon.transition import BeaconExecution
 from node.execution.trie import Trie
+from node.execution.trie_cache import NodeCache
 from node.primitives import rlp
 from node.primitives.basics import Address, Hash32, ShardId
 from node.primitives.crosslink import Crosslink
@@ -24,6 +25,7 @@ from node.storage.kv import KeyValueStore
 
 MAX_RECENT_STATES = 64
 MAX_RECENT_BLOCKS = 256
+MAX_CACHED_NODES = 100_000  # decoded trie nodes of all states together
 
 _K = TypeVar("_K", bound=Hashable)
 _V = TypeVar("_V")
@@ -47,6 +49,7 @@ class BeaconChain:
         self._rules = rules
         self._blocks: _Recent[int, BeaconBlock] = _Recent(MAX_RECENT_BLOCKS)
         self._states: _Recent[int, BeaconState] = _Recent(MAX_RECENT_STATES)
+        self._nodes = NodeCache(MAX_CACHED_NODES)
         block, nodes = genesis
         stored = store.get(schema.HEAD)
         if stored is None:
@@ -309,7 +312,7 @@ class BeaconChain:
         return block
 
     def _open_state(self, block: BeaconBlock) -> BeaconState:
-        return BeaconState(Trie(self._read_node, block.header.state_root))
+        return BeaconState(Trie(self._read_node, block.header.state_root, cache=self._nodes))
 
     def _read_node(self, node_hash: bytes) -> bytes | None:
         return self._store.get(schema.node_key(node_hash))

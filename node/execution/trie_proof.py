@@ -7,7 +7,9 @@ from node.execution.trie_nodes import (
     DIGIT,
     NIBBLE,
     Branch,
+    Extension,
     Leaf,
+    Node,
     Reader,
     body_of,
     decode_node,
@@ -76,13 +78,7 @@ def _follow(root: bytes, nibbles: str, bodies: Iterator[bytes]) -> bytes:
             body = next(bodies, b"")
             if keccak_fast(body) != ref[1:]:
                 raise BadProof(f"node {ref[1:].hex()} is missing from the proof")
-        try:
-            if len(body) > MAX_NODE_BYTES:
-                raise BadProof("a proof node is too large")
-            rlp.decode(body)  # strict: the decoder below trusts its input
-            node = decode_node(body)
-        except (DecodeError, CorruptData) as error:
-            raise BadProof(f"a proof node is malformed: {error}") from None
+        node = proven_node(body)
         if isinstance(node, Branch):
             if depth == len(nibbles):
                 return node.value
@@ -93,11 +89,23 @@ def _follow(root: bytes, nibbles: str, bodies: Iterator[bytes]) -> bytes:
         elif not nibbles.startswith(node.key, depth):
             return b""
         else:
-            if not node.key:
-                raise BadProof("a proof node is an extension over nothing")
             depth += len(node.key)
             ref = node.ref
     return b""
+
+
+def proven_node(body: bytes) -> Node:
+    """The node of a body that a peer sent. Raises BadProof."""
+    try:
+        if len(body) > MAX_NODE_BYTES:
+            raise BadProof("a proof node is too large")
+        rlp.decode(body)  # strict: the decoder below trusts its input
+        node = decode_node(body)
+    except (DecodeError, CorruptData) as error:
+        raise BadProof(f"a proof node is malformed: {error}") from None
+    if isinstance(node, Extension) and not node.key:
+        raise BadProof("a proof node is an extension over nothing")
+    return node
 
 
 def iterate(read: Reader, root: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:

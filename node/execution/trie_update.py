@@ -61,6 +61,10 @@ class Update:
         self._cache.age()
         return ref
 
+    def build(self, items: list[Change], depth: int) -> bytes:
+        """The reference of the subtrie `depth` nibbles below the root that has these keys alone."""
+        return self._build(items, depth)[1]
+
     def _load(self, ref: bytes) -> Node:
         if len(ref) < REF_BYTES:
             return decode_node(ref)

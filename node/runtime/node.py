@@ -92,7 +92,9 @@ class Node:
         self._checker = CachedChecker()
         self.worker = Worker()
         try:
-            self._store: KeyValueStore = self._open(LevelStore.open(config.data_dir / "chain"))
+            self._store: KeyValueStore = self._open(
+                LevelStore.open(config.data_dir / "chain", cache_mib=config.cache.database_mib)
+            )
             self.traffic = Traffic(self, lambda: self.network)
             self._build_chains()
             self._build_consensus()
@@ -136,7 +138,9 @@ class Node:
         headers = {ShardId(s): shard_genesis(genesis, ShardId(s))[0] for s in genesis.shard_ids()}
         first = genesis_block(genesis, headers)
         try:
-            self.shard_chain = ShardChain(self._store, genesis, self.shard)
+            self.shard_chain = ShardChain(
+                self._store, genesis, self.shard, cache_nodes=self.config.cache.trie_nodes
+            )
             self.beacon_chain = BeaconChain(self._store, (first.block, first.nodes), rules)
         except UserError as error:  # a chain does not know where its store is
             raise UserError(f"{self.config.data_dir}: {error}") from None

@@ -11,6 +11,7 @@ from node.execution.evm import Evm
 from node.execution.receipts import Receipt, decode_receipt
 from node.execution.state import State
 from node.execution.state_store import StateStore
+from node.execution.trie_cache import DEFAULT_CACHE_NODES
 from node.primitives import rlp
 from node.primitives.basics import Address, Hash32, ShardId
 from node.primitives.errors import CorruptData, DecodeError, InvalidBlock, UserError
@@ -38,14 +39,22 @@ _REMEDY = ": delete the node's data directory and start it; it syncs from its pe
 class ShardChain:
     """Blocks, receipts, messages and state of one shard, with single-block finality."""
 
-    def __init__(self, store: KeyValueStore, genesis: Genesis, shard: ShardId) -> None:
+    def __init__(
+        self,
+        store: KeyValueStore,
+        genesis: Genesis,
+        shard: ShardId,
+        *,
+        cache_nodes: int = DEFAULT_CACHE_NODES,
+    ) -> None:
+        """`cache_nodes` bounds the decoded nodes of the state in memory."""
         self._store = store
         self.shard = shard
         self.rules = ShardRules(
             chain_id=genesis.chain_id, shard=shard, shards=genesis.shards, params=genesis.params
         )
         self.evm = Evm(genesis.chain_id)
-        self._states = StateStore(self._read_node)
+        self._states = StateStore(self._read_node, cache_nodes=cache_nodes)
         self.genesis_header = self._open_genesis(genesis)
         self._headers: Callable[[int], Header] = lru_cache(CACHED_HEADERS)(self._load_header)
         self._blocks: Callable[[int], ShardBlock] = lru_cache(CACHED_BLOCKS)(self._load_block)

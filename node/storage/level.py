@@ -12,7 +12,7 @@ from node.storage.files import unavailable
 from node.storage.kv import prefix_end
 
 WRITE_BUFFER_BYTES = 8 << 20
-CACHE_BYTES = 16 << 20
+DEFAULT_CACHE_MIB = 16
 MAX_OPEN_FILES = 256
 BLOOM_BITS = 10  # per key: about 1 % of the look-ups of an absent key reach the disk
 
@@ -29,8 +29,10 @@ class LevelStore:
         self._database = database
 
     @classmethod
-    def open(cls, path: Path, *, create: bool = True) -> Self:
+    def open(cls, path: Path, *, create: bool = True, cache_mib: int = DEFAULT_CACHE_MIB) -> Self:
         """Open the database at `path`, making it (and its parents) if there is none and `create`.
+
+        `cache_mib`: how much of its files LevelDB keeps in memory, in MiB.
 
         Raises StorageInUse, StorageUnavailable or CorruptData; each says what to do.
         """
@@ -53,7 +55,7 @@ class LevelStore:
                 create_if_missing=create,
                 paranoid_checks=True,
                 write_buffer_size=WRITE_BUFFER_BYTES,
-                lru_cache_size=CACHE_BYTES,
+                lru_cache_size=cache_mib << 20,
                 max_open_files=MAX_OPEN_FILES,
                 bloom_filter_bits=BLOOM_BITS,
             )

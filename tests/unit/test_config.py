@@ -92,6 +92,13 @@ def test_any_text_survives_rendering(text: str) -> None:
         (MINIMAL + "[[peers]]\nnam = 'x'", "unknown key 'peers[0].nam'; did you mean 'name'?"),
         (MINIMAL + "[rpc]\nport = 'x'", "key 'rpc.port': expected 'int', got 'str'"),
         (MINIMAL + "[rpc]\nport = 70000", "key 'rpc.port': expected 'int' <= 65535"),
+        (MINIMAL + "[cache]\ntrie_nodes = 10", "key 'cache.trie_nodes': expected 'int' >= 1000"),
+        (
+            MINIMAL + "[cache]\ntrie_nodes = '1M'",
+            "key 'cache.trie_nodes': expected 'int', got 'str'",
+        ),
+        (MINIMAL + "[cache]\ndatabase_mib = 0", "key 'cache.database_mib': expected 'int' >= 1"),
+        (MINIMAL + "[cache]\nnodes = 5000", "unknown key 'cache.nodes'"),
         (MINIMAL + "[rpc]\nhost = ''", "key 'rpc.host': a host or address"),
         (MINIMAL + "[log]\nlevel = 'loud'", "key 'log.level': invalid enum value 'loud'"),
         (MINIMAL + "rpc = 5", "key 'rpc': expected 'object', got 'int'"),
