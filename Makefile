@@ -1,5 +1,5 @@
 # Two commands for a fresh clone: `make up` runs a network, `make test` runs the tests.
-.PHONY: up test conformance check format lock clean help
+.PHONY: up test conformance fuzz bench-execution bench-memory check format lock clean help
 
 ATOLL = .venv/bin/atoll
 ARGS ?=
@@ -21,6 +21,21 @@ test:
 conformance:
 	@tools/setup.sh dev
 	@.venv/bin/python -m pytest tests/conformance $(ARGS)
+
+# make fuzz [ARGS="--transactions 100000 --seed 7"]: random transactions through ours, py-evm and EELS
+fuzz:
+	@tools/setup.sh dev
+	@.venv/bin/python -m tests.conformance.differential $(ARGS)
+
+# make bench-execution [ARGS="--rounds 9"]: blocks and state roots, ours against py-evm and EELS
+bench-execution:
+	@tools/setup.sh dev
+	@.venv/bin/python benchmarks/execution.py $(ARGS)
+
+# make bench-memory [ARGS="--blocks 2000"]: whether memory stays flat over 10,000 blocks
+bench-memory:
+	@tools/setup.sh dev
+	@.venv/bin/python benchmarks/state_memory.py $(ARGS)
 
 # make check: formatting, lint, types, import contracts
 check:

@@ -6,7 +6,27 @@ from pathlib import Path
 
 import pytest
 
+from tests.conformance.table import ConformanceTable
+
 STATE_TESTS = "ATOLL_STATE_TESTS"
+TABLE = pytest.StashKey[ConformanceTable]()
+
+
+@pytest.fixture
+def conformance_table(request: pytest.FixtureRequest) -> ConformanceTable:
+    """An empty table, which is printed at the end of the run."""
+    table = request.config.stash[TABLE] = ConformanceTable()
+    return table
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    lines = config.stash.get(TABLE, ConformanceTable()).lines()
+    if lines:
+        terminalreporter.section("state tests of ethereum/execution-spec-tests")
+        for line in lines:
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

@@ -4,12 +4,14 @@
     .venv/bin/python -m tests.conformance.differential --seed 1 --only 42     one case, in words
     .venv/bin/python -m tests.conformance.differential --case found.json      a case from a file
 
-`--count` is cases of about four transactions. EELS runs in an environment that is made at the first use
-(`--eels PYTHON` names one, `--no-eels` leaves it out). A difference that no known fault of another
-engine explains is shrunk, printed and written to `--out`; the exit code is then 1.
+`--count` is cases of about four transactions; `--transactions` ends when so many were executed. EELS
+runs in an environment that is made at the first use (`--eels PYTHON` names one, `--no-eels` leaves it
+out). A difference that no known fault of another engine explains is shrunk, printed and written to
+`--out`; the exit code is then 1.
 """
 
 import argparse
+import itertools
 import json
 import subprocess
 import sys
@@ -65,6 +67,7 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=1000, help="cases")
+    parser.add_argument("--transactions", type=int, help="instead of --count")
     parser.add_argument("--start", type=int, default=0, help="the first case")
     parser.add_argument("--only", type=int, help="run and print this one case")
     parser.add_argument("--case", type=Path, help="run the case in this file")
@@ -120,7 +123,12 @@ def show(engines: Engines, wire: dict[str, Any], text: str) -> bool:
 
 def work(args: argparse.Namespace, eels: str | None, job: int, tally: Tally) -> None:
     with Engines(eels, pyevm=not args.no_py_evm) as engines:
-        for index in range(args.start + job, args.start + args.count, args.jobs):
+        for index in itertools.count(args.start + job, args.jobs):
+            if args.transactions is None:
+                if index >= args.start + args.count:
+                    break
+            elif tally.transactions >= args.transactions:
+                break
             case = generate(args.seed, index)
             ours, found = differences(engines, case.wire())
             tally.add(ours, found)
@@ -155,9 +163,12 @@ def run_many(args: argparse.Namespace, eels: str | None) -> bool:
         count = tally.faults[fault.engine, fault.mend]
         print(f"{count:8} x {fault.engine} {fault.mend}: {fault.reason}")
     print(f"{tally.unexplained} unexplained differences")
-    complete = tally.cases == args.count
+    if args.transactions is None:
+        complete = tally.cases == args.count
+    else:
+        complete = tally.transactions >= args.transactions
     if not complete:
-        print(f"only {tally.cases} of {args.count} cases were run", file=sys.stderr)
+        print("an engine ended early: not all cases were run", file=sys.stderr)
     return complete and tally.unexplained == 0
 
 
