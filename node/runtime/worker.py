@@ -15,6 +15,14 @@ from node.execution.guard import RECURSION_LIMIT, STACK_BYTES, check_interpreter
 
 T = TypeVar("T")
 
+SWITCH_SECONDS = 0.0005
+"""How long a thread that executes keeps the interpreter while the event loop wants it.
+
+The event loop gives the interpreter up at every system call and has to wait for it again; a request takes
+several. At 5 ms, as Python has it, trivial answers take some 15 ms beside full blocks, at 0.5 ms about half
+of that, and the blocks no longer (benchmarks/busy_rpc.py).
+"""
+
 # A mapping, since the stubs that libp2p brings along are of a trio that did not know the word.
 _ABANDON: dict[str, Any] = {"abandon_on_cancel": True}
 
@@ -30,6 +38,7 @@ class Worker:
         check_interpreter()
         limit_recursion()
         threading.stack_size(STACK_BYTES)
+        sys.setswitchinterval(SWITCH_SECONDS)
         self._blocks = trio.CapacityLimiter(1)
         self._calls = trio.CapacityLimiter(calls)
         self._running = 0
