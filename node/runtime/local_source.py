@@ -14,6 +14,8 @@ from node.primitives.errors import DecodeError, InvalidTransaction
 from node.primitives.header import Header
 from node.primitives.message import Message
 from node.primitives.transaction import Transaction, decode_transaction
+from node.runtime.item_reader import read_item, read_lanes, read_traffic
+from node.runtime.items import ItemRecord, ShardLanes, Traffic
 from node.runtime.pool_news import PoolJournal
 from node.runtime.queries import (
     Accessed,
@@ -215,6 +217,26 @@ class LocalSource:
             return None
         height, index, message = found
         return MessageAt(height=height, index=index, message=message.encoded)
+
+    async def item(self, height: int, index: int) -> ItemRecord | None:
+        await self._reach(height)
+        return await self._read(partial(read_item, self._chain, height, index, logs=False))
+
+    async def arrival(self, src: int, seq: int, logs: bool) -> ItemRecord | None:
+        place = self._chain.delivered(ShardId(src), seq)
+        if place is None:
+            return None
+        return await self._read(partial(read_item, self._chain, *place, logs=logs))
+
+    async def traffic(self, height: int) -> Traffic:
+        await self._reach(height)
+        found = await self._read(partial(read_traffic, self._chain, height))
+        if found is None:
+            raise Refused("header not found")
+        return found
+
+    async def lanes(self) -> ShardLanes:
+        return await self._read(partial(read_lanes, self._chain))
 
     async def in_flight(self, dst: int, start: int, stop: int) -> bytes:
         return rlp.int_to_bytes(

@@ -9,6 +9,8 @@ from typing import Protocol
 
 import msgspec
 
+from node.runtime.items import ItemRecord, ShardLanes, Traffic
+
 
 class AccountAt(msgspec.Struct, frozen=True, kw_only=True):
     """An account at one height. `balance` is big endian."""
@@ -243,6 +245,15 @@ class ShardSource(Protocol):
     async def find_message(self, message_id: bytes) -> LaneKey | None: ...
 
     async def sent(self, dst: int, seq: int) -> MessageAt | None: ...
+
+    async def item(self, height: int, index: int) -> ItemRecord | None: ...
+
+    async def arrival(self, src: int, seq: int, logs: bool) -> ItemRecord | None:
+        """The item that delivered a message here."""
+
+    async def traffic(self, height: int) -> Traffic: ...
+
+    async def lanes(self) -> ShardLanes: ...
 
     async def in_flight(self, dst: int, start: int, stop: int) -> bytes:
         """Wei (big endian) of the messages [start, stop) of the lane to `dst`."""

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from node.primitives.errors import DecodeError
+from node.runtime.items import ItemRecord, ShardLanes, Traffic
 from node.runtime.queries import (
     Accessed,
     AccountAt,
@@ -22,15 +23,12 @@ from node.runtime.queries import (
     ShardUnavailable,
     Supply,
 )
-from node.runtime.source_codec import (
-    INVALID_QUESTION,
+from node.runtime.questions import (
     MAX_LEGS,
     MAX_MESSAGES,
-    MAX_QUESTION_BYTES,
-    OPERATIONS,
-    TOO_LARGE,
     AccessListQuestion,
     AccountQuestion,
+    ArrivalQuestion,
     BlockQuestion,
     CallQuestion,
     DeliveryQuestion,
@@ -39,6 +37,8 @@ from node.runtime.source_codec import (
     HeadQuestion,
     HeightOfQuestion,
     InFlightQuestion,
+    ItemQuestion,
+    LanesQuestion,
     LegQuestion,
     LegsQuestion,
     PoolContentQuestion,
@@ -52,6 +52,13 @@ from node.runtime.source_codec import (
     StorageQuestion,
     SubmitQuestion,
     SupplyQuestion,
+    TrafficQuestion,
+)
+from node.runtime.source_codec import (
+    INVALID_QUESTION,
+    MAX_QUESTION_BYTES,
+    OPERATIONS,
+    TOO_LARGE,
     decode_answer,
     encode_question,
 )
@@ -168,6 +175,18 @@ class RemoteSource:
 
     async def sent(self, dst: int, seq: int) -> MessageAt | None:
         return await self._ask(SentQuestion(dst=dst, seq=seq))
+
+    async def item(self, height: int, index: int) -> ItemRecord | None:
+        return await self._ask(ItemQuestion(height=height, index=index))
+
+    async def arrival(self, src: int, seq: int, logs: bool) -> ItemRecord | None:
+        return await self._ask(ArrivalQuestion(src=src, seq=seq, logs=logs))
+
+    async def traffic(self, height: int) -> Traffic:
+        return await self._ask(TrafficQuestion(height=height))
+
+    async def lanes(self) -> ShardLanes:
+        return await self._ask(LanesQuestion())
 
     async def in_flight(self, dst: int, start: int, stop: int) -> bytes:
         total = 0

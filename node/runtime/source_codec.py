@@ -10,18 +10,18 @@ safe to act on; what is larger than its operation can need is not decoded at all
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, Generic, TypeVar, Union
+from typing import Annotated, Any, TypeVar, Union
 
 import msgspec
 import structlog
 
 from node.primitives.errors import DecodeError
 from node.primitives.transaction import MAX_TRANSACTION_BYTES
+from node.runtime.items import ItemRecord, ShardLanes, Traffic
 from node.runtime.queries import (
     Accessed,
     AccountAt,
     CallOutcome,
-    CallSpec,
     Delivery,
     LaneKey,
     Leg,
@@ -36,7 +36,40 @@ from node.runtime.queries import (
     ShardUnavailable,
     Supply,
 )
-from node.runtime.spec_check import MAX_HEIGHT, check_spec
+from node.runtime.questions import (
+    AccessListQuestion,
+    AccountQuestion,
+    Amount,
+    ArrivalQuestion,
+    BlockQuestion,
+    CallQuestion,
+    DeliveryQuestion,
+    EstimateQuestion,
+    FindMessageQuestion,
+    HashBytes,
+    HeadQuestion,
+    Height,
+    HeightOfQuestion,
+    InFlightQuestion,
+    ItemQuestion,
+    LanesQuestion,
+    LegQuestion,
+    LegsQuestion,
+    PoolContentQuestion,
+    PoolCountsQuestion,
+    PooledQuestion,
+    PoolNewsQuestion,
+    PoolNonceQuestion,
+    ProveQuestion,
+    Question,
+    RawTransaction,
+    SentQuestion,
+    StorageQuestion,
+    SubmitQuestion,
+    SupplyQuestion,
+    TrafficQuestion,
+)
+from node.runtime.spec_check import MAX_HEIGHT
 
 log = structlog.get_logger(__name__)
 
@@ -45,188 +78,12 @@ KIB = 1024
 MIB = 1024 * KIB
 MAX_QUESTION_BYTES = 512 * KIB
 MAX_ANSWER_BYTES = 15 * MIB
-MAX_LEGS = 256
-"""Hashes in one question; the caller splits."""
-MAX_MESSAGES = 8192
-"""Messages that one `in_flight` question sums; the caller splits."""
-MAX_SLOTS = 1024
-"""Slots of one proof."""
 TOO_LARGE = -32003
 INVALID_QUESTION = -32602
 FAST, SLOW = 5.0, 25.0
 """Seconds the asker waits: for a look-up, and for execution or a walk over the whole state."""
 
-Height = Annotated[int, msgspec.Meta(ge=0, le=MAX_HEIGHT)]
-Shard = Annotated[int, msgspec.Meta(ge=0, le=0xFFFF)]
-AddressBytes = Annotated[bytes, msgspec.Meta(min_length=20, max_length=20)]
-HashBytes = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
-Amount = Annotated[bytes, msgspec.Meta(max_length=32)]
-RawTransaction = Annotated[bytes, msgspec.Meta(max_length=MAX_TRANSACTION_BYTES)]
-
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
-
-
-class Question(
-    msgspec.Struct,
-    Generic[T_co],
-    frozen=True,
-    kw_only=True,
-    forbid_unknown_fields=True,
-    tag_field="op",
-):
-    """A call of the method of `ShardSource` that has the tag's name, with these arguments."""
-
-
-class HeadQuestion(Question[int], frozen=True, tag="head"):
-    """`ShardSource.head`"""
-
-
-class AccountQuestion(Question[AccountAt], frozen=True, tag="account"):
-    """`ShardSource.account`"""
-
-    height: Height
-    address: AddressBytes
-    code: bool
-
-
-class StorageQuestion(Question[bytes], frozen=True, tag="storage"):
-    """`ShardSource.storage`"""
-
-    height: Height
-    address: AddressBytes
-    slot: HashBytes
-
-
-class BlockQuestion(Question[RawBlock], frozen=True, tag="block"):
-    """`ShardSource.block`"""
-
-    height: Height
-
-
-class HeightOfQuestion(Question[int | None], frozen=True, tag="height_of"):
-    """`ShardSource.height_of`"""
-
-    block_hash: HashBytes
-
-
-class LegQuestion(Question[Leg | None], frozen=True, tag="leg"):
-    """`ShardSource.leg`"""
-
-    tx_hash: HashBytes
-
-
-class LegsQuestion(Question[list[Leg | None]], frozen=True, tag="legs"):
-    """`ShardSource.legs`"""
-
-    tx_hashes: Annotated[list[HashBytes], msgspec.Meta(max_length=MAX_LEGS)]
-
-
-class DeliveryQuestion(Question[Delivery | None], frozen=True, tag="delivery"):
-    """`ShardSource.delivery`"""
-
-    src: Shard
-    seq: Height
-
-
-class _Simulation(Question[CallOutcome], frozen=True):
-    height: Height
-    spec: CallSpec
-
-    def __post_init__(self) -> None:
-        check_spec(self.spec)
-
-
-class CallQuestion(_Simulation, frozen=True, tag="call"):
-    """`ShardSource.call`"""
-
-
-class EstimateQuestion(_Simulation, frozen=True, tag="estimate"):
-    """`ShardSource.estimate`"""
-
-
-class AccessListQuestion(Question[Accessed], frozen=True, tag="access_list"):
-    """`ShardSource.access_list`"""
-
-    height: Height
-    spec: CallSpec
-
-    def __post_init__(self) -> None:
-        check_spec(self.spec)
-
-
-class ProveQuestion(Question[ProvenAccount], frozen=True, tag="prove"):
-    """`ShardSource.prove`"""
-
-    height: Height
-    address: AddressBytes
-    slots: Annotated[list[HashBytes], msgspec.Meta(max_length=MAX_SLOTS)]
-
-
-class PoolContentQuestion(Question[PoolDump], frozen=True, tag="pool_content"):
-    """`ShardSource.pool_content`"""
-
-    sender: AddressBytes | None
-
-
-class PoolNewsQuestion(Question[PoolNews], frozen=True, tag="pool_news"):
-    """`ShardSource.pool_news`"""
-
-    epoch: Height
-    position: Height
-
-
-class SubmitQuestion(Question[bytes], frozen=True, tag="submit"):
-    """`ShardSource.submit`"""
-
-    raw: RawTransaction
-
-
-class PoolNonceQuestion(Question[int], frozen=True, tag="pool_nonce"):
-    """`ShardSource.pool_nonce`"""
-
-    address: AddressBytes
-
-
-class PooledQuestion(Question[bytes | None], frozen=True, tag="pooled"):
-    """`ShardSource.pooled`"""
-
-    tx_hash: HashBytes
-
-
-class PoolCountsQuestion(Question[PoolCounts], frozen=True, tag="pool_counts"):
-    """`ShardSource.pool_counts`"""
-
-
-class FindMessageQuestion(Question[LaneKey | None], frozen=True, tag="find_message"):
-    """`ShardSource.find_message`"""
-
-    message_id: HashBytes
-
-
-class SentQuestion(Question[MessageAt | None], frozen=True, tag="sent"):
-    """`ShardSource.sent`"""
-
-    dst: Shard
-    seq: Height
-
-
-class InFlightQuestion(Question[bytes], frozen=True, tag="in_flight"):
-    """`ShardSource.in_flight`"""
-
-    dst: Shard
-    start: Height
-    stop: Height
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.stop - self.start <= MAX_MESSAGES:
-            raise ValueError(f"in_flight: 0 to {MAX_MESSAGES} messages can be summed at once")
-
-
-class SupplyQuestion(Question[Supply], frozen=True, tag="supply"):
-    """`ShardSource.supply`"""
-
-    height: Height
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +116,10 @@ OPERATIONS: dict[type[Question[Any]], Operation] = {
     PoolCountsQuestion: Operation(PoolCounts),
     FindMessageQuestion: Operation(LaneKey | None),
     SentQuestion: Operation(MessageAt | None, 256 * KIB),
+    ItemQuestion: Operation(ItemRecord | None, 512 * KIB),
+    ArrivalQuestion: Operation(ItemRecord | None, 512 * KIB),
+    TrafficQuestion: Operation(Traffic, MAX_ANSWER_BYTES, timeout=10.0),
+    LanesQuestion: Operation(ShardLanes, 256 * KIB),
     InFlightQuestion: Operation(Amount, timeout=SLOW),
     SupplyQuestion: Operation(Supply, timeout=SLOW),
 }

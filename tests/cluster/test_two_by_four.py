@@ -253,10 +253,11 @@ def test_a_shard_as_it_is(two_by_four: Network, ledgers: dict[int, Contract]) ->
     message = call(two_by_four.endpoint(0), "atoll_message", [message_id])
     assert message["originTx"] == done["transactionHash"].to_0x_hex()
     assert (message["src"], message["dst"], message["kind"]) == (0, 1, "CALL")
-    assert message["legs"][0]["stage"] == "sent"
-    assert message["legs"][-1]["stage"] == "delivered"
-    assert message["legs"][-1]["outcome"] == "ok"
-    assert message["legs"][-1]["networkBlock"] == done["blockNumber"]
+    assert (message["status"], message["outcome"]) == ("delivered", "ok")
+    [leg] = message["legs"]
+    assert leg["sent"]["block"] == left["blockNumber"]
+    assert leg["delivered"]["block"] == arrived["blockNumber"]
+    assert leg["delivered"]["networkBlock"] == done["blockNumber"]
 
 
 # ---------------------------------------------------------------------- the nodes

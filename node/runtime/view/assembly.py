@@ -88,10 +88,15 @@ def origin_of(message: Message, leg: Leg | None) -> Origin | None:
     return Origin(tx, leg.gas_used) if tx.sender == message.sender else None
 
 
-def operations_hash(raw: bytes, block: OpenBlock) -> Hash32:
-    """The name of a block's beacon operations: the same operations may come twice."""
-    place = block.shard.to_bytes(4, "big") + block.header.number.to_bytes(8, "big")
-    return keccak256(raw + place)
+def item_name(item: BodyItem, raw: bytes, shard: ShardId, height: int) -> Hash32:
+    """The hash under which an item is listed."""
+    match item:
+        case Transaction():
+            return item.hash
+        case Message():
+            return item.id
+        case BeaconOps():  # the same operations may come twice
+            return keccak256(raw + shard.to_bytes(4, "big") + height.to_bytes(8, "big"))
 
 
 def network_entries(block: OpenBlock, origins: Mapping[bytes, Origin]) -> Iterator[Entry]:
@@ -132,13 +137,13 @@ def _entry(block: OpenBlock, index: int) -> Entry:
     base_fee = block.header.base_fee_per_gas
     match item:
         case Transaction():
-            name, price = item.hash, item.effective_gas_price(base_fee)
+            price = item.effective_gas_price(base_fee)
         case Message():
-            name, price = item.id, item.gas_price
+            price = item.gas_price
         case BeaconOps():
-            name, price = operations_hash(raw, block), 0
+            price = 0
     return Entry(
-        hash=name,
+        hash=item_name(item, raw, block.shard, block.header.number),
         item=item,
         raw=raw,
         status=receipt.status,

@@ -8,12 +8,10 @@ from functools import partial
 from typing import Any
 
 from node.primitives.basics import Address, ShardId
-from node.primitives.message import Message
-from node.runtime.queries import Departure
 from node.runtime.view import describe
 from node.runtime.view.audit import Auditor
 from node.runtime.view.gather import gather
-from node.runtime.view.locate import MAX_HOPS, delivery_of
+from node.runtime.view.journey import Journeys
 from node.runtime.view.ports import BeaconReader
 from node.runtime.view.shards import Shards
 from node.runtime.view.trace import Tracer
@@ -38,6 +36,7 @@ class AtollView:
         self._committees = committees
         self._auditor = Auditor(beacon, shards, genesis=genesis_supply)
         self._tracer = Tracer(shards, self._number)
+        self._journeys = Journeys(shards, self._number)
 
     async def home(self, address: bytes) -> int:
         """The shard on which an account lives."""
@@ -81,63 +80,15 @@ class AtollView:
             raise ResourceUnavailable(f"beacon block {number} is not here")
         return describe.network_block(block, self._beacon.state_at(number))
 
-    async def trace(self, tx_hash: bytes) -> dict[str, Any] | None:
-        """Every execution and message that a transaction caused, None if no shard knows it."""
-        return await self._tracer.trace(tx_hash)
-
-    # ------------------------------------------------------------------ messages
+    async def trace(self, name: bytes) -> dict[str, Any] | None:
+        """All that a transaction or a message caused, as a tree; None if no shard knows it."""
+        return await self._tracer.trace(name)
 
     async def message(self, message_id: bytes) -> dict[str, Any] | None:
         """A message and the legs of its way, None if no shard knows it."""
-        found = await self._shards.find(lambda source: source.find_message(message_id))
-        if found is None:
-            return None
-        lane = found[1]
-        if lane.src not in self._shards or lane.dst not in self._shards:
-            raise ResourceUnavailable(f"shard {found[0]} named a lane that does not exist")
-        sent = await self._shards.ask(lane.src, lambda source: source.sent(lane.dst, lane.seq))
-        if sent is None:  # the destination is ahead of the node of the source that answered
-            raise ResourceUnavailable(f"shard {lane.src} is unavailable: it is behind")
-        message = Message.decode(sent.message)
-        if message.id != message_id:
-            raise ResourceUnavailable(f"shard {lane.src} is unavailable: it named another message")
-        legs = [self._leg("sent", lane.src, sent.height)]
-        legs += await self._journey(lane.src, sent.height, Departure(dst=lane.dst, seq=lane.seq))
-        return {**describe.message(message), "legs": legs}
-
-    async def _journey(
-        self, src: int, height: int, departure: Departure | None
-    ) -> list[dict[str, Any]]:
-        legs = []
-        for _ in range(MAX_HOPS):
-            number = self._number(src, height)
-            if departure is None or number is None:
-                break
-            legs.append(self._leg("crosslinked", src, height))
-            delivery = await delivery_of(self._shards, src, departure)
-            if delivery is None:
-                break
-            src, height, departure = departure.dst, delivery.height, delivery.forwarded
-            stage = "delivered" if departure is None else "forwarded"
-            outcome = "ok" if delivery.success else "failed"
-            legs.append(
-                {
-                    **self._leg(stage, src, height),
-                    "outcome": outcome if departure is None else "forwarded",
-                    "gasUsed": delivery.gas_used,
-                }
-            )
-        return legs
+        return await self._journeys.follow(message_id)
 
     def _number(self, shard: int, height: int) -> int | None:
         """The network block that shows a shard block, None while there is none."""
         number = self._beacon.crosslinked_in(ShardId(shard), height)
         return number if number is not None and number <= self._head_height() else None
-
-    def _leg(self, stage: str, shard: int, height: int) -> dict[str, Any]:
-        return {
-            "stage": stage,
-            "shard": shard,
-            "height": height,
-            "networkBlock": self._number(shard, height),
-        }

@@ -9,8 +9,10 @@ from typing import Any
 from node.beacon.block import BeaconBlock
 from node.beacon.state import BeaconState
 from node.primitives.basics import ShardId
+from node.primitives.errors import DecodeError
 from node.primitives.header import Header
-from node.primitives.message import Message
+from node.primitives.message import MessageKind
+from node.runtime.items import MessageBrief
 
 
 def committees(state: BeaconState, names: Mapping[int, Sequence[str]]) -> dict[str, Any]:
@@ -82,19 +84,41 @@ def _header(header: Header) -> dict[str, Any]:
     }
 
 
-def message(it: Message) -> dict[str, Any]:
-    """The fields of a message."""
+def message(it: MessageBrief) -> dict[str, Any]:
+    """The fields of a message but its data, of which the first bytes and the size are named."""
     return {
-        "id": "0x" + it.id.hex(),
+        "id": hexadecimal(it.id),
         "src": it.src,
         "dst": it.dst,
         "seq": it.seq,
-        "kind": it.kind.name,
-        "from": "0x" + it.sender.hex(),
-        "to": "0x" + it.to.hex(),
-        "value": hex(it.value),
+        "kind": kind_name(it.kind),
+        "from": hexadecimal(it.sender),
+        "to": hexadecimal(it.to),
+        "value": amount(it.value),
         "gas": it.gas,
-        "gasPrice": hex(it.gas_price),
-        "originTx": "0x" + it.origin_tx.hex(),
+        "gasPrice": amount(it.gas_price),
+        "refundTo": hexadecimal(it.refund_to),
+        "selector": hexadecimal(it.selector) if it.selector else None,
+        "dataSize": it.size,
+        "replyGas": it.reply_gas,
+        "callback": hexadecimal(it.callback) if it.callback else None,
+        "inReplyTo": hexadecimal(it.in_reply_to) if it.in_reply_to else None,
+        "originTx": hexadecimal(it.origin_tx),
         "depth": it.depth,
     }
+
+
+def kind_name(kind: int) -> str:
+    """CALL, REPLY, CREDIT; raises DecodeError for what is none."""
+    try:
+        return MessageKind(kind).name
+    except ValueError:
+        raise DecodeError(f"there is no message kind {kind}") from None
+
+
+def amount(value: bytes) -> str:
+    return hex(int.from_bytes(value, "big"))
+
+
+def hexadecimal(value: bytes) -> str:
+    return "0x" + value.hex()

@@ -8,6 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.primitives.errors import DecodeError
+from node.runtime.items import (
+    DeliveryRecord,
+    ItemRecord,
+    LaneEnds,
+    LogRecord,
+    MessageBrief,
+    SentRecord,
+    ShardLanes,
+    Traffic,
+)
 from node.runtime.queries import (
     Accessed,
     AccountAt,
@@ -32,15 +42,17 @@ from node.runtime.queries import (
     SlotProof,
     Supply,
 )
-from node.runtime.remote_source import RemoteSource
-from node.runtime.source_codec import (
+from node.runtime.questions import (
     MAX_LEGS,
     MAX_MESSAGES,
-    OPERATIONS,
-    TOO_LARGE,
     AccountQuestion,
     HeadQuestion,
     LegsQuestion,
+)
+from node.runtime.remote_source import RemoteSource
+from node.runtime.source_codec import (
+    OPERATIONS,
+    TOO_LARGE,
     decode_answer,
     decode_question,
     encode_question,
@@ -48,6 +60,45 @@ from node.runtime.source_codec import (
 )
 
 ADDRESS, HASH = b"\1" * 20, b"\2" * 32
+BRIEF = MessageBrief(
+    id=HASH,
+    src=0,
+    dst=1,
+    seq=2,
+    kind=0,
+    sender=ADDRESS,
+    to=ADDRESS,
+    value=b"\1",
+    gas=3,
+    gas_price=b"",
+    refund_to=ADDRESS,
+    reply_gas=0,
+    callback=b"",
+    in_reply_to=b"",
+    origin_tx=HASH,
+    depth=0,
+    selector=b"data",
+    size=4,
+)
+ITEM = ItemRecord(
+    height=1,
+    index=0,
+    block_hash=HASH,
+    hash=HASH,
+    kind=2,
+    sender=ADDRESS,
+    to=b"",
+    value=b"",
+    gas=5,
+    success=True,
+    gas_used=4,
+    departed=False,
+    forwarded=False,
+    sent=[BRIEF],
+    sent_count=1,
+    logs=[LogRecord(address=ADDRESS, topics=[HASH], data=b"data")],
+    log_count=1,
+)
 LEG = Leg(height=3, index=1, raw=b"raw", gas_used=21_000, departure=Departure(dst=1, seq=9))
 SPEC = CallSpec(
     sender=ADDRESS,
@@ -99,6 +150,20 @@ CALLS = {
     "pool_counts": ((), PoolCounts(pending=1, queued=2)),
     "find_message": ((HASH,), LaneKey(src=0, dst=1, seq=2)),
     "sent": ((1, 2), MessageAt(height=1, index=0, message=b"message")),
+    "item": ((1, 0), ITEM),
+    "arrival": ((1, 2, True), ITEM),
+    "traffic": (
+        (5,),
+        Traffic(
+            block_hash=HASH,
+            anchor=HASH,
+            sent=[SentRecord(index=0, message=BRIEF)],
+            delivered=[
+                DeliveryRecord(index=1, message=BRIEF, success=True, forwarded=False, gas_used=4)
+            ],
+        ),
+    ),
+    "lanes": ((), ShardLanes(height=7, lanes=[LaneEnds(peer=1, sent=2, consumed=3)])),
     "in_flight": ((1, 2, 3), b"\5"),
     "supply": ((5,), Supply(balances=b"\1", burned=b"")),
 }

@@ -1,4 +1,4 @@
-"""Homes, shards, the path of a message, and the audit at every block."""
+"""Homes, shards, and the audit at every block."""
 
 import pytest
 
@@ -33,38 +33,6 @@ async def test_a_shard_that_is_away_is_still_listed(net):
 
     rows = await net.views(sources={1: Away()}).backend.shards()
     assert [row["height"] for row in rows] == [0, None]
-
-
-async def test_the_path_of_a_message_grows_leg_by_leg(net):
-    views = net.views()
-    alice, carol = net.users[0][0], net.users[1][0]
-    tx_hash = await views.network.send_raw_transaction(alice.sign(carol.address, ETHER, gas=25_000))
-    net.step(0)
-    ((_, message),) = net.chains[0].sent_in(1)
-
-    async def stages():
-        path = await views.backend.message(message.id)
-        return [(leg["stage"], leg["height"], leg["networkBlock"]) for leg in path["legs"]]
-
-    assert await stages() == [("sent", 1, None)]
-    first = net.crosslink()
-    assert await stages() == [("sent", 1, first), ("crosslinked", 1, first)]
-    net.step(1)
-    assert (await stages())[2:] == [("delivered", 1, None)]
-    second = net.crosslink()
-    path = await views.backend.message(message.id)
-    assert path["legs"][-1] == {
-        "stage": "delivered",
-        "shard": 1,
-        "height": 1,
-        "networkBlock": second,
-        "outcome": "ok",
-        "gasUsed": 0,
-    }
-    assert path["value"] == hex(ETHER)
-    assert (path["gas"], path["depth"]) == (4_000, 0)
-    assert path["originTx"] == "0x" + tx_hash.hex()
-    assert await views.backend.message(b"\1" * 32) is None
 
 
 async def test_the_audit_balances_at_every_block_with_value_under_way(net, code):

@@ -385,14 +385,25 @@ async def test_a_forwarded_call_is_listed_once_where_it_ran(devnet_class, code):
     path = await views.atoll.message(first.id)
     assert (path["src"], path["dst"], path["kind"]) == (2, 1, "CALL")
     assert path["originTx"] == "0x" + tx_hash.hex()
-    stages = [(leg["stage"], leg["shard"]) for leg in path["legs"]]
-    assert stages == [
-        ("sent", 2),
-        ("crosslinked", 2),
-        ("forwarded", 1),
-        ("crosslinked", 1),
-        ("delivered", 0),
-    ]
-    assert path["legs"][-1]["outcome"] == "ok"
-    assert path["legs"][-1]["networkBlock"] == receipt.block_number
+    first_leg, second_leg = path["legs"]
+    assert (first_leg["src"], first_leg["dst"]) == (2, 1)
+    assert first_leg["delivered"]["outcome"] == "forwarded"
+    (caused,) = first_leg["delivered"]["caused"]
+    assert (caused["relation"], caused["id"]) == ("forward", second_leg["id"])
+    assert second_leg["sent"]["item"] == path["id"]
+    assert (second_leg["src"], second_leg["dst"]) == (1, 0)
+    assert (path["status"], path["outcome"]) == ("delivered", "ok")
+    assert second_leg["delivered"]["networkBlock"] == receipt.block_number
+    assert len(second_leg["delivered"]["receipt"]["logs"]) == 1
+
+    tree = await views.atoll.trace(tx_hash)
+    assert tree["complete"]
+    assert shape(tree["root"]) == (
+        ("TRANSACTION", "departed"),
+        [(("CALL", "forwarded"), [(("CALL", "ok"), [(("CREDIT", "ok"), [])])])],
+    )
     assert (await views.atoll.audit(net.head_height()))["balanced"]
+
+
+def shape(node):
+    return (node["kind"], node["outcome"]), [shape(child) for child in node["children"]]

@@ -1,10 +1,8 @@
-"""Committees, lanes, the headers behind a network block, and all that a transaction caused."""
+"""Committees, lanes, and the headers behind a network block."""
 
 import pytest
 
-from node.primitives.basics import keccak256
-from node.runtime.view import trace
-from rpc.errors import LimitExceeded, ServerError
+from rpc.errors import ServerError
 
 ETHER = 10**18
 
@@ -43,49 +41,3 @@ async def test_the_headers_behind_a_network_block(net):
     assert [shard["tip"]["height"] for shard in found["shards"]] == [2, 0]
     assert found["shards"][0]["tip"]["stateRoot"] == "0x" + net.chains[0].head.state_root.hex()
     assert await backend.network_block(99) is None
-
-
-async def test_a_transaction_that_stays_has_a_single_execution(net):
-    backend, alice = net.views().backend, net.users[0][0]
-    tx_hash = await backend.send_raw_transaction(None, alice.sign(alice.address, 1))
-    assert await backend.trace(tx_hash) is None  # it has not run
-    net.round()
-    found = await backend.trace(tx_hash)
-    assert found == {
-        "transactionHash": "0x" + tx_hash.hex(),
-        "pending": 0,
-        "shard": 0,
-        "height": 1,
-        "networkBlock": 1,
-        "index": 0,
-        "status": 1,
-        "gasUsed": 21_000,
-        "messages": [],
-    }
-
-
-async def test_what_a_crossing_caused_is_a_tree(net, code, monkeypatch):
-    backend = net.views().backend
-    alice, carol = net.users[0][0], net.users[1][0]
-    await backend.send_raw_transaction(None, carol.sign(None, data=code[0], gas=300_000))
-    net.settle()
-    contract = (await backend.block_receipts(None, 1))[0].contract_address
-    raw = alice.sign(contract, data=(7).to_bytes(32, "big"), gas=200_000)
-    tx_hash = await backend.send_raw_transaction(None, raw)
-    net.step(0)
-    under_way = await backend.trace(tx_hash)
-    assert under_way["pending"] == 1
-    assert under_way["messages"][0]["delivery"] is None
-    net.settle()
-    found = await backend.trace(tx_hash)
-    (call,) = found["messages"]
-    assert (call["kind"], call["src"], call["dst"]) == ("CALL", 0, 1)
-    assert call["originTx"] == "0x" + keccak256(raw).hex()
-    assert (call["delivery"]["shard"], call["delivery"]["status"]) == (1, 1)
-    (credit,) = call["delivery"]["messages"]  # the gas that was not used
-    assert (credit["kind"], credit["dst"]) == ("CREDIT", 0)
-    assert credit["delivery"]["shard"] == 0
-    assert found["pending"] == 0
-    monkeypatch.setattr(trace, "MAX_NODES", 1)
-    with pytest.raises(LimitExceeded, match="more than 1 messages"):
-        await backend.trace(tx_hash)

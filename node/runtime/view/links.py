@@ -1,0 +1,64 @@
+"""From a message to where it was sent and where it was delivered."""
+
+from dataclasses import dataclass
+
+from node.primitives.message import Message
+from node.runtime.items import ItemRecord, MessageBrief
+from node.runtime.queries import ShardSource
+from node.runtime.view.shards import Shards
+from rpc.errors import ResourceUnavailable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentMessage:
+    """A message and the item that sent it: its place on the message's source."""
+
+    message: Message
+    height: int
+    index: int
+
+
+async def sent_message(shards: Shards, message_id: bytes) -> SentMessage | None:
+    """A message as its source sent it, None where no shard knows the id."""
+    found = await shards.find(lambda source: source.find_message(message_id))
+    if found is None:
+        return None
+    named, lane = found
+    if lane.src not in shards or lane.dst not in shards:
+        raise ResourceUnavailable(f"shard {named} named a lane that does not exist")
+
+    async def question(source: ShardSource) -> SentMessage | None:
+        at = await source.sent(lane.dst, lane.seq)
+        if at is None:
+            return None
+        return SentMessage(message=Message.decode(at.message), height=at.height, index=at.index)
+
+    sent = await shards.ask(lane.src, question)
+    if sent is None:  # the destination is ahead of the node of the source that answered
+        raise ResourceUnavailable(f"shard {lane.src} is unavailable: it is behind")
+    if sent.message.id != message_id:
+        raise ResourceUnavailable(f"shard {lane.src} is unavailable: it named another message")
+    return sent
+
+
+async def arrival_of(
+    shards: Shards, message: MessageBrief, *, logs: bool = False
+) -> ItemRecord | None:
+    """The item that delivered a message, None while it has not arrived."""
+    if message.src not in shards or message.dst not in shards:
+        raise ResourceUnavailable(f"shard {message.src} named a lane that does not exist")
+    item = await shards.ask(
+        message.dst, lambda source: source.arrival(message.src, message.seq, logs)
+    )
+    if item is not None and item.hash != message.id:
+        raise ResourceUnavailable(f"shard {message.dst} is unavailable: it named another message")
+    return item
+
+
+def outcome(item: ItemRecord) -> str:
+    """`ok` or `failed` for what ran, `departed` or `forwarded` for what went on to another shard."""
+    if item.departed:
+        return "departed"
+    if item.forwarded:
+        return "forwarded"
+    return "ok" if item.success else "failed"
