@@ -143,10 +143,14 @@ def read_lanes(chain: ShardChain) -> ShardLanes:
         lanes=[
             LaneEnds(
                 peer=peer,
-                sent=messenger.outbox(state, ShardId(peer)).count,
-                consumed=messenger.inbox(state, ShardId(peer)).count,
+                sent=outbox.count,
+                sent_gas=outbox.gas,
+                consumed=inbox.count,
+                consumed_gas=inbox.gas,
             )
             for peer in range(chain.rules.shards)
             if peer != chain.shard
+            for outbox in [messenger.outbox(state, ShardId(peer))]
+            for inbox in [messenger.inbox(state, ShardId(peer))]
         ],
     )

@@ -105,11 +105,13 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LaneEnds(msgspec.Struct, frozen=True, kw_only=True):
-    """A shard's own ends of its lanes to and from `peer`: how many messages it has sent and consumed."""
+    """A shard's own ends of its lanes to and from `peer`: messages it has sent and consumed, and their gas."""
 
     peer: int
     sent: int
+    sent_gas: int
     consumed: int
+    consumed_gas: int
 
 
 class ShardLanes(msgspec.Struct, frozen=True, kw_only=True):

@@ -71,6 +71,7 @@ class RpcService:
                     for shard in genesis.shard_ids()
                 },
                 genesis_supply=sum(genesis.balances().values()),
+                params=genesis.params,
             ),
             beacon=beacon,
             sources=shards,

@@ -8,10 +8,12 @@ from functools import partial
 from typing import Any
 
 from node.primitives.basics import Address, ShardId
+from node.primitives.genesis import Params
 from node.runtime.view import describe
 from node.runtime.view.audit import Auditor
 from node.runtime.view.gather import gather
 from node.runtime.view.journey import Journeys
+from node.runtime.view.lanes import LaneReport
 from node.runtime.view.ports import BeaconReader
 from node.runtime.view.shards import Shards
 from node.runtime.view.trace import Tracer
@@ -29,6 +31,7 @@ class AtollView:
         head_height: Callable[[], int],
         committees: Mapping[int, Sequence[str]],
         genesis_supply: int,
+        params: Params,
     ) -> None:
         self._beacon = beacon
         self._shards = shards
@@ -36,6 +39,7 @@ class AtollView:
         self._committees = committees
         self._auditor = Auditor(beacon, shards, genesis=genesis_supply)
         self._tracer = Tracer(shards, self._number)
+        self._lanes = LaneReport(shards, self._number, params)
         self._journeys = Journeys(shards, self._number)
 
     async def home(self, address: bytes) -> int:
@@ -69,9 +73,10 @@ class AtollView:
         """Who decides the blocks of every shard, and of the beacon."""
         return describe.committees(self._beacon.state_at(number), self._committees)
 
-    def lanes(self, number: int) -> list[dict[str, Any]]:
-        """How far every lane is, as the beacon knows it."""
-        return describe.lanes(self._beacon.state_at(number))
+    async def lanes(self, number: int) -> list[dict[str, Any]]:
+        """How full every lane is, and how far what it carries has come."""
+        live = number == self._head_height()
+        return await self._lanes.report(self._beacon.state_at(number), number, live=live)
 
     def network_block(self, number: int) -> dict[str, Any]:
         """What a network block stands for: where every shard is, and the headers that are new in it."""

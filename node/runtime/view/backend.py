@@ -310,7 +310,7 @@ class NodeBackend:
         return self._atoll.committees(await self._network.state_number(ref))
 
     async def lanes(self, ref: BlockRef) -> list[dict[str, Any]]:
-        return self._atoll.lanes(await self._network.state_number(ref))
+        return await self._atoll.lanes(await self._network.state_number(ref))
 
     async def network_block(self, ref: BlockRef) -> dict[str, Any] | None:
         number = await self._network.number_of(ref)

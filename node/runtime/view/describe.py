@@ -34,28 +34,6 @@ def _members(members: Iterable[tuple[bytes, int]]) -> list[dict[str, str]]:
     return [{"address": "0x" + address.hex(), "stake": hex(stake)} for address, stake in members]
 
 
-def lanes(state: BeaconState) -> list[dict[str, Any]]:
-    """Every lane between two shards. `sent` is what the beacon knows of, `inFlight` how many of these the
-    destination has not consumed."""
-    ids = range(state.shards)
-    out = []
-    for src in ids:
-        for dst in ids:
-            if src != dst:
-                lane = state.lane(ShardId(src), ShardId(dst))
-                out.append(
-                    {
-                        "src": src,
-                        "dst": dst,
-                        "sent": lane.last,
-                        "consumed": lane.consumed,
-                        "inFlight": lane.last - lane.consumed,
-                        "checkpoints": len(lane.checkpoints),
-                    }
-                )
-    return out
-
-
 def network_block(block: BeaconBlock, state: BeaconState) -> dict[str, Any]:
     """A network block: per shard its header there, and the headers that came in with this block."""
     return {

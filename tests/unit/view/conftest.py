@@ -356,6 +356,7 @@ class Devnet:
             head_height=self.head_height,
             committees={int(s): [f"v{s}"] for s in self.ids},
             genesis_supply=sum(self.genesis.alloc.values()),
+            params=self.genesis.params,
         )
         backend = NodeBackend(
             network=network,

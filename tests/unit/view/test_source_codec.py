@@ -163,7 +163,12 @@ CALLS = {
             ],
         ),
     ),
-    "lanes": ((), ShardLanes(height=7, lanes=[LaneEnds(peer=1, sent=2, consumed=3)])),
+    "lanes": (
+        (),
+        ShardLanes(
+            height=7, lanes=[LaneEnds(peer=1, sent=2, sent_gas=5, consumed=3, consumed_gas=4)]
+        ),
+    ),
     "in_flight": ((1, 2, 3), b"\5"),
     "supply": ((5,), Supply(balances=b"\1", burned=b"")),
 }

@@ -1,13 +1,7 @@
-"""Committees, lanes, and the headers behind a network block."""
-
-import pytest
-
-from rpc.errors import ServerError
-
-ETHER = 10**18
+"""Committees, and the headers behind a network block."""
 
 
-async def test_committees_and_lanes(net):
+async def test_committees(net):
     backend = net.views().backend
     found = await backend.committees("latest")
     assert [row["members"][0]["address"] for row in found["shards"]] == [
@@ -15,18 +9,6 @@ async def test_committees_and_lanes(net):
     ]
     assert [row["nodes"] for row in found["shards"]] == [["v0"], ["v1"]]
     assert len(found["beacon"]) == 2
-    alice, carol = net.users[0][0], net.users[1][0]
-    await backend.send_raw_transaction(None, alice.sign(carol.address, ETHER, gas=25_000))
-    net.step(0)
-    net.crosslink()
-    there, back = await backend.lanes("latest")
-    assert (there["src"], there["dst"], there["sent"], there["inFlight"]) == (0, 1, 1, 1)
-    assert back["sent"] == 0
-    net.settle()
-    assert [lane["inFlight"] for lane in await backend.lanes("latest")] == [0, 0]
-    assert (await backend.lanes(1))[0]["inFlight"] == 1
-    with pytest.raises(ServerError, match="header not found"):
-        await backend.lanes(99)
 
 
 async def test_the_headers_behind_a_network_block(net):
