@@ -19,6 +19,7 @@ from rpc.wire import (
     FeeHistory,
     LogFilter,
     LogView,
+    MessagePage,
     Overrides,
     PendingPage,
     PoolView,
@@ -218,6 +219,11 @@ class Backend(Protocol):
 
     async def message(self, id: bytes) -> dict[str, Any] | None:
         """The path of a cross-shard message, ready for JSON."""
+
+    async def message_events(self, cursor: int | None) -> MessagePage:
+        """What happened to messages after `cursor`, waiting for something; None starts now and does not wait.
+
+        Of one message `sent` comes before `finalised` and that before `delivered`, each of them once."""
 
     async def audit(self, ref: BlockRef) -> dict[str, Any]:
         """Conservation of value at a network block, ready for JSON."""

@@ -5,7 +5,7 @@ names the member (`topics[1]: ...`). Unknown members of objects are ignored, as 
 because wallets send fields of their own.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
 import msgspec
@@ -27,15 +27,18 @@ from rpc.wire import (
     BlockTag,
     CallRequest,
     LogFilter,
+    MessageFilter,
 )
 
 T = TypeVar("T")
+H = TypeVar("H", bound=Hashable)
 
 MAX_TOPICS = 4
 MAX_FILTER_ALTERNATIVES = 1000  # addresses, or values for one topic position; geth's number
 MAX_ACCESS_LIST = 10_000  # accounts, and keys of one account; a block cannot hold more
 MAX_PERCENTILES = 100
 MAX_PROOF_SLOTS = 1024  # of one eth_getProof; geth's number
+MESSAGE_EVENTS = ("sent", "finalised", "delivered")
 
 _TAGS: dict[str, BlockTag] = {
     "latest": "latest",
@@ -164,6 +167,21 @@ def log_filter(value: object) -> LogFilter:
     )
 
 
+def message_filter(value: object) -> MessageFilter:
+    """The object of a subscription to messages. Unlike elsewhere an unknown member is a mistake: a filter
+    that is ignored would be found out late."""
+    members = as_object(value)
+    for name in members:
+        if name not in ("id", "address", "shard", "events"):
+            raise ValueError(f"there is no filter {name!r}; there are id, address, shard, events")
+    return MessageFilter(
+        ids=optional(members, "id", _any_of(parse_hash)),
+        addresses=optional(members, "address", _any_of(parse_address)),
+        shards=optional(members, "shard", _any_of(_shard)),
+        events=optional(members, "events", _any_of(_message_event)),
+    )
+
+
 def percentiles(value: object) -> tuple[float, ...]:
     """Rising numbers between 0 and 100; null counts as none."""
     if value is None:
@@ -246,6 +264,32 @@ def _authorization(value: object) -> Authorization:
         r=required(members, "r", parse_quantity),
         s=required(members, "s", parse_quantity),
     )
+
+
+def _any_of(item: Callable[[object], H]) -> Callable[[object], frozenset[H]]:
+    """One value or an array of them."""
+
+    def decode(value: object) -> frozenset[H]:
+        if isinstance(value, list):
+            return frozenset(_array(value, item, MAX_FILTER_ALTERNATIVES))
+        return frozenset((item(value),))
+
+    return decode
+
+
+def _shard(value: object) -> int:
+    """Shard ids are plain numbers; a quantity is taken too."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        return parse_quantity(value, bits=16)
+    if not 0 <= value <= 0xFFFF:
+        raise ValueError(f"there is no shard {value}")
+    return value
+
+
+def _message_event(value: object) -> str:
+    if value not in MESSAGE_EVENTS:
+        raise ValueError(f"no such event; there are {', '.join(MESSAGE_EVENTS)}")
+    return str(value)
 
 
 def _addresses(value: object) -> tuple[bytes, ...]:

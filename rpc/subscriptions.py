@@ -19,11 +19,18 @@ from rpc import render
 from rpc.backend import Backend
 from rpc.errors import LimitExceeded, RpcError
 from rpc.limits import Limits
-from rpc.wire import LogFilter
+from rpc.wire import LogFilter, MessageEvent, MessageFilter
 
 log = structlog.get_logger(__name__)
 
-KINDS = ("newHeads", "logs", "newPendingTransactions", "syncing")
+KINDS = (
+    "newHeads",
+    "logs",
+    "newPendingTransactions",
+    "syncing",
+    "atoll_messages",
+    "atoll_blocks",
+)
 RETRY_SECONDS = 0.5
 PENDING_SECONDS = 0.1
 SYNCING_SECONDS = 1.0
@@ -130,6 +137,15 @@ class Subscriber:
         progress = await self._backend.syncing(self._scope)
         return self._add(_Syncing(self._all, progress is not None).follow)
 
+    async def messages(self, wanted: MessageFilter) -> int:
+        """What happens to messages: sent, finalised, delivered."""
+        page = await self._backend.message_events(None)
+        return self._add(_Messages(self._all, page.cursor, wanted).follow)
+
+    async def network_blocks(self) -> int:
+        """New network blocks, with the shard headers that each takes in."""
+        return self._add(_NetworkBlocks(self._all, await self._backend.block_number(None)).follow)
+
     def _add(self, follow: Callable[[int], Awaitable[None]]) -> int:
         subscription = self._all.reserve()
         self._fresh.append((subscription, partial(follow, subscription)))
@@ -202,3 +218,43 @@ class _Syncing:
                 subscription, False if progress is None else {"syncing": True, "status": status}
             )
         await trio.sleep(SYNCING_SECONDS)
+
+
+class _Messages:
+    """On the path of a shard, the messages of that shard only."""
+
+    def __init__(self, to: Subscriptions, cursor: int, wanted: MessageFilter) -> None:
+        self._to = to
+        self._cursor = cursor
+        self._wanted = wanted
+
+    async def follow(self, subscription: int) -> None:
+        page = await self._to.backend.message_events(self._cursor)
+        self._cursor = page.cursor
+        if page.missed:
+            self._to.tell(subscription, {"event": "missed"})
+        for event in page.events:
+            if self._matches(event):
+                self._to.tell(subscription, {"event": event.event, **event.details})
+
+    def _matches(self, event: MessageEvent) -> bool:
+        wanted = self._wanted
+        return (
+            (self._to.scope is None or self._to.scope in event.shards)
+            and (wanted.ids is None or event.id in wanted.ids)
+            and (wanted.addresses is None or not wanted.addresses.isdisjoint(event.addresses))
+            and (wanted.shards is None or not wanted.shards.isdisjoint(event.shards))
+            and (wanted.events is None or event.event in wanted.events)
+        )
+
+
+class _NetworkBlocks:
+    def __init__(self, to: Subscriptions, last: int) -> None:
+        self._to = to
+        self._last = last
+
+    async def follow(self, subscription: int) -> None:
+        head = await self._to.backend.wait_for_block(None, self._last)
+        while self._last < head:
+            self._to.tell(subscription, await self._to.backend.network_block(self._last + 1))
+            self._last += 1

@@ -302,3 +302,35 @@ class PendingPage:
     cursor: int
     hashes: tuple[bytes, ...]
     missed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageFilter:
+    """Which events of messages are wanted; what is None leaves all of them. A message matches an address
+    that it is from or to, and a shard that it is of or for."""
+
+    ids: frozenset[bytes] | None = None
+    addresses: frozenset[bytes] | None = None
+    shards: frozenset[int] | None = None
+    events: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageEvent:
+    """Something that happened to a message: `sent`, `finalised` or `delivered`. `details` is ready for JSON."""
+
+    event: str
+    id: bytes
+    addresses: tuple[bytes, bytes]
+    shards: tuple[int, int]
+    details: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessagePage:
+    """Events after a cursor, oldest first, and the next cursor. `missed` is set if there were more than are
+    remembered."""
+
+    cursor: int
+    events: tuple[MessageEvent, ...]
+    missed: bool = False

@@ -45,6 +45,11 @@ room, go-ethereum. What differs:
 - `eth_accounts` and signing use the development accounts of `accounts.json` and are on unless
   `rpc.expose_accounts` is false.
 
+Subscriptions beyond those of geth: `atoll_messages` pushes what happens to messages between shards (`sent`,
+`finalised`, `delivered`, each once and in this order for one message); its filter may have `id`, `address`
+(from or to), `shard` (source or destination) and `events`, each a value or an array. `atoll_blocks` pushes
+what `atoll_networkBlock` says of each new block.
+
 ## Errors
 
 | code | meaning |

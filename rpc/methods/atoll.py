@@ -3,7 +3,7 @@
 from typing import Any
 
 from rpc.encoding import parse_hash
-from rpc.methods.table import ADDRESS, HASH, LATEST, Context, Method
+from rpc.methods.table import ADDRESS, LATEST, Context, Method
 from rpc.params import Param
 from rpc.wire import BlockRef
 
@@ -32,8 +32,8 @@ async def _message(c: Context, message_id: bytes) -> Any:
     return await c.backend.message(message_id)
 
 
-async def _trace(c: Context, transaction_hash: bytes) -> Any:
-    return await c.backend.trace(transaction_hash)
+async def _trace(c: Context, name: bytes) -> Any:
+    return await c.backend.trace(name)
 
 
 async def _audit(c: Context, ref: BlockRef) -> Any:
@@ -59,7 +59,7 @@ METHODS: dict[str, Method] = {
     "atoll_lanes": Method((LATEST,), _lanes),
     "atoll_networkBlock": Method((LATEST,), _network_block),
     "atoll_message": Method((Param("message id", parse_hash),), _message),
-    "atoll_trace": Method((HASH,), _trace),
+    "atoll_trace": Method((Param("transaction hash or message id", parse_hash),), _trace),
     "atoll_audit": Method((LATEST,), _audit),
     "atoll_validators": Method((), _validators),
     "atoll_evidence": Method((), _evidence),

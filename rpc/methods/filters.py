@@ -43,11 +43,19 @@ async def _subscribe(c: Context, kind: str, detail: object) -> str:
         if kind == "newPendingTransactions":
             full = False if detail is None else decode.boolean(detail)
             return hex(await c.subscriber.pending(full))
+        if kind == "atoll_messages":
+            wanted = decode.message_filter({} if detail is None else detail)
+            return hex(await c.subscriber.messages(wanted))
     except ValueError as error:
         raise InvalidParams(f"invalid argument 1 ({kind}): {error}") from None
     if detail is not None:
         raise InvalidParams(f"too many arguments: {kind} takes none")
-    return hex(await (c.subscriber.heads() if kind == "newHeads" else c.subscriber.syncing()))
+    plain = {
+        "newHeads": c.subscriber.heads,
+        "syncing": c.subscriber.syncing,
+        "atoll_blocks": c.subscriber.network_blocks,
+    }
+    return hex(await plain[kind]())
 
 
 async def _unsubscribe(c: Context, subscription: int) -> bool:

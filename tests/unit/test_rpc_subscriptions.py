@@ -12,7 +12,7 @@ from rpc.dispatch import Dispatcher
 from rpc.errors import ResourceUnavailable
 from rpc.limits import Limits
 from rpc.server import Server
-from rpc.wire import BlockView, LogView, PendingPage
+from rpc.wire import BlockView, LogView, MessageEvent, MessagePage, PendingPage
 
 TOKEN = b"\x70" * 20
 
@@ -49,6 +49,8 @@ class Chain:
         self.pooled = []
         self.behind = False
         self.failures = 0
+        self.happened = []
+        self.missed = False
 
     def grow(self, count=1):
         self.head += count
@@ -91,6 +93,17 @@ class Chain:
     async def pending_since(self, scope, cursor):
         start = len(self.pooled) if cursor is None else cursor
         return PendingPage(cursor=len(self.pooled), hashes=tuple(self.pooled[start:]))
+
+    async def message_events(self, cursor):
+        if cursor is None:
+            return MessagePage(cursor=len(self.happened), events=())
+        while cursor >= len(self.happened):
+            await self.grown.wait()
+        events = tuple(self.happened[cursor:])
+        return MessagePage(cursor=len(self.happened), events=events, missed=self.missed)
+
+    async def network_block(self, number):
+        return {"number": number, "crosslinks": []}
 
     async def syncing(self, scope):
         progress = {"startingBlock": 0, "currentBlock": 1, "highestBlock": 9}
@@ -249,3 +262,86 @@ async def test_a_client_that_does_not_read_is_dropped_with_a_code(chain):
         assert event.code == 1008
         assert "too slow" in event.reason
         assert seen < 20_000
+
+
+def event(name, number, *, src=0, dst=1, sender=TOKEN):
+    return MessageEvent(
+        event=name,
+        id=number.to_bytes(32, "big"),
+        addresses=(sender, b"\x71" * 20),
+        shards=(src, dst),
+        details={"number": number},
+    )
+
+
+async def test_messages_are_told_once_and_in_order():
+    chain = Chain()
+    chain.happened.append(event("sent", 0))  # before anybody asked
+    async with connected(chain) as client:
+        everything = await client.subscribe("atoll_messages")
+        chain.happened += [event("sent", 1), event("finalised", 1)]
+        chain.grow()
+        assert await client.told(everything) == {"event": "sent", "number": 1}
+        assert await client.told(everything) == {"event": "finalised", "number": 1}
+        chain.happened.append(event("delivered", 1))
+        chain.missed = True
+        chain.grow()
+        assert await client.told(everything) == {"event": "missed"}
+        assert await client.told(everything) == {"event": "delivered", "number": 1}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "numbers"),
+    [
+        ({}, [1, 2, 3, 4]),
+        ({"id": "0x" + (2).to_bytes(32, "big").hex()}, [2]),
+        ({"address": "0x" + "70" * 20}, [1, 2, 4]),
+        ({"address": ["0x" + "71" * 20]}, [1, 2, 3, 4]),
+        ({"shard": 2}, [4]),
+        ({"shard": ["0x2", 1]}, [1, 2, 3, 4]),
+        ({"events": "delivered"}, [2]),
+        ({"events": ["sent"], "shard": 0}, [1, 3]),
+    ],
+)
+async def test_messages_are_chosen_by_what_is_wanted(wanted, numbers):
+    chain = Chain()
+    async with connected(chain) as client:
+        subscription = await client.subscribe("atoll_messages", wanted)
+        chain.happened += [
+            event("sent", 1),
+            event("delivered", 2),
+            event("sent", 3, sender=b"\x72" * 20),
+            event("sent", 4, src=2, dst=3),
+        ]
+        chain.grow()
+        for number in numbers:
+            assert (await client.told(subscription))["number"] == number
+
+
+@pytest.mark.parametrize(
+    ("wanted", "why"),
+    [
+        ({"from": "0x00"}, "there is no filter 'from'; there are id, address, shard, events"),
+        ({"events": ["eaten"]}, "no such event; there are sent, finalised, delivered"),
+        ({"shard": -1}, "there is no shard -1"),
+        ({"shard": True}, "shard"),
+        ({"id": "0x12"}, "id"),
+        ([], "expected an object"),
+    ],
+)
+async def test_a_filter_that_is_none_is_refused(wanted, why):
+    async with connected(Chain()) as client:
+        answer = await client.ask("eth_subscribe", "atoll_messages", wanted)
+        assert answer["error"]["code"] == -32602
+        assert why in answer["error"]["message"]
+
+
+async def test_network_blocks_are_told():
+    chain = Chain()
+    async with connected(chain) as client:
+        subscription = await client.subscribe("atoll_blocks")
+        chain.grow(2)
+        assert [await client.told(subscription) for _ in range(2)] == [
+            {"number": 6, "crosslinks": []},
+            {"number": 7, "crosslinks": []},
+        ]

@@ -11,6 +11,7 @@ from node.primitives.basics import Address, ShardId
 from node.primitives.genesis import Params
 from node.runtime.view import describe
 from node.runtime.view.audit import Auditor
+from node.runtime.view.feed import MessageFeed
 from node.runtime.view.gather import gather
 from node.runtime.view.journey import Journeys
 from node.runtime.view.lanes import LaneReport
@@ -39,6 +40,7 @@ class AtollView:
         self._committees = committees
         self._auditor = Auditor(beacon, shards, genesis=genesis_supply)
         self._tracer = Tracer(shards, self._number)
+        self.feed = MessageFeed(beacon, shards, head_height=head_height)
         self._lanes = LaneReport(shards, self._number, params)
         self._journeys = Journeys(shards, self._number)
 

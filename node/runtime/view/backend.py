@@ -24,6 +24,7 @@ from rpc.wire import (
     FeeHistory,
     LogFilter,
     LogView,
+    MessagePage,
     Overrides,
     PendingPage,
     PoolView,
@@ -321,6 +322,13 @@ class NodeBackend:
 
     async def message(self, id: bytes) -> dict[str, Any] | None:
         return await self._atoll.message(id)
+
+    async def message_events(self, cursor: int | None) -> MessagePage:
+        page = await self._atoll.feed.since(cursor)
+        while cursor is not None and not page.events and not page.missed:
+            await self._bell.listen(BLOCK_PATIENCE)
+            page = await self._atoll.feed.since(cursor)
+        return page
 
     async def audit(self, ref: BlockRef) -> dict[str, Any]:
         return await self._atoll.audit(await self._network.state_number(ref))
