@@ -4,12 +4,13 @@ Everything slow is imported where a command needs it.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 from cyclopts import App, CycloptsError
 
 from node import startup
-from node.commands import fault, look, network, node
+from node.commands import accounts, config, contracts, fault, follow, look, network, node
 from node.commands.common import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USER_ERROR
 from node.primitives.errors import AtollError, UserError
 from node.version import version
@@ -20,14 +21,38 @@ app = App(
     version=version,
     result_action="return_value",
 )
-for command in (network.up, network.down, network.init, network.logs, node.node):
-    app.command(command)
-for command in (look.status, look.audit):
-    app.command(command)
+GROUPS: dict[str, tuple[Callable[..., int], ...]] = {
+    "Networks": (network.up, network.down, network.init, network.logs, node.node),
+    "What happens": (look.status, follow.audit, follow.trace, follow.message, follow.lanes),
+    "Accounts and contracts": (
+        accounts.accounts,
+        accounts.send,
+        accounts.faucet,
+        contracts.call,
+        contracts.deploy,
+    ),
+}
+for title, commands in GROUPS.items():
+    for command in commands:
+        app.command(command, group=title)
 
-faults = App(name="fault", help="Make a node misbehave, to see what the network does about it.")
+faults = App(
+    name="fault",
+    help="Make a node misbehave, to see what the network does about it.",
+    group="Networks",
+)
 faults.command(fault.equivocate)
-app.command(faults)
+configs = App(name="config", help="Look after configuration files.", group="Networks")
+configs.command(config.check)
+for group in (faults, configs):
+    app.command(group)
+
+
+@app.command(group="Shell")
+def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
+    """Print the completion of this command for a shell: source <(atoll completion bash)."""
+    print(app.generate_completion(shell=shell))
+    return 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from node.cluster.ask import rpc_url
 from node.cluster.client import endpoint
 from node.cluster.errors import NetworkFailed
 from node.cluster.layout import (
@@ -39,7 +40,7 @@ from node.cluster.processes import (
 from node.cluster.readiness import Readiness
 from node.cluster.show import encode_document
 from node.cluster.signals import StopSignals
-from node.cluster.status import report_nodes, rpc_url
+from node.cluster.status import report_nodes
 from node.config import split_host_port
 from node.primitives.errors import UserError
 from node.storage.errors import StorageInUse

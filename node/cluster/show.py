@@ -2,17 +2,16 @@
 
 import re
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any
 
 import msgspec
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
-from node.cluster.manifest import ETHER
+from node.cluster.units import format_amount
 
 UNKNOWN = "-"
-MIN_WIDTH = 150
+MIN_WIDTH = 400
 STATE_STYLES = {
     "up": "green",
     "syncing": "yellow",
@@ -37,12 +36,12 @@ def network_tables(document: Mapping[str, Any], *, balance_ether: int) -> Render
     for shard in shards:
         facts.add_row(f"shard {shard['id']}", shard["rpc"])
 
-    nodes = _table("node", "shard", "RPC", "pid")
+    nodes = plain_table("node", "shard", "RPC", "pid")
     for shard in shards:
         for node in shard["nodes"]:
             nodes.add_row(node["name"], str(shard["id"]), node["rpc"], str(node["pid"]))
 
-    accounts = _table("account", "private key", "home")
+    accounts = plain_table("account", "private key", "home")
     for account in document["accounts"]:
         accounts.add_row(account["address"], account["privateKey"], f"shard {account['home']}")
     accounts.caption = (
@@ -53,7 +52,7 @@ def network_tables(document: Mapping[str, Any], *, balance_ether: int) -> Render
 
 def status_tables(document: Mapping[str, Any]) -> RenderableType:
     """The document of `network_status` for a person."""
-    chains = _table("chain", "height", "round", "hash", "pool", "nodes")
+    chains = plain_table("chain", "height", "round", "hash", "pool", "nodes")
     beacon = document["beacon"]
     chains.add_row("beacon", _text(beacon["height"]), _text(beacon["round"]), _text(beacon["hash"]))
     for shard in document["shards"]:
@@ -67,7 +66,7 @@ def status_tables(document: Mapping[str, Any]) -> RenderableType:
             f"{shard['nodesUp']} of {shard['nodes']} up"
             + (", [bold red]frozen[/]" if shard["frozen"] else ""),
         )
-    nodes = _table("node", "shard", "state", "beacon", "height", "lag", "peers", "pid", "RPC")
+    nodes = plain_table("node", "shard", "state", "beacon", "height", "lag", "peers", "pid", "RPC")
     for node in document["nodes"]:
         style = STATE_STYLES[node["state"]]
         nodes.add_row(
@@ -83,7 +82,7 @@ def status_tables(document: Mapping[str, Any]) -> RenderableType:
         )
     parts: list[RenderableType] = [chains, "", nodes]
     if document["lanes"]:
-        lanes = _table("lane", "sent", "delivered", "in flight")
+        lanes = plain_table("lane", "sent", "delivered", "in flight")
         for lane in document["lanes"]:
             lanes.add_row(
                 f"{lane['src']} -> {lane['dst']}",
@@ -108,7 +107,7 @@ def audit_table(document: Mapping[str, Any]) -> RenderableType:
         if isinstance(value, list):
             rows = [row for row in value if isinstance(row, dict)]
             if rows:
-                table = _table(name, *list(rows[0])[1:])
+                table = plain_table(name, *list(rows[0])[1:])
                 for row in rows:
                     table.add_row(*map(_amount, row.values()))
                 parts += ["", table]
@@ -131,7 +130,8 @@ def console() -> Console:
     return Console(highlight=False, width=max(width, MIN_WIDTH), soft_wrap=True)
 
 
-def _table(*columns: str) -> Table:
+def plain_table(*columns: str) -> Table:
+    """A table without lines; nothing in it is cut."""
     table = Table(box=None, pad_edge=False, header_style="bold", caption_justify="left")
     for column in columns:
         table.add_column(column, overflow="fold", no_wrap=column != "hash")
@@ -149,5 +149,4 @@ def _amount(value: object) -> str:
     text = _text(value)
     if not re.fullmatch(r"-?0x[0-9a-f]{1,39}", text):
         return text
-    ether = (Decimal(int(text, 16)) / ETHER).normalize()
-    return f"{ether:,f} ETH"
+    return format_amount(int(text, 16))

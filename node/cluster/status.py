@@ -1,13 +1,14 @@
 """What the nodes of a network say about themselves, and whether the network works."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from node.cluster.client import call, endpoint
+from node.cluster.ask import ask_network, rpc_url
+from node.cluster.client import call
 from node.cluster.errors import RpcError, RpcUnreachable
 from node.cluster.layout import NetworkLayout, NodeLayout
 from node.cluster.pidfile import running_process
@@ -82,10 +83,6 @@ class NodeReport:
                 return "syncing"
             return "jailed" if self.status.jailed else "up"
         return "down" if self.pid is None else "no answer"
-
-
-def rpc_url(node: NodeLayout) -> str:
-    return endpoint(node.config.rpc.host, node.config.rpc.port)
 
 
 def ask_node(node: NodeLayout, *, timeout: float = 3.0) -> NodeStatus:
@@ -167,20 +164,26 @@ def audit_network(layout: NetworkLayout, block: int | None) -> dict[str, Any]:
 
     Raises RpcRefused for a block that is not there, RpcUnreachable if no node answers.
     """
-    for node in layout.nodes:
-        try:
-            answer = call(
-                rpc_url(node),
-                "atoll_audit",
-                "latest" if block is None else hex(block),
-                timeout=AUDIT_TIMEOUT,
-            )
-        except RpcUnreachable:
-            continue
-        if not isinstance(answer, dict):
-            raise RpcUnreachable(f"{rpc_url(node)} answers atoll_audit with something else")
-        return answer
-    raise RpcUnreachable(f"no node of {layout.directory} answers; `atoll up` starts the network")
+    wanted = "latest" if block is None else hex(block)
+    answer = ask_network(layout, "atoll_audit", wanted, timeout=AUDIT_TIMEOUT)
+    if not isinstance(answer, dict):
+        raise RpcUnreachable(f"{layout.directory}: atoll_audit is answered with something else")
+    return answer
+
+
+def audits(
+    layout: NetworkLayout, first: int | None, *, wait: Callable[[], None]
+) -> Iterator[dict[str, Any]]:
+    """`atoll_audit` of every network block from `first` (None: the latest) on, without an end. `wait` is
+    called while there is no next one. Raises as `audit_network` does."""
+    number = first
+    if number is None:
+        number = int(ask_network(layout, "eth_blockNumber"), 16)
+    while True:
+        while int(ask_network(layout, "eth_blockNumber"), 16) < number:
+            wait()
+        yield audit_network(layout, number)
+        number += 1
 
 
 def _most_advanced(reports: Iterable[NodeReport], chain: str) -> NodeStatus | None:

@@ -1,6 +1,8 @@
 """What commands share: exit codes, options that many of them take, how they print."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -20,3 +22,20 @@ def print_json(document: object) -> None:
     from node.cluster.show import encode_document
 
     sys.stdout.write(encode_document(document).decode())
+
+
+def print_json_line(document: object) -> None:
+    """One of many documents: a line, at once."""
+    import msgspec
+
+    sys.stdout.write(msgspec.json.encode(document).decode() + "\n")
+    sys.stdout.flush()
+
+
+@contextmanager
+def until_interrupted() -> Iterator[None]:
+    """What is watched has no end of its own: Ctrl-C is how a person ends it, and no failure."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        return

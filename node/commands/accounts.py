@@ -1,0 +1,151 @@
+"""The development accounts and what they send."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from node.commands.common import DEFAULT_DIRECTORY, EXIT_FAILED, Directory, Json, print_json
+
+if TYPE_CHECKING:
+    from node.cluster.accounts import DevAccount
+    from node.cluster.layout import NetworkLayout
+    from node.cluster.wallet import Wanted
+
+From = Annotated[
+    str,
+    Parameter(
+        name="--from", help="A development account: its number or address (`atoll accounts`)."
+    ),
+]
+Gas = Annotated[
+    int | None, Parameter(validator=Number(gte=21_000), help="Gas limit; estimated if left out.")
+]
+Data = Annotated[str, Parameter(help="Data of the call in hex.")]
+
+
+def accounts(
+    *,
+    directory: Directory = DEFAULT_DIRECTORY,
+    json: Json = False,
+    keys: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """List the development accounts with their homes and balances.
+
+    Parameters
+    ----------
+    keys
+        With their private keys.
+    """
+    from node.cluster.layout import load_layout
+    from node.cluster.show import console, plain_table
+    from node.cluster.units import format_amount
+    from node.cluster.wallet import account_rows
+
+    layout = load_layout(directory)
+    rows = account_rows(layout)
+    if keys:
+        for row, account in zip(rows, layout.accounts, strict=True):
+            row["privateKey"] = account.private_key
+    if json:
+        print_json(rows)
+        return 0
+    table = plain_table(
+        "", "account", "home", "balance", "nonce", *(["private key"] if keys else [])
+    )
+    for row in rows:
+        table.add_row(
+            str(row["index"]),
+            row["address"],
+            f"shard {row['home']}",
+            format_amount(int(row["balance"], 16)),
+            str(row["nonce"]),
+            *([row["privateKey"]] if keys else []),
+        )
+    console().print(table)
+    return 0
+
+
+def send(
+    sender: Annotated[str, Parameter(name="FROM", negative="")],
+    to: Annotated[str, Parameter(name="TO", negative="")],
+    value: Annotated[str, Parameter(name="VALUE", negative="")],
+    /,
+    *,
+    directory: Directory = DEFAULT_DIRECTORY,
+    data: Data = "0x",
+    gas: Gas = None,
+    wait: Annotated[bool, Parameter(negative="")] = False,
+    json: Json = False,
+) -> int:
+    """Send a transaction of a development account, to any shard. Prints its hash.
+
+    Parameters
+    ----------
+    sender
+        A development account: its number or address.
+    to
+        An address, or the number of a development account.
+    value
+        In ether, or with a unit: 1.5, 30gwei, 7wei.
+    wait
+        Wait until it has run. Exits 1 if it failed.
+    """
+    from node.cluster.layout import load_layout
+    from node.cluster.units import parse_amount, parse_data
+    from node.cluster.wallet import Wanted, find_account, find_address
+
+    layout = load_layout(directory)
+    account = find_account(layout, sender)
+    wanted = Wanted(
+        to=find_address(layout, to), value=parse_amount(value), data=parse_data(data), gas=gas
+    )
+    return send_and_show(layout, account, wanted, wait=wait, json=json)
+
+
+def faucet(
+    address: Annotated[str, Parameter(name="ADDRESS", negative="")],
+    amount: Annotated[str, Parameter(name="AMOUNT", negative="")] = "100",
+    /,
+    *,
+    directory: Directory = DEFAULT_DIRECTORY,
+    json: Json = False,
+) -> int:
+    """Give an address money, from the development account that has most, and wait until it is there.
+
+    Parameters
+    ----------
+    amount
+        In ether (100), or with a unit.
+    """
+    from node.cluster.layout import load_layout
+    from node.cluster.units import check_address, parse_amount
+    from node.cluster.wallet import Wanted, richest_account
+
+    layout = load_layout(directory)
+    wanted = Wanted(to=check_address(address), value=parse_amount(amount))
+    return send_and_show(layout, richest_account(layout), wanted, wait=True, json=json)
+
+
+def send_and_show(
+    layout: "NetworkLayout", account: "DevAccount", wanted: "Wanted", *, wait: bool, json: bool
+) -> int:
+    """Send, and say what became of it; the exit code."""
+    from node.cluster.wallet import send, wait_for_receipt
+
+    tx_hash = send(layout, account, wanted)
+    receipt: dict[str, Any] | None = None
+    if not json:
+        print(tx_hash, flush=True)
+    if wait:
+        receipt = wait_for_receipt(layout, tx_hash)
+    succeeded = receipt is None or receipt["status"] == "0x1"
+    if json:
+        print_json({"transactionHash": tx_hash, "receipt": receipt})
+    elif receipt is not None:
+        created = receipt["contractAddress"]
+        print(
+            f"{'ok' if succeeded else 'failed'} in network block {int(receipt['blockNumber'], 16)}, "
+            f"gas {int(receipt['gasUsed'], 16):,}" + (f"\ncontract {created}" if created else "")
+        )
+    return 0 if succeeded else EXIT_FAILED
