@@ -62,7 +62,7 @@ def message_story(document: Mapping[str, Any]) -> RenderableType:
 def lane_table(lanes: list[dict[str, Any]]) -> RenderableType:
     """The answer to `atoll_lanes`."""
     table = plain_table(
-        "lane", "sent", "crosslinked", "delivered", "waiting", "gas", "window", "oldest", ""
+        "lane", "sent", "crosslinked", "delivered", "waiting", "their gas", "oldest", ""
     )
     for lane in lanes:
         oldest = lane["oldest"]
@@ -78,9 +78,8 @@ def lane_table(lanes: list[dict[str, Any]]) -> RenderableType:
             _position(lane["outbox"]),
             str(lane["crosslinked"]["count"]),
             _position(lane["inbox"]),
-            str(lane["waiting"]["count"]),
-            f"{lane['waiting']['gas']:,}",
-            str(lane["window"]["count"]),
+            f"{lane['waiting']['count']:,} of {lane['window']['count']:,}",
+            f"{lane['waiting']['gas']:,} of {lane['window']['gas']:,}",
             age,
             "[bold red]full[/]" if lane["full"] else "",
         )

@@ -6,11 +6,13 @@
     consumed = {count, gas}          how much of it was delivered, as the beacon knows
     inbox    = {count, gas, block}   the same, as the destination's own block has it
     waiting  = {count, gas}          outbox - consumed: what the window bounds
+    window   = {count, gas}
     oldest   = {id, seq, block, networkBlock, age} | null
 
 At a past network block both ends are what its crosslinked headers say. At the latest they are asked for, and
-a shard that does not answer has null there. `oldest` is the next message to be delivered; `age` counts beacon
-blocks since the one that finalised it, null before that. Gas in units.
+a shard that does not answer has null there. A lane is `full` once what waits reaches the window, in messages
+or in gas. `oldest` is the next message to be delivered; `age` counts beacon blocks since the one that
+finalised it, null before that. Gas in units.
 """
 
 from collections.abc import Callable
@@ -97,7 +99,8 @@ class LaneReport:
         if (found := ends.get((dst, src))) is not None:
             inbox = _End(count=found[0].consumed, gas=found[0].consumed_gas, block=found[1])
         sent, sent_gas = (outbox.count, outbox.gas) if outbox else (lane.last, last_gas)
-        count = max(0, sent - lane.consumed)
+        count, gas = max(0, sent - lane.consumed), max(0, sent_gas - lane.consumed_gas)
+        window = {"count": self._params.lane_window, "gas": self._params.lane_gas_window}
         return {
             "src": src,
             "dst": dst,
@@ -105,9 +108,9 @@ class LaneReport:
             "crosslinked": {"count": lane.last, "gas": last_gas},
             "consumed": {"count": lane.consumed, "gas": lane.consumed_gas},
             "inbox": inbox and inbox.to_json(),
-            "waiting": {"count": count, "gas": max(0, sent_gas - lane.consumed_gas)},
-            "window": {"count": self._params.lane_window},
-            "full": count >= self._params.lane_window,
+            "waiting": {"count": count, "gas": gas},
+            "window": window,
+            "full": count >= window["count"] or gas >= window["gas"],
             "oldest": await self._oldest(number, src, dst, _next(lane, inbox), sent),
         }
 

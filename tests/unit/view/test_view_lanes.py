@@ -35,7 +35,7 @@ async def test_a_lane_while_messages_go_along_it(net):
         "consumed": EMPTY,
         "inbox": {**EMPTY, "block": 0},
         "waiting": EMPTY,
-        "window": {"count": 4096},
+        "window": {"count": 4096, "gas": 600_000_000},
         "full": False,
         "oldest": None,
     }
@@ -66,13 +66,13 @@ async def test_a_lane_while_messages_go_along_it(net):
         await backend.lanes(99)
 
 
-async def test_a_full_lane_says_so(net):
-    net.genesis = replace(net.genesis, params=replace(net.genesis.params, lane_window=2))
+@pytest.mark.parametrize("window", [{"lane_window": 2}, {"lane_gas_window": 8_000}])
+async def test_a_full_lane_says_so(net, window):
+    net.genesis = replace(net.genesis, params=replace(net.genesis.params, **window))
     await send(net, 2)
     net.step(0)
     there, back = await net.views().backend.lanes("latest")
-    assert (there["full"], there["window"]["count"]) == (True, 2)
-    assert not back["full"]
+    assert (there["full"], back["full"]) == (True, False)
 
 
 async def test_a_shard_that_is_away_leaves_its_ends_open(net):
