@@ -10,6 +10,7 @@ from node.execution.storage_ops import COLD_ACCOUNT, NEW_ACCOUNT, WARM_ACCESS
 MAX_DEPTH = 1024
 CALL_VALUE = 9000
 CALL_STIPEND = 2300
+COPIED_INPUT = 1024  # bytes; more is not copied, as nobody pays for the copy
 DELEGATION_PREFIX = b"\xef\x01\x00"
 DELEGATION_BYTES = 23
 _ADDRESS_MASK = (1 << 160) - 1
@@ -75,13 +76,18 @@ def call(
     gas -= given
     if value:
         given += CALL_STIPEND
+    data: bytes | memoryview = b""
+    if in_size > COPIED_INPUT:
+        data = memoryview(memory)[in_at : in_at + in_size].toreadonly()
+    elif in_size:
+        data = bytes(memory[in_at : in_at + in_size])
     inner = Message(
         gas=given,
         sender=message.sender if opcode == _DELEGATECALL else here,
         storage_address=target if opcode in (_CALL, _STATICCALL) else here,
         code_address=target,
         value=message.value if opcode == _DELEGATECALL else value,
-        data=bytes(memory[in_at : in_at + in_size]) if in_size else b"",
+        data=data,
         code=code,
         depth=message.depth + 1,
         transfers=opcode == _CALL,
@@ -94,6 +100,8 @@ def call(
         child = frame.vm.refuse(inner, InsufficientFunds("insufficient balance for transfer"))
     else:
         child = frame.vm.execute(inner)
+    if type(data) is memoryview:
+        data.release()  # memory of which a view is left could not grow
     output = child.result
     frame.return_data = output
     stack.append(0 if child.is_error else 1)

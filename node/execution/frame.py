@@ -18,7 +18,8 @@ class Message:
 
     `storage_address` is whose balance and storage the code works on, `code_address` the account that
     was called (a precompile is found by it; the code of a delegated account is its delegate's). `data`
-    is the call data; a creation has its init code in `code`. `opcode` is the instruction that called,
+    is the call data, of a large call a view of its caller's memory that is released when the call
+    ends; a creation has its init code in `code`. `opcode` is the instruction that called,
     CALL for a transaction; of a creation it tells nothing.
     """
 
@@ -45,7 +46,7 @@ class Message:
         storage_address: bytes,
         code_address: bytes,
         value: int,
-        data: bytes,
+        data: bytes | memoryview,
         code: bytes,
         depth: int = 0,
         transfers: bool = True,
@@ -68,7 +69,7 @@ class Message:
 
     @property
     def data_as_bytes(self) -> bytes:
-        return self.data
+        return bytes(self.data)
 
 
 class GasMeter:

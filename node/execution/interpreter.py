@@ -2,7 +2,7 @@
 
 One long function on purpose. A call per instruction would cost more than most instructions do, and
 splitting the chain of comparisons would put calls back. Numbers are compared as literals for the same
-reason: a name would be looked up each time. They are the constants of `program`, named beside them.
+reason: a name would be looked up each time. They are those of `instructions`, named beside them.
 """
 
 from typing import Any
@@ -40,6 +40,14 @@ def _expand(memory: bytearray, gas: int, end: int) -> int:
     return gas
 
 
+def _read(memory: bytearray, at: int, size: int) -> bytes:
+    """Bytes of memory that holds them, copied once. `at` may be anything where `size` is 0."""
+    if not size:
+        return b""
+    with memoryview(memory) as view:
+        return bytes(view[at : at + size])
+
+
 def run(frame: Frame) -> None:
     """Run a frame's code to its end. Raises VMError where it fails or reverts; gas is in the meter."""
     message = frame.msg
@@ -54,6 +62,7 @@ def run(frame: Frame) -> None:
         message.value,
         len(data),
     )
+    environment = vm.environment
     program = vm.program_of(code)
     blocks = program.blocks
     meter = frame.meter
@@ -96,8 +105,39 @@ def run(frame: Frame) -> None:
                     stack[-1] = 1 if stack[-1] == arg else 0
                 elif op == 37:  # SHR_CONST
                     stack[-1] = stack[-1] >> arg if arg < 256 else 0
-                else:  # SHL_CONST
+                elif op == 40:  # SHL_CONST
                     stack[-1] = (stack[-1] << arg) & _WORD if arg < 256 else 0
+                elif op == 41:  # ENVIRONMENT
+                    push(environment[arg])
+                elif op == 42:  # MSTORE8
+                    at = pop()
+                    if at >= len(memory):
+                        gas = _expand(memory, gas, at + 1)
+                    memory[at] = pop() & 0xFF
+                elif op == 43:  # TERNARY
+                    a = pop()
+                    b = pop()
+                    stack[-1] = arg(a, b, stack[-1])
+                elif op == 44:  # MCOPY
+                    to = pop()
+                    at = pop()
+                    size = pop()
+                    gas -= 3 * ((size + 31) >> 5)
+                    if size:
+                        if max(to, at) + size > len(memory):
+                            gas = _expand(memory, gas, max(to, at) + size)
+                        if gas < 0:
+                            raise OutOfGas("out of gas")
+                        memory[to : to + size] = memory[at : at + size]
+                elif op == 45:  # EXP
+                    a = pop()
+                    b = stack[-1]
+                    gas -= 50 * ((b.bit_length() + 7) >> 3)
+                    if gas < 0:
+                        raise OutOfGas("out of gas")
+                    stack[-1] = pow(a, b, _MODULUS)
+                else:  # MSIZE
+                    push(len(memory))
             elif op == 3:  # POP
                 pop()
             elif op < 11:
@@ -161,8 +201,11 @@ def run(frame: Frame) -> None:
                     stack[-1] = state.storage(here, slot)
                 elif op == 21:  # CALLDATALOAD
                     at = stack[-1]
-                    word = data[at : at + 32]
-                    stack[-1] = int.from_bytes(word, "big") << 8 * (32 - len(word))
+                    if at + 32 <= len(data):
+                        stack[-1] = int.from_bytes(data[at : at + 32], "big")
+                    else:
+                        word = bytes(data[at:]) if at < len(data) else b""
+                        stack[-1] = int.from_bytes(word, "big") << 8 * (32 - len(word))
                 elif op == 22:  # ADDRESS, CALLER, CALLVALUE, CALLDATASIZE
                     push(context[arg])
                 elif op == 23:  # BINARY
@@ -181,7 +224,7 @@ def run(frame: Frame) -> None:
                     gas = _expand(memory, gas, at + size)
                 if gas < 0:
                     raise OutOfGas("out of gas")
-                payload = bytes(memory[at : at + size])
+                payload = _read(memory, at, size)
                 vm.logs.append(Log(address=Address(here), topics=topics, data=payload))
             elif op < 30:
                 if op == 28:  # RETURNDATASIZE
@@ -200,7 +243,11 @@ def run(frame: Frame) -> None:
                         gas = _expand(memory, gas, to + size)
                     if gas < 0:
                         raise OutOfGas("out of gas")
-                    memory[to : to + size] = source[at : at + size].ljust(size, b"\0")
+                    part = source[at : at + size]
+                    if len(part) < size:
+                        part = bytes(part).ljust(size, b"\0")
+                    memory[to : to + size] = part
+                    part = b""
             elif op == 30:  # TLOAD
                 value = state.transient.get((here, stack[-1]), b"")
                 stack[-1] = int.from_bytes(value, "big")
@@ -229,7 +276,7 @@ def run(frame: Frame) -> None:
             offset = pop()
             if end == 2 and not pop():
                 offset = block.following
-            elif not program.is_destination(offset):
+            elif offset not in program.destinations:
                 raise InvalidJumpDestination("invalid jump destination")
         elif end == 4:  # SSTORE
             gas = sstore(vm, message, gas, pop(), pop())
@@ -249,7 +296,7 @@ def run(frame: Frame) -> None:
             if size and at + size > len(memory):
                 gas = _expand(memory, gas, at + size)
             meter.gas_remaining = gas
-            frame._output = bytes(memory[at : at + size])
+            frame._output = _read(memory, at, size)
             if end == 8:
                 raise Revert("execution reverted")
             return

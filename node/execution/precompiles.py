@@ -8,8 +8,10 @@ Libraries that are rarely needed are imported at their first use.
 """
 
 import hashlib
+import struct
 from collections.abc import Callable
 
+import blake2b
 import coincurve
 
 from node.execution import precompiles_bls, precompiles_bn, precompiles_kzg
@@ -19,6 +21,9 @@ from node.primitives.basics import Address
 from node.primitives.keys import CURVE_ORDER, address_of_public_key
 
 Precompile = Callable[[Frame], None]
+Data = bytes | memoryview
+
+_BLAKE2F_INPUT = struct.Struct("<8Q16Q2Q?")  # after the rounds: h, m, t, the final flag
 
 
 def words(size: int) -> int:
@@ -28,7 +33,7 @@ def words(size: int) -> int:
 def ecrecover(frame: Frame) -> None:
     """hash || v || r || s -> the signer's address; nothing for what is no signature."""
     frame.meter.consume_gas(3000)
-    data = frame.msg.data[:128].ljust(128, b"\0")
+    data = bytes(frame.msg.data[:128]).ljust(128, b"\0")
     v = int.from_bytes(data[32:64], "big")
     r = int.from_bytes(data[64:96], "big")
     s = int.from_bytes(data[96:128], "big")
@@ -54,7 +59,7 @@ def ripemd160(frame: Frame) -> None:
     frame.output = _ripemd160(data).rjust(32, b"\0")
 
 
-def _ripemd160(data: bytes) -> bytes:
+def _ripemd160(data: Data) -> bytes:
     try:
         return hashlib.new("ripemd160", data).digest()
     except ValueError:  # OpenSSL 3 without its legacy provider
@@ -66,13 +71,13 @@ def _ripemd160(data: bytes) -> bytes:
 def identity(frame: Frame) -> None:
     data = frame.msg.data
     frame.meter.consume_gas(15 + 3 * words(len(data)))
-    frame.output = data
+    frame.output = bytes(data)
 
 
 def modexp(frame: Frame) -> None:
     """Lengths of base, exponent and modulus, then the three (EIP-198, priced by EIP-2565)."""
     data = frame.msg.data
-    head = data[:96].ljust(96, b"\0")
+    head = bytes(data[:96]).ljust(96, b"\0")
     base_size, exponent_size, modulus_size = (
         int.from_bytes(head[at : at + 32], "big") for at in (0, 32, 64)
     )
@@ -93,9 +98,9 @@ def modexp(frame: Frame) -> None:
     frame.output = pow(base, exponent, modulus).to_bytes(modulus_size, "big")
 
 
-def _slice(data: bytes, at: int, size: int) -> bytes:
+def _slice(data: Data, at: int, size: int) -> bytes:
     """`size` bytes from `at`, zeros where the data has ended. The gas paid bounds `size`."""
-    return data[at : at + size].ljust(size, b"\0")
+    return bytes(data[at : at + size]).ljust(size, b"\0")
 
 
 def blake2f(frame: Frame) -> None:
@@ -103,12 +108,10 @@ def blake2f(frame: Frame) -> None:
     data = frame.msg.data
     if len(data) != 213 or data[212] > 1:
         raise VMError("invalid input length" if len(data) != 213 else "invalid final flag")
-    frame.meter.consume_gas(int.from_bytes(data[:4], "big"))
-    # py-evm takes the blake2b wheel where it is installed; its own Python is a thousand times slower
-    from eth._utils.blake2.coders import extract_blake2b_parameters
-    from eth.precompiles.blake2 import blake2b_compress
-
-    frame.output = blake2b_compress(*extract_blake2b_parameters(data))
+    rounds = int.from_bytes(data[:4], "big")
+    frame.meter.consume_gas(rounds)
+    values = _BLAKE2F_INPUT.unpack_from(data, 4)
+    frame.output = blake2b.compress(rounds, values[:8], values[8:24], values[24:26], values[26])
 
 
 def _address(number: int) -> Address:

@@ -80,17 +80,18 @@ def _encode(point: "G1Point | G2Point") -> bytes:
 
 
 def _input(frame: Frame, size: int) -> bytes:
-    data: bytes = frame.msg.data
-    if len(data) != size:
+    if len(frame.msg.data) != size:
         raise VMError("invalid input length")
+    data: bytes = frame.msg.data_as_bytes
     return data
 
 
-def _pairs(frame: Frame, size: int) -> bytes:
-    data: bytes = frame.msg.data
-    if not data or len(data) % size:
+def _pairs(frame: Frame, size: int) -> int:
+    """How many pairs of `size` bytes the input holds."""
+    count, rest = divmod(len(frame.msg.data), size)
+    if not count or rest:
         raise VMError("invalid input length")
-    return data
+    return count
 
 
 def g1_add(frame: Frame) -> None:
@@ -132,10 +133,10 @@ def _multiply(
     from py_arkworks_bls12381 import Scalar
 
     width = size + SCALAR_BYTES
-    data = _pairs(frame, width)
-    count = len(data) // width
+    count = _pairs(frame, width)
     discount = discounts[min(count, len(discounts)) - 1]
     frame.meter.consume_gas(count * gas * discount // 1000)
+    data = frame.msg.data_as_bytes
     starts = range(0, len(data), width)
     points = [_decode(kind, data[at : at + size], subgroup=True) for at in starts]
     scalars = [Scalar.from_be_bytes_mod_order(data[at + size : at + width]) for at in starts]
@@ -146,8 +147,8 @@ def pairing_check(frame: Frame) -> None:
     from py_arkworks_bls12381 import GT, G1Point, G2Point
 
     width = G1_BYTES + G2_BYTES
-    data = _pairs(frame, width)
-    frame.meter.consume_gas(PAIRING_BASE_GAS + PAIRING_GAS * (len(data) // width))
+    frame.meter.consume_gas(PAIRING_BASE_GAS + PAIRING_GAS * _pairs(frame, width))
+    data = frame.msg.data_as_bytes
     starts = range(0, len(data), width)
     g1 = [_decode(G1Point, data[at : at + G1_BYTES], subgroup=True) for at in starts]
     g2 = [_decode(G2Point, data[at + G1_BYTES : at + width], subgroup=True) for at in starts]

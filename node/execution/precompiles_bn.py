@@ -46,13 +46,13 @@ def _encoded(point: G1 | None) -> bytes:
 
 def add(frame: Frame) -> None:
     frame.meter.consume_gas(ADD_GAS)
-    data = frame.msg.data[:128].ljust(128, b"\0")
+    data = bytes(frame.msg.data[:128]).ljust(128, b"\0")
     frame.output = _encoded(g1_add(_g1(data, 0), _g1(data, 64)))
 
 
 def multiply(frame: Frame) -> None:
     frame.meter.consume_gas(MULTIPLY_GAS)
-    data = frame.msg.data[:96].ljust(96, b"\0")
+    data = bytes(frame.msg.data[:96]).ljust(96, b"\0")
     scalar = int.from_bytes(data[64:], "big")
     frame.output = _encoded(g1_multiply(_g1(data, 0), scalar))
 
@@ -61,10 +61,11 @@ def pairing(frame: Frame) -> None:
     """One for an empty input, too."""
     from node.execution.bn128_pairing import pairing_is_one
 
-    data = frame.msg.data
-    if len(data) % PAIR_BYTES:
+    size = len(frame.msg.data)
+    if size % PAIR_BYTES:
         raise VMError("bad elliptic curve pairing size")
-    starts = range(0, len(data), PAIR_BYTES)
+    starts = range(0, size, PAIR_BYTES)
     frame.meter.consume_gas(PAIRING_BASE_GAS + PAIRING_GAS * len(starts))
+    data = frame.msg.data_as_bytes
     pairs = [(_g1(data, at), _g2(data, at + 64)) for at in starts]
     frame.output = pairing_is_one(pairs).to_bytes(32, "big")

@@ -28,9 +28,9 @@ def _trusted_setup() -> Any:
 def point_evaluation(frame: Frame) -> None:
     """versioned hash || z || y || commitment || proof: that the blob's polynomial has p(z) = y."""
     frame.meter.consume_gas(GAS)
-    data = frame.msg.data
-    if len(data) != 192:
+    if len(frame.msg.data) != 192:
         raise VMError("invalid input length")
+    data = frame.msg.data_as_bytes
     commitment = data[96:144]
     if VERSIONED_HASH_VERSION + hashlib.sha256(commitment).digest()[1:] != data[:32]:
         raise VMError("mismatched versioned hash")

@@ -1,10 +1,12 @@
 """What one transaction accrues (the Yellow Paper's A), and the world as py-evm's opcodes ask for it."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from node.execution.context import BlockContext
-from node.execution.program import program_of
+from node.execution.jumpdests import JumpDestinations
+from node.execution.program import Program, cache
 from node.execution.pyevm import VMError
 from node.execution.receipts import Log
 from node.execution.state import State
@@ -44,7 +46,9 @@ class Vm(ABC):
         self.destroyed: list[bytes] = []
         self.refund = 0
         self.burned = 0
-        self.program_of = program_of  # how frames find their decoded code
+        self._searched: dict[bytes, JumpDestinations] = {}
+        self.program_of: Callable[[bytes], Program] = self._program_of
+        """How frames find their decoded code."""
         # asked for by py-evm's opcodes
         self.get_balance = state.balance
         self.get_nonce = state.nonce
@@ -54,14 +58,20 @@ class Vm(ABC):
         self.revert = state.revert
         self.commit = state.commit
         self.mark_address_warm = state.mark_warm
-        self.coinbase = context.coinbase
-        self.timestamp = context.timestamp
         self.block_number = context.number
-        self.mix_hash = context.prev_randao
-        self.gas_limit = context.gas_limit
-        self.base_fee = context.base_fee
-        self.blob_base_fee = context.blob_base_fee
-        self.execution_context = context  # CHAINID reads its chain_id
+        # in the order of instructions._ENVIRONMENT_INDEX
+        self.environment = (
+            int.from_bytes(origin, "big"),
+            gas_price,
+            int.from_bytes(context.coinbase, "big"),
+            context.timestamp,
+            context.number,
+            int.from_bytes(context.prev_randao, "big"),
+            context.gas_limit,
+            context.chain_id,
+            context.base_fee,
+            context.blob_base_fee,
+        )
 
     @abstractmethod
     def execute(self, message: "Message") -> "Frame":
@@ -78,6 +88,9 @@ class Vm(ABC):
     @abstractmethod
     def self_destruct(self, message: "Message", gas: int, target: int) -> int:
         """SELFDESTRUCT (see storage_ops); the gas that is left."""
+
+    def _program_of(self, code: bytes) -> Program:
+        return cache.get(code, self._searched)
 
     # -- the substate
 

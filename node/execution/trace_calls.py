@@ -176,7 +176,7 @@ def _opened(vm: Machine, message: Message) -> dict[str, Any]:
     else:
         name = _NAMES[message.opcode]
         to = message.code_address
-        data = message.data
+        data = message.data_as_bytes
     # code that works on its caller's account is called by that account, whoever called it
     sender = message.sender if message.opcode != 0xF4 else message.storage_address
     call: dict[str, Any] = {

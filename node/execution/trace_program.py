@@ -10,7 +10,8 @@ from functools import partial
 from typing import Protocol
 
 from node.execution.frame import Frame
-from node.execution.program import FALL, FALLBACK, STOP, Block, Program
+from node.execution.instructions import FALL, FALLBACK, STOP
+from node.execution.program import Block, Program
 from node.execution.pyevm import PRAGUE_OPCODES
 
 _JUMPDEST = 0x5B
@@ -50,7 +51,7 @@ class TracedProgram(Program):
             return single
         block = Block()
         probe = partial(self._probe, offset=offset, opcode=opcode, static_gas=single.gas)
-        block.instructions.append((FALLBACK, probe))
+        block.instructions = [(FALLBACK, probe)]
         block.following = ~offset
         return block
 
