@@ -1,9 +1,10 @@
 """The precompiled contracts of Prague, 0x01 to 0x11.
 
 What py-evm does well enough is py-evm's. Ours are: ecrecover (coincurve, without eth_keys' objects),
-modexp (py-evm has 0^0 mod m = 0), the KZG point evaluation (py-evm reads its trusted setup again on
-every call, 2 s, and checks by assert), alt_bn128 and BLS12-381 (as py-evm has them, over py_ecc, a
-block of pairings takes minutes).
+modexp (py-evm has 0^0 mod m = 0, and Python's pow takes ten times as long as GMP's), blake2f (py-evm
+takes longer to read its input than to compress), the KZG point evaluation (py-evm reads its trusted
+setup again on every call, 2 s, and checks by assert), alt_bn128 and BLS12-381 (as py-evm has them, over
+py_ecc, a block of pairings takes minutes).
 Libraries that are rarely needed are imported at their first use.
 """
 
@@ -13,6 +14,7 @@ from collections.abc import Callable
 
 import blake2b
 import coincurve
+from gmpy2 import powmod
 
 from node.execution import precompiles_bls, precompiles_bn, precompiles_kzg
 from node.execution.frame import Frame
@@ -95,7 +97,7 @@ def modexp(frame: Frame) -> None:
         return
     base = int.from_bytes(_slice(data, 96, base_size), "big")
     exponent = int.from_bytes(_slice(data, exponent_at, exponent_size), "big")
-    frame.output = pow(base, exponent, modulus).to_bytes(modulus_size, "big")
+    frame.output = int(powmod(base, exponent, modulus)).to_bytes(modulus_size, "big")
 
 
 def _slice(data: Data, at: int, size: int) -> bytes:

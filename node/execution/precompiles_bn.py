@@ -1,5 +1,7 @@
 """The alt_bn128 precompiles (EIP-196 and 197, priced by EIP-1108)."""
 
+from gmpy2 import mpz
+
 from node.execution.bn128 import G1, G2, P, g1_add, g1_is_on_curve, g1_multiply
 from node.execution.frame import Frame
 from node.execution.pyevm import VMError
@@ -11,7 +13,7 @@ PAIR_BYTES = 192
 
 
 def _field(data: bytes, at: int) -> int:
-    value = int.from_bytes(data[at : at + 32], "big")
+    value: int = mpz.from_bytes(data[at : at + 32], "big")
     if value >= P:
         raise VMError("invalid field element")
     return value
@@ -41,7 +43,8 @@ def _g2(data: bytes, at: int) -> G2 | None:
 def _encoded(point: G1 | None) -> bytes:
     if point is None:
         return bytes(64)
-    return point[0].to_bytes(32, "big") + point[1].to_bytes(32, "big")
+    x, y = point
+    return x.to_bytes(32, "big") + y.to_bytes(32, "big")
 
 
 def add(frame: Frame) -> None:
