@@ -69,27 +69,6 @@ def call_fillers() -> list[BlockFiller]:
     made.append(
         BlockFiller(name="STATICCALL that returns 20 KB", code=repeat(body, most=60), accounts=big)
     )
-    # more code than the cache of analysed code holds, called in turn: each is analysed every time
-    count, length = 400, 24_576
-    for kind, filler in (("JUMPDESTs", b"\x5b"), ("PUSH1s", b"\x60\x5b")):
-        end = length - 4
-        head = b"\x61" + end.to_bytes(2, "big") + b"\x56"
-        codes = [
-            (head + filler * length)[:end] + b"\x5b\x00" + n.to_bytes(2, "big")
-            for n in range(count)
-        ]
-        first = 0x10_0000
-        turn = ops(f"DUP1 {count} SWAP1 MOD {first} ADD 0 0 0 0 DUP5 GAS STATICCALL")
-        made.append(
-            BlockFiller(
-                name=f"STATICCALL to {count} codes that jump over {kind}",
-                code=repeat(turn + OR_FAIL + ops("POP 1 ADD"), before=ops("0"), most=80),
-                accounts={
-                    (first + n).to_bytes(20, "big"): (0, code) for n, code in enumerate(codes)
-                },
-                gas=3 * MILLION // 2,
-            )
-        )
     recurse = ops("0 0 0 0 ADDRESS GAS DELEGATECALL POP STOP")
     made.append(BlockFiller(name="DELEGATECALL to itself, deep", code=recurse, gas=30 * MILLION))
     return made
@@ -129,29 +108,6 @@ def creation_fillers() -> list[BlockFiller]:
     selfdestruct = {CALLEE: (10**18, ops("CALLER SELFDESTRUCT"))}
     body = ops("0 0 0 0 1") + push(CALLEE_NUMBER) + ops("GAS CALL POP")
     made.append(BlockFiller(name="SELFDESTRUCT", code=repeat(body, most=30), accounts=selfdestruct))
-    # init code that no cache has seen: another byte at its end every time
-    for name, filler in (
-        ("JUMPDESTs, jumped over", b"\x5b"),
-        ("PUSH1s, jumped over", b"\x60\x5b"),
-        ("JUMPDESTs, run through", b"\x5b"),
-        ("PUSH0 POPs, run through", b"\x5f\x50"),
-        ("JUMPIs, run through", b"\x5f\x5f\x57"),
-    ):
-        size = 49_152
-        body = (filler * size)[: size - 40]
-        head = b"\x61" + (size - 42).to_bytes(2, "big") + b"\x56" if "over" in name else b""
-        init = (head + body[len(head) : -2] + b"\x5b\x00").ljust(size - 32, b"\x00")
-        # the call data are the init code; the gas left and the time make its last word differ
-        code = ops("CALLDATASIZE 0 0 CALLDATACOPY")
-        turn = ops(f"GAS TIMESTAMP MUL {size - 32} MSTORE {size} 0 0 CREATE") + OR_FAIL
-        made.append(
-            BlockFiller(
-                name=f"new init code: {name}",
-                code=repeat(turn, before=code, most=1, reserve=300_000),
-                data=init,
-                gas=5 * MILLION,
-            )
-        )
     return made
 
 
@@ -162,6 +118,15 @@ def _jumps(compute: bytes) -> bytes:
         target = len(code) + 4 + len(compute)
         code += b"\x61" + target.to_bytes(2, "big") + compute + b"\x56\x5b"
     return code + ops("60000 GAS GT 0 JUMPI STOP")
+
+
+def _far_jumps() -> bytes:
+    """Computed jumps, each to the last byte of 128 that are full of pushes."""
+    code = ops("JUMPDEST 127 0 ADD JUMP").ljust(127, b"\x00")
+    for number in range(2, 180):
+        target = b"\x61" + (128 * number - 1).to_bytes(2, "big")
+        code += b"\x5b" + target + ops("0 ADD JUMP STOP") + b"\x60" * 120
+    return code + b"\x5b" + ops("60000 GAS GT 0 JUMPI STOP")
 
 
 def transaction_fillers() -> list[BlockFiller]:
@@ -184,6 +149,7 @@ def transaction_fillers() -> list[BlockFiller]:
         BlockFiller(name="creations of nothing", transactions=((b"", b"", 60_000, (), ()),) * 20),
         BlockFiller(name="JUMPI", code=repeat(ops("0 POP"), most=2)),
         BlockFiller(name="JUMP", code=_jumps(b"")),
+        BlockFiller(name="JUMP, computed, over pushes", code=_far_jumps()),
         BlockFiller(name="JUMP, computed", code=_jumps(ops("0 ADD"))),
         BlockFiller(name="INVALID", code=b"\xfe", fails=True),
     ]

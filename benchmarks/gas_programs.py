@@ -2,6 +2,7 @@
 
 from benchmarks.gas_blocks import BlockFiller
 from benchmarks.gas_calls import call_fillers, creation_fillers, transaction_fillers
+from benchmarks.gas_code import code_fillers
 from benchmarks.gas_opcodes import simple_fillers
 from benchmarks.gas_precompiles import precompile_fillers
 from tests.conformance.differential.assembly import OPCODES, disassemble
@@ -13,6 +14,7 @@ def fillers() -> list[BlockFiller]:
         *simple_fillers(),
         *call_fillers(),
         *creation_fillers(),
+        *code_fillers(),
         *precompile_fillers(),
         *transaction_fillers(),
     ]

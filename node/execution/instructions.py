@@ -4,7 +4,7 @@ Instructions are numbered in the order in which the interpreter asks for them; i
 literal numbers. Each has an argument: the pushed value, the stack index, a function.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from node.execution.pyevm import PRAGUE_OPCODES
 
@@ -16,13 +16,11 @@ MLOAD, MSTORE, SHA3, SLOAD, CALLDATALOAD, CONTEXT, BINARY, NOT = 17, 18, 19, 20,
 LOG, CALLDATACOPY, CODECOPY, RETURNDATASIZE, RETURNDATACOPY = 25, 26, 27, 28, 29
 TLOAD, TSTORE, SELFBALANCE, FALLBACK = 30, 31, 32, 33
 ADD_CONST, AND_CONST, EQ_CONST, SHR_CONST, MLOAD_CONST, MSTORE_CONST, SHL_CONST = range(34, 41)
-ENVIRONMENT, MSTORE8, TERNARY, MCOPY, EXP, MSIZE = range(41, 47)
+GAS, ENVIRONMENT, MSTORE8, TERNARY, MCOPY, EXP, MSIZE = range(41, 48)
 
 # Ends of blocks.
-FALL, JUMP, JUMPI, GAS, SSTORE, CALL, CREATE, RETURN, REVERT, STOP, SELFDESTRUCT, INVALID = range(
-    12
-)
-JUMPI_CONST, JUMP_CONST = 12, 13
+FALL, JUMP, JUMPI, SSTORE, CALL, CREATE, RETURN, REVERT, STOP, SELFDESTRUCT, INVALID = range(11)
+JUMPI_CONST, JUMP_CONST = 11, 12
 
 _WORD = (1 << 256) - 1
 _SIGN = 1 << 255
@@ -156,7 +154,6 @@ _ENDS: dict[int, tuple[int, int, int, int]] = {
     0x55: (SSTORE, 0, 2, 0),
     0x56: (JUMP, 8, 1, 0),
     0x57: (JUMPI, 10, 2, 0),
-    0x5A: (GAS, 2, 0, 1),
     0xF0: (CREATE, 0, 3, 1),
     0xF1: (CALL, 0, 7, 1),
     0xF2: (CALL, 0, 7, 1),
@@ -178,55 +175,46 @@ _FUSED = {
 }
 
 
-class Decoded(NamedTuple):
-    """What an opcode becomes. `grows` is pushed less popped items.
-
-    `instruction` is None where the decoder has to look at the code. `fused` is the instruction that
-    takes a constant pushed before, 0 for none. `end` is FALL for what does not end a block.
-    """
-
-    instruction: Instruction | None
-    gas: int
-    popped: int
-    grows: int
-    fused: int = 0
-    end: int = FALL
+Decoded = tuple[Instruction | None, int, int, int, int, int]
+"""The instruction, None where the decoder has to look at more than the opcode; its static gas; the items
+it pops; those it pushes less those it pops; the instruction that it and a push before it become, or 0;
+how it ends a block, or FALL."""
 
 
 def _decoded(opcode: int) -> Decoded:
     if 0x60 <= opcode <= 0x7F:
-        return Decoded(None, 3, 0, 1)
+        return None, 3, 0, 1, 0, FALL
     if 0x80 <= opcode <= 0x8F:
-        return Decoded((DUP, 0x7F - opcode), 3, opcode - 0x7F, 1)
+        return (DUP, 0x7F - opcode), 3, opcode - 0x7F, 1, 0, FALL
     if 0x90 <= opcode <= 0x9F:
-        return Decoded((SWAP, 0x8E - opcode), 3, opcode - 0x8E, 0)
+        return (SWAP, 0x8E - opcode), 3, opcode - 0x8E, 0, 0, FALL
     if 0xA0 <= opcode <= 0xA4:
         topics = opcode - 0xA0
-        return Decoded((LOG, topics), 375 + 375 * topics, 2 + topics, -2 - topics)
+        return (LOG, topics), 375 + 375 * topics, 2 + topics, -2 - topics, 0, FALL
     if opcode in _PLAIN:
         number, gas, popped, pushed = _PLAIN[opcode]
-        return Decoded((number, None), gas, popped, pushed - popped, _FUSED.get(number, 0))
+        return (number, None), gas, popped, pushed - popped, _FUSED.get(number, 0), FALL
     if opcode in _BINARY:
-        return Decoded((BINARY, _BINARY[opcode][0]), _BINARY[opcode][1], 2, -1)
+        return (BINARY, _BINARY[opcode][0]), _BINARY[opcode][1], 2, -1, 0, FALL
     if opcode in _TERNARY:
-        return Decoded((TERNARY, _TERNARY[opcode][0]), _TERNARY[opcode][1], 3, -2)
+        return (TERNARY, _TERNARY[opcode][0]), _TERNARY[opcode][1], 3, -2, 0, FALL
     if opcode in _CONTEXT_INDEX:
-        return Decoded((CONTEXT, _CONTEXT_INDEX[opcode]), 2, 0, 1)
+        return (CONTEXT, _CONTEXT_INDEX[opcode]), 2, 0, 1, 0, FALL
     if opcode in _ENVIRONMENT_INDEX:
-        return Decoded((ENVIRONMENT, _ENVIRONMENT_INDEX[opcode]), 2, 0, 1)
+        return (ENVIRONMENT, _ENVIRONMENT_INDEX[opcode]), 2, 0, 1, 0, FALL
     if opcode in _FALLBACK_STACK:
         popped, pushed = _FALLBACK_STACK[opcode]
-        return Decoded((FALLBACK, PRAGUE_OPCODES[opcode]), 0, popped, pushed - popped)
+        return (FALLBACK, PRAGUE_OPCODES[opcode]), 0, popped, pushed - popped, 0, FALL
     if opcode in _ENDS:
         end, gas, popped, pushed = _ENDS[opcode]
-        return Decoded(None, gas, popped, pushed - popped, 0, end)
+        return None, gas, popped, pushed - popped, 0, end
     if opcode == 0x5F:
-        return Decoded((PUSH, 0), 2, 0, 1)
-    if opcode in (0x58, 0x38):  # PC, CODESIZE
-        return Decoded(None, 2, 0, 1)
+        return (PUSH, 0), 2, 0, 1, 0, FALL
+    if opcode in (0x38, 0x58, 0x5A):  # CODESIZE, PC, GAS
+        return None, 2, 0, 1, 0, FALL
     if opcode == 0x5B:
-        return Decoded(None, 1, 0, 0)
-    return Decoded(None, 0, 0, 0, 0, INVALID)
+        return None, 1, 0, 0, 0, FALL
+    return None, 0, 0, 0, 0, INVALID
 
 
 DECODED: tuple[Decoded, ...] = tuple(map(_decoded, range(256)))

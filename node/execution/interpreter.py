@@ -107,18 +107,20 @@ def run(frame: Frame) -> None:
                     stack[-1] = stack[-1] >> arg if arg < 256 else 0
                 elif op == 40:  # SHL_CONST
                     stack[-1] = (stack[-1] << arg) & _WORD if arg < 256 else 0
-                elif op == 41:  # ENVIRONMENT
+                elif op == 41:  # GAS: what was charged for the rest of the block is not spent
+                    push(gas + arg)
+                elif op == 42:  # ENVIRONMENT
                     push(environment[arg])
-                elif op == 42:  # MSTORE8
+                elif op == 43:  # MSTORE8
                     at = pop()
                     if at >= len(memory):
                         gas = _expand(memory, gas, at + 1)
                     memory[at] = pop() & 0xFF
-                elif op == 43:  # TERNARY
+                elif op == 44:  # TERNARY
                     a = pop()
                     b = pop()
                     stack[-1] = arg(a, b, stack[-1])
-                elif op == 44:  # MCOPY
+                elif op == 45:  # MCOPY
                     to = pop()
                     at = pop()
                     size = pop()
@@ -129,7 +131,7 @@ def run(frame: Frame) -> None:
                         if gas < 0:
                             raise OutOfGas("out of gas")
                         memory[to : to + size] = memory[at : at + size]
-                elif op == 45:  # EXP
+                elif op == 46:  # EXP
                     a = pop()
                     b = stack[-1]
                     gas -= 50 * ((b.bit_length() + 7) >> 3)
@@ -266,9 +268,9 @@ def run(frame: Frame) -> None:
                 if stack and type(stack[-1]) is bytes:
                     stack[-1] = int.from_bytes(stack[-1], "big")
         end = block.end
-        if end == 12:  # JUMPI_CONST
+        if end == 11:  # JUMPI_CONST
             offset = block.argument if pop() else block.following
-        elif end == 13:  # JUMP_CONST
+        elif end == 12:  # JUMP_CONST
             offset = block.argument
         elif end == 0:  # FALL
             offset = block.following
@@ -278,29 +280,26 @@ def run(frame: Frame) -> None:
                 offset = block.following
             elif offset not in program.destinations:
                 raise InvalidJumpDestination("invalid jump destination")
-        elif end == 4:  # SSTORE
+        elif end == 3:  # SSTORE
             gas = sstore(vm, message, gas, pop(), pop())
             offset = block.following
-        elif end == 5:  # CALL, CALLCODE, DELEGATECALL, STATICCALL
+        elif end == 4:  # CALL, CALLCODE, DELEGATECALL, STATICCALL
             gas = call(frame, block.argument, stack, memory, gas, _expand)
             offset = block.following
-        elif end == 3:  # GAS
-            push(gas)
-            offset = block.following
-        elif end == 9:  # STOP
+        elif end == 8:  # STOP
             meter.gas_remaining = gas
             return
-        elif end < 9 and end > 6:  # RETURN, REVERT
+        elif end < 8 and end > 5:  # RETURN, REVERT
             at = pop()
             size = pop()
             if size and at + size > len(memory):
                 gas = _expand(memory, gas, at + size)
             meter.gas_remaining = gas
             frame._output = _read(memory, at, size)
-            if end == 8:
+            if end == 7:
                 raise Revert("execution reverted")
             return
-        elif end == 6:  # CREATE, CREATE2
+        elif end == 5:  # CREATE, CREATE2
             meter.gas_remaining = gas
             PRAGUE_OPCODES[block.argument](frame)
             gas = meter.gas_remaining
@@ -308,7 +307,7 @@ def run(frame: Frame) -> None:
             if type(stack[-1]) is bytes:
                 stack[-1] = int.from_bytes(stack[-1], "big")
             offset = block.following
-        elif end == 10:  # SELFDESTRUCT
+        elif end == 9:  # SELFDESTRUCT
             meter.gas_remaining = vm.self_destruct(message, gas, pop())
             return
         else:

@@ -4,10 +4,12 @@ Code is cut into basic blocks when they are first reached. A block is a run of i
 entered at its start only and left at its end, so its static gas, the stack it needs and the stack it
 grows to are checked once, on entry. That is exact in effect: all ways to fail inside a block (out of
 gas, stack, static call, return data) do the same thing, end the frame with all its gas and nothing
-done. What must see the exact gas (GAS, SSTORE, calls, creations) ends a block.
+done. What must see the exact gas (SSTORE, calls, creations) ends a block; GAS knows what of its block
+is still to come.
 
-A push is fused with an operation that takes it. An instruction belongs to one block only, so the
-blocks of a program hold no more than its code has instructions.
+A push is fused with an operation that takes it. A block runs on over the next JUMPDESTs while it is
+short: blocks cost more than instructions. So an instruction may be in several blocks, of which
+`SHORT_BLOCK` instructions at most overlap.
 
 What code costs us is paid by whoever sent it: decoding by the gas of the instructions, which run at
 least once, the search for jump destinations by the cold access to the account (EIP-2929) or by the
@@ -17,11 +19,13 @@ the cache has dropped in the meantime.
 
 import re
 from collections import OrderedDict
+from collections.abc import Callable
 from threading import Lock
 
 from node.execution.instructions import (
     DECODED,
     FALL,
+    GAS,
     JUMP,
     JUMP_CONST,
     JUMPI,
@@ -34,7 +38,10 @@ from node.execution.instructions import (
 from node.execution.jumpdests import JumpDestinations
 
 MAX_BLOCK = 128  # instructions; bounds the work before the first gas check of a block
+SHORT_BLOCK = 16  # instructions
 CACHE_BYTES = 32 * 1024 * 1024  # of code and what it was decoded to, over all cached programs
+
+UNCOUNTED_BYTES = 16 * 1024  # of a program, that the cache does not know of yet
 
 # What an object takes in memory, about.
 _PROGRAM_BYTES = 800
@@ -42,7 +49,7 @@ _BLOCK_BYTES = 360
 _INSTRUCTION_BYTES = 12
 _WIDE_PUSH_BYTES = 140
 
-_JUMPDEST = 0x5B
+_PC, _GAS, _JUMPDEST = 0x58, 0x5A, 0x5B
 _JUMPDESTS = re.compile(rb"\x5b*")
 _NO_INSTRUCTIONS: list[Instruction] = []  # of all blocks without any: never changed
 
@@ -56,35 +63,50 @@ class Block:
 
     __slots__ = ("argument", "end", "following", "gas", "grows", "instructions", "needs")
 
-    def __init__(self) -> None:
-        self.instructions: list[Instruction] = _NO_INSTRUCTIONS
-        self.gas = 0
-        self.needs = 0
-        self.grows = 0
-        self.end = FALL
-        self.argument = 0
-        self.following = 0
+    def __init__(
+        self,
+        instructions: list[Instruction] = _NO_INSTRUCTIONS,
+        gas: int = 0,
+        needs: int = 0,
+        grows: int = 0,
+        end: int = FALL,
+        argument: int = 0,
+        following: int = 0,
+    ) -> None:
+        self.instructions = instructions
+        self.gas = gas
+        self.needs = needs
+        self.grows = grows
+        self.end = end
+        self.argument = argument
+        self.following = following
 
 
 class Program:
     """Code with the blocks that were reached so far. May be shared by threads.
 
-    `held` is about what it takes in memory, in bytes. Whoever bounds that may clear `blocks` at any
-    time, also while the program runs, and set `held` back.
+    `held` is about what it takes in memory, in bytes. `grew` is called now and then when that has
+    grown, at the latest `UNCOUNTED_BYTES` after the last time.
     """
 
-    __slots__ = ("blocks", "code", "destinations", "held")
+    __slots__ = ("_grew", "_told", "blocks", "code", "destinations", "held")
 
-    def __init__(self, code: bytes, destinations: JumpDestinations | None = None) -> None:
+    def __init__(
+        self,
+        code: bytes,
+        destinations: JumpDestinations | None = None,
+        grew: "Callable[[Program], None] | None" = None,
+    ) -> None:
         self.code = code
         self.destinations = destinations if destinations is not None else JumpDestinations(code)
         self.blocks: dict[int, Block] = {}
-        self.held = _PROGRAM_BYTES + len(code)
+        self.held = self._told = _PROGRAM_BYTES + len(code)
+        self._grew = grew
 
     def forget(self) -> None:
-        """Drop what was decoded."""
+        """Drop what was decoded; also while the program runs, which decodes again what it reaches."""
         self.blocks.clear()
-        self.held = _PROGRAM_BYTES + len(self.code)
+        self.held = self._told = _PROGRAM_BYTES + len(self.code)
 
     def block(self, offset: int) -> Block:
         """The block that starts at `offset`, which is the start, a valid destination or a `following`."""
@@ -92,6 +114,9 @@ class Program:
         if found is None:
             found = self.blocks[offset] = self._decode(offset)
             self.held += _BLOCK_BYTES + _INSTRUCTION_BYTES * len(found.instructions)
+            if self.held - self._told > UNCOUNTED_BYTES and self._grew is not None:
+                self._told = self.held
+                self._grew(self)
         return found
 
     def _decode(self, offset: int) -> Block:
@@ -107,10 +132,8 @@ class Program:
         """
         found = _JUMPDESTS.match(self.code, offset)
         assert found is not None
-        block = Block()
-        block.following = found.end() - 1
-        block.gas = block.following - offset
-        return block
+        last = found.end() - 1
+        return Block(gas=last - offset, following=last)
 
     def _cut(self, offset: int, limit: int) -> Block:
         """The block at `offset`, of at most `limit` instructions before its end."""
@@ -118,33 +141,34 @@ class Program:
         size = len(code)
         instructions: list[Instruction] = []
         append = instructions.append
-        gas = height = needs = grows = count = 0
+        gas_seen: list[int] = []  # where GAS is among the instructions
+        gas = height = needs = grows = count = opcode = 0
         end = FALL
         at = offset
-        opcode = 0
-        if at < size and code[at] == _JUMPDEST:
-            gas = 1
-            at += 1
         while at < size and count < limit:
             opcode = code[at]
             instruction, cost, popped, delta, fused, end = DECODED[opcode]
+            at += 1
+            gas += cost
             if instruction is not None:
                 if fused and instructions and instructions[-1][0] == PUSH:
                     instructions[-1] = (fused, instructions[-1][1])
                 else:
                     append(instruction)
-                at += 1
             elif 0x60 <= opcode <= 0x7F:
-                at += opcode - 0x5E
-                append(self._push(at - opcode + 0x5F, at))
-            elif opcode == _JUMPDEST:  # another block starts here
-                break
-            else:
-                at += 1
-                if end == FALL:
-                    append((PUSH, at - 1 if opcode == 0x58 else size))  # PC, CODESIZE
+                append(self._push(at, at + opcode - 0x5F))
+                at += opcode - 0x5F
+            elif opcode == _JUMPDEST:
+                if count >= SHORT_BLOCK:  # another block starts here
+                    at -= 1
+                    gas -= cost
+                    break
+            elif opcode == _GAS:
+                gas_seen.append(len(instructions))
+                append((GAS, gas))
+            elif end == FALL:
+                append((PUSH, at - 1 if opcode == _PC else size))
             count += 1
-            gas += cost
             if popped - height > needs:
                 needs = popped - height
             height += delta
@@ -155,18 +179,16 @@ class Program:
         else:
             if at >= size:
                 end = STOP
-        block = Block()
-        if instructions:
-            block.instructions = instructions
-        block.gas = gas
-        block.needs = needs
-        block.grows = grows
-        block.end = end
-        block.argument = opcode
-        block.following = at
-        if end in (JUMP, JUMPI):
-            self._fuse_jump(block)
-        return block
+        for index in gas_seen:
+            instructions[index] = (GAS, gas - instructions[index][1])
+        argument = opcode
+        if end in (JUMP, JUMPI) and instructions and instructions[-1][0] == PUSH:
+            target = instructions[-1][1]
+            if target in self.destinations:
+                instructions.pop()
+                argument = target
+                end = JUMP_CONST if end == JUMP else JUMPI_CONST
+        return Block(instructions or _NO_INSTRUCTIONS, gas, needs, grows, end, argument, at)
 
     def _push(self, begin: int, end: int) -> Instruction:
         """The push whose data are there, zeros where the code has ended."""
@@ -179,15 +201,6 @@ class Program:
         self.held += _WIDE_PUSH_BYTES
         return PUSH, value
 
-    def _fuse_jump(self, block: Block) -> None:
-        instructions = block.instructions
-        if instructions and instructions[-1][0] == PUSH:
-            target = instructions[-1][1]
-            if target in self.destinations:
-                instructions.pop()
-                block.argument = target
-                block.end = JUMP_CONST if block.end == JUMP else JUMPI_CONST
-
 
 class ProgramCache:
     """Programs by code, the oldest dropped first when all take more than a number of bytes.
@@ -197,36 +210,45 @@ class ProgramCache:
 
     def __init__(self, limit: int = CACHE_BYTES) -> None:
         self._limit = limit
-        self._programs: OrderedDict[bytes, tuple[Program, int]] = OrderedDict()
+        self._programs: OrderedDict[bytes, tuple[Program, int]] = (
+            OrderedDict()
+        )  # with bytes counted
         self._lock = Lock()
         self.held = 0
-        """Bytes, as of the last time each program was asked for."""
+        """Bytes, of each program as far as it told."""
 
     def get(self, code: bytes, searched: dict[bytes, JumpDestinations]) -> Program:
         """The program of `code`; `searched` are the jump destinations the transaction asked for so far."""
         known = self._programs.get(code)
-        if known is not None and known[0].held <= known[1]:
+        if known is not None:
             return known[0]
+        destinations = searched.get(code)
+        if destinations is None:
+            destinations = searched[code] = JumpDestinations(code)
+        made = Program(code, destinations, self._count)
         with self._lock:
-            return self._count(code, searched)
+            known = self._programs.get(code)
+            if known is not None:  # another thread was faster
+                return known[0]
+            self._programs[code] = (made, made.held)
+            self.held += made.held
+            self._trim()
+        return made
 
-    def _count(self, code: bytes, searched: dict[bytes, JumpDestinations]) -> Program:
-        known = self._programs.get(code)
-        if known is None:
-            destinations = searched.get(code)
-            if destinations is None:
-                destinations = searched[code] = JumpDestinations(code)
-            program, counted = Program(code, destinations), 0
-        else:
-            program, counted = known
-        held = program.held
-        self._programs[code] = (program, held)
-        self.held += held - counted
-        while self.held > self._limit and len(self._programs) > 1:
-            _, (dropped, bytes_counted) = self._programs.popitem(last=False)
-            self.held -= bytes_counted
+    def _count(self, program: Program) -> None:
+        with self._lock:
+            known = self._programs.get(program.code)
+            if known is not None and known[0] is program:
+                held = program.held
+                self.held += held - known[1]
+                self._programs[program.code] = (program, held)
+                self._trim()
+
+    def _trim(self) -> None:
+        while self.held > self._limit:
+            _, (dropped, counted) = self._programs.popitem(last=False)
+            self.held -= counted
             dropped.forget()
-        return program
 
 
 cache = ProgramCache()

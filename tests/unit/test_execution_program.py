@@ -1,6 +1,5 @@
 """Decoded code: jump destinations, blocks, the bounds of what is kept, calls that share memory."""
 
-from itertools import pairwise
 from random import Random
 from threading import Thread
 
@@ -12,7 +11,7 @@ from node.execution.genesis import GenesisAccount, build_genesis
 from node.execution.guard import run_with_stack
 from node.execution.instructions import FALL, STOP
 from node.execution.jumpdests import CHUNK, JumpDestinations
-from node.execution.program import Program, ProgramCache
+from node.execution.program import SHORT_BLOCK, Program, ProgramCache
 from node.execution.results import CallResult
 from node.execution.state import State
 from node.primitives.basics import Address
@@ -93,22 +92,36 @@ class TestBlocks:
         assert (last.gas, last.following, last.end, len(last.instructions)) == (5, 1002, STOP, 2)
         assert len(program.blocks) == 2
 
-    def test_no_instruction_is_in_two_blocks(self) -> None:
+    def test_a_short_block_runs_on_over_jumpdests(self) -> None:
+        program = Program(b"\x5b\x5f\x5b\x50" * 100)
+        block = program.block(0)
+        assert (block.gas, block.following, len(block.instructions)) == (24, 16, 8)
+        assert block.following == SHORT_BLOCK
+        long = Program(b"\x5f\x50" * 10 + b"\x5b\x00").block(0)
+        assert (long.following, long.end) == (20, FALL)
+
+    def test_what_blocks_share_is_bounded(self) -> None:
         rng = Random(3)
-        for _ in range(50):
+        for _ in range(30):
             code = bytes(rng.choices(b"\x5b\x5b\x5f\x50\x01\x60\x80\x57\x5a", k=1500))
             program = Program(code)
             starts = [0, *sorted(destinations(code))]
-            while starts:
-                block = program.block(starts.pop())
-                if block.following < len(code) and block.following not in program.blocks:
-                    starts.append(block.following)
-            # each instruction but JUMPDEST has one at most, and pushes and jumps may have been fused
-            assert sum(len(block.instructions) for block in program.blocks.values()) <= len(code)
-            spans = sorted((start, block.following) for start, block in program.blocks.items())
-            overlaps = [(a, b) for a, b in pairwise(spans) if a[1] > b[0]]
-            # only runs of JUMPDESTs overlap: a jump may go to any of them
-            assert all(code[start:end] == b"\x5b" * (end - start) for (start, end), _ in overlaps)
+            for start in starts:
+                while start < len(code):
+                    start = program.block(start).following
+            held = sum(len(block.instructions) for block in program.blocks.values())
+            assert held <= len(code) + SHORT_BLOCK * len(starts)
+
+    def test_gas_counts_what_came_before_it_in_its_block(self) -> None:
+        # GAS, three cheap instructions, GAS, one that is charged as it runs, GAS
+        code = ops("GAS 1 2 ADD POP GAS 0 255 MSTORE GAS 0 MSTORE 32 MSTORE 64 MSTORE 96 0 RETURN")
+        result = call(code, b"")
+        third, second, first = (
+            int.from_bytes(result.output[at : at + 32], "big") for at in (0, 32, 64)
+        )
+        assert first == 5_000_000 - 2
+        assert first - second == 3 + 3 + 3 + 2 + 2
+        assert second - third == 2 + 3 + 3 + 9 * 3 + 2
 
     def test_a_program_knows_what_it_holds(self) -> None:
         program = Program(push(1 << 200) * 100)
@@ -128,17 +141,26 @@ class TestCache:
         assert cache.get(b"\x00" * 1000, {}) is not made[0]
 
     def test_what_was_decoded_counts(self) -> None:
-        cache = ProgramCache(limit=200_000)
-        for n in range(200):
-            code = b"\x5b\x5f\x5f\x57" * 100 + bytes([n])
+        """Also of programs that nobody asks for again: init code, as a rule."""
+        cache = ProgramCache(limit=1_000_000)
+        made = []
+        for n in range(100):
+            code = b"\x5f\x5f\x57" * 1000 + bytes([n])
             program = cache.get(code, {})
-            for at in range(0, 400, 4):
+            for at in range(0, 3000, 3):
                 program.block(at)
-            assert cache.get(code, {}) is program
-            assert cache.held <= 200_000
-        held = [known for known, _ in cache._programs.values()]
-        assert 1 <= len(held) < 10
-        assert sum(program.held for program in held) == cache.held
+            made.append(program)
+            assert cache.held <= 1_000_000
+        assert len(made[99].blocks) == 1000
+        assert sum(program.held for program in made) < 1_500_000
+
+    def test_a_program_larger_than_the_cache_runs(self) -> None:
+        cache = ProgramCache(limit=50_000)
+        code = b"\x5f\x5f\x57" * 1000
+        program = cache.get(code, {})
+        for at in range(0, 3000, 3):
+            assert program.block(at).following == at + 3
+        assert cache.held <= 50_000
 
     def test_a_dropped_program_can_still_run(self) -> None:
         cache = ProgramCache(limit=3000)
