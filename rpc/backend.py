@@ -25,6 +25,9 @@ from rpc.wire import (
     PoolView,
     PreparedTransaction,
     ReceiptView,
+    SimulatedBlock,
+    SimulateRequest,
+    TraceOptions,
     TransactionView,
 )
 
@@ -97,6 +100,29 @@ class Backend(Protocol):
         self, scope: int | None, request: CallRequest, ref: BlockRef, overrides: Overrides
     ) -> AccessListResult:
         """What a call accesses. A call that fails is an answer, one that cannot be made raises."""
+
+    async def simulate(
+        self, scope: int | None, request: SimulateRequest, ref: BlockRef
+    ) -> tuple[SimulatedBlock, ...]:
+        """Blocks of calls on top of a block. Raises RpcError with the codes of the specification."""
+
+    # Traces come ready for JSON: their shapes are those of geth's tracers.
+
+    async def trace_transaction(self, scope: int | None, hash: bytes, options: TraceOptions) -> Any:
+        """What an included transaction did where it ran. Raises `ServerError`, `LimitExceeded`."""
+
+    async def trace_block(self, scope: int | None, ref: BlockRef, options: TraceOptions) -> Any:
+        """A list with `txHash` and `result` for each transaction of a block."""
+
+    async def trace_call(
+        self,
+        scope: int | None,
+        request: CallRequest,
+        ref: BlockRef,
+        overrides: Overrides,
+        options: TraceOptions,
+    ) -> Any:
+        """What a call would do."""
 
     async def proof(
         self, scope: int | None, address: bytes, slots: tuple[int, ...], ref: BlockRef

@@ -140,12 +140,12 @@ def call_request(value: object) -> CallRequest:
 
 def access_list(value: object) -> tuple[AccessListEntry, ...]:
     """An EIP-2930 access list."""
-    return _array(value, _access_list_entry, MAX_ACCESS_LIST)
+    return array(value, _access_list_entry, MAX_ACCESS_LIST)
 
 
 def authorization_list(value: object) -> tuple[Authorization, ...]:
     """An EIP-7702 authorization list."""
-    return _array(value, _authorization, MAX_ACCESS_LIST)
+    return array(value, _authorization, MAX_ACCESS_LIST)
 
 
 def log_filter(value: object) -> LogFilter:
@@ -186,7 +186,7 @@ def percentiles(value: object) -> tuple[float, ...]:
     """Rising numbers between 0 and 100; null counts as none."""
     if value is None:
         return ()
-    numbers = _array(value, _percentile, MAX_PERCENTILES)
+    numbers = array(value, _percentile, MAX_PERCENTILES)
     for i in range(1, len(numbers)):
         if numbers[i - 1] >= numbers[i]:
             raise ValueError(f"[{i}]: percentiles must rise: {numbers[i - 1]} >= {numbers[i]}")
@@ -195,7 +195,7 @@ def percentiles(value: object) -> tuple[float, ...]:
 
 def storage_slots(value: object) -> tuple[int, ...]:
     """The storage keys of `eth_getProof`."""
-    return _array(value, parse_storage_slot, MAX_PROOF_SLOTS)
+    return array(value, parse_storage_slot, MAX_PROOF_SLOTS)
 
 
 def storage_requests(value: object) -> tuple[tuple[bytes, tuple[int, ...]], ...]:
@@ -248,7 +248,7 @@ def _access_list_entry(value: object) -> AccessListEntry:
         address=required(members, "address", parse_address),
         storage_keys=()
         if keys is None
-        else member("storageKeys", lambda v: _array(v, parse_hash, MAX_ACCESS_LIST), keys),
+        else member("storageKeys", lambda v: array(v, parse_hash, MAX_ACCESS_LIST), keys),
     )
 
 
@@ -271,7 +271,7 @@ def _any_of(item: Callable[[object], H]) -> Callable[[object], frozenset[H]]:
 
     def decode(value: object) -> frozenset[H]:
         if isinstance(value, list):
-            return frozenset(_array(value, item, MAX_FILTER_ALTERNATIVES))
+            return frozenset(array(value, item, MAX_FILTER_ALTERNATIVES))
         return frozenset((item(value),))
 
     return decode
@@ -294,12 +294,12 @@ def _message_event(value: object) -> str:
 
 def _addresses(value: object) -> tuple[bytes, ...]:
     if isinstance(value, list):
-        return _array(value, parse_address, MAX_FILTER_ALTERNATIVES)
+        return array(value, parse_address, MAX_FILTER_ALTERNATIVES)
     return (parse_address(value),)
 
 
 def _topics(value: object) -> tuple[tuple[bytes, ...] | None, ...]:
-    return _array(value, _topic, MAX_TOPICS)
+    return array(value, _topic, MAX_TOPICS)
 
 
 def _topic(value: object) -> tuple[bytes, ...] | None:
@@ -309,7 +309,7 @@ def _topic(value: object) -> tuple[bytes, ...] | None:
         return (parse_hash(value),)
     if None in value:  # "this or anything" is anything
         return None
-    return _array(value, parse_hash, MAX_FILTER_ALTERNATIVES) or None
+    return array(value, parse_hash, MAX_FILTER_ALTERNATIVES) or None
 
 
 def as_object(value: object) -> dict[str, Any]:
@@ -318,7 +318,7 @@ def as_object(value: object) -> dict[str, Any]:
     return value
 
 
-def _array(value: object, item: Callable[[object], T], limit: int) -> tuple[T, ...]:
+def array(value: object, item: Callable[[object], T], limit: int) -> tuple[T, ...]:
     if not isinstance(value, list):
         raise ValueError(f"expected an array, got {json_type(value)}")
     if len(value) > limit:

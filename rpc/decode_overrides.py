@@ -53,7 +53,7 @@ def block_overrides(value: object) -> BlockOverrides:
     for name, item in members.items():
         known = _BLOCK_FIELDS.get(name)
         if known is None:
-            if name in _UNUSED and item is not None:
+            if name in _UNUSED and item not in (None, []):
                 raise ValueError(f"{name}: this field cannot be overridden here")
         elif item is not None:
             field, decode = known

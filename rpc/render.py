@@ -16,6 +16,8 @@ from rpc.wire import (
     FeeHistory,
     LogView,
     ReceiptView,
+    SimulatedBlock,
+    SimulatedCall,
     TransactionView,
 )
 
@@ -185,6 +187,26 @@ def receipt(view: ReceiptView) -> dict[str, Any]:
     }
     if view.extra:
         out.update(view.extra)
+    return out
+
+
+def simulated_block(value: SimulatedBlock) -> dict[str, Any]:
+    """A block of the answer of `eth_simulateV1`."""
+    return {**block(value.block), "calls": [_simulated_call(item) for item in value.calls]}
+
+
+def _simulated_call(value: SimulatedCall) -> dict[str, Any]:
+    out: dict[str, Any] = {
+        "status": hex(value.status),
+        "returnData": "0x" + value.return_data.hex(),
+        "gasUsed": hex(value.gas_used),
+        "logs": [log(item) for item in value.logs],
+    }
+    failure = value.error
+    if failure is not None:
+        out["error"] = {"code": failure.code, "message": failure.message}
+        if failure.data is not None:
+            out["error"]["data"] = "0x" + failure.data.hex()
     return out
 
 

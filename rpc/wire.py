@@ -103,6 +103,42 @@ NO_OVERRIDES = Overrides()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SimulateBlock:
+    """A block of `eth_simulateV1`: what it is to find, and the calls in it."""
+
+    calls: tuple[CallRequest, ...] = ()
+    overrides: Overrides = NO_OVERRIDES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulateRequest:
+    """The payload of `eth_simulateV1`; each block stands on the one before it."""
+
+    blocks: tuple[SimulateBlock, ...]
+    validation: bool = False
+    trace_transfers: bool = False
+    full_transactions: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceOptions:
+    """How to trace: `tracer` is one of geth's names, "" for the struct logger; the other fields are geth's
+    options, and mean something to one tracer or another. `timeout` in seconds, for all executions of the
+    request on one shard; `limit` in steps, 0 for no limit."""
+
+    tracer: str = ""
+    timeout: float = 5.0
+    limit: int = 0
+    disable_stack: bool = False
+    disable_storage: bool = False
+    enable_memory: bool = False
+    enable_return_data: bool = False
+    only_top_call: bool = False
+    with_log: bool = False
+    diff_mode: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogFilter:
     """The object of `eth_getLogs`: a range of blocks, both ends included, or one block by its hash (then
     the range is meaningless). No addresses means any; a topic position of None means any, and positions
@@ -233,6 +269,34 @@ class BlockView:
     transactions: tuple[bytes, ...] | tuple[TransactionView, ...] = ()
     uncles: tuple[bytes, ...] = ()
     extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedFailure:
+    """Why a simulated call failed; `data` is None where it did not revert."""
+
+    code: int
+    message: str
+    data: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatedCall:
+    """The outcome of a call of `eth_simulateV1`."""
+
+    status: int
+    return_data: bytes
+    gas_used: int
+    logs: tuple[LogView, ...]
+    error: SimulatedFailure | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatedBlock:
+    """A block that was simulated."""
+
+    block: BlockView
+    calls: tuple[SimulatedCall, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,6 +40,16 @@ room, go-ethereum. What differs:
   names; `/` has no state root of its own that covers accounts.
 - An access list has no effect on another shard. For a call that crosses, `eth_createAccessList` names what is
   accessed there, and its `gasUsed` includes what the list would cost at home.
+- `debug_trace*` runs the shard block again, on a node of that shard, up to the transaction. A transaction that
+  came from another shard is traced where its call ran; `gas` and `gasUsed` of the outermost call are those of
+  its receipt. Tracers: the struct logger, `callTracer`, `prestateTracer`, `4byteTracer`, `noopTracer`. The
+  default timeout is 5 s, the longest 20 s, for everything that a request runs on one shard.
+- `eth_simulateV1` simulates blocks of one shard: that of the first account it names. Numbers, times and the
+  hash they begin with are that shard's, also at `/`. An account with a state override is taken to live there. A
+  call from or to another shard is refused; wei that a contract pays to another shard is gone from this one, as
+  it would be on its way. All calls together may use 30,000,000 gas and 15 s.
+- `eth_call` runs for 5 s at most, `eth_estimateGas` and `eth_createAccessList` for 15 s, each execution with
+  30,000,000 gas at most, whatever the request says.
 - `debug_getRaw*` gives a block as its chain encodes it: a beacon block at `/`, a shard block below `/shard/`.
 - Filters live on the node and the path where they were made. One that is not polled for {expiry:g} s is gone.
 - `eth_accounts` and signing use the development accounts of `accounts.json` and are on unless
@@ -66,6 +76,7 @@ what `atoll_networkBlock` says of each new block.
 | -32004 | known and refused; the message says why |
 | -32005 | more than this node gives: range, results, filters, subscriptions |
 | 3 | execution reverted; `data` is what the contract returned |
+| -38010 to -38026, -32016 | `eth_simulateV1`, as the specification says |
 
 A WebSocket that does not read its notifications is closed with code 1008.
 

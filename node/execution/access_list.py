@@ -69,7 +69,8 @@ def create_access_list(
     """The list with which `call` accesses nothing else, found by running it until it grows no more.
 
     As geth does, the sender, the recipient and precompiles are left out unless slots of theirs are
-    used; `call.access_list` is where it starts. `open_state` gives a fresh state each time. The size
+    used; `call.access_list` is where it starts. A call that arrives from elsewhere has no use for a list;
+    what it accesses is found all the same. `open_state` gives a fresh state each time. The size
     is bounded by the gas of `call`. Raises InvalidTransaction where it cannot be made.
     """
     to = call.to

@@ -8,6 +8,7 @@
     |   |-- FeeTooLow          the fee cap is under the block's base fee
     |   `-- GasLimitReached    it does not fit in what is left of the block
     |-- ExecutionFailed        a simulated call fails whatever gas it is given (the caller's doing)
+    |-- ExecutionTimedOut      a simulated or traced execution takes too long (the caller's doing)
     |-- TraceTooLarge          a trace exceeds its limits (the caller's doing)
     `-- PeerFault
         `-- BadProof           a Merkle proof that proves nothing
@@ -45,6 +46,10 @@ class ExecutionFailed(AtollError):
         super().__init__(error)
         self.error = error
         self.output = output
+
+
+class ExecutionTimedOut(AtollError):
+    """A simulated or traced execution was given up because its time was over."""
 
 
 class TraceTooLarge(AtollError):

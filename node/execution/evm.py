@@ -108,6 +108,23 @@ class Evm:
         """
         intrinsic, floor = check_static(tx, self.chain_id)
         check_against(state, context, tx, gas_available)
+        return self.run_transaction(
+            state, context, tx, intrinsic=intrinsic, floor=floor, may_delegate=may_delegate
+        )
+
+    def run_transaction(
+        self,
+        state: State,
+        context: BlockContext,
+        tx: Transaction,
+        *,
+        intrinsic: int,
+        floor: int,
+        may_delegate: MayDelegate = always,
+    ) -> TransactionResult:
+        """Execute a transaction that was checked: its sender can pay, and its gas is the intrinsic gas
+        and the floor at least. The price may be below the base fee (of a simulated one): all of it is
+        burned then."""
         price = tx.effective_gas_price(context.base_fee)
         sender = tx.sender
         blobs = tx.blob_hashes if isinstance(tx, BlobTransaction) else ()
@@ -132,8 +149,9 @@ class Evm:
         gas_used = max(used_after_refund(vm, tx.gas, frame), floor)
         state.add_balance(sender, (tx.gas - gas_used) * price)
         state.touch(context.coinbase)
-        state.add_balance(context.coinbase, gas_used * (price - context.base_fee))
-        burned = remove_destroyed(vm) + gas_used * context.base_fee + blob_cost
+        burned_price = min(context.base_fee, price)
+        state.add_balance(context.coinbase, gas_used * (price - burned_price))
+        burned = remove_destroyed(vm) + gas_used * burned_price + blob_cost
         success = not frame.is_error
         return TransactionResult(
             success=success,

@@ -208,8 +208,9 @@ class ProgramCache:
     A dropped program loses its blocks: a frame that still runs it decodes again what it reaches.
     """
 
-    def __init__(self, limit: int = CACHE_BYTES) -> None:
+    def __init__(self, limit: int = CACHE_BYTES, kind: type[Program] = Program) -> None:
         self._limit = limit
+        self._kind = kind
         self._programs: OrderedDict[bytes, tuple[Program, int]] = (
             OrderedDict()
         )  # with bytes counted
@@ -225,7 +226,7 @@ class ProgramCache:
         destinations = searched.get(code)
         if destinations is None:
             destinations = searched[code] = JumpDestinations(code)
-        made = Program(code, destinations, self._count)
+        made = self._kind(code, destinations, self._count)
         with self._lock:
             known = self._programs.get(code)
             if known is not None:  # another thread was faster

@@ -66,7 +66,7 @@ def decode_receipt(data: bytes) -> Receipt:
         type=kind,
         status=rlp.as_int(status, 8),
         cumulative_gas_used=rlp.as_int(gas_used, 64),
-        logs=tuple(_log(item) for item in rlp.as_list(logs)),
+        logs=tuple(decode_log(item) for item in rlp.as_list(logs)),
     )
     if receipt.status > 1:
         raise DecodeError(f"receipt: status {receipt.status} is neither 0 nor 1")
@@ -75,7 +75,7 @@ def decode_receipt(data: bytes) -> Receipt:
     return receipt
 
 
-def _log(item: rlp.Decoded) -> Log:
+def decode_log(item: rlp.Decoded) -> Log:
     address, topics, data = rlp.as_list(item, 3)
     topic_items = rlp.as_list(topics)
     if len(topic_items) > MAX_TOPICS:

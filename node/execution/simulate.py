@@ -8,18 +8,20 @@ from node.execution.errors import ExecutionFailed, InsufficientFunds
 from node.execution.evm import Evm, call_result, contract_address, used_after_refund, warm_up
 from node.execution.messages import MAX_INITCODE_BYTES
 from node.execution.results import CallResult
-from node.execution.state import State
+from node.execution.state import MAX_BALANCE, State
 from node.execution.validity import gas_of
 from node.primitives.basics import ZERO_ADDRESS, Address
 from node.primitives.errors import InvalidTransaction
 from node.primitives.transaction import AccessList, Authorization
 
-BASE_TRANSFER_GAS = 21_000
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatedCall:
-    """The fields of a call object. `gas_price` in wei; at zero nothing is paid and BASEFEE is zero."""
+    """The fields of a call object. `gas_price` in wei; at zero nothing is paid and BASEFEE is zero.
+
+    `arrives` is set for a call that a message brings from another shard (`Evm.apply_call`): the sender
+    has the value, whatever the state says, and `gas` is for the call alone.
+    """
 
     sender: Address = ZERO_ADDRESS
     to: Address | None
@@ -29,6 +31,7 @@ class SimulatedCall:
     gas_price: int = 0
     access_list: AccessList = ()
     authorizations: tuple[Authorization, ...] = ()
+    arrives: bool = False
 
 
 def simulate(evm: Evm, state: State, context: BlockContext, call: SimulatedCall) -> CallResult:
@@ -37,6 +40,8 @@ def simulate(evm: Evm, state: State, context: BlockContext, call: SimulatedCall)
     The sender may have code. Raises InvalidTransaction where not even a transaction could be made of
     it: gas under the intrinsic gas, or funds missing. `state` is changed: use one that is thrown away.
     """
+    if call.arrives:
+        return _arrive(evm, state, context, call)
     intrinsic, floor = _gas_of(call)
     if call.gas < intrinsic:
         raise InvalidTransaction(f"intrinsic gas too low: have {call.gas}, want {intrinsic}")
@@ -85,21 +90,23 @@ def estimate_gas(
     `call.gas` of zero means no limit of the caller's own. `open_state` gives a fresh state each time.
     Raises ExecutionFailed where the call fails at the cap, InvalidTransaction where it cannot be made.
     """
-    high = _highest(open_state, call, gas_cap)
 
     def attempt(gas: int) -> CallResult:
         return simulate(evm, open_state(), context, replace(call, gas=gas))
 
+    high = _highest(open_state, call, gas_cap)
+    if call.arrives:
+        least = 0
+        if attempt(0).success:  # a transfer: nothing runs
+            return 0
+    else:
+        least = max(_gas_of(call))  # below this no attempt is valid
     result = attempt(high)
     if not result.success:
         raise ExecutionFailed(result.error or "execution failed", result.output)
-    low = max(_gas_of(call)) - 1  # below this no attempt is valid
-    if result.gas_used > low + 1:
-        low = max(low, result.gas_used - 1)
-        # what a call may need on top of what it uses: the gas that 63/64 withholds, and refunds
-        guess = min(high, result.gas_used * 64 // 63 + 2300)
-    else:
-        guess = low + 1
+    low = max(least, result.gas_used) - 1
+    # what a call may need on top of what it uses: the gas that 63/64 withholds, and refunds
+    guess = least if result.gas_used <= least else min(high, result.gas_used * 64 // 63 + 2300)
     while low + 1 < high:
         middle = guess if low < guess < high else (low + high) // 2
         guess = 0
@@ -110,9 +117,30 @@ def estimate_gas(
     return high
 
 
+def _arrive(evm: Evm, state: State, context: BlockContext, call: SimulatedCall) -> CallResult:
+    if call.to is None:
+        raise InvalidTransaction("a contract creation does not leave its sender's shard")
+    state.begin_transaction()
+    brought = min(
+        call.value, MAX_BALANCE - state.balance(call.sender)
+    )  # an override may be that high
+    state.add_balance(call.sender, brought)
+    return evm.apply_call(
+        state,
+        context,
+        sender=call.sender,
+        to=call.to,
+        value=call.value,
+        data=call.data,
+        gas=call.gas,
+        gas_price=call.gas_price,
+        origin=call.sender,
+    )
+
+
 def _highest(open_state: Callable[[], State], call: SimulatedCall, gas_cap: int) -> int:
     high = min(call.gas, gas_cap) if call.gas else gas_cap
-    if call.gas_price:
+    if call.gas_price and not call.arrives:
         balance = open_state().balance(call.sender)
         if balance < call.value:
             raise InsufficientFunds("insufficient funds for transfer")

@@ -29,9 +29,13 @@ from node.primitives.basics import (
 )
 from node.primitives.errors import CorruptData
 
-__all__ = ["State", "StateDelta"]
+__all__ = ["BalanceOutOfRange", "State", "StateDelta"]
 
 MAX_BALANCE = (1 << 256) - 1
+
+
+class BalanceOutOfRange(ValueError):
+    """A balance outside 0 to 2^256-1. What is really there adds up to less: only overrides lead here."""
 
 
 class _Undo(IntEnum):
@@ -105,9 +109,9 @@ class State:
         return found.balance if found is not None else 0
 
     def set_balance(self, address: bytes, balance: int) -> None:
-        """Raises ValueError outside 0 to 2^256-1."""
+        """Raises BalanceOutOfRange outside 0 to 2^256-1."""
         if not 0 <= balance <= MAX_BALANCE:
-            raise ValueError(f"the balance of 0x{address.hex()} cannot become {balance}")
+            raise BalanceOutOfRange(f"the balance of 0x{address.hex()} cannot become {balance}")
         old = self.account(address)
         nonce, _, root, code = old or EMPTY_ACCOUNT
         self._write(address, old, Account(nonce, balance, root, code))

@@ -8,7 +8,7 @@ from node.execution.messages import Machine
 from node.execution.pyevm import Revert
 from node.execution.results import CallResult, TransactionResult
 from node.execution.state import State
-from node.execution.tracing import Budget, Execution, TraceLimits, Tracer
+from node.execution.tracing import Budget, Execution, Tracer
 from node.primitives.basics import Address
 
 REVERTED = "execution reverted"
@@ -63,11 +63,11 @@ class CallTracer(Tracer):
         *,
         with_logs: bool = False,
         only_top_call: bool = False,
-        limits: TraceLimits | None = None,
+        budget: Budget | None = None,
     ) -> None:
         self._with_logs = with_logs
         self._only_top_call = only_top_call
-        self._budget = Budget(limits if limits is not None else TraceLimits())
+        self._budget = budget if budget is not None else Budget()
         self._execution: Execution | None = None
         self._vm: Machine | None = None
         self._root: dict[str, Any] = {}
@@ -130,7 +130,9 @@ class CallTracer(Tracer):
         execution = self._execution
         if execution is None:
             raise RuntimeError("a trace was finished that was not started")
-        if not self._root:  # nothing was entered: a collision, or a sender without the value
+        if (
+            not self._root
+        ):  # nothing was entered: a collision, a sender without the value, no execution
             self._root = {
                 "type": "CREATE" if execution.creates else "CALL",
                 "from": _hex(execution.sender),
@@ -138,7 +140,8 @@ class CallTracer(Tracer):
                 "value": hex(execution.value),
                 "input": _hex(execution.data),
             }
-            _fail(self._root, result.error or "execution failed", b"")
+            if not result.success:
+                _fail(self._root, result.error or "execution failed", b"")
         self._root["gas"] = hex(execution.gas)
         self._root["gasUsed"] = hex(result.gas_used)
         _drop_failed_logs(self._root)

@@ -9,7 +9,7 @@ from node.execution.frame import Frame
 from node.execution.messages import MAX_INITCODE_BYTES
 from node.execution.results import CallResult, TransactionResult
 from node.execution.state import State
-from node.execution.tracing import Budget, Execution, TraceLimits, Tracer
+from node.execution.tracing import Budget, Execution, Tracer
 from node.primitives.basics import Address, keccak_fast
 
 _ADDRESS_MASK = (1 << 160) - 1
@@ -41,9 +41,9 @@ class PrestateTracer(Tracer):
 
     watched = frozenset({_SLOAD, _SSTORE, _CREATE, _CREATE2}) | _ADDRESS_ON_TOP | _CALLS
 
-    def __init__(self, *, diff: bool = False, limits: TraceLimits | None = None) -> None:
+    def __init__(self, *, diff: bool = False, budget: Budget | None = None) -> None:
         self._diff = diff
-        self._budget = Budget(limits if limits is not None else TraceLimits())
+        self._budget = budget if budget is not None else Budget()
         self._found: dict[bytes, _Found] = {}
         self._created: set[bytes] = set()
         self._post: dict[str, Any] = {}

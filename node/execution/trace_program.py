@@ -2,7 +2,8 @@
 
 The interpreter that runs a traced frame is the one that runs every frame. A probe is a block of its own
 that calls the observer and charges nothing; the instruction follows at the complement of its offset,
-which no jump can name. So gas and effects under a trace are those without it, by construction.
+which no jump can name. Jump destinations look at the clock, as in `timed`. So gas and effects under a
+trace are those without it, by construction.
 """
 
 from collections.abc import Collection
@@ -13,6 +14,7 @@ from node.execution.frame import Frame
 from node.execution.instructions import FALL, FALLBACK, STOP
 from node.execution.program import Block, Program
 from node.execution.pyevm import PRAGUE_OPCODES
+from node.execution.timed import tick
 
 _JUMPDEST = 0x5B
 _GETH_NAMES = {0x20: "KECCAK256", 0x44: "DIFFICULTY", 0xFE: "INVALID", 0xFF: "SELFDESTRUCT"}
@@ -59,6 +61,7 @@ class TracedProgram(Program):
         if offset < len(self.code) and self.code[offset] == _JUMPDEST:
             block = Block()
             block.gas = 1
+            block.instructions = [(FALLBACK, tick)]
             block.following = offset + 1
             return block
         block = self._cut(offset, limit=1)

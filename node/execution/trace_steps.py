@@ -11,7 +11,7 @@ from node.execution.pyevm import Revert
 from node.execution.results import CallResult, TransactionResult
 from node.execution.state import State
 from node.execution.trace_program import opcode_name
-from node.execution.tracing import Budget, TraceLimits, Tracer
+from node.execution.tracing import Budget, Tracer
 
 _SLOAD, _SSTORE = 0x54, 0x55
 _CALLS = frozenset({0xF1, 0xF2, 0xF4, 0xFA})
@@ -38,9 +38,9 @@ class StructLogTracer(Tracer):
     """`result` is JSON: gas, failed, returnValue and structLogs, a step each.
 
     A step has pc, op, gas before it, gasCost (with what it gave to a call), depth from 1, and where
-    asked for the stack (bottom first), memory in 32-byte words, and after SLOAD and SSTORE the slots
-    of the contract that were used so far. The step that made its frame fail, other than by REVERT, has
-    `error`, and of its cost what is fixed.
+    asked for the stack (bottom first), memory in 32-byte words, and at SLOAD and SSTORE the slots of the
+    contract that were used so far. `steps` other than 0 is how many are recorded at most. The step that
+    made its frame fail, other than by REVERT, has `error`, and of its cost what is fixed.
     """
 
     watched = None
@@ -52,13 +52,15 @@ class StructLogTracer(Tracer):
         memory: bool = False,
         storage: bool = True,
         return_data: bool = False,
-        limits: TraceLimits | None = None,
+        steps: int = 0,
+        budget: Budget | None = None,
     ) -> None:
         self._stack = stack
         self._memory = memory
         self._storage = storage
         self._return_data = return_data
-        self._budget = Budget(limits if limits is not None else TraceLimits())
+        self._most = steps
+        self._budget = budget if budget is not None else Budget()
         self._steps: list[dict[str, Any]] = []
         self._open: list[_Pending] = []
         self._slots: dict[bytes, dict[str, str]] = {}
@@ -76,6 +78,9 @@ class StructLogTracer(Tracer):
         gas = frame.meter.gas_remaining
         pending = self._open[-1]
         _settle(pending, gas)
+        if self._most and len(self._steps) >= self._most:
+            pending.entry = None
+            return
         stack: list[int] = frame._stack.values
         entry: dict[str, Any] = {
             "pc": offset,
@@ -91,7 +96,9 @@ class StructLogTracer(Tracer):
         if self._memory:
             memory = bytes(frame._memory._bytes)
             size += 3 * len(memory)
-            entry["memory"] = [memory[at : at + 32].hex() for at in range(0, len(memory), 32)]
+            entry["memory"] = [
+                "0x" + memory[at : at + 32].hex() for at in range(0, len(memory), 32)
+            ]
         if self._return_data and frame.return_data:
             entry["returnData"] = "0x" + frame.return_data.hex()
             size += 2 * len(frame.return_data)
@@ -137,7 +144,7 @@ class StructLogTracer(Tracer):
         slot = stack[-1]
         value = frame.vm.accounts.storage(address, slot) if opcode == _SLOAD else stack[-2]
         slots = self._slots.setdefault(address, {})
-        slots[f"{slot:064x}"] = f"{value:064x}"
+        slots[f"0x{slot:064x}"] = f"0x{value:064x}"
         entry["storage"] = dict(slots)
         return 128 * len(slots)
 

@@ -7,8 +7,9 @@ transaction or call. Gas, status and state are the same with a tracer as without
 text of a failure may be another where the code has several in a row.
 """
 
+import math
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from node.execution.context import BlockContext
@@ -21,6 +22,7 @@ from node.execution.pyevm import VMError
 from node.execution.results import CallResult, TransactionResult
 from node.execution.simulate import SimulatedCall, simulate
 from node.execution.state import State
+from node.execution.timed import TimedEvm, TimedMachine
 from node.execution.trace_program import TracedProgram
 from node.primitives.basics import Address
 from node.primitives.transaction import Authorization, Transaction
@@ -38,9 +40,9 @@ class TraceLimits:
 
 
 class Budget:
-    """What is left of a trace's limits."""
+    """What is left of a trace's limits. Several tracers may share one."""
 
-    def __init__(self, limits: TraceLimits) -> None:
+    def __init__(self, limits: TraceLimits = TraceLimits()) -> None:
         self._limits = limits
         self._entries = limits.entries
         self._size = limits.size
@@ -96,8 +98,12 @@ class Tracer:
     def finish(self, state: State, result: CallResult | TransactionResult) -> None:
         """After everything is paid."""
 
+    def result(self) -> Any:
+        """What was seen, ready for JSON."""
+        return {}
 
-class TracedMachine(Machine):
+
+class TracedMachine(TimedMachine):
     """A machine that tells a tracer."""
 
     def __init__(self, tracer: Tracer, *args: Any, **options: Any) -> None:
@@ -143,15 +149,22 @@ class TracedMachine(Machine):
         return left
 
 
-class TracedEvm(Evm):
-    """An EVM whose next transaction or call `tracer` watches. System calls are not traced."""
+class TracedEvm(TimedEvm):
+    """An EVM whose next transaction or call `tracer` watches. System calls are not traced.
 
-    def __init__(self, chain_id: int, tracer: Tracer) -> None:
-        super().__init__(chain_id)
+    `deadline` as in `TimedEvm`. `paid` is gas that was used for the same transaction elsewhere: the tracer
+    is told of limit and use with it.
+    """
+
+    def __init__(
+        self, chain_id: int, tracer: Tracer, *, deadline: float = math.inf, paid: int = 0
+    ) -> None:
+        super().__init__(chain_id, deadline)
         self._tracer = tracer
+        self._paid = paid
 
     def machine(self, state: State, context: BlockContext, **options: Any) -> Machine:
-        return TracedMachine(self._tracer, state, context, **options)
+        return TracedMachine(self._tracer, self.deadline, state, context, **options)
 
     def apply_transaction(
         self,
@@ -198,7 +211,7 @@ class TracedEvm(Evm):
             creates=False,
             value=value,
             data=data,
-            gas=gas,
+            gas=gas + self._paid,
             coinbase=context.coinbase,
         )
         self._tracer.start(state, execution)
@@ -213,11 +226,13 @@ class TracedEvm(Evm):
             gas_price=gas_price,
             origin=origin,
         )
-        self._tracer.finish(state, result)
+        self._tracer.finish(state, replace(result, gas_used=result.gas_used + self._paid))
         return result
 
     def simulate(self, state: State, context: BlockContext, call: SimulatedCall) -> CallResult:
         """`simulate.simulate` under the tracer."""
+        if call.arrives:  # traced by `apply_call`
+            return simulate(self, state, context, call)
         nonce = state.nonce(call.sender)
         execution = Execution(
             sender=call.sender,
@@ -257,8 +272,12 @@ def trace_transaction(
 def trace_call(
     evm: Evm, state: State, context: BlockContext, call: SimulatedCall, tracer: Tracer
 ) -> CallResult:
-    """`simulate` under `tracer`. Raises InvalidTransaction and TraceTooLarge. `state` is changed."""
-    return TracedEvm(evm.chain_id, tracer).simulate(state, context, call)
+    """`simulate` under `tracer`. Raises InvalidTransaction and TraceTooLarge. `state` is changed.
+
+    The time is that of `evm`, if it is a `TimedEvm`.
+    """
+    deadline = evm.deadline if isinstance(evm, TimedEvm) else math.inf
+    return TracedEvm(evm.chain_id, tracer, deadline=deadline).simulate(state, context, call)
 
 
 def _authorities(authorizations: tuple[Authorization, ...]) -> tuple[Address, ...]:

@@ -116,13 +116,15 @@ def _sender(payload: bytes, parity: int, r: int, s: int) -> Address:
     return sender
 
 
-def _decode_legacy(raw: bytes) -> Transaction:
+def _decode_legacy(raw: bytes, sender: Address | None = None) -> Transaction:
     items = rlp.decode_list(raw, 9)
     nonce, price, gas, to, value, data, v_item, r_item, s_item = items
     v, r, s = rlp.as_int(v_item, 64), rlp.as_int(r_item), rlp.as_int(s_item)
     signed = items[:6]
     chain_id: int | None = None
-    if v in (27, 28):
+    if sender is not None:
+        parity = 0
+    elif v in (27, 28):
         parity = v - 27
     elif v >= 35:
         chain_id, parity = divmod(v - 35, 2)
@@ -144,11 +146,11 @@ def _decode_legacy(raw: bytes) -> Transaction:
         r=r,
         s=s,
         raw=raw,
-        sender=_sender(rlp.encode(signed), parity, r, s),
+        sender=sender or _sender(rlp.encode(signed), parity, r, s),
     )
 
 
-def _decode_typed(raw: bytes) -> Transaction:
+def _decode_typed(raw: bytes, sender: Address | None = None) -> Transaction:
     kind = raw[0]
     items = rlp.decode_list(raw[1:], {1: 11, 2: 12, 4: 13}[kind])
     v, r, s = rlp.as_int(items[-3], 8), rlp.as_int(items[-2]), rlp.as_int(items[-1])
@@ -180,7 +182,7 @@ def _decode_typed(raw: bytes) -> Transaction:
         r=r,
         s=s,
         raw=raw,
-        sender=_sender(signing, v, r, s),
+        sender=sender or _sender(signing, v, r, s),
     )
 
 
@@ -200,8 +202,20 @@ def decode_transaction(raw: bytes) -> Transaction:
         raise InvalidTransaction(
             f"oversized data: transaction size {len(raw)}, limit {MAX_TRANSACTION_BYTES}"
         )
+    return _decode(raw)
+
+
+def decode_fields(raw: bytes, sender: Address) -> Transaction:
+    """Decode a transaction whose sender is known: nothing is made of the signature. Raises as
+    `decode_transaction`."""
+    if not raw:
+        raise DecodeError("transaction: empty")
+    return _decode(raw, sender)
+
+
+def _decode(raw: bytes, sender: Address | None = None) -> Transaction:
     if raw[0] >= 0xC0:
-        return _decode_legacy(raw)
+        return _decode_legacy(raw, sender)
     if raw[0] not in (TYPE_ACCESS_LIST, TYPE_DYNAMIC_FEE, TYPE_SET_CODE):
         raise InvalidTransaction(f"transaction type not supported: {raw[0]}")
-    return _decode_typed(raw)
+    return _decode_typed(raw, sender)

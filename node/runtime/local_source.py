@@ -20,6 +20,7 @@ from node.runtime.pool_news import PoolJournal
 from node.runtime.queries import (
     Accessed,
     AccountAt,
+    BlockReport,
     CallOutcome,
     CallSpec,
     Delivery,
@@ -34,8 +35,11 @@ from node.runtime.queries import (
     RawBlock,
     Refused,
     ShardUnavailable,
+    SimulationSpec,
     SlotProof,
     Supply,
+    TracedItem,
+    TraceSpec,
 )
 from node.runtime.simulation import Simulator
 from node.runtime.view import legs
@@ -44,6 +48,7 @@ from node.runtime.view.threads import Threads
 from node.shard import messenger
 from node.shard.chain import ShardChain
 from node.shard.pool import PoolContent
+from node.shard.ports import Anchor, AnchorState
 
 T = TypeVar("T")
 
@@ -81,8 +86,9 @@ class LocalSource:
 
     `wait_height` returns when the head has reached a height and raises trio.TooSlowError when that
     takes too long. `run_call` runs executions; reads have threads of their own, and so have walks over
-    whole states, so that neither holds up the others. `content` lists the pool, `gas_cap` bounds the gas
-    of one simulated call.
+    whole states, so that neither holds up the others. `content` lists the pool, `anchor_of` gives the
+    anchor that a decided block names, `directory` the beacon state at a height, None where it is not here
+    yet, `gas_cap` bounds the gas of one simulated call.
     """
 
     def __init__(
@@ -93,6 +99,8 @@ class LocalSource:
         wait_height: Callable[[int], Awaitable[None]],
         run_call: Runner,
         content: Callable[[], PoolContent],
+        anchor_of: Callable[[Header], Anchor],
+        directory: Callable[[int], AnchorState | None],
         gas_cap: int = CALL_GAS_CAP,
     ) -> None:
         self._chain = chain
@@ -100,6 +108,8 @@ class LocalSource:
         self._wait_height = wait_height
         self._run_call = run_call
         self._content = content
+        self._anchor_of = anchor_of
+        self._beacon_state = directory
         self._simulator = Simulator(chain, gas_cap=gas_cap)
         self.journal = PoolJournal(self._pooled_hashes)
         self._read = Threads(READERS).run
@@ -125,6 +135,13 @@ class LocalSource:
         if block is None:
             raise Refused("header not found")
         return block.header
+
+    def _directory(self, header: Header, beacon: int | None) -> AnchorState:
+        """Where accounts live: at a beacon block, or at the anchor of a block of ours."""
+        state = self._anchor_of(header).state if beacon is None else self._beacon_state(beacon)
+        if state is None:
+            raise ShardUnavailable(f"beacon block {beacon} is not here yet")
+        return state
 
     # ------------------------------------------------------------------ blocks and state
 
@@ -267,6 +284,23 @@ class LocalSource:
     async def access_list(self, height: int, spec: CallSpec) -> Accessed:
         header = await self._header(height)
         return await self._run_call(partial(self._simulator.access_list, header, spec))
+
+    async def simulate_blocks(self, height: int, spec: SimulationSpec) -> list[BlockReport]:
+        header = await self._header(height)
+        state = self._directory(header, spec.beacon)
+        return await self._run_call(partial(self._simulator.blocks, header, state, spec))
+
+    async def trace_items(self, height: int, items: list[TracedItem], trace: TraceSpec) -> bytes:
+        if height == 0:
+            raise Refused("genesis is not traceable")
+        anchor = self._anchor_of(await self._header(height))
+        return await self._run_call(
+            partial(self._simulator.trace_items, height, anchor, items, trace)
+        )
+
+    async def trace_call(self, height: int, spec: CallSpec, trace: TraceSpec) -> bytes:
+        header = await self._header(height)
+        return await self._run_call(partial(self._simulator.trace_call, header, spec, trace))
 
     async def prove(self, height: int, address: bytes, slots: list[bytes]) -> ProvenAccount:
         header = await self._header(height)

@@ -109,6 +109,76 @@ class CallSpec(msgspec.Struct, frozen=True, kw_only=True):
     credit: bool = False
 
 
+class BlockCall(msgspec.Struct, frozen=True, kw_only=True):
+    """A call of a simulated block. `gas` and `nonce` are None for those that follow; `call.gas_price` is
+    the most that the call pays, `tip` its priority fee, big endian; `call` has no overrides of its own."""
+
+    call: CallSpec
+    type: int
+    tip: bytes
+    gas: int | None = None
+    nonce: int | None = None
+
+
+class BlockSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A block to simulate."""
+
+    calls: list[BlockCall] = []
+    accounts: list[AccountPatch] = []
+    block: BlockPatch | None = None
+
+
+class SimulationSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """Blocks to simulate on top of one another. `beacon` is the beacon block whose directory says where
+    accounts live, None for that to which the block is anchored on which they stand."""
+
+    blocks: list[BlockSpec]
+    beacon: int | None = None
+    validation: bool = False
+    trace_transfers: bool = False
+
+
+class CalledReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A call that was simulated: the transaction that it was, unsigned, and its outcome. `logs` are in
+    RLP: a list of [address, topics, data]."""
+
+    raw: bytes
+    sender: bytes
+    outcome: "CallOutcome"
+    logs: bytes
+
+
+class BlockReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A block that was simulated: its header, RLP."""
+
+    header: bytes
+    calls: list[CalledReport]
+
+
+class TraceSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """How to trace: `tracer` is "" for the struct logger or one of geth's names; the options are geth's,
+    those of other tracers are ignored. `limit` is of steps, 0 for none; `milliseconds` bounds the whole
+    question."""
+
+    tracer: str = ""
+    milliseconds: int = 5000
+    limit: int = 0
+    stack: bool = True
+    storage: bool = True
+    memory: bool = False
+    return_data: bool = False
+    only_top_call: bool = False
+    with_log: bool = False
+    diff_mode: bool = False
+
+
+class TracedItem(msgspec.Struct, frozen=True, kw_only=True):
+    """An item of a block to trace. `paid` is gas that its transaction used on another shard before."""
+
+    index: int
+    paid: int = 0
+
+
 class Accessed(msgspec.Struct, frozen=True, kw_only=True):
     """What a call accesses beyond what is warm from the start, and how the call with that list ends."""
 
@@ -226,6 +296,15 @@ class ShardSource(Protocol):
         """`gas_used` is the least gas limit that succeeds; with `credit` without intrinsic gas."""
 
     async def access_list(self, height: int, spec: CallSpec) -> Accessed: ...
+
+    async def simulate_blocks(self, height: int, spec: SimulationSpec) -> list[BlockReport]:
+        """Blocks on top of one, each call on what those before it left."""
+
+    async def trace_items(self, height: int, items: list[TracedItem], trace: TraceSpec) -> bytes:
+        """What items of a block did, in the order of `items`: a JSON array, compressed (zlib)."""
+
+    async def trace_call(self, height: int, spec: CallSpec, trace: TraceSpec) -> bytes:
+        """What a call would do: JSON, compressed."""
 
     async def prove(self, height: int, address: bytes, slots: list[bytes]) -> ProvenAccount: ...
 

@@ -8,6 +8,7 @@ from node.runtime.items import ItemRecord, ShardLanes, Traffic
 from node.runtime.queries import (
     Accessed,
     AccountAt,
+    BlockReport,
     CallOutcome,
     CallSpec,
     Delivery,
@@ -21,7 +22,15 @@ from node.runtime.queries import (
     RawBlock,
     Refused,
     ShardUnavailable,
+    SimulationSpec,
     Supply,
+    TracedItem,
+    TraceSpec,
+)
+from node.runtime.question_execution import (
+    SimulateQuestion,
+    TraceCallQuestion,
+    TraceItemsQuestion,
 )
 from node.runtime.questions import (
     MAX_LEGS,
@@ -62,7 +71,7 @@ from node.runtime.source_codec import (
     decode_answer,
     encode_question,
 )
-from node.runtime.spec_check import check_spec
+from node.runtime.spec_check import check_simulation, check_spec
 
 T = TypeVar("T")
 Ask = Callable[[bytes, float], Awaitable[bytes]]
@@ -148,6 +157,20 @@ class RemoteSource:
     async def access_list(self, height: int, spec: CallSpec) -> Accessed:
         _check(spec)
         return await self._ask(AccessListQuestion(height=height, spec=spec))
+
+    async def simulate_blocks(self, height: int, spec: SimulationSpec) -> list[BlockReport]:
+        try:
+            check_simulation(spec)
+        except ValueError as error:
+            raise Refused(str(error), INVALID_QUESTION) from None
+        return await self._ask(SimulateQuestion(height=height, spec=spec))
+
+    async def trace_items(self, height: int, items: list[TracedItem], trace: TraceSpec) -> bytes:
+        return await self._ask(TraceItemsQuestion(height=height, items=items, trace=trace))
+
+    async def trace_call(self, height: int, spec: CallSpec, trace: TraceSpec) -> bytes:
+        _check(spec)
+        return await self._ask(TraceCallQuestion(height=height, spec=spec, trace=trace))
 
     async def prove(self, height: int, address: bytes, slots: list[bytes]) -> ProvenAccount:
         return await self._ask(ProveQuestion(height=height, address=address, slots=slots))

@@ -43,6 +43,8 @@ class RpcService:
             wait_height=lambda height: gate.reach(height, patience=HEIGHT_PATIENCE),
             run_call=node.worker.call,
             content=node.shard_service.pool.content,
+            anchor_of=node.shard_service.anchor_of,
+            directory=node.shard_service.directory,
         )
         bell = Bell()
         node.beacon.on_commit.append(lambda _block, _certificate: bell.ring())

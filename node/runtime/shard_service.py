@@ -15,6 +15,7 @@ from node.primitives import rlp
 from node.primitives.basics import Address, Hash32, ShardId
 from node.primitives.errors import InvalidBlock, InvalidTransaction
 from node.primitives.genesis import shard_tag
+from node.primitives.header import Header
 from node.primitives.transaction import Transaction
 from node.runtime.application import NotReady
 from node.runtime.building import build_block
@@ -27,7 +28,7 @@ from node.shard.chain import HeadAccounts, ShardChain
 from node.shard.crossing import check_departure
 from node.shard.lanes import InboundLane, Tails
 from node.shard.pool import TransactionPool
-from node.shard.ports import Anchor, Births, moved_away
+from node.shard.ports import Anchor, AnchorState, Births, moved_away
 from node.shard.run import BlockEnv, ExecutedBlock
 
 MAX_CLOCK_DRIFT = 10  # seconds a proposal may be ahead of our clock
@@ -297,6 +298,9 @@ class ShardService:
         return known
 
     def _anchor(self, height: int) -> Anchor:
+        return self._anchored(height, self._births_upto(height))
+
+    def _anchored(self, height: int, births: Births) -> Anchor:
         block = self._beacon.block(height)
         assert block is not None, "an anchor is a committed beacon block"
         header = block.header
@@ -306,8 +310,22 @@ class ShardService:
             randao=header.randao,
             timestamp=header.timestamp,
             state=self._beacon.state_at(height),
-            births=self._births_upto(height),
+            births=births,
         )
+
+    def directory(self, height: int) -> AnchorState | None:
+        """The beacon state at a height, None above the head."""
+        if height > self._beacon.head.header.height:
+            return None
+        return self._beacon.state_at(height)
+
+    def anchor_of(self, header: Header) -> Anchor:
+        """What a decided block of this shard is anchored to."""
+        height = self._height_of(header.parent_beacon_block_root)
+        parent = self.ledger.header(max(header.number - 1, 0))
+        start = self._height_of(parent.parent_beacon_block_root)
+        births = tuple(self._beacon.births_between(start, height)) if start < height else ()
+        return self._anchored(height, births)
 
     async def _find_anchor(self, root: Hash32, patience: float) -> Anchor:
         """The anchor a block names, once this node has finalised it. Raises NotReady, InvalidBlock."""

@@ -21,6 +21,7 @@ from node.runtime.items import ItemRecord, ShardLanes, Traffic
 from node.runtime.queries import (
     Accessed,
     AccountAt,
+    BlockReport,
     CallOutcome,
     Delivery,
     LaneKey,
@@ -35,6 +36,11 @@ from node.runtime.queries import (
     ShardSource,
     ShardUnavailable,
     Supply,
+)
+from node.runtime.question_execution import (
+    SimulateQuestion,
+    TraceCallQuestion,
+    TraceItemsQuestion,
 )
 from node.runtime.questions import (
     AccessListQuestion,
@@ -107,6 +113,9 @@ OPERATIONS: dict[type[Question[Any]], Operation] = {
     CallQuestion: Operation(CallOutcome, MAX_ANSWER_BYTES, timeout=SLOW),
     EstimateQuestion: Operation(CallOutcome, MAX_ANSWER_BYTES, timeout=SLOW),
     AccessListQuestion: Operation(Accessed, MAX_ANSWER_BYTES, timeout=SLOW),
+    SimulateQuestion: Operation(list[BlockReport], MAX_ANSWER_BYTES, timeout=SLOW),
+    TraceItemsQuestion: Operation(bytes, MAX_ANSWER_BYTES, timeout=SLOW),
+    TraceCallQuestion: Operation(bytes, MAX_ANSWER_BYTES, timeout=SLOW),
     ProveQuestion: Operation(ProvenAccount, MAX_ANSWER_BYTES, timeout=10.0),
     PoolContentQuestion: Operation(PoolDump, MAX_ANSWER_BYTES, timeout=10.0),
     PoolNewsQuestion: Operation(PoolNews, 256 * KIB),

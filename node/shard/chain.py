@@ -193,12 +193,13 @@ class ShardChain:
 
     # ------------------------------------------------------------------ blocks
 
-    def _run(self, env: BlockEnv) -> BlockRun:
+    def _run(self, env: BlockEnv, parent: Header | None = None) -> BlockRun:
+        parent = parent or self._head
         return BlockRun(
             rules=self.rules,
             evm=self.evm,
-            state=self._states.open(self._head.state_root),
-            parent=self._head,
+            state=self._states.open(parent.state_root),
+            parent=parent,
             env=env,
             block_hash=self.hash_of,
         )
@@ -215,8 +216,11 @@ class ShardChain:
             raise InvalidBlock(f"block {header.number} does not follow our head")
         if header.parent_beacon_block_root != anchor.hash:
             raise InvalidBlock("the anchor is not the one the header names")
-        env = BlockEnv(coinbase=header.coinbase, timestamp=header.timestamp, anchor=anchor)
-        return judge(self._run(env), block, tails)
+        return judge(self._run(_env(header, anchor)), block, tails)
+
+    def run_again(self, header: Header, anchor: Anchor) -> BlockRun:
+        """The beginning of a decided block other than the genesis, to execute it once more."""
+        return self._run(_env(header, anchor), self.header(header.number - 1))
 
     def commit(self, executed: ExecutedBlock, certificate: Certificate) -> None:
         """Make a decided block the head: one atomic, durable write.
@@ -252,6 +256,10 @@ class ShardChain:
         batch[schema.HEAD] = height.to_bytes(8, "big")
         self._store.write(batch, sync=True)
         self._head = header
+
+
+def _env(header: Header, anchor: Anchor) -> BlockEnv:
+    return BlockEnv(coinbase=header.coinbase, timestamp=header.timestamp, anchor=anchor)
 
 
 def _decode_requests(raw: bytes) -> ShardRequests:

@@ -4,7 +4,8 @@
 
 - `chain`: blocks, transactions, receipts, logs;
 - `state`: accounts, simulated calls, fees;
-- `node`: the node itself, its pool, encodings;
+- `node`: the node itself, its pool;
+- `debug`: encodings and traces;
 - `wallet`: what it signs with the keys it holds;
 - `filters`: filters and subscriptions;
 - `atoll`: shards, lanes, messages;
@@ -14,7 +15,7 @@ Optional trailing arguments default as in geth; the block, where there is one, t
 """
 
 from rpc.errors import MethodNotFound, MethodNotSupported
-from rpc.methods import atoll, chain, filters, node, state, wallet
+from rpc.methods import atoll, chain, debug, filters, node, state, wallet
 from rpc.methods.refused import REFUSED
 from rpc.methods.state import blob_base_fee
 from rpc.methods.table import Context, Method
@@ -25,6 +26,7 @@ METHODS: dict[str, Method] = {
     **node.METHODS,
     **chain.METHODS,
     **state.METHODS,
+    **debug.METHODS,
     **wallet.METHODS,
     **filters.METHODS,
     **atoll.METHODS,

@@ -1,4 +1,4 @@
-"""The node itself: `web3_`, `net_`, `txpool_`, the encodings of `debug_`, and what it can do."""
+"""The node itself: `web3_`, `net_`, `txpool_`, and what it can do."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -7,10 +7,10 @@ from eth_hash.auto import keccak
 
 from rpc import render
 from rpc.encoding import parse_address, parse_data
-from rpc.errors import ResourceNotFound, ServerError
-from rpc.methods.table import BLOCK, HASH, Context, Method
+from rpc.errors import ServerError
+from rpc.methods.table import Context, Method
 from rpc.params import Param
-from rpc.wire import BlockRef, TransactionView
+from rpc.wire import TransactionView
 
 
 async def _client_version(c: Context) -> str:
@@ -120,40 +120,6 @@ def _summary(view: TransactionView) -> str:
     return f"{to}: {view.value} wei + {view.gas} gas × {view.gas_price} wei"
 
 
-# ---------------------------------------------------------------------- debug
-
-
-async def _raw_block(c: Context, ref: BlockRef) -> str:
-    return _found(await c.backend.raw_block(c.scope, ref))
-
-
-async def _raw_header(c: Context, ref: BlockRef) -> str:
-    return _found(await c.backend.raw_header(c.scope, ref))
-
-
-async def _raw_receipts(c: Context, ref: BlockRef) -> list[str]:
-    receipts = await c.backend.raw_receipts(c.scope, ref)
-    if receipts is None:
-        raise ResourceNotFound("block not found")
-    return ["0x" + receipt.hex() for receipt in receipts]
-
-
-async def _raw_transaction(c: Context, transaction_hash: bytes) -> str:
-    raw = await c.backend.raw_transaction(c.scope, transaction_hash)
-    return "0x" if raw is None else "0x" + raw.hex()  # geth's answer for an unknown one
-
-
-async def _bad_blocks(_: Context) -> list[Any]:
-    """A block that is not valid is never decided, and not kept."""
-    return []
-
-
-def _found(raw: bytes | None) -> str:
-    if raw is None:
-        raise ResourceNotFound("block not found")
-    return "0x" + raw.hex()
-
-
 METHODS: dict[str, Method] = {
     "web3_clientVersion": Method((), _client_version),
     "web3_sha3": Method((Param("data", parse_data),), _sha3),
@@ -170,9 +136,4 @@ METHODS: dict[str, Method] = {
     "txpool_content": Method((), _pool_content),
     "txpool_contentFrom": Method((Param("address", parse_address),), _pool_content_from),
     "txpool_inspect": Method((), _pool_inspect),
-    "debug_getRawBlock": Method((BLOCK,), _raw_block),
-    "debug_getRawHeader": Method((BLOCK,), _raw_header),
-    "debug_getRawReceipts": Method((BLOCK,), _raw_receipts),
-    "debug_getRawTransaction": Method((HASH,), _raw_transaction),
-    "debug_getBadBlocks": Method((), _bad_blocks),
 }

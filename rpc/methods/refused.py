@@ -5,8 +5,11 @@ _BFT = (
     "the time or the pace of the network"
 )
 _POW = "blocks are decided by validators; there is no proof of work"
-_TRACE = "this version does not trace executions opcode by opcode; atoll_trace shows what a transaction caused"
-_SIMULATE = "this version simulates single calls: use eth_call with overrides"
+_PARITY = (
+    "traces have the shapes of go-ethereum: use debug_traceTransaction, debug_traceBlockByNumber "
+    "or debug_traceCall"
+)
+_BLOCK = "name the block: use debug_traceBlockByNumber or debug_traceBlockByHash"
 _BAL = "blocks here follow the Prague rules and carry no access lists (EIP-7928)"
 _ENGINE = "consensus and execution are one process here"
 _ADMIN = "peers and endpoints are set in the node's configuration"
@@ -51,19 +54,8 @@ REFUSED: dict[str, str] = {
         _BFT,
     ),
     **dict.fromkeys(("eth_getWork", "eth_submitWork", "eth_submitHashrate"), _POW),
-    **dict.fromkeys(
-        (
-            "debug_traceTransaction",
-            "debug_traceCall",
-            "debug_traceBlockByNumber",
-            "debug_traceBlockByHash",
-            "debug_traceBlock",
-            "trace_transaction",
-            "trace_block",
-        ),
-        _TRACE,
-    ),
-    "eth_simulateV1": _SIMULATE,
+    **dict.fromkeys(("trace_transaction", "trace_block", "trace_call"), _PARITY),
+    "debug_traceBlock": _BLOCK,
     "eth_getBlockAccessList": _BAL,
     "debug_getRawBlockAccessList": _BAL,
     "testing_buildBlockV1": _ENGINE,

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from rpc import decode, decode_overrides, render
+from rpc import decode, decode_overrides, decode_simulate, render
 from rpc.encoding import parse_storage_slot
-from rpc.errors import ServerError
+from rpc.errors import RpcError, ServerError
 from rpc.methods.table import ADDRESS, LATEST, REQUEST, Context, Method
 from rpc.params import Param
 from rpc.wire import (
@@ -14,8 +14,11 @@ from rpc.wire import (
     BlockRef,
     CallRequest,
     Overrides,
+    SimulateRequest,
 )
 
+MAX_SIMULATED_BLOCKS = 256
+TOO_MUCH = -38026  # eth_simulateV1's code for "client adjustable limit exceeded"
 MAX_FEE_HISTORY = 1024  # blocks of one eth_feeHistory; execution-apis lets a node return fewer
 
 
@@ -93,6 +96,15 @@ async def _create_access_list(
     )
 
 
+async def _simulate(c: Context, request: SimulateRequest, ref: BlockRef) -> list[dict[str, Any]]:
+    if len(request.blocks) > MAX_SIMULATED_BLOCKS:
+        raise RpcError(TOO_MUCH, f"too many blocks: at most {MAX_SIMULATED_BLOCKS}")
+    if sum(len(block.calls) for block in request.blocks) > decode_simulate.MAX_CALLS:
+        raise RpcError(TOO_MUCH, f"too many calls: at most {decode_simulate.MAX_CALLS}")
+    blocks = await c.backend.simulate(c.scope, request, ref)
+    return [render.simulated_block(block) for block in blocks]
+
+
 async def _gas_price(c: Context) -> str:
     return hex(await c.backend.gas_price(c.scope))
 
@@ -152,6 +164,9 @@ METHODS: dict[str, Method] = {
     "eth_call": Method((REQUEST, LATEST, _STATE, _BLOCK), _call),
     "eth_estimateGas": Method((REQUEST, LATEST, _STATE, _BLOCK), _estimate_gas),
     "eth_createAccessList": Method((REQUEST, LATEST, _STATE), _create_access_list),
+    "eth_simulateV1": Method(
+        (Param("payload", decode_simulate.simulate_request), LATEST), _simulate
+    ),
     "eth_gasPrice": Method((), _gas_price),
     "eth_maxPriorityFeePerGas": Method((), _max_priority_fee),
     "eth_baseFee": Method((), _base_fee),

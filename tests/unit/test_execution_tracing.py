@@ -16,7 +16,14 @@ from node.execution.state import State
 from node.execution.trace_calls import CallTracer, revert_reason
 from node.execution.trace_prestate import PrestateTracer
 from node.execution.trace_steps import StructLogTracer
-from node.execution.tracing import TracedEvm, TraceLimits, Tracer, trace_call, trace_transaction
+from node.execution.tracing import (
+    Budget,
+    TracedEvm,
+    TraceLimits,
+    Tracer,
+    trace_call,
+    trace_transaction,
+)
 from node.primitives import rlp
 from node.primitives.basics import Address, keccak256
 from node.primitives.keys import SigningKey
@@ -222,10 +229,10 @@ class TestStructLogs:
     def test_memory_and_storage(self) -> None:
         found = steps("602a5f5260076001555f545000", memory=True)
         assert found[2]["memory"] == []
-        assert found[3]["memory"] == [f"{42:064x}"]
+        assert found[3]["memory"] == [f"0x{42:064x}"]
         store, load = (s for s in found if "storage" in s)
-        assert store["storage"] == {f"{1:064x}": f"{7:064x}"}
-        assert load["storage"] == {f"{1:064x}": f"{7:064x}", f"{0:064x}": f"{0:064x}"}
+        assert store["storage"] == {f"0x{1:064x}": f"0x{7:064x}"}
+        assert load["storage"] == {f"0x{1:064x}": f"0x{7:064x}", f"0x{0:064x}": f"0x{0:064x}"}
         assert (store["gasCost"], load["gasCost"]) == (22_100, 2100)
         assert found[2]["gasCost"] == 6  # MSTORE with its memory
 
@@ -329,9 +336,9 @@ class TestLimits:
     @pytest.mark.parametrize(
         "make",
         [
-            lambda limits: StructLogTracer(limits=limits),
-            lambda limits: CallTracer(limits=limits),
-            lambda limits: PrestateTracer(limits=limits),
+            lambda limits: StructLogTracer(budget=Budget(limits)),
+            lambda limits: CallTracer(budget=Budget(limits)),
+            lambda limits: PrestateTracer(budget=Budget(limits)),
         ],
     )
     def test_a_trace_is_bounded(self, make: Callable[[TraceLimits], Tracer]) -> None:

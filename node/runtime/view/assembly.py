@@ -12,7 +12,7 @@ from node.primitives.message import Message, MessageKind
 from node.primitives.transaction import Transaction, decode_transaction
 from node.runtime.queries import Leg, RawBlock
 from node.runtime.view import legs
-from node.runtime.view.entries import Entry
+from node.runtime.view.entries import Entry, Place
 from node.shard.block import BeaconOps, BodyItem, ShardBlock, decode_item
 
 
@@ -119,6 +119,7 @@ def network_entries(block: OpenBlock, origins: Mapping[bytes, Origin]) -> Iterat
                     item=origin.tx,
                     raw=origin.tx.raw,
                     gas_used=arrived.gas_used + origin.gas_used,
+                    gas_before=origin.gas_used,
                     tip=min(arrived.tip, origin.tx.max_priority_fee_per_gas),
                     logs=legs.own_logs(arrived.logs),
                 )
@@ -144,6 +145,7 @@ def _entry(block: OpenBlock, index: int) -> Entry:
             price = 0
     return Entry(
         hash=item_name(item, raw, block.shard, block.header.number),
+        place=Place(block.shard, block.header.number, index),
         item=item,
         raw=raw,
         status=receipt.status,

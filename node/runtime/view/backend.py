@@ -12,6 +12,8 @@ from node.runtime.view.pools import PendingFeed, Pools
 from node.runtime.view.ports import BeaconReader, NodeStatus
 from node.runtime.view.shard import ShardView
 from node.runtime.view.shards import Shards
+from node.runtime.view.simulated import simulate
+from node.runtime.view.traces import Traces
 from node.runtime.view.wallet import Wallet
 from rpc.errors import ResourceNotFound
 from rpc.wire import (
@@ -30,6 +32,9 @@ from rpc.wire import (
     PoolView,
     PreparedTransaction,
     ReceiptView,
+    SimulatedBlock,
+    SimulateRequest,
+    TraceOptions,
     TransactionView,
 )
 
@@ -73,7 +78,9 @@ class NodeBackend:
         self._bell = bell
         self._highest = highest
         self._coinbase = coinbase
+        self._sources = sources
         self._pools = Pools(sources)
+        self._traces = Traces(sources)
         self._feeds: dict[int | None, PendingFeed] = {
             None: PendingFeed(sources, network.pool_shards),
             **{s: PendingFeed(sources, view.pool_shards) for s, view in shards.items()},
@@ -227,6 +234,27 @@ class NodeBackend:
         self, scope: int | None, request: CallRequest, ref: BlockRef, overrides: Overrides
     ) -> AccessListResult:
         return await self._view(scope).create_access_list(request, ref, overrides)
+
+    async def simulate(
+        self, scope: int | None, request: SimulateRequest, ref: BlockRef
+    ) -> tuple[SimulatedBlock, ...]:
+        return await simulate(self._sources, self._view(scope), request, ref)
+
+    async def trace_transaction(self, scope: int | None, hash: bytes, options: TraceOptions) -> Any:
+        return await self._traces.transaction(self._view(scope), hash, options)
+
+    async def trace_block(self, scope: int | None, ref: BlockRef, options: TraceOptions) -> Any:
+        return await self._traces.block(self._view(scope), ref, options)
+
+    async def trace_call(
+        self,
+        scope: int | None,
+        request: CallRequest,
+        ref: BlockRef,
+        overrides: Overrides,
+        options: TraceOptions,
+    ) -> Any:
+        return await self._traces.call(self._view(scope), request, ref, overrides, options)
 
     # ------------------------------------------------------------------ fees
 

@@ -1,5 +1,6 @@
 """Simulated calls: requests as the port takes them, outcomes as the JSON-RPC tells them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from node.execution.validity import gas_of
@@ -40,6 +41,15 @@ class Simulation:
     crosses: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class SimulationBase:
+    """The block of a shard on which simulated blocks stand; `beacon` as in `queries.SimulationSpec`."""
+
+    shard: int
+    height: int
+    beacon: int | None
+
+
 def sender_of(request: CallRequest) -> Address:
     return Address(request.from_ or ZERO_ADDRESS)
 
@@ -71,14 +81,32 @@ def call_spec(
     credit: bool,
     gas: int | None = None,
 ) -> CallSpec:
-    limit = request.gas if gas is None else gas
+    return plain_spec(
+        request,
+        gas_price_of(request, base_fee),
+        gas=request.gas if gas is None else gas,
+        accounts=patches_of(overrides),
+        block=block_patch_of(overrides.block),
+        credit=credit,
+    )
+
+
+def plain_spec(
+    request: CallRequest,
+    gas_price: int,
+    *,
+    gas: int | None = None,
+    accounts: Sequence[AccountPatch] = (),
+    block: BlockPatch | None = None,
+    credit: bool = False,
+) -> CallSpec:
     return CallSpec(
         sender=sender_of(request),
         to=request.to,
         value=rlp.int_to_bytes(request.value or 0),
         data=request.data,
-        gas=ALL_GAS if limit is None else min(limit, ALL_GAS),
-        gas_price=rlp.int_to_bytes(gas_price_of(request, base_fee)),
+        gas=ALL_GAS if gas is None else min(gas, ALL_GAS),
+        gas_price=rlp.int_to_bytes(gas_price),
         access_list=[(e.address, list(e.storage_keys)) for e in request.access_list or ()],
         authorizations=[
             SignedAuthorization(
@@ -91,10 +119,14 @@ def call_spec(
             )
             for item in request.authorization_list or ()
         ],
-        accounts=[_patch(address, item) for address, item in overrides.accounts.items()],
-        block=_block_patch(overrides.block),
+        accounts=list(accounts),
+        block=block,
         credit=credit,
     )
+
+
+def patches_of(overrides: Overrides) -> list[AccountPatch]:
+    return [_patch(address, item) for address, item in overrides.accounts.items()]
 
 
 def _patch(address: bytes, override: AccountOverride) -> AccountPatch:
@@ -112,7 +144,7 @@ def _patch(address: bytes, override: AccountOverride) -> AccountPatch:
     )
 
 
-def _block_patch(overrides: BlockOverrides) -> BlockPatch | None:
+def block_patch_of(overrides: BlockOverrides) -> BlockPatch | None:
     if overrides == BlockOverrides():
         return None
     base_fee, blob_base_fee = overrides.base_fee_per_gas, overrides.blob_base_fee

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from node.primitives.basics import Address
 from node.primitives.errors import DecodeError, InvalidTransaction
 from node.primitives.transaction import Transaction, decode_transaction
 from node.runtime.view import calls, present, proofs
@@ -71,7 +72,7 @@ class ChainView(ABC):
 
     def __init__(self, shards: Shards, *, chain_id: int) -> None:
         self._shards = shards
-        self._chain_id = chain_id
+        self.chain_id = chain_id
 
     # ------------------------------------------------------------------ what each chain knows
 
@@ -127,6 +128,13 @@ class ChainView(ABC):
         """Where a call runs, and what runs there. Raises InvalidParams, ServerError."""
 
     @abstractmethod
+    async def simulation_base(
+        self, accounts: Sequence[Address], ref: BlockRef
+    ) -> calls.SimulationBase:
+        """On which block to simulate blocks; `accounts` are those that have a say in it, most of all the
+        first. Raises ServerError."""
+
+    @abstractmethod
     async def raw_block(self, ref: BlockRef) -> bytes | None:
         """See `rpc.backend.Backend.raw_block`."""
 
@@ -177,6 +185,16 @@ class ChainView(ABC):
 
     # ------------------------------------------------------------------ transactions
 
+    async def locate(self, tx_hash: bytes) -> tuple[ListedBlock, int] | None:
+        """The block that lists a transaction and its index there, None while there is none."""
+        match await self._find(tx_hash, pooled=False):
+            case Included(number):
+                block = await self.listed(number)
+                index = block.index.get(tx_hash)
+                return None if index is None else (block, index)
+            case _:
+                return None
+
     async def transaction_by_hash(self, tx_hash: bytes) -> TransactionView | None:
         match await self._find(tx_hash, pooled=True):
             case Pending(tx):
@@ -211,13 +229,8 @@ class ChainView(ABC):
                 return None
 
     async def transaction_receipt(self, tx_hash: bytes) -> ReceiptView | None:
-        match await self._find(tx_hash, pooled=False):
-            case Included(number):
-                block = await self.listed(number)
-                index = block.index.get(tx_hash)
-                return None if index is None else present.receipt_at(block, index)
-            case _:
-                return None
+        found = await self.locate(tx_hash)
+        return None if found is None else present.receipt_at(*found)
 
     async def send_raw_transaction(self, raw: bytes) -> bytes:
         """Hand a signed transaction to the pool of its sender's shard; its hash."""
@@ -229,9 +242,9 @@ class ChainView(ABC):
             raise TransactionRejected(
                 "only replay-protected (EIP-155) transactions allowed over RPC"
             )
-        if tx.chain_id != self._chain_id:
+        if tx.chain_id != self.chain_id:
             raise TransactionRejected(
-                f"invalid chain id for signer: have {tx.chain_id} want {self._chain_id}"
+                f"invalid chain id for signer: have {tx.chain_id} want {self.chain_id}"
             )
         shard = self._submission_shard(tx)
         try:

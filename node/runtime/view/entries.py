@@ -13,16 +13,26 @@ from node.shard.block import BeaconOps
 from rpc.wire import BlockView
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An item of a shard block."""
+
+    shard: int
+    height: int
+    index: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One transaction of a block. Gas in units, prices in wei.
 
-    `raw` is the body item as it stands in the transactions trie; for a transaction that came from
-    another shard that of its origin. `tip` is the part of `gas_price` above the base fee of the block
-    that ran it.
+    `place` is where it ran. `raw` is the body item as it stands in the transactions trie; for a
+    transaction that came from another shard that of its origin, where it had used `gas_before` of its
+    gas. `tip` is the part of `gas_price` above the base fee of the block that ran it.
     """
 
     hash: Hash32
+    place: Place
     item: Transaction | Message | BeaconOps
     raw: bytes
     status: int
@@ -30,6 +40,7 @@ class Entry:
     gas_price: int
     tip: int
     logs: tuple[Log, ...]
+    gas_before: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

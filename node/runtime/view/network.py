@@ -223,7 +223,7 @@ class NetworkView(ChainView):
     async def simulation(
         self, request: CallRequest, ref: BlockRef, overrides: Overrides
     ) -> calls.Simulation:
-        calls.check_request(request, self._chain_id)
+        calls.check_request(request, self.chain_id)
         state = self._beacon.state_at(await self.state_number(ref))
         shard, crosses = _where(state, request)
         gas = await self._prepay(state, request, overrides) if crosses else None
@@ -232,6 +232,15 @@ class NetworkView(ChainView):
             request, overrides, base_fee=tip.header.base_fee_per_gas, credit=crosses, gas=gas
         )
         return calls.Simulation(shard=shard, height=tip.height, spec=spec, crosses=crosses)
+
+    async def simulation_base(
+        self, accounts: Sequence[Address], ref: BlockRef
+    ) -> calls.SimulationBase:
+        number = await self.state_number(ref)
+        state = self._beacon.state_at(number)
+        homes = (state.home(who) for who in accounts if not messenger.is_everywhere(who))
+        shard = next(homes, ShardId(self._shards.own or 0))
+        return calls.SimulationBase(shard, state.tip(shard).height, number)
 
     async def _prepay(
         self, state: BeaconState, request: CallRequest, overrides: Overrides

@@ -1,11 +1,12 @@
 """One shard's chain as it is: every item of every block, with the protocol's own logs."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import trio
 
 from node.execution.fees import base_fee_after
-from node.primitives.basics import ShardId
+from node.primitives.basics import Address, ShardId
 from node.primitives.header import Header
 from node.primitives.transaction import Transaction, decode_transaction
 from node.runtime.queries import Departure, RawBlock, ShardSource
@@ -63,7 +64,7 @@ class ShardView(ChainView):
 
         def list_all(stored: RawBlock) -> ListedBlock:
             block = open_block(self.shard, stored, expected)
-            head = _head_view(block.header, len(stored.block))
+            head = head_view(block.header, len(stored.block))
             return ListedBlock(head=head, entries=shard_entries(block))
 
         async def question(source: ShardSource) -> ListedBlock:
@@ -90,7 +91,7 @@ class ShardView(ChainView):
         header = self._crosslinked(height)
         if header is None:
             return (await self.listed(height)).head
-        return _head_view(header, 0)
+        return head_view(header, 0)
 
     # ------------------------------------------------------------------ transactions and logs
 
@@ -165,11 +166,16 @@ class ShardView(ChainView):
     async def simulation(
         self, request: CallRequest, ref: BlockRef, overrides: Overrides
     ) -> calls.Simulation:
-        calls.check_request(request, self._chain_id)
+        calls.check_request(request, self.chain_id)
         height = await self.state_number(ref)
         base_fee = (await self._header(height)).base_fee_per_gas or 0
         spec = calls.call_spec(request, overrides, base_fee=base_fee, credit=False)
         return calls.Simulation(shard=self.shard, height=height, spec=spec)
+
+    async def simulation_base(
+        self, accounts: Sequence[Address], ref: BlockRef
+    ) -> calls.SimulationBase:
+        return calls.SimulationBase(self.shard, await self.state_number(ref), None)
 
     # ------------------------------------------------------------------ encodings
 
@@ -185,7 +191,7 @@ class ShardView(ChainView):
         return None if raw is None else ShardBlock.decode(raw).header.encoded
 
 
-def _head_view(header: Header, size: int) -> BlockView:
+def head_view(header: Header, size: int) -> BlockView:
     """A shard's header is an Ethereum header: field by field."""
     return BlockView(
         number=header.number,

@@ -112,7 +112,7 @@ class Wallet:
             )
         if request.to is None and not request.data:
             raise ServerError("contract creation without any data provided")
-        kind = _type_of(request)
+        kind = type_of(request)
         max_fee, tip = await _fees(view, request, kind)
         gas = request.gas
         if gas is None:
@@ -132,7 +132,7 @@ class Wallet:
         )
 
 
-def _type_of(request: CallRequest) -> int:
+def type_of(request: CallRequest) -> int:
     """The type that a request names or implies. Raises InvalidParams."""
     if request.authorization_list is not None:
         implied = TYPE_SET_CODE

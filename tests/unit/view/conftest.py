@@ -5,6 +5,7 @@ validators, one on each shard.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 import trio
@@ -18,6 +19,7 @@ from node.primitives import rlp
 from node.primitives.basics import Address, ShardId, keccak256
 from node.primitives.crosslink import Crosslink
 from node.primitives.genesis import Genesis, GenesisValidator, Params
+from node.primitives.header import Header
 from node.primitives.keys import KeccakSecp256k1, SigningKey
 from node.primitives.message import Message
 from node.primitives.placement import home_by_range
@@ -248,6 +250,21 @@ class Devnet:
             births=tuple(births),
         )
 
+    def _anchor_of(self, shard: int, header: Header) -> Anchor:
+        """What a decided block is anchored to."""
+        parent = self.chains[shard].header(max(header.number - 1, 0))
+        start = self.beacon.height_of(parent.parent_beacon_block_root) or 0
+        height = self.beacon.height_of(header.parent_beacon_block_root) or 0
+        anchored = self.beacon.block(height).header
+        return Anchor(
+            height=height,
+            hash=anchored.hash,
+            randao=anchored.randao,
+            timestamp=anchored.timestamp,
+            state=self.beacon.state_at(height),
+            births=tuple(self.beacon.births_between(start, height)),
+        )
+
     def _lanes(self, shard: ShardId) -> dict[ShardId, InboundLane]:
         lanes = {}
         for src in self.ids:
@@ -330,6 +347,8 @@ class Devnet:
             wait_height=wait_height or too_slow,
             run_call=run_call,
             content=self.pools[shard].pool.content,
+            anchor_of=partial(self._anchor_of, shard),
+            directory=self.beacon.state_at,
         )
 
     def head_height(self) -> int:

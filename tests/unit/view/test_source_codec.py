@@ -22,7 +22,10 @@ from node.runtime.queries import (
     Accessed,
     AccountAt,
     AccountPatch,
+    BlockCall,
     BlockPatch,
+    BlockReport,
+    BlockSpec,
     CallOutcome,
     CallSpec,
     Delivery,
@@ -39,8 +42,11 @@ from node.runtime.queries import (
     ShardSource,
     ShardUnavailable,
     SignedAuthorization,
+    SimulationSpec,
     SlotProof,
     Supply,
+    TracedItem,
+    TraceSpec,
 )
 from node.runtime.questions import (
     MAX_LEGS,
@@ -131,6 +137,17 @@ CALLS = {
             outcome=CallOutcome(error=None, output=b"", gas_used=1),
         ),
     ),
+    "simulate_blocks": (
+        (
+            5,
+            SimulationSpec(
+                blocks=[BlockSpec(calls=[BlockCall(call=SPEC, type=2, tip=b"\1")])], beacon=3
+            ),
+        ),
+        [BlockReport(header=b"header", calls=[])],
+    ),
+    "trace_items": ((5, [TracedItem(index=1, paid=2)], TraceSpec(tracer="callTracer")), b"packed"),
+    "trace_call": ((5, SPEC, TraceSpec(stack=False)), b"packed"),
     "prove": (
         (5, ADDRESS, [HASH]),
         ProvenAccount(

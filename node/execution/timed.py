@@ -1,0 +1,75 @@
+"""Executions that end in time: what users ask for is bounded by a clock as well as by gas.
+
+Whatever takes long jumps back or calls, so the clock is looked at where a jump can land and where a call
+begins. What runs in between is bounded by the size of code and the price of one instruction. Blocks are
+never run this way: their outcome must not depend on a clock.
+"""
+
+import time
+from typing import Any
+
+from node.execution.errors import ExecutionTimedOut
+from node.execution.evm import Evm
+from node.execution.frame import Frame, Message
+from node.execution.instructions import FALLBACK
+from node.execution.messages import Machine
+from node.execution.program import CACHE_BYTES, Block, Program, ProgramCache
+from node.execution.state import State
+
+_JUMPDEST = 0x5B
+
+
+def tick(frame: Frame) -> None:
+    """An instruction that costs nothing and ends an execution whose time is up."""
+    machine: Any = frame.vm  # a TimedMachine: no other runs a program that asks for it
+    machine.tick()
+
+
+class TimedProgram(Program):
+    """Code whose jump destinations look at the clock of the machine that runs them."""
+
+    __slots__ = ()
+
+    def _decode(self, offset: int) -> Block:
+        block = super()._decode(offset)
+        if offset < len(self.code) and self.code[offset] == _JUMPDEST:
+            block.instructions = [(FALLBACK, tick), *block.instructions]
+        return block
+
+
+cache = ProgramCache(CACHE_BYTES // 4, TimedProgram)
+"""Of the whole process."""
+
+
+class TimedMachine(Machine):
+    """A machine that raises ExecutionTimedOut once `deadline`, in seconds of time.monotonic, has passed."""
+
+    def __init__(self, deadline: float, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._deadline = deadline
+        self.program_of = self._timed_program
+
+    def _timed_program(self, code: bytes) -> Program:
+        return cache.get(code, self._searched)
+
+    def tick(self) -> None:
+        if time.monotonic() > self._deadline:
+            raise ExecutionTimedOut("the time for this execution is up")
+
+    def execute(self, message: Message) -> Frame:
+        self.tick()
+        return super().execute(message)
+
+
+class TimedEvm(Evm):
+    """An EVM whose transactions and calls raise ExecutionTimedOut after `deadline`.
+
+    The state is left in the middle then: use one that is thrown away.
+    """
+
+    def __init__(self, chain_id: int, deadline: float) -> None:
+        super().__init__(chain_id)
+        self.deadline = deadline
+
+    def machine(self, state: State, context: Any, **options: Any) -> Machine:
+        return TimedMachine(self.deadline, state, context, **options)

@@ -1,0 +1,165 @@
+"""eth_simulateV1: blocks that nobody decided, on the state of one shard."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from node.execution.receipts import Log, decode_log
+from node.primitives import rlp
+from node.primitives.basics import ZERO_ADDRESS, Address, keccak256
+from node.primitives.errors import DecodeError, InvalidTransaction
+from node.primitives.header import Header
+from node.primitives.transaction import TYPE_ACCESS_LIST, TYPE_LEGACY
+from node.primitives.unsigned import decode_unsigned
+from node.runtime.queries import (
+    BlockCall,
+    BlockReport,
+    BlockSpec,
+    CalledReport,
+    CallOutcome,
+    ShardSource,
+    SimulationSpec,
+)
+from node.runtime.view import calls, present
+from node.runtime.view.chain import ChainView
+from node.runtime.view.entries import Entry, ListedBlock, Place
+from node.runtime.view.shard import head_view
+from node.runtime.view.shards import Shards
+from node.runtime.view.wallet import type_of
+from node.shard.block import ShardBlock
+from rpc.errors import ExecutionReverted
+from rpc.wire import (
+    BlockRef,
+    CallRequest,
+    SimulatedBlock,
+    SimulatedCall,
+    SimulatedFailure,
+    SimulateRequest,
+)
+
+REVERT, VM_ERROR = 3, -32015
+
+
+@dataclass(frozen=True, slots=True)
+class _Reported:
+    listed: ListedBlock
+    outcomes: tuple[CallOutcome, ...]
+
+
+async def simulate(
+    shards: Shards, view: ChainView, request: SimulateRequest, ref: BlockRef
+) -> tuple[SimulatedBlock, ...]:
+    """Raises RpcError with the codes of the specification."""
+    for block in request.blocks:
+        for call in block.calls:
+            calls.check_request(call, view.chain_id)
+    base = await view.simulation_base(list(_accounts(request)), ref)
+    spec = SimulationSpec(
+        blocks=[
+            BlockSpec(
+                calls=[_call(call) for call in block.calls],
+                accounts=calls.patches_of(block.overrides),
+                block=calls.block_patch_of(block.overrides.block),
+            )
+            for block in request.blocks
+        ],
+        beacon=base.beacon,
+        validation=request.validation,
+        trace_transfers=request.trace_transfers,
+    )
+
+    async def question(source: ShardSource) -> list[_Reported]:
+        reports = await source.simulate_blocks(base.height, spec)
+        return [_listed(base.shard, report) for report in reports]
+
+    found = await shards.ask(base.shard, question, slow=True)
+    return tuple(_shown(item, request.full_transactions) for item in found)
+
+
+def _accounts(request: SimulateRequest) -> Iterable[Address]:
+    """The accounts that may say on which shard to simulate, those that decide first. An account that is
+    overridden is there wherever that is."""
+    overridden = {who for block in request.blocks for who in block.overrides.accounts}
+    made = [call for block in request.blocks for call in block.calls]
+    named = [call.from_ for call in made] + [call.to for call in made]
+    known = [who for who in named if who is not None and who != ZERO_ADDRESS]
+    yield from (Address(who) for who in known if who not in overridden)
+    yield from (Address(who) for who in known if who in overridden)
+
+
+def _call(request: CallRequest) -> BlockCall:
+    kind = type_of(request)
+    fixed = kind in (TYPE_LEGACY, TYPE_ACCESS_LIST)
+    price = (request.gas_price if fixed else request.max_fee_per_gas) or 0
+    tip = price if fixed else request.max_priority_fee_per_gas or 0
+    return BlockCall(
+        call=calls.plain_spec(request, price),
+        type=kind,
+        tip=rlp.int_to_bytes(tip),
+        gas=request.gas,
+        nonce=request.nonce,
+    )
+
+
+def _listed(shard: int, report: BlockReport) -> _Reported:
+    """A report in the shape of a block that exists. Raises DecodeError."""
+    header = Header.decode(report.header)
+    entries = tuple(
+        _entry(Place(shard, header.number, index), header.base_fee_per_gas, called)
+        for index, called in enumerate(report.calls)
+    )
+    size = len(ShardBlock(header=header, items=tuple(entry.raw for entry in entries)).encoded)
+    return _Reported(
+        ListedBlock(head=head_view(header, size), entries=entries),
+        tuple(called.outcome for called in report.calls),
+    )
+
+
+def _entry(place: Place, base_fee: int, called: CalledReport) -> Entry:
+    try:
+        tx = decode_unsigned(called.raw, Address(called.sender))
+    except InvalidTransaction as error:
+        raise DecodeError(f"a simulated call: {error}") from None
+    price = tx.effective_gas_price(base_fee)
+    return Entry(
+        hash=keccak256(called.raw),
+        place=place,
+        item=tx,
+        raw=called.raw,
+        status=int(called.outcome.error is None),
+        gas_used=called.outcome.gas_used,
+        gas_price=price,
+        tip=max(0, price - base_fee),
+        logs=_logs(called.logs),
+    )
+
+
+def _logs(raw: bytes) -> tuple[Log, ...]:
+    return tuple(decode_log(item) for item in rlp.decode_list(raw))
+
+
+def _shown(item: _Reported, full: bool) -> SimulatedBlock:
+    listed = item.listed
+    return SimulatedBlock(
+        block=present.block(listed, full),
+        calls=tuple(
+            SimulatedCall(
+                status=entry.status,
+                return_data=outcome.output,
+                gas_used=entry.gas_used,
+                logs=present.receipt_at(listed, index).logs,
+                error=_failure(outcome),
+            )
+            for index, (entry, outcome) in enumerate(
+                zip(listed.entries, item.outcomes, strict=True)
+            )
+        ),
+    )
+
+
+def _failure(outcome: CallOutcome) -> SimulatedFailure | None:
+    if outcome.error is None:
+        return None
+    if outcome.error == calls.REVERTED:
+        reverted = ExecutionReverted.from_output(outcome.output)
+        return SimulatedFailure(REVERT, reverted.message, outcome.output)
+    return SimulatedFailure(VM_ERROR, f"vm execution error: {outcome.error}")

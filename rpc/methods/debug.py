@@ -1,0 +1,83 @@
+"""The `debug_` namespace: encodings, and what executions did."""
+
+from typing import Any
+
+from rpc import decode_trace
+from rpc.errors import ResourceNotFound
+from rpc.methods.table import (
+    BLOCK,
+    BY_HASH,
+    HASH,
+    LATEST,
+    NUMBER,
+    REQUEST,
+    Context,
+    Method,
+)
+from rpc.params import Param
+from rpc.wire import BlockRef, CallRequest, Overrides, TraceOptions
+
+
+async def _raw_block(c: Context, ref: BlockRef) -> str:
+    return _found(await c.backend.raw_block(c.scope, ref))
+
+
+async def _raw_header(c: Context, ref: BlockRef) -> str:
+    return _found(await c.backend.raw_header(c.scope, ref))
+
+
+async def _raw_receipts(c: Context, ref: BlockRef) -> list[str]:
+    receipts = await c.backend.raw_receipts(c.scope, ref)
+    if receipts is None:
+        raise ResourceNotFound("block not found")
+    return ["0x" + receipt.hex() for receipt in receipts]
+
+
+async def _raw_transaction(c: Context, transaction_hash: bytes) -> str:
+    raw = await c.backend.raw_transaction(c.scope, transaction_hash)
+    return "0x" if raw is None else "0x" + raw.hex()  # geth's answer for an unknown one
+
+
+async def _bad_blocks(_: Context) -> list[Any]:
+    """A block that is not valid is never decided, and not kept."""
+    return []
+
+
+def _found(raw: bytes | None) -> str:
+    if raw is None:
+        raise ResourceNotFound("block not found")
+    return "0x" + raw.hex()
+
+
+# ---------------------------------------------------------------------- traces
+
+
+async def _trace_transaction(c: Context, transaction_hash: bytes, options: TraceOptions) -> Any:
+    return await c.backend.trace_transaction(c.scope, transaction_hash, options)
+
+
+async def _trace_block(c: Context, ref: BlockRef, options: TraceOptions) -> Any:
+    return await c.backend.trace_block(c.scope, ref, options)
+
+
+async def _trace_call(
+    c: Context, request: CallRequest, ref: BlockRef, config: tuple[TraceOptions, Overrides]
+) -> Any:
+    options, overrides = config
+    return await c.backend.trace_call(c.scope, request, ref, overrides, options)
+
+
+_OPTIONS = Param("trace options", decode_trace.trace_options, TraceOptions())
+_CALL_OPTIONS = Param("trace options", decode_trace.trace_call_options, decode_trace.NO_OPTIONS)
+
+METHODS: dict[str, Method] = {
+    "debug_getRawBlock": Method((BLOCK,), _raw_block),
+    "debug_getRawHeader": Method((BLOCK,), _raw_header),
+    "debug_getRawReceipts": Method((BLOCK,), _raw_receipts),
+    "debug_getRawTransaction": Method((HASH,), _raw_transaction),
+    "debug_getBadBlocks": Method((), _bad_blocks),
+    "debug_traceTransaction": Method((HASH, _OPTIONS), _trace_transaction),
+    "debug_traceBlockByNumber": Method((NUMBER, _OPTIONS), _trace_block),
+    "debug_traceBlockByHash": Method((BY_HASH, _OPTIONS), _trace_block),
+    "debug_traceCall": Method((REQUEST, LATEST, _CALL_OPTIONS), _trace_call),
+}
