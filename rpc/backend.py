@@ -251,6 +251,9 @@ class Backend(Protocol):
 
         Of one message `sent` comes before `finalised` and that before `delivered`, each of them once."""
 
+    async def prove_message(self, id: bytes) -> dict[str, Any] | None:
+        """Everything that proves a message to somebody who has only the genesis, ready for JSON."""
+
     async def audit(self, ref: BlockRef) -> dict[str, Any]:
         """Conservation of value at a network block, ready for JSON."""
 

@@ -1,7 +1,7 @@
 """The beacon chain on disk: the committed blocks, their states, and what is looked up in them."""
 
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Generic, TypeVar
 
 from consensus.codec import decode_certificate, encode_certificate
@@ -119,6 +119,11 @@ class BeaconChain:
             state = self._open_state(block)
             self._states.put(height, state)
         return state
+
+    @property
+    def read_node(self) -> Callable[[bytes], bytes | None]:
+        """The body of a trie node by its hash."""
+        return self._read_node
 
     def crosslinked_in(self, shard: ShardId, shard_height: int) -> int | None:
         """The height of the beacon block that took in that shard block; None if none has."""

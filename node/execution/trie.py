@@ -23,7 +23,7 @@ from node.execution.trie_update import Update
 from node.primitives import rlp
 from node.primitives.basics import EMPTY_TRIE_ROOT, Hash32, keccak_fast
 
-__all__ = ["Trie", "ordered_root"]
+__all__ = ["Trie", "ordered_key", "ordered_root"]
 
 
 class Trie:
@@ -138,5 +138,10 @@ def _no_bodies(_: bytes) -> None:
 def ordered_root(items: Sequence[bytes]) -> Hash32:
     """The root of the trie rlp(index) -> item: a header's transactions and receipts roots."""
     trie = Trie(_no_bodies)
-    trie.update([(rlp.encode_int(index), item) for index, item in enumerate(items)])
+    trie.update([(ordered_key(index), item) for index, item in enumerate(items)])
     return trie.commit({})
+
+
+def ordered_key(index: int) -> bytes:
+    """The key of item `index` in such a trie."""
+    return rlp.encode_int(index)

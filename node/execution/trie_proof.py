@@ -1,6 +1,6 @@
 """Merkle proofs and ordered iteration over tries that are read straight from storage."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from node.execution.errors import BadProof
 from node.execution.trie_nodes import (
@@ -63,22 +63,29 @@ def verify_proof(root: bytes, key: bytes, proof: Sequence[bytes]) -> bytes | Non
     if len(proof) > MAX_PROOF_NODES:
         raise BadProof(f"a proof of {len(proof)} nodes is too long")
     bodies = iter(proof)
-    value = _follow(root, key.hex(), bodies)
+    value = follow(root, key, lambda _: next(bodies, b""))
     if next(bodies, None) is not None:
         raise BadProof("the proof has nodes beyond the path of its key")
     return value or None
 
 
-def _follow(root: bytes, nibbles: str, bodies: Iterator[bytes]) -> bytes:
+def follow(
+    root: bytes, key: bytes, fetch: Callable[[bytes], bytes], max_node_bytes: int = MAX_NODE_BYTES
+) -> bytes:
+    """The value of `key`, b"" where it is proven absent. Raises BadProof.
+
+    `fetch` is asked for the body of each hash on the path, and may give anything where it has none.
+    """
+    nibbles = key.hex()
     depth = 0
     ref = _root_ref(root)
     while ref is not None:
         body = ref
         if is_hash(ref):
-            body = next(bodies, b"")
+            body = fetch(ref[1:])
             if keccak_fast(body) != ref[1:]:
                 raise BadProof(f"node {ref[1:].hex()} is missing from the proof")
-        node = proven_node(body)
+        node = proven_node(body, max_node_bytes)
         if isinstance(node, Branch):
             if depth == len(nibbles):
                 return node.value
@@ -94,10 +101,10 @@ def _follow(root: bytes, nibbles: str, bodies: Iterator[bytes]) -> bytes:
     return b""
 
 
-def proven_node(body: bytes) -> Node:
+def proven_node(body: bytes, max_node_bytes: int = MAX_NODE_BYTES) -> Node:
     """The node of a body that a peer sent. Raises BadProof."""
     try:
-        if len(body) > MAX_NODE_BYTES:
+        if len(body) > max_node_bytes:
             raise BadProof("a proof node is too large")
         rlp.decode(body)  # strict: the decoder below trusts its input
         node = decode_node(body)

@@ -14,6 +14,7 @@ from node.runtime.view.atoll import AtollView
 from node.runtime.view.backend import NodeBackend
 from node.runtime.view.changes import Bell
 from node.runtime.view.network import NetworkView
+from node.runtime.view.proving import Prover
 from node.runtime.view.shard import ShardView
 from node.runtime.view.shards import Shards
 from node.runtime.view.wallet import Wallet
@@ -74,6 +75,9 @@ class RpcService:
                 },
                 genesis_supply=sum(genesis.balances().values()),
                 params=genesis.params,
+            ),
+            prover=Prover(
+                genesis, beacon, shards, head_height=status.view_head, checker=beacon.rules.checker
             ),
             beacon=beacon,
             sources=shards,

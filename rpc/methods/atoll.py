@@ -32,6 +32,10 @@ async def _message(c: Context, message_id: bytes) -> Any:
     return await c.backend.message(message_id)
 
 
+async def _prove_message(c: Context, message_id: bytes) -> Any:
+    return await c.backend.prove_message(message_id)
+
+
 async def _trace(c: Context, name: bytes) -> Any:
     return await c.backend.trace(name)
 
@@ -59,6 +63,7 @@ METHODS: dict[str, Method] = {
     "atoll_lanes": Method((LATEST,), _lanes),
     "atoll_networkBlock": Method((LATEST,), _network_block),
     "atoll_message": Method((Param("message id", parse_hash),), _message),
+    "atoll_proveMessage": Method((Param("message id", parse_hash),), _prove_message),
     "atoll_trace": Method((Param("transaction hash or message id", parse_hash),), _trace),
     "atoll_audit": Method((LATEST,), _audit),
     "atoll_validators": Method((), _validators),

@@ -35,6 +35,9 @@ def test_importing_the_command_is_light() -> None:
         (["status", "--dir", "absent"], "there is no network in"),
         (["audit", "--dir", "absent"], "there is no network in"),
         (["logs", "s0v0", "--dir", "absent"], "there is no network in"),
+        (["prove", "0x00", "--dir", "absent"], "there is no network in"),
+        (["verify"], "FILE"),
+        (["verify", "absent.json"], ".atoll/genesis.json: cannot read the genesis"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_2(
@@ -80,7 +83,8 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     help_text = capsys.readouterr().out
     assert all(
-        word in help_text for word in ("up", "down", "status", "init", "node", "logs", "audit")
+        word in help_text
+        for word in ("up", "down", "status", "init", "node", "logs", "audit", "prove", "verify")
     )
 
 

@@ -10,6 +10,7 @@ from node.runtime.view.changes import Bell
 from node.runtime.view.network import NetworkView
 from node.runtime.view.pools import PendingFeed, Pools
 from node.runtime.view.ports import BeaconReader, NodeStatus
+from node.runtime.view.proving import Prover
 from node.runtime.view.shard import ShardView
 from node.runtime.view.shards import Shards
 from node.runtime.view.simulated import simulate
@@ -57,6 +58,7 @@ class NodeBackend:
         network: NetworkView,
         shards: Mapping[int, ShardView],
         atoll: AtollView,
+        prover: Prover,
         beacon: BeaconReader,
         sources: Shards,
         status: NodeStatus,
@@ -70,6 +72,7 @@ class NodeBackend:
         self._network = network
         self._shards = shards
         self._atoll = atoll
+        self._prover = prover
         self._beacon = beacon
         self._status = status
         self._chain_id = chain_id
@@ -357,6 +360,9 @@ class NodeBackend:
             await self._bell.listen(BLOCK_PATIENCE)
             page = await self._atoll.feed.since(cursor)
         return page
+
+    async def prove_message(self, id: bytes) -> dict[str, Any] | None:
+        return await self._prover.prove(id)
 
     async def audit(self, ref: BlockRef) -> dict[str, Any]:
         return await self._atoll.audit(await self._network.state_number(ref))

@@ -14,6 +14,7 @@ from node.runtime.queries import (
     CallSpec,
     SignedAuthorization,
 )
+from node.runtime.view.reads import StatePlace, read_account
 from node.runtime.view.shards import Shards
 from rpc.errors import ExecutionReverted, InvalidParams, ServerError
 from rpc.wire import (
@@ -197,7 +198,7 @@ def access_list_result(
 
 
 async def check_funds(
-    shards: Shards, shard: int, height: int, request: CallRequest, overrides: Overrides
+    shards: Shards, place: StatePlace, request: CallRequest, overrides: Overrides
 ) -> None:
     """A call that brings its value from another shard is not judged there: it must exist at home."""
     value = request.value or 0
@@ -208,7 +209,7 @@ async def check_funds(
     if override is not None and override.balance is not None:
         have = override.balance
     else:
-        account = await shards.ask(shard, lambda source: source.account(height, sender, False))
+        account = await read_account(shards, place, sender)
         have = int.from_bytes(account.balance, "big")
     if have < value:
         raise ServerError(

@@ -8,7 +8,7 @@ from functools import partial
 from node.primitives.basics import Address
 from node.primitives.errors import DecodeError, InvalidTransaction
 from node.primitives.transaction import Transaction, decode_transaction
-from node.runtime.view import calls, present, proofs
+from node.runtime.view import calls, present
 from node.runtime.view.entries import ListedBlock
 from node.runtime.view.fees import (
     MAX_REWARD_BLOCKS,
@@ -19,6 +19,7 @@ from node.runtime.view.fees import (
 )
 from node.runtime.view.gather import gather
 from node.runtime.view.logs import MAX_LOGS, LogQuery
+from node.runtime.view.reads import StatePlace, read_account, read_proof, read_slot
 from node.runtime.view.shards import Shards
 from rpc.errors import LimitExceeded, ServerError, TransactionRejected
 from rpc.wire import (
@@ -53,15 +54,6 @@ class Pending:
     """A transaction is in a pool, or on its way to another shard."""
 
     tx: Transaction
-
-
-@dataclass(frozen=True, slots=True)
-class StatePlace:
-    """Where an account is read: the shard it lives on, that shard's height, and the state root there."""
-
-    shard: int
-    height: int
-    root: bytes
 
 
 class ChainView(ABC):
@@ -261,42 +253,28 @@ class ChainView(ABC):
 
     async def balance(self, address: bytes, ref: BlockRef) -> int:
         place = await self._state_place(address, ref)
-        account = await self._shards.ask(
-            place.shard, lambda source: source.account(place.height, address, False)
-        )
+        account = await read_account(self._shards, place, address)
         return int.from_bytes(account.balance, "big")
 
     async def code(self, address: bytes, ref: BlockRef) -> bytes:
         place = await self._state_place(address, ref)
-        account = await self._shards.ask(
-            place.shard, lambda source: source.account(place.height, address, True)
-        )
-        return account.code
+        return (await read_account(self._shards, place, address, code=True)).code
 
     async def storage_at(self, address: bytes, slot: int, ref: BlockRef) -> bytes:
         place = await self._state_place(address, ref)
-        key = slot.to_bytes(32, "big")
-        return await self._shards.ask(
-            place.shard, lambda source: source.storage(place.height, address, key)
-        )
+        return await read_slot(self._shards, place, address, slot.to_bytes(32, "big"))
 
     async def transaction_count(self, address: bytes, ref: BlockRef) -> int:
         place = await self._state_place(address, ref)
         if ref == "pending":
             return await self._shards.ask(place.shard, lambda source: source.pool_nonce(address))
-        account = await self._shards.ask(
-            place.shard, lambda source: source.account(place.height, address, False)
-        )
-        return account.nonce
+        return (await read_account(self._shards, place, address)).nonce
 
     async def proof(self, address: bytes, slots: Sequence[int], ref: BlockRef) -> AccountProof:
         """An account and slots with their proofs, which are checked here: the shard may be another's."""
         place = await self._state_place(address, ref)
         keys = [slot.to_bytes(32, "big") for slot in slots]
-        proven = await self._shards.ask(
-            place.shard, lambda source: source.prove(place.height, address, keys)
-        )
-        return proofs.checked(place.shard, place.root, address, keys, proven)
+        return await read_proof(self._shards, place, address, keys)
 
     # ------------------------------------------------------------------ calls
 

@@ -38,13 +38,14 @@ from node.runtime.view.assembly import (
     origin_of,
 )
 from node.runtime.view.caching import JoinedCache, Lru
-from node.runtime.view.chain import ChainView, Included, Pending, StatePlace
+from node.runtime.view.chain import ChainView, Included, Pending
 from node.runtime.view.entries import ListedBlock, listed
 from node.runtime.view.fees import BlockFees, FeeRange
 from node.runtime.view.gather import gather
 from node.runtime.view.locate import TransactionFinder
 from node.runtime.view.logs import LogQuery
 from node.runtime.view.ports import BeaconReader
+from node.runtime.view.reads import StatePlace
 from node.runtime.view.shards import Shards
 from node.runtime.view.threads import Threads
 from node.shard import messenger
@@ -216,9 +217,7 @@ class NetworkView(ChainView):
 
     async def _place(self, address: bytes, number: int) -> StatePlace:
         state = self._beacon.state_at(number)
-        shard = state.home(Address(address))
-        tip = state.tip(shard)
-        return StatePlace(shard, tip.height, tip.header.state_root)
+        return _tip_place(state, state.home(Address(address)))
 
     async def simulation(
         self, request: CallRequest, ref: BlockRef, overrides: Overrides
@@ -252,8 +251,7 @@ class NetworkView(ChainView):
                 "and the recipient lives on another one"
             )
         home = state.home(calls.sender_of(request))
-        height = state.tip(home).height
-        await calls.check_funds(self._shards, home, height, request, overrides)
+        await calls.check_funds(self._shards, _tip_place(state, home), request, overrides)
         if request.gas is None:
             return None
         here = calls.source_gas(request)
@@ -270,6 +268,12 @@ class NetworkView(ChainView):
     async def raw_header(self, ref: BlockRef) -> bytes | None:
         number = await self.number_of(ref)
         return None if number is None else self._beacon_block(number).header.encoded
+
+
+def _tip_place(state: BeaconState, shard: ShardId) -> StatePlace:
+    """The newest state of a shard that a network block shows."""
+    tip = state.tip(shard)
+    return StatePlace(shard, tip.height, tip.header.state_root)
 
 
 def _where(state: BeaconState, request: CallRequest) -> tuple[ShardId, bool]:

@@ -13,12 +13,13 @@ from node.runtime.queries import Departure, RawBlock, ShardSource
 from node.runtime.view import calls
 from node.runtime.view.assembly import open_block, shard_entries
 from node.runtime.view.caching import JoinedCache
-from node.runtime.view.chain import ChainView, Included, Pending, StatePlace
+from node.runtime.view.chain import ChainView, Included, Pending
 from node.runtime.view.entries import ListedBlock
 from node.runtime.view.fees import BlockFees, FeeRange
 from node.runtime.view.locate import delivery_of
 from node.runtime.view.logs import LogQuery
 from node.runtime.view.ports import BeaconReader
+from node.runtime.view.reads import StatePlace
 from node.runtime.view.shards import Shards
 from node.runtime.view.threads import Threads
 from node.shard.block import ShardBlock

@@ -1,7 +1,7 @@
 """A whole network in one process: real chains on memory stores, real keys, no consensus and no sockets.
 
 Blocks are made when a test says so (`step`, `crosslink`, `settle`); their certificates are signed by the
-validators, one on each shard.
+validators, one on each shard unless a test wants more.
 """
 
 from dataclasses import dataclass
@@ -10,11 +10,14 @@ from functools import partial
 import pytest
 import trio
 
+from consensus.evidence import make_evidence
 from consensus.signing import certificate_from_votes, vote_sign_bytes
-from consensus.types import Vote, VoteType
+from consensus.types import ValidatorSet, Vote, VoteType
 from node.beacon.chain import BeaconChain
+from node.beacon.evidence import DoubleSigning
 from node.beacon.rules import BeaconRules
 from node.beacon.transition import genesis_block
+from node.beacon.validators import BEACON_CHAIN
 from node.primitives import rlp
 from node.primitives.basics import Address, ShardId, keccak256
 from node.primitives.crosslink import Crosslink
@@ -31,6 +34,7 @@ from node.runtime.view.atoll import AtollView
 from node.runtime.view.backend import NodeBackend
 from node.runtime.view.changes import Bell
 from node.runtime.view.network import NetworkView
+from node.runtime.view.proving import Prover
 from node.runtime.view.shard import ShardView
 from node.runtime.view.shards import Shards
 from node.runtime.view.wallet import Wallet
@@ -184,11 +188,17 @@ class Views:
 
 
 class Devnet:
-    """`shards` shards with one validator each, all of them in the beacon committee."""
+    """`shards` shards with `per_shard` validators each, all of them in the beacon committee.
 
-    def __init__(self, shards: int = 2) -> None:
+    `validators` are the first of every shard, who make all blocks; `members` are all of each shard.
+    """
+
+    def __init__(self, shards: int = 2, per_shard: int = 1) -> None:
         self.ids = [ShardId(s) for s in range(shards)]
-        self.validators = [make_user(s, shards, 7) for s in range(shards)]
+        self.members = [
+            [make_user(s, shards, 7 + n) for n in range(per_shard)] for s in range(shards)
+        ]
+        self.validators = [row[0] for row in self.members]
         self.users = [
             [make_user(s, shards, 100 * (n + 1)) for n in range(3)] for s in range(shards)
         ]
@@ -198,19 +208,20 @@ class Devnet:
             shards=shards,
             validators=[
                 GenesisValidator(
-                    name=f"v{s}",
+                    name=f"v{s}" + (f".{n}" if n else ""),
                     address="0x" + v.address.hex(),
-                    peer_id=f"peer{s}",
+                    peer_id=f"peer{s}" + (f".{n}" if n else ""),
                     shard=s,
                     stake=ETHER,
                     beacon=True,
                 )
-                for s, v in enumerate(self.validators)
+                for s, row in enumerate(self.members)
+                for n, v in enumerate(row)
             ],
             alloc={"0x" + u.address.hex(): 1000 * ETHER for row in self.users for u in row},
             params=Params(),
         ).check()
-        self.keys = {v.address: v.key for v in self.validators}
+        self.keys = {v.address: v.key for row in self.members for v in row}
         self.rules = BeaconRules.of(self.genesis, KeccakSecp256k1())
         headers = {s: shard_genesis(self.genesis, s)[0] for s in self.ids}
         first = genesis_block(self.genesis, headers)
@@ -292,12 +303,17 @@ class Devnet:
         chain.judge(built.executed.block, anchor, built.tails)
         header = built.executed.header
         certificate = self._certify(
-            self.rules.shard_context(sid), self.beacon.committee(sid), header.number, header.hash
+            self.rules.shard_context(sid), self._deciders(chain), header.number, header.hash
         )
         chain.commit(built.executed, certificate)
         adapter.pool.on_committed(built.executed.senders, adapter.accounts())
 
-    def crosslink(self) -> int:
+    def _deciders(self, chain: ShardChain) -> ValidatorSet:
+        """Who decides the block after the head of a shard."""
+        anchor = self.beacon.height_of(chain.head.parent_beacon_block_root) or 0
+        return self.beacon.committee_at(chain.shard, anchor)
+
+    def crosslink(self, evidence=()) -> int:
         """The next beacon block, with all that it has not yet of every shard; its height."""
         links = []
         for shard, chain in zip(self.ids, self.chains, strict=True):
@@ -312,15 +328,39 @@ class Devnet:
                 )
         self.clock += 1
         execution = self.beacon.build(
-            links, timestamp=self.clock, proposer=self.validators[0].address
+            links,
+            evidence=evidence,
+            timestamp=self.clock,
+            proposer=self.validators[0].address,
         )
         assert not execution.refused, execution.refused
+        assert not execution.refused_evidence, execution.refused_evidence
         block = execution.block
         certificate = self._certify(
             self.rules.beacon_context(), self.beacon.beacon_committee(), block.height, block.hash
         )
         self.beacon.commit(execution, certificate)
         return block.height
+
+    def jail(self, shard: int, member: int) -> int:
+        """A beacon block that holds double signing against a validator; its height."""
+        user = self.members[shard][member]
+        context, height = self.rules.beacon_context(), self.beacon.head.height
+        votes = []
+        for block in (keccak256(b"one"), keccak256(b"other")):
+            preimage = vote_sign_bytes(context, VoteType.PREVOTE, height, 0, block)
+            votes.append(
+                Vote(
+                    type=VoteType.PREVOTE,
+                    height=height,
+                    round=0,
+                    block_id=block,
+                    validator=user.address,
+                    signature=user.key.sign_digest(keccak256(preimage)),
+                )
+            )
+        item = DoubleSigning(chain=BEACON_CHAIN, evidence=make_evidence(*votes))
+        return self.crosslink(evidence=[item])
 
     def round(self) -> int:
         """A block of every shard and the beacon block over them; its height."""
@@ -381,6 +421,13 @@ class Devnet:
             network=network,
             shards={int(s): ShardView(s, self.beacon, shards, chain_id=CHAIN_ID) for s in self.ids},
             atoll=atoll,
+            prover=Prover(
+                self.genesis,
+                self.beacon,
+                shards,
+                head_height=self.head_height,
+                checker=self.rules.checker,
+            ),
             beacon=self.beacon,
             sources=shards,
             status=Status(),
@@ -403,7 +450,7 @@ def net() -> Devnet:
     return Devnet()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def devnet_class() -> type[Devnet]:
     return Devnet
 

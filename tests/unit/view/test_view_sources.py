@@ -4,6 +4,7 @@ import msgspec
 import pytest
 import trio
 
+from node.execution.evm import contract_address
 from node.execution.receipts import Receipt, decode_receipt
 from node.runtime.queries import ShardUnavailable
 from node.shard.block import ShardBlock
@@ -164,3 +165,70 @@ async def test_any_node_finds_any_transaction(net):
         view = net.views(own=own).network
         assert (await view.transaction_receipt(stayed)).status == 1
         assert (await view.transaction_receipt(departed)).status == 1
+
+
+async def test_a_value_that_is_not_in_the_finalised_state_is_not_shown(net, code):
+    """Balances, nonces, code and storage of another shard come with proofs against its crosslinked root."""
+    init, runtime, _ = code
+    carol = net.users[1][0]
+    contract = contract_address(carol.address, carol.nonce)
+    honest_view = net.views().network
+    await honest_view.send_raw_transaction(carol.sign(None, data=init, gas=500_000))
+    net.settle()
+    honest = net.source(1)
+
+    class Lying:
+        """Changes one answer; an account can be proven in an older state too."""
+
+        def __init__(self, **forge):
+            self.forge = forge
+
+        def __getattr__(self, name):
+            async def answer(*args):
+                told = await getattr(honest, name)(*args)
+                return self.forge[name](told) if name in self.forge else told
+
+            return answer
+
+    class Outdated:
+        def __getattr__(self, name):
+            async def answer(height, *args):
+                return await getattr(honest, name)(0, *args)
+
+            return answer
+
+    def changed(**fields):
+        return lambda told: msgspec.structs.replace(told, **fields)
+
+    async def read(view):
+        return (
+            await view.balance(carol.address, "latest"),
+            await view.transaction_count(carol.address, "latest"),
+            await view.code(contract, "latest"),
+            await view.storage_at(contract, 0, "latest"),
+        )
+
+    expected = (net.chains[1].state().balance(carol.address), 1, runtime, bytes(32))
+    assert await read(net.views(own=0, sources={1: Lying()}).network) == expected
+
+    for lie in (changed(balance=b"\7"), changed(nonce=9), changed(proof=[])):
+        view = net.views(own=0, sources={1: Lying(prove=lie)}).network
+        for question in (view.balance, view.transaction_count):
+            with pytest.raises(
+                ResourceUnavailable, match=r"shard 1 is unavailable: (it gave|node)"
+            ):
+                await question(carol.address, "latest")
+    view = net.views(own=0, sources={1: Outdated()}).network
+    with pytest.raises(ResourceUnavailable, match="shard 1 is unavailable"):
+        await view.balance(carol.address, "latest")
+    view = net.views(own=0, sources={1: Lying(account=changed(code=b"\xfe"))}).network
+    with pytest.raises(ResourceUnavailable, match="it gave other code than it proved"):
+        await view.code(contract, "latest")
+
+    def other_slot(told):
+        (slot,) = told.slots
+        return msgspec.structs.replace(told, slots=[msgspec.structs.replace(slot, value=b"\1")])
+
+    view = net.views(own=0, sources={1: Lying(prove=other_slot)}).network
+    with pytest.raises(ResourceUnavailable, match="it gave another value than it proved"):
+        await view.storage_at(contract, 0, "latest")

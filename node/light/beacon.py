@@ -1,0 +1,125 @@
+"""From the genesis committee to a beacon header: who decided it, and what its state holds. Pure.
+
+Beacon block n + 1 is decided by the committee in the state at n. A step is a header with a certificate
+and a proof of the committee leaf in its state, which says since when and until when everybody sits. So
+a step that is decided by the committee we know tells us the next one; and because the leaf also says who
+was to decide the header itself, a change of the committee cannot be left out.
+"""
+
+from collections.abc import Sequence
+
+from consensus.signing import SignatureChecker, verify_certificate
+from consensus.types import Certificate, ChainContext, ValidatorSet
+from node.beacon.committees import deciders
+from node.beacon.rules import BeaconRules, validator_set
+from node.beacon.state import BeaconState
+from node.beacon.validators import BEACON_CHAIN, Members, Roster
+from node.execution.errors import BadProof
+from node.execution.trie import Trie
+from node.execution.witness import Witness
+from node.light.errors import InvalidProof, part
+from node.light.proof import BeaconStep, CrosslinkedBlock
+from node.primitives.basics import Address, Hash32, ShardId, keccak_fast
+from node.primitives.genesis import Genesis, parse_address
+from node.primitives.header import Header
+
+
+class ProvenState(BeaconState):
+    """The entries of a beacon state that a witness proves. Missing nodes raise BadProof."""
+
+    def __init__(self, root: Hash32, witness: Witness) -> None:
+        super().__init__(Trie(lambda _: None))
+        self._root = root
+        self._witness = witness
+
+    def _value(self, name: bytes) -> bytes:
+        return self._witness.get(self._root, keccak_fast(name)) or b""
+
+
+class BeaconTrust:
+    """The beacon headers of a proof, each shown to be decided. Raises InvalidProof.
+
+    When all that needs them has been checked, `finish` refuses what was not needed.
+    """
+
+    def __init__(
+        self, genesis: Genesis, steps: Sequence[BeaconStep], checker: SignatureChecker
+    ) -> None:
+        self._rules = BeaconRules.of(genesis, checker)
+        self._states: dict[int, ProvenState] = {}
+        self._witnesses: dict[str, Witness] = {}
+        self._idle: dict[int, str] = {}
+        committee, height = genesis_committee(genesis), 0
+        for index, step in enumerate(steps):
+            where = f"beacon[{index}]"
+            if step.header.height <= height:
+                raise InvalidProof(f"{where}.header", f"height {step.header.height} after {height}")
+            height = step.header.height
+            after = self._follow(where, step, committee)
+            if after == committee:
+                self._idle[height] = where
+            committee = after
+
+    def _follow(self, where: str, step: BeaconStep, committee: Members) -> Members:
+        """Check that `committee` decided the header; who decides the one after it."""
+        header = step.header
+        with part(f"{where}.certificate"):
+            members = validator_set(committee)
+            ctx = self._rules.beacon_context()
+            self._check_decided(ctx, members, step.certificate, header.height, header.hash)
+        with part(f"{where}.nodes"):
+            witness = self._witnesses[f"{where}.nodes"] = Witness(step.nodes)
+            state = self._states[header.height] = ProvenState(header.state_root, witness)
+            roster = state.roster(BEACON_CHAIN)
+            if roster.members(header.height - 1) != committee:
+                raise InvalidProof(
+                    where, "the committee has changed before this block, and no step shows it"
+                )
+            return roster.members(header.height)
+
+    def crosslinked(self, where: str, shard: ShardId, block: CrosslinkedBlock) -> Header:
+        """The header of a shard block, shown to be decided and crosslinked."""
+        state = self._states.get(block.beacon)
+        if state is None:
+            raise InvalidProof(f"{where}.beacon", f"there is no step at height {block.beacon}")
+        if not 0 <= shard < self._rules.shards:
+            raise InvalidProof(where, f"there is no shard {shard}")
+        self._idle.pop(block.beacon, None)
+        with part(f"{where}.beacon"):
+            tip = state.tip(shard).header
+            members = deciders(state, shard, tip.number)
+        with part(f"{where}.certificate"):
+            ctx = self._rules.shard_context(shard)
+            self._check_decided(ctx, members, block.certificate, tip.number, tip.hash)
+        headers = (*block.headers, tip)
+        for index in range(len(headers) - 1):
+            if headers[index].hash != headers[index + 1].parent_hash:
+                raise InvalidProof(f"{where}.headers[{index}]", "it is not the parent of the next")
+        return headers[0]
+
+    def finish(self) -> None:
+        """Every step and every node was needed."""
+        for where in self._idle.values():
+            raise InvalidProof(where, "the step changes no committee and nothing is read from it")
+        for where, witness in self._witnesses.items():
+            with part(where):
+                witness.finish()
+
+    def _check_decided(
+        self,
+        ctx: ChainContext,
+        members: ValidatorSet,
+        certificate: Certificate,
+        height: int,
+        block_hash: Hash32,
+    ) -> None:
+        """More than two thirds of the stake of `members` precommitted this block of this chain."""
+        if certificate.height != height or certificate.block_id != bytes(block_hash):
+            raise BadProof("it is for another block")
+        verify_certificate(ctx, members, certificate, self._rules.checker)
+
+
+def genesis_committee(genesis: Genesis) -> Members:
+    """Who decides the first beacon block."""
+    chosen = genesis.beacon_committee()
+    return Roster.of((Address(parse_address(v.address)), v.stake) for v in chosen).members()

@@ -1,0 +1,30 @@
+"""The one error of this package, and the errors of others that mean the same here."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from consensus.errors import ConsensusError
+from node.execution.errors import BadProof
+from node.primitives.errors import AtollError, CorruptData, DecodeError
+
+
+class InvalidProof(AtollError):
+    """A proof proves nothing. `where` is the path of the part that is wrong, such as `sent.after`."""
+
+    def __init__(self, where: str, reason: str) -> None:
+        super().__init__(f"{where}: {reason}" if where else reason)
+        self.where = where
+        self.reason = reason
+
+
+@contextmanager
+def part(where: str) -> Iterator[None]:
+    """What is wrong with the bytes of this part makes the proof invalid.
+
+    CorruptData is what the readers of our own state raise: there it would be a damaged disk, here the
+    state comes with the proof. LookupError is what they raise where a state has no such entry.
+    """
+    try:
+        yield
+    except (BadProof, ConsensusError, CorruptData, DecodeError, LookupError) as error:
+        raise InvalidProof(where, str(error)) from None
