@@ -38,12 +38,11 @@ def trace_tree(document: Mapping[str, Any]) -> RenderableType:
 
 
 def message_story(document: Mapping[str, Any]) -> RenderableType:
-    """The answer to `atoll_message`: what it is, and a line for each stage of each leg."""
+    """The answer to `atoll_message`: what it is, a line for each stage of each leg, and what it caused."""
     facts = Table.grid(padding=(0, 2))
+    lane = f"#{document['seq']} of the lane {document['src']} -> {document['dst']}"
     facts.add_row("message", document["id"])
-    facts.add_row(
-        "kind", f"{document['kind']}, #{document['seq']} of {document['src']} -> {document['dst']}"
-    )
+    facts.add_row("kind", f"{document['kind']}, {lane}")
     facts.add_row("from", document["from"])
     facts.add_row("to", document["to"])
     facts.add_row("value", _wei(document["value"]))
@@ -53,10 +52,15 @@ def message_story(document: Mapping[str, Any]) -> RenderableType:
     facts.add_row("transaction", document["originTx"])
     facts.add_row("status", _styled(document["outcome"] or document["status"]))
     stages = plain_table("", "shard", "block", "index", "network block", "")
+    caused: list[str] = []
     for leg in document["legs"]:
         for row in _stages(leg):
             stages.add_row(*row)
-    return Group(facts, "", stages)
+        if leg["delivered"] is not None:
+            caused += map(_caused, leg["delivered"]["caused"])
+            if leg["delivered"]["truncated"]:
+                caused.append(f"and {leg['delivered']['truncated']} more, not shown")
+    return Group(facts, "", stages, *(["", *caused] if caused else []))
 
 
 def lane_table(lanes: list[dict[str, Any]]) -> RenderableType:
@@ -142,17 +146,14 @@ def _stages(leg: Mapping[str, Any]) -> list[tuple[str, ...]]:
                 f"{_styled(delivered['outcome'])}, gas {delivered['gasUsed']:,}",
             )
         )
-        rows += [
-            ("caused", str(caused["dst"]), "", "", "", _caused(caused))
-            for caused in delivered["caused"]
-        ]
-        if delivered["truncated"]:
-            rows.append(("caused", "", "", "", "", f"{delivered['truncated']} more, not shown"))
     return rows
 
 
 def _caused(caused: Mapping[str, Any]) -> str:
-    return f"{caused['relation']} of {_wei(caused['value'])} to {caused['to']}: {caused['id']}"
+    return (
+        f"caused a {caused['relation']} to {caused['to']} on shard {caused['dst']}, "
+        f"{_wei(caused['value'])}: {caused['id']}"
+    )
 
 
 def _position(end: Mapping[str, Any] | None) -> str:

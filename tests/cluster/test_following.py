@@ -1,0 +1,171 @@
+"""Following messages on a real network: trees that grow, events that come once and in order, the commands."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cluster.support.client import call, deploy, send, send_and_wait, wait_for
+from tests.cluster.support.following import STAGES, Subscriber, below, follow, shape
+from tests.cluster.support.network import ROOT, Network, Networks, atoll
+
+ETHER = 10**18
+
+
+@pytest.fixture
+def network(networks: Networks) -> Iterator[Network]:
+    """2 shards of 2 validators."""
+    network = networks.use(shards=2, validators=2)
+    yield network
+    network.check()
+
+
+@pytest.fixture
+def subscribers(network: Network) -> Iterator[list[Subscriber]]:
+    """One on a node of each shard."""
+    opened = [Subscriber(network.endpoint(shard, 1)) for shard in network.shards]
+    yield opened
+    for subscriber in opened:
+        subscriber.close()
+
+
+def check_story(network: Network, tx_hash: str, subscribers: list[Subscriber]) -> dict[str, Any]:
+    """The finished tree of a transaction: checks that it grew while messages were under way, is the same from
+    every node, and that each event was told once and in order. Prints the story of every message."""
+    trees = follow(network.endpoint(0), tx_hash)
+    assert not trees[0]["complete"]
+    sizes = [tree["messages"] for tree in trees]
+    assert sizes == sorted(sizes)
+    assert any(tree["underWay"] for tree in trees)
+    assert len(trees) > 2
+    tree = trees[-1]
+    assert tree["underWay"] == 0
+    final = {**tree, "root": None}
+    for node in network.nodes:
+
+        def same(node: dict[str, Any] = node) -> bool:
+            found = call(node["rpc"], "atoll_trace", [tx_hash])
+            assert {**found, "root": None} == final
+            return all(
+                n["networkBlock"] is not None for n in [found["root"], *below(found["root"])]
+            )
+
+        wait_for(same, f"{node['name']} to show all of {tx_hash}")
+    messages = [node["id"] for node in below(tree["root"])]
+    for message_id in messages:
+        for subscriber in subscribers:
+            wait_for(
+                lambda s=subscriber, m=message_id: s.stages(m) == STAGES, f"events of {message_id}"
+            )
+        print(atoll("message", message_id, "--dir", network.directory).stdout)
+        stories = [call(node["rpc"], "atoll_message", [message_id]) for node in network.nodes]
+        assert all(story == stories[0] for story in stories)
+        sent, finalised, delivered = subscribers[0].events[message_id]
+        leg = stories[0]["legs"][0]
+        assert (leg["sent"]["block"], leg["sent"]["index"]) == (sent["block"], sent["index"])
+        assert leg["finalised"]["networkBlock"] == finalised["networkBlock"]
+        assert leg["delivered"]["block"] == delivered["block"]
+        assert leg["delivered"]["outcome"] == delivered["outcome"]
+    print(atoll("trace", tx_hash, "--dir", network.directory).stdout)
+    return dict(tree["root"])
+
+
+def test_a_transfer_between_shards(network: Network, subscribers: list[Subscriber]) -> None:
+    alice, carol = network.accounts(0)[0], network.accounts(1)[0]
+    only = Subscriber(network.endpoint(0), {"address": carol.address, "events": ["delivered"]})
+    tx_hash = send(network.w3(0), alice, to=carol.address, value=ETHER, gas=25_000).to_0x_hex()
+    root = check_story(network, tx_hash, subscribers)
+    assert shape(root) == (
+        "TRANSACTION",
+        "departed",
+        0,
+        [("CALL", "ok", 1, [("CREDIT", "ok", 0, [])])],  # the gas that was not used
+    )
+    only.close()
+    assert [only.stages(node["id"]) for node in below(root)] == [("delivered",), ()]
+    lanes = call(network.endpoint(1), "atoll_lanes")
+    assert [(lane["src"], lane["dst"]) for lane in lanes] == [(0, 1), (1, 0)]
+    assert all(lane["inbox"]["count"] == lane["outbox"]["count"] for lane in lanes)
+    assert all(lane["outbox"]["count"] >= 1 and not lane["full"] for lane in lanes)
+
+
+def test_a_call_that_fails_is_refunded(
+    network: Network, subscribers: list[Subscriber], ledger: dict[str, Any]
+) -> None:
+    contract = deploy(network.w3(1), network.accounts(1)[1], ledger)
+    alice = network.accounts(0)[0]
+    data = contract.encode_abi("refuse")
+    tx = {"to": contract.address, "value": ETHER, "data": data, "gas": 120_000}
+    root = check_story(network, send(network.w3(1), alice, **tx).to_0x_hex(), subscribers)
+    assert shape(root) == (
+        "TRANSACTION",
+        "departed",
+        0,
+        [("CALL", "failed", 1, [("CREDIT", "ok", 0, [])])],
+    )
+    (refund,) = root["children"][0]["children"]
+    assert refund["to"] == alice.address.lower()
+    assert int(refund["value"], 16) > ETHER
+
+
+def test_the_commands_that_send_call_deploy_and_follow(network: Network, tmp_path: Path) -> None:
+    def run(*arguments: str | Path) -> Any:
+        return json.loads(atoll(*arguments, "--dir", network.directory, "--json").stdout)
+
+    accounts = run("accounts")
+    home = {shard: next(a for a in accounts if a["home"] == shard) for shard in network.shards}
+    sent = run("send", home[0]["address"], home[1]["address"], "0.5", "--wait", "--gas", "30000")
+    assert sent["receipt"]["status"] == "0x1"
+    followed = atoll(
+        "trace", sent["transactionHash"], "--follow", "--json", "--dir", network.directory
+    ).stdout.splitlines()
+    assert json.loads(followed[-1])["complete"]
+    assert run("trace", sent["transactionHash"])["root"]["kind"] == "TRANSACTION"
+
+    fresh = network.fresh_account(1).address
+    assert run("faucet", fresh, "2")["receipt"]["status"] == "0x1"
+    assert network.w3(0).eth.get_balance(fresh) == 2 * ETHER
+
+    source = tmp_path / "Box.vy"
+    source.write_text(
+        "word: public(uint256)\n@deploy\ndef __init__(word: uint256):\n    self.word = word\n"
+    )
+    deployed = run("deploy", source, "42", "--from", home[1]["address"])
+    contract = deployed["receipt"]["contractAddress"]
+    assert run("call", contract, "word()(uint256)")["values"] == ["42"]
+    assert network.home(contract) == 1
+    assert len(run("lanes")) == 2
+    node = network.directory / "nodes" / "s0v0" / "node.toml"
+    assert "all right" in atoll("config", "check", node).stdout
+
+
+def test_the_audit_is_watched_block_by_block(network: Network) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "node",
+        "audit",
+        "--watch",
+        "--json",
+        "--dir",
+        network.directory,
+    ]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        alice, carol = network.accounts(0)[1], network.accounts(1)[1]
+        send_and_wait(network.w3(0), alice, to=carol.address, value=ETHER, gas=25_000)
+        reports = [json.loads(process.stdout.readline()) for _ in range(3)]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 0
+        assert process.stderr.read() == ""
+    numbers = [report["block"] for report in reports]
+    assert numbers == list(range(numbers[0], numbers[0] + 3))
+    assert all(report["balanced"] for report in reports)
