@@ -20,6 +20,8 @@ from node.primitives.errors import DecodeError
 MESSAGE_VERSION = 1
 MAX_DEPTH = 4
 MAX_MESSAGE_BYTES = 160 * 1024
+MAX_DATA_BYTES = 144 * 1024
+"""Above what a transaction can bring, and so far below a message's limit that sending on cannot exceed it."""
 
 
 class MessageKind(IntEnum):
@@ -82,6 +84,12 @@ class Message:
         """Its place: what users, contracts and logs call it."""
         return message_id(self.src, self.dst, self.seq)
 
+    @property
+    def first_id(self) -> Hash32:
+        """Of a CALL: the id under which its sender sent it, which a CALL that was sent on keeps in
+        `in_reply_to`."""
+        return Hash32(self.in_reply_to or self.id)
+
     @cached_property
     def hash(self) -> Hash32:
         """Its content: what lanes, tails and proofs are made of."""
@@ -106,6 +114,9 @@ class Message:
         kind = rlp.as_int(i[4], 8)
         if kind not in MessageKind.__members__.values():
             raise DecodeError(f"message: unknown kind {kind}")
+        data = rlp.as_bytes(i[11])
+        if len(data) > MAX_DATA_BYTES:
+            raise DecodeError(f"message: {len(data)} bytes of data, at most {MAX_DATA_BYTES}")
         reply = rlp.as_bytes(i[14])
         callback = rlp.as_bytes(i[13])
         if len(reply) not in (0, 32) or len(callback) not in (0, 4):
@@ -121,7 +132,7 @@ class Message:
             gas=rlp.as_int(i[8], 64),
             gas_price=rlp.as_int(i[9]),
             refund_to=Address(rlp.as_bytes(i[10], 20)),
-            data=rlp.as_bytes(i[11]),
+            data=data,
             reply_gas=rlp.as_int(i[12], 64),
             callback=callback,
             in_reply_to=reply,

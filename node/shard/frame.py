@@ -13,7 +13,7 @@ from node.primitives.basics import Address, Hash32, ShardId
 from node.primitives.errors import InvalidBlock, InvalidTransaction, UserError
 from node.primitives.genesis import Params
 from node.primitives.header import Header
-from node.primitives.message import Message, MessageKind, next_head
+from node.primitives.message import LanePosition, Message, MessageKind, next_head
 from node.primitives.placement import home_by_range
 from node.primitives.requests import MAX_BIRTHS
 from node.shard import messenger
@@ -22,6 +22,10 @@ from node.shard.ports import Anchor
 # A block reports every contract that it creates away from its range, and cannot report more than
 # MAX_BIRTHS. Refunds (EIP-3529) hide at most a fifth of the gas that creations really cost.
 MAX_GAS_LIMIT = MAX_BIRTHS * CREATION_GAS * 4 // 5
+
+
+CREDIT_WINDOWS = 2
+"""How many windows full a lane may be for a transaction that pays accounts beyond it."""
 
 
 class LaneFull(InvalidTransaction):
@@ -52,6 +56,27 @@ class ShardRules:
     def arrivals_gas(self) -> int:
         """At most half of a block's gas goes to arrivals; one message may carry no more."""
         return self.params.message_gas_limit
+
+
+def lane_full(
+    params: Params,
+    sent: LanePosition,
+    consumed: int,
+    consumed_gas: int,
+    gas: int,
+    *,
+    windows: int = 1,
+) -> str | None:
+    """Why a message that prepays `gas` has no room on a lane now; None where it has."""
+    waiting = max(
+        sent.count - consumed, 0
+    )  # a shard may claim to have consumed what was never sent
+    if waiting >= windows * params.lane_window:
+        return f"{waiting} messages are under way"
+    gas_waiting = max(sent.gas - consumed_gas, 0)
+    if windows == 1 and gas_waiting + gas > params.lane_gas_window:
+        return f"messages with {gas_waiting} gas are under way, at most {params.lane_gas_window} may be"
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +179,18 @@ class BlockFrame:
 
     # ------------------------------------------------------------------ sending
 
+    def check_room(self, dst: ShardId, gas: int, *, windows: int = 1) -> None:
+        """Raise LaneFull where a message to `dst` that prepays `gas` has to wait.
+
+        Messages with `windows` above 1 have more room, and are not counted by gas. The contract has the
+        same rule for `send`.
+        """
+        lane = self.env.anchor.state.lane(self.rules.shard, dst)
+        sent, params = messenger.outbox(self.state, dst), self.rules.params
+        reason = lane_full(params, sent, lane.consumed, lane.consumed_gas, gas, windows=windows)
+        if reason is not None:
+            raise LaneFull(f"the lane to shard {dst} is full: {reason}")
+
     def send(self, message: Message, logs: list[Log]) -> None:
         """Put a message on its lane; `seq` is filled in here. Its wei have left the state already."""
         position = messenger.outbox(self.state, message.dst)
@@ -186,6 +223,13 @@ class BlockFrame:
         """Whatever a transaction left on accounts that do not live here goes home as CREDIT."""
         for address in self.state.touched():
             self.sweep_account(address, origin, logs)
+
+    def check_sweep(self) -> None:
+        """Raise LaneFull where a lane has no room for the CREDITs that the sweep of the transaction would
+        send. They have twice the room of others, so that a full lane stops few of those."""
+        for address in self.state.touched():
+            if self.state.balance(address) and not self.is_home(address):
+                self.check_room(self.home(address), 0, windows=CREDIT_WINDOWS)
 
     def sweep_account(self, address: Address, origin: Hash32, logs: list[Log]) -> None:
         balance = self.state.balance(address)

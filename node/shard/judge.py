@@ -26,6 +26,8 @@ class BuiltBlock:
     executed: ExecutedBlock
     tails: Tails
     rejected: tuple[tuple[Hash32, str], ...]
+    deferred: tuple[tuple[Hash32, str], ...]
+    "Transactions that wait for room in a lane, each with the reason."
 
 
 def expected_ops(rules: ShardRules, anchor: Anchor) -> BeaconOps | None:
@@ -41,8 +43,10 @@ def build(
     if ops is not None:
         run.run_beacon_ops(ops)
     tails = _take_arrivals(run, lanes)
-    rejected = _take_transactions(run, source)
-    return BuiltBlock(executed=run.finish(), tails=tails, rejected=tuple(rejected))
+    rejected, deferred = _take_transactions(run, source)
+    return BuiltBlock(
+        executed=run.finish(), tails=tails, rejected=tuple(rejected), deferred=tuple(deferred)
+    )
 
 
 def _take_arrivals(run: BlockRun, lanes: Mapping[ShardId, InboundLane]) -> Tails:
@@ -78,20 +82,26 @@ def _take_arrivals(run: BlockRun, lanes: Mapping[ShardId, InboundLane]) -> Tails
     return Tails(hashes={src: supply.tail() for src, supply in supplies.items() if supply.taken})
 
 
-def _take_transactions(run: BlockRun, source: TransactionSource) -> list[tuple[Hash32, str]]:
+def _take_transactions(
+    run: BlockRun, source: TransactionSource
+) -> tuple[list[tuple[Hash32, str]], list[tuple[Hash32, str]]]:
     rejected: list[tuple[Hash32, str]] = []
+    deferred: list[tuple[Hash32, str]] = []
     while run.gas_left >= MIN_GAS and run.size < BUILD_BYTES:
         tx = source.next()
         if tx is None:
             break
         try:
             run.run_transaction(tx)
-        except (DoesNotFit, LaneFull, NonceTooHigh):
+        except LaneFull as error:
+            source.drop_sender(tx.sender)
+            deferred.append((tx.hash, str(error)))
+        except (DoesNotFit, NonceTooHigh):
             source.drop_sender(tx.sender)
         except InvalidTransaction as error:
             source.drop_sender(tx.sender)
             rejected.append((tx.hash, str(error)))
-    return rejected
+    return rejected, deferred
 
 
 def judge(run: BlockRun, block: ShardBlock, tails: Tails | None) -> ExecutedBlock:

@@ -98,12 +98,12 @@ def set_home(state: State, address: Address, home: ShardId) -> None:
     state.set_storage(MESSENGER, directory_slot(address), home + 1)
 
 
-def set_cause(state: State, message: Message) -> None:
-    """Tell the contract, until the transaction ends, what is being delivered."""
+def set_cause(state: State, message_id: Hash32, source: ShardId, sender: Address) -> None:
+    """Tell the contract, until the transaction ends, which message causes what is run now."""
     for slot, value in (
-        (CAUSE_ID, bytes(message.id)),
-        (CAUSE_SOURCE, message.src.to_bytes(32, "big")),
-        (CAUSE_SENDER, bytes(12) + message.sender),
+        (CAUSE_ID, bytes(message_id)),
+        (CAUSE_SOURCE, source.to_bytes(32, "big")),
+        (CAUSE_SENDER, bytes(12) + sender),
     ):
         state.set_transient(MESSENGER, slot, value)
 

@@ -16,7 +16,7 @@ from node.primitives.header import Header
 from node.primitives.message import Message
 from node.primitives.requests import InboxMove, OutboxMove, ShardRequests
 from node.primitives.transaction import Transaction
-from node.shard import crossing, messenger
+from node.shard import crossing, delivery, messenger
 from node.shard.block import ARRIVAL_TYPE, BEACON_OPS_TYPE, BeaconOps, ShardBlock, encode_arrival
 from node.shard.frame import BlockEnv, BlockFrame, DoesNotFit, LaneFull, Sent, ShardRules
 
@@ -108,7 +108,7 @@ class BlockRun(BlockFrame):
         self.delivered.append((len(self.items), message))
         self.state.begin_transaction()
         logs: list[Log] = []
-        success, gas_used = crossing.deliver(self, message, logs)
+        success, gas_used = delivery.deliver(self, message, logs)
         self.sweep(message.origin_tx, logs)
         self.arrivals_gas += gas_used
         self._append(encode_arrival(message), ARRIVAL_TYPE, success, gas_used, logs)
@@ -182,6 +182,7 @@ class BlockRun(BlockFrame):
         """A transaction as in Ethereum: (success, gas used)."""
         if self.gas_left < tx.gas <= self.context.gas_limit:
             raise DoesNotFit("gas limit reached")
+        before = self.state.snapshot()
         result = self.evm.apply_transaction(
             self.state,
             self.context,
@@ -189,6 +190,11 @@ class BlockRun(BlockFrame):
             gas_available=self.gas_left,
             may_delegate=self.is_home,
         )
+        try:
+            self.check_sweep()
+        except LaneFull:
+            self.state.revert(before)
+            raise
         self.burned += result.burned
         self.note_births(result.created)
         logs.extend(result.logs)

@@ -298,6 +298,22 @@ def destroy(beneficiary: bytes) -> bytes:
     return push(bytes(beneficiary)) + b"\xff"
 
 
+def calls(*each: tuple[bytes, int, bytes], end: bytes = b"\x00", delegate: bool = False) -> bytes:
+    """Code that makes calls (to, value, data), whatever comes of them, and then does `end`."""
+    size = 71 - 33 * delegate
+    start = size * len(each) + len(end)
+    code, data = b"", b""
+    for to, value, payload in each:
+        length = len(payload).to_bytes(2, "big")
+        code += b"\x61" + length + b"\x61" + (start + len(data)).to_bytes(2, "big") + b"\x5f\x39"
+        code += b"\x5f\x5f\x61" + length + b"\x5f"
+        code += (b"" if delegate else push(value)) + push(bytes(to)) + b"\x5a"
+        code += (b"\xf4" if delegate else b"\xf1") + b"\x50"
+        data += payload
+    assert len(code) == size * len(each)
+    return code + end + data
+
+
 def initcode(runtime: bytes) -> bytes:
     """Init code that deploys `runtime`."""
     return b"\x61" + len(runtime).to_bytes(2, "big") + bytes.fromhex("80600a5f395ff3") + runtime
@@ -333,6 +349,7 @@ class Kit:
     pay: Callable[..., bytes] = pay
     destroy: Callable[..., bytes] = destroy
     sending: Callable[..., bytes] = sending
+    calls: Callable[..., bytes] = calls
     initcode: Callable[..., bytes] = initcode
     revert: bytes = REVERT
     invalid: bytes = INVALID

@@ -168,7 +168,7 @@ def test_a_full_lane_defers_what_would_fill_it(make_world, kit):
     alice.nonce = bob.nonce = 0
     world.make(*[alice.tx(far, 1) for _ in range(3)])
     tx = alice.tx(far, 1)
-    assert "the lane to shard 1 is full (3 messages" in refused(world, tx, LaneFull)
+    assert "the lane to shard 1 is full: 3 messages" in refused(world, tx, LaneFull)
     world.beacon.lanes[0, 1] = kit.lane(consumed=1)
     assert len(world.make(tx).sent) == 1
     refused(world, alice.tx(far, 1), LaneFull)

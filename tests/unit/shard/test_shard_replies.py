@@ -1,0 +1,439 @@
+"""Calls with a callback, from both ends: the reply tells the outcome, brings home what is left, and is
+delivered so that no revert loses anything. `World.make` counts the wei of every block."""
+
+from pathlib import Path
+
+import pytest
+from eth_abi import decode, encode
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from node.execution.evm import contract_address
+from node.primitives.basics import Address, keccak256
+from node.primitives.message import MAX_DEPTH, MessageKind
+from node.shard import messenger
+from node.shard.delivery import MAX_REPLY_BYTES, MAX_WEI
+from node.shard.messenger import MESSENGER
+
+GWEI = 10**9
+PRICE = 2 * GWEI
+CALLBACK = b"\x0a\x0b\x0c\x0d"
+ROOT = Path(__file__).resolve().parents[3]
+FAR = Address(b"\xfa" * 20)
+
+
+@pytest.fixture(scope="module")
+def remote():
+    """The init code of examples/contracts/Remote.vy."""
+    import vyper
+
+    source = (ROOT / "examples" / "contracts" / "Remote.vy").read_text()
+    return bytes.fromhex(vyper.compile_code(source, output_formats=["bytecode"])["bytecode"][2:])
+
+
+@pytest.fixture
+def asker(world, remote):
+    alice = world.users[0][1]
+    address = contract_address(alice.address, alice.nonce)
+    world.make(alice.tx(None, 0, remote, 3_000_000))
+    return address
+
+
+def call(signature, *args):
+    types = signature[signature.index("(") + 1 : -1]
+    return keccak256(signature.encode())[:4] + encode(types.split(",") if types else [], args)
+
+
+def told(message):
+    """(id, ok, data) of a reply."""
+    assert message.data[:4] == CALLBACK
+    return decode(["bytes32", "bool", "bytes"], message.data[4:])
+
+
+def sent_by(world, message):
+    executed = world.make()
+    assert [m for _, m in executed.delivered] == [message]
+    return executed, [s.message for s in executed.sent]
+
+
+# ---------------------------------------------------------------------- where the call arrives
+
+
+def test_success_is_told_with_what_was_returned(world, kit):
+    returns = world.deploy(bytes.fromhex("602a5f5260205ff3"))
+    payer = world.users[2][1].address
+    message = world.message(
+        returns, 5, gas=50_000, reply_gas=30_000, callback=CALLBACK, refund_to=payer
+    )
+    executed, (reply, refund) = sent_by(world, message)
+    used = executed.header.gas_used
+    assert executed.receipts[0].status == 1
+    assert world.balance(returns) == 5
+    assert (reply.kind, reply.dst, reply.to, reply.sender) == (
+        MessageKind.REPLY,
+        1,
+        message.sender,
+        returns,
+    )
+    assert (reply.value, reply.gas, reply.reply_gas, reply.callback) == (0, 30_000, 0, b"")
+    assert (reply.gas_price, reply.refund_to) == (PRICE, payer)
+    assert (reply.in_reply_to, reply.origin_tx) == (message.id, message.origin_tx)
+    assert told(reply) == (message.id, True, (42).to_bytes(32, "big"))
+    assert (refund.kind, refund.to) == (MessageKind.CREDIT, payer)
+    assert refund.value == (50_000 - used) * PRICE
+
+
+def test_failure_brings_the_value_back_with_the_reply(world, kit):
+    reverts = world.deploy(bytes.fromhex("63deadbeef5f526004601cfd"))
+    message = world.message(reverts, 5, gas=50_000, reply_gas=30_000, callback=CALLBACK)
+    executed, (reply, refund) = sent_by(world, message)
+    assert executed.receipts[0].status == 0
+    assert (reply.value, reply.gas) == (5, 30_000)
+    assert told(reply) == (message.id, False, bytes.fromhex("deadbeef"))
+    assert refund.value == (50_000 - executed.header.gas_used) * PRICE
+    assert world.balance(reverts) == 0
+
+
+@pytest.mark.parametrize("size", [0, 1, 31, 32, 33, MAX_REPLY_BYTES, MAX_REPLY_BYTES + 1, 5000])
+def test_of_what_was_returned_the_first_kibibyte_is_told(world, kit, size):
+    returns = world.deploy(b"\x60\xff\x5f\x53\x61" + size.to_bytes(2, "big") + b"\x5f\xf3")
+    message = world.message(returns, gas=50_000, gas_price=0, callback=CALLBACK)
+    _, (reply,) = sent_by(world, message)
+    output = (b"\xff" + bytes(size))[:size]
+    assert told(reply) == (message.id, True, output[:MAX_REPLY_BYTES])
+    encoded = encode(["bytes32", "bool", "bytes"], told(reply))
+    assert reply.data == CALLBACK + encoded
+
+
+def test_a_call_that_cannot_run_is_told_of(world, kit):
+    """Too much gas; sent on too often. All its gas comes back but that of the reply."""
+    here, away = world.deploy(kit.store), kit.address(0, 3, 5)
+    world.beacon.homes[away] = 2
+    for to, gas, depth in ((here, 15_000_001, 0), (away, 400, MAX_DEPTH)):
+        message = world.message(to, 5, gas=gas, reply_gas=9, callback=CALLBACK, depth=depth)
+        run = world.run()
+        run.run_arrival(message)
+        reply, refund = (s.message for s in run.sent)
+        assert (reply.value, reply.gas, told(reply)) == (5, 9, (message.id, False, b""))
+        assert refund.value == message.gas * PRICE
+        assert run.receipts[0].status == 0
+        sent_by(world, message)
+
+
+def test_a_call_that_is_sent_on_is_answered_only_where_it_runs(world, kit):
+    away = kit.address(0, 3, 5)
+    world.beacon.homes[away] = 2
+    message = world.message(away, 5, gas=400, reply_gas=9, callback=CALLBACK)
+    _, (onward,) = sent_by(world, message)
+    assert (onward.kind, onward.callback, onward.reply_gas) == (MessageKind.CALL, CALLBACK, 9)
+    assert onward.id != message.id == onward.in_reply_to
+
+
+def test_the_reply_to_a_call_that_was_sent_on_names_the_one_that_was_sent(world, kit):
+    """The contract knows no other id."""
+    contract, away = world.deploy(b"\x00"), kit.address(0, 3, 5)
+    world.beacon.homes[away] = 2
+    first = b"\x77" * 32
+    message = world.message(contract, in_reply_to=first, callback=CALLBACK, depth=1, gas_price=0)
+    _, (reply,) = sent_by(world, message)
+    assert (reply.in_reply_to, told(reply)[0]) == (first, first)
+    _, (onward,) = sent_by(world, world.message(away, in_reply_to=first, depth=1))
+    assert onward.in_reply_to == first
+
+
+def test_gas_for_a_reply_that_nobody_wants_comes_back(world, kit):
+    contract = world.deploy(kit.store)
+    message = world.message(contract, gas=50_000, reply_gas=700)
+    executed, (refund,) = sent_by(world, message)
+    assert refund.kind is MessageKind.CREDIT
+    assert refund.value == (50_700 - executed.header.gas_used) * PRICE
+
+
+def test_no_shard_speaks_for_an_account_of_another(world, kit):
+    """A corrupt source could act as any account here, or as MESSENGER. Such a call fails."""
+    victim, contract = world.users[0][2].address, world.deploy(kit.store)
+    for sender in (victim, MESSENGER, Address((4).to_bytes(20, "big"))):
+        before = world.balance(sender)
+        message = world.message(contract, 5, gas=50_000, sender=sender, data=b"\1" * 32)
+        executed, sent = sent_by(world, message)
+        assert (executed.receipts[0].status, sent) == (0, [])
+        state = world.chain.state()
+        assert state.storage(contract, 0) == 0
+        assert state.balance(sender) == before + 5 + 50_000 * PRICE
+
+
+def test_the_sender_may_live_here_by_now(world, asker):
+    """The call went after an address that turned out to be on the shard it came from: it fails, and the
+    callback runs at once."""
+    contract = world.deploy(b"\x00")
+    alice = world.users[0][1]
+    far = world.users[1][1].address
+    ask = call("ask(address,bytes,uint256,uint256)", far, b"", 1000, 200_000)
+    executed = world.make(alice.tx(asker, 10**18, ask, 600_000))
+    first = executed.sent[0].message
+    before = world.balance(asker)
+    back = world.message(
+        contract, 7, sender=asker, gas=1000, reply_gas=200_000, gas_price=0,
+        callback=first.callback, depth=1,
+    )  # fmt: skip
+    executed, sent = sent_by(world, back)
+    assert (executed.receipts[0].status, sent) == (0, [])
+    assert world.balance(asker) == before + 7
+    assert executed.header.gas_used > 2000  # it ran, and did not know this id
+
+
+# ---------------------------------------------------------------------- where the reply arrives
+
+
+def ask_far(world, asker, value=0, reply_gas=300_000):
+    """A call of the asker to shard 1, as its message."""
+    alice = world.users[0][1]
+    far = world.users[1][1].address
+    ask = call("ask(address,bytes,uint256,uint256)", far, b"hi", 50_000, reply_gas)
+    price = world.run().base_fee + GWEI
+    tx = alice.tx(asker, (50_000 + reply_gas) * price + value, ask, 600_000)
+    (sent,) = world.make(tx).sent
+    return sent.message
+
+
+def answer(world, message, ok=True, data=b"", *, value=0, **changes):
+    """The reply to it, as the next message of lane 1."""
+    fields = {
+        "kind": MessageKind.REPLY,
+        "sender": message.to,
+        "gas": message.reply_gas,
+        "gas_price": message.gas_price,
+        "refund_to": message.refund_to,
+        "data": message.callback + encode(["bytes32", "bool", "bytes"], [message.id, ok, data]),
+        "in_reply_to": message.id,
+        "origin_tx": message.origin_tx,
+    }
+    return world.message(message.sender, value, **{**fields, **changes})
+
+
+def view(world, to, data, returns):
+    run = world.run()
+    run.state.begin_transaction()
+    result = run.evm.apply_call(
+        run.state, run.context, sender=FAR, to=to, value=0, data=data, gas=10**6, gas_price=0, origin=FAR
+    )  # fmt: skip
+    assert result.success
+    return decode(returns, result.output)
+
+
+ANSWER = ["(bool,bool,uint256,bytes)"]
+
+
+def test_a_reply_calls_back_from_the_messenger(world, asker):
+    message = ask_far(world, asker, 5)
+    payer = message.refund_to
+    before = world.balance(payer)
+    reply = answer(world, message, True, b"\x2a")
+    executed, sent = sent_by(world, reply)
+    assert (executed.receipts[0].status, sent) == (1, [])
+    found = view(world, asker, call("answers(bytes32)", message.id), ANSWER)
+    assert found == ((True, True, 1, b"\x2a"),)
+    used = executed.header.gas_used
+    assert world.balance(payer) == before + (message.reply_gas - used) * message.gas_price
+    nothing = view(world, MESSENGER, call("crossShardCall()"), ["bytes32", "uint256", "address"])
+    assert nothing == (bytes(32), 0, "0x" + "00" * 20)
+
+
+@pytest.mark.parametrize("how", ["revert", "no gas", "unknown", "too much gas"])
+def test_a_callback_that_fails_loses_nothing(world, asker, how):
+    alice = world.users[0][1]
+    message = ask_far(world, asker, 5)
+    if how == "revert":
+        world.make(alice.tx(asker, 0, call("refuse(bool)", True), 100_000))
+    before, payer = world.balance(asker), world.balance(alice.address)
+    changes = {
+        "no gas": {"gas": 0},
+        "unknown": {"data": CALLBACK},
+        "too much gas": {"gas": 15_000_001},
+    }.get(how, {})
+    if how == "unknown":
+        changes["data"] = b"\xff" * 4
+    reply = answer(world, message, False, value=5, **changes)
+    executed, sent = sent_by(world, reply)
+    failed = how != "unknown"  # the asker has a default function
+    assert (executed.receipts[0].status, sent) == (int(not failed), [])
+    assert world.balance(asker) == before + 5
+    used = executed.header.gas_used
+    assert world.balance(alice.address) == payer + (reply.gas - used) * message.gas_price
+
+
+def test_only_the_messenger_calls_back(world, asker):
+    message = ask_far(world, asker)
+    data = call("answered(bytes32,bool,bytes)", message.id, True, b"")
+    executed = world.make(world.users[0][2].tx(asker, 0, data, 300_000))
+    assert executed.receipts[-1].status == 0
+    world.message(asker, data=data, gas=300_000)  # nor a call from elsewhere
+    assert world.make().receipts[0].status == 0
+
+
+def test_a_reply_comes_once(world, asker):
+    """A second one, which only a corrupt shard sends, is the contract's to refuse: this one does."""
+    message = ask_far(world, asker)
+    statuses = []
+    for _ in range(2):
+        executed, _ = sent_by(world, answer(world, message))
+        statuses.append(executed.receipts[0].status)
+    assert statuses == [1, 0]
+    assert view(world, asker, call("count()"), ["uint256"]) == (1,)
+
+
+def test_a_reply_is_always_sent_on(world, kit):
+    away = kit.address(0, 3, 5)
+    world.beacon.homes[away] = 2
+    message = world.message(
+        away,
+        5,
+        kind=MessageKind.REPLY,
+        gas=77,
+        depth=MAX_DEPTH,
+        data=b"data",
+        in_reply_to=b"\1" * 32,
+    )
+    _, (onward,) = sent_by(world, message)
+    assert (onward.kind, onward.dst, onward.depth) == (MessageKind.REPLY, 2, MAX_DEPTH)
+    for name in ("to", "sender", "value", "gas", "gas_price", "refund_to", "data", "in_reply_to"):
+        assert getattr(onward, name) == getattr(message, name)
+
+
+def test_there_is_no_reply_to_a_reply(world, kit):
+    contract = world.deploy(kit.store)
+    message = world.message(
+        contract, 5, kind=MessageKind.REPLY, gas=50_000, reply_gas=9, callback=CALLBACK, gas_price=0
+    )
+    _, sent = sent_by(world, message)
+    assert sent == []
+
+
+def test_a_callback_sends_the_next_call(world, kit, remote):
+    """A contract whose callback sends: what it sends is paid by the wei it has."""
+    far = world.users[1][1].address
+    contract = world.deploy(kit.calls((MESSENGER, 3, kit.sending(far, b"again"))), 100)
+    reply = world.message(contract, 5, kind=MessageKind.REPLY, gas=200_000, data=CALLBACK)
+    _, (again, refund) = sent_by(world, reply)
+    assert (again.kind, again.sender, again.value, again.dst) == (MessageKind.CALL, contract, 3, 1)
+    assert (again.origin_tx, again.refund_to) == (reply.origin_tx, reply.refund_to)
+    assert refund.kind is MessageKind.CREDIT
+
+
+def test_who_caused_a_call_can_be_asked_for(world, kit):
+    """isCrossShardCall and crossShardCall, from a contract that an arrival calls, and at the next one."""
+    # asks MESSENGER with the selector that it is called with, keeps three words of the answer
+    code = bytes.fromhex("5f355f52" + "60605f60045f73") + MESSENGER + bytes.fromhex("5afa50")
+    code += bytes.fromhex("5f515f55" + "602051600155" + "604051600255" + "00")
+    contract = world.deploy(code)
+    message = world.message(contract, gas=200_000, data=call("crossShardCall()"))
+    sent_by(world, message)
+    state = world.chain.state()
+    words = [state.storage(contract, slot) for slot in range(3)]
+    assert words == [
+        int.from_bytes(message.id, "big"),
+        1,
+        int.from_bytes(message.sender, "big"),
+    ]
+    world.make(world.users[0][1].tx(contract, 0, call("isCrossShardCall()"), 300_000))
+    assert world.chain.state().storage(contract, 0) == 0
+    sent_by(world, world.message(contract, gas=200_000, data=call("isCrossShardCall()")))
+    assert world.chain.state().storage(contract, 0) == 1
+
+
+def test_origin_is_who_pays(world):
+    """msg.sender and tx.origin in slots 0 and 1."""
+    contract = world.deploy(bytes.fromhex("335f553260015500"))
+    payer = world.users[2][1].address
+    message = world.message(contract, gas=100_000, refund_to=payer)
+    sent_by(world, message)
+    state = world.chain.state()
+    assert state.storage(contract, 0) == int.from_bytes(message.sender, "big")
+    assert state.storage(contract, 1) == int.from_bytes(payer, "big")
+
+
+# ---------------------------------------------------------------------- whatever a message holds
+
+
+def test_wei_that_cannot_exist_is_not_given_to_anybody(world, kit):
+    alice = world.users[0][1].address
+    before = world.balance(alice)
+    for fields in (
+        {"value": MAX_WEI},
+        {"value": 2**256 - 1},
+        {"value": 0, "gas": 2**64 - 1, "gas_price": 2**256 - 1},
+        {"value": 0, "reply_gas": 1, "gas_price": MAX_WEI, "callback": CALLBACK},
+    ):
+        for kind in MessageKind:
+            run = world.run()
+            run.run_arrival(world.message(alice, kind=kind, **fields))
+            world.inbox[1].pop()
+            assert [r.status for r in run.receipts] == [0]
+            assert run.sent == []
+            assert run.state.balance(alice) == before
+
+
+small = st.sampled_from([0, 1, 21_000, 100_000])
+wei = st.one_of(
+    st.integers(0, 2**60), st.integers(MAX_WEI - 2**70, MAX_WEI), st.integers(0, 2**256 - 1)
+)
+
+
+@given(data=st.data())
+@settings(max_examples=300, deadline=None)
+def test_no_message_makes_a_block_invalid(data):
+    """Whatever a source commits to is delivered, and the other nodes agree on what came of it."""
+    world, contracts = _scene()
+    people = [
+        *contracts, *(u.address for row in world.users for u in row), world.coinbase, MESSENGER,
+        messenger.STAKING, bytes(20), *(n.to_bytes(20, "big") for n in (1, 5, 0x11, 0x12)),
+    ]  # fmt: skip
+    address = st.sampled_from(people) | st.binary(min_size=20, max_size=20)
+    before = world.chain.head.number
+    for _ in range(data.draw(st.integers(1, 4))):
+        world.message(
+            data.draw(address),
+            data.draw(wei),
+            src=data.draw(st.sampled_from([1, 2])),
+            kind=data.draw(st.sampled_from(MessageKind)),
+            sender=data.draw(address),
+            gas=data.draw(small | st.integers(0, 2**64 - 1)),
+            gas_price=data.draw(st.sampled_from([0, 1, PRICE]) | wei),
+            refund_to=data.draw(address),
+            data=data.draw(st.binary(max_size=80)),
+            reply_gas=data.draw(small | st.integers(0, 2**64 - 1)),
+            callback=data.draw(st.sampled_from([b"", CALLBACK])),
+            in_reply_to=data.draw(st.sampled_from([b"", bytes(32)])),
+            depth=data.draw(st.integers(0, 255)),
+        )
+    for _ in range(8):
+        built, anchor = world.build()
+        judged = world.twin.judge(built.executed.block, anchor, built.tails)
+        assert judged.header == built.executed.header
+        for chain, executed in ((world.chain, built.executed), (world.twin, judged)):
+            chain.commit(executed, _KIT[0].certificate(executed))
+        if not built.executed.delivered:
+            break
+    counts = {src: messenger.inbox(world.chain.state(), src).count for src in world.inbox}
+    assert counts == {src: len(row) for src, row in world.inbox.items()}
+    assert world.chain.head.number > before
+
+
+_KIT: list = []
+
+
+@pytest.fixture(autouse=True)
+def _remember_kit(kit):
+    _KIT[:] = [kit]
+
+
+def _scene():
+    """A shard with contracts that store, revert, burn gas, pay, destroy themselves and send."""
+    kit = _KIT[0]
+    world = kit.world()
+    far = world.users[1][1].address
+    codes = (
+        kit.store, kit.revert, kit.invalid, kit.pay((far, 3), (world.coinbase, 1)), kit.destroy(far),
+        kit.calls((MESSENGER, 2, kit.sending(far, b"x", 0, 0, CALLBACK))),
+    )  # fmt: skip
+    return world, [world.deploy(code, 1000) for code in codes]
