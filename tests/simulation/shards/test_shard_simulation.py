@@ -33,7 +33,16 @@ def test_shards_keep_every_promise(make_net):
     for seed in seeds:
         seen += simulate(make_net, seed)
     if len(seeds) >= 20:  # the schedules reach what they are meant to reach
-        for name in ("births", "moves", "forwarded", "credits", "failed", "rejected", "deferred"):
+        for name in (
+            "births",
+            "moves",
+            "forwarded",
+            "credits",
+            "failed",
+            "rejected",
+            "deferred",
+            "replies",
+        ):
             assert seen[name] > 5, seen
         assert seen["transactions"] > 20 * len(seeds), seen
 

@@ -60,6 +60,16 @@ class Replicas:
         return self.chains[0]
 
 
+def is_onward(came: Message, sent: Message) -> bool:
+    """Whether `sent` is what arrived as `came`, sent on."""
+    same = ("kind", "sender", "to", "value", "gas", "data", "callback", "origin_tx")
+    if any(getattr(came, name) != getattr(sent, name) for name in same):
+        return False
+    if came.kind is MessageKind.CALL:
+        return sent.in_reply_to == came.first_id and sent.depth == came.depth + 1
+    return sent.in_reply_to == came.in_reply_to
+
+
 class Net:
     """The network of a seed."""
 
@@ -73,6 +83,7 @@ class Net:
             base_fee=choice((0, 7, GWEI)),
             max_arrivals=choice((0, 1, 3, 20, 400)),
             lane_window=choice((1, 4, 30, 4096)),
+            lane_gas_window=choice((1_500_000, 10_000_000, 600_000_000)),
             max_crosslinks=choice((1, 2, 32)),
         )
         users = [[grind(s, self.count, f"user {n}") for n in range(3)] for s in self.ids]
@@ -111,8 +122,9 @@ class Net:
         self.sent: dict[tuple[int, int], list[Message]] = {}
         self.heads: dict[tuple[int, int], list[LanePosition]] = {}
         self.delivered: Counter[tuple[int, int, int]] = Counter()
-        self.departed: Counter[bytes] = Counter()
-        self.arrived: Counter[bytes] = Counter()
+        self.calls: dict[bytes, Message] = {}  # by the id under which they were sent first
+        self.concluded: Counter[bytes] = Counter()
+        self.answered: Counter[bytes] = Counter()
 
     def _replicas(self, shard: ShardId, coinbase: SigningKey, users: list[SigningKey]) -> Replicas:
         stores = (MemoryStore(), MemoryStore())
@@ -159,7 +171,10 @@ class Net:
         judged = here.chains[1].judge(executed.block, anchor, tails)
         assert judged.header == executed.header
         assert judged.requests == executed.requests
-        assert judged.delta.nodes == executed.delta.nodes
+        known, made = judged.delta.nodes, executed.delta.nodes
+        assert known.items() <= made.items()
+        for key in made.keys() - known.keys():  # written again after a transaction was taken back
+            assert here.chain.read_node(key) == made[key]
         assert executed.header.gas_used <= executed.header.gas_limit
         certificate = self.certify(
             self.rules.shard_context(shard),
@@ -184,7 +199,8 @@ class Net:
         self.stats["births"] += len(executed.requests.births)
         self.stats["failed"] += sum(1 for r in executed.receipts if not r.status)
         self.stats["moves"] += any(raw[0] == 0x7E for raw in executed.block.items)
-        calls = {}
+        delivered = dict(executed.delivered)
+        onward = set()  # places in the block of what was sent on
         for sent in executed.sent:
             message = sent.message
             row = self.sent.setdefault((message.src, message.dst), [])
@@ -193,22 +209,36 @@ class Net:
             assert message.seq == len(row)
             row.append(message)
             heads.append(heads[-1].advance(message))
-            if message.kind is MessageKind.CALL:
-                calls[sent.index] = message
+            came = delivered.get(sent.index)
+            if came is not None and is_onward(came, message):
+                onward.add(sent.index)
+            elif message.kind is MessageKind.CALL:
+                assert message.first_id == message.id
+                self.calls[message.id] = message
+            elif message.kind is MessageKind.REPLY:
+                assert came is not None
+                assert came.first_id == message.in_reply_to
+                assert self.calls[message.in_reply_to].sender == message.to
+                self.stats["replies"] += 1
         for index, message in executed.delivered:
             key = (message.src, message.dst, message.seq)
             assert self.sent[key[0], key[1]][message.seq] == message
             self.delivered[key] += 1
             assert self.delivered[key] == 1
-            if index in calls:
+            if index in onward:
                 self.stats["forwarded"] += 1
-                assert calls.pop(index).origin_tx == message.origin_tx
             elif message.kind is MessageKind.CALL:
-                self.arrived[message.origin_tx] += 1
+                self.concluded[message.first_id] += 1
+                answers = [s for s in executed.sent if s.message.in_reply_to == message.first_id]
+                assert len(answers) == 0 if not message.callback else len(answers) <= 1
+                if message.callback and not answers:  # its sender lived there
+                    self.stats["answered at once"] += 1
+                    self.answered[message.first_id] += 1
+                    self.stats["replies"] += 1
+            elif message.kind is MessageKind.REPLY:
+                self.answered[message.in_reply_to] += 1
             else:
                 self.stats["credits"] += 1
-        for message in calls.values():
-            self.departed[message.origin_tx] += 1
 
     def pull(self, *, everything: bool = False) -> None:
         """Bring some messages of some lanes, as far as the beacon knows them."""
@@ -313,8 +343,11 @@ class Net:
                     self.make_block(here.shard, quiet=True)
         else:
             raise AssertionError(f"{under_way} messages are still under way")
-        assert self.departed == self.arrived
-        assert set(self.departed.values()) <= {1}
+        assert self.concluded == Counter(list(self.calls))
+        wanted = {key for key, call in self.calls.items() if call.callback}
+        assert set(self.answered) <= wanted
+        assert set(self.answered.values()) <= {1}
+        assert sum(self.answered.values()) == self.stats["replies"]
         for (src, dst), row in self.sent.items():
             lane = self.beacon.state.lane(src, dst)
             assert (lane.consumed, lane.checkpoints) == (len(row), ())

@@ -4,6 +4,8 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from eth_abi import encode
+
 from node.execution.evm import contract_address
 from node.primitives import rlp
 from node.primitives.basics import Address, keccak256
@@ -23,7 +25,14 @@ DESTROYER = bytes.fromhex("5f35ff")  # to the first word of the input
 STORE = bytes.fromhex("5f355f5500")
 REVERT = bytes.fromhex("5f5ffd")
 SPIN = bytes.fromhex("5b5f56")
-RUNTIMES = (PAYER, PAYER, FACTORY, FACTORY, DESTROYER, STORE, REVERT, SPIN, b"\xfe", b"")
+# Calls MESSENGER with its input and the value it was called with, and ends well, or reverts.
+_RELAY = bytes.fromhex("365f5f375f5f365f3473") + messenger.MESSENGER + bytes.fromhex("5af150")
+RELAY, RECOIL = _RELAY + b"\x00", _RELAY + REVERT
+RUNTIMES = (
+    PAYER, PAYER, FACTORY, FACTORY, DESTROYER, STORE, REVERT, SPIN, b"\xfe", b"",
+    RELAY, RELAY, RELAY, RECOIL,
+)  # fmt: skip
+SEND = keccak256(b"send(address,bytes,uint256,uint256,bytes4)")[:4]
 FIXED = (
     *(Address(n.to_bytes(20, "big")) for n in (0, 1, 4, 9, 0xFFFE)),
     messenger.MESSENGER,
@@ -65,7 +74,8 @@ class Traffic:
 
     def transaction(self, key: SigningKey, nonce: int) -> Transaction:
         rnd = self.random
-        kind = rnd.choices(("transfer", "call", "deploy", "init", "code"), (4, 6, 3, 1, 1))[0]
+        kinds = ("transfer", "call", "deploy", "init", "code", "send")
+        kind = rnd.choices(kinds, (4, 6, 3, 1, 1, 4))[0]
         to: bytes | None = self.somebody()
         value = rnd.choice((0, 1, rnd.randrange(10**6), rnd.randrange(2 * FUNDS)))
         data = b""
@@ -80,6 +90,10 @@ class Traffic:
             to, data = None, initcode(rnd.choice(RUNTIMES))
             value = rnd.randrange(1000)
             self.contracts.append(contract_address(key.address, nonce))
+        elif kind == "send":
+            to = self.somebody(contract=True) if rnd.random() < 0.7 else messenger.MESSENGER
+            prepaid, data = self.sending()
+            value = prepaid * 3 * GWEI + rnd.randrange(3)
         elif kind == "init":  # code that runs once, on a contract that may not outlive it
             to, value = None, rnd.randrange(1000)
             data = b"\x73" + self.somebody() + b"\xff"
@@ -109,6 +123,18 @@ class Traffic:
         return self.sign(
             key, b"\x05", [rlp.int_to_bytes(CHAIN_ID), target, rlp.int_to_bytes(nonce)]
         )
+
+    def sending(self) -> tuple[int, bytes]:
+        """(gas prepaid, call data) of a call to MESSENGER.send."""
+        rnd, half = self.random, self.gas_limit // 2
+        to, body = self.somebody(contract=rnd.random() < 0.5), self.input(bytes(20))
+        if rnd.random() < 0.2:  # what arrives sends again
+            body = self.sending()[1][:1000]
+        gas, reply = (rnd.choice((0, 5000, 60_000, 100_000, half, half + 1)) for _ in range(2))
+        callback = rnd.choice((bytes(4), rnd.randbytes(4)))
+        values = [to, body, gas, reply, callback]
+        types = ["address", "bytes", "uint256", "uint256", "bytes4"]
+        return gas + reply, SEND + encode(types, values)
 
     def extremes(self) -> tuple[int, ...]:
         limit = self.gas_limit
