@@ -4,26 +4,32 @@
 
 Prints CPU milliseconds per million gas and the ratio to plain computation, measured beside it in the
 same run; the dearest last. What is above `LIMIT` lets a user stall the chain: the exit code is then 1.
-The CPU time is that of a whole block: execution and the new state root.
+The CPU time is that of a whole block, on a state in LevelDB of which nothing is in memory: execution,
+roots, bloom and the write.
 """
 
 import argparse
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from benchmarks.gas_blocks import BlockFiller, plain
 from benchmarks.gas_programs import fillers
 from node.execution.context import BlockContext
-from node.execution.delta import StateDelta
 from node.execution.evm import Evm
 from node.execution.genesis import GenesisAccount, build_genesis
 from node.execution.guard import check_interpreter, run_with_stack
-from node.execution.state import State
+from node.execution.receipts import Receipt, or_blooms
+from node.execution.state_store import StateStore
+from node.execution.trie import ordered_root
 from node.primitives.basics import Address
 from node.primitives.transaction import decode_transaction
+from node.storage.level import LevelStore
 from tests.conformance.differential.case import Transaction, address_of
 
 LIMIT = 10.0
@@ -51,9 +57,12 @@ class Cost:
 
 
 class Block:
-    """A block that one filler fills, on a state of its own."""
+    """A block that one filler fills, on a state of its own in LevelDB under `directory`.
 
-    def __init__(self, filler: BlockFiller) -> None:
+    Every run begins with nothing of the state in memory but what LevelDB keeps.
+    """
+
+    def __init__(self, filler: BlockFiller, directory: Path) -> None:
         self.filler = filler
         self._runs = 0
         alloc = {Address(address_of(KEY)): GenesisAccount(balance=10**30)}
@@ -64,7 +73,10 @@ class Block:
             alloc[Address(address)] = GenesisAccount(
                 balance=balance, nonce=1 if code else 0, code=code
             )
-        self._delta: StateDelta = build_genesis(alloc)
+        delta = build_genesis(alloc)
+        self._root = delta.root
+        self._store = LevelStore.open(directory)
+        self._store.write(delta.nodes, sync=False)
         self._wires = [
             Transaction(
                 type=4 if authorizations else 2,
@@ -81,49 +93,72 @@ class Block:
             for nonce, (to, data, gas, access_list, authorizations) in enumerate(filler.sent())
         ]
 
+    def close(self) -> None:
+        self._store.close()
+
     def run(self) -> tuple[float, int]:
-        """(CPU seconds, gas used)."""
-        state = State(self._delta.nodes.get, self._delta.root)
+        """(CPU seconds, gas used) of executing the block, its roots, its bloom and the write."""
         # no two blocks have the same time: what caches remember of the last run must not help
         self._runs += 1
         context = replace(CONTEXT, timestamp=CONTEXT.timestamp + self._runs)
         evm = Evm(CONTEXT.chain_id)
         used = 0
+        receipts = []
         begin = time.process_time()
+        state = StateStore(self._store.get).open(self._root)
         for wire in self._wires:
-            result = evm.apply_transaction(
-                state, context, decode_transaction(wire), gas_available=context.gas_limit
-            )
+            tx = decode_transaction(wire)
+            result = evm.apply_transaction(state, context, tx, gas_available=context.gas_limit)
             used += result.gas_used
+            receipts.append(
+                Receipt(
+                    type=tx.type,
+                    status=int(result.success),
+                    cumulative_gas_used=used,
+                    logs=result.logs,
+                )
+            )
             if not result.success and not self.filler.fails:
                 raise AssertionError(f"{self.filler.name}: {result.error}")
-        state.seal()
+        self._store.write(state.seal().nodes, sync=False)
+        ordered_root(self._wires)
+        ordered_root([receipt.encoded for receipt in receipts])
+        or_blooms([receipt.bloom for receipt in receipts])
         return time.process_time() - begin, used
+
+
+@contextmanager
+def _block(filler: BlockFiller) -> Iterator[Block]:
+    with TemporaryDirectory(prefix="gas-costs-") as directory:
+        block = Block(filler, Path(directory))
+        try:
+            yield block
+        finally:
+            block.close()
 
 
 def measure(chosen: Sequence[BlockFiller], rounds: int) -> list[Cost]:
     """The cost of each, by the median of `rounds` runs with as many runs of plain computation between."""
-    reference = Block(plain())
-    reference.run()
-    costs = []
-    for filler in chosen:
-        block = Block(filler)
+    with _block(plain()) as reference:
+        reference.run()
+        return [_cost(filler, reference, rounds) for filler in chosen]
+
+
+def _cost(filler: BlockFiller, reference: Block, rounds: int) -> Cost:
+    ratios, speeds, used = [], [], 0
+    with _block(filler) as block:
         block.run()
-        ratios, speeds, used = [], [], 0
         for _ in range(rounds):
             base_seconds, base_gas = reference.run()
             seconds, used = block.run()
             speeds.append(seconds / used * 1e9)
             ratios.append(seconds / used / (base_seconds / base_gas))
-        costs.append(
-            Cost(
-                name=filler.name,
-                ms=statistics.median(speeds),
-                ratio=statistics.median(ratios),
-                gas=used,
-            )
-        )
-    return costs
+    return Cost(
+        name=filler.name,
+        ms=statistics.median(speeds),
+        ratio=statistics.median(ratios),
+        gas=used,
+    )
 
 
 def above_limit(rounds: int = 3) -> list[Cost]:
