@@ -2,8 +2,8 @@
 
 What py-evm does well enough is py-evm's. Ours are: ecrecover (coincurve, without eth_keys' objects),
 modexp (py-evm has 0^0 mod m = 0, and Python's pow takes ten times as long as GMP's), blake2f (py-evm
-takes longer to read its input than to compress), the KZG point evaluation (py-evm reads its trusted
-setup again on every call, 2 s, and checks by assert), alt_bn128 and BLS12-381 (as py-evm has them, over
+takes longer to read its input than to compress), the KZG point evaluation (py-evm reads its
+trusted setup again on every call, 2 s, and checks by assert), alt_bn128 and BLS12-381 (as py-evm has them, over
 py_ecc, a block of pairings takes minutes).
 Libraries that are rarely needed are imported at their first use.
 """
