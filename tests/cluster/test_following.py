@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import vyper
 
 from tests.cluster.support.client import call, deploy, send, send_and_wait, wait_for
 from tests.cluster.support.following import STAGES, Subscriber, below, follow, shape
@@ -32,6 +33,13 @@ def subscribers(network: Network) -> Iterator[list[Subscriber]]:
     yield opened
     for subscriber in opened:
         subscriber.close()
+
+
+@pytest.fixture(scope="session")
+def asker() -> dict[str, Any]:
+    source = (Path(__file__).parent / "contracts" / "Asker.vy").read_text()
+    compiled: dict[str, Any] = vyper.compile_code(source, output_formats=["abi", "bytecode"])
+    return compiled
 
 
 def check_story(network: Network, tx_hash: str, subscribers: list[Subscriber]) -> dict[str, Any]:
@@ -111,6 +119,43 @@ def test_a_call_that_fails_is_refunded(
     (refund,) = root["children"][0]["children"]
     assert refund["to"] == alice.address.lower()
     assert int(refund["value"], 16) > ETHER
+
+
+def test_a_contract_that_asks_another_shard_and_is_answered(
+    network: Network,
+    subscribers: list[Subscriber],
+    ledger: dict[str, Any],
+    asker: dict[str, Any],
+) -> None:
+    w3, alice = network.w3(0), network.accounts(0)[0]
+    there = deploy(network.w3(1), network.accounts(1)[1], ledger)
+    here = deploy(w3, alice, asker)
+    wait_for(lambda: network.home(there.address) == 1, "the directory to know the contract")
+
+    def ask(function: str, *arguments: Any) -> dict[str, Any]:
+        data = here.encode_abi(
+            "ask", [there.address, there.encode_abi(function, list(arguments)), 200_000, 100_000]
+        )
+        return check_story(
+            network,
+            send(w3, alice, to=here.address, data=data, value=ETHER, gas=500_000).to_0x_hex(),
+            subscribers,
+        )
+
+    for answers, (function, arguments, outcome) in enumerate(
+        [("add", (5,), "ok"), ("refuse", (), "failed")], start=1
+    ):
+        root = ask(function, *arguments)
+        assert (root["kind"], root["outcome"], root["shard"]) == ("TRANSACTION", "ok", 0)
+        (request,) = root["children"]
+        assert (request["kind"], request["outcome"], request["shard"]) == ("CALL", outcome, 1)
+        assert request["from"] == here.address.lower()
+        replies = [node for node in request["children"] if node["kind"] == "REPLY"]
+        assert [(node["outcome"], node["shard"]) for node in replies] == [("ok", 0)]
+        assert replies[0]["to"] == here.address.lower()
+        story = call(network.endpoint(1), "atoll_message", [replies[0]["id"]])
+        assert story["inReplyTo"] == request["id"]
+        wait_for(lambda n=answers: here.functions.answers().call() == n, "the callback to have run")
 
 
 def test_the_commands_that_send_call_deploy_and_follow(network: Network, tmp_path: Path) -> None:

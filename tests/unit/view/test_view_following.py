@@ -1,10 +1,16 @@
 """Following a message and what a transaction caused, at every stage and from every node."""
 
+from itertools import count
+from pathlib import Path
+
 import pytest
+import vyper
+from eth_abi import abi
 
 from node.primitives.basics import keccak256
 from node.runtime.queries import ShardUnavailable
 from node.runtime.view import trace
+from node.runtime.view.feed import MessageFeed
 from rpc.errors import ResourceUnavailable
 
 ETHER = 10**18
@@ -243,3 +249,56 @@ async def test_a_shard_that_is_away_is_named(net):
 
     with pytest.raises(ResourceUnavailable, match="shard 1 is unavailable: gone"):
         await net.views(sources={1: Away()}).backend.trace(tx_hash)
+
+
+@pytest.fixture(scope="module")
+def asker() -> bytes:
+    """Creation code of the contract that asks another shard and is told the outcome."""
+    path = Path(__file__).parents[2] / "cluster" / "contracts" / "Asker.vy"
+    compiled = vyper.compile_code(path.read_text(), output_formats=["bytecode"])
+    return bytes.fromhex(compiled["bytecode"][2:])
+
+
+@pytest.mark.parametrize(
+    ("word", "reply_gas", "call_outcome", "reply_outcome"),
+    [(7, 100_000, "ok", "ok"), (0, 100_000, "failed", "ok"), (7, 1_000, "ok", "failed")],
+)
+async def test_an_answer_is_a_child_of_what_it_answers(
+    net, code, asker, word, reply_gas, call_outcome, reply_outcome
+):
+    there, here = await deploy(net, code, 1), await deploy(net, (asker,), 0)
+    backend, alice = net.views().backend, net.users[0][1]
+    follower = MessageFeed(
+        net.beacon, net.views(own=1).shards, head_height=net.head_height, clock=count(1).__next__
+    )
+    cursor = (await follower.since(None)).cursor
+    selector = keccak256(b"ask(address,bytes,uint256,uint256)")[:4]
+    arguments = [there, word.to_bytes(32, "big"), 200_000, reply_gas]
+    data = selector + abi.encode(["address", "bytes", "uint256", "uint256"], arguments)
+    raw = alice.sign(here, ETHER, data=data, gas=500_000)
+    tx_hash = await backend.send_raw_transaction(None, raw)
+    net.settle()
+    tree = await both(net, lambda backend: backend.trace(tx_hash))
+    assert tree["complete"]
+    assert [(depth, n["kind"], n["outcome"], n["shard"]) for depth, n in nodes(tree)] == [
+        (0, "TRANSACTION", "ok", 0),
+        (1, "CALL", call_outcome, 1),
+        (2, "REPLY", reply_outcome, 0),
+        (2, "CREDIT", "ok", 0),
+    ]
+    call, reply, credit = (bytes.fromhex(n["id"][2:]) for _, n in nodes(tree)[1:])
+    story = await both(net, lambda backend: backend.message(call))
+    (leg,) = story["legs"]
+    assert [c["relation"] for c in leg["delivered"]["caused"]] == ["reply", "credit"]
+    assert (story["replyGas"], story["selector"]) == (reply_gas, "0x00000000")
+    answer = await both(net, lambda backend: backend.message(reply))
+    assert answer["inReplyTo"] == hexed(call)
+    assert answer["legs"][0]["sent"]["item"] == hexed(call)
+    assert (int(answer["value"], 16) > 0) == (call_outcome == "failed")
+    assert answer["outcome"] == reply_outcome
+    logs = answer["legs"][0]["delivered"]["receipt"]["logs"]
+    assert [log["topics"][1] for log in logs] == ([hexed(call)] if reply_outcome == "ok" else [])
+    told = [(e.event, e.id) for e in (await follower.since(cursor)).events]
+    for message in (call, reply, credit):
+        assert [name for name, of in told if of == message] == ["sent", "finalised", "delivered"]
+    assert len(told) == 3 * tree["messages"]
