@@ -148,7 +148,7 @@ class Client:
 
 
 @asynccontextmanager
-async def connected(chain, limits=None):
+async def connected(chain, limits=None, path="/"):
     limits = limits or Limits()
     server = Server(Dispatcher(chain, limits), host="127.0.0.1", port=0, limits=limits)
     with trio.fail_after(20):
@@ -156,7 +156,7 @@ async def connected(chain, limits=None):
             port = await nursery.start(lambda task_status: server.run(task_status=task_status))
             stream = await trio.open_tcp_stream("127.0.0.1", port)
             client = Client(stream)
-            await stream.send_all(client.ws.send(Request(host=f"localhost:{port}", target="/")))
+            await stream.send_all(client.ws.send(Request(host=f"localhost:{port}", target=path)))
             assert isinstance(await client.next(), AcceptConnection)
             yield client
             await trio.aclose_forcefully(stream)
@@ -316,6 +316,15 @@ async def test_messages_are_chosen_by_what_is_wanted(wanted, numbers):
         chain.grow()
         for number in numbers:
             assert (await client.told(subscription))["number"] == number
+
+
+async def test_the_path_of_a_shard_tells_what_concerns_it():
+    chain = Chain()
+    async with connected(chain, path="/shard/2") as client:
+        subscription = await client.subscribe("atoll_messages")
+        chain.happened += [event("sent", 1), event("sent", 2, dst=2), event("sent", 3, src=2)]
+        chain.grow()
+        assert [(await client.told(subscription))["number"] for _ in range(2)] == [2, 3]
 
 
 @pytest.mark.parametrize(
