@@ -16,6 +16,7 @@ from consensus import errors as consensus_errors
 from consensus.signing import SignatureChecker, verify_certificate
 from consensus.types import Address, Certificate, Vote
 from node.primitives.errors import DecodeError, InvalidBlock, PeerFault
+from node.runtime.alarm import Alarm
 from node.runtime.application import Application, Diverged, NotReady, judge
 from node.runtime.early import EarlyMessages, height_of
 from node.runtime.mailbox import Frame, Mailbox
@@ -69,6 +70,10 @@ class _Open:
     """Peers are there: heights may start."""
 
 
+class _Alarm:
+    """It may be time to start a height, or for one of its timers."""
+
+
 class ConsensusHost:
     """See the module. `tell` sends a frame body to one peer, `on_ahead` hears of peers' heights,
     `validator_of` gives the consensus address behind a peer id, `halted` says that no height is to
@@ -97,6 +102,7 @@ class ConsensusHost:
         self._halt_noted = False
         self._log = structlog.get_logger().bind(chain=app.context.tag.decode())
         self._mailbox = Mailbox()
+        self._alarm = Alarm(lambda: self._mailbox.post(_Alarm()))
         self._work_posted = False
         self._early = EarlyMessages()
         self._begun = False  # somebody has begun the next height
@@ -147,8 +153,13 @@ class ConsensusHost:
     async def run(self, *, task_status: Started = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled."""
         self._decided_at = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._alarm.run)
+            task_status.started()
+            await self._serve()
+
+    async def _serve(self) -> None:
         unflushed = 0  # events since what we have to say was sent
-        task_status.started()
         while True:
             event = self._mailbox.get_nowait()
             if event is None or unflushed >= FLUSH_AFTER:
@@ -156,11 +167,10 @@ class ConsensusHost:
                 if self.participant is not None:
                     self.participant.flush()
             if event is None:
-                with trio.move_on_at(self._next_deadline()):
-                    event = await self._mailbox.get()
-            if event is not None:
-                unflushed += 1
-                await self._handle(event)
+                self._alarm.at(self._next_deadline())
+                event = await self._mailbox.get()
+            unflushed += 1
+            await self._handle(event)
             await self._fire_timers()
             await self._maybe_start()
 
@@ -276,8 +286,12 @@ class ConsensusHost:
 
     # ------------------------------------------------------------------ events
 
-    async def _handle(self, event: Frame | _Apply | _Work | _PeerUp | _Open) -> None:
+    async def _handle(self, event: Frame | _Apply | _Work | _PeerUp | _Open | _Alarm) -> None:
         match event:
+            case Frame(peer=peer, body=body):
+                await self._blaming(peer, self._frame, peer, body)
+            case _Alarm():
+                pass  # the timers are looked at after every event
             case _Work():
                 self._work_posted = False
             case _Open():
@@ -295,8 +309,6 @@ class ConsensusHost:
                     else:
                         self._held_until = float("-inf")
                 event.done.set()
-            case Frame(peer=peer, body=body):
-                await self._blaming(peer, self._frame, peer, body)
 
     async def _blaming(self, peer: str, handle: Callable[..., Any], *args: object) -> None:
         try:

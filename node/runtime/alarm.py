@@ -1,0 +1,34 @@
+"""A timer for a task that mostly waits for something else.
+
+A cancel scope around every wait costs more than the waits of a busy task. This one is set far less often
+than it is asked for: when it goes off before the time that is wanted by then, it only sets itself anew.
+"""
+
+from collections.abc import Callable
+
+import trio
+
+
+class Alarm:
+    """Calls `ring` when the time asked for last has come. `run` is the task that waits."""
+
+    def __init__(self, ring: Callable[[], None]) -> None:
+        self._ring = ring
+        self._wanted = float("inf")
+        self._scope = trio.CancelScope()
+
+    def at(self, deadline: float) -> None:
+        """Ring once at this time (of trio's clock), and not at the one that was asked for before."""
+        self._wanted = deadline
+        if deadline < self._scope.deadline:
+            self._scope.deadline = deadline
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        while True:
+            self._scope = trio.CancelScope(deadline=self._wanted)
+            with self._scope:
+                await trio.Event().wait()
+            if self._wanted <= trio.current_time():
+                self._wanted = float("inf")
+                self._ring()
