@@ -62,10 +62,11 @@ class Signer:
 
         Only the last position: the record moves forward, and covers all before it.
         """
-        if self._signed is not None:
-            last = self._signed
+        last, self._signed = self._signed, None
+        if last is None:
+            log.sync()  # the same once more, which is on record
+        else:
             self._record.check_and_record(*last.place, last.digest, log=log)
-            self._signed = None
 
     def note_vote(self, vote: Vote) -> None:
         """Record a vote of ours that the log holds. Raises WouldEquivocate for a position at which

@@ -1,0 +1,73 @@
+"""The signer: nothing is signed twice, recorded or not, and all of it is on disk before it is sent."""
+
+from pathlib import Path
+
+from consensus import Address, BlockId, ChainContext, VoteType
+from consensus.effects import SendProposal, SendVote
+from consensus.types import Height, Round
+from node.primitives.keys import SigningKey
+from node.runtime.signer import Signer
+from node.storage.last_signed import LastSigned
+from node.storage.wal import WriteAheadLog
+
+KEY = SigningKey(b"\1" * 32)
+CONTEXT = ChainContext(chain_id=1, tag=b"toy")
+A, B = BlockId(b"a" * 32), BlockId(b"b" * 32)
+
+
+def signer(record: LastSigned) -> Signer:
+    return Signer(key=KEY, context=CONTEXT, record=record)
+
+
+def prevote(block_id: BlockId | None, round: int = 0) -> SendVote:
+    return SendVote(type=VoteType.PREVOTE, height=Height(5), round=Round(round), block_id=block_id)
+
+
+def proposal(block_id: BlockId) -> SendProposal:
+    return SendProposal(height=Height(5), round=Round(0), block_id=block_id, pol_round=-1)
+
+
+def test_what_was_signed_and_not_recorded_yet_is_not_contradicted(tmp_path: Path) -> None:
+    with LastSigned(tmp_path / "signed") as record:
+        one = signer(record)
+        assert one.proposal(proposal(A)) is not None
+        vote = one.vote(prevote(A))
+        assert vote is not None
+        assert vote.validator == Address(KEY.address)
+        assert record.load() is None
+        assert one.vote(prevote(B)) is None
+        assert one.vote(prevote(None)) is None
+        assert one.proposal(proposal(B)) is None
+        assert one.vote(prevote(A)) == vote
+
+
+def test_a_commit_covers_all_that_was_signed_before(tmp_path: Path) -> None:
+    with (
+        LastSigned(tmp_path / "signed") as record,
+        WriteAheadLog(tmp_path / "wal", tails=record.tails) as log,
+    ):
+        one = signer(record)
+        one.proposal(proposal(A))
+        one.vote(prevote(A))
+        one.commit(log)
+    with LastSigned(tmp_path / "signed") as record:
+        two = signer(record)
+        assert two.proposal(proposal(A)) is None  # behind the record
+        assert two.vote(prevote(B)) is None
+        assert two.vote(prevote(A)) is not None
+
+
+def test_the_same_vote_in_a_new_log_is_durable_before_it_is_sent_again(tmp_path: Path) -> None:
+    with LastSigned(tmp_path / "signed") as record:
+        with WriteAheadLog(tmp_path / "lost", tails=record.tails) as log:
+            one = signer(record)
+            one.vote(prevote(A))
+            one.commit(log)
+        with WriteAheadLog(tmp_path / "new", tails=record.tails) as log:
+            two = signer(record)
+            assert two.vote(prevote(A)) is not None
+            log.append(b"what led to it")
+            two.commit(log)
+            assert log.durable == log.size
+    with WriteAheadLog(tmp_path / "new") as log:
+        assert list(log.replay()) == [b"what led to it"]
