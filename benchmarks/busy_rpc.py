@@ -31,8 +31,8 @@ from web3 import Web3
 EVERY = 0.02  # seconds between two requests
 AHEAD = 40  # transactions of one account in the pool at most; it takes 64
 CALLS = {
-    "arithmetic": (encode_call("arithmetic(uint256)", 4000), 3_000_000),
-    "storage": (encode_call("store(uint256,uint256)", 0, 50), 3_000_000),
+    "arithmetic": encode_call("arithmetic(uint256)", 10_000),
+    "storage": encode_call("store(uint256,uint256)", 0, 100),
 }
 
 
@@ -67,7 +67,10 @@ class Load:
             self._to, self._data, self._gas = accounts[0].address, b"", 21_000
         else:
             self._to = self._deploy()
-            self._data, self._gas = CALLS[kind]
+            self._data = CALLS[kind]
+            asked = {"from": accounts[0].address, "to": self._to, "data": self._data}
+            # a block takes no transaction whose limit, used or not, is above what it has left
+            self._gas = self._w3.eth.estimate_gas(asked) * 11 // 10
 
     def _fields(self, nonce: int) -> dict[str, Any]:
         return {
