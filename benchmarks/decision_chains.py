@@ -77,6 +77,9 @@ class ToyChain:
         self.changed.set()
         self.changed = trio.Event()
 
+    def objection(self, block_id: BlockId) -> str | None:
+        return None
+
     def decided(self, height: int) -> tuple[bytes, Certificate]:
         return self._blocks[height - 1]
 

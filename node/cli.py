@@ -43,6 +43,7 @@ faults = App(
     group="Networks",
 )
 faults.command(fault.equivocate)
+faults.command(fault.withhold)
 configs = App(name="config", help="Look after configuration files.", group="Networks")
 configs.command(config.check)
 for group in (faults, configs):

@@ -25,6 +25,7 @@ Relative paths are relative to the file. Every key but `name`, `genesis` and `id
 
     [faults]
     equivocate = true                  # for tests: contradict every prevote; it costs the stake
+    withhold = true                    # for tests: propose no arrivals
 
     [[peers]]                          # the other nodes, validators or not
     name = "s0v1"
@@ -96,9 +97,11 @@ class LogConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 class FaultsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Misbehaviour on purpose, for tests of the network. `equivocate`: sign a second prevote that
-    contradicts each prevote, which costs the validator its stake and its seat for good."""
+    contradicts each prevote, which costs the validator its stake and its seat for good. `withhold`: propose
+    blocks without arrivals, however long these wait."""
 
     equivocate: bool = False
+    withhold: bool = False
 
 
 class PeerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -138,11 +141,12 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
                 parse_address(address)
             except UserError as error:
                 raise UserError(f"key 'dev_accounts[{index}]': {error}") from None
-        if self.faults.equivocate and self.validator_key is None:
-            raise UserError(
-                "key 'faults.equivocate': without a validator_key nothing is signed that could be "
-                "contradicted; leave it out"
-            )
+        for fault, on in msgspec.structs.asdict(self.faults).items():
+            if on and self.validator_key is None:
+                raise UserError(
+                    f"key 'faults.{fault}': without a validator_key nothing is signed that could be "
+                    "wrong; leave it out"
+                )
         if not self.rpc.host:
             raise UserError(
                 "key 'rpc.host': a host or address to listen at is expected, such as 127.0.0.1"

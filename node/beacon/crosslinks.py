@@ -20,7 +20,11 @@ from node.primitives.message import LanePosition
 from node.primitives.requests import InboxMove, OutboxMove
 
 MAX_CHECKPOINTS = 256
-"""Per lane. A lane whose destination is down keeps every second checkpoint when it reaches this."""
+"""Per lane. A lane whose destination is down drops every second checkpoint when it reaches this, unless
+that would leave a gap of more than MAX_GAP."""
+MAX_GAP = 8000
+"""Messages from one checkpoint to the next. A block that stops between two has to bring the hashes up to
+the next one, at most 15,000 in all (node.shard.lanes.MAX_TAIL_HASHES): with wider gaps it could not."""
 
 AnchorHeight = Callable[[Hash32], int | None]
 """The height of a finalised beacon block by its hash; None for any other hash."""
@@ -136,10 +140,25 @@ def _sent(
     position = LanePosition(count=move.count, head=move.head, gas=move.gas)
     checkpoints = (*lane.checkpoints, position)
     if len(checkpoints) >= MAX_CHECKPOINTS:
-        # Any finalised position of the lane proves all before it, so those between can go; the
-        # newest stays. Blocks anchored earlier are judged by the state at their anchor, not by this.
-        checkpoints = checkpoints[::-2][::-1]
+        checkpoints = thinned(lane.consumed, checkpoints)
     return move.dst, replace(lane, checkpoints=checkpoints)
+
+
+def thinned(consumed: int, checkpoints: tuple[LanePosition, ...]) -> tuple[LanePosition, ...]:
+    """Every second checkpoint, counted from the newest, and those that hold gaps to MAX_GAP.
+
+    Any finalised position of the lane proves all before it, so those between can go. Blocks anchored
+    earlier are judged by the state at their anchor, not by this. What stays are at most 256 and one for
+    each 4000 messages that wait.
+    """
+    kept: list[LanePosition] = []
+    newest = len(checkpoints) - 1
+    for index, checkpoint in enumerate(checkpoints):
+        before = kept[-1].count if kept else consumed
+        in_turn = (newest - index) % 2 == 0
+        if in_turn or checkpoints[index + 1].count - before > MAX_GAP:
+            kept.append(checkpoint)
+    return tuple(kept)
 
 
 def _consumed(

@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -27,19 +28,22 @@ START_DEADLINE = 60.0
 POLL_INTERVAL = 0.1
 
 
-def set_equivocation(directory: Path, name: str, *, on: bool) -> bool:
-    """Set `[faults] equivocate` of a validator, and start it again if it runs; whether it did.
+Fault = Literal["equivocate", "withhold"]
+
+
+def set_fault(directory: Path, name: str, fault: Fault, *, on: bool) -> bool:
+    """Set a key of `[faults]` of a validator, and start it again if it runs; whether it did.
 
     Raises UserError: no such network or node, or a follower; NetworkFailed: it did not come back.
     """
     layout = load_layout(directory)
     node = layout.node(name)
     if node.config.validator_key is None:
-        raise UserError(f"{name} is no validator: it signs nothing that it could contradict")
+        raise UserError(f"{name} is no validator: it signs nothing that could be wrong")
     path = node.files.config
     # As it is in the file: `node.config` has absolute paths.
     config = load_toml(path, NodeConfig, what="the configuration of a node")
-    faults = msgspec.structs.replace(config.faults, equivocate=on)
+    faults = msgspec.structs.replace(config.faults, **{fault: on})
     changed = msgspec.structs.replace(config, faults=faults)
     write_atomically(path, render_node_config(changed).encode())
     running = running_nodes([node.files])

@@ -25,11 +25,36 @@ def equivocate(
     off
         Let it be honest again.
     """
-    from node.cluster.faults import set_equivocation
+    from node.cluster.faults import set_fault
 
-    restarted = set_equivocation(directory, name, on=not off)
-    print(
-        f"{name} {'is honest' if off else 'equivocates'}"
-        + (" and was started again" if restarted else " from its next start on")
-    )
+    _tell(name, "equivocates", off, set_fault(directory, name, "equivocate", on=not off))
     return 0
+
+
+def withhold(
+    name: Annotated[str, Parameter(name="NODE", negative="")],
+    /,
+    *,
+    directory: Directory = DEFAULT_DIRECTORY,
+    off: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Let a validator propose blocks without messages from other shards; it is started again if it runs.
+
+    The others stop voting for such a block when a message has waited for it long enough.
+
+    Parameters
+    ----------
+    name
+        The node, such as s0v3.
+    off
+        Let it be honest again.
+    """
+    from node.cluster.faults import set_fault
+
+    _tell(name, "withholds arrivals", off, set_fault(directory, name, "withhold", on=not off))
+    return 0
+
+
+def _tell(name: str, does: str, off: bool, restarted: bool) -> None:
+    when = " and was started again" if restarted else " from its next start on"
+    print(f"{name} {'is honest' if off else does}{when}")

@@ -51,6 +51,12 @@ class Application(Protocol):
         (its time, the proof beside the block); then nothing is waited for.
         """
 
+    def objection(self, block_id: BlockId) -> str | None:
+        """Why not to prevote for a block, valid as it is, when it is proposed for the first time.
+
+        Asked once, right after `judge`, and never of a block that has a polka, is decided or our own.
+        """
+
     async def commit(self, block_id: BlockId, value: bytes, certificate: Certificate) -> None:
         """Make a judged value the head, durably, and tell the rest of the node.
 

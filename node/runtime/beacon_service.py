@@ -154,6 +154,9 @@ class BeaconService:
         while len(self._executed) > MAX_EXECUTED:
             del self._executed[next(iter(self._executed))]
 
+    def objection(self, block_id: BlockId) -> str | None:
+        return None
+
     async def commit(self, block_id: BlockId, value: bytes, certificate: Certificate) -> None:
         if block_id not in self._executed:
             await self.judge(value, decided=True)

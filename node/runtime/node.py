@@ -155,6 +155,7 @@ class Node:
             pool=TransactionPool(),
             worker=self.worker,
             coinbase=me,
+            withhold=self.config.faults.withhold,
         )
 
     def _build_consensus(self) -> None:

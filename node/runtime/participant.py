@@ -37,6 +37,7 @@ from consensus.params import TimeoutParams
 from consensus.recovery import replay
 from consensus.signing import SignatureChecker, check_proposal, check_vote
 from consensus.types import (
+    NO_ROUND,
     Address,
     BlockId,
     Certificate,
@@ -226,6 +227,8 @@ class Participant:
         if reason is not None and not from_proposer:
             # What is beside the block is not signed: only the proposer's own copy makes us vote nil.
             raise PeerFault(f"a proposal was passed on with a value that is not valid: {reason}")
+        if reason is None and proposal.pol_round == NO_ROUND:
+            reason = self._app.objection(proposal.block_id)
         if reason is not None:
             self._log.warning("prevoting nil", height=proposal.height, reason=reason)
         valid = reason is None

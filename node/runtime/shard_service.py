@@ -30,11 +30,13 @@ from node.shard.lanes import InboundLane, Tails
 from node.shard.pool import TransactionPool
 from node.shard.ports import Anchor, AnchorState, Births, moved_away
 from node.shard.run import BlockEnv, ExecutedBlock
+from node.shard.withheld import DueLane, withheld
 
 MAX_CLOCK_DRIFT = 10  # seconds a proposal may be ahead of our clock
 ANCHOR_WAIT = 0.4  # seconds a proposal may wait for the beacon block it is anchored to
 BUILD_SECONDS = 0.4  # for user transactions, of the propose timeout (1 s), at a scale of 1
 MAX_CHOSEN = 2_000
+K_WITHHELD = 8  # beacon blocks after which a message is due in every proposal that has room for it
 MAX_EXECUTED = 4
 
 Committed = Callable[[ExecutedBlock, Certificate], None]
@@ -62,6 +64,7 @@ class ShardService:
         pool: TransactionPool,
         worker: Worker,
         coinbase: Address,
+        withhold: bool = False,
     ) -> None:
         self.ledger = chain
         self.chain = int(chain.shard)
@@ -78,6 +81,7 @@ class ShardService:
         self._beacon_gate = beacon_gate
         self._worker = worker
         self._coinbase = coinbase
+        self._withhold = withhold  # on purpose, for tests: propose no arrivals
         self._executed: dict[bytes, ExecutedBlock] = {}  # the last few; more can be judged again
         self._decoded: tuple[bytes, ShardBlock, Tails] | None = None
         self._births: tuple[int, int, Births] = (-1, -1, ())
@@ -164,7 +168,7 @@ class ShardService:
         )
         changes = self._pool_changes
         chosen = self._choose()
-        lanes = dict(self.lanes)
+        lanes = {} if self._withhold else dict(self.lanes)
         seconds = BUILD_SECONDS * params.timeout_scale
         built, dropped = await build_block(
             lambda source: self._worker.block(partial(self.ledger.build, env, lanes, source)),
@@ -209,6 +213,32 @@ class ShardService:
             )
         )
         return BlockId(block.hash)
+
+    def objection(self, block_id: BlockId) -> str | None:
+        """A message that has been finalised for K_WITHHELD beacon blocks and is not in the block."""
+        since = self._beacon.head.height - K_WITHHELD
+        executed, decoded = self._executed.get(block_id), self._decoded
+        if (
+            executed is None
+            or decoded is None
+            or bytes(decoded[1].hash) != bytes(block_id)
+            or since < 0
+        ):
+            return None
+        here, old = self.ledger.shard, self._beacon.state_at(since)
+        anchor = self._height_of(executed.header.parent_beacon_block_root)
+        provable = self._beacon.state_at(max(anchor, since))  # an old anchor is no excuse
+        lanes = (
+            DueLane(
+                src=src,
+                messages=lane.from_seq(self._inbox[src]),
+                checkpoints=provable.lane(src, here).checkpoints,
+                due=old.lane(src, here).last,
+            )
+            for src, lane in self.lanes.items()
+            if old.lane(src, here).last > self._inbox[src]
+        )
+        return withheld(self.ledger.rules, executed, decoded[2], lanes)
 
     async def commit(self, block_id: BlockId, value: bytes, certificate: Certificate) -> None:
         if block_id not in self._executed:  # a restart lost the result of what was judged before

@@ -66,17 +66,23 @@ def _take_arrivals(run: BlockRun, lanes: Mapping[ShardId, InboundLane]) -> Tails
     if order:  # another lane begins in every block
         shift = run.parent.number % len(order)
         order = order[shift:] + order[:shift]
-    room = MAX_TAIL_HASHES
+    room, without_room = MAX_TAIL_HASHES, []
     while order and run.size <= BUILD_BYTES:
         src = order.pop(0)
         supply = supplies[src]
         change = supply.tail_size(supply.taken + 1) - supply.tail_size(supply.taken)
         message = supply.next()
-        if change > room or not run.arrival_fits(message):
+        if not run.arrival_fits(message):
+            continue
+        if change > room:
+            without_room.append(src)
             continue
         run.run_arrival(message)
         supply.taken += 1
         room -= change
+        if change < 0:  # another lane's proof may fit now
+            order += without_room
+            without_room.clear()
         if not supply.is_empty:
             order.append(src)
     return Tails(hashes={src: supply.tail() for src, supply in supplies.items() if supply.taken})

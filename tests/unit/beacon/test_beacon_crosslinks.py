@@ -1,12 +1,13 @@
 """Each rule for a crosslink: one that is accepted, one that is refused, and what it does to the state."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
 from consensus.types import Certificate
 from node.beacon.block import BeaconBody
-from node.beacon.crosslinks import MAX_CHECKPOINTS, check_crosslink
+from node.beacon.crosslinks import MAX_CHECKPOINTS, MAX_GAP, check_crosslink, thinned
 from node.beacon.state import LaneState
 from node.beacon.transition import apply_body
 from node.primitives.basics import Address, ShardId, keccak256
@@ -15,6 +16,7 @@ from node.primitives.errors import InvalidBlock
 from node.primitives.message import LanePosition
 from node.primitives.placement import home_by_range
 from node.primitives.requests import InboxMove, OutboxMove, ShardRequests
+from node.shard.lanes import MAX_TAIL_HASHES
 
 
 def head(n):
@@ -269,6 +271,21 @@ def test_a_lane_to_a_shard_that_is_down_stays_bounded(driver):
     assert all(c.head == head(c.count) for c in lane.checkpoints)
     driver.grow(driver.next(1, consumes(0, 1)))  # also where its checkpoint was left out
     assert driver.chain.state.lane(ShardId(0), ShardId(1)).consumed == 1
+
+
+@pytest.mark.parametrize("step", [1, 40, 1400, MAX_GAP // 2, MAX_GAP - 1, MAX_GAP])
+def test_gaps_between_checkpoints_stay_within_what_a_tail_can_hold(step):
+    """However long the lane grows; and there are few more than the gaps demand."""
+    consumed, checkpoints = 7, ()
+    for n in range(1, 3000):
+        checkpoints = (*checkpoints, at(consumed + n * step))
+        if len(checkpoints) >= MAX_CHECKPOINTS:
+            checkpoints = thinned(consumed, checkpoints)
+        assert checkpoints[-1].count == consumed + n * step
+    counts = [consumed, *(c.count for c in checkpoints)]
+    assert max(b - a for a, b in pairwise(counts)) <= MAX_GAP
+    assert len(checkpoints) <= MAX_CHECKPOINTS + 2 * 3000 * step // MAX_GAP
+    assert MAX_GAP * 2 > MAX_TAIL_HASHES > MAX_GAP
 
 
 def test_a_refused_crosslink_changes_nothing(driver):

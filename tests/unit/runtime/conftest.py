@@ -61,6 +61,8 @@ class ToyChain:
     blocks: list[tuple[bytes, Certificate]] = field(default_factory=list)
     work: bool = False
     missing: set[bytes] = field(default_factory=set)  # values that refer to what is not here
+    disliked: set[str] = field(default_factory=set)  # salts: blocks of theirs are objected to
+    _builders: dict[bytes, str] = field(default_factory=dict)
     built: int = 0
     judged: int = 0
     salt: str = ""
@@ -100,7 +102,12 @@ class ToyChain:
             raise InvalidBlock("it does not follow the head")
         if value.split(b"|")[0].endswith(b"bad") or (b"|" in value and not decided):
             raise InvalidBlock("it is marked as bad")
-        return self.identify(value)
+        block_id = self.identify(value)
+        self._builders[block_id] = value.split(b"/")[1].decode()
+        return block_id
+
+    def objection(self, block_id: BlockId) -> str | None:
+        return "it is disliked" if self._builders.get(block_id) in self.disliked else None
 
     async def commit(self, block_id: BlockId, value: bytes, certificate: Certificate) -> None:
         if await self.judge(value, decided=True) != block_id:

@@ -1,0 +1,70 @@
+"""Whether a proposal leaves room for arrivals unused that could have been in it. Pure.
+
+A validator does not prevote for such a proposal (docs/protocol.md, "Order"). That is about progress only:
+the block is valid, and nobody holds a decided one to this.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from node.primitives.basics import ShardId
+from node.primitives.message import LanePosition, Message
+from node.shard.block import ARRIVAL_TYPE, BEACON_OPS_TYPE
+from node.shard.judge import BUILD_BYTES
+from node.shard.lanes import MAX_TAIL_HASHES, Supply, Tails
+from node.shard.run import ExecutedBlock, ShardRules
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueLane:
+    """What a node holds of a lane, and knows to be due.
+
+    `messages` are verified ones from the inbox before the block on, `checkpoints` those that a proof may
+    end at. Messages below `due` are old enough that every proposer should have them.
+    """
+
+    src: ShardId
+    messages: Sequence[Message]
+    checkpoints: Sequence[LanePosition]
+    due: int
+
+
+def withheld(
+    rules: ShardRules, executed: ExecutedBlock, tails: Tails, lanes: Iterable[DueLane]
+) -> str | None:
+    """Which message should have been in the block; None if it is as full as it should be.
+
+    The rules of room are the builder's (node.shard.judge), so a proposer that has the messages and builds by
+    them is never found here.
+    """
+    taken = _taken(executed.delivered)
+    arrived = len(executed.delivered)
+    if arrived >= max(1, rules.params.max_arrivals) or _size(executed) > BUILD_BYTES:
+        return None
+    gas = executed.receipts[executed.delivered[-1][0]].cumulative_gas_used if arrived else 0
+    room = MAX_TAIL_HASHES - sum(map(len, tails.hashes.values()))
+    for lane in lanes:
+        supply = Supply.of(lane.messages, lane.checkpoints)
+        if supply is None:
+            continue
+        supply.taken = taken.get(lane.src, 0)
+        if supply.taken >= len(supply.messages) or supply.next().seq >= lane.due:
+            continue
+        message = supply.next()
+        change = supply.tail_size(supply.taken + 1) - supply.tail_size(supply.taken)
+        if change <= room and (not arrived or gas + message.gas <= rules.arrivals_gas):
+            return f"it has room for message {message.seq} of shard {lane.src}, which waits"
+    return None
+
+
+def _taken(delivered: Sequence[tuple[int, Message]]) -> Mapping[ShardId, int]:
+    counts: dict[ShardId, int] = {}
+    for _, message in delivered:
+        counts[message.src] = counts.get(message.src, 0) + 1
+    return counts
+
+
+def _size(executed: ExecutedBlock) -> int:
+    """Bytes of what stands before the transactions."""
+    kinds = (ARRIVAL_TYPE, BEACON_OPS_TYPE)
+    return sum(len(item) for item in executed.block.items if item[0] in kinds)
