@@ -50,6 +50,9 @@ class Backend(Protocol):
     async def listening(self) -> bool:
         """Whether the node accepts peers."""
 
+    async def config(self, scope: int | None) -> dict[str, Any]:
+        """The rules of the chain (EIP-7910), ready for JSON."""
+
     async def syncing(self, scope: int | None) -> dict[str, Any] | None:
         """None when in sync, else `startingBlock`, `currentBlock`, `highestBlock` as integers."""
 

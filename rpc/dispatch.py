@@ -88,9 +88,7 @@ class Dispatcher:
         if isinstance(call, bytes):
             return call
         context = Context(self.backend, scope, self._filters, subscriber)
-        with trio.move_on_after(self._limits.request_timeout) as within:
-            answer = await self._run(call, context)
-        return _failure_of(call, RequestTimedOut()) if within.cancelled_caught else answer
+        return await self._run(call, context)
 
     async def health(self) -> tuple[bool, bytes]:
         """Whether the backend calls itself healthy, and its report as JSON. Never raises: a backend that
@@ -149,7 +147,12 @@ class Dispatcher:
         try:
             method = lookup(call.method)
             raw = None if call.params is msgspec.UNSET else call.params
-            result = await method.handler(context, *bind(method.params, raw))
+            arguments = bind(method.params, raw)
+            seconds = min(method.seconds, self._limits.request_timeout)
+            with trio.move_on_after(seconds) as within:
+                result = await method.handler(context, *arguments)
+            if within.cancelled_caught:
+                raise RequestTimedOut(f"{call.method} may take {seconds:g} s")
             if call.id is msgspec.UNSET:
                 return None
             return _encode(_Result("2.0", call.id, result))

@@ -123,13 +123,16 @@ def page() -> str:
         "## Methods",
         "",
         f"{len(METHODS)} methods are offered, {covered} of them of the {len(names)} in the specification "
-        "(marked *); parameters in brackets may be left out.",
+        "(marked *); parameters in brackets may be left out. A call may take so many seconds; what it "
+        "executes has the shorter limits above.",
         "",
-        "| method | parameters |",
-        "|---|---|",
+        "| method | parameters | seconds |",
+        "|---|---|---|",
     ]
     for name, method in sorted(METHODS.items(), key=lambda item: _order(item[0])):
-        lines.append(f"| `{name}`{' *' if name in names else ''} | {_parameters(method)} |")
+        lines.append(
+            f"| `{name}`{' *' if name in names else ''} | {_parameters(method)} | {_seconds(method, limits)} |"
+        )
     lines += ["", "## Refused", "", "Answered with -32004 and the reason.", ""]
     by_reason: dict[str, list[str]] = {}
     for name, why in REFUSED.items():
@@ -158,6 +161,10 @@ def _order(name: str) -> tuple[int, str]:
 def _parameters(method: Method) -> str:
     parts = [p.name if p.default is REQUIRED else f"[{p.name}]" for p in method.params]
     return ", ".join(parts)
+
+
+def _seconds(method: Method, limits: Limits) -> str:
+    return f"{min(method.seconds, limits.request_timeout):g}"
 
 
 def main() -> int:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from node.execution.context import BlockContext
-from node.execution.errors import ExecutionFailed, InsufficientFunds
+from node.execution.errors import ExecutionFailed, FeeTooLow, InsufficientFunds
 from node.execution.evm import Evm, call_result, contract_address, used_after_refund, warm_up
 from node.execution.messages import MAX_INITCODE_BYTES
 from node.execution.results import CallResult
@@ -62,6 +62,11 @@ def simulate(evm: Evm, state: State, context: BlockContext, call: SimulatedCall)
         )
     if call.gas_price == 0:
         context = replace(context, base_fee=0)
+    elif call.gas_price < context.base_fee:
+        raise FeeTooLow(
+            f"max fee per gas less than block base fee: address 0x{call.sender.hex()}, "
+            f"maxFeePerGas: {call.gas_price}, baseFee: {context.base_fee}"
+        )
     nonce = state.nonce(call.sender)
     state.begin_transaction()
     vm = evm.machine(state, context, origin=call.sender, gas_price=call.gas_price)

@@ -5,7 +5,7 @@ are refused: a devnet without a blob market cannot be honest about them.
 """
 
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from node.primitives import rlp
 from node.primitives.basics import Address, Hash32, keccak256, keccak_fast
@@ -13,6 +13,9 @@ from node.primitives.errors import DecodeError, InvalidTransaction
 from node.primitives.keys import HALF_ORDER, recover_digest
 
 MAX_TRANSACTION_BYTES = 128 * 1024
+RECENT = 32
+"""What was decoded last is remembered: who takes a transaction from a user decodes it to find the shard, and
+the shard's pool once more. Recovering the sender costs as much as all else."""
 TYPE_LEGACY, TYPE_ACCESS_LIST, TYPE_DYNAMIC_FEE, TYPE_BLOB, TYPE_SET_CODE = range(5)
 
 AccessList = tuple[tuple[Address, tuple[int, ...]], ...]
@@ -186,6 +189,7 @@ def _decode_typed(raw: bytes, sender: Address | None = None) -> Transaction:
     )
 
 
+@lru_cache(maxsize=RECENT)
 def decode_transaction(raw: bytes) -> Transaction:
     """Decode signed wire bytes and recover the sender.
 

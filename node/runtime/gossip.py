@@ -40,6 +40,7 @@ class TransactionGossip:
         self._on_new = on_new
         self._queue: deque[bytes] = deque()
         self._queued_bytes = 0
+        self._submitted = 0
         self._newcomers: dict[str, None] = {}
         self._wake = trio.Event()
         self._log = structlog.get_logger()
@@ -53,7 +54,9 @@ class TransactionGossip:
         if self._add(tx):
             self._enqueue(raw)
             self._on_new()
-        await trio.lowlevel.checkpoint()
+        self._submitted += 1
+        if self._submitted % YIELD_EVERY == 0:  # many may stand in one buffer of a connection
+            await trio.lowlevel.checkpoint()
         return tx.hash
 
     def next_nonce(self, address: bytes) -> int:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from rpc.encoding import parse_hash
-from rpc.methods.table import ADDRESS, LATEST, Context, Method
+from rpc.methods.table import ADDRESS, EXECUTE, LATEST, Context, Method
 from rpc.params import Param
 from rpc.wire import BlockRef
 
@@ -64,8 +64,8 @@ METHODS: dict[str, Method] = {
     "atoll_networkBlock": Method((LATEST,), _network_block),
     "atoll_message": Method((Param("message id", parse_hash),), _message),
     "atoll_proveMessage": Method((Param("message id", parse_hash),), _prove_message),
-    "atoll_trace": Method((Param("transaction hash or message id", parse_hash),), _trace),
-    "atoll_audit": Method((LATEST,), _audit),
+    "atoll_trace": Method((Param("transaction hash or message id", parse_hash),), _trace, EXECUTE),
+    "atoll_audit": Method((LATEST,), _audit, EXECUTE),
     "atoll_validators": Method((), _validators),
     "atoll_evidence": Method((), _evidence),
     "atoll_status": Method((), _status),

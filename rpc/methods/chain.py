@@ -8,6 +8,7 @@ from rpc.methods.table import (
     BLOCK,
     BLOCK_HASH,
     BY_HASH,
+    EXECUTE,
     HASH,
     INDEX,
     NUMBER,
@@ -105,5 +106,5 @@ METHODS: dict[str, Method] = {
     "eth_getRawTransactionByHash": Method((HASH,), _raw_transaction),
     "eth_getTransactionReceipt": Method((HASH,), _transaction_receipt),
     "eth_getBlockReceipts": Method((BLOCK,), _block_receipts),
-    "eth_getLogs": Method((Param("filter", decode.log_filter),), _logs),
+    "eth_getLogs": Method((Param("filter", decode.log_filter),), _logs, EXECUTE),
 }

@@ -7,6 +7,7 @@ from rpc.errors import ResourceNotFound
 from rpc.methods.table import (
     BLOCK,
     BY_HASH,
+    EXECUTE,
     HASH,
     LATEST,
     NUMBER,
@@ -76,8 +77,8 @@ METHODS: dict[str, Method] = {
     "debug_getRawReceipts": Method((BLOCK,), _raw_receipts),
     "debug_getRawTransaction": Method((HASH,), _raw_transaction),
     "debug_getBadBlocks": Method((), _bad_blocks),
-    "debug_traceTransaction": Method((HASH, _OPTIONS), _trace_transaction),
-    "debug_traceBlockByNumber": Method((NUMBER, _OPTIONS), _trace_block),
-    "debug_traceBlockByHash": Method((BY_HASH, _OPTIONS), _trace_block),
-    "debug_traceCall": Method((REQUEST, LATEST, _CALL_OPTIONS), _trace_call),
+    "debug_traceTransaction": Method((HASH, _OPTIONS), _trace_transaction, EXECUTE),
+    "debug_traceBlockByNumber": Method((NUMBER, _OPTIONS), _trace_block, EXECUTE),
+    "debug_traceBlockByHash": Method((BY_HASH, _OPTIONS), _trace_block, EXECUTE),
+    "debug_traceCall": Method((REQUEST, LATEST, _CALL_OPTIONS), _trace_call, EXECUTE),
 }

@@ -4,7 +4,7 @@ from typing import Any
 
 from rpc import decode
 from rpc.errors import InvalidParams, NotificationsUnsupported
-from rpc.methods.table import Context, Method
+from rpc.methods.table import EXECUTE, Context, Method
 from rpc.params import Param
 from rpc.subscriptions import KINDS
 from rpc.wire import LogFilter
@@ -78,8 +78,8 @@ METHODS: dict[str, Method] = {
     "eth_newPendingTransactionFilter": Method(
         (Param("full transactions", decode.boolean, False),), _new_pending_filter
     ),
-    "eth_getFilterChanges": Method((_ID,), _filter_changes),
-    "eth_getFilterLogs": Method((_ID,), _filter_logs),
+    "eth_getFilterChanges": Method((_ID,), _filter_changes, EXECUTE),
+    "eth_getFilterLogs": Method((_ID,), _filter_logs, EXECUTE),
     "eth_uninstallFilter": Method((_ID,), _uninstall),
     "eth_subscribe": Method(
         (Param("kind", _kind), Param("options", lambda value: value, None)), _subscribe

@@ -41,6 +41,10 @@ async def _syncing(c: Context) -> Any:
     return render.syncing(await c.backend.syncing(c.scope))
 
 
+async def _config(c: Context) -> dict[str, Any]:
+    return await c.backend.config(c.scope)
+
+
 async def _coinbase(c: Context) -> str:
     address = await c.backend.coinbase()
     if address is None:
@@ -128,6 +132,7 @@ METHODS: dict[str, Method] = {
     "net_peerCount": Method((), _peer_count),
     "eth_chainId": Method((), _chain_id),
     "eth_syncing": Method((), _syncing),
+    "eth_config": Method((), _config),
     "eth_coinbase": Method((), _coinbase),
     "eth_mining": Method((), _mining),
     "eth_hashrate": Method((), _hashrate),

@@ -5,7 +5,7 @@ from typing import Any
 from rpc import decode, decode_overrides, decode_simulate, render
 from rpc.encoding import parse_storage_slot
 from rpc.errors import RpcError, ServerError
-from rpc.methods.table import ADDRESS, LATEST, REQUEST, Context, Method
+from rpc.methods.table import ADDRESS, EXECUTE, LATEST, REQUEST, Context, Method
 from rpc.params import Param
 from rpc.wire import (
     NO_OVERRIDES,
@@ -160,12 +160,14 @@ METHODS: dict[str, Method] = {
         (Param("requests", decode.storage_requests), LATEST), _storage_values
     ),
     "eth_getTransactionCount": Method((ADDRESS, LATEST), _transaction_count),
-    "eth_getProof": Method((ADDRESS, Param("storage keys", decode.storage_slots), LATEST), _proof),
-    "eth_call": Method((REQUEST, LATEST, _STATE, _BLOCK), _call),
-    "eth_estimateGas": Method((REQUEST, LATEST, _STATE, _BLOCK), _estimate_gas),
-    "eth_createAccessList": Method((REQUEST, LATEST, _STATE), _create_access_list),
+    "eth_getProof": Method(
+        (ADDRESS, Param("storage keys", decode.storage_slots), LATEST), _proof, EXECUTE
+    ),
+    "eth_call": Method((REQUEST, LATEST, _STATE, _BLOCK), _call, EXECUTE),
+    "eth_estimateGas": Method((REQUEST, LATEST, _STATE, _BLOCK), _estimate_gas, EXECUTE),
+    "eth_createAccessList": Method((REQUEST, LATEST, _STATE), _create_access_list, EXECUTE),
     "eth_simulateV1": Method(
-        (Param("payload", decode_simulate.simulate_request), LATEST), _simulate
+        (Param("payload", decode_simulate.simulate_request), LATEST), _simulate, EXECUTE
     ),
     "eth_gasPrice": Method((), _gas_price),
     "eth_maxPriorityFeePerGas": Method((), _max_priority_fee),
@@ -178,5 +180,6 @@ METHODS: dict[str, Method] = {
             Param("reward percentiles", decode.percentiles, ()),
         ),
         _fee_history,
+        EXECUTE,
     ),
 }

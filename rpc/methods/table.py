@@ -26,16 +26,23 @@ class Context:
     subscriber: Subscriber | None = None
 
 
+EXECUTE = 30.0
+"""Seconds for a method that executes, searches or sums up. What runs has a shorter limit of its own."""
+LOOK_UP = 15.0
+"""Seconds for a method that looks things up, on whichever shard: it takes milliseconds."""
+
 Handler: TypeAlias = Callable[..., Awaitable[Any]]
 """Gets the context and the bound arguments; returns what the encoder can write."""
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A method of the endpoint."""
+    """A method of the endpoint. `seconds` is what a call of it may take; an endpoint that gives
+    requests less than that gives it no more."""
 
     params: tuple[Param, ...]
     handler: Handler
+    seconds: float = LOOK_UP
 
 
 def _hash_ref(value: object) -> BlockRef:

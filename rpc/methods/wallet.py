@@ -5,7 +5,7 @@ from typing import Any
 from rpc import decode, render
 from rpc.encoding import parse_data
 from rpc.errors import InvalidParams
-from rpc.methods.table import ADDRESS, REQUEST, Context, Method
+from rpc.methods.table import ADDRESS, EXECUTE, REQUEST, Context, Method
 from rpc.params import Param
 from rpc.wire import CallRequest, PreparedTransaction
 
@@ -59,7 +59,7 @@ METHODS: dict[str, Method] = {
     "eth_signTypedData_v4": Method(
         (ADDRESS, Param("typed data", decode.typed_data)), _sign_typed_data
     ),
-    "eth_fillTransaction": Method((REQUEST,), _fill_transaction),
-    "eth_signTransaction": Method((REQUEST,), _sign_transaction),
-    "eth_sendTransaction": Method((REQUEST,), _send_transaction),
+    "eth_fillTransaction": Method((REQUEST,), _fill_transaction, EXECUTE),
+    "eth_signTransaction": Method((REQUEST,), _sign_transaction, EXECUTE),
+    "eth_sendTransaction": Method((REQUEST,), _send_transaction, EXECUTE),
 }

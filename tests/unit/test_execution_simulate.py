@@ -56,6 +56,12 @@ def test_a_priced_call_sees_the_base_fee() -> None:
         simulate(EVM, opener(code), CONTEXT, call)
 
 
+def test_a_price_under_the_base_fee() -> None:
+    call = replace(CALL, gas_price=CONTEXT.base_fee - 1)
+    with pytest.raises(InvalidTransaction, match="max fee per gas less than block base fee"):
+        simulate(EVM, opener(balance=10**18), CONTEXT, call)
+
+
 def test_value_must_be_there() -> None:
     with pytest.raises(InsufficientFunds, match="have 0 want 1"):
         simulate(EVM, opener(), CONTEXT, replace(CALL, value=1))

@@ -296,9 +296,20 @@ async def test_work_has_a_deadline(backend, autojump_clock):
     dispatcher = Dispatcher(backend, Limits(request_timeout=5))
     assert await error_of(dispatcher, request("eth_gasPrice")) == {
         "code": -32002,
-        "message": "request timed out",
+        "message": "request timed out: eth_gasPrice may take 5 s",
     }
     assert trio.current_time() == pytest.approx(5, abs=0.1)
+
+
+async def test_a_method_has_a_deadline_of_its_own(backend, autojump_clock):
+    """What only looks things up may not take as long as what executes, in a batch either."""
+    dispatcher = Dispatcher(backend, Limits(request_timeout=100))
+    late = {"code": -32002, "message": "request timed out: eth_gasPrice may take 15 s"}
+    assert await error_of(dispatcher, request("eth_gasPrice")) == late
+    assert trio.current_time() == pytest.approx(15, abs=0.1)
+    answers = await ask(dispatcher, [request("eth_gasPrice"), request("eth_blockNumber")])
+    assert answers[0]["error"] == late
+    assert "result" in answers[1]
 
 
 async def test_a_batch_has_one_deadline_and_keeps_what_was_done(backend, autojump_clock):

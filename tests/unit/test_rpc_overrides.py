@@ -69,7 +69,7 @@ def test_their_number_is_bounded():
         ),
         (
             "eth_call",
-            [{}, "latest", {}, {"withdrawals": []}],
+            [{}, "latest", {}, {"withdrawals": [{}]}],
             "invalid argument 3 (block overrides): withdrawals: this field cannot be overridden here",
         ),
     ],

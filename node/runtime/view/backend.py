@@ -7,6 +7,7 @@ from node.runtime.view import present
 from node.runtime.view.atoll import AtollView
 from node.runtime.view.chain import ChainView
 from node.runtime.view.changes import Bell
+from node.runtime.view.forks import fork_config
 from node.runtime.view.network import NetworkView
 from node.runtime.view.pools import PendingFeed, Pools
 from node.runtime.view.ports import BeaconReader, NodeStatus
@@ -16,7 +17,7 @@ from node.runtime.view.shards import Shards
 from node.runtime.view.simulated import simulate
 from node.runtime.view.traces import Traces
 from node.runtime.view.wallet import Wallet
-from rpc.errors import ResourceNotFound
+from rpc.errors import ResourceNotFound, ServerError
 from rpc.wire import (
     AccessListResult,
     AccountProof,
@@ -109,6 +110,12 @@ class NodeBackend:
 
     async def network_id(self) -> int:
         return self._chain_id
+
+    async def config(self, scope: int | None) -> dict[str, Any]:
+        genesis = await self._view(scope).block("earliest", False)
+        if genesis is None:
+            raise ServerError("header not found")
+        return fork_config(genesis, self._chain_id)
 
     async def peer_count(self) -> int:
         return self._status.peer_count()

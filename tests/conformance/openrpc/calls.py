@@ -11,6 +11,16 @@ WORD = "0x" + "00" * 31 + "2a"
 Calls = list[list[Any]]
 
 
+TRACES: list[list[Any]] = [
+    [],
+    [{"enableMemory": True, "enableReturnData": True, "limit": 20}],
+    [{"disableStack": True, "disableStorage": True, "timeout": "10s"}],
+    [{"tracer": "callTracer", "tracerConfig": {"withLog": True}}],
+    [{"tracer": "prestateTracer", "tracerConfig": {"diffMode": True}}],
+    [{"tracer": "4byteTracer"}],
+]
+
+
 def calls(scene: Scene) -> dict[str, Calls]:
     """Every implemented method, each in several ways; those that need a filter are called elsewhere."""
     included = list(scene.transactions.values())
@@ -22,11 +32,12 @@ def calls(scene: Scene) -> dict[str, Calls]:
     any_block: list[Any] = [*blocks, hashes[0], {"blockHash": hashes[0], "requireCanonical": True}]
     indexes = ["0x0", "0x1", "0xffff"]
     everyone = [*scene.users, *scene.contracts, NOWHERE]
-    requests = _requests(scene)
+    requests = requests_of(scene)
     numbered: Calls = [[number, index] for number in (*numbers, "0xffffff") for index in indexes]
     hashed: Calls = [[block, index] for block in by_hash for index in indexes]
     return {
         "eth_chainId": [[]],
+        "eth_config": [[]],
         "eth_syncing": [[]],
         "eth_coinbase": [[]],
         "eth_accounts": [[]],
@@ -67,6 +78,12 @@ def calls(scene: Scene) -> dict[str, Calls]:
         + [[request, "latest", _overrides(scene), {"number": "0x77"}] for request in requests],
         "eth_estimateGas": [[request, "latest"] for request in requests] + [[requests[0]]],
         "eth_createAccessList": [[request, "latest"] for request in requests],
+        "eth_simulateV1": [
+            [payload, *block] for payload in _simulations(scene) for block in ([], ["latest"])
+        ],
+        "debug_traceTransaction": [[tx, *options] for tx in included for options in TRACES],
+        "debug_traceBlockByNumber": [[n, *options] for n in numbers for options in TRACES],
+        "debug_traceBlockByHash": [[h, *options] for h in hashes for options in TRACES],
         "eth_gasPrice": [[]],
         "eth_maxPriorityFeePerGas": [[]],
         "eth_baseFee": [[]],
@@ -99,7 +116,7 @@ def calls(scene: Scene) -> dict[str, Calls]:
     }
 
 
-def _requests(scene: Scene) -> list[dict[str, Any]]:
+def requests_of(scene: Scene) -> list[dict[str, Any]]:
     (alice, carol), (here, there) = scene.users, scene.contracts
     return [
         {"to": here},
@@ -132,3 +149,35 @@ def _overrides(scene: Scene) -> dict[str, Any]:
         scene.users[0]: {"balance": "0xffffffffffffffffffff", "nonce": "0x5"},
         NOWHERE: {"code": "0x4360005260206000f3", "state": {WORD: WORD}},
     }
+
+
+def _simulations(scene: Scene) -> list[dict[str, Any]]:
+    """On both shards: calls that succeed, that revert and that run out of gas; with and without all."""
+    out: list[dict[str, Any]] = []
+    for user, contract in zip(scene.users, scene.contracts, strict=True):
+        store = {"from": user, "to": contract, "input": WORD}
+        blocks = [
+            {"calls": [store, {"from": user, "to": contract}]},
+            {
+                "blockOverrides": {"baseFeePerGas": "0x7", "gasLimit": "0x1c9c380"},
+                "stateOverrides": {NOWHERE: {"balance": "0xde0b6b3a7640000"}},
+                "calls": [
+                    {"from": NOWHERE, "to": user, "value": "0x1"},
+                    {"from": user, "to": contract, "input": "0x" + "00" * 32, "gas": "0x30000"},
+                    {"from": user, "to": contract, "input": WORD, "gas": "0x5400"},
+                    {"from": user, "input": "0x600160005260206000f3"},
+                ],
+            },
+        ]
+        out += [
+            {"blockStateCalls": [{}]},
+            {"blockStateCalls": blocks},
+            {"blockStateCalls": blocks, "traceTransfers": True, "returnFullTransactions": True},
+            {
+                "blockStateCalls": [
+                    {"calls": [{**store, "maxFeePerGas": "0x174876e800", "gas": "0x30000"}]}
+                ],
+                "validation": True,
+            },
+        ]
+    return out

@@ -8,7 +8,7 @@ import pytest
 
 from rpc.methods import METHODS, REFUSED
 from tests.cluster.support.client import ask, call, receipt
-from tests.conformance.openrpc.calls import calls
+from tests.conformance.openrpc.calls import TRACES, calls, requests_of
 from tests.conformance.openrpc.scene import Scene
 from tests.conformance.openrpc.specification import Specification
 
@@ -70,6 +70,17 @@ def test_a_shards_own_chain_answers_validly_too(
             assert not specification.problems(method, call(endpoint, method, params))
 
 
+def test_a_traced_call_is_as_a_traced_transaction(
+    specification: Specification, scene: Scene
+) -> None:
+    """The specification has no debug_traceCall."""
+    for endpoint in scene.endpoints:
+        for request in requests_of(scene):
+            for options in TRACES:
+                answer = call(endpoint, "debug_traceCall", [request, "latest", *options])
+                assert not specification.problems("debug_traceTransaction", answer)
+
+
 def test_filters_answer_validly(specification: Specification, scene: Scene) -> None:
     endpoint, other = scene.endpoints
     wanted = {"address": list(scene.contracts), "fromBlock": "0x0"}
@@ -114,7 +125,7 @@ def test_every_implemented_method_of_the_specification_was_called(
     called = set(calls(scene)) | set(FILTERS) | {"eth_sendRawTransaction"}  # by the scene itself
     assert specified & set(METHODS) == called & specified
     assert not called - specified - set(METHODS)
-    assert specified - set(METHODS) - set(REFUSED) == {"eth_config"}
+    assert not specified - set(METHODS) - set(REFUSED)
 
 
 def test_the_list_of_methods_is_the_specifications(specification: Specification) -> None:

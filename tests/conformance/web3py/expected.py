@@ -3,8 +3,6 @@
 import re
 
 ADMIN = "there is no admin_ namespace: peers and endpoints are set in the node's configuration"
-TRACING = "debug_trace*: executions are not traced opcode by opcode yet"
-SIMULATE = "eth_simulateV1 is not there yet"
 TYPED_ASYNC = (
     "web3.py cannot send typed data from its asynchronous API: it takes the types for an ABI"
 )
@@ -12,8 +10,6 @@ TYPED_ERROR = "web3.py expects the ValueError of a node in its process; ours ref
 
 EXPECTED: dict[str, str] = {
     r"TestAdminHttp::|TestAsyncAdmin(Http|Ws)::": ADMIN,
-    r"TestDebugHttp::|TestAsyncDebug(Http|Ws)::": TRACING,
-    r"Test(Async)?Eth(Http|Ws)::test_eth_simulate_v1": SIMULATE,
     r"TestAsyncEth(Http|Ws)::test_(invalid_)?eth_sign_typed_data": TYPED_ASYNC,
     r"TestEthHttp::test_invalid_eth_sign_typed_data": TYPED_ERROR,
 }

@@ -1,6 +1,6 @@
 """How many JSON-RPC requests a node answers per core, against a bare trio echo in the same run.
 
-    .venv/bin/python benchmarks/json_rpc.py [--seconds 4] [--connections 16] [--pipeline 8]
+    .venv/bin/python benchmarks/rpc.py [--seconds 4] [--connections 16] [--pipeline 8]
 
 "Per core" is requests per second of CPU that the serving process used, so the client on the same machine
 does not count. Each line has the ratio to the echo: what one request costs beyond reading and writing it.
@@ -10,8 +10,8 @@ leave a gap in their nonces, so that no block takes them. eth_call asks an ERC-2
 
 import argparse
 import contextlib
+import importlib
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -22,8 +22,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from eth_account import Account
-from web3 import Web3
+HERE = Path(__file__).resolve().parent
+
+if __name__ == "rpc":
+    # A script of this directory means the package, which node imports: let it have that.
+    sys.path[:] = [*(p for p in sys.path if Path(p).resolve() != HERE), str(HERE)]
+    del sys.modules["rpc"]
+    importlib.import_module("rpc")
+
+from eth_account import Account  # noqa: E402
+from network import atoll, cpu_seconds  # noqa: E402
+from web3 import Web3  # noqa: E402
 
 ETHER = 10**18
 ERC20 = """
@@ -54,15 +63,6 @@ async def main():
         print(listeners[0].socket.getsockname()[1], flush=True)
 trio.run(main)
 """
-
-
-def atoll(*args: str) -> None:
-    subprocess.run([sys.executable, "-m", "node", *args], check=True, stdout=subprocess.DEVNULL)
-
-
-def cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def post(body: bytes) -> bytes:
