@@ -15,7 +15,7 @@ from consensus.inputs import (
     VoteReceived,
 )
 from consensus.round_state import NOT_STARTED, Step
-from consensus.types import NO_ROUND, BlockId, Height, Round
+from consensus.types import NO_ROUND, BlockId, Height, Round, Vote
 
 
 class Engine:
@@ -99,6 +99,11 @@ class Engine:
             if isinstance(effect, Decided):
                 self._decided = effect
         return effects
+
+    def has_vote(self, vote: Vote) -> bool:
+        """Whether a vote that says this is counted at the current height, however often it comes
+        again: it need then be neither checked nor logged nor stepped."""
+        return self._process is not None and self._process.has_vote(vote)
 
     @property
     def height(self) -> Height | None:

@@ -92,6 +92,10 @@ class HeightProcess:
         evidence = () if pair is None else (Equivocation(first=pair[0], second=pair[1]),)
         return (*evidence, *self._settle())
 
+    def has_vote(self, vote: Vote) -> bool:
+        """Whether stepping the vote would change nothing, for it is counted."""
+        return self._votes.has(vote)
+
     def on_value(self, built: ValueBuilt) -> tuple[Effect, ...]:
         """L18."""
         return self._settle(ValueReady(round=built.round, block_id=built.block_id))

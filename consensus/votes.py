@@ -111,6 +111,14 @@ class VoteKeeper:
     def _is_needed(self, round: Round) -> bool:
         return self._is_recent(round) or any(round == committed for committed, _ in self._commits)
 
+    def has(self, vote: Vote) -> bool:
+        """Whether a vote that says this is counted already, under whichever signature."""
+        index = self._validators.index_of(vote.validator)
+        ballot = self._ballot(vote.type, vote.round)
+        if index is None or ballot is None or vote.height != self._height:
+            return False
+        return vote.block_id in ballot.votes.get(index, {})
+
     def add(self, vote: Vote) -> Added:
         """Count a vote, unless it is known, of another height, a stranger's, or out of bounds."""
         index = self._validators.index_of(vote.validator)

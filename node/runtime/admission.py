@@ -1,14 +1,15 @@
 """Which messages of one height are worth checking, journalling and stepping. Pure.
 
-The engine keeps its memory bounded by itself; the journal is bounded here: a message that the engine
-certainly holds is left out, and what a validator can add per second is limited. Only what was signed
-is remembered, so nobody can use up another's allowance.
+The engine keeps its memory bounded by itself. What reaches the journal is bounded here: what a
+validator can add per second is limited, and a proposal is judged once. (Votes that the engine counts
+already never get here: `Engine.has_vote`.) Only what was signed is counted, so nobody can use up
+another's allowance.
 """
 
 from collections import OrderedDict
 
 from consensus.proposals import MAX_PROPOSALS
-from consensus.types import Address, BlockId, Proposal, Vote, VoteType
+from consensus.types import Address, BlockId, Proposal, Vote
 from consensus.votes import PAST_ROUNDS
 from node.runtime.wire import ProposalMessage
 
@@ -24,17 +25,11 @@ class Admission:
 
     def __init__(self) -> None:
         self._round = 0
-        self._votes: dict[int, set[tuple[VoteType, Address, BlockId | None]]] = {}
         self._allowance: dict[Address, tuple[float, float]] = {}
         self._judged: dict[int, dict[tuple[BlockId, int], float | None]] = {}
         self._stash: OrderedDict[int, ProposalMessage] = OrderedDict()
 
     # ------------------------------------------------------------------ votes
-
-    def is_new_vote(self, vote: Vote) -> bool:
-        """False for one that the engine holds already."""
-        key = (vote.type, vote.validator, vote.block_id)
-        return key not in self._votes.get(vote.round, ())
 
     def admit_vote(self, vote: Vote, now: float) -> bool:
         """Count a vote whose signature was checked; False if its signer sends too many."""
@@ -43,10 +38,6 @@ class Admission:
         if tokens < 1:
             return False
         self._allowance[vote.validator] = (tokens - 1, now)
-        # Votes of later rounds make way for one another in the engine: those are not remembered.
-        if self._round - PAST_ROUNDS <= vote.round <= self._round:
-            key = (vote.type, vote.validator, vote.block_id)
-            self._votes.setdefault(vote.round, set()).add(key)
         return True
 
     # ------------------------------------------------------------------ proposals
@@ -89,9 +80,8 @@ class Admission:
     def enter(self, round_: int) -> ProposalMessage | None:
         """A round has begun: forget old ones, and return its proposal if it came before."""
         self._round = round_
-        for rounds in (self._votes, self._judged):
-            for old in [r for r in rounds if r < round_ - PAST_ROUNDS]:
-                del rounds[old]
+        for old in [r for r in self._judged if r < round_ - PAST_ROUNDS]:
+            del self._judged[old]
         waiting = self._stash.pop(round_, None)
         for old in [r for r in self._stash if r < round_]:
             del self._stash[old]

@@ -139,9 +139,7 @@ class Participant:
         self._admission.enter(self.round)
         now = trio.current_time()
         for record in records:  # what is heard again need not be journalled again
-            if isinstance(record, Vote):
-                self._admission.admit_vote(record, now)
-            elif isinstance(record, Judged):
+            if isinstance(record, Judged):
                 self._admission.note_judged(record.message.proposal, valid=record.valid, now=now)
         self._log.info("journal replayed", height=height, records=len(records))
         await self._run(deque(), pending)
@@ -205,7 +203,7 @@ class Participant:
         """A message of this height. Raises the sender's fault, as `check`."""
         now = trio.current_time()
         if isinstance(message, Vote):
-            if not self._admission.is_new_vote(message):
+            if self._engine.has_vote(message):
                 return
             self.check(message)
             if not self._admission.admit_vote(message, now):

@@ -9,7 +9,8 @@ ATOLL_CHAOS_SEED repeats the choices of a run; when processes get to run is the 
 import os
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,11 +70,31 @@ def traffic(two_by_four: Network, load: Load) -> Iterator[Traffic]:
         yield traffic
         traffic.drain()
     print(f"{len(load.steps)} transactions")
-    for name in two_by_four.names:
-        wait_until_kept(two_by_four, name, load.receipts)
-    two_by_four.invariants.start_over()
-    two_by_four.check()
-    load.check()
+    with timed() as note:
+        for name in two_by_four.names:
+            wait_until_kept(two_by_four, name, load.receipts)
+        note("receipts everywhere")
+        two_by_four.invariants.start_over()
+        two_by_four.check()
+        note("invariants")
+        load.check()
+        note("balances")
+
+
+@contextmanager
+def timed() -> Iterator[Callable[[str], None]]:
+    """Prints how long what is named took, since the one before: a run that gets slower is a finding."""
+    began = last = time.monotonic()
+    parts: list[str] = []
+
+    def note(what: str) -> None:
+        nonlocal last
+        now = time.monotonic()
+        parts.append(f"{what} {now - last:.1f} s")
+        last = now
+
+    yield note
+    print(f"  {', '.join(parts)} ({last - began:.1f} s)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,11 +158,13 @@ def test_nodes_are_killed_at_random(
         reached = {head.chain: head.height for head in before}
         print(f"kill {number} of {KILLS}: {victim} after {reached}, {len(load.receipts)} receipts")
 
-        network.kill(victim)
-        network.up()
-
-        check_heads(network, victim, before)
-        wait_until_kept(network, victim, seen)
+        with timed() as note:
+            network.kill(victim)
+            network.up()
+            note("up")
+            check_heads(network, victim, before)
+            wait_until_kept(network, victim, seen)
+            note("caught up")
 
 
 @pytest.mark.timeout(TEST_SECONDS + STOP_SECONDS)
@@ -207,9 +230,11 @@ def test_all_are_killed_at_random(
         highest = [max(head.height for head in each) for each in zip(*before.values(), strict=True)]
         print(f"kill {number} of {KILLS_OF_ALL}: shard, beacon {highest}, {len(seen)} receipts")
 
-        network.kill(*network.names)
-        network.up()  # every chain has decided again, beyond what any node had
-
-        for name in network.names:
-            check_heads(network, name, before[name])
-            wait_until_kept(network, name, seen)
+        with timed() as note:
+            network.kill(*network.names)
+            network.up()  # every chain has decided again, beyond what any node had
+            note("up")
+            for name in network.names:
+                check_heads(network, name, before[name])
+                wait_until_kept(network, name, seen)
+            note("all there")

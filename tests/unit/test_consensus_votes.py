@@ -1,5 +1,7 @@
 """The vote keeper and the proposal log: weights, equivocation, and bounds on memory."""
 
+from dataclasses import replace
+
 from consensus import Address, BlockId, Height, Proposal, Round, Validator, ValidatorSet, Vote
 from consensus.proposals import ProposalLog
 from consensus.types import VoteType
@@ -38,6 +40,19 @@ def test_tallies_are_weighted_per_round_type_and_block():
     assert votes.power(PV, 0, None) == 0
     assert votes.power(PC, 0, A) == 4
     assert votes.power(PV, 1, A) == 4
+
+
+def test_what_is_counted_is_known_whatever_its_signature():
+    votes = keeper(vote(0, A), vote(0, B))
+    assert votes.has(replace(vote(0, A), signature=b"t" * 65))
+    assert votes.has(vote(0, B))
+    for other in (vote(0, None), vote(1, A), vote(0, A, round=1), vote(0, A, type=PC)):
+        assert not votes.has(other)
+    assert not votes.has(replace(vote(0, A), height=Height(6)))
+    assert not votes.has(replace(vote(0, A), validator=Address(b"?" * 20)))
+    third = vote(0, C)
+    assert not votes.add(third).counted
+    assert not votes.has(third), "it may count later, when more vote for it"
 
 
 def test_a_quorum_is_strictly_more_than_two_thirds():

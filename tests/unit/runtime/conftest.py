@@ -237,6 +237,7 @@ class World:
         self.equivocators: set[str] = set()
         self.accused: list[tuple[str, Any, Any]] = []  # by whom, two messages
         self.halted = False
+        self.drops: Callable[[Member, str, ConsensusMessage], bool] = lambda *_: False
         self.keys = [SigningKey(keccak_fast(b"toy key %d" % i)) for i in range(count)]
         self.members = ValidatorSet(
             Validator(address=Address(key.address), power=1) for key in self.keys
@@ -286,6 +287,8 @@ class World:
 
     def send(self, sender: Member, peer: str, message: ConsensusMessage) -> None:
         other = self.by_name[peer]
+        if self.drops(sender, peer, message):
+            return
         if self.linked(sender, other) and self.random.random() >= self.loss:
             self.frames += 1
             self.nursery.start_soon(self._deliver, sender, other, encode_body(message))

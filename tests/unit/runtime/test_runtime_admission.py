@@ -36,15 +36,6 @@ def proposal(round_: int, *, who: int = 1, block: int = 0, height: int = 5) -> P
     )
 
 
-def test_a_repeated_vote_is_not_new() -> None:
-    admission = Admission()
-    assert admission.is_new_vote(vote(0))
-    assert admission.is_new_vote(vote(0))  # not until its signature was checked
-    assert admission.admit_vote(vote(0), 0.0)
-    assert not admission.is_new_vote(vote(0))
-    assert admission.is_new_vote(vote(0, block=1))  # an equivocation is
-
-
 def test_a_validator_has_an_allowance_of_its_own() -> None:
     admission = Admission()
     admitted = sum(admission.admit_vote(vote(r, who=1), 0.0) for r in range(5000))
