@@ -24,6 +24,10 @@ class _Answer(msgspec.Struct):
     error: _Error | None = None
 
 
+# Made here, since msgspec crashes if two threads are the first to decode into one type.
+decode_answer = msgspec.json.Decoder(_Answer).decode
+
+
 def call(url: str, method: str, *params: object, timeout: float = 5.0) -> Any:
     """The result of a method at an http:// endpoint. `timeout` in seconds holds for each wait.
 
@@ -49,7 +53,7 @@ def call(url: str, method: str, *params: object, timeout: float = 5.0) -> Any:
     if len(body) > MAX_ANSWER_BYTES:
         raise RpcUnreachable(f"{url}: the answer to {method} is over {MAX_ANSWER_BYTES} bytes")
     try:
-        answer = msgspec.json.decode(body, type=_Answer)
+        answer = decode_answer(body)
     except msgspec.MsgspecError:
         raise RpcUnreachable(
             f"{url} is not a JSON-RPC endpoint: it answers {response.status} {response.reason}"

@@ -53,6 +53,9 @@ class ProcessId:
         return True
 
 
+_decode = msgspec.json.Decoder(ProcessId).decode  # here, and not in threads: msgspec may crash
+
+
 def write_pid_file(path: Path, process: ProcessId) -> None:
     write_atomically(path, msgspec.json.encode(process) + b"\n")
 
@@ -60,7 +63,7 @@ def write_pid_file(path: Path, process: ProcessId) -> None:
 def read_pid_file(path: Path) -> ProcessId | None:
     """The process that the file names, alive or not; None if there is no file or it makes no sense."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=ProcessId)
+        return _decode(path.read_bytes())
     except (OSError, msgspec.MsgspecError):
         return None
 

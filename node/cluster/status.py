@@ -66,6 +66,9 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         return self.chains.beacon.height if chain == BEACON else self.chains.shard.height
 
 
+msgspec.json.Decoder(NodeStatus)  # before there are threads: see node.cluster.client
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeReport:
     """One node from outside: its process and its answer, or why there is none."""
