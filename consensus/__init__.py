@@ -69,6 +69,7 @@ from consensus.inputs import (
     VoteReceived,
 )
 from consensus.params import TimeoutParams
+from consensus.past import PastHeights
 from consensus.recovery import replay
 from consensus.round_state import Step
 from consensus.signing import (
@@ -137,6 +138,7 @@ __all__ = [
     "NotAValidator",
     "Offence",
     "OffenceKind",
+    "PastHeights",
     "PeerFault",
     "Proposal",
     "ProposalReceived",

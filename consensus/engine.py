@@ -1,5 +1,6 @@
 """The engine: one chain's consensus as a deterministic function of its inputs."""
 
+from collections.abc import Iterator
 from typing import assert_never
 
 from consensus.effects import Decided, Effect
@@ -15,7 +16,7 @@ from consensus.inputs import (
     VoteReceived,
 )
 from consensus.round_state import NOT_STARTED, Step
-from consensus.types import NO_ROUND, BlockId, Height, Round, Vote
+from consensus.types import NO_ROUND, BlockId, Height, Proposal, Round, Vote
 
 
 class Engine:
@@ -104,6 +105,10 @@ class Engine:
         """Whether a vote that says this is counted at the current height, however often it comes
         again: it need then be neither checked nor logged nor stepped."""
         return self._process is not None and self._process.has_vote(vote)
+
+    def messages(self) -> Iterator[Vote | Proposal]:
+        """Everything that is kept of what was heard at the current height."""
+        return iter(()) if self._process is None else self._process.messages()
 
     @property
     def height(self) -> Height | None:

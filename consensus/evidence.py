@@ -93,8 +93,19 @@ class Evidence:
     @property
     def offence(self) -> Offence:
         """What this proves."""
-        height, round, kind = _slot(self.first)
-        return Offence(height=height, round=round, kind=kind, validator=_signer(self.first))
+        return place_of(self.first)
+
+
+def place_of(message: Vote | Proposal) -> Offence:
+    """Where a message stands; another one there by the same key that says something else is an
+    offence."""
+    height, round, kind = _slot(message)
+    return Offence(height=height, round=round, kind=kind, validator=_signer(message))
+
+
+def contradicts(first: Vote | Proposal, second: Vote | Proposal) -> bool:
+    """Whether two messages of one place say different things."""
+    return _content(first) != _content(second)
 
 
 def make_evidence(first: Vote | Proposal, second: Vote | Proposal) -> Evidence:
@@ -181,7 +192,7 @@ def conflicting_certificates(
     if first.block_id == second.block_id:
         return None
     first, second = sorted((first, second), key=lambda c: (c.round, c.block_id))
-    ours, theirs = _precommits(validators, first), _precommits(validators, second)
+    ours, theirs = precommits_of(validators, first), precommits_of(validators, second)
     both = [address for address in ours if address in theirs]
     same_round = first.round == second.round
     return CertificateConflict(
@@ -193,8 +204,12 @@ def conflicting_certificates(
     )
 
 
-def _precommits(validators: ValidatorSet, certificate: Certificate) -> dict[Address, Vote]:
-    """The votes that a certificate was made of, by address in the order of the set."""
+def precommits_of(validators: ValidatorSet, certificate: Certificate) -> dict[Address, Vote]:
+    """The votes that a certificate was made of, by address in the order of the set.
+
+    Raises:
+        ContractViolation: it was not verified with this set.
+    """
     signers = certificate.signers
     if signers >> len(validators) or signers.bit_count() != len(certificate.signatures):
         raise ContractViolation("a certificate that was not verified with this set")

@@ -43,7 +43,7 @@ from consensus.round_state import (
     apply,
 )
 from consensus.signing import certificate_from_votes
-from consensus.types import NO_ROUND, Round, TimeoutKind, Vote, VoteType
+from consensus.types import NO_ROUND, Proposal, Round, TimeoutKind, Vote, VoteType
 from consensus.votes import VoteKeeper
 
 
@@ -95,6 +95,11 @@ class HeightProcess:
     def has_vote(self, vote: Vote) -> bool:
         """Whether stepping the vote would change nothing, for it is counted."""
         return self._votes.has(vote)
+
+    def messages(self) -> Iterator[Vote | Proposal]:
+        """Everything that is kept of what was heard."""
+        yield from self._proposals.all()
+        yield from self._votes.all()
 
     def on_value(self, built: ValueBuilt) -> tuple[Effect, ...]:
         """L18."""

@@ -5,7 +5,7 @@ are the evidence), and more, up to ``MAX_PROPOSALS``, only for a block that has 
 that round. Later rounds and past rounds are bounded as votes are (see :mod:`consensus.votes`).
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Final
 
 from consensus.types import Address, BlockId, Height, Proposal, Round, ValidatorSet
@@ -94,6 +94,11 @@ class ProposalLog:
             del self._rounds[lowest]
             self._forget_blocks()
         return True
+
+    def all(self) -> Iterator[Proposal]:
+        """Every proposal that is kept, those of one round in the order of arrival."""
+        for proposals in self._rounds.values():
+            yield from proposals
 
     def at(self, round: Round) -> tuple[Proposal, ...]:
         """The proposals of a round in the order of arrival."""

@@ -119,6 +119,13 @@ class VoteKeeper:
             return False
         return vote.block_id in ballot.votes.get(index, {})
 
+    def all(self) -> Iterator[Vote]:
+        """Every vote that is kept, a validator's of one round and type in the order of arrival."""
+        for entry in self._rounds.values():
+            for ballot in entry.ballots.values():
+                for votes in ballot.votes.values():
+                    yield from votes.values()
+
     def add(self, vote: Vote) -> Added:
         """Count a vote, unless it is known, of another height, a stranger's, or out of bounds."""
         index = self._validators.index_of(vote.validator)

@@ -278,7 +278,9 @@ class ConsensusHost:
         self._commit_at = float("inf")
         self._decided_at = trio.current_time()
         if self.participant is not None:
-            self.participant.leave()
+            self.participant.leave(certificate)
+            for peer, message in self._early.take(certificate.height):  # if it never began here
+                await self._blaming(peer, self._late, message)
         self._log.debug(
             "decided", height=certificate.height, round=certificate.round,
             hash=certificate.block_id.hex()[:16],
@@ -336,6 +338,7 @@ class ConsensusHost:
                 sender = self._validator_of(peer)
                 if sender is not None and height_of(message) <= self.app.head_height():
                     self._reply_stale(peer, height_of(message))  # it may have had a seat then
+                    await self._late(message)
                 elif sender not in self.app.validators():
                     raise PeerFault("it is no validator of this chain")
                 else:
@@ -345,6 +348,7 @@ class ConsensusHost:
         height, next_height = height_of(message), self.app.head_height() + 1
         if height < next_height:
             self._reply_stale(peer, height)
+            await self._late(message)
             return
         if height > next_height:
             self._on_ahead(peer, height - 1)
@@ -370,6 +374,11 @@ class ConsensusHost:
         if now - self._replied.get(peer, float("-inf")) >= STALE_REPLY_SECONDS:
             self._replied[peer] = now
             self._tell(peer, StatusMessage(height=self.app.head_height()))
+
+    async def _late(self, message: ProposalMessage | Vote) -> None:
+        """A message of a decided height: it may contradict what its signer said then."""
+        if self.participant is not None:
+            self.participant.late(message)
 
     async def _resend(self) -> None:
         now = trio.current_time()

@@ -25,6 +25,7 @@ from consensus.effects import (
     StartTimeout,
 )
 from consensus.engine import Engine
+from consensus.evidence import Evidence, make_evidence
 from consensus.inputs import (
     Input,
     ProposalReceived,
@@ -34,6 +35,7 @@ from consensus.inputs import (
     VoteReceived,
 )
 from consensus.params import TimeoutParams
+from consensus.past import PastHeights
 from consensus.recovery import replay
 from consensus.signing import SignatureChecker, check_proposal, check_vote
 from consensus.types import (
@@ -85,6 +87,7 @@ class Participant:
         self._broadcast = broadcast
         self._accuse = accuse
         self._engine = Engine()
+        self._past = PastHeights(app.context, checker)
         self._validators: ValidatorSet = app.validators()
         self._admission = Admission()
         self._timers: dict[Timeout, float] = {}
@@ -169,10 +172,30 @@ class Participant:
             case TimeoutElapsed():
                 return record
 
-    def leave(self) -> None:
-        """The height is decided and committed, by ourselves or others: forget it."""
+    def leave(self, certificate: Certificate) -> None:
+        """The height is decided and committed, by ourselves or others: forget most of it."""
         self.flush()
+        messages = self._engine.messages() if self._engine.height == certificate.height else ()
+        for evidence in self._past.remember(certificate, self._validators, messages):
+            self._found(evidence)
         self._begin()
+
+    def late(self, message: ProposalMessage | Vote) -> None:
+        """A message, not checked, of a height that is decided: look whether it contradicts what its
+        signer said then. Raises the sender's fault, as `check`."""
+        evidence = self._past.late(message if isinstance(message, Vote) else message.proposal)
+        if evidence is not None:
+            self._found(evidence)
+
+    def _found(self, evidence: Evidence) -> None:
+        offence = evidence.offence
+        self._log.error(
+            "equivocation",
+            validator="0x" + offence.validator.hex(),
+            height=offence.height,
+            round=offence.round,
+        )
+        self._accuse(evidence.first, evidence.second)
 
     @property
     def decision(self) -> Certificate | None:
@@ -316,15 +339,8 @@ class Participant:
                 self._decision = certificate
                 self._timers.clear()
             case Equivocation(first=first, second=second):
-                who = first.validator if isinstance(first, Vote) else first.proposer
-                self._log.error(
-                    "equivocation",
-                    validator="0x" + who.hex(),
-                    height=first.height,
-                    round=first.round,
-                )
                 self._journal.sync()  # what proves it outlives us, for a replay to find it again
-                self._accuse(first, second)
+                self._found(make_evidence(first, second))
             case EnteredRound(round=round_, height=height):
                 self._enter(height, round_)
 

@@ -85,6 +85,21 @@ def test_equivocators_are_found(behaviour: Behaviour):
     assert found == {1, 4}
 
 
+def test_contradictions_after_the_decision_are_found():
+    """Which the engines do not hear: what they had accused is compared with what all had."""
+    found, late = set(), 0
+    for seed in range(4):
+        what = frozenset({Behaviour.LATECOMER})
+        scenario = Scenario(powers=(1,) * 7, heights=9, faulty=((1, what), (4, what)))
+        world = World(Schedule(seed=seed, scenario=scenario))
+        world.run_until(lambda world=world: world.all_reached(9), PATIENCE)
+        assert world.all_reached(9), world.status()
+        found |= world.observer.accused
+        late += sum(len(host.evidence) for host in world.honest)
+    assert found == {1, 4}
+    assert late >= 4 * 5 * 2, "by everybody, in every run"
+
+
 def test_who_loses_its_log_but_not_its_record_never_equivocates():
     faulty = ((2, frozenset({Behaviour.LOSES_LOG})),)
     for seed in range(20):

@@ -369,6 +369,19 @@ class LosesLog(Deviation):
         return plan
 
 
+class Latecomer(Deviation):
+    """Votes honestly, and for something else when the others have probably decided."""
+
+    def votes(self, effect: SendVote, plan: list[Outgoing]) -> list[Outgoing]:
+        """See :class:`Deviation`."""
+        host = self.host
+        other = host.build(effect.height).id if effect.block_id is None else None
+        out = Outgoing(block_id=other, to=None, round=effect.round, height=effect.height)
+        pause = (0.5 + 2.0 * host.draw("late")) * host.scale
+        host.world.at(pause, host.in_this_life(lambda: host.say(effect.type, out)))
+        return plan
+
+
 DEVIATIONS: dict[Behaviour, Callable[[ByzantineHost], Deviation]] = {
     Behaviour.EQUIVOCATING_PROPOSER: EquivocatingProposer,
     Behaviour.DOUBLE_VOTER: DoubleVoter,
@@ -381,4 +394,5 @@ DEVIATIONS: dict[Behaviour, Callable[[ByzantineHost], Deviation]] = {
     Behaviour.REPLAYER: Replayer,
     Behaviour.AMNESIAC: Amnesiac,
     Behaviour.LOSES_LOG: LosesLog,
+    Behaviour.LATECOMER: Latecomer,
 }

@@ -16,9 +16,11 @@ from consensus import (
     Engine,
     EnteredRound,
     Equivocation,
+    Evidence,
     EvidencePool,
     Height,
     Input,
+    PastHeights,
     PeerFault,
     Proposal,
     ProposalReceived,
@@ -35,7 +37,7 @@ from consensus import (
     replay,
 )
 from tests.simulation.simnet.disk import Disk, Place
-from tests.simulation.simnet.scheme import GENESIS, Block, Packet, address
+from tests.simulation.simnet.scheme import CHECKER, CTX, GENESIS, Block, Packet, address
 from tests.simulation.simnet.signatures import Own, make_proposal, make_vote, signed_part
 
 if TYPE_CHECKING:
@@ -76,6 +78,7 @@ class Host:
         self.builds = 0
         self.engine = Engine()
         self.evidence = EvidencePool()
+        self.past = PastHeights(CTX, CHECKER)
         self.own: deque[Input] = deque()
         self.early: list[tuple[int, Packet]] = []
         self.skew = world.skew(index)
@@ -91,6 +94,7 @@ class Host:
         self.alive = True
         self.lives += 1
         self.engine = Engine()
+        self.past = PastHeights(CTX, CHECKER)
         self.own.clear()
         self.early.clear()
         self.world.at(ASK_EVERY * self.scale, self.in_this_life(self.ask))
@@ -211,10 +215,14 @@ class Host:
                 self.disk.sync()
                 self.decide(effect)
             case Equivocation(first=first, second=second):
-                if self.evidence.add(evidence := make_evidence(first, second)):
-                    world.accuse(evidence)
+                self.found(make_evidence(first, second))
             case EnteredRound(round=round):
                 world.observer.top_round = max(world.observer.top_round, round)
+
+    def found(self, evidence: Evidence) -> None:
+        """A contradiction has been seen, maybe again."""
+        if self.evidence.add(evidence):
+            self.world.accuse(evidence)
 
     def build(self, height: Height, *, good: bool = True) -> Block:
         """A new block on our tip, durable."""
@@ -291,6 +299,10 @@ class Host:
         block = self.blocks[decided.block_id]
         self.note_decision(decided, block)
         self.chain.append((block, decided.certificate))
+        heard = self.engine.messages() if self.engine.height == decided.height else ()
+        validators = self.world.validators(decided.height)
+        for evidence in self.past.remember(decided.certificate, validators, heard):
+            self.found(evidence)
 
     def note_decision(self, decided: Decided, block: Block) -> None:
         """The observer hears of it."""
@@ -315,6 +327,7 @@ class Host:
                 self.early.append((sender, packet))
             elif message.height < current and not isinstance(message, Certificate):
                 self.reply_stale(sender, message.height)
+                self.compare(message)
             return
         try:
             packet.check(self.world.validators(current))
@@ -330,6 +343,15 @@ class Host:
             case Certificate() if block is not None and block.id == message.block_id:
                 self.blocks.setdefault(block.id, block)
                 self.catch_up(message)
+
+    def compare(self, message: Vote | Proposal) -> None:
+        """A message of a decided height."""
+        try:
+            evidence = self.past.late(message)
+        except PeerFault:
+            return
+        if evidence is not None:
+            self.found(evidence)
 
     def catch_up(self, certificate: Certificate) -> None:
         """Somebody shows us that our height is decided."""

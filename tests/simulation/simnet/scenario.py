@@ -19,6 +19,7 @@ class Behaviour(Enum):
     REPLAYER = "sends old messages of anybody again"
     AMNESIAC = "restarts often, and with an empty disk"
     LOSES_LOG = "restarts without its log, but with its last-signed record"
+    LATECOMER = "contradicts its votes when the height is probably decided"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,12 +124,22 @@ def draw_faulty(
             chosen.append(node)
     chosen = chosen[: draw.randint(0, len(chosen))][:5]
     everyone = draw.random() < 0.4
-    menu = list(Behaviour)
+    menu = [behaviour for behaviour in Behaviour if behaviour is not Behaviour.LATECOMER]
     shared = frozenset(draw.sample(menu, draw.choice((1, 1, 2, 3))))
     return tuple(
         (node, shared if everyone else frozenset(draw.sample(menu, draw.choice((1, 1, 2)))))
         for node in sorted(chosen)
     )
+
+
+def add_latecomers(
+    seed: int, faulty: tuple[tuple[int, frozenset[Behaviour]], ...]
+) -> tuple[tuple[int, frozenset[Behaviour]], ...]:
+    """Some of the faulty nodes also contradict themselves late. (Drawn apart: it came later, and
+    seeds keep their schedules.)"""
+    draw = random.Random(f"latecomers {seed}")
+    late = frozenset({Behaviour.LATECOMER})
+    return tuple((node, what | late if draw.random() < 0.2 else what) for node, what in faulty)
 
 
 def draw_schedule(seed: int) -> Schedule:
@@ -143,7 +154,7 @@ def draw_schedule(seed: int) -> Schedule:
     nodes = len(powers) + followers
     scale = 0.02 if storm else draw.choice((1.0, 0.3))
     heal_at = draw.uniform(0.0, 2.0) if storm else draw.uniform(0.0, 5.0 if large else 12.0)
-    faulty = draw_faulty(draw, powers) if draw.random() < 0.65 else ()
+    faulty = add_latecomers(seed, draw_faulty(draw, powers) if draw.random() < 0.65 else ())
 
     def side() -> frozenset[int]:
         return frozenset(i for i in range(nodes) if draw.random() < 0.5)
