@@ -10,6 +10,7 @@ from consensus.inputs import (
     CertificateReceived,
     Input,
     ProposalReceived,
+    Snapshot,
     StartHeight,
     TimeoutElapsed,
     ValueBuilt,
@@ -49,7 +50,9 @@ class Engine:
        elapsed, Decided, and Equivocation. They are performed in order. Then the network is heard.
        A Decided or Equivocation may be performed twice that way; both must be idempotent. Own
        messages in the log are noted in the last-signed record, if it is not past them already.
-    5. The log before a StartHeight can be dropped once that is durable.
+    5. The log before a StartHeight can be dropped once that is durable. So can the log of a height,
+       for a StartHeight with a :meth:`snapshot`, taken when all effects are performed and our own
+       messages stepped.
 
     The engine does not wait for its own messages: a step that asks for a vote has already moved on,
     so that no later input can make it ask for a second, different one in the same round and type.
@@ -75,6 +78,8 @@ class Engine:
                 raise ContractViolation(
                     f"height {input.height} started after {process.state.height}"
                 )
+            if input.snapshot is not None and input.snapshot.state.height != input.height:
+                raise ContractViolation(f"a snapshot of another height than {input.height}")
             self._process = process = HeightProcess(input)
             self._decided = None
             return self._note(process.start())
@@ -105,6 +110,13 @@ class Engine:
         """Whether a vote that says this is counted at the current height, however often it comes
         again: it need then be neither checked nor logged nor stepped."""
         return self._process is not None and self._process.has_vote(vote)
+
+    def snapshot(self) -> Snapshot | None:
+        """The current height as it stands, for a shorter log; None if there is nothing to go on with."""
+        process = self._process
+        if process is None or process.state.step is Step.DECIDED:
+            return None
+        return process.snapshot()
 
     def messages(self) -> Iterator[Vote | Proposal]:
         """Everything that is kept of what was heard at the current height."""

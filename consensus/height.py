@@ -16,9 +16,11 @@ from consensus.effects import (
     SendVote,
     StartTimeout,
 )
+from consensus.evidence import Offence, place_of
 from consensus.inputs import (
     CertificateReceived,
     ProposalReceived,
+    Snapshot,
     StartHeight,
     TimeoutElapsed,
     ValueBuilt,
@@ -41,6 +43,7 @@ from consensus.round_state import (
     Step,
     ValueReady,
     apply,
+    resumed,
 )
 from consensus.signing import certificate_from_votes
 from consensus.types import NO_ROUND, Proposal, Round, TimeoutKind, Vote, VoteType
@@ -61,10 +64,38 @@ class HeightProcess:
         self._votes = VoteKeeper(start.height, start.validators)
         self._proposals = ProposalLog(start.height, start.validators)
         self.state = RoundState(height=start.height)
+        self._snapshot = start.snapshot
 
     def start(self) -> tuple[Effect, ...]:
-        """L10."""
-        return self._settle(self._new_round(self._first_round))
+        """L10, or what a snapshot goes on with."""
+        if self._snapshot is None:
+            return self._settle(self._new_round(self._first_round))
+        snapshot, self._snapshot = self._snapshot, None
+        return self._resume(snapshot)
+
+    def _resume(self, snapshot: Snapshot) -> tuple[Effect, ...]:
+        """Contradictions are told again, as a replay of the log would."""
+        self.state = state = snapshot.state
+        self._proposals.restore(state.round, ((p.proposal, p.valid) for p in snapshot.proposals))
+        self._votes.restore(state.round, self._wanted_rounds(), snapshot.votes)
+        known: dict[Offence, Vote | Proposal] = {}
+        told: dict[Offence, Equivocation] = {}
+        for message in self.messages():
+            first = known.setdefault(place_of(message), message)
+            if first is not message:
+                told.setdefault(place_of(message), Equivocation(first=first, second=message))
+        return (*told.values(), *resumed(state), *self._settle())
+
+    def snapshot(self) -> Snapshot:
+        """Everything that is kept."""
+        return Snapshot(
+            state=self.state,
+            proposals=tuple(
+                ProposalReceived(proposal=p, valid=self._proposals.is_valid(p.block_id))
+                for p in self._proposals.all()
+            ),
+            votes=tuple(self._votes.all()),
+        )
 
     def on_proposal(self, received: ProposalReceived) -> tuple[Effect, ...]:
         """L22, L28, and the block of L36 and L49."""
@@ -193,8 +224,13 @@ class HeightProcess:
         needed = {block_id for _, block_id in self._votes.commits()}
         needed.update(b for b in (state.locked_block, state.valid_block) if b is not None)
         self._proposals.move_to(round, needed)
+        self._votes.move_to(round, self._wanted_rounds())
+
+    def _wanted_rounds(self) -> set[int]:
+        """Past rounds whose votes are needed however old they are."""
+        round = self.state.round
         named = [p for r in (round, round + 1) for p in self._proposals.at(Round(r))]
-        self._votes.move_to(round, {state.valid_round, *(p.pol_round for p in named)})
+        return {self.state.valid_round, *(p.pol_round for p in named)}
 
     def _permitted(self, effect: Effect) -> tuple[Effect, ...]:
         """Followers never sign, and nobody signs where a message of its own is known already.

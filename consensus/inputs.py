@@ -7,6 +7,7 @@ block behind a proposal. Messages of other heights are ignored.
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from consensus.round_state import RoundState
 from consensus.types import (
     Address,
     BlockId,
@@ -20,24 +21,6 @@ from consensus.types import (
 )
 
 FIRST_ROUND: Final = Round(0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StartHeight:
-    """Leave the previous height and start this one.
-
-    Args:
-        height: higher than every height started before.
-        validators: the set of this height.
-        me: our key; None, or a key without stake, follows without voting.
-        round: where to begin. Anything but 0 is only for an operator who knows that no own vote of
-            a lower round was ever sent at this height.
-    """
-
-    height: Height
-    validators: ValidatorSet
-    me: Address | None
-    round: Round = FIRST_ROUND
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +41,38 @@ class VoteReceived:
     """A vote with a good signature; our own votes come back this way, too."""
 
     vote: Vote
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """All that an engine keeps of its height: as good as the log that led to it, and bounded.
+
+    ``proposals`` and ``votes`` are in the order in which those of one place arrived.
+    """
+
+    state: RoundState
+    proposals: tuple[ProposalReceived, ...]
+    votes: tuple[Vote, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartHeight:
+    """Leave the previous height and start this one.
+
+    Args:
+        height: higher than every height started before.
+        validators: the set of this height.
+        me: our key; None, or a key without stake, follows without voting.
+        round: where to begin. Anything but 0 is only for an operator who knows that no own vote of
+            a lower round was ever sent at this height.
+        snapshot: go on from here, in a new engine, instead of beginning in ``round``.
+    """
+
+    height: Height
+    validators: ValidatorSet
+    me: Address | None
+    round: Round = FIRST_ROUND
+    snapshot: Snapshot | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

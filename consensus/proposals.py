@@ -5,7 +5,7 @@ are the evidence), and more, up to ``MAX_PROPOSALS``, only for a block that has 
 that round. Later rounds and past rounds are bounded as votes are (see :mod:`consensus.votes`).
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 from consensus.types import Address, BlockId, Height, Proposal, Round, ValidatorSet
@@ -24,6 +24,14 @@ class ProposalLog:
         self._rounds: dict[Round, list[Proposal]] = {}
         self._valid: dict[BlockId, Proposal] = {}
         self._current = Round(0)
+
+    def restore(self, current: Round, proposals: Iterable[tuple[Proposal, bool]]) -> None:
+        """Into an empty log: what another one kept in this round, and whether each block is valid."""
+        self._current = current
+        for proposal, valid in proposals:
+            self._rounds.setdefault(proposal.round, []).append(proposal)
+            if valid:
+                self._valid.setdefault(proposal.block_id, proposal)
 
     def move_to(self, current: Round, needed: Collection[BlockId]) -> None:
         """Make ``current`` the current round; forget old rounds, except proposals of ``needed``."""

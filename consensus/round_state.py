@@ -256,6 +256,25 @@ def apply(state: RoundState, event: RoundEvent) -> Transition:
             assert_never(event)
 
 
+def resumed(state: RoundState) -> tuple[Effect, ...]:
+    """What has been asked for in this state and not been answered, for a process that goes on in it.
+
+    A timeout that has elapsed has left its mark on the state.
+    """
+    if state.step is Step.DECIDED:
+        return ()
+    running = [
+        (TimeoutKind.PROPOSE, state.step is Step.PROPOSE),
+        (TimeoutKind.REBROADCAST, True),
+        (TimeoutKind.PREVOTE, state.step is Step.PREVOTE and state.prevote_timeout_started),
+        (TimeoutKind.PRECOMMIT, state.precommit_timeout_started),
+    ]
+    timeouts = tuple(_timeout(state, kind) for kind, runs in running if runs)
+    if state.awaiting_value:
+        return *timeouts, BuildValue(height=state.height, round=state.round)
+    return timeouts
+
+
 def _start_round(state: RoundState, event: NewRound) -> Transition:
     round = event.round
     begun = replace(  # L12-13

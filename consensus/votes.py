@@ -22,6 +22,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from consensus.errors import ContractViolation
 from consensus.types import BlockId, Height, Round, ValidatorSet, Vote, VoteType
 
 FUTURE_ROUNDS: Final = 4
@@ -110,6 +111,21 @@ class VoteKeeper:
 
     def _is_needed(self, round: Round) -> bool:
         return self._is_recent(round) or any(round == committed for committed, _ in self._commits)
+
+    def restore(self, current: Round, wanted: Iterable[int], votes: Iterable[Vote]) -> None:
+        """Into an empty keeper: what another one kept in this round (:meth:`all`)."""
+        self.move_to(current, wanted)
+        for vote in votes:
+            index = self._validators.index_of(vote.validator)
+            if index is None:
+                raise ContractViolation("a snapshot with a stranger's vote")
+            self._count(index, vote)
+        for round in sorted(self._rounds):
+            lists = self._future if round > current else self._old
+            if round > current or not self._is_recent(round):
+                for index in range(len(self._validators)):
+                    if self._rounds[round].heard(index):
+                        lists.setdefault(index, []).append(round)
 
     def has(self, vote: Vote) -> bool:
         """Whether a vote that says this is counted already, under whichever signature."""

@@ -7,26 +7,34 @@ Record: kind(1) | body. A restarted node feeds them again (see consensus.engine,
     VOTE      vote
     BUILT     height(8) | round(4) | block id(32) | value
     TIMEOUT   kind(1) | height(8) | round(4)
+    SNAPSHOT  state(86) | number of records(4); the PROPOSALs and VOTEs that follow belong to it
 
 A value is written once per height, with the first record that brings it; that of an invalid block never.
 The log is emptied between two heights, and only when it has grown, since records of other heights are
-skipped anyway.
+skipped anyway. Within a height that goes on and on it is replaced by a snapshot of the engine, without
+the values of blocks that nobody needs any more.
+
+    state = height(8) | round(4) | step(1) | flags(1) | locked | valid       flags: awaiting value,
+    locked, valid = round + 1 (4) | block id(32), zero for none              and what was handled
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from consensus.codec import decode_vote, encode_vote
 from consensus.errors import ConsensusError
-from consensus.inputs import TimeoutElapsed
-from consensus.types import BlockId, Height, Round, Timeout, TimeoutKind, Vote
+from consensus.inputs import ProposalReceived, Snapshot, TimeoutElapsed
+from consensus.round_state import RoundState, Step
+from consensus.types import NO_ROUND, BlockId, Height, Round, Timeout, TimeoutKind, Vote
 from node.primitives.errors import CorruptData, DecodeError
 from node.runtime.wire import ProposalMessage, decode_body, encode_body
 from node.storage.wal import WriteAheadLog
 
 RESET_BYTES = 8 << 20
+COMPACT_BYTES = 8 << 20
+"""From this size on the log of an undecided height is compacted, each time it has doubled."""
 
-_STARTED, _PROPOSAL, _BUILT, _TIMEOUT, _VOTE = 1, 2, 3, 4, 5
+_STARTED, _PROPOSAL, _BUILT, _TIMEOUT, _VOTE, _SNAPSHOT = 1, 2, 3, 4, 5, 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +58,39 @@ class Built:
     value: bytes
 
 
-Record = Started | Judged | Vote | Built | TimeoutElapsed
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resumed:
+    """A height that goes on from a snapshot. Blocks that are not needed any more have no values."""
+
+    state: RoundState
+    messages: tuple[Judged | Vote, ...]
+
+    @property
+    def height(self) -> int:
+        return self.state.height
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """For the engine."""
+        return Snapshot(
+            state=self.state,
+            proposals=tuple(
+                ProposalReceived(proposal=m.message.proposal, valid=m.valid)
+                for m in self.messages
+                if isinstance(m, Judged)
+            ),
+            votes=tuple(m for m in self.messages if isinstance(m, Vote)),
+        )
+
+
+Record = Started | Resumed | Judged | Vote | Built | TimeoutElapsed
+
+
+def judged_of(records: Iterable[Record]) -> Iterator[Judged]:
+    """All verdicts, those of a snapshot, too."""
+    for record in records:
+        messages = record.messages if isinstance(record, Resumed) else (record,)
+        yield from (message for message in messages if isinstance(message, Judged))
 
 
 class Journal:
@@ -59,9 +99,10 @@ class Journal:
     def __init__(self, log: WriteAheadLog) -> None:
         self.log = log
         self._written: set[BlockId] = set()  # whose values are in the log, for this height
+        self._compact_at = COMPACT_BYTES
 
     def replay(self, height: int) -> list[Record]:
-        """The records of `height`, beginning with Started; empty if it was never started.
+        """The records of `height`, beginning with Started or Resumed; empty if it was never started.
 
         Can be asked for once, and goes on with that height. Raises CorruptData.
         """
@@ -69,7 +110,7 @@ class Journal:
         values: dict[BlockId, bytes] = {}
         active = False
         for record in self._records():
-            if isinstance(record, Started):
+            if isinstance(record, Started | Resumed):
                 active = record.height == height
                 if active and out:
                     continue  # a second start must not forget what was signed after the first
@@ -79,14 +120,17 @@ class Journal:
                 record = _with_value(record, values)
             elif isinstance(record, Built):
                 values[record.block_id] = record.value
+            elif isinstance(record, Resumed):
+                values |= _values_of(record)
             out.append(record)
         self._written = set(values)
         return out
 
     def _records(self) -> Iterator[Record]:
-        for raw in self.log.replay():
+        raws = self.log.replay()
+        for raw in raws:
             try:
-                yield _decode(raw)
+                yield _decode_snapshot(raw, raws) if raw[:1] == bytes([_SNAPSHOT]) else _decode(raw)
             except (DecodeError, ConsensusError, ValueError) as error:
                 raise CorruptData(
                     f"{self.log.path}: a record of another version, or none of ours: {error}"
@@ -97,6 +141,7 @@ class Journal:
         if self.log.size > RESET_BYTES:
             self.log.reset()
         self._written.clear()
+        self._compact_at = COMPACT_BYTES
         self.log.append(bytes([_STARTED]) + height.to_bytes(8, "big"))
 
     def judged(self, message: ProposalMessage, valid: bool) -> None:
@@ -105,10 +150,10 @@ class Journal:
             message = replace(message, value=b"")
         else:
             self._written.add(block_id)
-        self.log.append(bytes([_PROPOSAL, valid]) + encode_body(message))
+        self.log.append(_encode_judged(message, valid))
 
     def vote(self, vote: Vote) -> None:
-        self.log.append(bytes([_VOTE]) + encode_vote(vote))
+        self.log.append(_encode_vote(vote))
 
     def built(self, record: Built) -> None:
         self._written.add(record.block_id)
@@ -127,6 +172,32 @@ class Journal:
             + timeout.round.to_bytes(4, "big")
         )
 
+    @property
+    def is_long(self) -> bool:
+        """Whether it is time for `compact`."""
+        return self.log.size > self._compact_at
+
+    def compact(self, snapshot: Snapshot, value: Callable[[BlockId], bytes | None]) -> None:
+        """Replace everything by a snapshot, at once; durable when it returns.
+
+        `value` gives those of valid blocks. Only the locked and the valid block's and those that this
+        round proposes are kept: if another block is decided after all, those who precommitted it have it.
+        """
+        self._written.clear()
+        state, records = snapshot.state, [_encode_snapshot(snapshot)]
+        now = {r.proposal.block_id for r in snapshot.proposals if r.proposal.round == state.round}
+        needed = now | {state.locked_block, state.valid_block}
+        for received in snapshot.proposals:
+            block_id, content = received.proposal.block_id, b""
+            if received.valid and block_id in needed and block_id not in self._written:
+                content = value(block_id) or b""
+                self._written.add(block_id)
+            message = ProposalMessage(proposal=received.proposal, value=content)
+            records.append(_encode_judged(message, received.valid))
+        records += [_encode_vote(vote) for vote in snapshot.votes]
+        self.log.rewrite(records)
+        self._compact_at = max(COMPACT_BYTES, 2 * self.log.size)
+
     def sync(self) -> None:
         """Everything above is on disk when this returns."""
         self.log.sync()
@@ -138,6 +209,71 @@ class Journal:
 
     def close(self) -> None:
         self.log.close()
+
+
+def _encode_judged(message: ProposalMessage, valid: bool) -> bytes:
+    return bytes([_PROPOSAL, valid]) + encode_body(message)
+
+
+def _encode_vote(vote: Vote) -> bytes:
+    return bytes([_VOTE]) + encode_vote(vote)
+
+
+def _values_of(record: Resumed) -> dict[BlockId, bytes]:
+    judged = [m.message for m in record.messages if isinstance(m, Judged) and m.valid]
+    return {m.proposal.block_id: m.value for m in judged if m.value}
+
+
+_FLAGS = ("awaiting_value", "prevote_timeout_started", "polka_handled", "precommit_timeout_started")
+
+
+def _encode_snapshot(snapshot: Snapshot) -> bytes:
+    state = snapshot.state
+    flags = sum(getattr(state, name) << bit for bit, name in enumerate(_FLAGS))
+    return b"".join(
+        (
+            bytes([_SNAPSHOT]),
+            state.height.to_bytes(8, "big"),
+            state.round.to_bytes(4, "big"),
+            bytes([state.step, flags]),
+            _encode_choice(state.locked_round, state.locked_block),
+            _encode_choice(state.valid_round, state.valid_block),
+            (len(snapshot.proposals) + len(snapshot.votes)).to_bytes(4, "big"),
+        )
+    )
+
+
+def _encode_choice(round_: int, block_id: BlockId | None) -> bytes:
+    return (round_ + 1).to_bytes(4, "big") + (block_id or bytes(32))
+
+
+def _decode_choice(raw: bytes) -> tuple[int, BlockId | None]:
+    round_ = int.from_bytes(raw[:4], "big") - 1
+    return round_, None if round_ == NO_ROUND else BlockId(raw[4:])
+
+
+def _decode_snapshot(raw: bytes, following: Iterator[bytes]) -> Resumed:
+    if len(raw) != 91:
+        raise DecodeError(f"a snapshot of {len(raw)} bytes")
+    locked_round, locked_block = _decode_choice(raw[15:51])
+    valid_round, valid_block = _decode_choice(raw[51:87])
+    state = RoundState(
+        height=Height(int.from_bytes(raw[1:9], "big")),
+        round=Round(int.from_bytes(raw[9:13], "big")),
+        step=Step(raw[13]),
+        locked_round=locked_round,
+        locked_block=locked_block,
+        valid_round=valid_round,
+        valid_block=valid_block,
+        **{name: bool(raw[14] >> bit & 1) for bit, name in enumerate(_FLAGS)},
+    )
+    messages: list[Judged | Vote] = []
+    for _ in range(int.from_bytes(raw[87:], "big")):
+        record = _decode(next(following, b""))
+        if not isinstance(record, Judged | Vote):
+            raise DecodeError("a snapshot is cut off")
+        messages.append(record)
+    return Resumed(state=state, messages=tuple(messages))
 
 
 def _with_value(record: Judged, values: dict[BlockId, bytes]) -> Judged:

@@ -9,6 +9,7 @@ What is signed waits for `flush`, which makes all of it durable by one write and
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 
 import structlog
 import trio
@@ -51,12 +52,12 @@ from consensus.types import (
     ValidatorSet,
     Vote,
 )
-from consensus.votes import PAST_ROUNDS
 from node.primitives.errors import DecodeError, InvalidBlock, PeerFault
 from node.runtime.admission import Admission
 from node.runtime.application import Application, judge
-from node.runtime.journal import Built, Journal, Judged, Started
+from node.runtime.journal import Built, Journal, Judged, Record, Resumed, Started, judged_of
 from node.runtime.signer import Signer
+from node.runtime.values import Values
 from node.runtime.wire import ProposalMessage
 
 Accuse = Callable[[Vote | Proposal, Vote | Proposal], None]
@@ -91,8 +92,7 @@ class Participant:
         self._validators: ValidatorSet = app.validators()
         self._admission = Admission()
         self._timers: dict[Timeout, float] = {}
-        self._values: dict[BlockId, bytes] = {}  # of valid blocks
-        self._seen_in: dict[BlockId, int] = {}  # the last round that proposed each
+        self._values = Values()
         self._stashed: list[ProposalMessage] = []
         self._decision: Certificate | None = None
         self._unsent: list[ProposalMessage | Vote] = []  # signed and journalled
@@ -119,8 +119,7 @@ class Participant:
         self._validators = self._app.validators()
         self._admission = Admission()
         self._timers.clear()
-        self._values.clear()
-        self._seen_in.clear()
+        self._values = Values()
         self._stashed.clear()
         self._decision = None
 
@@ -141,24 +140,25 @@ class Participant:
         pending = replay(self._engine, inputs)
         self._admission.enter(self.round)
         now = trio.current_time()
-        for record in records:  # what is heard again need not be journalled again
-            if isinstance(record, Judged):
-                self._admission.note_judged(record.message.proposal, valid=record.valid, now=now)
+        for judged in judged_of(records):  # what is heard again need not be journalled again
+            self._admission.note_judged(judged.message.proposal, valid=judged.valid, now=now)
         self._log.info("journal replayed", height=height, records=len(records))
         await self._run(deque(), pending)
         self.flush()
         return True
 
-    def _recovered(
-        self, record: Started | Judged | Vote | Built | TimeoutElapsed, height: int
-    ) -> Input:
+    def _recovered(self, record: Record, height: int) -> Input:
         match record:
             case Started():
                 return self._start_input(height)
+            case Resumed(messages=messages):
+                for message in messages:
+                    self._recovered(message, height)
+                return replace(self._start_input(height), snapshot=record.snapshot)
             case Judged(message=message, valid=valid):
                 proposal = message.proposal
-                if valid:  # executed again only if it is decided
-                    self._keep(proposal.block_id, message.value, proposal.round)
+                if valid and message.value:  # executed again only if it is decided
+                    self._values.keep(proposal.block_id, message.value, proposal.round)
                 if proposal.proposer == self._signer.address:
                     self._signer.note_proposal(proposal)
                 return ProposalReceived(proposal=proposal, valid=valid)
@@ -167,10 +167,18 @@ class Participant:
                     self._signer.note_vote(record)
                 return VoteReceived(vote=record)
             case Built(round=round_, block_id=block_id, value=value):
-                self._keep(block_id, value, round_)
+                self._values.keep(block_id, value, round_)
                 return ValueBuilt(height=Height(height), round=Round(round_), block_id=block_id)
             case TimeoutElapsed():
                 return record
+
+    def _compact(self) -> None:
+        """Shorten the journal of a height that goes on and on. Everything was performed and stepped."""
+        snapshot = self._engine.snapshot()
+        if snapshot is not None:
+            self.flush()
+            self._journal.compact(snapshot, self._values.get)
+            self._log.info("journal compacted", round=self.round, bytes=self._journal.size)
 
     def leave(self, certificate: Certificate) -> None:
         """The height is decided and committed, by ourselves or others: forget most of it."""
@@ -260,26 +268,16 @@ class Participant:
     async def _judge(self, message: ProposalMessage) -> str | None:
         """Why the block is not valid; None if it is."""
         block_id, value = message.proposal.block_id, message.value
-        if block_id not in self._values:
+        known = self._values.get(block_id)
+        if known is None:
             self.flush()  # what comes now may take long
             try:
                 if await judge(self._app, value, decided=False) != block_id:
                     return "it is another block"
             except (InvalidBlock, DecodeError) as error:
                 return str(error)
-        self._keep(block_id, self._values.get(block_id, value), message.proposal.round)
+        self._values.keep(block_id, known or value, message.proposal.round)
         return None
-
-    def _keep(self, block_id: BlockId, value: bytes, round_: int) -> None:
-        self._values[block_id] = value
-        self._seen_in[block_id] = max(round_, self._seen_in.get(block_id, 0))
-
-    def _forget_values(self) -> None:
-        """As the engine does, keep the blocks of the last rounds, and those that may come again."""
-        needed = (self._engine.locked_block, self._engine.valid_block)
-        for block_id, seen in list(self._seen_in.items()):
-            if seen < self.round - PAST_ROUNDS and block_id not in needed:
-                del self._seen_in[block_id], self._values[block_id]
 
     def next_timer(self) -> float:
         return min(self._timers.values(), default=float("inf"))
@@ -313,6 +311,8 @@ class Participant:
                 await self._perform(effect, queue)
         while self._stashed:
             await self._unstash(self._stashed.pop())
+        if self._journal.is_long:
+            self._compact()
 
     async def _unstash(self, message: ProposalMessage) -> None:
         if self._decision is None and self._admission.wants(message.proposal, trio.current_time()):
@@ -349,7 +349,7 @@ class Participant:
         waiting = self._admission.enter(round_)
         if waiting is not None:
             self._stashed.append(waiting)
-        self._forget_values()
+        self._values.forget_old(round_, (self._engine.locked_block, self._engine.valid_block))
         if round_:
             self._log.info("new round", height=height, round=round_)
 
@@ -364,8 +364,10 @@ class Participant:
         proposal = self._signer.proposal(effect)
         if proposal is None:
             return
-        self._keep(effect.block_id, self._values[effect.block_id], effect.round)
-        message = ProposalMessage(proposal=proposal, value=self._values[effect.block_id])
+        value = self._values.get(effect.block_id)
+        assert value is not None, "what the engine proposes was built or judged, and is needed"
+        self._values.keep(effect.block_id, value, effect.round)
+        message = ProposalMessage(proposal=proposal, value=value)
         self._journal.judged(message, True)
         self._unsent.append(message)
         queue.append(ProposalReceived(proposal=proposal, valid=True))
@@ -386,11 +388,10 @@ class Participant:
     async def _build(self, effect: BuildValue, queue: deque[Input]) -> None:
         self.flush()  # building may take long
         block_id, value = await self._app.build()
-        self._keep(block_id, value, effect.round)
-        self._journal.built(
-            Built(height=effect.height, round=effect.round, block_id=block_id, value=value)
-        )
-        queue.append(ValueBuilt(height=effect.height, round=effect.round, block_id=block_id))
+        self._values.keep(block_id, value, effect.round)
+        at, round_ = effect.height, effect.round
+        self._journal.built(Built(height=at, round=round_, block_id=block_id, value=value))
+        queue.append(ValueBuilt(height=at, round=round_, block_id=block_id))
 
     def _rebroadcast(self, effect: Rebroadcast) -> None:
         self.flush()  # what is said again may not have been said yet

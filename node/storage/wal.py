@@ -95,13 +95,12 @@ class WriteAheadLog:
     def append(self, payload: bytes) -> None:
         """Add a record to the buffer; `sync` makes it durable. Raises ValueError if it is too large."""
         self._check_usable()
+        self._check_size(payload)
+        self._pending.append(_record(self._salt, self._durable, payload))
+
+    def _check_size(self, payload: bytes) -> None:
         if len(payload) > self._max_record:
             raise ValueError(f"a record of {len(payload)} bytes is over {self._max_record}")
-        durable = self._durable
-        header = RECORD_HEADER.pack(
-            len(payload), durable, _checksum(self._salt, len(payload), durable, payload)
-        )
-        self._pending.append(header + payload)
 
     @property
     def unsynced(self) -> int:
@@ -147,15 +146,23 @@ class WriteAheadLog:
         return unavailable(self.path, "write to the write-ahead log", error)
 
     def reset(self) -> None:
-        """Start an empty log, dropping what was appended and not synced as well.
+        """Start an empty log: see `rewrite`."""
+        self.rewrite(())
 
-        Durable when it returns; a crash leaves the whole old log or the empty one.
+    def rewrite(self, payloads: Iterable[bytes]) -> None:
+        """Start a new log of these records, dropping all others, with what was not synced.
+
+        Durable when it returns; a crash leaves the whole old log or the whole new one. Raises ValueError
+        if a record is too large; then nothing has changed.
         """
         self._check_usable()
+        payloads = list(payloads)
+        for payload in payloads:
+            self._check_size(payload)
         self._pending.clear()
         self._replay = None
         try:
-            self._start_empty()
+            self._start(payloads)
         except OSError as error:
             self._failed = True
             raise unavailable(self.path, "start a new write-ahead log", error) from None
@@ -200,7 +207,7 @@ class WriteAheadLog:
         try:
             content = self.path.read_bytes()
         except FileNotFoundError:
-            self._start_empty()
+            self._start([])
             return []
         self._salt = content[len(MAGIC) : len(MAGIC) + SALT_BYTES]
         if not content.startswith(_file_header(self._salt)):
@@ -232,15 +239,19 @@ class WriteAheadLog:
         finally:
             os.close(descriptor)
 
-    def _start_empty(self) -> None:
+    def _start(self, payloads: list[bytes]) -> None:
         salt = os.urandom(SALT_BYTES)
-        write_atomically(self.path, _file_header(salt))
+        parts, size = [_file_header(salt)], FILE_HEADER_BYTES
+        for payload in payloads:  # all before each is durable, as the file has no name until all is
+            parts.append(_record(salt, size, payload))
+            size += len(parts[-1])
+        write_atomically(self.path, b"".join(parts))
         descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         if self._descriptor >= 0:
             os.close(self._descriptor)
         self._descriptor = descriptor
         self._salt = salt
-        self._durable = self._end = FILE_HEADER_BYTES
+        self._durable = self._end = size
 
 
 def _with_tails(path: Path, content: bytes, tails: list[Tail]) -> bytes:
@@ -301,6 +312,11 @@ def _record_at(
 
 def _file_header(salt: bytes) -> bytes:
     return MAGIC + salt + struct.pack("<I", zlib.crc32(MAGIC + salt))
+
+
+def _record(salt: bytes, durable: int, payload: bytes) -> bytes:
+    checksum = _checksum(salt, len(payload), durable, payload)
+    return RECORD_HEADER.pack(len(payload), durable, checksum) + payload
 
 
 def _checksum(salt: bytes, length: int, durable: int, payload: bytes) -> int:

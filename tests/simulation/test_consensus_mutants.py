@@ -27,6 +27,7 @@ ATTACKED = {
 SIMULATED = {
     "skip-the-log": (10, {"lock", "round", "liveness"}),
     "sign-before-persist": (40, {"lock", "round", "double-sign"}),
+    "snapshot-without-lock": (60, {"lock"}),
     "no-rebroadcast": (10, {"liveness"}),
 }
 """The same for networks with crashes and lost messages."""

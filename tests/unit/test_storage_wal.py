@@ -84,6 +84,66 @@ def test_reset_starts_an_empty_log(tmp_path: Path) -> None:
     assert path.read_bytes()[:FILE_HEADER_BYTES] != old[:FILE_HEADER_BYTES]
 
 
+def test_a_rewritten_log_has_other_records_and_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "wal"
+    written(path, PAYLOADS)
+    with WriteAheadLog(path) as log:
+        log.append(b"dropped")
+        log.rewrite(PAYLOADS[1:3])
+        assert log.size == path.stat().st_size
+        with pytest.raises(ValueError, match="over"):
+            log.rewrite([b"fine", b"x" * (17 << 20)])
+        log.append(b"new")
+        log.sync()
+    assert replayed(path) == ([*PAYLOADS[1:3], b"new"], 0)
+
+
+def test_all_of_a_rewritten_log_was_durable(tmp_path: Path) -> None:
+    """Damage to it is no torn tail, as it has its name only when it is whole; later records show it."""
+    path = tmp_path / "wal"
+    with WriteAheadLog(path) as log:
+        log.rewrite([b"one", b"two"])
+        end = log.size
+        log.append(b"three")
+        log.sync()
+    content = path.read_bytes()
+    for length in range(end, len(content)):
+        path.write_bytes(content[:length])
+        assert replayed(path) == ([b"one", b"two"], length - end)
+    for at in range(end):
+        damaged = bytearray(content)
+        damaged[at] ^= 0x40
+        path.write_bytes(damaged)
+        with pytest.raises(CorruptData):
+            WriteAheadLog(path)
+
+
+def test_a_crash_in_a_rewrite_leaves_the_old_log_or_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Crash(BaseException):
+        pass
+
+    path = tmp_path / "wal"
+    calls = ("write", "fsync", "replace", "open")
+    for name in calls:
+        for done_first in (False, True):
+            real = getattr(os, name)
+
+            def crash(*args: object, real: object = real, done_first: bool = done_first) -> None:
+                if done_first:
+                    real(*args)  # type: ignore[operator]
+                raise Crash
+
+            path.unlink(missing_ok=True)
+            written(path, [b"old"], [b"older"])
+            with WriteAheadLog(path) as log, monkeypatch.context() as patch:
+                patch.setattr(os, name, crash)
+                with pytest.raises(Crash):
+                    log.rewrite([b"new"])
+            assert replayed(path) in (([b"old", b"older"], 0), ([b"new"], 0))
+
+
 def test_records_of_an_earlier_log_in_the_same_blocks_are_not_taken_over(tmp_path: Path) -> None:
     path = tmp_path / "wal"
     old = written(path, [b"same size"], [b"old"])

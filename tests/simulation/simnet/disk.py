@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -16,7 +17,7 @@ from consensus import (
     VoteReceived,
 )
 from consensus.types import BlockId, Round, Vote
-from node.runtime.journal import Built, Journal, Judged, Started
+from node.runtime.journal import Built, Journal, Judged, Resumed, Started
 from node.runtime.wire import ProposalMessage
 from node.storage.last_signed import LastSigned
 from node.storage.wal import WriteAheadLog
@@ -36,6 +37,9 @@ class Disk(Protocol):
 
     def sync(self) -> None:
         """Make everything appended durable."""
+
+    def compact(self, start: StartHeight) -> None:
+        """Replace the log by a StartHeight with a snapshot, durably."""
 
     def may_sign(self, place: Place, digest: bytes) -> bool:
         """Whether this can be signed without contradicting the last-signed record."""
@@ -77,6 +81,10 @@ class MemoryDisk:
     def sync(self) -> None:
         """See :class:`Disk`."""
         self._synced = len(self._log)
+
+    def compact(self, start: StartHeight) -> None:
+        """See :class:`Disk`."""
+        self._log, self._synced = [start], 1
 
     def may_sign(self, place: Place, digest: bytes) -> bool:
         """See :class:`Disk`."""
@@ -157,6 +165,11 @@ class FileDisk:
         """See :class:`Disk`."""
         self._journal.sync()
 
+    def compact(self, start: StartHeight) -> None:
+        """See :class:`Disk`."""
+        assert start.snapshot is not None
+        self._journal.compact(start.snapshot, lambda block_id: block_id)
+
     def may_sign(self, place: Place, digest: bytes) -> bool:
         """See :class:`Disk`."""
         last = self._last.load()
@@ -187,6 +200,8 @@ class FileDisk:
             match record:
                 case Started():
                     inputs.append(self._start(height))
+                case Resumed():
+                    inputs.append(replace(self._start(height), snapshot=record.snapshot))
                 case Judged(message=message, valid=valid):
                     inputs.append(ProposalReceived(proposal=message.proposal, valid=valid))
                 case Vote():

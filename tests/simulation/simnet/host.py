@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from consensus import (
@@ -48,6 +49,8 @@ ASK_EVERY = 0.5
 """Seconds between two questions to some node for what was decided meanwhile, times the scale."""
 REPLY_EVERY = 0.1
 """Seconds between two answers to a node that votes on what is decided, times the scale."""
+COMPACTED = 0.3
+"""Share of the steps in which the log is shortened: far more often than a node does it."""
 PAGE = 10
 """Blocks in an answer to such a question."""
 
@@ -76,6 +79,7 @@ class Host:
         self.lives = 0
         self.boundaries = 0
         self.builds = 0
+        self.compacted_at: tuple[object, ...] = ()
         self.engine = Engine()
         self.evidence = EvidencePool()
         self.past = PastHeights(CTX, CHECKER)
@@ -172,6 +176,21 @@ class Host:
         """Step our own messages, in the order in which they were logged."""
         while self.own:
             self.process(self.own.popleft())
+        at = (self.engine.height, self.engine.round, self.engine.round_step)
+        if at != self.compacted_at:
+            self.compacted_at = at
+            name = f"compact {self.index} at {at[0]}/{at[1]}/{at[2]}"
+            if self.world.dice.unit(name) < COMPACTED:
+                self.compact()
+
+    def compact(self) -> None:
+        """Replace the log by a snapshot of the engine, from which a next life goes on."""
+        snapshot = self.engine.snapshot()
+        if snapshot is not None:
+            start = self.world.start_height(snapshot.state.height, self.key)
+            self.boundary()
+            self.disk.compact(replace(start, snapshot=snapshot))
+            self.boundary()
 
     def process(self, input: Input) -> None:
         """Step one logged input and perform the effects."""

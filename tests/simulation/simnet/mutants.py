@@ -9,9 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import consensus.height
-from consensus import (
-    ValidatorSet,
-)
+from consensus import StartHeight, ValidatorSet
 from consensus.height import HeightProcess
 from consensus.round_state import (
     FreshProposal,
@@ -164,6 +162,28 @@ class RecordsBeforeItLogs(Host):
         self.broadcast(packet)
 
 
+class SnapshotsWithoutLock(Host):
+    """Leaves the lock out when it shortens its log."""
+
+    def compact(self) -> None:
+        """Forgets it on disk, not in this life."""
+        real = self.disk.compact
+
+        def forgetful(start: StartHeight) -> None:
+            assert start.snapshot is not None
+            free = replace(start.snapshot.state, locked_round=NO_ROUND, locked_block=None)
+            real(replace(start, snapshot=replace(start.snapshot, state=free)))
+
+        with _replaced(self.disk, "compact", forgetful):
+            super().compact()
+
+
+@contextmanager
+def snapshot_without_lock() -> Iterator[type[Host]]:
+    """A shortened log does not say what we are locked on."""
+    yield SnapshotsWithoutLock
+
+
 @contextmanager
 def skip_the_log() -> Iterator[type[Host]]:
     """The write-ahead log is not written."""
@@ -201,6 +221,7 @@ MUTANTS = {
         accept_a_third_as_proof_of_lock,
         forget_to_lock,
         record_before_log,
+        snapshot_without_lock,
         no_rebroadcast,
     )
 }

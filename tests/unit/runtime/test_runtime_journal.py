@@ -1,10 +1,12 @@
 """The journal gives back what a height was fed, and only that."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from consensus.inputs import TimeoutElapsed
+from consensus.inputs import ProposalReceived, Snapshot, TimeoutElapsed
+from consensus.round_state import RoundState, Step
 from consensus.types import (
     Address,
     BlockId,
@@ -18,19 +20,21 @@ from consensus.types import (
 )
 from node.primitives.errors import CorruptData
 from node.runtime import journal as module
-from node.runtime.journal import Built, Journal, Judged, Started
+from node.runtime.journal import Built, Journal, Judged, Resumed, Started
 from node.runtime.wire import ProposalMessage
-from node.storage.wal import WriteAheadLog
+from node.storage.wal import WriteAheadLog, scan_records
 
-A = BlockId(b"a" * 32)
+A, C = BlockId(b"a" * 32), BlockId(b"c" * 32)
 
 
-def proposal(height: int, round_: int = 0, value: bytes = b"value") -> ProposalMessage:
+def proposal(
+    height: int, round_: int = 0, value: bytes = b"value", block: bytes = A
+) -> ProposalMessage:
     return ProposalMessage(
         proposal=Proposal(
             height=Height(height),
             round=Round(round_),
-            block_id=A,
+            block_id=BlockId(block),
             pol_round=-1,
             proposer=Address(b"p" * 20),
             signature=b"s" * 65,
@@ -141,3 +145,110 @@ def test_a_record_that_is_none_says_so(tmp_path: Path, raw: bytes) -> None:
         log.sync()
     with pytest.raises(CorruptData, match="wal"):
         reopened(tmp_path / "wal", 1)
+
+
+def snapshot(*proposals: tuple[ProposalMessage, bool], locked: BlockId | None = None) -> Snapshot:
+    return Snapshot(
+        state=RoundState(
+            height=Height(8),
+            round=Round(5),
+            step=Step.PREVOTE,
+            locked_round=-1 if locked is None else 2,
+            locked_block=locked,
+            valid_round=-1 if locked is None else 3,
+            valid_block=locked,
+            prevote_timeout_started=True,
+        ),
+        proposals=tuple(
+            ProposalReceived(proposal=message.proposal, valid=valid) for message, valid in proposals
+        ),
+        votes=(vote(8), replace(vote(8), round=Round(1))),
+    )
+
+
+def test_a_compacted_journal_goes_on_from_the_snapshot(tmp_path: Path) -> None:
+    path = tmp_path / "wal"
+    needed, other = proposal(8, 2), proposal(8, 4, block=b"b" * 32)
+    with WriteAheadLog(path) as log:
+        journal = Journal(log)
+        journal.start(8)
+        journal.judged(needed, True)
+        journal.vote(vote(8))
+        taken = snapshot((needed, True), (other, True), (proposal(8, 5, block=C), True), locked=A)
+        journal.compact(taken, {A: b"value", C: b"new"}.get)
+        journal.vote(replace(vote(8), round=Round(5)))
+        journal.judged(proposal(8, 6), True)  # its value is there
+        journal.judged(replace(other, proposal=replace(other.proposal, round=Round(6))), True)
+        journal.sync()
+    resumed, *after = reopened(path, 8)
+    assert isinstance(resumed, Resumed)
+    assert resumed.snapshot == taken
+    values = [m.message.value for m in resumed.messages if isinstance(m, Judged)]
+    assert values == [b"value", b"", b"new"], "locked; superseded; of this round"
+    assert after[0] == replace(vote(8), round=Round(5))
+    assert [r.message.value for r in after[1:] if isinstance(r, Judged)] == [b"value", b"value"]
+    assert reopened(path, 9) == reopened(path, 7) == []
+
+
+@pytest.mark.parametrize("step", Step)
+@pytest.mark.parametrize("flag", [None, *module._FLAGS])
+def test_a_snapshot_keeps_the_whole_state(tmp_path: Path, step: Step, flag: str | None) -> None:
+    state = RoundState(height=Height(2**63), round=Round(2**31), step=step)
+    if flag is not None:
+        state = replace(state, **{flag: True})
+    with WriteAheadLog(tmp_path / "wal") as log:
+        Journal(log).compact(Snapshot(state=state, proposals=(), votes=()), {}.get)
+    (resumed,) = reopened(tmp_path / "wal", 2**63)
+    assert isinstance(resumed, Resumed)
+    assert resumed.state == state
+
+
+def test_a_compacted_journal_that_is_torn_loses_only_what_came_after(tmp_path: Path) -> None:
+    path = tmp_path / "wal"
+    with WriteAheadLog(path) as log:
+        journal = Journal(log)
+        journal.start(8)
+        journal.compact(snapshot((proposal(8, 2), True), locked=A), {A: b"value"}.get)
+        end = log.size
+        journal.timeout(timeout(8))
+        journal.sync()
+    content = path.read_bytes()
+    for length in range(end, len(content)):
+        path.write_bytes(content[:length])
+        assert len(reopened(path, 8)) == 1
+    path.write_bytes(content)
+    assert len(reopened(path, 8)) == 2
+
+
+def test_a_snapshot_without_its_messages_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "wal"
+    with WriteAheadLog(path) as log:
+        Journal(log).compact(snapshot(), {}.get)
+        log.rewrite(list(payloads(path))[:-1])
+    with pytest.raises(CorruptData, match="wal"):
+        reopened(path, 8)
+
+
+def payloads(path: Path) -> list[bytes]:
+    content = path.read_bytes()
+    return scan_records(content, content[8:16]).payloads
+
+
+def test_a_height_of_many_rounds_has_a_bounded_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "COMPACT_BYTES", 100_000)
+    value, largest = b"v" * 10_000, 0
+    with WriteAheadLog(tmp_path / "wal") as log:
+        journal = Journal(log)
+        journal.start(8)
+        for round_ in range(300):
+            block = round_.to_bytes(32, "big")
+            message = proposal(8, round_, value, block=block)
+            journal.judged(message, True)
+            journal.sync()
+            largest = max(largest, log.size)
+            if journal.is_long:
+                journal.compact(snapshot((message, True)), {BlockId(block): value}.get)
+    assert 100_000 < largest < 120_000
+    assert len(reopened(tmp_path / "wal", 8)) < 12

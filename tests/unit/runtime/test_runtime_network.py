@@ -8,6 +8,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from node.runtime import journal
+
 Make = Callable[..., Any]
 Running = Callable[[Any], AbstractAsyncContextManager[Any]]
 
@@ -74,10 +76,17 @@ async def test_messages_get_lost(
         await net.reach(10)
 
 
+@pytest.mark.parametrize("compact_bytes", [journal.COMPACT_BYTES, 0], ids=["plain", "compacting"])
 @pytest.mark.parametrize("seed", range(4))
 async def test_nodes_die_at_any_point_and_come_back(
-    world: Make, running: Running, autojump_clock: MockClock, seed: int
+    world: Make,
+    running: Running,
+    autojump_clock: MockClock,
+    monkeypatch: pytest.MonkeyPatch,
+    seed: int,
+    compact_bytes: int,
 ) -> None:
+    monkeypatch.setattr(journal, "COMPACT_BYTES", compact_bytes)
     net = world(seed=seed)
     net.loss = 0.05
     async with running(net):

@@ -4,11 +4,13 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
+import pytest
 import trio
 from trio.testing import MockClock
 
 from consensus.types import Height, Round, Vote, VoteType
 from consensus.votes import PAST_ROUNDS
+from node.runtime import journal
 from node.runtime.wire import ConsensusMessage, ProposalMessage
 
 Make = Callable[..., Any]
@@ -116,3 +118,28 @@ async def test_an_old_polka_said_again_and_again_is_journalled_once(
             assert not [vote for vote in votes if vote.round == 0]
             said = {(v.type, v.validator, v.round, v.block_id) for v in votes}
             assert len(said) == len(votes)
+
+
+async def test_a_journal_that_was_compacted_keeps_an_old_lock(
+    world: Make, running: Running, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every node dies in a late round, and the old polka decides after all."""
+    monkeypatch.setattr(journal, "COMPACT_BYTES", 20_000)
+    net = world()
+    net.drops = lost = HalfLocked(net)
+    async with running(net) as net:
+        await reach_a_late_round(net, lost)
+        assert all(node.wal.size < 60_000 for node in net.nodes)
+        rounds = {node.name: node.host.status()["round"] for node in net.nodes}
+        for node in net.nodes:
+            node.crash()
+        with trio.fail_after(60):
+            while any(node.runs < 2 or not node.up for node in net.nodes):  # noqa: ASYNC110
+                await trio.sleep(0.05)
+        await trio.sleep(1)
+        assert lowest_round(net) >= min(rounds.values()) - 1, "which may not have been on disk yet"
+        assert locks(net) == {n.name: 0 if n.name in lost.locked else -1 for n in net.nodes}
+        block_id = net.by_name[lost.locked[0]].host.participant._engine.locked_block
+        lost.silent = False
+        await net.reach(1, seconds=120.0)
+    assert {node.app.blocks[0][1].block_id for node in net.nodes} == {block_id}
