@@ -3,6 +3,7 @@
     python -m tests.simulation.run --schedules 100000 --seed 1
     python -m tests.simulation.run --schedules 1 --seed 4711 --shrink     replay one, make it short
     python -m tests.simulation.run --mutant unlock-on-nil --shrink        see a mistake be found
+    python -m tests.simulation.run --mutants --schedules 2000             see every mistake be found
 
 Of every four seeds one is an attack and three are networks. A seed is the same schedule everywhere
 and always; ``--kind`` restricts the run to one sort. Prints the rate, what was covered, and each
@@ -153,6 +154,21 @@ def run(options: argparse.Namespace) -> Tally:
     return total
 
 
+def run_mutants(options: argparse.Namespace) -> list[str]:
+    """Every deliberate mistake, each until it is found; those that were not."""
+    missed = []
+    for name in sorted(MUTANTS):
+        print(f"{name}:", flush=True)
+        total = run(argparse.Namespace(**{**vars(options), "mutant": name}))
+        if total.violations:
+            seed, reason = total.violations[0]
+            print(f"  found by seed {seed}: {reason}")
+        else:
+            missed.append(name)
+    print(f"{len(MUTANTS) - len(missed)} of {len(MUTANTS)} deliberate mistakes found")
+    return missed
+
+
 def explain(seed: int, reason: str, options: argparse.Namespace, *, shrink: bool) -> None:
     """A violation, and how to see it again."""
     mutant = "" if options.mutant is None else f" --mutant {options.mutant}"
@@ -195,10 +211,17 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--kind", choices=("all", "network", "attack"), default="all")
     parser.add_argument("--mutant", choices=sorted(MUTANTS), help="run a deliberate mistake")
+    parser.add_argument(
+        "--mutants", action="store_true", help="run every mistake until it is found"
+    )
     parser.add_argument("--shrink", action="store_true", help="make failing schedules short")
     options = parser.parse_args()
     if options.schedules < 1 or options.jobs < 1 or options.seed < 0:
         parser.error("--schedules and --jobs are at least 1, --seed at least 0")
+    if options.mutants:
+        missed = run_mutants(options)
+        print(f"not found: {', '.join(missed)}" if missed else "", end="\n" if missed else "")
+        return 1 if missed else 0
     total = run(options)
     if options.schedules >= 100:
         covered = ", ".join(f"{name} {n}" for name, n in sorted(total.covered.items()))
