@@ -22,7 +22,7 @@ class ProposalLog:
         self._height = height
         self._validators = validators
         self._rounds: dict[Round, list[Proposal]] = {}
-        self._valid: dict[BlockId, Proposal] = {}
+        self._valid: set[BlockId] = set()
         self._current = Round(0)
 
     def restore(self, current: Round, proposals: Iterable[tuple[Proposal, bool]]) -> None:
@@ -31,7 +31,7 @@ class ProposalLog:
         for proposal, valid in proposals:
             self._rounds.setdefault(proposal.round, []).append(proposal)
             if valid:
-                self._valid.setdefault(proposal.block_id, proposal)
+                self._valid.add(proposal.block_id)
 
     def move_to(self, current: Round, needed: Collection[BlockId]) -> None:
         """Make ``current`` the current round; forget old rounds, except proposals of ``needed``."""
@@ -46,7 +46,7 @@ class ProposalLog:
 
     def _forget_blocks(self) -> None:
         proposed = {p.block_id for proposals in self._rounds.values() for p in proposals}
-        self._valid = {block: p for block, p in self._valid.items() if block in proposed}
+        self._valid &= proposed
 
     def add(
         self, proposal: Proposal, *, valid: bool, has_quorum: bool
@@ -85,7 +85,7 @@ class ProposalLog:
         elif not valid or proposal.block_id in self._valid:
             return False, None
         if valid:
-            self._valid.setdefault(proposal.block_id, proposal)
+            self._valid.add(proposal.block_id)
         return True, equivocation
 
     def _make_room(self, round: Round, proposer: Address) -> bool:
@@ -117,5 +117,7 @@ class ProposalLog:
         return block_id in self._valid
 
     def of_block(self, block_id: BlockId) -> Proposal | None:
-        """The first proposal that brought this valid block."""
-        return self._valid.get(block_id)
+        """The first proposal that is kept of this block, if it is valid."""
+        if block_id not in self._valid:
+            return None
+        return next((p for p in self.all() if p.block_id == block_id), None)

@@ -266,8 +266,8 @@ class VoteKeeper:
         )
 
     def commits(self) -> tuple[tuple[Round, BlockId], ...]:
-        """The blocks with a quorum of precommits, and the rounds of these."""
-        return tuple(self._commits)
+        """The blocks with a quorum of precommits, and the rounds of these, ascending."""
+        return tuple(sorted(self._commits)) if len(self._commits) > 1 else tuple(self._commits)
 
     def skip_round(self) -> Round | None:
         """The highest later round in which more than 1/3 of the stake votes already (L55)."""

@@ -4,7 +4,7 @@ import random
 from collections import deque
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from consensus import (
@@ -119,6 +119,8 @@ def resumed(engine: Engine) -> tuple[Engine, tuple[Effect, ...]]:
 
 
 @settings(max_examples=150, deadline=None)
+@example(seed=20683)  # one block in two proposals of a round
+@example(seed=540)  # several rounds whose precommits decide
 @given(seed=st.integers(0, 2**32))
 def test_a_resumed_engine_goes_on_as_the_other_would(seed: int) -> None:
     process = Process(seed)
