@@ -29,7 +29,7 @@ from network import atoll, cpu_seconds
 from web3 import Web3
 
 EVERY = 0.02  # seconds between two requests
-AHEAD = 40  # transactions of one account in the pool at most; it takes 64
+AHEAD = 40  # transactions of one account in the pool at most
 CALLS = {
     "arithmetic": encode_call("arithmetic(uint256)", 10_000),
     "storage": encode_call("store(uint256,uint256)", 0, 100),

@@ -3,12 +3,11 @@
     .venv/bin/python benchmarks/state_memory.py [--blocks 10000] [--accounts 100000] [--cache-nodes N]
 
 Every block holds plain transfers to any of the accounts and ERC-20 transfers between some of them, and
-is executed, sealed and written to LevelDB as a node does it: one synchronous batch. Printed are, per 1,000
-blocks, the
-anonymous memory of the process (what Python and LevelDB allocate), the resident part of LevelDB's mapped
-files (which the kernel takes back when it needs to), the decoded trie nodes in memory, and the CPU
-milliseconds per block. The exit code is 1 where the anonymous memory of the last half exceeds that of the
-half before by more than a tenth, or the cache its bound.
+is executed, sealed and written to LevelDB as a node does it: one synchronous batch. Printed are, per
+1,000 blocks, the anonymous memory of the process (what Python and LevelDB allocate), the resident part of
+LevelDB's mapped files (which the kernel takes back when it needs to), the decoded trie nodes in memory,
+and the CPU milliseconds per block. The exit code is 1 where the anonymous memory of the last half exceeds
+that of the half before by more than a tenth, or the cache its bound.
 """
 
 import argparse
@@ -32,6 +31,7 @@ from node.storage.level import LevelStore
 from tests.conformance.differential.case import CHAIN_ID
 
 SIGNERS = 64
+HOLDERS = 5000  # accounts that the token has been sent to, at most
 STEP = 1000
 ALLOWED_GROWTH = 1.1
 
@@ -73,7 +73,7 @@ class Soak:
             if n % 2:
                 wires.append(self._senders.sign(sender, to, value=1, gas=21_000))
             else:
-                holder = self._accounts[self._random.randrange(5000)]
+                holder = self._random.choice(self._accounts[:HOLDERS])
                 data = call("transfer(address,uint256)", holder, 1)
                 wires.append(self._senders.sign(sender, self._token, data))
         self._execute(wires)
