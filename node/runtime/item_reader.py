@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from node.execution.receipts import Log, Receipt
+from node.light.receipts import announced
 from node.primitives import rlp
 from node.primitives.basics import ShardId
 from node.primitives.message import Message
@@ -59,7 +60,7 @@ def read_item(chain: ShardChain, height: int, index: int, *, logs: bool) -> Item
     item = decode_item(raw)
     receipts = chain.receipts(height)
     receipt = receipts[index]
-    sent = list(legs.sent_messages(receipt.logs))
+    sent = list(announced(receipt))
     own = legs.own_logs(receipt.logs)
     departed = forwarded = False
     kind, sender, to, value, gas = BEACON_OPS_TYPE, b"", b"", 0, 0

@@ -1,8 +1,9 @@
 """The two ends of a cross-shard call, read off receipts."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from node.execution.receipts import Log, Receipt
+from node.light.receipts import announced, is_onward
 from node.primitives.message import Message, MessageKind
 from node.primitives.transaction import Transaction
 from node.shard import messenger
@@ -14,17 +15,9 @@ def gas_used(receipts: Sequence[Receipt], index: int) -> int:
     return receipts[index].cumulative_gas_used - before
 
 
-def sent_messages(logs: Sequence[Log]) -> Iterator[Message]:
-    """The messages that the logs announce."""
-    for log in logs:
-        message = messenger.read_sent_log(log)
-        if message is not None:
-            yield message
-
-
 def departure(tx: Transaction, receipt: Receipt) -> Message | None:
     """The CALL by which `tx` left its shard, None for one that ran there."""
-    for message in sent_messages(receipt.logs):
+    for message in announced(receipt):
         if (
             message.kind is MessageKind.CALL
             and message.origin_tx == tx.hash
@@ -37,16 +30,7 @@ def departure(tx: Transaction, receipt: Receipt) -> Message | None:
 
 def forwarded(arrival: Message, receipt: Receipt) -> Message | None:
     """The message that `arrival` became because its recipient had moved on, None if it was delivered."""
-    for message in sent_messages(receipt.logs):
-        if (
-            message.kind is arrival.kind
-            and message.origin_tx == arrival.origin_tx
-            and message.to == arrival.to
-            and message.sender == arrival.sender
-            and message.dst != arrival.dst
-        ):
-            return message
-    return None
+    return next((sent for sent in announced(receipt) if is_onward(arrival, sent)), None)
 
 
 def own_logs(logs: Sequence[Log]) -> tuple[Log, ...]:

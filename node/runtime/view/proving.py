@@ -31,9 +31,8 @@ from node.light.build import (
 from node.primitives.basics import Hash32, ShardId
 from node.primitives.errors import CorruptData, DecodeError
 from node.primitives.genesis import Genesis
-from node.primitives.message import Message
 from node.primitives.messenger import MESSENGER, outbox_slots
-from node.runtime.queries import LaneKey, MessageAt
+from node.runtime.view.links import SentMessage, sent_message
 from node.runtime.view.shards import Shards
 from node.shard.block import ShardBlock
 from rpc.errors import ResourceUnavailable, ServerError
@@ -69,16 +68,11 @@ class Prover:
         Raises ServerError while no beacon block has taken in the block that sent it, and
         ResourceUnavailable where a shard does not answer or the answer proves nothing.
         """
-        found = await self._shards.find(lambda source: source.find_message(message_id))
-        if found is None:
+        sent = await sent_message(self._shards, message_id)
+        if sent is None:
             return None
-        lane = found[1]
-        if lane.src not in self._shards or lane.dst not in self._shards:
-            raise ResourceUnavailable(f"shard {found[0]} named a lane that does not exist")
         try:
-            proof = await self._proof(lane)
-            if proof.message.id != message_id:
-                raise InvalidProof("message", "it is another message")
+            proof = await self._proof(sent)
             check = partial(verify, self._genesis, proof, checker=self._checker)
             await trio.to_thread.run_sync(check)
         except (InvalidProof, DecodeError, LookupError) as error:
@@ -87,34 +81,31 @@ class Prover:
             raise ResourceUnavailable(f"the state is not here any more: {error}") from None
         return proof_document(proof)
 
-    async def _proof(self, lane: LaneKey) -> MessageProof:
-        src, dst = ShardId(lane.src), ShardId(lane.dst)
-        place = await self._shards.ask(src, lambda source: source.sent(dst, lane.seq))
-        if place is None:  # the destination is ahead of the node of the source that answered
-            raise ResourceUnavailable(f"shard {src} is unavailable: it is behind")
+    async def _proof(self, place: SentMessage) -> MessageProof:
+        src, dst, seq = place.message.src, place.message.dst, place.message.seq
         taken_in = self._taken_in(src, place.height)
         if taken_in is None:
             raise ServerError(
                 f"no beacon block has taken in block {place.height} of shard {src} yet, which sent "
                 "the message: there is a proof as soon as one has"
             )
-        message = Message.decode(place.message)
-        sent = await self._sent(message, place, crosslinked_block(taken_in, src, place.height))
-        delivered = await self._delivered(src, dst, lane.seq)
+        sent = await self._sent(place, crosslinked_block(taken_in, src, place.height))
+        delivered = await self._delivered(src, dst, seq)
         wanted = [(src, sent.block)]
         if delivered is not None:
             wanted.append((dst, delivered.block))
         return MessageProof(
             genesis=self._genesis.hash,
-            message=message,
+            message=place.message,
             beacon=beacon_steps(self._beacon, wanted),
             sent=sent,
             delivered=delivered,
         )
 
-    async def _sent(self, message: Message, place: MessageAt, block: CrosslinkedBlock) -> SentProof:
+    async def _sent(self, place: SentMessage, block: CrosslinkedBlock) -> SentProof:
         """The lane's position after the block of `place`, and the receipt that announces the message."""
-        height, slots = place.height, outbox_slots(message.dst)
+        message, height = place.message, place.height
+        slots = outbox_slots(message.dst)
         keys = [slot.to_bytes(32, "big") for slot in (slots.count, slots.head)]
         raw = await self._shards.ask(message.src, lambda source: source.block(height))
         lane_before = await self._shards.ask(

@@ -395,7 +395,7 @@ def send_call(to: bytes, data: bytes, gas: int, reply_gas: int, callback: bytes)
     return selector + head + len(data).to_bytes(32, "big") + data + bytes(-len(data) % 32)
 
 
-async def test_a_message_that_messenger_sent_and_what_it_caused(net, code):
+async def test_a_message_that_messenger_sent_and_its_reply(net, code):
     init, _, _ = code
     views, owner, alice = net.views(), net.users[1][0], net.users[0][0]
     target = contract_address(owner.address, owner.nonce)
@@ -413,7 +413,7 @@ async def test_a_message_that_messenger_sent_and_what_it_caused(net, code):
     assert proven.delivered.gas_used > 20_000
 
     caused = [m for _, m in net.chains[1].sent_in(proven.delivered.place.block)]
-    assert caused
+    assert MessageKind.REPLY in {back.kind for back in caused}
     for back in caused:
         proven = verify(net.genesis, await proof_of(views, back))
         assert proven.message == back
