@@ -23,6 +23,7 @@ from node.primitives.basics import Address, keccak256
 from node.primitives.genesis import save_genesis
 from node.primitives.message import Message, MessageKind
 from node.primitives.messenger import MESSENGER
+from node.primitives.placement import home_by_range
 from node.runtime.view import legs
 from rpc.errors import ResourceUnavailable, ServerError
 
@@ -418,3 +419,26 @@ async def test_a_message_that_messenger_sent_and_its_reply(net, code):
         proven = verify(net.genesis, await proof_of(views, back))
         assert proven.message == back
         assert (proven.sent.shard, proven.delivered.place.shard) == (1, 0)
+
+
+async def test_a_message_whose_recipient_had_moved_is_forwarded_and_the_next_one_delivered(
+    devnet_class, code
+):
+    """The contract is born on shard 0, away from its range (shard 1), while a call to it is under way."""
+    net = devnet_class(3)
+    views, owner, sender = net.views(), net.users[0][0], net.users[2][0]
+    while home_by_range(contract_address(owner.address, owner.nonce), 3) != 1:
+        await views.backend.send_raw_transaction(None, owner.sign(owner.address))
+    contract = contract_address(owner.address, owner.nonce)
+    await views.backend.send_raw_transaction(None, owner.sign(None, data=code[0], gas=300_000))
+    tx = sender.sign(contract, data=(9).to_bytes(32, "big"), gas=120_000)
+    await views.backend.send_raw_transaction(None, tx)
+    net.settle()
+    net.settle()
+    _, first = net.chains[2].sent_in(1)[0]
+    moved = verify(net.genesis, await proof_of(views, first)).delivered
+    assert (moved.place.shard, moved.outcome, moved.gas_used) == (1, Outcome.FORWARDED, 0)
+    _, second = net.chains[1].sent_in(moved.place.block)[0]
+    ran = verify(net.genesis, await proof_of(views, second)).delivered
+    assert (ran.place.shard, ran.outcome) == (0, Outcome.OK)
+    assert ran.gas_used > 20_000
