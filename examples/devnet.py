@@ -127,11 +127,9 @@ class Devnet:
         tx_hash = Web3.to_hex(receipt["transactionHash"])
         while True:
             trace = self._ask("atoll_trace", tx_hash)
-            if trace and trace["complete"]:
-                # A receipt or a balance is that of the network block: wait for the last one named.
-                last = max(node["networkBlock"] for node in nodes(trace["root"]))
-                if self.w3.eth.block_number >= last:
-                    return dict(trace)
+            # What has run is seen by everybody when the beacon has it: until then no block is named.
+            if trace and trace["complete"] and all(n["networkBlock"] for n in nodes(trace["root"])):
+                return dict(trace)
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{tx_hash} is under way for more than {PATIENCE:g} s: {trace}")
             time.sleep(0.05)
