@@ -11,6 +11,7 @@ from node.primitives.errors import DecodeError, InvalidTransaction
 from node.primitives.transaction import Transaction, decode_transaction
 from node.runtime.shard_service import ShardService
 from node.runtime.wire import MAX_BATCH_BYTES, decode_transactions, encode_transactions
+from node.shard.pool import PoolRejected
 
 FLUSH_SECONDS = 0.005
 MAX_QUEUED_BYTES = 32 << 20
@@ -48,9 +49,15 @@ class TransactionGossip:
     # ------------------------------------------------------------------ PoolPort
 
     async def submit(self, raw: bytes) -> bytes:
-        """Admit a user's transaction. Raises DecodeError, InvalidTransaction."""
+        """Admit a user's transaction. Raises DecodeError, InvalidTransaction.
+
+        One for a full lane is refused; one that finds its lane full later waits in the pool.
+        """
         tx = decode_transaction(raw)
         self._service.check_static(tx)
+        reason = self._service.why_waiting(tx)
+        if reason is not None and tx.hash not in self._service.pool:
+            raise PoolRejected(f"{reason}; send it again when there is room (atoll_lanes)")
         if self._add(tx):
             self._enqueue(raw)
             self._on_new()
@@ -66,6 +73,13 @@ class TransactionGossip:
 
     def get(self, tx_hash: bytes) -> Transaction | None:
         return self._service.pool.get(Hash32(tx_hash))
+
+    def reasons(self) -> dict[bytes, str]:
+        """Of each sender's first executable transaction: it holds up the later ones."""
+        rows = self._service.pool.content().pending.values()
+        firsts = [next(iter(row.values())) for row in rows]
+        found = {bytes(tx.hash): self._service.why_waiting(tx) for tx in firsts}
+        return {tx_hash: reason for tx_hash, reason in found.items() if reason is not None}
 
     def counts(self) -> tuple[int, int]:
         return self._service.pool.counts()

@@ -71,6 +71,9 @@ class PoolPort(Protocol):
 
     def get(self, tx_hash: Hash32) -> Transaction | None: ...
 
+    def reasons(self) -> dict[bytes, str]:
+        """By hash, what keeps executable transactions from the next block, where something does."""
+
     def counts(self) -> tuple[int, int]:
         """(pending, queued)."""
 
@@ -349,7 +352,9 @@ class LocalSource:
     async def pool_content(self, sender: bytes | None) -> PoolDump:
         content = self._content()
         return PoolDump(
-            pending=_listed(content.pending, sender), queued=_listed(content.queued, sender)
+            pending=_listed(content.pending, sender),
+            queued=_listed(content.queued, sender),
+            reasons=self._pool.reasons(),
         )
 
     async def pool_news(self, epoch: int, position: int) -> PoolNews:

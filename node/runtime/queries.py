@@ -220,10 +220,12 @@ class PoolCounts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PoolDump(msgspec.Struct, frozen=True, kw_only=True):
-    """Pooled transactions as signed, by sender and nonce; as many as an answer can hold."""
+    """Pooled transactions as signed, by sender and nonce; as many as an answer can hold. `reasons` says by
+    hash why some of `pending` wait all the same."""
 
     pending: list[bytes]
     queued: list[bytes]
+    reasons: dict[bytes, str] = {}
 
 
 class PoolNews(msgspec.Struct, frozen=True, kw_only=True):

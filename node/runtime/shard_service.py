@@ -25,7 +25,8 @@ from node.runtime.worker import Worker
 from node.shard import messenger
 from node.shard.block import ShardBlock
 from node.shard.chain import HeadAccounts, ShardChain
-from node.shard.crossing import check_departure
+from node.shard.crossing import check_departure, departure_gas
+from node.shard.frame import lane_full
 from node.shard.lanes import InboundLane, Tails
 from node.shard.pool import TransactionPool
 from node.shard.ports import Anchor, AnchorState, Births, moved_away
@@ -86,6 +87,7 @@ class ShardService:
         self._decoded: tuple[bytes, ShardBlock, Tails] | None = None
         self._births: tuple[int, int, Births] = (-1, -1, ())
         self._pool_changes = 0
+        self._deferred: dict[Hash32, str] = {}  # by our last proposal
         self._hopeless_at = -1
         self._log = structlog.get_logger().bind(chain=self.context.tag.decode())
         self._refresh()
@@ -124,6 +126,20 @@ class ShardService:
         if self._beacon.state.home(address) == self.ledger.shard:
             return True
         return self.ledger.state().has_code_or_nonce(address)
+
+    def why_waiting(self, tx: Transaction) -> str | None:
+        """What keeps a transaction from the next block as far as lanes go; None if nothing is known.
+
+        That a departure's lane is full can be seen from the head and the beacon. That credits would find
+        no room shows only when it is executed: then it is what our last proposal found.
+        """
+        if tx.to is None or self._is_here(tx.to):
+            return self._deferred.get(tx.hash)
+        state, here, dst = self._beacon.state, self.ledger.shard, self._beacon.state.home(tx.to)
+        lane, sent = state.lane(here, dst), messenger.outbox(self.ledger.state(), dst)
+        gas, params = tx.gas - departure_gas(tx), self.ledger.rules.params
+        reason = lane_full(params, sent, lane.consumed, lane.consumed_gas, gas)
+        return None if reason is None else f"the lane to shard {dst} is full: {reason}"
 
     def pool_changed(self) -> None:
         self._pool_changes += 1
@@ -188,6 +204,7 @@ class ShardService:
             )
             block = built.executed.block
             value = encode_value(block, built.tails)
+        self._deferred = dict(built.deferred)
         if not built.executed.senders:
             self._hopeless_at = changes  # nothing of the pool can be included until it changes
         self._remember(built.executed)

@@ -121,7 +121,8 @@ def _name(address: bytes) -> str:
 
 def _summary(view: TransactionView) -> str:
     to = "contract creation" if view.to is None else _name(view.to)
-    return f"{to}: {view.value} wei + {view.gas} gas × {view.gas_price} wei"
+    waits = f" (waits: {view.extra['waitsFor']})" if "waitsFor" in view.extra else ""
+    return f"{to}: {view.value} wei + {view.gas} gas × {view.gas_price} wei{waits}"
 
 
 METHODS: dict[str, Method] = {

@@ -1,7 +1,8 @@
 """The pools of several shards as one: what is in them, and what came into them lately."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import trio
@@ -42,8 +43,8 @@ class Pools:
         dumps = await gather([partial(dump, shard) for shard in shards])
         return await self._in_thread(
             lambda: PoolView(
-                pending=tuple(_views(raw for d in dumps for raw in d.pending)),
-                queued=tuple(_views(raw for d in dumps for raw in d.queued)),
+                pending=tuple(view for d in dumps for view in _views(d.pending, d.reasons)),
+                queued=tuple(view for d in dumps for view in _views(d.queued, {})),
             )
         )
 
@@ -53,12 +54,13 @@ async def _counts(source: ShardSource) -> tuple[int, int]:
     return counts.pending, counts.queued
 
 
-def _views(raws: Iterable[bytes]) -> list[TransactionView]:
+def _views(raws: Iterable[bytes], reasons: Mapping[bytes, str]) -> list[TransactionView]:
     out = []
     for raw in raws:
         tx = _decode(raw)
         if tx is not None:
-            out.append(pending_transaction(tx))
+            view, reason = pending_transaction(tx), reasons.get(tx.hash)
+            out.append(replace(view, extra={**view.extra, "waitsFor": reason}) if reason else view)
     return out
 
 

@@ -113,5 +113,5 @@ def cost(done: Any) -> int:
 def lane_slot(mapping: int, shard: int) -> int:
     """The storage slot of a lane's count in the messenger; that of its head is the next one."""
     return int.from_bytes(
-        Web3.keccak(shard.to_bytes(32, "big") + mapping.to_bytes(32, "big")), "big"
+        Web3.keccak(mapping.to_bytes(32, "big") + shard.to_bytes(32, "big")), "big"
     )

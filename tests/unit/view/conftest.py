@@ -142,6 +142,10 @@ class PoolAdapter:
     def __init__(self, chain: ShardChain) -> None:
         self.chain = chain
         self.pool = TransactionPool()
+        self.waiting: dict[bytes, str] = {}
+
+    def reasons(self) -> dict[bytes, str]:
+        return self.waiting
 
     def accounts(self) -> HeadAccounts:
         return HeadAccounts(self.chain.state())

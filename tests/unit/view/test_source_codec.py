@@ -159,7 +159,7 @@ CALLS = {
             slots=[SlotProof(slot=HASH, value=b"\1", proof=[b"node"])],
         ),
     ),
-    "pool_content": ((ADDRESS,), PoolDump(pending=[b"raw"], queued=[])),
+    "pool_content": ((ADDRESS,), PoolDump(pending=[b"raw"], queued=[], reasons={HASH: "full"})),
     "pool_news": ((1, 2), PoolNews(epoch=1, position=3, hashes=[HASH])),
     "submit": ((b"raw",), HASH),
     "pool_nonce": ((ADDRESS,), 3),

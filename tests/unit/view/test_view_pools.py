@@ -1,5 +1,6 @@
 """The pools of all shards as one, and their news."""
 
+from node.primitives.basics import keccak256
 from node.runtime.pool_news import MAX_PAGE, REMEMBERED, PoolJournal
 from node.runtime.queries import ShardUnavailable
 from node.runtime.view.pools import PendingFeed
@@ -93,3 +94,16 @@ async def test_content_by_sender(net):
     assert [v.nonce for v in (await backend.pool(None, carol.address)).queued] == [5]
     assert await backend.pool_counts(None) == (2, 2)
     assert await backend.pool_counts(0) == (1, 1)
+
+
+async def test_what_waits_for_a_lane_says_so(net):
+    backend, alice = net.views().backend, net.users[0][0]
+    raws = [alice.sign(net.users[1][0].address, 1) for _ in range(2)]
+    for raw in raws:
+        await backend.send_raw_transaction(None, raw)
+    net.pools[0].waiting[bytes(keccak256(raws[0]))] = "the lane to shard 1 is full"
+    pool = await backend.pool(None, None)
+    assert [view.extra.get("waitsFor") for view in pool.pending] == [
+        "the lane to shard 1 is full",
+        None,
+    ]
