@@ -207,6 +207,9 @@ class BeaconState:
         """Why no block of `shard` is taken in any more; None if it is not so."""
         return self._read(_frozen_name(shard), Freeze.from_row)
 
+    def is_frozen(self, shard: ShardId) -> bool:
+        return self.frozen(shard) is not None
+
     # ------------------------------------------------------------------ inside
 
     def written(self) -> None:

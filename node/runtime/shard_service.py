@@ -26,7 +26,7 @@ from node.shard import messenger
 from node.shard.block import ShardBlock
 from node.shard.chain import HeadAccounts, ShardChain
 from node.shard.crossing import check_departure, departure_gas
-from node.shard.frame import lane_full
+from node.shard.frame import ShardFrozen, lane_full
 from node.shard.lanes import InboundLane, Tails
 from node.shard.pool import TransactionPool
 from node.shard.ports import Anchor, AnchorState, Births, moved_away
@@ -116,8 +116,17 @@ class ShardService:
                 f"wrong shard: the sender 0x{tx.sender.hex()} is at home on shard {home}, "
                 f"not on shard {self.ledger.shard}"
             )
+        if self._beacon.state.is_frozen(home):
+            raise InvalidTransaction(
+                f"shard {home}, on which the sender 0x{tx.sender.hex()} lives, is frozen: it was proven to "
+                "have forked and makes no more blocks; its accounts can be used again only in a new genesis "
+                "(atoll_evidence has the proof)"
+            )
         if tx.to is not None and not self._is_here(tx.to):
-            check_departure(rules, tx, self._beacon.state.home(tx.to))
+            dst = self._beacon.state.home(tx.to)
+            if self._beacon.state.is_frozen(dst):
+                raise ShardFrozen(dst)
+            check_departure(rules, tx, dst)
 
     def _is_here(self, address: Address) -> bool:
         """Whether the next block would run a call to `address` here (see `BlockFrame.home`)."""

@@ -32,6 +32,16 @@ class LaneFull(InvalidTransaction):
     """The lane to the recipient's shard has no room now; the transaction can wait."""
 
 
+class ShardFrozen(InvalidTransaction):
+    """The recipient's shard has stopped for good: what is sent there would be lost."""
+
+    def __init__(self, shard: ShardId) -> None:
+        super().__init__(
+            f"shard {shard} is frozen: it was proven to have forked, and what is sent to its accounts "
+            "never arrives; send to an account of another shard (atoll_evidence lists frozen shards)"
+        )
+
+
 class DoesNotFit(InvalidTransaction):
     """Not enough gas is left in this block; the transaction can wait."""
 
@@ -180,11 +190,14 @@ class BlockFrame:
     # ------------------------------------------------------------------ sending
 
     def check_room(self, dst: ShardId, gas: int, *, windows: int = 1) -> None:
-        """Raise LaneFull where a message to `dst` that prepays `gas` has to wait.
+        """Raise LaneFull where a message to `dst` that prepays `gas` has to wait, ShardFrozen where it
+        would wait for ever.
 
         Messages with `windows` above 1 have more room, and are not counted by gas. The contract has the
         same rule for `send`.
         """
+        if self.env.anchor.state.is_frozen(dst):
+            raise ShardFrozen(dst)
         lane = self.env.anchor.state.lane(self.rules.shard, dst)
         sent, params = messenger.outbox(self.state, dst), self.rules.params
         reason = lane_full(params, sent, lane.consumed, lane.consumed_gas, gas, windows=windows)
@@ -226,7 +239,7 @@ class BlockFrame:
 
     def check_sweep(self) -> None:
         """Raise LaneFull where a lane has no room for the CREDITs that the sweep of the transaction would
-        send. They have twice the room of others, so that a full lane stops few of those."""
+        send, or ShardFrozen. They have twice the room of others, so that a full lane stops few of those."""
         for address in self.state.touched():
             if self.state.balance(address) and not self.is_home(address):
                 self.check_room(self.home(address), 0, windows=CREDIT_WINDOWS)

@@ -31,6 +31,9 @@ class AnchorState(Protocol):
 
     def lane(self, src: ShardId, dst: ShardId) -> Lane: ...
 
+    def is_frozen(self, shard: ShardId) -> bool:
+        """Whether nothing is decided on `shard` any more, so that no message to it ever arrives."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anchor:

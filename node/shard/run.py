@@ -18,7 +18,15 @@ from node.primitives.requests import InboxMove, OutboxMove, ShardRequests
 from node.primitives.transaction import Transaction
 from node.shard import crossing, delivery, messenger
 from node.shard.block import ARRIVAL_TYPE, BEACON_OPS_TYPE, BeaconOps, ShardBlock, encode_arrival
-from node.shard.frame import BlockEnv, BlockFrame, DoesNotFit, LaneFull, Sent, ShardRules
+from node.shard.frame import (
+    BlockEnv,
+    BlockFrame,
+    DoesNotFit,
+    LaneFull,
+    Sent,
+    ShardFrozen,
+    ShardRules,
+)
 
 __all__ = [
     "BlockEnv",
@@ -192,7 +200,7 @@ class BlockRun(BlockFrame):
         )
         try:
             self.check_sweep()
-        except LaneFull:
+        except (LaneFull, ShardFrozen):
             self.state.revert(before)
             raise
         self.burned += result.burned

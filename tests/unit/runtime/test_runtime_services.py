@@ -11,6 +11,7 @@ from trio.testing import MockClock
 from consensus.types import Certificate, Height, Round
 from node.beacon.chain import BeaconChain
 from node.beacon.rules import BeaconRules
+from node.beacon.state import BeaconState
 from node.beacon.transition import genesis_block
 from node.primitives.basics import Address, ShardId, keccak256
 from node.primitives.errors import DecodeError, InvalidBlock, InvalidTransaction
@@ -178,6 +179,27 @@ async def test_a_peer_that_connects_is_told_what_is_pooled(autojump_clock: MockC
     for _, frame in one.sent:
         await other.gossip.received("one", frame)
     assert other.gossip.counts() == (120, 0)
+
+
+async def test_a_frozen_shard_takes_no_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
+    wire = Wire(Net())
+    assert await wire.gossip.submit(raw_transfer(0, 0))
+    monkeypatch.setattr(BeaconState, "is_frozen", lambda self, shard: shard == 0)
+    with pytest.raises(
+        InvalidTransaction, match=r"shard 0, on which the sender .* lives, is frozen"
+    ):
+        await wire.gossip.submit(raw_transfer(0, 1))
+    monkeypatch.setattr(BeaconState, "is_frozen", lambda self, shard: shard == 1)
+    real = BeaconState.home
+    there = USERS[1].address.lower()
+    monkeypatch.setattr(
+        BeaconState,
+        "home",
+        lambda self, address: ShardId(1) if "0x" + address.hex() == there else real(self, address),
+    )
+    with pytest.raises(InvalidTransaction, match=r"shard 1 is frozen.*never arrives"):
+        await wire.gossip.submit(raw_transfer(0, 1))
+    assert await wire.gossip.submit(raw_transfer(2, 0)), "to an account that lives here"
 
 
 async def test_hostile_batches_are_left_out() -> None:

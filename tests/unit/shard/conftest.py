@@ -49,12 +49,16 @@ class FakeBeacon:
     shards: int
     homes: dict[Address, ShardId] = field(default_factory=dict)
     lanes: dict[tuple[int, int], FakeLane] = field(default_factory=dict)
+    frozen: set[int] = field(default_factory=set)
 
     def home(self, address):
         return self.homes.get(address, home_by_range(address, self.shards))
 
     def lane(self, src, dst):
         return self.lanes.get((src, dst), FakeLane())
+
+    def is_frozen(self, shard):
+        return shard in self.frozen
 
 
 class User:

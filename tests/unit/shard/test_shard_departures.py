@@ -8,6 +8,7 @@ from node.primitives.transaction import MAX_TRANSACTION_BYTES
 from node.shard import messenger
 from node.shard.block import decode_item, encode_arrival
 from node.shard.crossing import departure_gas
+from node.shard.frame import ShardFrozen
 from node.shard.run import DoesNotFit, LaneFull
 
 GWEI = 10**9
@@ -153,6 +154,22 @@ def test_a_sender_who_was_given_another_home_does_not_send(world):
     alice = world.users[0][3]
     world.beacon.homes[alice.address] = 2
     assert "shard 2" in refused(world, alice.tx(world.users[0][1].address, 1))
+
+
+def test_nothing_departs_to_a_frozen_shard(world):
+    """It would never arrive, and its wei would be lost to the sender."""
+    alice, bob = world.users[0][1:3]
+    far, other = world.users[1][1].address, world.users[2][1].address
+    world.beacon.frozen = {1}
+    before = world.chain.state().balance(alice.address)
+    built, _ = world.build(alice.tx(far, 1), bob.tx(other, 1))
+    ((_, reason),) = built.rejected  # the pool gives it up
+    assert "shard 1 is frozen" in reason
+    assert built.deferred == ()
+    assert [s.message.dst for s in built.executed.sent] == [2]
+    alice.nonce = 0
+    assert "never arrives" in refused(world, alice.tx(far, 1), ShardFrozen)
+    assert world.chain.state().balance(alice.address) == before
 
 
 def test_a_full_lane_defers_what_would_fill_it(make_world, kit):

@@ -143,7 +143,20 @@ def test_an_arrival_sends(world, kit, far):
     assert [c.to for c in credits] == [payer]
 
 
-# ---------------------------------------------------------------------- a full lane
+# ---------------------------------------------------------------------- a full lane, or a frozen shard
+
+
+def test_a_transaction_that_pays_an_account_of_a_frozen_shard_is_given_up(make_world, kit):
+    world = make_world()
+    alice, bob = world.users[0][1:3]
+    payer = world.deploy(kit.pay((world.users[1][1].address, 1)), 100)
+    world.beacon.frozen = {1}
+    before = world.chain.state().balance(payer)
+    built, _ = world.build(alice.tx(payer, gas=200_000), bob.tx(alice.address))
+    assert [tx.sender for _, tx in built.executed.decoded] == [bob.address]
+    assert [reason.split(":")[0] for _, reason in built.rejected] == ["shard 1 is frozen"]
+    assert built.executed.sent == ()
+    assert world.run().state.balance(payer) == before
 
 
 def test_credits_beyond_two_windows_wait_with_their_transaction(make_world, kit):
