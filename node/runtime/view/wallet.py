@@ -4,6 +4,7 @@ Keys that everybody knows, in a network that is worth nothing: whoever reaches t
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import trio
@@ -116,7 +117,11 @@ class Wallet:
         max_fee, tip = await _fees(view, request, kind)
         gas = request.gas
         if gas is None:
-            gas = await view.estimate_gas(request, "pending", NO_OVERRIDES)
+            # a transaction may wait for a lower base fee: what it offers does not matter here
+            unpriced = replace(
+                request, gas_price=None, max_fee_per_gas=None, max_priority_fee_per_gas=None
+            )
+            gas = await view.estimate_gas(unpriced, "pending", NO_OVERRIDES)
         return Unsigned(
             type=kind,
             chain_id=self._chain_id,
