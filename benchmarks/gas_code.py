@@ -19,7 +19,7 @@ PATTERNS = (
 
 
 def code_fillers() -> list[BlockFiller]:
-    return [*_jumped_over(), *_run_through(), *_entered(), *_new_init_code()]
+    return [*_jumped_over(), *_looked_at(), *_run_through(), *_entered(), *_new_init_code()]
 
 
 def _calls_in_turn(name: str, codes: list[bytes], *, gas: int, calldata: str = "") -> BlockFiller:
@@ -30,7 +30,7 @@ def _calls_in_turn(name: str, codes: list[bytes], *, gas: int, calldata: str = "
     return BlockFiller(
         name=name,
         code=repeat(turn + OR_FAIL + ops("POP 1 ADD"), before=ops("0"), most=80, reserve=300_000),
-        accounts={(FIRST + n).to_bytes(20, "big"): (0, code) for n, code in enumerate(codes)},
+        accounts=_accounts(codes),
         gas=gas,
     )
 
@@ -51,6 +51,25 @@ def _jumped_over() -> list[BlockFiller]:
             name = f"STATICCALL to {count} codes that jump over {kind}"
             made.append(_calls_in_turn(name, codes, gas=gas * MILLION))
     return made
+
+
+def _looked_at() -> list[BlockFiller]:
+    """More code than LevelDB and the state keep in memory, of which only the size is asked for."""
+    count = 3000
+    codes = [n.to_bytes(4, "big") * (CODE_BYTES // 4) for n in range(count)]
+    turn = ops(f"DUP1 {count} SWAP1 MOD {FIRST} ADD EXTCODESIZE")
+    return [
+        BlockFiller(
+            name=f"EXTCODESIZE of {count} codes",
+            code=repeat(turn + OR_FAIL + ops("1 ADD"), before=ops("0"), most=60),
+            accounts=_accounts(codes),
+            gas=16 * MILLION,
+        )
+    ]
+
+
+def _accounts(codes: list[bytes]) -> dict[bytes, tuple[int, bytes]]:
+    return {(FIRST + n).to_bytes(20, "big"): (0, code) for n, code in enumerate(codes)}
 
 
 def _run_through() -> list[BlockFiller]:
