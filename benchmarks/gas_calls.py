@@ -50,7 +50,7 @@ def call_fillers() -> list[BlockFiller]:
     body = ops("0 0 0 0 0") + push(CALLEE_NUMBER) + ops("100 CALL POP")
     made.append(BlockFiller(name="CALL that fails", code=repeat(body, most=300), accounts=fails))
     # input is copied for every call; only the growth of memory was paid for
-    for kilobytes, gas in ((20, MILLION), (300, 5 * MILLION), (1500, 30 * MILLION)):
+    for kilobytes, gas in ((20, MILLION), (300, 5 * MILLION), (1500, 10 * MILLION)):
         size = kilobytes * 1024
         body = ops(f"0 0 {size} 0") + push(CALLEE_NUMBER) + ops("GAS STATICCALL POP")
         for kind, accounts in (("code", stop), ("no code", empty)):

@@ -40,7 +40,7 @@ def _jumped_over() -> list[BlockFiller]:
     made = []
     end = CODE_BYTES - 4
     head = b"\x61" + end.to_bytes(2, "big") + b"\x56"
-    for count, gas in ((200, 4), (1500, 12)):
+    for count, gas in ((200, 2), (1500, 8)):
         for kind, filler in (
             ("JUMPDESTs", b"\x5b"),
             ("PUSH1s", b"\x60\x5b"),
@@ -63,7 +63,7 @@ def _looked_at() -> list[BlockFiller]:
             name=f"EXTCODESIZE of {count} codes",
             code=repeat(turn + OR_FAIL + ops("1 ADD"), before=ops("0"), most=60),
             accounts=_accounts(codes),
-            gas=16 * MILLION,
+            gas=12 * MILLION,
         )
     ]
 

@@ -1,10 +1,8 @@
 """No block a user can send may take much more CPU time than one that is full of plain computation.
 
 The limit is `benchmarks.gas_costs.LIMIT` times; what each opcode and precompile takes:
-`.venv/bin/python -m benchmarks.gas_costs`.
+`.venv/bin/python -m benchmarks.gas_costs`. About a minute.
 """
-
-import os
 
 import pytest
 
@@ -18,10 +16,6 @@ def test_every_opcode_fills_a_block() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    "ATOLL_GAS_COSTS" not in os.environ,
-    reason="a slow measurement, set ATOLL_GAS_COSTS to run it; some blocks are known to cost over 10x",
-)
 @pytest.mark.timeout(900)
 def test_no_block_stalls_the_chain() -> None:
     dear = run_with_stack(above_limit)
