@@ -25,6 +25,10 @@ def fillers() -> list[BlockFiller]:
 
 def missing_opcodes() -> set[str]:
     """Opcodes that no filler's code has: none, or this list is behind the EVM."""
-    codes = [c for f in fillers() for c in (f.code, *(code for _, code in f.accounts.values()))]
-    seen = {line.split()[1] for code in set(codes) for line in disassemble(code)}
-    return set(OPCODES) - seen
+    codes = {c for f in fillers() for c in (f.code, *(code for _, code in f.accounts.values()))}
+    missing = set(OPCODES)
+    for code in sorted(codes, key=len):
+        if not missing:
+            break
+        missing -= {line.split()[1] for line in disassemble(code)}
+    return missing
