@@ -14,7 +14,6 @@ WAIT_SECONDS = 60.0
 BATCH = 100
 MESSENGER = Web3.to_checksum_address("0xa70110000000000000000000000000000000a701")
 SENT_TOPIC = Web3.keccak(text="MessageSent(bytes32,uint256,bytes)")
-OUTBOX, INBOX = 0, 1
 ARRIVAL = 0x7D
 
 
@@ -108,10 +107,3 @@ def deploy(w3: Web3, account: LocalAccount, compiled: dict[str, Any]) -> Contrac
 def cost(done: Any) -> int:
     """The wei that a transaction's gas has cost, by its receipt."""
     return int(done["gasUsed"] * done["effectiveGasPrice"])
-
-
-def lane_slot(mapping: int, shard: int) -> int:
-    """The storage slot of a lane's count in the messenger; that of its head is the next one."""
-    return int.from_bytes(
-        Web3.keccak(mapping.to_bytes(32, "big") + shard.to_bytes(32, "big")), "big"
-    )

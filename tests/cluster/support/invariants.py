@@ -1,24 +1,18 @@
 """What holds on every network at every height, as far as its endpoints show it."""
 
 from collections import defaultdict
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tests.cluster.support.client import (
-    INBOX,
-    MESSENGER,
-    OUTBOX,
-    call,
-    call_many,
-    lane_slot,
-    wait_for,
-)
+from node.primitives.messenger import LaneSlots, inbox_slots, outbox_slots
+from tests.cluster.support.client import MESSENGER, call, call_many, wait_for
 
 if TYPE_CHECKING:
     from tests.cluster.support.network import Network
 
 Lane = tuple[int, int]
-Position = tuple[int, str]
-"""(count, head) of a lane."""
+Position = tuple[int, str, int]
+"""(count, head, gas) of a lane."""
 
 
 class Invariants:
@@ -33,8 +27,8 @@ class Invariants:
         self._blocks: dict[int, int] = defaultdict(int)
         self._network_blocks = 0
         self._audited = 0
-        self._read: dict[tuple[int, int], int] = defaultdict(int)
-        self._sent: dict[Lane, dict[int, str]] = defaultdict(dict)
+        self._read: dict[tuple[int, str], int] = defaultdict(int)
+        self._sent: dict[Lane, dict[int, Position]] = defaultdict(dict)
 
     def check(self) -> None:
         """Wait until nothing is under way, then check all of it."""
@@ -87,21 +81,30 @@ class Invariants:
         received = {
             (src, dst): positions
             for dst in self._network.shards
-            for src, positions in self._positions(dst, INBOX).items()
+            for src, positions in self._positions(dst, inbox_slots).items()
         }
         for src in self._network.shards:
-            for dst, positions in self._positions(src, OUTBOX).items():
-                self._sent[src, dst].update(positions)
+            for dst, positions in self._positions(src, outbox_slots).items():
+                self._sent[src, dst].update({position[0]: position for position in positions})
+        for src in self._network.shards:
+            status = call(self._network.endpoint(src), "atoll_status")
+            for lane in status["lanes"]:  # what is read here is what the nodes count
+                assert max(self._sent[src, lane["dst"]]) >= lane["sent"], lane
         for lane, positions in received.items():
             sent = self._sent[lane]
-            for count, head in positions:
-                assert count <= max(sent), f"lane {lane}: {count} consumed, {max(sent)} sent"
-                assert sent.get(count, head) == head, f"lane {lane}: another chain at {count}"
+            for position in positions:
+                assert position[0] <= max(sent), (
+                    f"lane {lane}: {position} consumed, {max(sent)} sent"
+                )
+                known = sent.get(position[0], position)
+                assert known == position, f"lane {lane}: {position} consumed, {known} sent"
             assert positions[-1][0] == max(sent), f"lane {lane} is not drained"
 
-    def _positions(self, shard: int, mapping: int) -> dict[int, list[Position]]:
+    def _positions(
+        self, shard: int, slots_of: Callable[[int], LaneSlots]
+    ) -> dict[int, list[Position]]:
         """By the other shard, where the lanes stood at each height that was not read before."""
-        endpoint = self._network.shard_endpoint(shard)
+        endpoint, mapping = self._network.shard_endpoint(shard), slots_of.__name__
         start, end = self._read[shard, mapping], _height(endpoint) + 1
         others = [other for other in self._network.shards if other != shard]
         words = iter(
@@ -110,18 +113,18 @@ class Invariants:
                 (
                     ("eth_getStorageAt", [MESSENGER, hex(slot), hex(height)])
                     for height in range(start, end)
-                    for other in others
-                    for slot in (lane_slot(mapping, other), lane_slot(mapping, other) + 1)
+                    for slots in map(slots_of, others)
+                    for slot in (slots.count, slots.head, slots.gas)
                 ),
             )
         )
         positions: dict[int, list[Position]] = {other: [] for other in others}
         for _ in range(start, end):
             for other in others:
-                positions[other].append((int(next(words), 16), next(words)))
-        self._read[shard, mapping] = (
-            end - 1
-        )  # the last height again: there is always one to compare
+                count, head, gas = next(words), next(words), next(words)
+                positions[other].append((int(count, 16), head, int(gas, 16)))
+        # The last height is read again the next time: there is always one to compare.
+        self._read[shard, mapping] = end - 1
         return positions
 
     def check_audit(self) -> None:

@@ -40,9 +40,14 @@ def atoll(*args: str | Path, check: bool = True) -> subprocess.CompletedProcess[
 class Network:
     """One network in its own directory, with free ports."""
 
-    def __init__(self, directory: Path, *, shards: int, validators: int) -> None:
+    def __init__(
+        self, directory: Path, *, shards: int, validators: int, manifest: str = ""
+    ) -> None:
         self.directory = directory
         self._options = ("--shards", str(shards), "--validators", str(validators))
+        self._manifest = manifest and (
+            f"shards = {shards}\nvalidators = {validators}\n{manifest}\n[rpc]\nport = 0\n"
+        )
         self.invariants = Invariants(self)
         self.info: dict[str, Any] = {}
 
@@ -71,8 +76,15 @@ class Network:
 
     def up(self) -> None:
         """Start the nodes that do not run; returns when every chain goes on."""
+        if self._manifest and not self.directory.exists():
+            self._init()
         atoll("up", "--dir", self.directory, "--rpc-port", "0", "--detach", *self._options)
         self.info = json.loads((self.directory / "network.json").read_text())
+
+    def _init(self) -> None:
+        file = self.directory.with_suffix(".toml")
+        file.write_text(self._manifest)
+        atoll("init", "--manifest", file, "--dir", self.directory)
 
     def down(self) -> None:
         atoll("down", "--dir", self.directory)
@@ -168,16 +180,19 @@ class Networks:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._made: dict[tuple[int, int], Network] = {}
+        self._made: dict[tuple[int, int, str], Network] = {}
         self._running: Network | None = None
 
-    def use(self, *, shards: int, validators: int) -> Network:
-        """The network of this shape with every node up, made if there is none; others are stopped."""
-        shape = (shards, validators)
+    def use(self, *, shards: int, validators: int, manifest: str = "") -> Network:
+        """The network of this shape with every node up, made if there is none; others are stopped.
+        `manifest` is what its manifest has beside the shape."""
+        shape = (shards, validators, manifest)
         network = self._made.get(shape)
         if network is None:
-            directory = self._root / f"{shards}x{validators}"
-            network = self._made[shape] = Network(directory, shards=shards, validators=validators)
+            name = f"{shards}x{validators}" + (f"-{len(self._made)}" if manifest else "")
+            network = self._made[shape] = Network(
+                self._root / name, shards=shards, validators=validators, manifest=manifest
+            )
         if self._running is not network:
             self.stop()
         self._running = network

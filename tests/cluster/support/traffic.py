@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from itertools import count
 from threading import Event, Lock, Thread
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 from requests import RequestException
 
 from tests.cluster.support.client import connect
-from tests.cluster.support.load import BATCH, Load, Step
+from tests.cluster.support.load import BATCH
 from tests.cluster.support.network import Network
 
 IN_FLIGHT = 60
@@ -28,14 +28,32 @@ PASSING = (
 """What a node may say to a transaction or a question while the network is shaken."""
 
 
+class Offer(Protocol):
+    """A transaction to be sent."""
+
+    @property
+    def hash(self) -> str: ...
+
+    @property
+    def raw(self) -> bytes: ...
+
+
+class Source(Protocol):
+    """Where the transactions come from: `draw` gives none when there are no more."""
+
+    receipts: dict[str, Any]
+
+    def draw(self, count: int) -> Sequence[Offer]: ...
+
+
 class Traffic:
     """Sends `load` through all nodes in turn, keeps what receipts it sees in `load.receipts`, and offers
     again what has none: a killed node takes its pool with it. That nodes do not answer is no error."""
 
-    def __init__(self, network: Network, load: Load) -> None:
+    def __init__(self, network: Network, load: Source) -> None:
         self._network = network
         self._load = load
-        self._outstanding: dict[str, Step] = {}
+        self._outstanding: dict[str, Offer] = {}
         self._offered: dict[str, float] = {}
         self._left_out: set[str] = set()
         self._turn = Lock()
