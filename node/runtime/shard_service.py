@@ -5,7 +5,6 @@ from collections.abc import Callable
 from functools import partial
 
 import structlog
-import trio
 
 from consensus.types import BlockId, Certificate, ChainContext, ValidatorSet
 from node.beacon.chain import BeaconChain
@@ -17,7 +16,7 @@ from node.primitives.errors import InvalidBlock, InvalidTransaction
 from node.primitives.genesis import shard_tag
 from node.primitives.header import Header
 from node.primitives.transaction import Transaction
-from node.runtime.application import NotReady
+from node.runtime.anchors import Anchors
 from node.runtime.building import build_block
 from node.runtime.waiting import HeightGate
 from node.runtime.wire import MAX_VALUE_BYTES
@@ -29,7 +28,7 @@ from node.shard.crossing import check_departure, departure_gas
 from node.shard.frame import ShardFrozen, lane_full
 from node.shard.lanes import InboundLane, Tails
 from node.shard.pool import TransactionPool
-from node.shard.ports import Anchor, AnchorState, Births, moved_away
+from node.shard.ports import Anchor, AnchorState, moved_away
 from node.shard.run import BlockEnv, ExecutedBlock
 from node.shard.withheld import DueLane, withheld
 
@@ -79,13 +78,12 @@ class ShardService:
         }
         self.on_commit: list[Committed] = []
         self._beacon = beacon
-        self._beacon_gate = beacon_gate
         self._worker = worker
         self._coinbase = coinbase
         self._withhold = withhold  # on purpose, for tests: propose no arrivals
         self._executed: dict[bytes, ExecutedBlock] = {}  # the last few; more can be judged again
         self._decoded: tuple[bytes, ShardBlock, Tails] | None = None
-        self._births: tuple[int, int, Births] = (-1, -1, ())
+        self._anchors = Anchors(beacon, beacon_gate)
         self._pool_changes = 0
         self._deferred: dict[Hash32, str] = {}  # by our last proposal
         self._hopeless_at = -1
@@ -168,7 +166,7 @@ class ShardService:
     def deciders(self, height: int) -> ValidatorSet:
         """Who decided a block that is here. Raises LookupError for others."""
         parent = self.ledger.header(height - 1)
-        anchor = self._height_of(parent.parent_beacon_block_root)
+        anchor = self._anchors.height_of(parent.parent_beacon_block_root)
         return self._beacon.committee_at(self.ledger.shard, anchor)
 
     def has_work(self) -> bool:
@@ -181,7 +179,10 @@ class ShardService:
             return True
         if any(lane.position.count > self._inbox[src] for src, lane in self.lanes.items()):
             return True
-        births = self._births_upto(self._beacon.head.header.height)
+        furthest = self._anchors.furthest()
+        if furthest < self._beacon.head.height:
+            return True  # a long way to go, one step in each block
+        births = self._anchors.births_upto(furthest)
         return bool(moved_away(births, self.ledger.shard, self.ledger.rules.shards))
 
     async def build(self) -> tuple[BlockId, bytes]:
@@ -189,7 +190,7 @@ class ShardService:
         env = BlockEnv(
             coinbase=self._coinbase,
             timestamp=max(int(time.time()), self.ledger.head.timestamp),
-            anchor=self._anchor(self._beacon.head.header.height),
+            anchor=self._anchors.at(self._anchors.furthest()),
         )
         changes = self._pool_changes
         chosen = self._choose()
@@ -230,7 +231,7 @@ class ShardService:
         header = block.header
         if not decided and header.timestamp > time.time() + MAX_CLOCK_DRIFT:
             raise InvalidBlock(f"its time {header.timestamp} is ahead of our clock")
-        anchor = await self._find_anchor(
+        anchor = await self._anchors.find(
             header.parent_beacon_block_root, 0.0 if decided else ANCHOR_WAIT
         )
         self._remember(
@@ -242,7 +243,7 @@ class ShardService:
 
     def objection(self, block_id: BlockId) -> str | None:
         """A message that has been finalised for K_WITHHELD beacon blocks and is not in the block."""
-        since = self._beacon.head.height - K_WITHHELD
+        since = min(self._beacon.head.height - K_WITHHELD, self._anchors.furthest())
         executed, decoded = self._executed.get(block_id), self._decoded
         if (
             executed is None
@@ -252,7 +253,7 @@ class ShardService:
         ):
             return None
         here, old = self.ledger.shard, self._beacon.state_at(since)
-        anchor = self._height_of(executed.header.parent_beacon_block_root)
+        anchor = self._anchors.height_of(executed.header.parent_beacon_block_root)
         provable = self._beacon.state_at(max(anchor, since))  # an old anchor is no excuse
         lanes = (
             DueLane(
@@ -330,44 +331,10 @@ class ShardService:
         self._accounts = HeadAccounts(state)
         self._inbox_positions = {src: messenger.inbox(state, src) for src in self.lanes}
         self._inbox = {src: p.count for src, p in self._inbox_positions.items()}
-        self._anchor_height = self._height_of(self.ledger.head.parent_beacon_block_root)
-        self._validators = self._beacon.committee_at(self.ledger.shard, self._anchor_height)
+        self._anchors.move_to(self.ledger.head)
+        self._validators = self._beacon.committee_at(self.ledger.shard, self._anchors.parent)
         for src, lane in self.lanes.items():
             lane.drop_before(self._inbox_positions[src])
-
-    def _height_of(self, root: Hash32) -> int:
-        """The beacon height of an anchor; shard genesis blocks are anchored before everything."""
-        height = self._beacon.height_of(root)
-        return 0 if height is None else height
-
-    def _births_upto(self, upto: int) -> Births:
-        """Addresses that got a home outside of their range since the parent's anchor."""
-        start = self._anchor_height
-        if upto <= start:
-            return ()
-        since, known_upto, known = self._births
-        if since != start or known_upto > upto:
-            known_upto, known = start, ()
-        if known_upto < upto:
-            known += tuple(self._beacon.births_between(known_upto, upto))
-            self._births = (start, upto, known)
-        return known
-
-    def _anchor(self, height: int) -> Anchor:
-        return self._anchored(height, self._births_upto(height))
-
-    def _anchored(self, height: int, births: Births) -> Anchor:
-        block = self._beacon.block(height)
-        assert block is not None, "an anchor is a committed beacon block"
-        header = block.header
-        return Anchor(
-            height=height,
-            hash=header.hash,
-            randao=header.randao,
-            timestamp=header.timestamp,
-            state=self._beacon.state_at(height),
-            births=births,
-        )
 
     def directory(self, height: int) -> AnchorState | None:
         """The beacon state at a height, None above the head."""
@@ -377,21 +344,4 @@ class ShardService:
 
     def anchor_of(self, header: Header) -> Anchor:
         """What a decided block of this shard is anchored to."""
-        height = self._height_of(header.parent_beacon_block_root)
-        parent = self.ledger.header(max(header.number - 1, 0))
-        start = self._height_of(parent.parent_beacon_block_root)
-        births = tuple(self._beacon.births_between(start, height)) if start < height else ()
-        return self._anchored(height, births)
-
-    async def _find_anchor(self, root: Hash32, patience: float) -> Anchor:
-        """The anchor a block names, once this node has finalised it. Raises NotReady, InvalidBlock."""
-        if patience:
-            with trio.move_on_after(patience):
-                while self._beacon.height_of(root) is None:
-                    await self._beacon_gate.wait_change()
-        height = self._beacon.height_of(root)
-        if height is None:
-            raise NotReady(f"it is anchored to an unknown beacon block 0x{root.hex()[:16]}")
-        if height < self._anchor_height:
-            raise InvalidBlock("its anchor is older than its parent's")
-        return self._anchor(height)
+        return self._anchors.of(header, self.ledger.header(max(header.number - 1, 0)))
