@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from node.execution.context import BlockContext
@@ -59,10 +60,14 @@ class Vm(ABC):
         self.commit = state.commit
         self.mark_address_warm = state.mark_warm
         self.block_number = context.number
-        # in the order of instructions._ENVIRONMENT_INDEX
-        self.environment = (
-            int.from_bytes(origin, "big"),
-            gas_price,
+
+    @cached_property
+    def environment(self) -> tuple[int, ...]:
+        """The words that are the same for all frames, in the order of `instructions`."""
+        context = self.context
+        return (
+            int.from_bytes(self.origin, "big"),
+            self.gas_price,
             int.from_bytes(context.coinbase, "big"),
             context.timestamp,
             context.number,
