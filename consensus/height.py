@@ -29,6 +29,7 @@ from consensus.inputs import (
 from consensus.proposals import ProposalLog
 from consensus.round_state import (
     Commit,
+    EarlierPolka,
     FreshProposal,
     NewRound,
     PolkaAny,
@@ -201,6 +202,9 @@ class HeightProcess:
                 yield PolkaNil()
             elif proposals.is_valid(polka):  # L36
                 yield PolkaBlock(block_id=polka)
+        for earlier, block_id in votes.polkas_between(self.state.valid_round, round):
+            if proposals.is_valid(block_id):
+                yield EarlierPolka(round=earlier, block_id=block_id)
         if votes.has_quorum_of_any(VoteType.PREVOTE, round):  # L34
             yield PolkaAny()
         if votes.has_quorum_of_any(VoteType.PRECOMMIT, round):  # L47
@@ -215,6 +219,8 @@ class HeightProcess:
         self.state = transition.state
         if self.state.round != before.round:
             self._enter(self.state.round)
+        elif self.state.valid_round != before.valid_round:
+            self._votes.want(self.state.valid_round)
         for effect in transition.effects:
             effects.extend(self._permitted(effect))
         return True

@@ -120,6 +120,17 @@ class PolkaBlock:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierPolka:
+    """A quorum of prevotes of an earlier round for one block, known to be valid.
+
+    Not in the paper, where L36 is for the current round alone: see :func:`apply`.
+    """
+
+    round: Round
+    block_id: BlockId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PolkaNil:
     """A quorum of prevotes of the current round for nil (L44)."""
 
@@ -153,6 +164,7 @@ RoundEvent: TypeAlias = (
     | Reproposal
     | PolkaAny
     | PolkaBlock
+    | EarlierPolka
     | PolkaNil
     | PrecommitAny
     | Commit
@@ -221,6 +233,14 @@ def apply(state: RoundState, event: RoundEvent) -> Transition:
                 return Transition(state=valid_now)
             locked = replace(valid_now, locked_block=block_id, locked_round=state.round)  # L38-39
             return _precommit(locked, block_id)  # L40-41
+
+        case EarlierPolka(round=round, block_id=block_id):
+            # L42-43 without L37-41. What we would propose is the block that somebody may be locked on,
+            # whatever the stake of who is: else only they could propose it, when it is their turn. Safe,
+            # since it changes what we propose, not what we vote for: L28 asks for the polka as ever.
+            if not state.valid_round < round < state.round:
+                return same
+            return Transition(state=replace(state, valid_block=block_id, valid_round=round))
 
         case PolkaNil():  # L44-46; the lock stays
             return _precommit(state, None) if state.step is Step.PREVOTE else same

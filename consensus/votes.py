@@ -82,7 +82,7 @@ class VoteKeeper:
         self._future: dict[int, list[Round]] = {}
         self._old: dict[int, list[Round]] = {}
         self._skips: set[Round] = set()
-        self._commits: dict[tuple[Round, BlockId], None] = {}
+        self._quorums: dict[VoteType, dict[tuple[Round, BlockId], None]] = {t: {} for t in VoteType}
 
     def move_to(self, current: Round, wanted: Iterable[int]) -> None:
         """Make ``current`` the current round and forget what is not needed any more.
@@ -101,6 +101,9 @@ class VoteKeeper:
         listed = {round for rounds in self._old.values() for round in rounds}
         for round in [r for r in self._rounds if not self._is_needed(r) and r not in listed]:
             del self._rounds[round]
+        polkas = self._quorums[VoteType.PREVOTE]
+        for round, block_id in [polka for polka in polkas if polka[0] not in self._rounds]:
+            del polkas[round, block_id]
 
     def want(self, round: int) -> None:
         """Keep the votes of this past round, too, while the current round lasts."""
@@ -110,7 +113,9 @@ class VoteKeeper:
         return round >= self._current - PAST_ROUNDS or round in self._wanted
 
     def _is_needed(self, round: Round) -> bool:
-        return self._is_recent(round) or any(round == committed for committed, _ in self._commits)
+        return self._is_recent(round) or any(
+            round == committed for committed, _ in self._quorums[VoteType.PRECOMMIT]
+        )
 
     def restore(self, current: Round, wanted: Iterable[int], votes: Iterable[Vote]) -> None:
         """Into an empty keeper: what another one kept in this round (:meth:`all`)."""
@@ -177,12 +182,8 @@ class VoteKeeper:
         ballot.votes.setdefault(index, {})[vote.block_id] = vote
         tally = ballot.tally.get(vote.block_id, 0) + power
         ballot.tally[vote.block_id] = tally
-        if (
-            vote.type is VoteType.PRECOMMIT
-            and vote.block_id is not None
-            and self._validators.is_quorum(tally)
-        ):
-            self._commits[vote.round, vote.block_id] = None
+        if vote.block_id is not None and self._validators.is_quorum(tally):
+            self._quorums[vote.type][vote.round, vote.block_id] = None
 
     def _make_room(self, index: int, round: Round) -> bool:
         """Let the validator vote in this round, at the price of its lowest future round, or of the
@@ -224,12 +225,8 @@ class VoteKeeper:
                 ballot.tally[block_id] -= power
                 if not ballot.tally[block_id]:
                     del ballot.tally[block_id]
-                if (
-                    type is VoteType.PRECOMMIT
-                    and block_id is not None
-                    and not self.has_quorum(type, round, block_id)
-                ):
-                    self._commits.pop((round, block_id), None)
+                if block_id is not None and not self.has_quorum(type, round, block_id):
+                    self._quorums[type].pop((round, block_id), None)
         entry.voice_power -= power
         if not entry.voice_power:
             del self._rounds[round]
@@ -267,7 +264,15 @@ class VoteKeeper:
 
     def commits(self) -> tuple[tuple[Round, BlockId], ...]:
         """The blocks with a quorum of precommits, and the rounds of these, ascending."""
-        return tuple(sorted(self._commits)) if len(self._commits) > 1 else tuple(self._commits)
+        commits = self._quorums[VoteType.PRECOMMIT]
+        return tuple(sorted(commits)) if len(commits) > 1 else tuple(commits)
+
+    def polkas_between(self, after: int, before: Round) -> tuple[tuple[Round, BlockId], ...]:
+        """The blocks with a quorum of prevotes in rounds between these two, the latest first."""
+        polkas = self._quorums[VoteType.PREVOTE]
+        if not polkas:
+            return ()
+        return tuple(sorted((p for p in polkas if after < p[0] < before), reverse=True))
 
     def skip_round(self) -> Round | None:
         """The highest later round in which more than 1/3 of the stake votes already (L55)."""

@@ -35,6 +35,7 @@ from consensus import (
 )
 from consensus.round_state import (
     Commit,
+    EarlierPolka,
     FreshProposal,
     NewRound,
     PolkaAny,
@@ -66,6 +67,7 @@ EVENTS: tuple[tuple[str, str, RoundEvent], ...] = (
     ("L28", "invalid proposal with its polka", Reproposal(block_id=A, pol_round=3, valid=False)),
     ("L34", "quorum of any prevotes", PolkaAny()),
     ("L36", "polka for a valid block", PolkaBlock(block_id=A)),
+    ("L42", "polka of an earlier round", EarlierPolka(round=Round(4), block_id=A)),
     ("L44", "polka for nil", PolkaNil()),
     ("L47", "quorum of any precommits", PrecommitAny()),
     (
@@ -152,7 +154,7 @@ def transitions() -> tuple[Row, ...]:
             does = [text for effect in outcome.effects if (text := in_words(effect))]
             if after.locked_round != state.locked_round:
                 does.insert(0, "lock it")
-            if after.valid_round == R != state.valid_round:
+            if after.valid_round != state.valid_round:
                 does.insert(0, "set it valid")
             row = Row(state.step, line, label, after.step, ", ".join(does))
             found.setdefault(row, set()).add(name)

@@ -55,6 +55,30 @@ def test_a_schedule_is_the_same_when_its_faults_are_named():
     assert run_schedule(named).events == once.events
 
 
+def test_a_lock_of_little_stake_does_not_hold_up_the_others():
+    """Seed 99226, shrunk: only node 3, whose turn is one of 76, has the polka of round 0 (ADR 23)."""
+    lost = """
+        1>3 #1 proposal 1/0 ec69cc00 pol -1 of 1, 1>2 #2 proposal 1/0 ec69cc00 pol -1 of 1,
+        1>2 #1 precommit 1/1 d16c88b7 of 1, 1>3 #1 precommit 1/1 d16c88b7 of 1,
+        0>1 #1 proposal 2/0 ef48b1d4 pol -1 of 0, 2>0 #1 prevote 2/0 ef48b1d4 of 2,
+        2>1 #1 prevote 2/0 ef48b1d4 of 2, 2>3 #1 prevote 2/0 ef48b1d4 of 2,
+        2>0 #2 prevote 2/0 ef48b1d4 of 2, 2>1 #2 prevote 2/0 ef48b1d4 of 2,
+        1>3 #1 precommit 2/0 nil of 1
+    """
+    scenario = Scenario(
+        powers=(50, 50, 50, 2),
+        heal_at=0.12657103200324926,
+        loss=0.5,
+        slow_delay=0.2,
+        delay=0.001,
+        faulty=((2, frozenset({Behaviour.INVALID_PROPOSER})),),
+        timeout_scale=0.02,
+    )
+    only = frozenset(f"lose {message.strip()}" for message in lost.split(","))
+    outcome = check(Schedule(seed=99226, scenario=scenario, only=only))
+    assert len(outcome.happened) >= 10
+
+
 def test_a_quiet_network_decides_in_round_0():
     for n in (1, 2, 3, 4, 7, 16):
         world = World(Schedule(seed=n, scenario=Scenario(powers=(1,) * n, heights=4)))
