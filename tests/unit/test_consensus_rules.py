@@ -445,11 +445,11 @@ def test_timeouts_of_other_rounds_and_steps_are_stale(kind: TimeoutKind):
 def test_a_polka_of_an_earlier_round_is_what_we_propose_but_not_our_lock():
     """ADR 23: whoever is locked on A may have too little stake to propose it soon."""
     engine = started()
-    nil = [*votes(PV, 0, None, 0, 1), *votes(PC, 0, None, 0, 1)]
-    feed(engine, proposal(0, A), *nil, elapsed(KINDS.PRECOMMIT, 0))
+    feed(engine, proposal(0, A), *votes(PV, 0, A, 2, 3), vote(PV, 0, None, 0))
+    feed(engine, elapsed(KINDS.PREVOTE, 0), *votes(PC, 0, None, 0, 2, 3))
+    feed(engine, elapsed(KINDS.PRECOMMIT, 0))
     assert (engine.round, engine.valid_round) == (1, -1)
-    # Late and from others: V1 and V2 had prevoted A, as we have.
-    effects = feed(engine, *votes(PV, 0, A, 1, 2))
+    effects = feed(engine, vote(PV, 0, A, 1))  # late
     assert effects == ()
     assert (engine.valid_round, engine.valid_block) == (0, A)
     assert (engine.locked_round, engine.locked_block) == (-1, None)
