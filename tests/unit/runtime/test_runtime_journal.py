@@ -1,6 +1,6 @@
 """The journal gives back what a height was fed, and only that."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -201,6 +201,20 @@ def test_a_snapshot_keeps_the_whole_state(tmp_path: Path, step: Step, flag: str 
     (resumed,) = reopened(tmp_path / "wal", 2**63)
     assert isinstance(resumed, Resumed)
     assert resumed.state == state
+
+
+def test_no_part_of_the_state_is_forgotten() -> None:
+    """A field that is added to the state has to get into the record."""
+    whole = {
+        "height",
+        "round",
+        "step",
+        "locked_round",
+        "locked_block",
+        "valid_round",
+        "valid_block",
+    }
+    assert {field.name for field in fields(RoundState)} == whole | set(module._FLAGS)
 
 
 def test_a_compacted_journal_that_is_torn_loses_only_what_came_after(tmp_path: Path) -> None:
