@@ -116,8 +116,13 @@ def _label(node: Mapping[str, Any]) -> str:
     return (
         f"[bold]{node['kind']}[/] {_styled(node['outcome'] or node['status'])}  {where}  "
         f"{_short(node['from'])} -> {_short(to)}  {_wei(node['value'])}  "
-        f"gas {gas} of {node['gas']:,}  [dim]{node['id']}[/]"
+        f"gas {gas} of {node['gas']:,}  [dim]{node['id']}[/]{_unavailable(node)}"
     )
+
+
+def _unavailable(document: Mapping[str, Any]) -> str:
+    """Why nobody can say whether a message has arrived where that is so."""
+    return f"  [red]{document['unavailable']}[/]" if "unavailable" in document else ""
 
 
 def _stages(leg: Mapping[str, Any]) -> list[tuple[str, ...]]:
@@ -134,6 +139,8 @@ def _stages(leg: Mapping[str, Any]) -> list[tuple[str, ...]]:
     ]
     if finalised is not None:
         rows.append(("finalised", "", "", "", str(finalised["networkBlock"]), ""))
+    if "unavailable" in leg:
+        rows.append(("", str(leg["dst"]), "", "", "", _unavailable(leg).strip()))
     if delivered is not None:
         number = delivered["networkBlock"]
         rows.append(

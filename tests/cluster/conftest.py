@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import vyper
 from web3.contract import Contract
 
 pytest.register_assert_rewrite(
@@ -63,3 +64,11 @@ def ledgers(
             deployer = two_by_four.accounts(shard)[1]
             _kept_ledgers[shard] = deploy(two_by_four.w3(shard), deployer, ledger)
     return _kept_ledgers
+
+
+@pytest.fixture(scope="session")
+def compiled_books() -> dict[str, Any]:
+    """A contract that keeps books of messages: ABI and bytecode."""
+    source = (Path(__file__).parent / "contracts" / "Books.vy").read_text()
+    compiled: dict[str, Any] = vyper.compile_code(source, output_formats=["abi", "bytecode"])
+    return compiled

@@ -10,11 +10,9 @@ import os
 import random
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-import vyper
 
 pytest.register_assert_rewrite(
     "tests.cluster.support.history",
@@ -41,13 +39,6 @@ def network(networks: Networks) -> Iterator[Network]:
     network = networks.use(shards=SHARDS, validators=VALIDATORS)
     yield network
     network.check()
-
-
-@pytest.fixture(scope="session")
-def compiled_books() -> dict[str, Any]:
-    source = (Path(__file__).parent / "contracts" / "Books.vy").read_text()
-    compiled: dict[str, Any] = vyper.compile_code(source, output_formats=["abi", "bytecode"])
-    return compiled
 
 
 @pytest.mark.timeout(600 + EACH_SECONDS * KILLS + COUNT)

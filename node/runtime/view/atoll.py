@@ -39,10 +39,10 @@ class AtollView:
         self._head_height = head_height
         self._committees = committees
         self._auditor = Auditor(beacon, shards, genesis=genesis_supply)
-        self._tracer = Tracer(shards, self._number)
+        self._tracer = Tracer(shards, self._number, self._consumed)
         self.feed = MessageFeed(beacon, shards, head_height=head_height)
         self._lanes = LaneReport(shards, self._number, params)
-        self._journeys = Journeys(shards, self._number)
+        self._journeys = Journeys(shards, self._number, self._consumed)
 
     async def home(self, address: bytes) -> int:
         """The shard on which an account lives."""
@@ -99,3 +99,8 @@ class AtollView:
         """The network block that shows a shard block, None while there is none."""
         number = self._beacon.crosslinked_in(ShardId(shard), height)
         return number if number is not None and number <= self._head_height() else None
+
+    def _consumed(self, src: int, dst: int) -> int:
+        """How many messages of a lane were delivered, as the beacon knows."""
+        state = self._beacon.state_at(self._head_height())
+        return state.lane(ShardId(src), ShardId(dst)).consumed

@@ -10,7 +10,7 @@
 A message whose recipient had moved on is `forwarded`: it goes on as a message of its own, and the next leg
 is of that one. `status` is that of the last leg: `sent` (in a decided block of its source), `finalised` (the
 beacon has that block), `delivered`. `item` is the hash of what sent it: a transaction, a message, or the
-beacon operations of a block.
+beacon operations of a block. A leg whose destination cannot be asked has a member `unavailable` that says why.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from node.primitives.message import MessageKind
 from node.runtime.item_reader import brief
 from node.runtime.items import ItemRecord, LogRecord, MessageBrief
 from node.runtime.view import describe
-from node.runtime.view.links import arrival_of, outcome, sent_message
+from node.runtime.view.links import Arrival, Consumed, arrival_of, outcome, sent_message
 from node.runtime.view.shards import Shards
 from rpc.errors import ResourceUnavailable
 
@@ -31,9 +31,15 @@ MAX_LEGS = 16
 class Journeys:
     """`network_block` gives the network block that shows a shard block, None while there is none."""
 
-    def __init__(self, shards: Shards, network_block: Callable[[int, int], int | None]) -> None:
+    def __init__(
+        self,
+        shards: Shards,
+        network_block: Callable[[int, int], int | None],
+        consumed: Consumed,
+    ) -> None:
         self._shards = shards
         self._network_block = network_block
+        self._consumed = consumed
 
     async def follow(self, message_id: bytes) -> dict[str, Any] | None:
         """None where no shard knows the id."""
@@ -49,8 +55,9 @@ class Journeys:
             raise ResourceUnavailable(f"shard {whole.src} is unavailable: it is behind")
         legs: list[dict[str, Any]] = []
         while True:
-            item = await arrival_of(self._shards, message, logs=True)
-            legs.append(self._leg(message, sender, item))
+            arrival = await arrival_of(self._shards, self._consumed, message, logs=True)
+            item = arrival.item
+            legs.append(self._leg(message, sender, arrival))
             onward = None if item is None else _onward(message, item)
             if item is None or onward is None or len(legs) == MAX_LEGS:
                 break
@@ -63,9 +70,8 @@ class Journeys:
             "legs": legs,
         }
 
-    def _leg(
-        self, message: MessageBrief, sender: ItemRecord, item: ItemRecord | None
-    ) -> dict[str, Any]:
+    def _leg(self, message: MessageBrief, sender: ItemRecord, arrival: Arrival) -> dict[str, Any]:
+        item = arrival.item
         number = self._network_block(message.src, sender.height)
         status = "sent" if number is None else "finalised"
         return {
@@ -80,6 +86,7 @@ class Journeys:
             },
             "finalised": None if number is None else {"networkBlock": number},
             "delivered": None if item is None else self._delivered(message, item),
+            **arrival.members,
         }
 
     def _delivered(self, message: MessageBrief, item: ItemRecord) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """From a message to where it was sent and where it was delivered."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from node.primitives.message import Message
@@ -41,18 +42,45 @@ async def sent_message(shards: Shards, message_id: bytes) -> SentMessage | None:
     return sent
 
 
+Consumed = Callable[[int, int], int]
+"""How many messages of the lane from one shard to another were delivered, as the beacon knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """The item that delivered a message, None while none has. `unavailable` says why its shard cannot tell
+    whether one has in a block that the beacon does not have yet."""
+
+    item: ItemRecord | None
+    unavailable: str | None = None
+
+    @property
+    def members(self) -> dict[str, str]:
+        """What a document says of it beside the item."""
+        return {} if self.unavailable is None else {"unavailable": self.unavailable}
+
+
 async def arrival_of(
-    shards: Shards, message: MessageBrief, *, logs: bool = False
-) -> ItemRecord | None:
-    """The item that delivered a message, None while it has not arrived."""
+    shards: Shards, consumed: Consumed, message: MessageBrief, *, logs: bool = False
+) -> Arrival:
+    """How far the delivery of a message has come.
+
+    A shard that cannot be asked is no reason not to tell of what is on its way to it. Raises
+    ResourceUnavailable where it has delivered the message.
+    """
     if message.src not in shards or message.dst not in shards:
         raise ResourceUnavailable(f"shard {message.src} named a lane that does not exist")
-    item = await shards.ask(
-        message.dst, lambda source: source.arrival(message.src, message.seq, logs)
-    )
+    try:
+        item = await shards.ask(
+            message.dst, lambda source: source.arrival(message.src, message.seq, logs)
+        )
+    except ResourceUnavailable as error:
+        if message.seq < consumed(message.src, message.dst):
+            raise
+        return Arrival(None, error.message)
     if item is not None and item.hash != message.id:
         raise ResourceUnavailable(f"shard {message.dst} is unavailable: it named another message")
-    return item
+    return Arrival(item)
 
 
 def outcome(item: ItemRecord) -> str:

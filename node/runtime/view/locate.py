@@ -100,6 +100,8 @@ class TransactionFinder:
         for _ in range(MAX_HOPS):
             if departure is None:
                 break
+            if not self._is_delivered(shard, departure):
+                return None  # and its shard, which may be away, need not be asked
             place = await delivery_of(self._shards, shard, departure)
             if place is None:
                 return None
@@ -108,6 +110,13 @@ class TransactionFinder:
             return None
         number = self._beacon.crosslinked_in(ShardId(shard), place.height)
         return Included(number) if number is not None and number <= self._head() else None
+
+    def _is_delivered(self, src: int, departure: Departure) -> bool:
+        """Whether a network block shows it."""
+        if src not in self._shards or departure.dst not in self._shards:
+            raise ResourceUnavailable(f"shard {src} named a lane that does not exist")
+        state = self._beacon.state_at(self._head())
+        return departure.seq < state.lane(ShardId(src), ShardId(departure.dst)).consumed
 
 
 async def delivery_of(shards: Shards, src: int, departure: Departure) -> Delivery | None:

@@ -5,7 +5,8 @@
 
 The root is the transaction (kind TRANSACTION or CREATE) or the message that was asked for; every other node
 is a message (CALL, REPLY, CREDIT) below the item that sent it. `shard` is where it runs; `block` and `index`
-there, `outcome` and `gasUsed` are null until it has. The tree is made from links alone: an item leads to the
+there, `outcome` and `gasUsed` are null until it has; where its shard cannot be asked, a member `unavailable`
+says why. The tree is made from links alone: an item leads to the
 messages it sent, a message to the item that delivered it. All of them are in decided blocks, so what is told
 once stays: the tree only grows, until it is `complete`.
 
@@ -24,7 +25,7 @@ from node.runtime.item_reader import brief
 from node.runtime.items import ItemRecord, MessageBrief
 from node.runtime.view import describe
 from node.runtime.view.gather import gather
-from node.runtime.view.links import arrival_of, outcome, sent_message
+from node.runtime.view.links import Arrival, Consumed, arrival_of, outcome, sent_message
 from node.runtime.view.shards import Shards
 from rpc.errors import ResourceUnavailable
 
@@ -50,9 +51,10 @@ class _Branch:
 class Tracer:
     """Makes the trees."""
 
-    def __init__(self, shards: Shards, network_block: NetworkBlock) -> None:
+    def __init__(self, shards: Shards, network_block: NetworkBlock, consumed: Consumed) -> None:
         self._shards = shards
         self._network_block = network_block
+        self._consumed = consumed
 
     async def trace(self, name: bytes) -> dict[str, Any] | None:
         """The tree of a transaction hash or a message id, None where no shard knows it."""
@@ -78,7 +80,7 @@ class Tracer:
             "status": "included" if number is None else "finalised",
             **self._run(shard, item),
         }
-        walk = _Walk(self._shards, self._network_block, self._run)
+        walk = self._walk()
         await walk.grow(walk.branches(root, item, 0))
         return _document(name, root, walk)
 
@@ -87,7 +89,7 @@ class Tracer:
         if found is None:
             return None
         above: Node = {"children": []}  # the root is the only branch of nothing
-        walk = _Walk(self._shards, self._network_block, self._run)
+        walk = self._walk()
         await walk.grow([_Branch(above, brief(found.message), found.height)])
         return _document(name, above["children"][0], walk)
 
@@ -113,7 +115,10 @@ class Tracer:
             "status": "pending",
             **self._run(shard, None),
         }
-        return _document(name, root, _Walk(self._shards, self._network_block, self._run))
+        return _document(name, root, self._walk())
+
+    def _walk(self) -> "_Walk":
+        return _Walk(self._shards, self._network_block, self._consumed, self._run)
 
     def _run(self, shard: int, item: ItemRecord | None) -> Node:
         """The members that say where and how a node ran."""
@@ -152,10 +157,12 @@ class _Walk:
         self,
         shards: Shards,
         network_block: NetworkBlock,
+        consumed: Consumed,
         run: Callable[[int, ItemRecord | None], Node],
     ) -> None:
         self._shards = shards
         self._network_block = network_block
+        self._consumed = consumed
         self._run = run
         self.count = 0
         self.under_way = 0
@@ -175,22 +182,22 @@ class _Walk:
         while level:
             depth += 1
             arrivals = await gather(
-                [partial(arrival_of, self._shards, branch.message) for branch in level]
+                [partial(arrival_of, self._shards, self._consumed, b.message) for b in level]
             )
             below: list[_Branch] = []
-            for branch, item in zip(level, arrivals, strict=True):
-                node = self._node(branch, item)
+            for branch, arrival in zip(level, arrivals, strict=True):
+                node = self._node(branch, arrival)
                 branch.parent["children"].append(node)
-                if item is None:
+                if arrival.item is None:
                     self.under_way += 1
                 else:
-                    below += self.branches(node, item, depth)
+                    below += self.branches(node, arrival.item, depth)
             level = below
 
-    def _node(self, branch: _Branch, item: ItemRecord | None) -> Node:
+    def _node(self, branch: _Branch, arrival: Arrival) -> Node:
         message = branch.message
         status = "sent"
-        if item is not None:
+        if arrival.item is not None:
             status = "delivered"
         elif self._network_block(message.src, branch.height) is not None:
             status = "finalised"
@@ -203,5 +210,6 @@ class _Walk:
             "value": describe.amount(message.value),
             "gas": message.gas,
             "status": status,
-            **self._run(message.dst, item),
+            **self._run(message.dst, arrival.item),
+            **arrival.members,
         }

@@ -24,6 +24,7 @@ PASSING = (
     "nonce too low",  # it is in a block, whose receipt is not seen yet
     "nonce too high",  # one before it went down with the pool of a killed node
     "unavailable",  # the node has just been started
+    "is full",  # a lane, until what waits is delivered
 )
 """What a node may say to a transaction or a question while the network is shaken."""
 

@@ -237,18 +237,34 @@ async def test_a_node_that_names_other_things_is_not_believed(net):
         await backend.trace(tx_hash)
 
 
-async def test_a_shard_that_is_away_is_named(net):
+async def test_what_is_on_its_way_to_a_shard_that_is_away_is_shown(net):
     views = net.views()
     alice, carol = net.users[0][0], net.users[1][0]
     tx_hash = await views.network.send_raw_transaction(alice.sign(carol.address, ETHER))
     net.step(0)
+    net.crosslink()
 
     class Away:
-        async def arrival(self, src, seq, logs):
-            raise ShardUnavailable("gone")
+        def __getattr__(self, name):
+            async def answer(*args):
+                raise ShardUnavailable("gone")
 
-    with pytest.raises(ResourceUnavailable, match="shard 1 is unavailable: gone"):
-        await net.views(sources={1: Away()}).backend.trace(tx_hash)
+            return answer
+
+    away = net.views(sources={1: Away()})
+    trace = await away.backend.trace(tx_hash)
+    (node,) = trace["root"]["children"]
+    assert (trace["complete"], trace["underWay"], node["status"]) == (False, 1, "finalised")
+    assert node["unavailable"] == "shard 1 is unavailable: gone"
+    message = await away.backend.message(bytes.fromhex(node["id"][2:]))
+    assert (message["status"], message["legs"][0]["delivered"]) == ("finalised", None)
+    assert message["legs"][0]["unavailable"] == node["unavailable"]
+    assert await away.network.transaction_receipt(tx_hash) is None
+
+    net.settle()  # now the beacon knows that it has arrived
+    for name in (tx_hash, bytes.fromhex(node["id"][2:])):
+        with pytest.raises(ResourceUnavailable, match="shard 1 is unavailable: gone"):
+            await net.views(sources={1: Away()}).backend.trace(name)
 
 
 @pytest.fixture(scope="module")
