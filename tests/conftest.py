@@ -1,16 +1,22 @@
-"""For all tests: the keccak backend is chosen before anything else can choose one.
+"""For all tests: what a process inherits or decides once, before anything else can.
 
-A node chooses it in `node.primitives.basics`, and refuses to run with another. In a test run web3.py may
-be imported first, and the first who hashes decides for the process.
+A node chooses the keccak backend in `node.primitives.basics`, and refuses to run with another. In a test run
+web3.py may be imported first, and the first who hashes decides for the process.
+
+A shell starts what it puts into the background with SIGINT ignored, and children inherit that: commands
+that tests interrupt would never end.
 """
 
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 os.environ.setdefault("ETH_HASH_BACKEND", "pysha3")
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
