@@ -56,7 +56,7 @@ def test_a_schedule_is_the_same_when_its_faults_are_named():
 
 
 def test_a_lock_of_little_stake_does_not_hold_up_the_others():
-    """Seed 99226, shrunk: only node 3, whose turn is one of 76, has the polka of round 0 (ADR 23)."""
+    """Seed 99226, shrunk: only node 3, whose turn is one of 76, has the polka of round 0 (ADR 26)."""
     lost = """
         1>3 #1 proposal 1/0 ec69cc00 pol -1 of 1, 1>2 #2 proposal 1/0 ec69cc00 pol -1 of 1,
         1>2 #1 precommit 1/1 d16c88b7 of 1, 1>3 #1 precommit 1/1 d16c88b7 of 1,

@@ -443,7 +443,7 @@ def test_timeouts_of_other_rounds_and_steps_are_stale(kind: TimeoutKind):
 
 
 def test_a_polka_of_an_earlier_round_is_what_we_propose_but_not_our_lock():
-    """ADR 23: whoever is locked on A may have too little stake to propose it soon."""
+    """ADR 26: whoever is locked on A may have too little stake to propose it soon."""
     engine = started()
     feed(engine, proposal(0, A), *votes(PV, 0, A, 2, 3), vote(PV, 0, None, 0))
     feed(engine, elapsed(KINDS.PREVOTE, 0), *votes(PC, 0, None, 0, 2, 3))
