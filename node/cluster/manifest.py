@@ -100,7 +100,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     timestamp: Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)] | None = None
     data_dir: Path = Path("data")
     accounts: AccountsSection = AccountsSection()
-    params: dict[str, float | int] = {}
+    params: dict[str, float | int | bool] = {}
     p2p: P2pSection = P2pSection()
     rpc: RpcSection = RpcSection()
     log: LogConfig = LogConfig()

@@ -98,10 +98,12 @@ def audit_line(document: Mapping[str, Any]) -> str:
         amount = format_amount(abs(int(document["difference"], 16)))
         verdict = f"[bold red]does not balance: {sign}{amount}[/]"
     flight = sum(lane["sent"] - lane["consumed"] for lane in document["lanes"])
+    issued = int(document.get("issued", "0x0"), 16)
+    made = f"  issued {'-' if issued < 0 else ''}{format_amount(abs(issued))}" if issued else ""
     return (
         f"block {document['block']:>6}  {verdict}  balances {_wei(document['balances'])}  "
         f"in flight {_wei(document['inFlight'])} ({_count(flight, 'message')})  "
-        f"burned {_wei(document['burned'])}"
+        f"burned {_wei(document['burned'])}{made}"
     )
 
 

@@ -16,7 +16,7 @@ from node.execution.messages import MAX_INITCODE_BYTES
 from node.execution.state import State
 from node.primitives.basics import Address
 from node.primitives.errors import InvalidTransaction
-from node.primitives.transaction import AccessList, Transaction
+from node.primitives.transaction import AccessList, ImpersonatedTransaction, Transaction
 
 BASE_GAS = 21_000
 CREATION_GAS = 32_000
@@ -107,7 +107,11 @@ def check_against(state: State, context: BlockContext, tx: Transaction, gas_avai
             f"nonce too high: address {_text(sender)}, tx: {tx.nonce} state: {nonce}"
         )
     code = state.code(sender)
-    if code and delegation_of(code) is None:
+    if (
+        code
+        and delegation_of(code) is None
+        and not isinstance(tx, ImpersonatedTransaction)  # contracts are whom one impersonates
+    ):
         raise InvalidTransaction(
             f"sender not an eoa: address {_text(sender)}, len(code): {len(code)}"
         )

@@ -17,7 +17,10 @@ MAX_SHARDS = 1024
 
 
 class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The rules that are numbers. Times in seconds, gas in units, prices in wei."""
+    """The rules that are numbers, and one switch. Times in seconds, gas in units, prices in wei.
+
+    `dev_methods`: whether whoever reaches an endpoint may change accounts (docs/protocol.md, section 18).
+    """
 
     gas_limit: int = 30_000_000
     base_fee: int = 1_000_000_000
@@ -29,6 +32,7 @@ class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     lane_gas_window: int = 600_000_000
     max_uncrosslinked: int = 64
     max_crosslinks: int = 32
+    dev_methods: bool = False
 
     @property
     def message_gas_limit(self) -> int:
@@ -38,6 +42,8 @@ class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def check(self) -> None:
         """Raise UserError, naming the parameter, where a value makes no sense."""
         for name, value in msgspec.structs.asdict(self).items():
+            if isinstance(value, bool):
+                continue
             may_be_zero = name in ("base_fee", "min_block_interval", "max_arrivals")
             if (value == 0 and may_be_zero) or 0 < value < 1 << 64:
                 continue

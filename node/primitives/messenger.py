@@ -11,7 +11,11 @@ keccak256(slot || key) (Solidity: key || slot), its next ones follow.
     slot 2  burned                               wei destroyed on this shard since genesis
     slot 3  consumed: dst => (count, gas)        how far dst has consumed the outbox, as of the anchor
     slot 4  directory: address => shard + 1      contracts that live outside their range
+    slot of "atoll.issued"                       wei that development operations made, less what they took
+    slot of "atoll.clock"                        seconds that they put the shard's clock ahead
     transient slots 1, 2, 3                      id, source and sender of the message being delivered
+
+The slot of a name is its keccak256: no variable of the contract can come to stand there.
 
     event Send(bytes32 indexed id, address indexed sender, address indexed to, uint256 dst, uint256 seq,
                uint256 value, uint256 gas, uint256 replyGas, bytes4 callback, uint256 gasPrice,
@@ -37,6 +41,9 @@ HIGHEST_PRECOMPILE = 0x11
 
 OUTBOX_SLOT, INBOX_SLOT, BURNED_SLOT, CONSUMED_SLOT, DIRECTORY_SLOT = range(5)
 CAUSE_ID, CAUSE_SOURCE, CAUSE_SENDER = 1, 2, 3
+ISSUED_SLOT, CLOCK_SLOT = (
+    int.from_bytes(keccak256(name), "big") for name in (b"atoll.issued", b"atoll.clock")
+)
 
 SENT_TOPIC = keccak256(b"MessageSent(bytes32,uint256,bytes)")
 SEND_TOPIC = keccak256(

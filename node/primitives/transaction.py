@@ -2,9 +2,13 @@
 
 A `Transaction` is decoded once, keeps its wire bytes and knows its sender. Blob transactions (type 3)
 are refused: a devnet without a blob market cannot be honest about them.
+
+An impersonated transaction is one of these without a signature, under a sender that it names
+(docs/protocol.md, section 18): 0x7B || rlp([sender, what a signature would cover]). Whether a chain takes
+such ones is for the caller: `ImpersonatedTransaction` says that it is one.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, lru_cache
 
 from node.primitives import rlp
@@ -17,6 +21,7 @@ RECENT = 32
 """What was decoded last is remembered: who takes a transaction from a user decodes it to find the shard, and
 the shard's pool once more. Recovering the sender costs as much as all else."""
 TYPE_LEGACY, TYPE_ACCESS_LIST, TYPE_DYNAMIC_FEE, TYPE_BLOB, TYPE_SET_CODE = range(5)
+IMPERSONATED_TYPE = 0x7B
 
 AccessList = tuple[tuple[Address, tuple[int, ...]], ...]
 
@@ -74,6 +79,16 @@ class Transaction:
     def effective_gas_price(self, base_fee: int) -> int:
         """What one gas costs the sender at `base_fee` (EIP-1559)."""
         return min(self.max_fee_per_gas, base_fee + self.max_priority_fee_per_gas)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImpersonatedTransaction(Transaction):
+    """A transaction that nobody signed. `type` is that of the transaction inside, `raw` the whole item."""
+
+
+def encode_impersonated(sender: Address, unsigned: bytes) -> bytes:
+    """The item of a transaction given what its signature would cover (EIP-155, 2930, 1559, 7702)."""
+    return bytes([IMPERSONATED_TYPE]) + rlp.encode([sender, unsigned])
 
 
 def _access_list(item: rlp.Decoded) -> AccessList:
@@ -191,7 +206,7 @@ def _decode_typed(raw: bytes, sender: Address | None = None) -> Transaction:
 
 @lru_cache(maxsize=RECENT)
 def decode_transaction(raw: bytes) -> Transaction:
-    """Decode signed wire bytes and recover the sender.
+    """Decode wire bytes and recover the sender of what is signed.
 
     Raises DecodeError where the bytes are no transaction, InvalidTransaction where they are one that
     cannot be accepted. Which chain it is for, and whether it can pay, is checked against a state.
@@ -217,7 +232,27 @@ def decode_fields(raw: bytes, sender: Address) -> Transaction:
     return _decode(raw, sender)
 
 
+def _decode_impersonated(raw: bytes) -> ImpersonatedTransaction:
+    sender_item, body_item = rlp.decode_list(raw[1:], 2)
+    sender, body = Address(rlp.as_bytes(sender_item, 20)), rlp.as_bytes(body_item)
+    if body[:1] >= b"\xc0":  # v, r, s are the chain id and two empty strings (EIP-155)
+        items = rlp.decode_list(body, 9)
+        tx = _decode_legacy(body, sender)
+        tx = replace(tx, chain_id=tx.v, v=0)
+        unsigned = items[7] == items[8] == b""
+    else:
+        kind, items = body[:1], rlp.decode_list(body[1:])
+        tx = decode_fields(kind + rlp.encode([*items, b"", b"", b""]), sender)
+        unsigned = True
+    if not unsigned:
+        raise DecodeError("an impersonated transaction is signed")
+    values = {f.name: getattr(tx, f.name) for f in fields(Transaction)}
+    return ImpersonatedTransaction(**{**values, "raw": raw})
+
+
 def _decode(raw: bytes, sender: Address | None = None) -> Transaction:
+    if raw[0] == IMPERSONATED_TYPE and sender is None:
+        return _decode_impersonated(raw)
     if raw[0] >= 0xC0:
         return _decode_legacy(raw, sender)
     if raw[0] not in (TYPE_ACCESS_LIST, TYPE_DYNAMIC_FEE, TYPE_SET_CODE):

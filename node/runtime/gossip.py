@@ -7,6 +7,7 @@ import structlog
 import trio
 
 from node.primitives.basics import Address, Hash32, keccak_fast
+from node.primitives.dev_operation import DEV_OPERATION_TYPE, DevOperation
 from node.primitives.errors import DecodeError, InvalidTransaction
 from node.primitives.transaction import Transaction, decode_transaction
 from node.runtime.shard_service import ShardService
@@ -49,10 +50,16 @@ class TransactionGossip:
     # ------------------------------------------------------------------ PoolPort
 
     async def submit(self, raw: bytes) -> bytes:
-        """Admit a user's transaction. Raises DecodeError, InvalidTransaction.
+        """Admit a user's transaction or development operation. Raises DecodeError, InvalidTransaction.
 
         One for a full lane is refused; one that finds its lane full later waits in the pool.
         """
+        if _is_operation(raw):
+            operation = DevOperation.decode(raw)
+            if self._service.add_operation(operation):
+                self._enqueue(raw)
+                self._on_new()
+            return operation.hash
         tx = decode_transaction(raw)
         self._service.check_static(tx)
         reason = self._service.why_waiting(tx)
@@ -98,9 +105,12 @@ class TransactionGossip:
             if Hash32(keccak_fast(raw)) in self._service.pool:
                 continue  # before its signature costs anything
             try:
-                tx = decode_transaction(raw)
-                self._service.check_static(tx)
-                new |= self._add(tx)
+                if _is_operation(raw):
+                    new |= self._service.add_operation(DevOperation.decode(raw))
+                else:
+                    tx = decode_transaction(raw)
+                    self._service.check_static(tx)
+                    new |= self._add(tx)
             except DecodeError as error:
                 malformed += 1
                 if malformed >= MAX_MALFORMED:
@@ -115,7 +125,7 @@ class TransactionGossip:
 
     def peer_up(self, peer: str) -> None:
         """A validator of the shard has connected: it may lack what we hold (its pool is memory)."""
-        if len(self._service.pool):
+        if len(self._service.pool) or len(self._service.dev_queue):
             self._newcomers[peer] = None
             self._wake.set()
 
@@ -160,6 +170,9 @@ class TransactionGossip:
     def _announced(self) -> Iterator[bytes]:
         """What can be executed next, each sender's in order, as much as one announcement may hold."""
         size = 0
+        for operation in self._service.dev_queue.all():
+            size += len(operation.encoded)
+            yield operation.encoded
         content = self._service.pool.content()
         for part in (content.pending, content.queued):
             for transactions in part.values():
@@ -168,6 +181,10 @@ class TransactionGossip:
                     if size > ANNOUNCED_BYTES:
                         return
                     yield tx.raw
+
+
+def _is_operation(raw: bytes) -> bool:
+    return raw[:1] == bytes([DEV_OPERATION_TYPE])
 
 
 def _batches(raws: Iterator[bytes]) -> Iterator[list[bytes]]:

@@ -6,6 +6,7 @@ from node.execution.receipts import Log, Receipt
 from node.light.receipts import announced
 from node.primitives import rlp
 from node.primitives.basics import ShardId
+from node.primitives.dev_operation import DEV_OPERATION_TYPE, DevOperation
 from node.primitives.message import Message
 from node.primitives.transaction import Transaction
 from node.runtime.items import (
@@ -64,7 +65,9 @@ def read_item(chain: ShardChain, height: int, index: int, *, logs: bool) -> Item
     own = legs.own_logs(receipt.logs)
     departed = forwarded = False
     kind, sender, to, value, gas = BEACON_OPS_TYPE, b"", b"", 0, 0
-    if not isinstance(item, BeaconOps):
+    if isinstance(item, DevOperation):
+        kind, to = DEV_OPERATION_TYPE, item.to if item.has_account else b""
+    elif not isinstance(item, BeaconOps):
         kind = item.type if isinstance(item, Transaction) else ARRIVAL_TYPE
         sender, to, value, gas = item.sender, item.to or b"", item.value, item.gas
         if isinstance(item, Transaction):

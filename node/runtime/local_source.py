@@ -10,6 +10,7 @@ from node.execution.account import EMPTY_ACCOUNT, decode_account
 from node.execution.trie_proof import iterate, prove
 from node.primitives import rlp
 from node.primitives.basics import Address, Hash32, ShardId, keccak_fast
+from node.primitives.dev_operation import DEV_OPERATION_TYPE
 from node.primitives.errors import DecodeError, InvalidTransaction
 from node.primitives.header import Header
 from node.primitives.message import Message
@@ -335,7 +336,8 @@ class LocalSource:
             tx_hash = await self._pool.submit(raw)
         except (InvalidTransaction, DecodeError) as error:
             raise Refused(str(error)) from None
-        self.journal.note(tx_hash)
+        if raw[0] != DEV_OPERATION_TYPE:
+            self.journal.note(tx_hash)
         return tx_hash
 
     async def pool_nonce(self, address: bytes) -> int:
@@ -381,6 +383,7 @@ class LocalSource:
         return Supply(
             balances=rlp.int_to_bytes(balances),
             burned=rlp.int_to_bytes(messenger.burned(self._chain.state(header))),
+            issued=messenger.issued(self._chain.state(header)).to_bytes(32, "big", signed=True),
         )
 
 

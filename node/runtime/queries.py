@@ -238,10 +238,12 @@ class PoolNews(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Supply(msgspec.Struct, frozen=True, kw_only=True):
-    """Sum of all balances, and all wei ever destroyed on the shard, at one height; big endian."""
+    """Sum of all balances, and all wei ever destroyed on the shard, at one height; big endian. `issued` is
+    what development operations made, less what they took away: 32 bytes, two's complement."""
 
     balances: bytes
     burned: bytes
+    issued: bytes = bytes(32)
 
 
 class MessageAt(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,19 +12,21 @@ from node.execution.evm import check_static
 from node.execution.fees import next_base_fee
 from node.primitives import rlp
 from node.primitives.basics import Address, Hash32, ShardId
+from node.primitives.dev_operation import DevOperation
 from node.primitives.errors import InvalidBlock, InvalidTransaction
 from node.primitives.genesis import shard_tag
 from node.primitives.header import Header
-from node.primitives.transaction import Transaction
+from node.primitives.transaction import ImpersonatedTransaction, Transaction
 from node.runtime.anchors import Anchors
 from node.runtime.building import build_block
 from node.runtime.waiting import HeightGate
 from node.runtime.wire import MAX_VALUE_BYTES
 from node.runtime.worker import Worker
-from node.shard import messenger
+from node.shard import dev_ops, messenger
 from node.shard.block import ShardBlock
 from node.shard.chain import HeadAccounts, ShardChain
 from node.shard.crossing import check_departure, departure_gas
+from node.shard.dev_queue import DevQueue
 from node.shard.frame import ShardFrozen, lane_full
 from node.shard.lanes import InboundLane, Tails
 from node.shard.pool import TransactionPool
@@ -70,6 +72,7 @@ class ShardService:
         self.chain = int(chain.shard)
         self.context = ChainContext(chain_id=chain.rules.chain_id, tag=shard_tag(chain.shard))
         self.pool = pool
+        self.dev_queue = DevQueue()
         self.gate = HeightGate(chain.head.number)
         self.lanes = {
             ShardId(src): InboundLane(src=ShardId(src))
@@ -105,6 +108,8 @@ class ShardService:
         Raises InvalidTransaction.
         """
         rules = self.ledger.rules
+        if isinstance(tx, ImpersonatedTransaction):
+            dev_ops.check_impersonated(rules.params, tx)
         check_static(tx, rules.chain_id)
         if tx.gas > rules.params.gas_limit:
             raise InvalidTransaction("exceeds block gas limit")
@@ -125,6 +130,19 @@ class ShardService:
             if self._beacon.state.is_frozen(dst):
                 raise ShardFrozen(dst)
             check_departure(rules, tx, dst)
+
+    def add_operation(self, operation: DevOperation) -> bool:
+        """Queue a development operation for a block; whether it is new. Raises InvalidTransaction with the
+        reason where it could not be done now."""
+        ledger = self.ledger
+        if not ledger.rules.params.dev_methods:
+            raise InvalidTransaction(dev_ops.NOT_ALLOWED)
+        if operation.hash in self.dev_queue or ledger.find_transaction(operation.hash) is not None:
+            return False
+        reason = dev_ops.refusal(ledger.state(), self._is_here, operation)
+        if reason is not None:
+            raise InvalidTransaction(reason)
+        return self.dev_queue.add(operation)
 
     def _is_here(self, address: Address) -> bool:
         """Whether the next block would run a call to `address` here (see `BlockFrame.home`)."""
@@ -175,6 +193,8 @@ class ShardService:
             return (
                 False  # we are behind our own shard, or the beacon is: no more than the heartbeat
             )
+        if len(self.dev_queue):
+            return True
         if self._pool_changes != self._hopeless_at and self.pool.counts()[0]:
             return True
         if any(lane.position.count > self._inbox[src] for src, lane in self.lanes.items()):
@@ -194,10 +214,13 @@ class ShardService:
         )
         changes = self._pool_changes
         chosen = self._choose()
+        operations = self.dev_queue.first()
         lanes = {} if self._withhold else dict(self.lanes)
         seconds = BUILD_SECONDS * params.timeout_scale
         built, dropped = await build_block(
-            lambda source: self._worker.block(partial(self.ledger.build, env, lanes, source)),
+            lambda source: self._worker.block(
+                partial(self.ledger.build, env, lanes, source, operations)
+            ),
             chosen,
             seconds=seconds,
         )
@@ -208,7 +231,9 @@ class ShardService:
         value = encode_value(block, built.tails)
         if len(value) > MAX_VALUE_BYTES:  # the proofs of very many lanes: do without arrivals
             built, _ = await build_block(
-                lambda source: self._worker.block(partial(self.ledger.build, env, {}, source)),
+                lambda source: self._worker.block(
+                    partial(self.ledger.build, env, {}, source, operations)
+                ),
                 chosen,
                 seconds=seconds,
             )
@@ -275,6 +300,7 @@ class ShardService:
         await self._worker.block(partial(self.ledger.commit, executed, certificate))
         self._refresh()
         self.pool.on_committed(executed.senders, self._accounts)
+        self.dev_queue.on_committed(operation for _, operation in executed.operations)
         self._note_hopes(executed)
         for src, lane in self.lanes.items():
             lane.drop_before(self._inbox_positions[src])

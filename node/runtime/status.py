@@ -89,6 +89,7 @@ class StatusReport:
             "networkHead": self._view_head,
             "peers": self.peer_count(),
             "peersExpected": len(node.config.peers),
+            "devMethods": node.genesis.params.dev_methods,
             "pool": {"pending": pending, "queued": queued},
             "lanes": self._lanes(),
             "syncing": self.syncing(),

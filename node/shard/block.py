@@ -2,7 +2,8 @@
 
 0x7E || rlp([[address, home], ...])     beacon operations, at most one, first
 0x7D || rlp(Message)                    arrivals
-anything else                           user transactions (types 0, 1, 2, 4)
+0x7C || rlp([kind, salt, ...])          development operations
+anything else                           user transactions (types 0, 1, 2, 4; impersonated ones, 0x7B)
 """
 
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import TypeAlias
 
 from node.primitives import rlp
 from node.primitives.basics import Address, Hash32, ShardId
+from node.primitives.dev_operation import DEV_OPERATION_TYPE, DevOperation
 from node.primitives.errors import DecodeError
 from node.primitives.header import Header
 from node.primitives.message import MAX_MESSAGE_BYTES, Message
@@ -45,7 +47,7 @@ def encode_arrival(message: Message) -> bytes:
     return bytes([ARRIVAL_TYPE]) + message.encoded
 
 
-BodyItem: TypeAlias = BeaconOps | Message | Transaction
+BodyItem: TypeAlias = BeaconOps | Message | DevOperation | Transaction
 
 
 def decode_item(raw: bytes) -> BodyItem:
@@ -58,6 +60,8 @@ def decode_item(raw: bytes) -> BodyItem:
         return Message.decode(raw[1:])
     if raw[0] == BEACON_OPS_TYPE:
         return BeaconOps.decode(raw[1:])
+    if raw[0] == DEV_OPERATION_TYPE:
+        return DevOperation.decode(raw)
     return decode_transaction(raw)
 
 

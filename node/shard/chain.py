@@ -1,6 +1,6 @@
 """The shard chain on disk: reads, and one atomic write per block."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import TypeVar
 
@@ -13,7 +13,8 @@ from node.execution.state import State
 from node.execution.state_store import StateStore
 from node.execution.trie_cache import DEFAULT_CACHE_NODES
 from node.primitives import rlp
-from node.primitives.basics import Address, Hash32, ShardId
+from node.primitives.basics import Address, Hash32, ShardId, keccak256
+from node.primitives.dev_operation import DEV_OPERATION_TYPE, DevOperation
 from node.primitives.errors import CorruptData, DecodeError, InvalidBlock, UserError
 from node.primitives.genesis import Genesis
 from node.primitives.header import Header
@@ -144,7 +145,7 @@ class ShardChain:
         return self._receipts(height) if height else ()
 
     def find_transaction(self, tx_hash: bytes) -> tuple[int, int] | None:
-        """(height, index) of a transaction included here."""
+        """(height, index) of a transaction, or a development operation, included here."""
         raw = self._store.get(schema.transaction(tx_hash))
         return schema.read_place(raw) if raw else None
 
@@ -205,9 +206,14 @@ class ShardChain:
         )
 
     def build(
-        self, env: BlockEnv, lanes: dict[ShardId, InboundLane], source: TransactionSource
+        self,
+        env: BlockEnv,
+        lanes: dict[ShardId, InboundLane],
+        source: TransactionSource,
+        operations: Iterable[DevOperation] = (),
     ) -> BuiltBlock:
-        return build(self._run(env), lanes, source)
+        new = [op for op in operations if self.find_transaction(op.hash) is None]
+        return build(self._run(env), lanes, source, new)
 
     def judge(self, block: ShardBlock, anchor: Anchor, tails: Tails | None) -> ExecutedBlock:
         """Raises InvalidBlock. The anchor must be the one the header names."""
@@ -216,7 +222,18 @@ class ShardChain:
             raise InvalidBlock(f"block {header.number} does not follow our head")
         if header.parent_beacon_block_root != anchor.hash:
             raise InvalidBlock("the anchor is not the one the header names")
+        self._check_operations(block)
         return judge(self._run(_env(header, anchor)), block, tails)
+
+    def _check_operations(self, block: ShardBlock) -> None:
+        """A development operation stands in the chain once: its salt makes it another one."""
+        seen: set[bytes] = set()
+        for raw in block.items:
+            if raw[:1] == bytes([DEV_OPERATION_TYPE]):
+                name = keccak256(raw)
+                if name in seen or self.find_transaction(name) is not None:
+                    raise InvalidBlock("a development operation stands in the chain already")
+                seen.add(name)
 
     def run_again(self, header: Header, anchor: Anchor) -> BlockRun:
         """The beginning of a decided block other than the genesis, to execute it once more."""
@@ -244,6 +261,8 @@ class ShardChain:
         batch[schema.by_hash(header.hash)] = height.to_bytes(8, "big")
         for index, tx in executed.decoded:
             batch[schema.transaction(tx.hash)] = schema.place(height, index)
+        for index, operation in executed.operations:
+            batch[schema.transaction(operation.hash)] = schema.place(height, index)
         for sent in executed.sent:
             message = sent.message
             batch[schema.outbox(message.dst, message.seq)] = (

@@ -1,10 +1,11 @@
 """Building and judging shard blocks: two ways to choose the items, one `BlockRun` to execute them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from node.execution.errors import NonceTooHigh
 from node.primitives.basics import Hash32, ShardId
+from node.primitives.dev_operation import DevOperation
 from node.primitives.errors import DecodeError, InvalidBlock, InvalidTransaction
 from node.primitives.message import LanePosition, Message
 from node.shard import messenger
@@ -36,13 +37,21 @@ def expected_ops(rules: ShardRules, anchor: Anchor) -> BeaconOps | None:
 
 
 def build(
-    run: BlockRun, lanes: Mapping[ShardId, InboundLane], source: TransactionSource
+    run: BlockRun,
+    lanes: Mapping[ShardId, InboundLane],
+    source: TransactionSource,
+    operations: Iterable[DevOperation] = (),
 ) -> BuiltBlock:
-    """Fill a block: beacon operations, arrivals by lanes in turn, then the pool's best transactions."""
+    """Fill a block: beacon operations, arrivals by lanes in turn, `operations` (as many as a block may
+    have), then the pool's best transactions."""
     ops = expected_ops(run.rules, run.env.anchor)
     if ops is not None:
         run.run_beacon_ops(ops)
     tails = _take_arrivals(run, lanes)
+    for operation in operations:
+        if run.size >= BUILD_BYTES:
+            break
+        run.run_dev_operation(operation)
     rejected, deferred = _take_transactions(run, source)
     return BuiltBlock(
         executed=run.finish(), tails=tails, rejected=tuple(rejected), deferred=tuple(deferred)
@@ -131,6 +140,8 @@ def judge(run: BlockRun, block: ShardBlock, tails: Tails | None) -> ExecutedBloc
             run.run_arrival(item)
         elif isinstance(item, BeaconOps):
             run.run_beacon_ops(item)
+        elif isinstance(item, DevOperation):
+            run.run_dev_operation(item)
         else:
             try:
                 run.run_transaction(item)

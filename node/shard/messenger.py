@@ -15,7 +15,9 @@ from node.primitives.messenger import (
     CAUSE_ID,
     CAUSE_SENDER,
     CAUSE_SOURCE,
+    CLOCK_SLOT,
     HISTORY_STORAGE,
+    ISSUED_SLOT,
     MESSENGER,
     SENT_TOPIC,
     STAKING,
@@ -41,15 +43,19 @@ __all__ = [
     "STAKING",
     "STAKING_CODE",
     "add_burned",
+    "add_issued",
     "burned",
+    "clock",
     "inbox",
     "is_everywhere",
     "is_sent_log",
+    "issued",
     "outbox",
     "read_send_log",
     "read_sent_log",
     "sent_log",
     "set_cause",
+    "set_clock",
     "set_consumed",
     "set_home",
     "set_inbox",
@@ -115,6 +121,26 @@ def burned(state: State) -> int:
 def add_burned(state: State, wei: int) -> None:
     if wei:
         state.set_storage(MESSENGER, BURNED_SLOT, burned(state) + wei)
+
+
+def issued(state: State) -> int:
+    """Wei that development operations made, less what they took away: below 0 where that was more."""
+    word = state.storage(MESSENGER, ISSUED_SLOT)
+    return word - (1 << 256) if word >> 255 else word
+
+
+def add_issued(state: State, wei: int) -> None:
+    if wei:
+        state.set_storage(MESSENGER, ISSUED_SLOT, (issued(state) + wei) % (1 << 256))
+
+
+def clock(state: State) -> int:
+    """Seconds that development operations put the shard's clock ahead."""
+    return state.storage(MESSENGER, CLOCK_SLOT)
+
+
+def set_clock(state: State, seconds: int) -> None:
+    state.set_storage(MESSENGER, CLOCK_SLOT, seconds)
 
 
 def sent_log(message: Message) -> Log:

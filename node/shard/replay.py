@@ -7,6 +7,7 @@ from node.execution.results import CallResult
 from node.execution.timed import TimedEvm
 from node.execution.tracing import Execution, TracedEvm, Tracer
 from node.primitives.basics import ZERO_ADDRESS
+from node.primitives.dev_operation import DevOperation
 from node.primitives.message import Message, MessageKind
 from node.primitives.transaction import Transaction
 from node.shard.block import BeaconOps, BodyItem, decode_item
@@ -52,6 +53,8 @@ def _run(run: BlockRun, item: BodyItem) -> None:
             run.run_arrival(item)
         case BeaconOps():
             run.run_beacon_ops(item)
+        case DevOperation():
+            run.run_dev_operation(item)
         case _:
             run.run_transaction(item)
 
@@ -72,7 +75,7 @@ def _executes(run: BlockRun, item: BodyItem) -> bool:
 
 
 def _description(run: BlockRun, item: BodyItem, paid: int) -> Execution:
-    if isinstance(item, BeaconOps):
+    if isinstance(item, (BeaconOps, DevOperation)):
         sender = to = ZERO_ADDRESS
         value, data, gas = 0, b"", 0
     else:
@@ -98,5 +101,5 @@ def _result(run: BlockRun, gas_used: int) -> CallResult:
         output=b"",
         created=(),
         burned=0,
-        error=None if success else "the message could not be delivered",
+        error=None if success else "it could not be done",
     )

@@ -11,12 +11,13 @@ from node.execution.receipts import Log, Receipt, or_blooms
 from node.execution.state import StateDelta
 from node.execution.trie import ordered_root
 from node.primitives.basics import Address, ShardId
+from node.primitives.dev_operation import DEV_OPERATION_TYPE, DevOperation
 from node.primitives.errors import InvalidBlock, InvalidTransaction
 from node.primitives.header import Header
 from node.primitives.message import Message
 from node.primitives.requests import InboxMove, OutboxMove, ShardRequests
-from node.primitives.transaction import Transaction
-from node.shard import crossing, delivery, messenger
+from node.primitives.transaction import ImpersonatedTransaction, Transaction
+from node.shard import crossing, delivery, dev_ops, messenger
 from node.shard.block import ARRIVAL_TYPE, BEACON_OPS_TYPE, BeaconOps, ShardBlock, encode_arrival
 from node.shard.frame import (
     BlockEnv,
@@ -51,6 +52,7 @@ class ExecutedBlock:
     delivered: tuple[tuple[int, Message], ...]
     senders: tuple[tuple[Address, int], ...]  # (sender, nonce) of the user transactions
     decoded: tuple[tuple[int, Transaction], ...]  # (index, transaction)
+    operations: tuple[tuple[int, DevOperation], ...] = ()  # (index, operation)
 
     @property
     def header(self) -> Header:
@@ -68,6 +70,7 @@ class BlockRun(BlockFrame):
     receipts: list[Receipt] = field(default_factory=list)
     delivered: list[tuple[int, Message]] = field(default_factory=list)
     decoded: list[tuple[int, Transaction]] = field(default_factory=list)
+    operations: list[tuple[int, DevOperation]] = field(default_factory=list)
     gas_used: int = 0
     arrivals_gas: int = 0
     size: int = 0
@@ -85,6 +88,8 @@ class BlockRun(BlockFrame):
         logs: list[Log] = []
         for address, home in ops.moved:
             if home != self.rules.shard:
+                if self.rules.params.dev_methods:
+                    dev_ops.give_up(self, address)
                 self.sweep_account(address, self.env.anchor.hash, logs)
         self._append(ops.encoded, BEACON_OPS_TYPE, True, 0, logs)
 
@@ -109,7 +114,7 @@ class BlockRun(BlockFrame):
             )
         if not self.arrival_fits(message):
             raise InvalidBlock("arrivals exceed their share of the block")
-        if self.decoded:
+        if self.decoded or self.operations:
             raise InvalidBlock("an arrival stands after a transaction")
         messenger.set_inbox(self.state, message.src, position.advance(message))
         self._inbox_moved.add(message.src)
@@ -121,8 +126,26 @@ class BlockRun(BlockFrame):
         self.arrivals_gas += gas_used
         self._append(encode_arrival(message), ARRIVAL_TYPE, success, gas_used, logs)
 
+    def run_dev_operation(self, operation: DevOperation) -> None:
+        """Change the state as a developer asked. One that cannot be done has no effect and status 0.
+
+        Raises InvalidBlock where none may stand here.
+        """
+        if not self.rules.params.dev_methods:
+            raise InvalidBlock(dev_ops.NOT_ALLOWED)
+        if self.decoded:
+            raise InvalidBlock("a development operation stands after a transaction")
+        if len(self.operations) >= dev_ops.MAX_OPERATIONS:
+            raise InvalidBlock(f"more than {dev_ops.MAX_OPERATIONS} development operations")
+        self.state.begin_transaction()
+        done = dev_ops.apply(self, operation)
+        self.operations.append((len(self.items), operation))
+        self._append(operation.encoded, DEV_OPERATION_TYPE, done, 0, ())
+
     def run_transaction(self, tx: Transaction) -> None:
         """Run or send off a user transaction. Raises InvalidTransaction and then changes nothing."""
+        if isinstance(tx, ImpersonatedTransaction):
+            dev_ops.check_impersonated(self.rules.params, tx)
         home = self.home(tx.sender)
         if home != self.rules.shard:
             raise InvalidTransaction(
@@ -182,6 +205,7 @@ class BlockRun(BlockFrame):
             delivered=tuple(self.delivered),
             senders=tuple((tx.sender, tx.nonce) for _, tx in self.decoded),
             decoded=tuple(self.decoded),
+            operations=tuple(self.operations),
         )
 
     # ------------------------------------------------------------------ inside

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from node.execution.receipts import Receipt, decode_receipt
 from node.execution.trie import ordered_root
 from node.primitives.basics import Hash32, ShardId, keccak256
+from node.primitives.dev_operation import DevOperation
 from node.primitives.errors import DecodeError, InvalidTransaction
 from node.primitives.header import Header
 from node.primitives.message import Message, MessageKind
@@ -95,6 +96,8 @@ def item_name(item: BodyItem, raw: bytes, shard: ShardId, height: int) -> Hash32
             return item.hash
         case Message():
             return item.id
+        case DevOperation():
+            return item.hash
         case BeaconOps():  # the same operations may come twice
             return keccak256(raw + shard.to_bytes(4, "big") + height.to_bytes(8, "big"))
 
@@ -141,7 +144,7 @@ def _entry(block: OpenBlock, index: int) -> Entry:
             price = item.effective_gas_price(base_fee)
         case Message():
             price = item.gas_price
-        case BeaconOps():
+        case BeaconOps() | DevOperation():
             price = 0
     return Entry(
         hash=item_name(item, raw, block.shard, block.header.number),

@@ -1,8 +1,8 @@
 """Conservation of value at a network block (docs/protocol.md, "The audit").
 
-    balances of all shards + in flight + stake = genesis - burned
+    balances of all shards + in flight + stake = genesis + issued - burned
 
-Balances and burned wei are those at the headers crosslinked up to that block, in flight is what the
+Balances, issued and burned wei are those at the headers crosslinked up to that block, in flight is what the
 beacon's lanes hold then: only crosslinked messages can be consumed, so the cut is consistent.
 """
 
@@ -26,6 +26,7 @@ class ShardSupply:
     height: int
     balances: int
     burned: int
+    issued: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +42,8 @@ class LaneSupply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditReport:
-    """The whole account. Amounts in wei; `issued` nothing, as there are no rewards in this version."""
+    """The whole account. Amounts in wei; `issued` by development operations, the only ones that
+    make or take wei: negative where they took more."""
 
     number: int
     genesis: int
@@ -58,13 +60,18 @@ class AuditReport:
         return sum(shard.burned for shard in self.shards)
 
     @property
+    def issued(self) -> int:
+        return sum(shard.issued for shard in self.shards)
+
+    @property
     def in_flight(self) -> int:
         return sum(lane.wei for lane in self.lanes)
 
     @property
     def difference(self) -> int:
         """What there is too much (negative: too little). Anything but zero is a bug of the protocol."""
-        return self.balances + self.in_flight + self.stake + self.burned - self.genesis
+        held = self.balances + self.in_flight + self.stake + self.burned
+        return held - self.genesis - self.issued
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -75,6 +82,7 @@ class AuditReport:
             "inFlight": hex(self.in_flight),
             "stake": hex(self.stake),
             "burned": hex(self.burned),
+            "issued": hex(self.issued),
             "difference": hex(self.difference),
             "shards": [
                 {
@@ -82,6 +90,7 @@ class AuditReport:
                     "height": shard.height,
                     "balances": hex(shard.balances),
                     "burned": hex(shard.burned),
+                    "issued": hex(shard.issued),
                 }
                 for shard in self.shards
             ],
@@ -137,6 +146,7 @@ class Auditor:
             height=height,
             balances=int.from_bytes(supply.balances, "big"),
             burned=int.from_bytes(supply.burned, "big"),
+            issued=int.from_bytes(supply.issued, "big", signed=True),
         )
 
     async def _lane(self, src: int, dst: int, start: int, stop: int) -> LaneSupply:

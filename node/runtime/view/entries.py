@@ -7,6 +7,7 @@ from itertools import accumulate
 
 from node.execution.receipts import Log, logs_bloom, or_blooms
 from node.primitives.basics import Hash32
+from node.primitives.dev_operation import DevOperation
 from node.primitives.message import Message
 from node.primitives.transaction import Transaction
 from node.shard.block import BeaconOps
@@ -33,7 +34,7 @@ class Entry:
 
     hash: Hash32
     place: Place
-    item: Transaction | Message | BeaconOps
+    item: Transaction | Message | BeaconOps | DevOperation
     raw: bytes
     status: int
     gas_used: int

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from node.primitives.basics import ShardId, keccak256
+from node.primitives.dev_operation import DEV_OPERATION_TYPE
 from node.primitives.errors import DecodeError, InvalidTransaction
 from node.primitives.message import MAX_DEPTH
 from node.primitives.transaction import Transaction, decode_transaction
@@ -79,8 +80,10 @@ class TransactionFinder:
         if found is None:
             return None
         shard, leg = found
-        tx = _decode(shard, leg.raw, tx_hash)
         self.note_home(tx_hash, shard)
+        if leg.raw[:1] == bytes([DEV_OPERATION_TYPE]):  # is in no pool: it is shown once it has run
+            return await self._follow(shard, leg, None)
+        tx = _decode(shard, leg.raw, tx_hash)
         return await self._follow(shard, leg, leg.departure) or Pending(tx)
 
     async def _message(self, message_id: bytes) -> Included | None:

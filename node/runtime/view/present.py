@@ -14,6 +14,7 @@ from node.primitives.basics import (
     Address,
     keccak_fast,
 )
+from node.primitives.dev_operation import DEV_OPERATION_TYPE, DevOperation
 from node.primitives.message import Message
 from node.primitives.transaction import (
     TYPE_DYNAMIC_FEE,
@@ -69,6 +70,8 @@ def transaction_at(block: ListedBlock, index: int) -> TransactionView:
             return _message(message, entry, place)
         case BeaconOps():
             return _operations(entry, place)
+        case DevOperation() as operation:
+            return _dev_operation(operation, entry, place)
 
 
 def pending_block(
@@ -178,6 +181,28 @@ def _operations(entry: Entry, place: dict[str, Any]) -> TransactionView:
     )
 
 
+def _dev_operation(operation: DevOperation, entry: Entry, place: dict[str, Any]) -> TransactionView:
+    return TransactionView(
+        hash=entry.hash,
+        type=DEV_OPERATION_TYPE,
+        chain_id=None,
+        nonce=0,
+        from_=ZERO_ADDRESS,
+        to=operation.to if operation.has_account else MESSENGER,
+        value=0,
+        gas=0,
+        gas_price=0,
+        input=entry.raw[1:],
+        extra={
+            "sourceHash": "0x" + entry.hash.hex(),
+            "mint": "0x0",
+            "isSystemTx": True,
+            "operation": operation.kind.name,
+        },
+        **place,
+    )
+
+
 def _ends(entry: Entry) -> tuple[int, bytes, bytes | None, bytes | None]:
     """(type, from, to, created contract) of an entry."""
     match entry.item:
@@ -188,6 +213,9 @@ def _ends(entry: Entry) -> tuple[int, bytes, bytes | None, bytes | None]:
             return ARRIVAL_TYPE, message.sender, message.to, None
         case BeaconOps():
             return BEACON_OPS_TYPE, ZERO_ADDRESS, MESSENGER, None
+        case DevOperation() as operation:
+            to = operation.to if operation.has_account else MESSENGER
+            return DEV_OPERATION_TYPE, ZERO_ADDRESS, to, None
 
 
 def receipt_at(block: ListedBlock, index: int) -> ReceiptView:

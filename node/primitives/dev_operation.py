@@ -1,0 +1,117 @@
+"""Development operations: changes of a shard's state that no account signs (docs/protocol.md, section 18).
+
+    item = 0x7C || rlp([kind, salt, to, number, slot, data])
+
+`salt` is 16 random bytes, so that the same change can be asked for again: the hash of an item is its name.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cached_property
+
+from node.primitives import rlp
+from node.primitives.basics import ZERO_ADDRESS, Address, Hash32, keccak256
+from node.primitives.errors import DecodeError
+
+DEV_OPERATION_TYPE = 0x7C
+SALT_BYTES = 16
+MAX_CODE_BYTES = 24_576  # EIP-170
+MAX_DEV_OPERATION_BYTES = MAX_CODE_BYTES + 256
+MAX_WEI = (1 << 128) - 1
+"""As much as a genesis may give one account: with it no sum of balances overflows."""
+MAX_NEW_NONCE = (1 << 63) - 1
+"""Leaves room for as many transactions as there will ever be (EIP-2681 ends at 2^64 - 2)."""
+MAX_CLOCK = 1 << 36
+"""Seconds, some 2,000 years."""
+
+
+class DevKind(IntEnum):
+    """What an operation does. `number` and `data` are its arguments, `to` the account that it is about."""
+
+    MINE = 0  # nothing: it is a reason for a block
+    SET_BALANCE = 1  # number: wei
+    ADD_BALANCE = 2  # number: wei
+    SET_NONCE = 3  # number
+    SET_CODE = 4  # data
+    SET_STORAGE = 5  # slot, number
+    SET_CLOCK = 6  # number: seconds that the shard's clock is ahead of the validators' clocks
+
+
+_LIMITS = {
+    DevKind.MINE: 0,
+    DevKind.SET_BALANCE: MAX_WEI,
+    DevKind.ADD_BALANCE: MAX_WEI,
+    DevKind.SET_NONCE: MAX_NEW_NONCE,
+    DevKind.SET_CODE: 0,
+    DevKind.SET_STORAGE: (1 << 256) - 1,
+    DevKind.SET_CLOCK: MAX_CLOCK,
+}
+_WITHOUT_ACCOUNT = (DevKind.MINE, DevKind.SET_CLOCK)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DevOperation:
+    """One operation; what its kind does not use is zero or empty. Raises ValueError for values out of range."""
+
+    kind: DevKind
+    salt: bytes
+    to: Address = ZERO_ADDRESS
+    number: int = 0
+    slot: int = 0
+    data: bytes = b""
+
+    def __post_init__(self) -> None:
+        if len(self.salt) != SALT_BYTES:
+            raise ValueError(f"the salt must have {SALT_BYTES} bytes")
+        if not 0 <= self.number <= _LIMITS[self.kind]:
+            raise ValueError(f"at most {_LIMITS[self.kind]:#x} is possible")
+        if len(self.data) > MAX_CODE_BYTES:
+            raise ValueError(f"code has at most {MAX_CODE_BYTES} bytes, this has {len(self.data)}")
+        if self.data and self.kind is not DevKind.SET_CODE:
+            raise ValueError("only code is data")
+        if not 0 <= self.slot < (1 << 256 if self.kind is DevKind.SET_STORAGE else 1):
+            raise ValueError("a slot is a number below 2^256")
+        if self.to != ZERO_ADDRESS and self.kind in _WITHOUT_ACCOUNT:
+            raise ValueError("this is about no account")
+
+    @property
+    def has_account(self) -> bool:
+        return self.kind not in _WITHOUT_ACCOUNT
+
+    @cached_property
+    def encoded(self) -> bytes:
+        fields: list[rlp.Item] = [
+            rlp.int_to_bytes(self.kind),
+            self.salt,
+            self.to,
+            rlp.int_to_bytes(self.number),
+            rlp.int_to_bytes(self.slot),
+            self.data,
+        ]
+        return bytes([DEV_OPERATION_TYPE]) + rlp.encode(fields)
+
+    @cached_property
+    def hash(self) -> Hash32:
+        return keccak256(self.encoded)
+
+    @classmethod
+    def decode(cls, raw: bytes) -> "DevOperation":
+        """The operation of a whole item. Raises DecodeError."""
+        if len(raw) > MAX_DEV_OPERATION_BYTES:
+            raise DecodeError(
+                f"a development operation has at most {MAX_DEV_OPERATION_BYTES} bytes"
+            )
+        if raw[:1] != bytes([DEV_OPERATION_TYPE]):
+            raise DecodeError("not a development operation")
+        kind, salt, to, number, slot, data = rlp.decode_list(raw[1:], 6)
+        try:
+            return cls(
+                kind=DevKind(rlp.as_int(kind, 8)),
+                salt=rlp.as_bytes(salt, SALT_BYTES),
+                to=Address(rlp.as_bytes(to, 20)),
+                number=rlp.as_int(number),
+                slot=rlp.as_int(slot),
+                data=rlp.as_bytes(data),
+            )
+        except ValueError as error:
+            raise DecodeError(f"development operation: {error}") from None

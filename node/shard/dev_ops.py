@@ -1,0 +1,102 @@
+"""What development operations do to a state (docs/protocol.md, section 18). Deterministic.
+
+Wei that they make or take is counted in MESSENGER's `issued`, so that the audit still adds up. No account
+that every shard has can be changed: the protocol's own books are there.
+"""
+
+from collections.abc import Callable
+
+from node.execution.state import State
+from node.primitives.basics import Address
+from node.primitives.dev_operation import MAX_WEI, DevKind, DevOperation
+from node.primitives.errors import InvalidTransaction
+from node.primitives.genesis import Params
+from node.primitives.transaction import ImpersonatedTransaction
+from node.shard import messenger
+from node.shard.frame import BlockFrame
+
+MAX_OPERATIONS = 64
+"""In one block."""
+NOT_ALLOWED = (
+    "development methods are off: the genesis of this network has params.dev_methods = false"
+)
+
+
+def check_impersonated(params: Params, tx: ImpersonatedTransaction) -> None:
+    """Raise InvalidTransaction where nobody may be impersonated, or not this sender."""
+    if not params.dev_methods:
+        raise InvalidTransaction(f"an impersonated transaction is refused: {NOT_ALLOWED}")
+    if messenger.is_everywhere(tx.sender):
+        raise InvalidTransaction(
+            f"0x{tx.sender.hex()} is an account of the protocol and cannot be impersonated"
+        )
+
+
+def refusal(
+    state: State, is_home: Callable[[Address], bool], operation: DevOperation
+) -> str | None:
+    """Why an operation has no effect on this state; None where it has one."""
+    to, number = operation.to, operation.number
+    if operation.kind is DevKind.SET_CLOCK and number < messenger.clock(state):
+        return f"time cannot go back: the clock is {messenger.clock(state)} s ahead already"
+    if not operation.has_account:
+        return None
+    who = f"0x{to.hex()}"
+    if messenger.is_everywhere(to):
+        return f"{who} is an account of the protocol, which every shard has: it cannot be changed"
+    if not is_home(to):
+        return f"{who} does not live on this shard"
+    match operation.kind:
+        case DevKind.ADD_BALANCE if state.balance(to) + number > MAX_WEI:
+            return f"the balance of {who} would be above {MAX_WEI:#x} wei"
+        case DevKind.SET_NONCE if number < state.nonce(to):
+            return (
+                f"the nonce of {who} is {state.nonce(to)} and cannot fall to {number}: "
+                "its transactions would be valid again"
+            )
+        case DevKind.SET_STORAGE if not state.exists(to):
+            return f"{who} is empty: an account without code, nonce and balance has no storage"
+    return None
+
+
+def apply(frame: BlockFrame, operation: DevOperation) -> bool:
+    """Do it, in a transaction that has begun; False, and nothing has changed, where it is refused."""
+    state, to, number = frame.state, operation.to, operation.number
+    if refusal(state, frame.is_home, operation) is not None:
+        return False
+    before = state.snapshot()
+    match operation.kind:
+        case DevKind.MINE:
+            pass
+        case DevKind.SET_BALANCE:
+            messenger.add_issued(state, number - state.balance(to))
+            state.set_balance(to, number)
+        case DevKind.ADD_BALANCE:
+            messenger.add_issued(state, number)
+            state.add_balance(to, number)
+        case DevKind.SET_NONCE:
+            state.set_nonce(to, number)
+        case DevKind.SET_CODE:
+            state.set_code(to, operation.data)
+        case DevKind.SET_STORAGE:
+            state.set_storage(to, operation.slot, number)
+        case DevKind.SET_CLOCK:
+            messenger.set_clock(state, number)
+    if operation.has_account and not frame.is_home(to):
+        # a contract that the beacon does not know yet lives here because it has code: it must keep some
+        state.revert(before)
+        return False
+    return True
+
+
+def give_up(frame: BlockFrame, address: Address) -> None:
+    """An address whose home is another shard now: what operations made of it here was of another account.
+
+    Only they can give code or a nonce to an address before a contract is created there.
+    """
+    if frame.state.has_code_or_nonce(address) and frame.env.anchor.state.home(address) != (
+        frame.rules.shard
+    ):
+        balance = frame.state.balance(address)
+        frame.state.delete_account(address)
+        frame.state.add_balance(address, balance)

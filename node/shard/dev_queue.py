@@ -1,0 +1,51 @@
+"""Development operations that wait for a block. Memory only, like the transaction pool."""
+
+from collections.abc import Iterable, Sequence
+
+from node.primitives.basics import Hash32
+from node.primitives.dev_operation import DevOperation
+from node.primitives.errors import InvalidTransaction
+from node.shard.dev_ops import MAX_OPERATIONS
+
+MAX_QUEUED = 512
+MAX_QUEUED_BYTES = 4 << 20
+
+
+class DevQueue:
+    """In the order of their arrival, each once."""
+
+    def __init__(self) -> None:
+        self._operations: dict[Hash32, DevOperation] = {}
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._operations)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._operations
+
+    def add(self, operation: DevOperation) -> bool:
+        """Whether it is new. Raises InvalidTransaction when the queue is full."""
+        if operation.hash in self._operations:
+            return False
+        size = len(operation.encoded)
+        if len(self._operations) >= MAX_QUEUED or self._bytes + size > MAX_QUEUED_BYTES:
+            raise InvalidTransaction(
+                f"{len(self._operations)} development operations wait already: try again later"
+            )
+        self._operations[operation.hash] = operation
+        self._bytes += size
+        return True
+
+    def first(self) -> Sequence[DevOperation]:
+        """What one block may hold, oldest first."""
+        return list(self._operations.values())[:MAX_OPERATIONS]
+
+    def all(self) -> Sequence[DevOperation]:
+        return list(self._operations.values())
+
+    def on_committed(self, operations: Iterable[DevOperation]) -> None:
+        """These stand in a block now."""
+        for operation in operations:
+            if self._operations.pop(operation.hash, None) is not None:
+                self._bytes -= len(operation.encoded)
