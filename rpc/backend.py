@@ -10,6 +10,7 @@ concurrently and may be cancelled when their time is up.
 
 from typing import Any, Protocol
 
+from rpc.development import DevBackend
 from rpc.wire import (
     AccessListResult,
     AccountProof,
@@ -34,6 +35,10 @@ from rpc.wire import (
 
 class Backend(Protocol):
     """A chain, or a network of them, as the JSON-RPC sees it."""
+
+    @property
+    def dev(self) -> DevBackend:
+        """Development methods, also where they are off."""
 
     async def client_version(self) -> str:
         """Such as `atoll/0.1.0/linux/python3.11`."""

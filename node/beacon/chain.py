@@ -224,6 +224,10 @@ class BeaconChain:
             anchor_height_of=self.height_of,
         )
 
+    def shard_time(self, block: BeaconBlock) -> int:
+        """See `transition.shard_time`."""
+        return transition.shard_time(self._rules, self._head.header, block.body.crosslinks)
+
     def would_take(self, crosslink: Crosslink) -> bool:
         """Whether a block on the head can take this crosslink in, alone: whether it is work for the beacon.
 

@@ -15,12 +15,16 @@ from node.primitives.genesis import BEACON_TAG, Genesis, shard_tag
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BeaconRules:
-    """What the transition takes from the genesis. `max_crosslinks` is per shard and beacon block."""
+    """What the transition takes from the genesis. `max_crosslinks` is per shard and beacon block.
+
+    `follows_shards`: a block may be as late as the shard headers in it, whose clocks may be put ahead.
+    """
 
     chain_id: int
     shards: int
     max_crosslinks: int
     checker: SignatureChecker
+    follows_shards: bool = False
 
     @classmethod
     def of(cls, genesis: Genesis, checker: SignatureChecker) -> "BeaconRules":
@@ -28,6 +32,7 @@ class BeaconRules:
             chain_id=genesis.chain_id,
             shards=genesis.shards,
             max_crosslinks=genesis.params.max_crosslinks,
+            follows_shards=genesis.params.dev_methods,
             checker=checker,
         )
 

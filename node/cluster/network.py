@@ -75,6 +75,7 @@ class Wanted:
             validators=default.validators if self.validators is None else self.validators,
             chain_id=default.chain_id if self.chain_id is None else self.chain_id,
             rpc=rpc,
+            params={"dev_methods": True},
         )
 
     def check_against(self, layout: NetworkLayout) -> None:

@@ -88,6 +88,7 @@ class RpcService:
             chain_id=genesis.chain_id,
             version=client_version(),
             coinbase=node.keys.signing.address if node.keys.signing else None,
+            dev_methods=genesis.params.dev_methods,
         )
         self._server = Server(
             Dispatcher(backend, limits),

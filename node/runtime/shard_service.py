@@ -209,7 +209,7 @@ class ShardService:
         params = self.ledger.rules.params
         env = BlockEnv(
             coinbase=self._coinbase,
-            timestamp=max(int(time.time()), self.ledger.head.timestamp),
+            timestamp=max(int(time.time()) + self._clock, self.ledger.head.timestamp),
             anchor=self._anchors.at(self._anchors.furthest()),
         )
         changes = self._pool_changes
@@ -254,7 +254,7 @@ class ShardService:
         if known is not None and (decided or known.block.items == block.items):
             return BlockId(block.hash)
         header = block.header
-        if not decided and header.timestamp > time.time() + MAX_CLOCK_DRIFT:
+        if not decided and header.timestamp > time.time() + self._clock + MAX_CLOCK_DRIFT:
             raise InvalidBlock(f"its time {header.timestamp} is ahead of our clock")
         anchor = await self._anchors.find(
             header.parent_beacon_block_root, 0.0 if decided else ANCHOR_WAIT
@@ -355,6 +355,7 @@ class ShardService:
         """What is derived from the head's state."""
         state = self.ledger.state()
         self._accounts = HeadAccounts(state)
+        self._clock = messenger.clock(state)
         self._inbox_positions = {src: messenger.inbox(state, src) for src in self.lanes}
         self._inbox = {src: p.count for src, p in self._inbox_positions.items()}
         self._anchors.move_to(self.ledger.head)

@@ -8,6 +8,7 @@
 - `debug`: encodings and traces;
 - `wallet`: what it signs with the keys it holds;
 - `filters`: filters and subscriptions;
+- `development`: what anvil and hardhat let a developer do, where the genesis allows it;
 - `atoll`: shards, lanes, messages;
 - `refused`: what is known and not offered, with the reason.
 
@@ -15,7 +16,7 @@ Optional trailing arguments default as in geth; the block, where there is one, t
 """
 
 from rpc.errors import MethodNotFound, MethodNotSupported
-from rpc.methods import atoll, chain, debug, filters, node, state, wallet
+from rpc.methods import atoll, chain, debug, development, filters, node, state, wallet
 from rpc.methods.refused import REFUSED
 from rpc.methods.state import blob_base_fee
 from rpc.methods.table import Context, Method
@@ -29,6 +30,7 @@ METHODS: dict[str, Method] = {
     **debug.METHODS,
     **wallet.METHODS,
     **filters.METHODS,
+    **development.METHODS,
     **atoll.METHODS,
 }
 

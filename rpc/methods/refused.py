@@ -1,8 +1,23 @@
 """Methods that other nodes have and this one does not: name -> why. What is not here is unknown."""
 
-_BFT = (
-    "blocks are made by the validators of every shard together; one node cannot change the state, "
-    "the time or the pace of the network"
+_BACK = (
+    "the validators of every shard have signed the blocks since then and messages between shards have been "
+    "delivered: no chain can go back; set what you need with anvil_setBalance, anvil_setStorageAt and so on, "
+    "or make a new network (`atoll up --reset`)"
+)
+_GENESIS = (
+    "it is a rule that all validators check in every block, from the genesis on: set it in the [params] of a "
+    "manifest, or it follows from the parent"
+)
+_PROPOSER = "the fee recipient of a block is the validator that proposes it"
+_POOLS = (
+    "every validator of the shard has the transaction in its pool: replace it by one of the same nonce with "
+    "fees that are 10 % higher"
+)
+_FILES = "a node's state is under validators' signatures: it cannot be replaced by a file"
+_PACE = (
+    "every validator's clock sets the time of its blocks: use evm_increaseTime, evm_setNextBlockTimestamp or "
+    "anvil_mine with an interval"
 )
 _POW = "blocks are decided by validators; there is no proof of work"
 _PARITY = (
@@ -18,40 +33,42 @@ _PERSONAL = "keys are given to the node by its configuration"
 REFUSED: dict[str, str] = {
     **dict.fromkeys(
         (
-            "evm_mine",
-            "evm_setAutomine",
-            "evm_setIntervalMining",
-            "evm_increaseTime",
-            "evm_setNextBlockTimestamp",
-            "evm_setTime",
-            "evm_setBlockGasLimit",
-            "evm_setAccountNonce",
             "evm_snapshot",
             "evm_revert",
-            *(
-                f"{tool}_{action}"
-                for tool in ("anvil", "hardhat")
-                for action in (
-                    "mine",
-                    "setBalance",
-                    "setCode",
-                    "setNonce",
-                    "setStorageAt",
-                    "setCoinbase",
-                    "setNextBlockBaseFeePerGas",
-                    "impersonateAccount",
-                    "stopImpersonatingAccount",
-                    "dropTransaction",
-                    "reset",
-                )
-            ),
-            "anvil_setNextBlockTimestamp",
-            "anvil_autoImpersonateAccount",
-            "anvil_increaseTime",
-            "anvil_dumpState",
-            "anvil_loadState",
+            "anvil_snapshot",
+            "anvil_revert",
+            "anvil_reorg",
+            "anvil_rollback",
+            "anvil_reset",
+            "hardhat_reset",
         ),
-        _BFT,
+        _BACK,
+    ),
+    **dict.fromkeys(
+        (
+            "evm_setBlockGasLimit",
+            "anvil_setBlockGasLimit",
+            "anvil_setMinGasPrice",
+            "hardhat_setMinGasPrice",
+            "anvil_setNextBlockBaseFeePerGas",
+            "hardhat_setNextBlockBaseFeePerGas",
+            "hardhat_setPrevRandao",
+        ),
+        _GENESIS,
+    ),
+    **dict.fromkeys(("anvil_setCoinbase", "hardhat_setCoinbase"), _PROPOSER),
+    **dict.fromkeys(
+        (
+            "anvil_dropTransaction",
+            "hardhat_dropTransaction",
+            "anvil_dropAllTransactions",
+            "anvil_removePoolTransactions",
+        ),
+        _POOLS,
+    ),
+    **dict.fromkeys(("anvil_dumpState", "anvil_loadState"), _FILES),
+    **dict.fromkeys(
+        ("anvil_setBlockTimestampInterval", "anvil_removeBlockTimestampInterval"), _PACE
     ),
     **dict.fromkeys(("eth_getWork", "eth_submitWork", "eth_submitHashrate"), _POW),
     **dict.fromkeys(("trace_transaction", "trace_block", "trace_call"), _PARITY),

@@ -7,6 +7,7 @@ from node.runtime.view import present
 from node.runtime.view.atoll import AtollView
 from node.runtime.view.chain import ChainView
 from node.runtime.view.changes import Bell
+from node.runtime.view.development import Development
 from node.runtime.view.forks import fork_config
 from node.runtime.view.network import NetworkView
 from node.runtime.view.pools import PendingFeed, Pools
@@ -17,6 +18,7 @@ from node.runtime.view.shards import Shards
 from node.runtime.view.simulated import simulate
 from node.runtime.view.traces import Traces
 from node.runtime.view.wallet import Wallet
+from rpc.development import DevBackend
 from rpc.errors import ResourceNotFound, ServerError
 from rpc.wire import (
     AccessListResult,
@@ -69,6 +71,7 @@ class NodeBackend:
         chain_id: int,
         version: str,
         coinbase: bytes | None = None,
+        dev_methods: bool = False,
     ) -> None:
         self._network = network
         self._shards = shards
@@ -85,6 +88,16 @@ class NodeBackend:
         self._sources = sources
         self._pools = Pools(sources)
         self._traces = Traces(sources)
+        self._dev = Development(
+            self._view,
+            beacon,
+            sources,
+            network=network,
+            wallet=wallet,
+            bell=bell,
+            allowed=dev_methods,
+            version=version,
+        )
         self._feeds: dict[int | None, PendingFeed] = {
             None: PendingFeed(sources, network.pool_shards),
             **{s: PendingFeed(sources, view.pool_shards) for s, view in shards.items()},
@@ -99,6 +112,10 @@ class NodeBackend:
                 f"there is no shard {scope}: this network has shards 0 to {len(self._shards) - 1}"
             )
         return view
+
+    @property
+    def dev(self) -> DevBackend:
+        return self._dev
 
     # ------------------------------------------------------------------ the node
 

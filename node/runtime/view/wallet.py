@@ -9,7 +9,7 @@ from typing import Any
 
 import trio
 
-from node.primitives.basics import keccak_fast
+from node.primitives.basics import Address, keccak_fast
 from node.primitives.keys import SigningKey
 from node.primitives.transaction import (
     TYPE_ACCESS_LIST,
@@ -17,9 +17,11 @@ from node.primitives.transaction import (
     TYPE_LEGACY,
     TYPE_SET_CODE,
     decode_transaction,
+    encode_impersonated,
 )
 from node.runtime.view import typed_data
 from node.runtime.view.chain import ChainView
+from node.runtime.view.impersonation import Impersonation
 from node.runtime.view.present import pending_transaction
 from node.runtime.view.signing import SIGNABLE, Unsigned, encode_unsigned, sign
 from rpc.errors import InvalidParams, ServerError
@@ -48,6 +50,7 @@ class Wallet:
         self._clock = clock
         self._locks = {address: trio.Lock() for address in self._keys}
         self._given: dict[bytes, tuple[int, float]] = {}  # the newest nonce of each, and when
+        self.impersonation = Impersonation()
 
     # ------------------------------------------------------------------ messages
 
@@ -80,16 +83,43 @@ class Wallet:
 
     async def send(self, view: ChainView, request: CallRequest) -> bytes:
         """Nonces of an account are given out one at a time, in the order in which they are asked for."""
+        if request.from_ not in self._keys and self.impersonation.covers(request.from_):
+            return await self.send_unsigned(view, request)
         key = self._key(request.from_)
         async with self._locks[key.address]:
-            nonce = request.nonce
-            if nonce is None:
-                nonce = await self._next_nonce(view, key.address)
-            raw = sign(await self._fill(view, request, nonce), key)
-            tx_hash = await view.send_raw_transaction(raw)
-            if nonce > self._given.get(key.address, (-1, 0.0))[0]:
-                self._given[key.address] = (nonce, self._clock())
-            return tx_hash
+            return await self._submit(view, request, key.address, lambda tx: sign(tx, key))
+
+    async def send_unsigned(self, view: ChainView, request: CallRequest) -> bytes:
+        """The same for a sender whose key is not needed; where that is allowed is the chain's rule."""
+        sender = Address(request.from_ or b"")
+        async with self.impersonation.lock:
+            self._forget_old()
+            return await self._submit(
+                view, request, sender, lambda tx: encode_impersonated(sender, encode_unsigned(tx))
+            )
+
+    async def _submit(
+        self,
+        view: ChainView,
+        request: CallRequest,
+        sender: bytes,
+        encode: Callable[[Unsigned], bytes],
+    ) -> bytes:
+        nonce = request.nonce
+        if nonce is None:
+            nonce = await self._next_nonce(view, sender)
+        raw = encode(await self._fill(view, request, nonce))
+        tx_hash = await view.send_raw_transaction(raw)
+        if nonce > self._given.get(sender, (-1, 0.0))[0]:
+            self._given[sender] = (nonce, self._clock())
+        return tx_hash
+
+    def _forget_old(self) -> None:
+        """Senders without a key may be any number: only what still counts is kept of them."""
+        now = self._clock()
+        for address, (_, when) in list(self._given.items()):
+            if address not in self._keys and now - when >= RECENT_SECONDS:
+                del self._given[address]
 
     async def _next_nonce(self, view: ChainView, address: bytes) -> int:
         nonce = await view.transaction_count(address, "pending")

@@ -1,0 +1,234 @@
+"""What anvil and hardhat let a developer do to the chain, where the genesis allows it.
+
+Every method is refused, with the reason, on a network without `dev_methods`.
+"""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+from rpc import decode
+from rpc.encoding import (
+    fixed_data,
+    parse_address,
+    parse_data,
+    parse_quantity,
+    parse_storage_slot,
+)
+from rpc.errors import InvalidParams, MethodNotSupported
+from rpc.methods.table import EXECUTE, REQUEST, Context, Method
+from rpc.params import Param
+from rpc.wire import CallRequest
+
+_AUTOMINE = (
+    "validators make a block whenever there is work and cannot be told to wait; evm_setAutomine knows "
+    "only true"
+)
+_INTERVAL = (
+    "validators make a block whenever there is work, at most one in params.min_block_interval, and an "
+    "empty one after params.heartbeat: both stand in the genesis; evm_setIntervalMining knows only 0"
+)
+
+
+def _number(bits: int) -> Callable[[object], int]:
+    return partial(parse_quantity, bits=bits)
+
+
+def _word(value: object) -> int:
+    return int.from_bytes(fixed_data(32, "a storage word")(value), "big")
+
+
+def _mining(value: object) -> tuple[int, int | None]:
+    """(blocks, timestamp) of evm_mine: a timestamp, or an object with both."""
+    if not isinstance(value, dict):
+        return 1, parse_quantity(value, bits=64)
+    unknown = set(value) - {"blocks", "timestamp"}
+    if unknown:
+        raise ValueError(f"unknown member {min(unknown)!r}")
+    at = value.get("timestamp")
+    return (
+        parse_quantity(value.get("blocks", 1), bits=64),
+        None if at is None else parse_quantity(at, bits=64),
+    )
+
+
+# ---------------------------------------------------------------------- accounts
+
+
+async def _set_balance(c: Context, address: bytes, wei: int) -> bool:
+    await c.backend.dev.set_balance(address, wei)
+    return True
+
+
+async def _add_balance(c: Context, address: bytes, wei: int) -> bool:
+    await c.backend.dev.add_balance(address, wei)
+    return True
+
+
+async def _set_nonce(c: Context, address: bytes, nonce: int) -> bool:
+    await c.backend.dev.set_nonce(address, nonce)
+    return True
+
+
+async def _set_code(c: Context, address: bytes, code: bytes) -> bool:
+    await c.backend.dev.set_code(address, code)
+    return True
+
+
+async def _set_storage(c: Context, address: bytes, slot: int, value: int) -> bool:
+    await c.backend.dev.set_storage(address, slot, value)
+    return True
+
+
+# ---------------------------------------------------------------------- impersonation
+
+
+async def _impersonate(c: Context, address: bytes) -> bool:
+    await c.backend.dev.impersonate(address, True)
+    return True
+
+
+async def _stop_impersonating(c: Context, address: bytes) -> bool:
+    await c.backend.dev.impersonate(address, False)
+    return True
+
+
+async def _impersonate_all(c: Context, on: bool) -> bool:
+    await c.backend.dev.impersonate_all(on)
+    return True
+
+
+async def _send_unsigned(c: Context, request: CallRequest) -> str:
+    if request.from_ is None:
+        raise InvalidParams("invalid argument 0 (transaction): from is missing")
+    return "0x" + (await c.backend.dev.send_unsigned(c.scope, request)).hex()
+
+
+# ---------------------------------------------------------------------- blocks and time
+
+
+async def _evm_mine(c: Context, wanted: tuple[int, int | None]) -> str:
+    blocks, timestamp = wanted
+    if timestamp is not None:
+        await c.backend.dev.set_time(timestamp)
+    await c.backend.dev.mine(c.scope, blocks, 0)
+    return "0x0"
+
+
+async def _mine(c: Context, blocks: int, interval: int) -> bool:
+    await c.backend.dev.mine(c.scope, blocks, interval)
+    return True
+
+
+async def _increase_time(c: Context, seconds: int) -> int:
+    return await c.backend.dev.increase_time(seconds)
+
+
+async def _set_time(c: Context, timestamp: int) -> bool:
+    await c.backend.dev.set_time(timestamp)
+    return True
+
+
+async def _automine(_: Context) -> bool:
+    return True
+
+
+async def _set_automine(_: Context, on: bool) -> bool:
+    if not on:
+        raise MethodNotSupported("evm_setAutomine", _AUTOMINE)
+    return True
+
+
+async def _set_interval(_: Context, milliseconds: int) -> bool:
+    if milliseconds:
+        raise MethodNotSupported("evm_setIntervalMining", _INTERVAL)
+    return True
+
+
+async def _node_info(c: Context) -> dict[str, Any]:
+    return await c.backend.dev.node_info(c.scope)
+
+
+async def _metadata(c: Context) -> dict[str, Any]:
+    return await c.backend.dev.metadata(c.scope)
+
+
+_ADDRESS = Param("address", parse_address)
+_WEI = Param("wei", _number(256))
+_ON = Param("on", decode.boolean)
+_SECONDS = Param("seconds", _number(64))
+_TIMESTAMP = Param("timestamp", _number(64))
+_BLOCKS = Param("blocks", _number(64), 1)
+_EVERY = Param("seconds between blocks", _number(64), 0)
+
+_BALANCE = Method((_ADDRESS, _WEI), _set_balance, EXECUTE)
+_MORE = Method((_ADDRESS, _WEI), _add_balance, EXECUTE)
+_NONCE = Method((_ADDRESS, Param("nonce", _number(64))), _set_nonce, EXECUTE)
+_CODE = Method((_ADDRESS, Param("code", parse_data)), _set_code, EXECUTE)
+_STORAGE = Method(
+    (_ADDRESS, Param("slot", parse_storage_slot), Param("value", _word)), _set_storage, EXECUTE
+)
+_AS = Method((_ADDRESS,), _impersonate)
+_NO_LONGER_AS = Method((_ADDRESS,), _stop_impersonating)
+_MINE = Method((_BLOCKS, _EVERY), _mine, EXECUTE)
+_AHEAD = Method((_SECONDS,), _increase_time, EXECUTE)
+_TIME = Method((_TIMESTAMP,), _set_time, EXECUTE)
+_ALWAYS = Method((), _automine)
+_SET_ALWAYS = Method((_ON,), _set_automine)
+_SET_INTERVAL = Method((Param("milliseconds", _number(64)),), _set_interval)
+
+_METHODS: dict[str, Method] = {
+    **{
+        f"{tool}_{name}": method
+        for tool in ("anvil", "hardhat")
+        for name, method in (
+            ("setBalance", _BALANCE),
+            ("setNonce", _NONCE),
+            ("setCode", _CODE),
+            ("setStorageAt", _STORAGE),
+            ("impersonateAccount", _AS),
+            ("stopImpersonatingAccount", _NO_LONGER_AS),
+            ("mine", _MINE),
+        )
+    },
+    "anvil_addBalance": _MORE,
+    "anvil_deal": _BALANCE,
+    "evm_setAccountBalance": _BALANCE,
+    "evm_setAccountNonce": _NONCE,
+    "evm_setAccountCode": _CODE,
+    "evm_setAccountStorageAt": _STORAGE,
+    "anvil_autoImpersonateAccount": Method((_ON,), _impersonate_all),
+    "eth_sendUnsignedTransaction": Method((REQUEST,), _send_unsigned, EXECUTE),
+    "evm_mine": Method((Param("timestamp or options", _mining, (1, None)),), _evm_mine, EXECUTE),
+    "evm_increaseTime": _AHEAD,
+    "anvil_increaseTime": _AHEAD,
+    "evm_setNextBlockTimestamp": _TIME,
+    "anvil_setNextBlockTimestamp": _TIME,
+    "evm_setTime": _TIME,
+    "anvil_setTime": _TIME,
+    "anvil_getAutomine": _ALWAYS,
+    "hardhat_getAutomine": _ALWAYS,
+    "evm_setAutomine": _SET_ALWAYS,
+    "anvil_setAutoMine": _SET_ALWAYS,
+    "evm_setIntervalMining": _SET_INTERVAL,
+    "anvil_setIntervalMining": _SET_INTERVAL,
+    "anvil_nodeInfo": Method((), _node_info),
+    "hardhat_metadata": Method((), _metadata),
+}
+
+
+def _where_allowed(name: str, method: Method) -> Method:
+    inner: Callable[..., Awaitable[Any]] = method.handler
+
+    async def handler(c: Context, *arguments: Any) -> Any:
+        reason = c.backend.dev.off
+        if reason is not None:
+            raise MethodNotSupported(name, reason)
+        return await inner(c, *arguments)
+
+    return Method(method.params, handler, method.seconds)
+
+
+METHODS: dict[str, Method] = {
+    name: _where_allowed(name, method) for name, method in _METHODS.items()
+}
