@@ -156,7 +156,7 @@ class TransactionView:
     """A transaction, pending while `block_hash` is None.
 
     `gas_price` is what the sender pays per gas: for types 2 and 4 the effective price once included,
-    before that the cap. `v` equals `y_parity` for types 1, 2 and 4; system transactions (0x7d, 0x7e)
+    before that the cap. `v` equals `y_parity` for types 1, 2 and 4; system transactions (0x7c, 0x7d, 0x7e)
     are unsigned and have zeros. `extra` holds further JSON members, ready to send, such as the
     `sourceHash`, `mint` and `isSystemTx` that clients know from OP-stack deposits.
     """

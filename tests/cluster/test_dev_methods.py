@@ -1,0 +1,247 @@
+"""What anvil and hardhat let a developer do, on two shards: any node, accounts of both, value conserved."""
+
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from web3 import Web3
+
+from tests.cluster.support.client import ask, call, receipt, send_and_wait, wait_for
+from tests.cluster.support.network import Network, Networks
+
+ETHER = 10**18
+GWEI = 10**9
+SLOT_0 = bytes.fromhex("5f545f5260205ff3")  # returns the word in slot 0
+
+
+@pytest.fixture
+def network(networks: Networks) -> Iterator[Network]:
+    """One of its own, since its clock is put ahead; after each test the invariants are checked."""
+    network = networks.use(shards=2, validators=2)
+    yield network
+    network.check()
+
+
+def do(endpoint: str, method: str, *params: Any) -> Any:
+    """A development method, after which the audit of the newest block balances."""
+    result = call(endpoint, method, params)
+    assert audit(endpoint)["balanced"] is True
+    return result
+
+
+def audit(endpoint: str) -> Any:
+    return call(endpoint, "atoll_audit", ["latest"])
+
+
+def issued(endpoint: str) -> int:
+    return int(audit(endpoint)["issued"], 16)
+
+
+@pytest.mark.parametrize("tool", ["anvil", "hardhat"])
+@pytest.mark.parametrize("home", [0, 1])
+def test_accounts_of_any_shard_are_changed_through_any_node(
+    network: Network, home: int, tool: str
+) -> None:
+    endpoint, w3 = network.endpoint(1), network.w3(1)
+    account = network.fresh_account(home).address
+    before = issued(endpoint)
+
+    do(endpoint, f"{tool}_setBalance", account, hex(5 * ETHER))
+    assert w3.eth.get_balance(account) == 5 * ETHER
+    assert issued(endpoint) == before + 5 * ETHER
+    do(endpoint, "anvil_addBalance", account, hex(ETHER))
+    assert w3.eth.get_balance(account) == 6 * ETHER
+    do(endpoint, f"{tool}_setBalance", account, "0x1")
+    assert w3.eth.get_balance(account) == 1
+    assert issued(endpoint) == before + 1
+
+    do(endpoint, f"{tool}_setNonce", account, "0x7")
+    assert w3.eth.get_transaction_count(account) == 7
+    do(endpoint, f"{tool}_setCode", account, "0x" + SLOT_0.hex())
+    assert w3.eth.get_code(account) == SLOT_0
+    do(endpoint, f"{tool}_setStorageAt", account, "0x0", "0x" + (42).to_bytes(32, "big").hex())
+    assert int.from_bytes(w3.eth.call({"to": account}), "big") == 42
+    assert audit(endpoint)["difference"] == "0x0"
+
+
+def test_an_operation_is_listed_with_a_receipt(network: Network) -> None:
+    endpoint, account = network.endpoint(0), network.fresh_account(1).address
+    call(endpoint, "anvil_setBalance", [account, hex(3)])
+
+    number = network.w3(0).eth.block_number
+    found = [
+        tx
+        for height in range(number, max(0, number - 5), -1)
+        for tx in call(endpoint, "eth_getBlockByNumber", [hex(height), True])["transactions"]
+        if tx["type"] == "0x7c" and tx["to"].lower() == account.lower()
+    ]
+    assert [tx["operation"] for tx in found] == ["SET_BALANCE"]
+    done = call(endpoint, "eth_getTransactionReceipt", [found[0]["hash"]])
+    assert (done["status"], done["gasUsed"], done["type"]) == ("0x1", "0x0", "0x7c")
+    shown = call(network.endpoint(1), "eth_getTransactionByHash", [found[0]["hash"]])
+    assert shown == found[0]
+    traced = call(endpoint, "debug_traceTransaction", [found[0]["hash"], {"tracer": "callTracer"}])
+    assert traced["gasUsed"] == "0x0"
+
+
+@pytest.mark.parametrize("to_shard", [0, 1])
+def test_a_contract_is_impersonated(network: Network, to_shard: int) -> None:
+    """On its shard, and to another one: with fees, nonce and receipt like any sender."""
+    endpoint, w3 = network.endpoint(1), network.w3(1)
+    contract, friend = network.fresh_account(0).address, network.fresh_account(to_shard).address
+    do(endpoint, "hardhat_setCode", contract, "0x" + SLOT_0.hex())
+    do(endpoint, "hardhat_setBalance", contract, hex(ETHER))
+    asked = {"from": contract, "to": friend, "value": hex(123)}
+
+    refused = ask(endpoint, "eth_sendTransaction", [asked])
+    assert refused["error"]["message"] == "unknown account"
+    do(endpoint, "hardhat_impersonateAccount", contract)
+    sent = [call(endpoint, "eth_sendTransaction", [asked]) for _ in range(2)]
+    do(endpoint, "hardhat_stopImpersonatingAccount", contract)
+    assert "error" in ask(endpoint, "eth_sendTransaction", [asked])
+
+    done = [receipt(w3, tx_hash) for tx_hash in sent]
+    assert [d["status"] for d in done] == [1, 1]
+    assert all(d["from"] == contract for d in done)
+    assert w3.eth.get_transaction_count(contract) == 2
+    wait_for(lambda: w3.eth.get_balance(friend) == 246, "the wei to arrive")
+    shown = w3.eth.get_transaction(sent[0])
+    assert (shown["from"], shown["nonce"], shown["type"]) == (contract, 0, 2)
+    assert audit(endpoint)["balanced"] is True
+
+
+def test_everybody_is_impersonated(network: Network) -> None:
+    endpoint, w3 = network.endpoint(0), network.w3(0)
+    someone, friend = network.fresh_account(1).address, network.fresh_account(1).address
+    do(endpoint, "anvil_setBalance", someone, hex(ETHER))
+    do(endpoint, "anvil_autoImpersonateAccount", True)
+    asked = {"from": someone, "to": friend, "value": "0x5", "gasPrice": hex(20 * GWEI)}
+    done = receipt(w3, call(endpoint, "eth_sendTransaction", [asked]))
+    do(endpoint, "anvil_autoImpersonateAccount", False)
+    assert (done["status"], done["type"], w3.eth.get_balance(friend)) == (1, 0, 5)
+    again = call(endpoint, "eth_sendUnsignedTransaction", [asked])
+    assert receipt(w3, again)["status"] == 1
+
+
+def test_blocks_are_mined_on_demand(network: Network) -> None:
+    endpoint, w3 = network.endpoint(0), network.w3(0)
+    heights = [int(call(network.shard_endpoint(s), "eth_blockNumber"), 16) for s in (0, 1)]
+    before = w3.eth.block_number
+
+    assert do(endpoint, "evm_mine") == "0x0"
+    do(endpoint, "anvil_mine", 3)
+    do(endpoint, "hardhat_mine", "0x2")
+
+    assert w3.eth.block_number >= before + 6
+    for shard, height in enumerate(heights):
+        assert int(call(network.shard_endpoint(shard), "eth_blockNumber"), 16) >= height + 6
+    refused = ask(endpoint, "hardhat_mine", ["0x3e8"])
+    assert "at most 64" in refused["error"]["message"]
+
+
+def test_time_is_put_ahead_on_every_shard(network: Network) -> None:
+    endpoint, w3 = network.endpoint(0), network.w3(0)
+    first = w3.eth.get_block("latest")["timestamp"]
+
+    ahead = do(endpoint, "evm_increaseTime", 3600)
+    do(endpoint, "evm_mine")
+    assert ahead >= 3600
+    assert w3.eth.get_block("latest")["timestamp"] >= first + 3600
+    for shard in (0, 1):
+        tip = call(network.shard_endpoint(shard), "eth_getBlockByNumber", ["latest", False])
+        assert int(tip["timestamp"], 16) >= first + 3600
+
+    target = w3.eth.get_block("latest")["timestamp"] + 100_000
+    do(network.endpoint(1), "evm_setNextBlockTimestamp", target)
+    do(network.endpoint(1), "evm_mine")
+    shown = network.w3(1).eth.get_block("latest")["timestamp"]
+    assert target <= shown <= target + 60
+    before = shown
+    do(endpoint, "anvil_mine", 2, 500)
+    do(endpoint, "evm_mine")
+    network.reach({"blockNumber": network.w3(0).eth.block_number})
+    assert network.w3(1).eth.get_block("latest")["timestamp"] >= before + 1000
+
+    back = ask(endpoint, "evm_setNextBlockTimestamp", [first])
+    assert "time cannot go back" in back["error"]["message"]
+    alice = network.accounts(0)[0]
+    done = send_and_wait(w3, alice, to=network.accounts(1)[0].address, value=1)
+    assert done["status"] == 1
+
+
+def test_many_at_once(network: Network) -> None:
+    """More operations than one block may hold, through all nodes."""
+    accounts = [network.fresh_account(n % 2).address for n in range(80)]
+    endpoints = [node["rpc"] for node in network.nodes]
+    before = issued(endpoints[0])
+
+    with ThreadPoolExecutor(16) as threads:
+        list(
+            threads.map(
+                lambda n: call(endpoints[n % 4], "anvil_setBalance", [accounts[n], hex(n + 1)]),
+                range(80),
+            )
+        )
+
+    w3 = network.w3(0)
+    for n, account in enumerate(accounts):
+        wait_for(lambda a=account, n=n: w3.eth.get_balance(a) == n + 1, "all nodes to show it")
+    assert issued(endpoints[0]) == before + sum(range(1, 81))
+
+
+REFUSALS = {
+    "evm_snapshot": ([], "no chain can go back"),
+    "evm_revert": (["0x1"], "no chain can go back"),
+    "evm_setAutomine": ([False], "cannot be told to wait"),
+    "evm_setIntervalMining": ([1000], "min_block_interval"),
+    "anvil_dropTransaction": (["0x" + "00" * 32], "every validator of the shard"),
+    "anvil_setNextBlockBaseFeePerGas": (["0x1"], "rule that all validators check"),
+}
+
+
+@pytest.mark.parametrize("method", REFUSALS)
+def test_what_cannot_be_is_refused_with_the_reason(network: Network, method: str) -> None:
+    params, reason = REFUSALS[method]
+    error = ask(network.endpoint(0), method, params)["error"]
+    assert error["code"] == -32004
+    assert reason in error["message"]
+
+
+def test_what_makes_no_sense_is_refused_with_the_reason(network: Network) -> None:
+    endpoint, alice = network.endpoint(1), network.accounts(0)[0].address
+    empty, system = network.fresh_account(0).address, "0xa70110000000000000000000000000000000a701"
+    nobody = Web3.to_checksum_address("0x" + "00" * 19 + "01")
+    call(endpoint, "anvil_setNonce", [alice, hex(5000)])
+    for method, params, reason in (
+        ("anvil_setNonce", [alice, "0x1"], "cannot fall to 1"),
+        ("anvil_setBalance", [system, "0x1"], "account of the protocol"),
+        ("anvil_setCode", [nobody, "0x00"], "account of the protocol"),
+        ("anvil_setBalance", [alice, "0x" + "ff" * 32], "the most that an account may be given"),
+        ("anvil_setCode", [alice, "0x" + "00" * 24_577], "at most 24576 bytes"),
+        ("anvil_setStorageAt", [empty, "0x0", "0x" + "11" * 32], "has no storage"),
+    ):
+        error = ask(endpoint, method, params)["error"]
+        assert reason in error["message"], (method, error)
+    assert call(endpoint, "evm_setAutomine", [True]) is True
+    assert call(endpoint, "anvil_nodeInfo")["environment"]["chainId"] == network.info["chainId"]
+    assert call(endpoint, "hardhat_metadata")["chainId"] == network.info["chainId"]
+    assert call(endpoint, "atoll_status")["devMethods"] is True
+
+
+def test_a_node_syncs_over_blocks_with_operations(network: Network) -> None:
+    """One that has lost its chain executes them again, and one that was killed replays them."""
+    endpoint, account = network.endpoint(0), network.fresh_account(1).address
+    do(endpoint, "anvil_setBalance", account, hex(99))
+    do(endpoint, "evm_increaseTime", 1000)
+    do(endpoint, "evm_mine")
+    network.kill("s1v1", "s0v1")
+    shutil.rmtree(network.directory / "nodes" / "s1v1" / "data" / "chain")
+    network.up()
+
+    wait_for(lambda: network.w3(1, 1).eth.get_balance(account) == 99, "the new node to have it")
+    network.invariants.start_over()  # every block again, with the node that has executed them anew
+    after = network.w3(1, 1).eth.get_block("latest")["timestamp"]
+    call(network.endpoint(1, 1), "evm_mine")
+    assert network.w3(1, 1).eth.get_block("latest")["timestamp"] >= after
