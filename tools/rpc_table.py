@@ -51,6 +51,9 @@ room, go-ethereum. What differs:
 - `eth_call` runs for 5 s at most, `eth_estimateGas` and `eth_createAccessList` for 15 s, each execution with
   30,000,000 gas at most, whatever the request says.
 - `debug_getRaw*` gives a block as its chain encodes it: a beacon block at `/`, a shard block below `/shard/`.
+- `anvil_`, `hardhat_` and `evm_` methods change the chain, on a network with `dev_methods` only (what `atoll
+  up` makes): [protocol.md, section 18](protocol.md#18-development-methods). They return when a block has the
+  change.
 - Filters live on the node and the path where they were made. One that is not polled for {expiry:g} s is gone.
 - `eth_accounts` and signing use the development accounts of `accounts.json` and are on unless
   `rpc.expose_accounts` is false.

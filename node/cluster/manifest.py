@@ -11,6 +11,7 @@
 
     [params]                  # rules of the protocol that differ from their defaults
     heartbeat = 1.0
+    dev_methods = true        # whoever reaches an endpoint may change accounts; false if it is not said
 
     [p2p]                     # {name}, {shard} and {index} stand for those of each node
     listen_host = "0.0.0.0"

@@ -11,7 +11,16 @@ from node.primitives.errors import DecodeError
 BLOOM_BYTES = 256
 EMPTY_BLOOM = b"\0" * BLOOM_BYTES
 MAX_TOPICS = 4
-RECEIPT_TYPES = (0, 1, 2, 3, 4, 0x7C, 0x7D, 0x7E)  # the last three are system items of a shard block
+RECEIPT_TYPES = (
+    0,
+    1,
+    2,
+    3,
+    4,
+    0x7C,
+    0x7D,
+    0x7E,
+)  # the last three are system items of a shard block
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

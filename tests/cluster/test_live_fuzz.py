@@ -135,6 +135,11 @@ fitting = {
     "storage slot": quantities | hashes,
     "transaction": transactions | hexes,
     "transaction hash": hashes,
+    "wei": quantities,
+    "nonce": quantities,
+    "code": codes,
+    "value": hashes,
+    "on": st.booleans(),
     "typed data": typed_data,
 }
 """By the names of parameters: arguments that are mostly right."""

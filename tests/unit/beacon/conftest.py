@@ -38,7 +38,13 @@ class Net:
     """
 
     def __init__(
-        self, shards=2, per_shard=1, max_crosslinks=8, chain_id=1337, stakes=(32 * 10**18,)
+        self,
+        shards=2,
+        per_shard=1,
+        max_crosslinks=8,
+        chain_id=1337,
+        stakes=(32 * 10**18,),
+        dev_methods=False,
     ):
         self.keys = [key_at_home(i, i // per_shard, shards) for i in range(shards * per_shard)]
         self.by_address = {key.address: key for key in self.keys}
@@ -58,7 +64,7 @@ class Net:
                 for i, key in enumerate(self.keys)
             ],
             alloc={},
-            params=Params(max_crosslinks=max_crosslinks),
+            params=Params(max_crosslinks=max_crosslinks, dev_methods=dev_methods),
         ).check()
         self.rules = BeaconRules.of(self.genesis, KeccakSecp256k1())
         self.shard_genesis = {ShardId(s): self.header(s) for s in range(shards)}

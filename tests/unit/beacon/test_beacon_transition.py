@@ -112,6 +112,19 @@ def test_timestamps_may_repeat_and_never_fall(driver):
     judged(driver, driver.build(timestamp=parent).block)
 
 
+@pytest.mark.parametrize("dev_methods", [False, True])
+def test_with_development_methods_a_block_may_be_as_late_as_what_it_takes_in(
+    make_net, make_driver, dev_methods
+):
+    net = make_net(dev_methods=dev_methods)
+    driver = make_driver(net, net.chain())
+    parent, late = driver.chain.head.header.timestamp, 2_000_000_000
+    execution = driver.build(driver.next(0, timestamp=late))
+    assert execution.block.header.timestamp == (late if dev_methods else parent)
+    assert driver.chain.shard_time(execution.block) == (late if dev_methods else 0)
+    judged(driver, execution.block)
+
+
 def test_the_randao_changes_with_height_and_proposer(driver):
     first = driver.build().block.header
     assert first.randao == next_randao(driver.chain.head.header.randao, first.proposer, 1)

@@ -1,6 +1,7 @@
 """Transactions between pools, the shard as an application, and what keeps a proposer going."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,18 +15,20 @@ from node.beacon.rules import BeaconRules
 from node.beacon.state import BeaconState
 from node.beacon.transition import genesis_block
 from node.primitives.basics import Address, ShardId, keccak256
+from node.primitives.dev_operation import DevKind, DevOperation
 from node.primitives.errors import DecodeError, InvalidBlock, InvalidTransaction
-from node.primitives.genesis import Genesis, GenesisValidator
+from node.primitives.genesis import Genesis, GenesisValidator, Params
 from node.primitives.keys import KeccakSecp256k1, SigningKey
 from node.primitives.transaction import Transaction, decode_transaction
 from node.runtime.application import NotReady, judge
 from node.runtime.beacon_service import BeaconService
 from node.runtime.building import build_block
 from node.runtime.gossip import TransactionGossip
-from node.runtime.shard_service import ShardService
+from node.runtime.shard_service import ShardService, decode_value, encode_value
 from node.runtime.waiting import HeightGate
 from node.runtime.wire import decode_transactions, encode_transactions
 from node.runtime.worker import Worker
+from node.shard.block import ShardBlock
 from node.shard.chain import ShardChain
 from node.shard.genesis import shard_genesis
 from node.shard.pool import TransactionPool
@@ -39,7 +42,7 @@ USERS = [Account.from_key(keccak256(b"user %d" % i)) for i in range(3)]
 class Net:
     """A shard with one validator, alone in its network."""
 
-    def __init__(self) -> None:
+    def __init__(self, **params: bool) -> None:
         self.genesis = Genesis(
             chain_id=1337,
             timestamp=1_700_000_000,
@@ -55,6 +58,7 @@ class Net:
                 )
             ],
             alloc={user.address: 10**20 for user in USERS},
+            params=Params(**params),
         ).check()
         rules = BeaconRules.of(self.genesis, KeccakSecp256k1())
         first = genesis_block(
@@ -419,3 +423,82 @@ async def test_the_worker_tells_when_nothing_runs_any_more() -> None:
     assert not worker.wait_idle(0.05)
     release.set()
     assert worker.wait_idle(5.0)
+
+
+# ---------------------------------------------------------------------- development operations
+
+
+def operation(kind: DevKind, salt: int = 0, **fields: Any) -> DevOperation:
+    return DevOperation(kind=kind, salt=salt.to_bytes(16, "big"), **fields)
+
+
+async def test_an_operation_reaches_the_peers_and_is_made_once(autojump_clock: MockClock) -> None:
+    net = Net(dev_methods=True)
+    one, other = Wire(net), Wire(net)
+    account = Address(b"\x07" * 20)
+    asked = operation(DevKind.SET_BALANCE, to=account, number=5)
+    assert not one.service.has_work()
+    assert await one.gossip.submit(asked.encoded) == asked.hash
+    assert one.service.has_work()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(one.gossip.run)
+        await trio.sleep(0.1)
+        one.gossip.peer_up("late")
+        await trio.sleep(0.1)
+        nursery.cancel_scope.cancel()
+    (frame,) = one.frames
+    assert one.sent == [("late", frame)]
+    await other.gossip.received("one", frame)
+    assert (other.news, len(other.service.dev_queue)) == (1, 1)
+
+    assert await decide(other.service, one.service) == 1
+    for service in (one.service, other.service):
+        assert len(service.dev_queue) == 0
+        assert service.accounts().balance(account) == 5
+        assert not service.has_work()
+    await other.gossip.received("one", frame)  # it comes once more, too late
+    assert await one.gossip.submit(asked.encoded) == asked.hash
+    assert (other.news, len(other.service.dev_queue), len(one.service.dev_queue)) == (1, 0, 0)
+
+
+async def test_an_operation_is_refused_with_the_reason() -> None:
+    allowed, plain = Wire(Net(dev_methods=True)), Wire(Net())
+    with pytest.raises(InvalidTransaction, match="dev_methods = false"):
+        await plain.gossip.submit(operation(DevKind.MINE).encoded)
+    await plain.gossip.received("peer", encode_transactions([operation(DevKind.MINE).encoded]))
+    assert len(plain.service.dev_queue) == 0
+    precompile = operation(DevKind.SET_CODE, to=Address(bytes(19) + b"\1"), data=b"\1")
+    with pytest.raises(InvalidTransaction, match="account of the protocol"):
+        await allowed.gossip.submit(precompile.encoded)
+    with pytest.raises(DecodeError):
+        await allowed.gossip.submit(b"\x7c\xc0")
+    await allowed.gossip.received("peer", encode_transactions([b"\x7c\xc0", raw_transfer(0, 0)]))
+    assert allowed.gossip.counts() == (1, 0)
+
+
+async def test_a_shards_clock_goes_ahead_by_agreement() -> None:
+    """A proposal may be as late as the clock that the parent's state has, and no later."""
+    net = Net(dev_methods=True)
+    one, other = net.service(), net.service()
+    now = one.ledger.head.timestamp
+    for ahead in (1_000_000, 3_000_000):
+        one.add_operation(operation(DevKind.SET_CLOCK, ahead, number=ahead))
+        await decide(one, other)
+        await decide(one, other)
+    late = one.ledger.head.timestamp
+    assert late - 3_000_000 > now
+    assert one.ledger.header(2).timestamp - 1_000_000 > now
+
+    strange = net.service()  # has not heard of it
+    _, value = await one.build()
+    block, tails = decode_value(value)
+    header = replace(block.header, number=1, parent_hash=strange.ledger.head.hash)
+    early = encode_value(ShardBlock(header=header, items=()), tails)
+    with pytest.raises(InvalidBlock, match="ahead of our clock"):
+        await strange.judge(early, decided=False)
+
+    beyond = replace(block.header, timestamp=late + 100)
+    with pytest.raises(InvalidBlock, match="ahead of our clock"):
+        await other.judge(encode_value(ShardBlock(header=beyond, items=()), tails), decided=False)
+    with pytest.raises(InvalidTransaction, match="time cannot go back"):
+        one.add_operation(operation(DevKind.SET_CLOCK, number=2_999_999))
