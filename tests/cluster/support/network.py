@@ -3,10 +3,12 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +101,19 @@ class Network:
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
         wait_for(lambda: not any(map(_alive, pids)), f"{', '.join(names)} to be gone")
+
+    @contextmanager
+    def ports_kept(self, *names: str) -> Iterator[None]:
+        """Nobody else gets the ports of these nodes while they are away; who dials them is refused."""
+        with ExitStack() as stack:
+            for name in names:
+                file = self.directory / "nodes" / name / "node.toml"
+                config = tomllib.loads(file.read_text())
+                for port in (config["rpc"]["port"], config["p2p"]["listen"].rsplit(":", 1)[1]):
+                    kept = stack.enter_context(socket.socket())
+                    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    kept.bind(("127.0.0.1", int(port)))
+            yield
 
     @contextmanager
     def suspended(self, name: str) -> Iterator[None]:
