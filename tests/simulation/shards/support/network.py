@@ -7,15 +7,12 @@ it could break.
 
 import random
 from collections import Counter
-from dataclasses import dataclass, field
 
 from consensus.signing import certificate_from_votes, vote_sign_bytes
 from consensus.types import Certificate, ChainContext, ValidatorSet, Vote, VoteType
 from node.beacon.chain import BeaconChain
 from node.beacon.rules import BeaconRules
 from node.beacon.transition import genesis_block
-from node.execution.trie_proof import iterate
-from node.primitives import rlp
 from node.primitives.basics import Address, ShardId, keccak256
 from node.primitives.crosslink import Crosslink
 from node.primitives.genesis import Genesis, GenesisValidator, Params
@@ -30,34 +27,8 @@ from node.shard.ports import Anchor
 from node.shard.run import BlockEnv, ExecutedBlock
 from node.shard.selection import Chosen
 from node.storage.memory import MemoryStore
+from tests.simulation.shards.support.replicas import Replicas, grind
 from tests.simulation.shards.support.traffic import CHAIN_ID, FUNDS, GWEI, Traffic
-
-
-def grind(shard: int, shards: int, salt: str) -> SigningKey:
-    n = 0
-    while True:
-        key = SigningKey(keccak256(b"%s %d" % (salt.encode(), n)))
-        if home_by_range(key.address, shards) == shard:
-            return key
-        n += 1
-
-
-@dataclass
-class Replicas:
-    """One shard: the node that builds, another that judges, what was pulled, what was ever sent."""
-
-    shard: ShardId
-    stores: tuple[MemoryStore, MemoryStore]
-    chains: list[ShardChain]
-    coinbase: SigningKey
-    users: list[SigningKey]
-    lanes: dict[ShardId, InboundLane]
-    anchor_height: int = 0
-    executed: list[ExecutedBlock] = field(default_factory=list)
-
-    @property
-    def chain(self) -> ShardChain:
-        return self.chains[0]
 
 
 def is_onward(came: Message, sent: Message) -> bool:
@@ -188,6 +159,7 @@ class Net:
         here.executed.append(executed)
         for src, lane in here.lanes.items():
             lane.drop_before(messenger.inbox(here.chain.state(), src))
+        here.audit(executed)
         self.stats["rejected"] += len(built.rejected)
         self.stats["deferred"] += len(txs) - len(executed.decoded) - len(built.rejected)
         self.note(executed)
@@ -361,9 +333,7 @@ class Net:
         for here in self.shards:
             header = self.beacon.state.tip(here.shard).header
             state = here.chain.state(header)
-            total += messenger.burned(state)
-            for _, account in iterate(here.chain.read_node, header.state_root):
-                total += int.from_bytes(rlp.decode_list(account)[1], "big")
+            total += here.wei(header)
             for other in self.ids:
                 if other == here.shard:
                     continue
