@@ -41,6 +41,13 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Networks]:
     networks.stop()
 
 
+@pytest.fixture(autouse=True)
+def audited(networks: Networks) -> Iterator[None]:
+    """After every test, whatever else it checks, the audit of each new network block is zero."""
+    yield
+    networks.audit()
+
+
 @pytest.fixture
 def two_by_four(networks: Networks) -> Iterator[Network]:
     """2 shards of 4 validators; after each test the invariants are checked."""

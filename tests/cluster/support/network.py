@@ -215,6 +215,14 @@ class Networks:
             network.up()
         return network
 
+    def audit(self) -> None:
+        """No wei was made or lost at any height of the network that runs, if one does."""
+        if self._running is None:
+            return
+        if not self._running.is_whole():
+            self._running.up()
+        self._running.invariants.check_audit()
+
     def stop(self) -> None:
         """Stop the one that runs; its data stay."""
         if self._running is not None:
