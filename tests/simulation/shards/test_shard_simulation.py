@@ -42,6 +42,8 @@ def test_shards_keep_every_promise(make_net):
             "rejected",
             "deferred",
             "replies",
+            "operations",
+            "impersonated",
         ):
             assert seen[name] > 5, seen
         assert seen["transactions"] > 20 * len(seeds), seen

@@ -19,6 +19,7 @@ from node.primitives.genesis import Genesis, GenesisValidator, Params
 from node.primitives.keys import KeccakSecp256k1, SigningKey
 from node.primitives.message import LanePosition, Message, MessageKind
 from node.primitives.placement import home_by_range
+from node.primitives.transaction import ImpersonatedTransaction
 from node.shard import messenger
 from node.shard.chain import ShardChain
 from node.shard.genesis import shard_genesis
@@ -27,6 +28,7 @@ from node.shard.ports import Anchor
 from node.shard.run import BlockEnv, ExecutedBlock
 from node.shard.selection import Chosen
 from node.storage.memory import MemoryStore
+from tests.simulation.shards.support.development import Development
 from tests.simulation.shards.support.replicas import Replicas, grind
 from tests.simulation.shards.support.traffic import CHAIN_ID, FUNDS, GWEI, Traffic
 
@@ -56,6 +58,7 @@ class Net:
             lane_window=choice((1, 4, 30, 4096)),
             lane_gas_window=choice((1_500_000, 10_000_000, 600_000_000)),
             max_crosslinks=choice((1, 2, 32)),
+            dev_methods=seed % 3 == 0,
         )
         users = [[grind(s, self.count, f"user {n}") for n in range(3)] for s in self.ids]
         nodes = [grind(s, self.count, "validator") for s in self.ids]
@@ -88,6 +91,7 @@ class Net:
             nodes=list(self.keys),
             nonce_of=self.nonce_of,
         )
+        self.development = Development(random.Random(f"development {seed}"), self.traffic)
         self.clock = 1
         self.stats: Counter[str] = Counter()
         self.sent: dict[tuple[int, int], list[Message]] = {}
@@ -136,7 +140,11 @@ class Net:
         anchor = self.anchor(here, newest=quiet)
         env = BlockEnv(coinbase=here.coinbase.address, timestamp=self.clock, anchor=anchor)
         txs = [] if quiet else self.traffic.of(here.users)
-        built = here.chain.build(env, here.lanes, Chosen(txs))
+        operations = []
+        if self.genesis.params.dev_methods and not quiet:
+            operations = self.development.operations()
+            txs += self.development.impersonated(here.chain.state(), shard)
+        built = here.chain.build(env, here.lanes, Chosen(txs), operations)
         executed = built.executed
         tails = None if self.random.random() < 0.2 else built.tails
         judged = here.chains[1].judge(executed.block, anchor, tails)
@@ -168,6 +176,10 @@ class Net:
         """Keep the books of messages: lanes without gaps, nothing delivered twice or changed."""
         self.stats["blocks"] += 1
         self.stats["transactions"] += len(executed.decoded)
+        self.stats["operations"] += len(executed.operations)
+        self.stats["impersonated"] += sum(
+            isinstance(tx, ImpersonatedTransaction) for _, tx in executed.decoded
+        )
         self.stats["births"] += len(executed.requests.births)
         self.stats["failed"] += sum(1 for r in executed.receipts if not r.status)
         self.stats["moves"] += any(raw[0] == 0x7E for raw in executed.block.items)
@@ -364,3 +376,6 @@ class Net:
                 for index, tx in executed.decoded:
                     place = (executed.header.number, index)
                     assert here.chain.find_transaction(tx.hash) == place
+                for index, operation in executed.operations:
+                    place = (executed.header.number, index)
+                    assert here.chain.find_transaction(operation.hash) == place

@@ -44,8 +44,9 @@ class Replicas:
         return self.chains[0]
 
     def wei(self, header: Header) -> int:
-        """All balances, and what was burned."""
-        total = messenger.burned(self.chain.state(header))
+        """All balances, and what was burned, without what development operations issued."""
+        state = self.chain.state(header)
+        total = messenger.burned(state) - messenger.issued(state)
         for _, account in iterate(self.chain.read_node, header.state_root):
             total += int.from_bytes(rlp.decode_list(account)[1], "big")
         return total

@@ -1,0 +1,64 @@
+"""Development operations and impersonated transactions at random, beside the traffic of users."""
+
+import random
+from dataclasses import dataclass
+
+from node.execution.state import State
+from node.primitives import rlp
+from node.primitives.basics import Address, ShardId
+from node.primitives.dev_operation import SALT_BYTES, DevKind, DevOperation
+from node.primitives.transaction import Transaction, decode_transaction, encode_impersonated
+from tests.simulation.shards.support.traffic import CHAIN_ID, GWEI, RUNTIMES, Traffic
+
+ETHER = 10**18
+
+
+@dataclass
+class Development:
+    """About the accounts that `traffic` knows: users, contracts, unborn ones, accounts of the protocol."""
+
+    random: random.Random
+    traffic: Traffic
+
+    def operations(self) -> list[DevOperation]:
+        if self.random.random() < 0.6:
+            return []
+        return [self.operation() for _ in range(self.random.choice((1, 1, 2, 5)))]
+
+    def operation(self) -> DevOperation:
+        rnd = self.random
+        kind = rnd.choice(list(DevKind))
+        fields: dict[str, object] = {}
+        if kind not in (DevKind.MINE, DevKind.SET_CLOCK):
+            fields["to"] = self.traffic.somebody(contract=rnd.random() < 0.5)
+        if kind in (DevKind.SET_BALANCE, DevKind.ADD_BALANCE):
+            fields["number"] = rnd.choice((0, 1, ETHER, rnd.randrange(1000 * ETHER)))
+        elif kind is DevKind.SET_NONCE:
+            fields["number"] = rnd.randrange(40)
+        elif kind is DevKind.SET_CODE:
+            fields["data"] = rnd.choice((b"", *RUNTIMES))
+        elif kind is DevKind.SET_STORAGE:
+            fields |= {"slot": rnd.randrange(3), "number": rnd.choice((0, 1, 2**256 - 1))}
+        elif kind is DevKind.SET_CLOCK:
+            fields["number"] = rnd.randrange(10_000)
+        return DevOperation(kind=kind, salt=rnd.randbytes(SALT_BYTES), **fields)
+
+    def impersonated(self, state: State, shard: ShardId) -> list[Transaction]:
+        """Of contracts with code on this shard, now and then of accounts that are not here."""
+        rnd, out = self.random, []
+        for sender in rnd.sample(self.traffic.contracts, min(4, len(self.traffic.contracts))):
+            if not state.code(sender) and rnd.random() < 0.9:
+                continue
+            to = self.traffic.somebody()
+            numbers = (CHAIN_ID, state.nonce(sender), rnd.choice((0, GWEI)), 100 * GWEI, 60_000)
+            body = rlp.encode(
+                [
+                    *(rlp.int_to_bytes(n) for n in numbers),
+                    to,
+                    rlp.int_to_bytes(rnd.choice((0, 1, ETHER))),
+                    self.traffic.input(Address(bytes(20))),
+                    [],
+                ]
+            )
+            out.append(decode_transaction(encode_impersonated(sender, b"\x02" + body)))
+        return out
