@@ -261,6 +261,7 @@ def network_document(layout: NetworkLayout) -> dict[str, Any]:
     }
     return {
         "chainId": layout.genesis.chain_id,
+        "devMethods": layout.genesis.params.dev_methods,
         "rpc": rpc_url(first),
         "ws": endpoint(first.config.rpc.host, first.config.rpc.port, "ws"),
         "shards": [

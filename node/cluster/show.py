@@ -11,6 +11,7 @@ from rich.table import Table
 from node.cluster.units import format_amount
 
 UNKNOWN = "-"
+DEV_METHODS = "on: whoever reaches an endpoint may change accounts and time"
 MIN_WIDTH = 400
 STATE_STYLES = {
     "up": "green",
@@ -29,6 +30,8 @@ def network_tables(document: Mapping[str, Any], *, balance_ether: int) -> Render
     facts.add_row("endpoint", f"[bold]{document['rpc']}[/]")
     facts.add_row("websocket", document["ws"])
     facts.add_row("chain id", str(document["chainId"]))
+    if document.get("devMethods"):
+        facts.add_row("dev methods", DEV_METHODS)
     facts.add_row(
         "shards",
         f"{len(shards)} x {sizes[0] if len(set(sizes)) == 1 else '/'.join(sizes)} validators",
@@ -91,6 +94,8 @@ def status_tables(document: Mapping[str, Any]) -> RenderableType:
                 str(lane["sent"] - lane["delivered"]),
             )
         parts += ["", lanes]
+    if document.get("devMethods"):
+        parts += ["", f"dev methods: {DEV_METHODS}"]
     problems = [
         f"{node['name']}: {node['problem']}" for node in document["nodes"] if node["problem"]
     ]

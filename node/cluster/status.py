@@ -123,7 +123,7 @@ def report_nodes(nodes: Sequence[NodeLayout], *, timeout: float = 3.0) -> list[N
 def network_status(layout: NetworkLayout, *, timeout: float = 3.0) -> dict[str, Any]:
     """The document of `atoll status --json`.
 
-    {"chainId", "running", "beacon": CHAIN,
+    {"chainId", "devMethods", "running", "beacon": CHAIN,
      "shards": [{"id", **CHAIN, "frozen", "pool", "nodesUp", "nodes"}],
      "lanes": [{"src", "dst", "sent", "delivered"}],
      "nodes": [{"name", "shard", "state", "pid", "rpc", "beacon", "height", "lag", "peers",
@@ -139,6 +139,7 @@ def network_status(layout: NetworkLayout, *, timeout: float = 3.0) -> dict[str, 
     beacon = _most_advanced(reports, BEACON)
     return {
         "chainId": layout.genesis.chain_id,
+        "devMethods": layout.genesis.params.dev_methods,
         "running": any(report.status is not None for report in reports),
         "beacon": _chain(beacon.chains.beacon if beacon else None),
         "shards": [

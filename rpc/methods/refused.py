@@ -1,9 +1,10 @@
 """Methods that other nodes have and this one does not: name -> why. What is not here is unknown."""
 
 _BACK = (
-    "the validators of every shard have signed the blocks since then and messages between shards have been "
-    "delivered: no chain can go back; set what you need with anvil_setBalance, anvil_setStorageAt and so on, "
-    "or make a new network (`atoll up --reset`)"
+    "the validators of every shard have signed the blocks since then, messages between shards have been "
+    "delivered, and what was signed would be valid again under hashes that have receipts: no chain can go "
+    "back; set what you need with anvil_setBalance, anvil_setStorageAt and so on, or make a new network ("
+    "`atoll up --reset`)"
 )
 _GENESIS = (
     "it is a rule that all validators check in every block, from the genesis on: set it in the [params] of a "
