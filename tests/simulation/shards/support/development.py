@@ -20,10 +20,14 @@ class Development:
     random: random.Random
     traffic: Traffic
 
-    def operations(self) -> list[DevOperation]:
+    def block(self, state: State, shard: ShardId) -> tuple[list[DevOperation], list[Transaction]]:
+        """What a block on `state` may hold: operations, transactions of contracts that have money now."""
         if self.random.random() < 0.6:
-            return []
-        return [self.operation() for _ in range(self.random.choice((1, 1, 2, 5)))]
+            return [], []
+        operations = [self.operation() for _ in range(self.random.choice((1, 1, 2, 5)))]
+        txs = self.impersonated(state, shard)
+        operations += [self.make(DevKind.SET_BALANCE, to=tx.sender, number=ETHER) for tx in txs]
+        return operations, txs
 
     def operation(self) -> DevOperation:
         rnd = self.random
@@ -41,7 +45,10 @@ class Development:
             fields |= {"slot": rnd.randrange(3), "number": rnd.choice((0, 1, 2**256 - 1))}
         elif kind is DevKind.SET_CLOCK:
             fields["number"] = rnd.randrange(10_000)
-        return DevOperation(kind=kind, salt=rnd.randbytes(SALT_BYTES), **fields)
+        return self.make(kind, **fields)
+
+    def make(self, kind: DevKind, **fields: object) -> DevOperation:
+        return DevOperation(kind=kind, salt=self.random.randbytes(SALT_BYTES), **fields)
 
     def impersonated(self, state: State, shard: ShardId) -> list[Transaction]:
         """Of contracts with code on this shard, now and then of accounts that are not here."""

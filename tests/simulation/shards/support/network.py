@@ -142,8 +142,8 @@ class Net:
         txs = [] if quiet else self.traffic.of(here.users)
         operations = []
         if self.genesis.params.dev_methods and not quiet:
-            operations = self.development.operations()
-            txs += self.development.impersonated(here.chain.state(), shard)
+            operations, more = self.development.block(here.chain.state(), shard)
+            txs = more + txs
         built = here.chain.build(env, here.lanes, Chosen(txs), operations)
         executed = built.executed
         tails = None if self.random.random() < 0.2 else built.tails
