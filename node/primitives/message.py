@@ -142,7 +142,11 @@ class Message:
 
     @classmethod
     def decode(cls, data: bytes) -> "Message":
-        return cls.from_items(rlp.decode(data))
+        """Raises DecodeError."""
+        message = cls.from_items(rlp.decode(data))
+        # A value has one encoding, so this is it: its hash is asked for wherever a message comes from.
+        message.__dict__["encoded"] = bytes(data)
+        return message
 
 
 def message_id(src: int, dst: int, seq: int) -> Hash32:

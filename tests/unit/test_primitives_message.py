@@ -147,3 +147,18 @@ def test_the_head_of_a_lane_is_the_hash_chain_of_its_messages() -> None:
     assert position == LanePosition(count=3, head=by_hand, gas=3 * 150_000)
     assert extend_head(by_hand, []) == by_hand
     assert extend_head(ZERO_HASH, reversed(hashes)) != by_hand
+
+
+def test_what_decodes_is_the_one_encoding_of_its_value() -> None:
+    """So a decoded message keeps what it was decoded from: here all that a change of a byte leads to."""
+    encoded, decoded = MESSAGE.encoded, 0
+    for at in range(len(encoded)):
+        for change in (1, 0x80, 0xFF, encoded[at]):
+            changed = encoded[:at] + bytes([encoded[at] ^ change]) + encoded[at + 1 :]
+            try:
+                message = Message.decode(changed)
+            except DecodeError:
+                continue
+            decoded += 1
+            assert message.encoded == replace(message).encoded == changed
+    assert decoded > len(encoded)
