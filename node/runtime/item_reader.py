@@ -1,12 +1,18 @@
-"""Reading off a shard's chain what its items did. Meant for a thread, as senders are recovered here."""
+"""Reading off a shard's chain what its items did, and its wei.
+
+Meant for a thread, as senders are recovered here.
+"""
 
 from collections.abc import Iterable, Sequence
 
+from node.execution.account import decode_account
 from node.execution.receipts import Log, Receipt
+from node.execution.trie_proof import iterate
 from node.light.receipts import announced
 from node.primitives import rlp
 from node.primitives.basics import ShardId
 from node.primitives.dev_operation import DEV_OPERATION_TYPE, DevOperation
+from node.primitives.header import Header
 from node.primitives.message import Message
 from node.primitives.transaction import Transaction
 from node.runtime.items import (
@@ -22,6 +28,7 @@ from node.runtime.items import (
     ShardLanes,
     Traffic,
 )
+from node.runtime.queries import Supply
 from node.runtime.view import legs
 from node.runtime.view.assembly import item_name
 from node.shard import messenger
@@ -157,4 +164,16 @@ def read_lanes(chain: ShardChain) -> ShardLanes:
             for outbox in [messenger.outbox(state, ShardId(peer))]
             for inbox in [messenger.inbox(state, ShardId(peer))]
         ],
+    )
+
+
+def read_supply(chain: ShardChain, header: Header) -> Supply:
+    """All wei of the shard at a header: a walk over its whole state."""
+    state = chain.state(header)
+    entries = iterate(chain.read_node, header.state_root)
+    balances = sum(decode_account(value).balance for _, value in entries)
+    return Supply(
+        balances=rlp.int_to_bytes(balances),
+        burned=rlp.int_to_bytes(messenger.burned(state)),
+        issued=messenger.issued(state).to_bytes(32, "big", signed=True),
     )

@@ -6,8 +6,8 @@ from typing import Protocol, TypeVar
 
 import trio
 
-from node.execution.account import EMPTY_ACCOUNT, decode_account
-from node.execution.trie_proof import iterate, prove
+from node.execution.account import EMPTY_ACCOUNT
+from node.execution.trie_proof import prove
 from node.primitives import rlp
 from node.primitives.basics import Address, Hash32, ShardId, keccak_fast
 from node.primitives.dev_operation import DEV_OPERATION_TYPE
@@ -15,7 +15,7 @@ from node.primitives.errors import DecodeError, InvalidTransaction
 from node.primitives.header import Header
 from node.primitives.message import Message
 from node.primitives.transaction import Transaction, decode_transaction
-from node.runtime.item_reader import read_item, read_lanes, read_traffic
+from node.runtime.item_reader import read_item, read_lanes, read_supply, read_traffic
 from node.runtime.items import ItemRecord, ShardLanes, Traffic
 from node.runtime.pool_news import PoolJournal
 from node.runtime.queries import (
@@ -373,18 +373,9 @@ class LocalSource:
         header = await self._header(height)
 
         async def walk() -> Supply:
-            return await self._walk(partial(self._supply, header))
+            return await self._walk(partial(read_supply, self._chain, header))
 
         return await self._supplies.get(header.state_root, walk)
-
-    def _supply(self, header: Header) -> Supply:
-        entries = iterate(self._chain.read_node, header.state_root)
-        balances = sum(decode_account(value).balance for _, value in entries)
-        return Supply(
-            balances=rlp.int_to_bytes(balances),
-            burned=rlp.int_to_bytes(messenger.burned(self._chain.state(header))),
-            issued=messenger.issued(self._chain.state(header)).to_bytes(32, "big", signed=True),
-        )
 
 
 def _listed(part: Mapping[Address, Mapping[int, Transaction]], sender: bytes | None) -> list[bytes]:

@@ -11,6 +11,7 @@ from node.cluster.manifest import (
     load_manifest,
     render_manifest,
 )
+from node.cluster.network import Wanted
 from node.primitives.errors import UserError
 from node.primitives.genesis import Params
 
@@ -25,6 +26,16 @@ def test_an_empty_file_is_the_default_network(tmp_path: Path) -> None:
     assert manifest == Manifest()
     assert (manifest.shards, manifest.committee_sizes(), manifest.chain_id) == (2, (4, 4), 31337)
     assert manifest.protocol_params() == Params()
+
+
+def test_development_methods_are_on_where_it_is_said_and_in_what_up_makes(tmp_path: Path) -> None:
+    said = load(tmp_path, "[params]\ndev_methods = true\n")
+    assert said.protocol_params() == Params(dev_methods=True)
+    assert load(tmp_path, render_manifest(said)) == said
+    assert not Manifest().protocol_params().dev_methods
+    assert Wanted().manifest().protocol_params() == Params(dev_methods=True)
+    with pytest.raises(UserError, match="dev_methods"):
+        load(tmp_path, "[params]\ndev_methods = 1\n")
 
 
 def test_what_is_rendered_is_read_back(tmp_path: Path) -> None:
