@@ -154,11 +154,19 @@ def test_a_damaged_database(directory: Path, spoil: Callable[[Path], Any]) -> No
     assert "delete" in line
 
 
-@pytest.mark.parametrize(("kind", "spoil"), [("wal", flip), ("signed", cut)])
+def spoil_head(path: Path) -> None:
+    data = path.read_bytes()
+    path.write_bytes(bytes(byte ^ 0xFF for byte in data[:64]) + data[64:])
+
+
+@pytest.mark.parametrize(("kind", "spoil"), [("wal", spoil_head), ("signed", cut)])
 def test_damaged_records_of_consensus(
     directory: Path, kind: str, spoil: Callable[[Path], Any]
 ) -> None:
-    """A validator that does not know any more what it signed must not vote."""
+    """A validator that does not know any more what it signed must not vote.
+
+    The end of a log has a copy in the last-signed record and is put right without a word.
+    """
     files = sorted((directory / "nodes" / "s0v0" / "data" / "consensus").glob(f"*.{kind}"))
     assert files
     for file in files:
