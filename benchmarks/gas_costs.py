@@ -176,8 +176,16 @@ def main() -> int:
     )
     parser.add_argument("--only", nargs="*", default=[""], help="names that contain one of these")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--check", action="store_true", help="once, more often near the limit; prints what is above"
+    )
     args = parser.parse_args()
     check_interpreter()
+    if args.check:
+        dear = run_with_stack(above_limit)
+        for cost in dear:
+            print(f"{cost.ratio:7.1f} x, {cost.ms:8.1f} ms/Mgas: {cost.name}")
+        return 1 if dear else 0
     chosen = [filler for filler in fillers() if any(text in filler.name for text in args.only)]
     costs = run_with_stack(lambda: measure([plain(), *chosen], args.rounds))
     print(f"{'':<44}{'ms/Mgas':>9}{'ratio':>8}{'Mgas':>8}")
