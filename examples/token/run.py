@@ -25,32 +25,23 @@ def main(net: Devnet) -> None:
     alice = issuers[0]
     bob = net.stranger(1)
 
-    sent = net.send(
-        alice,
-        tokens[0].functions.transferAcross(bob.address, 300),
-        fee=tokens[0].functions.fee(0),
-    )
-    net.tell("300 REEF from Alice on shard 0 to Bob on shard 1", sent)
-    balances = [
-        tokens[0].functions.balanceOf(alice.address).call(),
-        tokens[1].functions.balanceOf(bob.address).call(),
-    ]
-    print(f"  Alice has {balances[0]}, Bob has {balances[1]}")
-    assert balances == [SUPPLY - 300, 300]
+    def give(title: str, amount: int) -> None:
+        sent = net.send(
+            alice,
+            tokens[0].functions.transferAcross(bob.address, amount),
+            fee=tokens[0].functions.fee(0),
+        )
+        net.tell(title, sent)
+        balances = [
+            tokens[0].functions.balanceOf(alice.address).call(),
+            tokens[1].functions.balanceOf(bob.address).call(),
+        ]
+        print(f"  Alice has {balances[0]}, Bob has {balances[1]}")
+        assert balances == [SUPPLY - 300, 300]
 
+    give("300 REEF from Alice on shard 0 to Bob on shard 1", 300)
     net.send(issuers[1], tokens[1].functions.block(bob.address, True))
-    refused = net.send(
-        alice,
-        tokens[0].functions.transferAcross(bob.address, 50),
-        fee=tokens[0].functions.fee(0),
-    )
-    net.tell("50 REEF to Bob, whom shard 1 has blocked in the meantime: they come back", refused)
-    balances = [
-        tokens[0].functions.balanceOf(alice.address).call(),
-        tokens[1].functions.balanceOf(bob.address).call(),
-    ]
-    print(f"  Alice has {balances[0]}, Bob has {balances[1]}")
-    assert balances == [SUPPLY - 300, 300]
+    give("50 REEF to Bob, whom shard 1 has blocked in the meantime: they come back", 50)
 
     supplies = [token.functions.totalSupply().call() for token in tokens]
     under_way = [token.functions.inFlight().call() for token in tokens]

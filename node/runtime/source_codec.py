@@ -79,7 +79,6 @@ from node.runtime.spec_check import MAX_HEIGHT
 
 log = structlog.get_logger(__name__)
 
-METHOD = "shard-query"
 KIB = 1024
 MIB = 1024 * KIB
 MAX_QUESTION_BYTES = 512 * KIB
