@@ -12,7 +12,7 @@ from node.beacon.block import BeaconBlock
 from node.beacon.crosslinks import apply_crosslink, is_decided
 from node.beacon.evidence import EvidenceItem
 from node.beacon.offences import check_item
-from node.beacon.rules import BeaconRules, check_certificate, validator_set
+from node.beacon.rules import BeaconRules, validator_set
 from node.beacon.state import BeaconState, BeaconStateWriter
 from node.beacon.transition import BeaconExecution
 from node.execution.trie import Trie
@@ -247,23 +247,6 @@ class BeaconChain:
     def check_evidence(self, item: EvidenceItem) -> None:
         """Raise InvalidBlock unless the next block can hold this; TooEarly if a later one may."""
         check_item(self._rules, self._state, self._head.height, item)
-
-    def check_decided(self, block: BeaconBlock, certificate: Certificate) -> None:
-        """Raise InvalidBlock unless the certificate proves that the next block is `block`.
-
-        For blocks that come from peers; those of our own consensus engine are proved already.
-        """
-        if block.header.parent != self._head.hash:
-            raise InvalidBlock("the block does not follow the head")
-        check_certificate(
-            self._rules.beacon_context(),
-            self._state.beacon_committee(),
-            certificate,
-            height=block.height,
-            block_hash=block.hash,
-            checker=self._rules.checker,
-            where=f"beacon block {block.height}",
-        )
 
     def commit(self, execution: BeaconExecution, certificate: Certificate) -> None:
         """Make a decided block the head: one atomic, durable write, and only then visible here.

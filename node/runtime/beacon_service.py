@@ -32,7 +32,14 @@ class BeaconService:
 
     chain = BEACON
 
-    def __init__(self, *, chain: BeaconChain, context: ChainContext, proposer: Address) -> None:
+    def __init__(
+        self,
+        *,
+        chain: BeaconChain,
+        context: ChainContext,
+        proposer: Address,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         self.ledger = chain
         self.context = context
         self.pending = PendingCrosslinks()
@@ -42,6 +49,7 @@ class BeaconService:
         self.on_evidence: list[Found] = []
         self._frozen = {s for s in chain.state.tips() if chain.state.frozen(s) is not None}
         self._proposer = proposer
+        self._now = now  # seconds since the epoch
         self._executed: dict[bytes, BeaconExecution] = {}
         self._takable: dict[bytes, bool] = {}
         self._takable_at = b""
@@ -124,7 +132,7 @@ class BeaconService:
         execution = self.ledger.build(
             self._includable(),
             evidence=self.evidence.includable(),
-            timestamp=max(int(time.time()), parent.timestamp),
+            timestamp=max(int(self._now()), parent.timestamp),
             proposer=self._proposer,
         )
         for crosslink, reason in execution.refused:
@@ -143,7 +151,7 @@ class BeaconService:
         known = self._executed.get(block.hash)
         if known is not None and known.block.encoded == value:
             return BlockId(block.hash)
-        limit = time.time() + MAX_CLOCK_DRIFT
+        limit = self._now() + MAX_CLOCK_DRIFT
         if not decided and block.header.timestamp > max(limit, self.ledger.shard_time(block)):
             raise InvalidBlock(f"its time {block.header.timestamp} is ahead of our clock")
         self._remember(self.ledger.judge(block))

@@ -73,9 +73,18 @@ class CrosslinkPublisher:
                 wait, last_tip = FIRST_REPEAT, tip
                 continue
             wait = min(2 * wait, LAST_REPEAT)
-            for height in range(tip + 1, min(self._shard.head_height(), tip + REPEAT_AT_ONCE) + 1):
-                self._publish(self._crosslink(height), send=True)
+            for height in self.missing():
+                self.repeat(height)
                 await trio.lowlevel.checkpoint()
+
+    def missing(self) -> range:
+        """The heights that the beacon has not taken in, as far as we know: as many as are sent at once."""
+        tip = self._tip()
+        return range(tip + 1, min(self._shard.head_height(), tip + REPEAT_AT_ONCE) + 1)
+
+    def repeat(self, height: int) -> None:
+        """Send the crosslink of a decided block again."""
+        self._publish(self._crosslink(height), send=True)
 
     def _tip(self) -> int:
         """Up to which height the beacon has taken in our shard."""

@@ -87,7 +87,7 @@ class LanePuller:
     def wake(self) -> None:
         """Checkpoints have moved, or arrivals were consumed: lanes may have something to pull."""
         for src, event in self._wake.items():
-            if not event.is_set() and self._goal(src) is not None:
+            if not event.is_set() and self.goal(src) is not None:
                 event.set()
 
     async def run(self) -> None:
@@ -101,14 +101,14 @@ class LanePuller:
             await self._wake[src].wait()
             self._wake[src] = trio.Event()
             retry = FIRST_RETRY
-            while (goal := self._goal(src)) is not None:
+            while (goal := self.goal(src)) is not None:
                 if await self._pull(src, goal):
                     retry = FIRST_RETRY
                     continue
                 await trio.sleep(retry)
                 retry = min(2 * retry, LAST_RETRY)
 
-    def _goal(self, src: ShardId) -> int | None:
+    def goal(self, src: ShardId) -> int | None:
         """Up to which message to pull now: a checkpoint. None if there is nothing to do.
 
         Nothing is pulled while our own shard is behind: the blocks that it lacks bring their arrivals.

@@ -32,6 +32,7 @@ from node.shard.lanes import InboundLane, Tails
 from node.shard.pool import TransactionPool
 from node.shard.ports import Anchor, AnchorState, moved_away
 from node.shard.run import BlockEnv, ExecutedBlock
+from node.shard.selection import draw
 from node.shard.withheld import DueLane, withheld
 
 MAX_CLOCK_DRIFT = 10  # seconds a proposal may be ahead of our clock
@@ -67,6 +68,7 @@ class ShardService:
         worker: Worker,
         coinbase: Address,
         withhold: bool = False,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self.ledger = chain
         self.chain = int(chain.shard)
@@ -84,6 +86,7 @@ class ShardService:
         self._worker = worker
         self._coinbase = coinbase
         self._withhold = withhold  # on purpose, for tests: propose no arrivals
+        self._now = now  # seconds since the epoch
         self._executed: dict[bytes, ExecutedBlock] = {}  # the last few; more can be judged again
         self._decoded: tuple[bytes, ShardBlock, Tails] | None = None
         self._anchors = Anchors(beacon, beacon_gate)
@@ -209,11 +212,15 @@ class ShardService:
         params = self.ledger.rules.params
         env = BlockEnv(
             coinbase=self._coinbase,
-            timestamp=max(int(time.time()) + self._clock, self.ledger.head.timestamp),
+            timestamp=max(int(self._now()) + self._clock, self.ledger.head.timestamp),
             anchor=self._anchors.at(self._anchors.furthest()),
         )
         changes = self._pool_changes
-        chosen = self._choose()
+        chosen = draw(  # with some to spare for those that turn out not to fit
+            self.pool.best(self._accounts, self.next_base_fee()),
+            gas=2 * params.gas_limit,
+            count=MAX_CHOSEN,
+        )
         operations = self.dev_queue.first()
         lanes = {} if self._withhold else dict(self.lanes)
         seconds = BUILD_SECONDS * params.timeout_scale
@@ -254,7 +261,7 @@ class ShardService:
         if known is not None and (decided or known.block.items == block.items):
             return BlockId(block.hash)
         header = block.header
-        if not decided and header.timestamp > time.time() + self._clock + MAX_CLOCK_DRIFT:
+        if not decided and header.timestamp > self._now() + self._clock + MAX_CLOCK_DRIFT:
             raise InvalidBlock(f"its time {header.timestamp} is ahead of our clock")
         anchor = await self._anchors.find(
             header.parent_beacon_block_root, 0.0 if decided else ANCHOR_WAIT
@@ -315,16 +322,6 @@ class ShardService:
         return encode_value(block, Tails()), self.ledger.certificate(height)
 
     # ------------------------------------------------------------------ inside
-
-    def _choose(self) -> list[Transaction]:
-        """The pool's best, with some to spare for those that turn out not to fit."""
-        out: list[Transaction] = []
-        gas = 2 * self.ledger.rules.params.gas_limit
-        best = self.pool.best(self._accounts, self.next_base_fee())
-        while len(out) < MAX_CHOSEN and gas > 0 and (tx := best.next()) is not None:
-            out.append(tx)
-            gas -= tx.gas
-        return out
 
     def _decode(self, value: bytes) -> tuple[ShardBlock, Tails]:
         """Raises DecodeError. The last one is kept: a value is identified before it is judged."""

@@ -24,20 +24,6 @@ class Chosen:
         self._queue = deque(transactions)
         self._dropped: set[Address] = set()
 
-    @classmethod
-    def draw(cls, source: TransactionSource, *, gas: int, count: int) -> "Chosen":
-        """At most `count` transactions from `source`, until what they use at least adds up to `gas`.
-
-        Their gas limits say nothing of it: a few that ask for a whole block and use little of it must
-        not keep out what fits beside them.
-        """
-        out: list[Transaction] = []
-        total = 0
-        while len(out) < count and total < gas and (tx := source.next()) is not None:
-            out.append(tx)
-            total += intrinsic_gas(tx)
-        return cls(out)
-
     def next(self) -> Transaction | None:
         while self._queue:
             tx = self._queue.popleft()
@@ -47,3 +33,17 @@ class Chosen:
 
     def drop_sender(self, address: Address) -> None:
         self._dropped.add(address)
+
+
+def draw(source: TransactionSource, *, gas: int, count: int) -> list[Transaction]:
+    """At most `count` transactions from `source`, until what they use at least adds up to `gas`.
+
+    Their gas limits say nothing of it: a few that ask for a whole block and use little of it must
+    not keep out what fits beside them.
+    """
+    out: list[Transaction] = []
+    total = 0
+    while len(out) < count and total < gas and (tx := source.next()) is not None:
+        out.append(tx)
+        total += intrinsic_gas(tx)
+    return out

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consensus.evidence import make_evidence
-from consensus.signing import certificate_from_votes, vote_sign_bytes
+from consensus.signing import certificate_from_votes, verify_certificate, vote_sign_bytes
 from consensus.types import Vote, VoteType
 from node.beacon import committees, penalties, punishment
 from node.beacon.chain import BeaconChain
@@ -184,7 +184,12 @@ class World:
         other = self.twin.judge(block)
         assert (other.nodes, other.outcome) == (execution.nodes, execution.outcome)
         self.chain.commit(execution, certificate)
-        self.twin.check_decided(block, certificate)
+        verify_certificate(
+            self.rules.beacon_context(),
+            self.twin.beacon_committee(),
+            certificate,
+            self.rules.checker,
+        )
         self.twin.commit(other, certificate)
         self.pending.update()
         self.seen[block.height] = self.sets()

@@ -1,7 +1,5 @@
 """The beacon chain on a store: opening, committing, looking up, and what a crash leaves behind."""
 
-from dataclasses import replace
-
 import pytest
 
 from node.beacon import schema
@@ -157,28 +155,6 @@ def test_only_what_follows_the_head_is_committed(driver):
         driver.chain.commit(execution, certificate)
     with pytest.raises(InvalidBlock, match="does not follow 1"):
         driver.chain.judge(execution.block)
-
-
-def test_decided_blocks_from_peers_need_their_certificate(driver):
-    chain = driver.chain
-    execution = driver.build(driver.next(0))
-    certificate = driver.net.certificate_for(chain, execution)
-    chain.check_decided(execution.block, certificate)
-    with pytest.raises(InvalidBlock, match="does not recover"):
-        chain.check_decided(
-            execution.block, replace(certificate, signatures=certificate.signatures[::-1])
-        )
-    with pytest.raises(InvalidBlock, match="two thirds"):
-        chain.check_decided(
-            execution.block,
-            replace(certificate, signers=1, signatures=certificate.signatures[:1]),
-        )
-    other = driver.build(timestamp=2_000_000_000)
-    with pytest.raises(InvalidBlock, match="for another block"):
-        chain.check_decided(other.block, certificate)
-    chain.commit(execution, certificate)
-    with pytest.raises(InvalidBlock, match="does not follow the head"):
-        chain.check_decided(execution.block, certificate)
 
 
 def test_only_what_can_be_included_now_is_work(driver):

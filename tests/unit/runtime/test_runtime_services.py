@@ -100,7 +100,9 @@ async def decide(*services: ShardService) -> int:
     return len(block.items)
 
 
-def raw_transfer(user: int, nonce: int, *, fee: int = 100 * GWEI, tip: int = 1) -> bytes:
+def raw_transfer(
+    user: int, nonce: int, *, fee: int = 100 * GWEI, tip: int = 1, gas: int = 21_000
+) -> bytes:
     signed = USERS[user].sign_transaction(
         {
             "type": 2,
@@ -108,7 +110,7 @@ def raw_transfer(user: int, nonce: int, *, fee: int = 100 * GWEI, tip: int = 1) 
             "nonce": nonce,
             "to": USERS[(user + 1) % 3].address,
             "value": 1,
-            "gas": 21_000,
+            "gas": gas,
             "maxFeePerGas": fee,
             "maxPriorityFeePerGas": tip,
         }
@@ -270,6 +272,17 @@ async def test_what_cannot_be_included_is_no_work_until_something_changes() -> N
     assert not service.has_work()
     add(service, transfer(1, 0))
     assert service.has_work()
+    assert await decide(service) == 1
+
+
+async def test_transactions_that_ask_for_a_whole_block_do_not_keep_others_out() -> None:
+    """Two of them, best first, use 21000 gas each: what fits beside the first is taken, too."""
+    service = Net().service()
+    for user in (0, 1):
+        add(service, transfer(user, 0, tip=2, gas=30_000_000))
+    for nonce in range(5):
+        add(service, transfer(2, nonce))
+    assert await decide(service) == 1 + 5
     assert await decide(service) == 1
 
 
