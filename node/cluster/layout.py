@@ -5,6 +5,7 @@ DIR/.atoll                  marks the directory as ours; written first
     accounts.json           the funded development accounts, with keys
     network.toml            the manifest it was made from; written last: with it, the network is complete
     network.json            only while the network is up: what clients need
+    launcher.pid            only while a launcher stays with it: the nodes end when that process does
     nodes/NAME/node.toml  validator.key  identity.key  data/  node.log  node.pid
 """
 
@@ -28,6 +29,7 @@ GENESIS = "genesis.json"
 ACCOUNTS = "accounts.json"
 MANIFEST = "network.toml"
 NETWORK = "network.json"
+LAUNCHER = "launcher.pid"
 NODES = "nodes"
 
 
@@ -58,6 +60,11 @@ class NodeFiles:
     def pid(self) -> Path:
         return self.directory / "node.pid"
 
+    @property
+    def launcher(self) -> Path:
+        """The pid file of the process that the nodes of this network end with, if there is one."""
+        return self.directory.parent.parent / LAUNCHER
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeLayout:
@@ -82,6 +89,10 @@ class NetworkLayout:
     @property
     def network_file(self) -> Path:
         return self.directory / NETWORK
+
+    @property
+    def launcher_file(self) -> Path:
+        return self.directory / LAUNCHER
 
     def of_shard(self, shard: int) -> list[NodeLayout]:
         return [node for node in self.nodes if node.shard == shard]
@@ -147,6 +158,7 @@ def clear_directory(directory: Path) -> None:
         for name in (
             MANIFEST,
             NETWORK,
+            LAUNCHER,
             ACCOUNTS,
             GENESIS,
         ):  # the manifest first: then it is no network

@@ -1,5 +1,6 @@
 """`atoll up` and `atoll down`: a whole network on this machine, from its directory."""
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -25,6 +26,7 @@ from node.cluster.layout import (
     load_layout,
 )
 from node.cluster.manifest import Manifest
+from node.cluster.pidfile import ProcessId, write_pid_file
 from node.cluster.ports import is_free
 from node.cluster.processes import (
     RunningNode,
@@ -129,10 +131,15 @@ def open_network(directory: Path, wanted: Wanted, *, reset: bool) -> Iterator[Ne
 class Launch:
     """One `atoll up`: the lock of the directory, the processes, and the person's Ctrl-C."""
 
-    def __init__(self, layout: NetworkLayout, run: RunNode | None, say: Say) -> None:
+    def __init__(
+        self, layout: NetworkLayout, run: RunNode | None, say: Say, *, stays: bool = False
+    ) -> None:
+        """`stays`: this process is going to `watch`, and the nodes are to end when it does, however it ends."""
         self.layout = layout
         self._run = run if can_fork() else None
         self._say = say
+        self._stays = stays
+        self._ours: list[NodeFiles] = []
         self._running: list[RunningNode] = []
 
     def up(self, signals: StopSignals) -> dict[str, Any] | None:
@@ -154,8 +161,12 @@ class Launch:
         readiness = Readiness(
             layout.genesis.shard_ids(), new=not any(ran_before(node) for node in layout.nodes)
         )
-        self._running = start_nodes([node.files for node in to_start], self._run)
+        layout.launcher_file.unlink(missing_ok=True)
+        if self._stays and (us := ProcessId.of(os.getpid())) is not None:
+            write_pid_file(layout.launcher_file, us)
+        self._ours = [node.files for node in to_start]
         try:
+            self._running = start_nodes(self._ours, self._run)
             if not self._wait_until_ready(readiness, signals):
                 self.stop(signals)
                 return None
@@ -166,18 +177,15 @@ class Launch:
         write_atomically(layout.network_file, encode_document(document), mode=0o600)
         return document
 
-    def watch(self, signals: StopSignals) -> int:
-        """Stay until the person stops the network, or no node is left; the exit code."""
+    def watch(self, signals: StopSignals, *, patient: bool = False) -> int:
+        """Stay until the person stops the network, or no node is left; the exit code.
+
+        `patient`: stay without a node as well, since somebody is going to start them again.
+        """
         while not signals.count:
-            for item in [item for item in self._running if has_ended(item)]:
-                self._running.remove(item)
-                if running := running_nodes([item.node]):  # someone started it again by hand
-                    self._running += running
-                    continue
-                forget(item)
-                self._say(f"{item.node.name} has stopped; its log: {item.node.log}")
-            if not self._running:
-                self.layout.network_file.unlink(missing_ok=True)
+            self._look()
+            if not self._running and not patient:
+                self._leave()
                 self._say("no node is left")
                 return 1
             signals.wait(1.0)
@@ -187,11 +195,30 @@ class Launch:
     def stop(self, signals: StopSignals) -> None:
         """Stop what this launch has started; a second Ctrl-C does not wait for a clean end."""
         self.layout.network_file.unlink(missing_ok=True)
+        self._adopt()
         asked = signals.count
         killed = stop_nodes(self._running, hurry=lambda: signals.count > max(asked, 1))
         self._running = []
         if killed:
             self._say(f"did not stop in time and were killed: {', '.join(killed)}")
+        self._leave()
+
+    def _look(self) -> None:
+        """Say which of our nodes have stopped, and take in those that somebody has started again."""
+        for item in [item for item in self._running if has_ended(item)]:
+            self._running.remove(item)
+            forget(item)
+            if not running_nodes([item.node]):
+                self._say(f"{item.node.name} has stopped; its log: {item.node.log}")
+        self._adopt()
+
+    def _adopt(self) -> None:
+        known = {item.process for item in self._running}
+        self._running += [item for item in running_nodes(self._ours) if item.process not in known]
+
+    def _leave(self) -> None:
+        self.layout.network_file.unlink(missing_ok=True)
+        self.layout.launcher_file.unlink(missing_ok=True)
 
     def _wait_until_ready(self, readiness: Readiness, signals: StopSignals) -> bool:
         nodes = self.layout.nodes

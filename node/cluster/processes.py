@@ -3,7 +3,7 @@
 Importing the EVM and libp2p takes seconds; a network of sixteen nodes would do it sixteen times. The launcher
 imports once and forks every node from that. Where forking is not sound (threads are running, or macOS) each
 node is a Python of its own. Either way a node leads a session of its own, so that Ctrl-C in a terminal reaches
-only the launcher, which then stops the nodes.
+only the launcher, which then stops the nodes. Where a launcher stays (`NodeFiles.launcher`), they end with it.
 """
 
 import gc
@@ -20,6 +20,7 @@ from typing import NoReturn
 
 from node.cluster.errors import NetworkFailed
 from node.cluster.layout import NodeFiles
+from node.cluster.lifeline import end_with
 from node.cluster.pidfile import ProcessId, read_pid_file, running_process, write_pid_file
 from node.primitives.errors import AtollError, UserError
 
@@ -63,16 +64,19 @@ def can_fork() -> bool:
 def start_node(node: NodeFiles, run: RunNode | None) -> RunningNode:
     """Start one node: forked and running `run(config path)`, or with None a Python of its own.
 
-    Its output is appended to its log and its pid file is written. Raises UserError if it runs already.
+    Its output is appended to its log and its pid file is written. If a launcher stays with the network, the
+    node ends when the launcher does. Raises UserError if it runs already.
     """
     if running_process(node.pid) is not None:
         raise UserError(f"{node.name} is running already; `atoll down` stops the network")
+    launcher = running_process(node.launcher)
     try:
         log = os.open(node.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise UserError(f"{node.log}: cannot open the log: {error.strerror}") from None
     try:
-        pid = _spawn(node.config, log) if run is None else _fork(node.config, log, run)
+        config = node.config
+        pid = _fork(config, log, run, launcher) if run else _spawn(config, log, launcher)
     finally:
         os.close(log)
     # A child of ours that has ended stays a zombie with this pid until it is reaped: no other can have it.
@@ -109,6 +113,7 @@ def stop_nodes(
     """
     for item in running:
         item.process.send(signal.SIGTERM)
+        item.process.send(signal.SIGCONT)  # one that SIGSTOP holds would take no notice
     remaining = _wait_for_end(running, deadline, hurry)
     killed = [item.node.name for item in remaining if item.process.send(signal.SIGKILL)]
     stuck = _wait_for_end(remaining, KILL_DEADLINE)
@@ -164,9 +169,11 @@ def last_lines(log: Path, count: int = 15) -> list[str]:
         return []
 
 
-def _spawn(config: Path, log: int) -> int:
+def _spawn(config: Path, log: int, launcher: ProcessId | None) -> int:
+    tied = [] if launcher is None else ["--parent", str(launcher.pid)]
     process = subprocess.Popen(
-        [sys.executable, "-m", "node", "node", "--config", str(config)],
+        # -P: whatever is called `node` where we happen to be is not meant
+        [sys.executable, "-P", "-m", "node", "node", "--config", str(config), *tied],
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,
@@ -176,7 +183,7 @@ def _spawn(config: Path, log: int) -> int:
     return process.pid
 
 
-def _fork(config: Path, log: int, run: RunNode) -> int:
+def _fork(config: Path, log: int, run: RunNode, launcher: ProcessId | None) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
     # Blocked until the child has handlers of its own: it must not run those of the launcher.
@@ -184,13 +191,15 @@ def _fork(config: Path, log: int, run: RunNode) -> int:
     try:
         pid = os.fork()
         if pid == 0:
-            _child(config, log, run, before)
+            _child(config, log, run, launcher, before)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return pid
 
 
-def _child(config: Path, log: int, run: RunNode, mask: Iterable[int]) -> NoReturn:
+def _child(
+    config: Path, log: int, run: RunNode, launcher: ProcessId | None, mask: Iterable[int]
+) -> NoReturn:
     """The forked process: nothing of the launcher may run in it any more, its `finally` blocks included."""
     code = 1
     try:
@@ -207,6 +216,8 @@ def _child(config: Path, log: int, run: RunNode, mask: Iterable[int]) -> NoRetur
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if launcher is not None:
+            end_with(launcher)
         code = run(config)
     except KeyboardInterrupt:
         code = 130

@@ -6,18 +6,22 @@ import signal
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+from node.cluster.pidfile import ProcessId
+
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StopSignals:
     """While it is entered, SIGINT, SIGTERM and SIGHUP are counted instead of ending the program.
 
-    `wait` also returns when a child ends. To be used from the main thread.
+    So is the end of `parent`, if it is given. `wait` also returns when a child ends. To be used from the main
+    thread.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, parent: ProcessId | None = None) -> None:
         self.count = 0
         "How many were asked for so far: a second Ctrl-C means that the person is in a hurry."
+        self._parent = parent
         self._before: dict[signal.Signals, Any] = {}
         self._wake = (-1, -1)
 
@@ -26,6 +30,9 @@ class StopSignals:
         ready, _, _ = select.select([self._wake[0]], [], [], seconds)
         if ready:
             os.read(self._wake[0], 4096)
+        if self._parent is not None and not self._parent.is_alive:
+            self._parent = None
+            self.count += 1
 
     def __enter__(self) -> Self:
         self._wake = os.pipe()

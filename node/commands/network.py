@@ -52,7 +52,7 @@ def up(
     began = time.monotonic()
     with open_network(directory, wanted, reset=reset) as layout, StopSignals() as signals:
         out.print(f"starting {len(layout.nodes)} nodes from {layout.directory}")
-        launch = Launch(layout, preloaded_node(), out.print)
+        launch = Launch(layout, preloaded_node(), out.print, stays=not detach)
         document = launch.up(signals)
         if document is None:
             return EXIT_INTERRUPTED

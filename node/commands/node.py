@@ -2,16 +2,36 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from node.primitives.errors import UserError
 
 
-def node(*, config: Path) -> int:
+def node(
+    *, config: Path, parent: Annotated[int | None, Parameter(validator=Number(gt=0))] = None
+) -> int:
     """Run one node in the foreground until SIGTERM or Ctrl-C.
 
     Parameters
     ----------
     config
         Its node.toml.
+    parent
+        A process id: stop when that process has ended.
     """
+    if parent is not None:
+        from node.cluster.lifeline import end_with
+        from node.cluster.pidfile import ProcessId
+
+        process = ProcessId.of(parent)
+        if process is None:
+            raise UserError(
+                f"--parent: there is no process {parent}, so this node has nothing to end with"
+            )
+        end_with(process)
     return run_configured_node(config)
 
 

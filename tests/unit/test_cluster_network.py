@@ -135,6 +135,20 @@ def until(condition: Callable[[], bool], seconds: float = 20) -> None:
         time.sleep(0.01)
 
 
+def test_nodes_end_with_a_launcher_that_is_killed(net: Net) -> None:
+    with net.start("up") as launcher:
+        until(net.document.exists)
+        assert len(net.running()) == 2
+        launcher.kill()
+        launcher.communicate(timeout=30)
+    until(lambda: not net.running())
+    for node in list_node_files(net.directory):
+        assert f"stopped {node.name}" in node.log.read_text()  # cleanly
+    code, _, error = net.run("up", "--detach")  # what it left is in nobody's way
+    assert (code, error) == (0, "")
+    assert len(net.running()) == 2
+
+
 def test_up_detached_then_status_then_down(net: Net) -> None:
     code, out, error = net.run("up", "--detach")
     assert (code, error) == (0, "")

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from node.cluster.layout import NodeFiles
+from node.cluster.lifeline import end_with
 from node.cluster.pidfile import ProcessId, read_pid_file, running_process, write_pid_file
 from node.cluster.processes import (
     RunningNode,
@@ -158,6 +159,69 @@ def test_a_node_inherits_no_files(files: list[NodeFiles], running: list[RunningN
         until(lambda: has_ended(running[0]))
     found = json.loads(files[0].log.read_text())
     assert found in ([0, 1, 2], [0, 1, 2, 3])  # 3 is the directory that was being listed
+
+
+LAUNCHER = """
+import os, signal, sys
+from pathlib import Path
+from node.cluster.layout import NodeFiles
+from node.cluster.pidfile import ProcessId, write_pid_file
+from node.cluster.processes import start_node
+
+def polite(config):
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(print("clean", flush=True)))
+    while True:
+        signal.pause()
+
+node = NodeFiles(name="a", directory=Path(sys.argv[1]))
+write_pid_file(node.launcher, ProcessId.of(os.getpid()))
+start_node(node, polite)
+END
+"""
+
+
+@pytest.mark.parametrize("end", ["raise SystemExit", "os._exit(3)", "os.kill(os.getpid(), 9)"])
+def test_a_node_ends_with_its_launcher(tmp_path: Path, end: str) -> None:
+    node = NodeFiles(name="a", directory=tmp_path / "nodes" / "a")
+    node.directory.mkdir(parents=True)
+    program = LAUNCHER.replace("END", end)
+    subprocess.run([sys.executable, "-c", program, node.directory], check=False, timeout=30)
+    until(lambda: running_process(node.pid) is None)
+    assert "clean" in node.log.read_text()
+
+
+def test_one_that_does_not_end_with_its_launcher_kills_itself(
+    tmp_path: Path,
+) -> None:
+    def stubborn_and_tied(config: Path) -> int:
+        end_with(ProcessId(pid=os.getpid(), started="never"), patience=0.2)
+        signal.signal(signal.SIGTERM, lambda *_: print("SIGTERM", flush=True))
+        while True:
+            signal.pause()
+
+    node = NodeFiles(name="a", directory=tmp_path)
+    node.config.touch()
+    item = start_node(node, stubborn_and_tied)
+    _, status = os.waitpid(item.process.pid, 0)
+    assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL
+
+
+def test_a_node_of_a_launcher_that_is_gone_is_not_tied(
+    files: list[NodeFiles], running: list[RunningNode]
+) -> None:
+    write_pid_file(files[0].launcher, ProcessId(pid=os.getpid(), started="some time before"))
+    running.append(start_node(files[0], polite))
+    until(lambda: "ready" in files[0].log.read_text())
+    assert len(os.listdir(f"/proc/{running[0].process.pid}/task")) == 1
+
+
+def test_a_stopped_node_is_stopped_for_good(
+    files: list[NodeFiles], running: list[RunningNode]
+) -> None:
+    running.append(start_node(files[0], polite))
+    until(lambda: "ready" in files[0].log.read_text())
+    running[0].process.send(signal.SIGSTOP)
+    assert stop_nodes(running, deadline=60) == []
 
 
 def test_a_python_of_its_own(files: list[NodeFiles]) -> None:
