@@ -10,7 +10,18 @@ from typing import Literal
 from cyclopts import App, CycloptsError
 
 from node import startup
-from node.commands import accounts, config, contracts, fault, follow, look, network, node, proofs
+from node.commands import (
+    accounts,
+    config,
+    contracts,
+    dump,
+    fault,
+    follow,
+    look,
+    network,
+    node,
+    proofs,
+)
 from node.commands.common import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USER_ERROR
 from node.primitives.errors import AtollError, UserError
 from node.version import version
@@ -22,7 +33,15 @@ app = App(
     result_action="return_value",
 )
 GROUPS: dict[str, tuple[Callable[..., int], ...]] = {
-    "Networks": (network.up, network.down, network.init, network.logs, node.node),
+    "Networks": (
+        network.up,
+        network.down,
+        network.init,
+        network.logs,
+        dump.dump,
+        dump.load,
+        node.node,
+    ),
     "What happens": (look.status, follow.audit, follow.trace, follow.message, follow.lanes),
     "Proofs": (proofs.prove, proofs.verify),
     "Accounts and contracts": (

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from node.cluster.accounts import DevAccount, derive_accounts
+from node.cluster.addresses import NodeAddresses, plan_addresses
 from node.cluster.layout import (
     ACCOUNTS,
     GENESIS,
@@ -20,8 +21,7 @@ from node.cluster.layout import (
     load_layout,
     node_files,
 )
-from node.cluster.manifest import ETHER, Manifest, NodeSection, fill_template, render_manifest
-from node.cluster.ports import PortChooser
+from node.cluster.manifest import ETHER, Manifest, NodeSection, render_manifest
 from node.config import NodeConfig, P2pConfig, PeerConfig, RpcConfig, render_node_config
 from node.keyfile import save_validator_key
 from node.primitives.errors import UserError
@@ -36,17 +36,19 @@ from p2p.identity import Identity
 class PlannedNode:
     """A node before it is written."""
 
-    name: str
-    shard: int
+    addresses: NodeAddresses
     beacon: bool
     stake: int
     key: SigningKey
     identity: Identity
-    listen: str
-    dial: str
-    rpc_host: str
-    rpc_port: int
-    allowed_hosts: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return self.addresses.name
+
+    @property
+    def shard(self) -> int:
+        return self.addresses.shard
 
 
 def make_network(manifest: Manifest, directory: Path) -> NetworkLayout:
@@ -96,52 +98,19 @@ def ensure_network(manifest: Manifest, directory: Path) -> NetworkLayout:
 
 
 def plan_nodes(manifest: Manifest) -> list[PlannedNode]:
-    """Every node with its keys and addresses; ports that are to be free ones are found free here."""
-    ports = PortChooser()
+    """Every node with its keys and addresses. Raises UserError."""
     beacon = beacon_members(manifest)
-    planned: list[PlannedNode] = []
-    base = first_rpc_port = manifest.rpc.port
-    for name, shard, index in manifest.node_names():
-        own = manifest.nodes.get(name, NodeSection())
-
-        def host(
-            template: str, key: str, name: str = name, shard: int = shard, index: int = index
-        ) -> str:
-            return fill_template(template, key, name=name, shard=shard, index=index)
-
-        listen_host = host(own.listen_host or manifest.p2p.listen_host, "p2p.listen_host")
-        dial_host = host(own.dial_host or manifest.p2p.dial_host or listen_host, "p2p.dial_host")
-        rpc_host = host(own.rpc_host or manifest.rpc.host, "rpc.host")
-        allowed_hosts = [
-            host(allowed, "rpc.allowed_hosts") for allowed in manifest.rpc.allowed_hosts
-        ]
-        p2p_port = own.p2p_port if own.p2p_port is not None else manifest.p2p.port
-        if p2p_port == 0:
-            p2p_port = ports.random_free(listen_host)
-        if own.rpc_port:
-            rpc_port = own.rpc_port
-        elif manifest.rpc.same_port and manifest.rpc.port:
-            rpc_port = manifest.rpc.port
-        elif own.rpc_port == 0 or manifest.rpc.port == 0:
-            rpc_port = ports.random_free(rpc_host)
-        elif not planned:
-            rpc_port = base = ports.fixed(rpc_host, first_rpc_port, key="--rpc-port or rpc.port")
-        else:
-            rpc_port = base = ports.next_free(rpc_host, base)
-        stake = own.stake_ether if own.stake_ether is not None else manifest.stake_ether
+    planned = []
+    for addresses in plan_addresses(manifest):
+        name, shard = addresses.name, addresses.shard
+        stake = manifest.nodes.get(name, NodeSection()).stake_ether
         planned.append(
             PlannedNode(
-                name=name,
-                shard=shard,
+                addresses=addresses,
                 beacon=name in beacon,
-                stake=stake * ETHER,
+                stake=(manifest.stake_ether if stake is None else stake) * ETHER,
                 key=validator_key(manifest, name, shard),
                 identity=Identity.from_seed(_secret(manifest, f"identity/{name}")),
-                listen=_join(listen_host, p2p_port),
-                dial=_join(dial_host, p2p_port),
-                rpc_host=rpc_host,
-                rpc_port=rpc_port,
-                allowed_hosts=tuple(allowed_hosts),
             )
         )
     return planned
@@ -212,16 +181,16 @@ def _write_node(
         shard=node.shard,
         data_dir=manifest.data_dir,
         dev_accounts=tuple(account.address for account in accounts),
-        p2p=P2pConfig(listen=node.listen),
+        p2p=P2pConfig(listen=node.addresses.listen),
         rpc=RpcConfig(
-            host=node.rpc_host,
-            port=node.rpc_port,
+            host=node.addresses.rpc_host,
+            port=node.addresses.rpc_port,
             cors_origins=manifest.rpc.cors_origins,
-            allowed_hosts=node.allowed_hosts,
+            allowed_hosts=node.addresses.allowed_hosts,
         ),
         log=manifest.log,
         peers=tuple(
-            PeerConfig(name=peer.name, peer_id=peer.identity.peer_id, address=peer.dial)
+            PeerConfig(name=peer.name, peer_id=peer.identity.peer_id, address=peer.addresses.dial)
             for peer in planned
             if peer is not node
         ),
@@ -234,7 +203,3 @@ def _secret(manifest: Manifest, purpose: str) -> bytes:
     if manifest.seed is None:
         return secrets.token_bytes(32)
     return hashlib.sha256(f"atoll/{manifest.seed}/{purpose}".encode()).digest()
-
-
-def _join(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

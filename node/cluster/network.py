@@ -108,6 +108,25 @@ def open_network(directory: Path, wanted: Wanted, *, reset: bool) -> Iterator[Ne
     Raises UserError: it is running, it is another network than was asked for, or the directory is not ours.
     """
     directory = directory.absolute()
+    with locked_directory(directory, reset=reset) as lock:
+        if has_network(directory):
+            layout = load_layout(directory)
+            wanted.check_against(layout)
+        else:
+            from node.cluster.make import make_network  # slow to import: libp2p, eth_account
+
+            layout = make_network(wanted.manifest().check(), directory)
+        lock()
+        yield layout
+
+
+@contextmanager
+def locked_directory(directory: Path, *, reset: bool) -> Iterator[Callable[[], None]]:
+    """The directory of a network, or of one that is to be made, locked against every `atoll up`; with
+    `reset` what is there is deleted. A directory that is not ours yet is locked by calling what is given.
+
+    Raises UserError: it is in use, or with `reset` the network runs or the directory is not ours.
+    """
     with ExitStack() as stack:
         marked = (directory / MARKER).is_file()
         if marked:
@@ -116,16 +135,12 @@ def open_network(directory: Path, wanted: Wanted, *, reset: bool) -> Iterator[Ne
             if running_nodes(list_node_files(directory)):
                 raise UserError(f"the network in {directory} is running; `atoll down` stops it")
             clear_directory(directory)
-        if has_network(directory):
-            layout = load_layout(directory)
-            wanted.check_against(layout)
-        else:
-            from node.cluster.make import make_network  # slow to import: libp2p, eth_account
 
-            layout = make_network(wanted.manifest().check(), directory)
-        if not marked:
-            stack.enter_context(launch_lock(directory))
-        yield layout
+        def lock() -> None:
+            if not marked:
+                stack.enter_context(launch_lock(directory))
+
+        yield lock
 
 
 class Launch:

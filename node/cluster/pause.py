@@ -1,0 +1,93 @@
+"""Holding all processes of a network at once, to look at it as it is at one instant.
+
+SIGSTOP ends no system call half done: what a stopped process leaves on disk is what SIGKILL would leave.
+Whatever becomes of the one who holds them, they go on: a child that only waits for its end sends SIGCONT then.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from node.cluster.errors import NetworkFailed
+from node.cluster.pidfile import PROC, ProcessId
+from node.primitives.errors import UserError
+
+STOP_DEADLINE = 10.0
+POLL_INTERVAL = 0.001
+
+
+@contextmanager
+def held(processes: Sequence[ProcessId]) -> Iterator[None]:
+    """All of them are stopped inside, and go on after it.
+
+    Raises NetworkFailed if one of them ended, or went on meanwhile: then what was seen is of no instant.
+    """
+    # One that somebody else has stopped stays so.
+    ours = [process for process in processes if not _is_stopped(process)]
+    if not ours:
+        yield
+        return
+    if not (PROC / "self" / "task").exists():
+        raise UserError("a running network can be held on Linux only; `atoll down` stops it first")
+    guard = _Guard(ours)
+    try:
+        for process in ours:
+            process.send(signal.SIGSTOP)
+        deadline = time.monotonic() + STOP_DEADLINE
+        while not all(map(_is_stopped, processes)):
+            _check_alive(processes)
+            if time.monotonic() > deadline:
+                raise NetworkFailed(
+                    "a node did not stop: the operating system holds it, probably at the disk"
+                )
+            time.sleep(POLL_INTERVAL)
+        yield
+        _check_alive(processes)
+        if not all(map(_is_stopped, processes)):
+            raise NetworkFailed("somebody let a node go on while it was held; try again")
+    finally:
+        for process in ours:
+            process.send(signal.SIGCONT)
+        guard.dismiss()
+
+
+def _check_alive(processes: Sequence[ProcessId]) -> None:
+    for process in processes:
+        if not process.is_alive:
+            raise NetworkFailed(f"the process {process.pid} of a node ended meanwhile; try again")
+
+
+def _is_stopped(process: ProcessId) -> bool:
+    """Whether no thread of it runs. One that is in a system call stops when that is done."""
+    try:
+        for task in os.listdir(PROC / str(process.pid) / "task"):
+            stat = (PROC / str(process.pid) / "task" / task / "stat").read_text(errors="replace")
+            if stat.rpartition(")")[2].split()[0] not in "Tt":
+                return False
+    except OSError:
+        return False
+    return True
+
+
+class _Guard:
+    """A child that lets the processes go on when we end in whatever way, SIGKILL included."""
+
+    def __init__(self, processes: Sequence[ProcessId]) -> None:
+        ours, self._end = os.pipe()
+        self._pid = os.fork()
+        if self._pid == 0:
+            try:
+                os.setsid()  # a terminal's Ctrl-C is not for it
+                os.close(self._end)
+                os.read(ours, 1)  # nothing is ever written: it returns when the other end is gone
+                for process in processes:
+                    process.send(signal.SIGCONT)
+            finally:
+                os._exit(0)
+        os.close(ours)
+
+    def dismiss(self) -> None:
+        os.close(self._end)
+        os.waitpid(self._pid, 0)
