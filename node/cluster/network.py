@@ -14,6 +14,7 @@ from node.cluster.ask import rpc_url
 from node.cluster.client import endpoint
 from node.cluster.errors import NetworkFailed
 from node.cluster.layout import (
+    LAUNCHER,
     MARKER,
     NETWORK,
     NetworkLayout,
@@ -26,7 +27,7 @@ from node.cluster.layout import (
     load_layout,
 )
 from node.cluster.manifest import Manifest
-from node.cluster.pidfile import ProcessId, write_pid_file
+from node.cluster.pidfile import ProcessId, running_process, write_pid_file
 from node.cluster.ports import is_free
 from node.cluster.processes import (
     RunningNode,
@@ -131,6 +132,7 @@ def locked_directory(directory: Path, *, reset: bool) -> Iterator[Callable[[], N
         marked = (directory / MARKER).is_file()
         if marked:
             stack.enter_context(launch_lock(directory))
+        stop_abandoned(directory)
         if reset:
             if running_nodes(list_node_files(directory)):
                 raise UserError(f"the network in {directory} is running; `atoll down` stops it")
@@ -272,7 +274,19 @@ def stop_network(directory: Path) -> tuple[list[str], list[str]]:
     running = running_nodes(list_node_files(directory))
     killed = stop_nodes(running)
     (directory / NETWORK).unlink(missing_ok=True)
+    stop_abandoned(directory)
+    for node in list_node_files(directory):
+        if running_process(node.pid) is None:  # of one that was killed
+            node.pid.unlink(missing_ok=True)
     return [item.node.name for item in running], killed
+
+
+def stop_abandoned(directory: Path) -> None:
+    """Stop the nodes of a launcher that was killed: they are about to, and nobody else knows of them."""
+    launcher = directory / LAUNCHER
+    if launcher.exists() and running_process(launcher) is None:
+        stop_nodes(running_nodes(list_node_files(directory)))
+        launcher.unlink(missing_ok=True)
 
 
 def check_ports(nodes: Sequence[NodeLayout]) -> None:

@@ -75,10 +75,22 @@ def start_node(node: NodeFiles, run: RunNode | None) -> RunningNode:
     except OSError as error:
         raise UserError(f"{node.log}: cannot open the log: {error.strerror}") from None
     try:
-        config = node.config
-        pid = _fork(config, log, run, launcher) if run else _spawn(config, log, launcher)
+        if run is None:
+            return _enlist(node, _spawn(node.config, log, launcher))
+        # The child begins when its pid file is there: whatever becomes of us, `atoll down` finds it.
+        starts, start = os.pipe()
+        try:
+            started = _enlist(node, _fork(node.config, log, run, launcher, (starts, start)))
+            os.write(start, b"\1")
+            return started
+        finally:
+            os.close(starts)
+            os.close(start)
     finally:
         os.close(log)
+
+
+def _enlist(node: NodeFiles, pid: int) -> RunningNode:
     # A child of ours that has ended stays a zombie with this pid until it is reaped: no other can have it.
     process = ProcessId.of(pid) or ProcessId(pid=pid, started="ended at once")
     write_pid_file(node.pid, process)
@@ -183,7 +195,10 @@ def _spawn(config: Path, log: int, launcher: ProcessId | None) -> int:
     return process.pid
 
 
-def _fork(config: Path, log: int, run: RunNode, launcher: ProcessId | None) -> int:
+def _fork(
+    config: Path, log: int, run: RunNode, launcher: ProcessId | None, begin: tuple[int, int]
+) -> int:
+    """`begin`: both ends of a pipe; the child runs once something is written, or ends if nobody can."""
     sys.stdout.flush()
     sys.stderr.flush()
     # Blocked until the child has handlers of its own: it must not run those of the launcher.
@@ -191,6 +206,9 @@ def _fork(config: Path, log: int, run: RunNode, launcher: ProcessId | None) -> i
     try:
         pid = os.fork()
         if pid == 0:
+            os.close(begin[1])
+            if not os.read(begin[0], 1):
+                os._exit(1)
             _child(config, log, run, launcher, before)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
