@@ -22,7 +22,7 @@ from node.commands import (
     node,
     proofs,
 )
-from node.commands.common import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USER_ERROR
+from node.commands.common import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USER_ERROR, print_json
 from node.primitives.errors import AtollError, UserError
 from node.version import version
 
@@ -78,25 +78,34 @@ def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code. A person's mistake is one line, never a traceback."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    fail = _fail_in_json if "--json" in arguments else _fail
     trouble = startup.problem()
     if trouble is not None:
-        return _fail(trouble, EXIT_USER_ERROR)
+        return fail(trouble, EXIT_USER_ERROR)
     try:
         code = app(arguments, exit_on_error=False, print_error=False)
         return code if isinstance(code, int) else 0
     except CycloptsError as error:
-        return _fail(f"{error}".replace("\n", " "), EXIT_USER_ERROR)
+        return fail(f"{error}".replace("\n", " "), EXIT_USER_ERROR)
     except UserError as error:
-        return _fail(str(error), EXIT_USER_ERROR)
+        return fail(str(error), EXIT_USER_ERROR)
     except AtollError as error:
-        return _fail(str(error), EXIT_FAILED)
+        return fail(str(error), EXIT_FAILED)
     except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
+        return fail("interrupted", EXIT_INTERRUPTED)
     except BrokenPipeError:  # `atoll logs s0v0 | head`
         sys.stderr.close()
         return EXIT_FAILED
 
 
 def _fail(reason: str, code: int) -> int:
-    print(f"atoll: error: {reason}", file=sys.stderr)
+    if code != EXIT_INTERRUPTED:
+        print(f"atoll: error: {reason}", file=sys.stderr)
+    return code
+
+
+def _fail_in_json(reason: str, code: int) -> int:
+    """With --json whoever reads standard output finds what went wrong there."""
+    print_json({"error": {"message": reason, "exitCode": code}})
     return code

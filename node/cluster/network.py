@@ -149,13 +149,21 @@ class Launch:
     """One `atoll up`: the lock of the directory, the processes, and the person's Ctrl-C."""
 
     def __init__(
-        self, layout: NetworkLayout, run: RunNode | None, say: Say, *, stays: bool = False
+        self,
+        layout: NetworkLayout,
+        run: RunNode | None,
+        say: Say,
+        *,
+        stays: bool = False,
+        waiting: Callable[[Sequence[str]], None] = lambda _: None,
     ) -> None:
-        """`stays`: this process is going to `watch`, and the nodes are to end when it does, however it ends."""
+        """`stays`: this process is going to `watch`, and the nodes are to end when it does, however it ends.
+        `waiting` is told again and again what is missing yet, in words."""
         self.layout = layout
         self._run = run if can_fork() else None
         self._say = say
         self._stays = stays
+        self._waiting = waiting
         self._ours: list[NodeFiles] = []
         self._running: list[RunningNode] = []
 
@@ -254,6 +262,7 @@ class Launch:
                 raise NetworkFailed(
                     _with_log(f"the network did not come up: {'; '.join(missing)}", nodes[0].files)
                 )
+            self._waiting(missing)
             signals.wait(POLL_INTERVAL)
 
 

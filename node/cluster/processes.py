@@ -21,6 +21,7 @@ from typing import NoReturn
 from node.cluster.errors import NetworkFailed
 from node.cluster.layout import NodeFiles
 from node.cluster.lifeline import end_with
+from node.cluster.logfile import keep_bounded, open_log
 from node.cluster.pidfile import ProcessId, read_pid_file, running_process, write_pid_file
 from node.primitives.errors import AtollError, UserError
 
@@ -71,16 +72,16 @@ def start_node(node: NodeFiles, run: RunNode | None) -> RunningNode:
         raise UserError(f"{node.name} is running already; `atoll down` stops the network")
     launcher = running_process(node.launcher)
     try:
-        log = os.open(node.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        log = open_log(node.log)
     except OSError as error:
         raise UserError(f"{node.log}: cannot open the log: {error.strerror}") from None
     try:
         if run is None:
-            return _enlist(node, _spawn(node.config, log, launcher))
+            return _enlist(node, _spawn(node, log, launcher))
         # The child begins when its pid file is there: whatever becomes of us, `atoll down` finds it.
         starts, start = os.pipe()
         try:
-            started = _enlist(node, _fork(node.config, log, run, launcher, (starts, start)))
+            started = _enlist(node, _fork(node, log, run, launcher, (starts, start)))
             os.write(start, b"\1")
             return started
         finally:
@@ -181,11 +182,13 @@ def last_lines(log: Path, count: int = 15) -> list[str]:
         return []
 
 
-def _spawn(config: Path, log: int, launcher: ProcessId | None) -> int:
-    tied = [] if launcher is None else ["--parent", str(launcher.pid)]
+def _spawn(node: NodeFiles, log: int, launcher: ProcessId | None) -> int:
+    options = ["--config", str(node.config), "--log", str(node.log)]
+    if launcher is not None:
+        options += ["--parent", str(launcher.pid)]
     process = subprocess.Popen(
         # -P: whatever is called `node` where we happen to be is not meant
-        [sys.executable, "-P", "-m", "node", "node", "--config", str(config), *tied],
+        [sys.executable, "-P", "-m", "node", "node", *options],
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,
@@ -196,7 +199,7 @@ def _spawn(config: Path, log: int, launcher: ProcessId | None) -> int:
 
 
 def _fork(
-    config: Path, log: int, run: RunNode, launcher: ProcessId | None, begin: tuple[int, int]
+    node: NodeFiles, log: int, run: RunNode, launcher: ProcessId | None, begin: tuple[int, int]
 ) -> int:
     """`begin`: both ends of a pipe; the child runs once something is written, or ends if nobody can."""
     sys.stdout.flush()
@@ -209,14 +212,14 @@ def _fork(
             os.close(begin[1])
             if not os.read(begin[0], 1):
                 os._exit(1)
-            _child(config, log, run, launcher, before)
+            _child(node, log, run, launcher, before)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return pid
 
 
 def _child(
-    config: Path, log: int, run: RunNode, launcher: ProcessId | None, mask: Iterable[int]
+    node: NodeFiles, log: int, run: RunNode, launcher: ProcessId | None, mask: Iterable[int]
 ) -> NoReturn:
     """The forked process: nothing of the launcher may run in it any more, its `finally` blocks included."""
     code = 1
@@ -226,8 +229,7 @@ def _child(
         os.dup2(null, 0)
         os.dup2(log, 1)
         os.dup2(log, 2)
-        sys.stdout = open(1, "w", buffering=1, errors="replace", closefd=False)  # noqa: SIM115
-        sys.stderr = open(2, "w", buffering=1, errors="replace", closefd=False)  # noqa: SIM115
+        keep_bounded(node.log)
         os.closerange(FIRST_INHERITED_FD, os.sysconf("SC_OPEN_MAX"))
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
@@ -236,7 +238,7 @@ def _child(
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         if launcher is not None:
             end_with(launcher)
-        code = run(config)
+        code = run(node.config)
     except KeyboardInterrupt:
         code = 130
     except AtollError as error:

@@ -129,10 +129,10 @@ def encode_document(document: object) -> bytes:
     return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
 
 
-def console() -> Console:
-    """Standard output, never narrower than a row with a key: the terminal may wrap, we must not cut."""
+def console(*, stderr: bool = False) -> Console:
+    """Standard output or error, never narrower than a row with a key: the terminal may wrap, we do not cut."""
     width = Console().width
-    return Console(highlight=False, width=max(width, MIN_WIDTH), soft_wrap=True)
+    return Console(highlight=False, width=max(width, MIN_WIDTH), soft_wrap=True, stderr=stderr)
 
 
 def plain_table(*columns: str) -> Table:

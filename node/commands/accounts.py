@@ -48,7 +48,7 @@ def accounts(
         for row, account in zip(rows, layout.accounts, strict=True):
             row["privateKey"] = account.private_key
     if json:
-        print_json(rows)
+        print_json({"accounts": rows})
         return 0
     table = plain_table(
         "", "account", "home", "balance", "nonce", *(["private key"] if keys else [])

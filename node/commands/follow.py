@@ -126,7 +126,7 @@ def lanes(*, directory: Directory = DEFAULT_DIRECTORY, json: Json = False) -> in
 
     document = ask_network(load_layout(directory), "atoll_lanes")
     if json:
-        print_json(document)
+        print_json({"lanes": document})
     else:
         console().print(lane_table(document))
     return 0

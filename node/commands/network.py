@@ -1,15 +1,26 @@
 """Making, starting and stopping a network, and what its nodes wrote."""
 
+import re
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from node.commands.common import DEFAULT_DIRECTORY, EXIT_INTERRUPTED, Directory
+from node.commands.common import (
+    DEFAULT_DIRECTORY,
+    EXIT_INTERRUPTED,
+    Directory,
+    Json,
+    print_json,
+    print_json_line,
+    until_interrupted,
+)
 from node.commands.node import preloaded_node
+from node.commands.progress import status_line
+from node.primitives.errors import UserError
 
 FOLLOW_INTERVAL = 0.1
 
@@ -23,6 +34,7 @@ def up(
     chain_id: Annotated[int | None, Parameter(validator=Number(gte=1, lt=1 << 53))] = None,
     detach: Annotated[bool, Parameter(negative="")] = False,
     reset: Annotated[bool, Parameter(negative="")] = False,
+    json: Json = False,
 ) -> int:
     """Start the network in a directory, making one (2 shards of 4 validators) if there is none.
 
@@ -47,16 +59,28 @@ def up(
     from node.cluster.show import console, network_tables
     from node.cluster.signals import StopSignals
 
-    out = console()
+    out = console(stderr=json)
     wanted = Wanted(shards=shards, validators=validators, rpc_port=rpc_port, chain_id=chain_id)
     began = time.monotonic()
     with open_network(directory, wanted, reset=reset) as layout, StopSignals() as signals:
         out.print(f"starting {len(layout.nodes)} nodes from {layout.directory}")
-        launch = Launch(layout, preloaded_node(), out.print, stays=not detach)
-        document = launch.up(signals)
+        with status_line() as show:
+            launch = Launch(
+                layout,
+                preloaded_node(),
+                out.print,
+                stays=not detach,
+                waiting=lambda missing: show(f"{time.monotonic() - began:.0f} s: {missing[0]}"),
+            )
+            document = launch.up(signals)
         if document is None:
             return EXIT_INTERRUPTED
-        out.print(network_tables(document, balance_ether=layout.manifest.accounts.balance_ether))
+        if json:
+            print_json(document)
+            sys.stdout.flush()
+        else:
+            balance = layout.manifest.accounts.balance_ether
+            out.print(network_tables(document, balance_ether=balance))
         out.print(f"\nup after {time.monotonic() - began:.1f} s; {layout.network_file}")
         if detach:
             return 0
@@ -64,11 +88,14 @@ def up(
         return launch.watch(signals)
 
 
-def down(*, directory: Directory = DEFAULT_DIRECTORY) -> int:
+def down(*, directory: Directory = DEFAULT_DIRECTORY, json: Json = False) -> int:
     """Stop the nodes of the network cleanly and keep its data. Does nothing if none runs."""
     from node.cluster.network import stop_network
 
     stopped, killed = stop_network(directory.absolute())
+    if json:
+        print_json({"stopped": stopped, "killed": killed})
+        return 0
     print(f"stopped {len(stopped)} nodes" if stopped else f"no node of {directory} is running")
     if killed:
         print(f"did not stop in time and were killed: {', '.join(killed)}")
@@ -80,6 +107,7 @@ def init(
     manifest: Path,
     directory: Directory = DEFAULT_DIRECTORY,
     keep: Annotated[bool, Parameter(negative="")] = False,
+    json: Json = False,
 ) -> int:
     """Write genesis, keys and node configurations for the layout in a manifest, and start nothing.
 
@@ -95,41 +123,70 @@ def init(
 
     make = ensure_network if keep else make_network
     layout = make(load_manifest(manifest), directory)
+    if json:
+        nodes = [{"name": node.name, "config": str(node.files.config)} for node in layout.nodes]
+        print_json({"directory": str(layout.directory), "nodes": nodes})
+        return 0
     print(f"{len(layout.nodes)} nodes in {layout.directory}; start each one with")
     print(f"    atoll node --config {layout.nodes[0].files.config}")
     return 0
 
 
 def logs(
-    name: Annotated[str, Parameter(name="NODE", negative="")],
-    /,
-    *,
+    *names: Annotated[str, Parameter(name="NODE", negative="")],
     directory: Directory = DEFAULT_DIRECTORY,
     follow: Annotated[bool, Parameter(name=["--follow", "-f"], negative="")] = False,
     lines: Annotated[int, Parameter(name=["--lines", "-n"], validator=Number(gte=0))] = 100,
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"] | None, Parameter(name=["--level", "-l"])
+    ] = None,
+    grep: Annotated[str | None, Parameter(name=["--grep", "-g"])] = None,
+    json: Json = False,
 ) -> int:
-    """Show the end of a node's log.
+    """Show the end of what nodes wrote, all of them in the order of time or the named ones.
 
     Parameters
     ----------
-    name
-        The node, such as s0v0.
+    names
+        Nodes, such as s0v0 or 's0*'; all if left out.
     follow
         Go on with what is added, until Ctrl-C.
     lines
-        How many lines to begin with.
+        How many lines to begin with, of all nodes together.
+    level
+        Only what is at least that severe.
+    grep
+        Only lines in which this regular expression is found.
+    json
+        A JSON object for each line: node, time, level, text.
     """
     from node.cluster.layout import load_layout
-    from node.cluster.logs import tail
+    from node.cluster.logs import Filter, choose_nodes, merged_logs
 
-    log = load_layout(directory).node(name).files.log
+    layout = load_layout(directory)
+    chosen = choose_nodes([node.name for node in layout.nodes], names)
+    wanted = Filter(level=level or "", pattern=None if grep is None else _pattern(grep))
+    files = [(name, layout.node(name).files.log) for name in chosen]
+    width = max(map(len, chosen)) if len(chosen) > 1 else 0
 
-    def wait() -> bool:
+    def wait() -> None:
         sys.stdout.flush()
         time.sleep(FOLLOW_INTERVAL)
-        return True
 
-    for piece in tail(log, lines, follow=follow, wait=wait):
-        sys.stdout.buffer.write(piece)
+    with until_interrupted():
+        for line in merged_logs(files, lines, wanted, follow=follow, wait=wait):
+            if json:
+                print_json_line(
+                    {"node": line.node, "time": line.time, "level": line.level, "text": line.text}
+                )
+            else:
+                print(f"{line.node:{width}}  {line.text}" if width else line.text)
     sys.stdout.flush()
     return 0
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise UserError(f"--grep {text!r} is no regular expression: {error}") from None

@@ -11,7 +11,10 @@ from node.primitives.errors import UserError
 
 
 def node(
-    *, config: Path, parent: Annotated[int | None, Parameter(validator=Number(gt=0))] = None
+    *,
+    config: Path,
+    parent: Annotated[int | None, Parameter(validator=Number(gt=0))] = None,
+    log: Path | None = None,
 ) -> int:
     """Run one node in the foreground until SIGTERM or Ctrl-C.
 
@@ -21,7 +24,16 @@ def node(
         Its node.toml.
     parent
         A process id: stop when that process has ended.
+    log
+        Write to this file instead of the terminal, and to FILE.1 what was there when it is full.
     """
+    if log is not None:
+        from node.cluster.logfile import write_to_log
+
+        try:
+            write_to_log(log)
+        except OSError as error:
+            raise UserError(f"{log}: cannot open the log: {error.strerror}") from None
     if parent is not None:
         from node.cluster.lifeline import end_with
         from node.cluster.pidfile import ProcessId

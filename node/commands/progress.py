@@ -1,5 +1,6 @@
 """What a person sees of work that takes long: a bar on standard error, if that is a terminal."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -26,3 +27,21 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
             progress.update(task, completed=done, total=total)
 
         yield update
+
+
+@contextmanager
+def status_line() -> Iterator[Callable[[str], None]]:
+    """A line on standard error that shows the latest text, and is gone at the end. Needs no thread, as rich's
+    does: it may be used around a fork."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+
+    def show(text: str) -> None:
+        sys.stderr.write(f"\r\x1b[2K{text}")
+        sys.stderr.flush()
+
+    try:
+        yield show
+    finally:
+        show("")

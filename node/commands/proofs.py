@@ -19,6 +19,7 @@ def prove(
     *,
     directory: Directory = DEFAULT_DIRECTORY,
     out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
+    json: Json = False,
 ) -> int:
     """Write the proof of a cross-shard message, for `atoll verify`. Exits 1 while there is none.
 
@@ -46,6 +47,9 @@ def prove(
         out.write_bytes(text)
     except OSError as error:
         raise UserError(f"{out}: cannot be written: {error.strerror}") from None
+    if json:
+        print_json({"file": str(out), "size": len(text)})
+        return 0
     print(f"{len(text):,} bytes in {out}; whoever has the genesis checks it with")
     print(f"    atoll verify {out} --genesis genesis.json")
     return 0

@@ -162,7 +162,7 @@ def test_the_commands_that_send_call_deploy_and_follow(network: Network, tmp_pat
     def run(*arguments: str | Path) -> Any:
         return json.loads(atoll(*arguments, "--dir", network.directory, "--json").stdout)
 
-    accounts = run("accounts")
+    accounts = run("accounts")["accounts"]
     home = {shard: next(a for a in accounts if a["home"] == shard) for shard in network.shards}
     sent = run("send", home[0]["address"], home[1]["address"], "0.5", "--wait", "--gas", "30000")
     assert sent["receipt"]["status"] == "0x1"
@@ -184,7 +184,7 @@ def test_the_commands_that_send_call_deploy_and_follow(network: Network, tmp_pat
     contract = deployed["receipt"]["contractAddress"]
     assert run("call", contract, "word()(uint256)")["values"] == ["42"]
     assert network.home(contract) == 1
-    assert len(run("lanes")) == 2
+    assert len(run("lanes")["lanes"]) == 2
     node = network.directory / "nodes" / "s0v0" / "node.toml"
     assert "all right" in atoll("config", "check", node).stdout
 

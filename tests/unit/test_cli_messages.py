@@ -347,7 +347,7 @@ def test_accounts_and_the_faucet(net: Net, capsys: pytest.CaptureFixture[str]) -
         "eth_getTransactionReceipt": RECEIPT,
     }
     assert net.run("accounts", "--json") == 0
-    rows = json.loads(capsys.readouterr().out)
+    rows = json.loads(capsys.readouterr().out)["accounts"]
     assert rows[1] == {
         "index": 1,
         "address": accounts[1].address,
