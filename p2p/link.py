@@ -15,7 +15,16 @@ from p2p.outbox import Outbox
 from p2p.pacing import TokenBucket
 from p2p.requests import Handler, RequestChannel
 from p2p.session import Session
-from p2p.types import CONTROL_CHANNEL, ChannelSpec, Limits, MethodSpec, PeerId, PeerStats
+from p2p.types import (
+    CONTROL_CHANNEL,
+    ChannelSpec,
+    ChannelStats,
+    Limits,
+    MethodSpec,
+    MethodStats,
+    PeerId,
+    PeerStats,
+)
 from p2p.wakeup import Signal
 
 __all__ = ["Link", "OnFrame"]
@@ -43,13 +52,16 @@ class Link:
         on_frame: OnFrame,
         limits: Limits,
         stats: PeerStats,
+        channel_stats: Mapping[int, ChannelStats],
+        method_stats: dict[str, MethodStats],
     ) -> None:
         self.peer = session.peer
         self._session = session
         self._on_frame = on_frame
         self._limits = limits
         self._stats = stats
-        self._outbox = Outbox(channels.values())
+        self._channel_stats = channel_stats
+        self._outbox = Outbox(channels.values(), channel_stats)
         self._signal = Signal()
         self._max_payload = {spec.id: spec.max_frame for spec in channels.values()}
         self._max_payload[CONTROL_CHANNEL] = _CONTROL.size
@@ -66,6 +78,7 @@ class Link:
             methods=methods,
             limits=limits,
             stats=stats,
+            method_stats=method_stats,
             heard=self._heard,
         )
 
@@ -160,6 +173,9 @@ class Link:
                 if channel_id == CONTROL_CHANNEL:
                     self._on_control(payload)
                     continue
+                channel = self._channel_stats[channel_id]
+                channel.frames_in += 1
+                channel.bytes_in += len(payload)
                 try:
                     await self._on_frame(self.peer, channel_id, payload)
                 except Exception:  # noqa: BLE001 - the callee is not ours to trust

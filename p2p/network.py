@@ -27,7 +27,17 @@ from p2p.listen import open_listeners
 from p2p.pacing import backoff_delay
 from p2p.requests import Handler
 from p2p.session import Protocols, Session, run_session
-from p2p.types import ChannelSpec, Limits, MethodSpec, PeerId, PeerSpec, PeerStats, split_address
+from p2p.types import (
+    ChannelSpec,
+    ChannelStats,
+    Limits,
+    MethodSpec,
+    MethodStats,
+    PeerId,
+    PeerSpec,
+    PeerStats,
+    split_address,
+)
 
 __all__ = ["Network", "OnPeer"]
 
@@ -93,6 +103,10 @@ class Network:
             if channel.id in self._channels:
                 raise Misuse(f"channel {channel.id} is defined twice")
             self._channels[channel.id] = channel
+        self.channel_stats = {channel_id: ChannelStats() for channel_id in self._channels}
+        "Counters by channel; the values are live."
+        self.method_stats: dict[str, MethodStats] = {}
+        "Counters by request method, of those used so far; the values are live."
         self._methods: dict[str, tuple[MethodSpec, Handler]] = {}
         for method, handler in methods.items():
             if method.name in self._methods:
@@ -320,6 +334,8 @@ class Network:
             on_frame=self._on_frame,
             limits=self._limits,
             stats=peer.stats,
+            channel_stats=self.channel_stats,
+            method_stats=self.method_stats,
         )
         # A peer that connects again has lost the old connection, whether or not we noticed.
         self._unlink(peer, peer.link, LinkLost("replaced by a new connection"))
@@ -333,6 +349,7 @@ class Network:
             await link.run()
         finally:
             if isinstance(link.failure, ProtocolViolation):
+                peer.stats.penalties += 1
                 peer.penalty_until = trio.current_time() + self._limits.penalty
             self._unlink(peer, link, link.failure)
 

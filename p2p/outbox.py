@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from p2p.errors import LinkLost, Misuse
 from p2p.framing import frame_header
-from p2p.types import CONTROL_CHANNEL, ChannelSpec, Overflow
+from p2p.types import CONTROL_CHANNEL, ChannelSpec, ChannelStats, Overflow
 
 __all__ = ["Outbox"]
 
 
 class _Queue:
-    __slots__ = ("frames", "size", "spec")
+    __slots__ = ("frames", "size", "spec", "stats")
 
-    def __init__(self, spec: ChannelSpec) -> None:
+    def __init__(self, spec: ChannelSpec, stats: ChannelStats) -> None:
         self.spec = spec
+        self.stats = stats
         self.frames: deque[bytes] = deque()
         self.size = 0
 
 
 class Outbox:
-    """Per-channel queues towards one peer; `drops` counts the frames given up."""
+    """Per-channel queues towards one peer; `drops` counts the frames given up.
+
+    What is taken and given up is also counted in `stats`, by channel, which may be shared.
+    """
 
     __slots__ = ("_by_id", "_by_priority", "_control", "drops")
 
-    def __init__(self, channels: Iterable[ChannelSpec]) -> None:
-        self._by_id = {spec.id: _Queue(spec) for spec in channels}
+    def __init__(
+        self, channels: Iterable[ChannelSpec], stats: Mapping[int, ChannelStats] | None = None
+    ) -> None:
+        stats = stats or {}
+        self._by_id = {
+            spec.id: _Queue(spec, stats.get(spec.id) or ChannelStats()) for spec in channels
+        }
         self._by_priority = sorted(
             self._by_id.values(), key=lambda queue: (queue.spec.priority, queue.spec.id)
         )
@@ -53,6 +62,7 @@ class Outbox:
             raise Misuse(f"frame of {size} bytes on channel {channel_id}, limit {spec.max_frame}")
         while len(queue.frames) >= spec.queue_frames or queue.size + size > spec.queue_bytes:
             self.drops += 1
+            queue.stats.drops += 1
             if spec.overflow is Overflow.DROP_NEWEST:
                 return False
             if spec.overflow is Overflow.DISCONNECT:
@@ -90,4 +100,6 @@ class Outbox:
                 parts += (frame_header(queue.spec.id, len(payload)), payload)
                 total += size
                 count += 1
+                queue.stats.frames_out += 1
+                queue.stats.bytes_out += len(payload)
         return b"".join(parts), count

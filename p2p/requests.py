@@ -35,7 +35,7 @@ from p2p.errors import (
     RequestTimeout,
 )
 from p2p.framing import FrameDecoder, frame_header
-from p2p.types import Limits, MethodSpec, PeerId, PeerStats, RefusalCode
+from p2p.types import Limits, MethodSpec, MethodStats, PeerId, PeerStats, RefusalCode
 from p2p.wakeup import Signal
 
 __all__ = ["Handler", "RequestChannel"]
@@ -139,10 +139,12 @@ class RequestChannel:
         methods: Mapping[str, tuple[MethodSpec, Handler]],
         limits: Limits,
         stats: PeerStats,
+        method_stats: dict[str, MethodStats],
         heard: Callable[[], None],
     ) -> None:
         self._peer, self._stream, self._methods = peer, stream, methods
         self._limits, self._stats, self._heard = limits, stats, heard
+        self._method_stats = method_stats
         self._calls: dict[int, _Call] = {}
         self._slots: dict[str, trio.Semaphore] = {}
         self._served: dict[int, _Served] = {}
@@ -181,6 +183,7 @@ class RequestChannel:
         )
         self._send(_Outgoing(_REQUEST, _REQ_MORE, request_id, head, payload))
         self._stats.requests_out += 1
+        self._method_stats.setdefault(spec.name, MethodStats()).requests_out += 1
         try:
             await call.event.wait()
         finally:
@@ -284,6 +287,7 @@ class RequestChannel:
             self._refuse(request_id, RefusalCode.UNKNOWN_METHOD, f"unknown method {name!r}")
             return
         spec = entry[0]
+        self._method_stats.setdefault(name, MethodStats()).requests_in += 1
         if total > spec.max_request:
             raise ProtocolViolation(f"request of {total} bytes to {name}")
         waiting = sum(1 for served in self._served.values() if served.spec is spec)

@@ -16,8 +16,10 @@ __all__ = [
     "MAX_FRAME",
     "MAX_MESSAGE",
     "ChannelSpec",
+    "ChannelStats",
     "Limits",
     "MethodSpec",
+    "MethodStats",
     "Overflow",
     "PeerId",
     "PeerSpec",
@@ -149,6 +151,7 @@ class PeerStats:
 
     connected: bool = False
     connects: int = 0
+    penalties: int = 0
     rtt: float | None = None
     frames_in: int = 0
     frames_out: int = 0
@@ -159,6 +162,25 @@ class PeerStats:
     requests_in: int = 0
     requests_out: int = 0
     last_error: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class ChannelStats:
+    """Counters of one channel, all peers together; bytes are those of payloads."""
+
+    frames_in: int = 0
+    frames_out: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    drops: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class MethodStats:
+    """Counters of one request method, all peers together: requests served, and made."""
+
+    requests_in: int = 0
+    requests_out: int = 0
 
 
 def split_address(address: str) -> tuple[str, int]:

@@ -42,7 +42,7 @@ class Connection:
         # The server's own cancellation must not cut an answer short; `shut_down` ends this instead.
         self._scope = trio.CancelScope(shield=True)
         self._phase = _Phase.IDLE
-        self._session: WebSocketSession | None = None
+        self.session: WebSocketSession | None = None
         self._latest = math.inf  # no deadline may be later than this
 
     async def serve(self) -> None:
@@ -73,8 +73,8 @@ class Connection:
         `deadline` (trio's clock) at the latest."""
         self._latest = deadline
         self._scope.deadline = min(self._scope.deadline, deadline)
-        if self._session is not None:
-            self._session.finish()
+        if self.session is not None:
+            self.session.finish()
         elif self._phase is not _Phase.WORKING:
             self._phase = _Phase.IDLE
             self._scope.cancel()
@@ -136,13 +136,13 @@ class Connection:
         self._allow(self._limits.write_timeout)
         await self._stream.send_all(render_response(upgrade.response, close=False))
         self._scope.deadline = self._latest
-        self._session = WebSocketSession(
+        self.session = WebSocketSession(
             self._stream, self._gateway.dispatcher, upgrade.scope, self._limits
         )
         self._phase = _Phase.WEBSOCKET
         if self._latest < math.inf:
-            self._session.finish()
-        await self._session.run(self._parser.trailing)
+            self.session.finish()
+        await self.session.run(self._parser.trailing)
         await self._linger()
 
     async def _last_words(self, response: HttpResponse) -> None:

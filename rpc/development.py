@@ -39,6 +39,9 @@ class DevBackend(Protocol):
     async def send_unsigned(self, scope: int | None, request: CallRequest) -> bytes:
         """The hash of a transaction under a sender that need not be impersonated otherwise."""
 
+    async def set_log_level(self, level: str) -> str:
+        """What this node's log says from now on; the level that it had. Raises `InvalidParams`."""
+
     async def node_info(self, scope: int | None) -> dict[str, Any]:
         """What anvil says of itself, ready for JSON."""
 

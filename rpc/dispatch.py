@@ -7,6 +7,8 @@ traceback under a report id and the caller sees the id.
 
 import re
 import secrets
+import time
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import msgspec
@@ -24,7 +26,7 @@ from rpc.errors import (
 )
 from rpc.filters import Filters
 from rpc.limits import Limits
-from rpc.methods import Context, lookup
+from rpc.methods import METHODS, Context, lookup
 from rpc.nesting import too_deep
 from rpc.params import bind
 from rpc.subscriptions import Subscriber
@@ -32,6 +34,9 @@ from rpc.subscriptions import Subscriber
 log = structlog.get_logger(__name__)
 
 Id: TypeAlias = int | float | str | None
+Observer: TypeAlias = Callable[[str, str, float], None]
+"""Told of every call: its method ("unknown" for one that is not offered), its outcome ("ok", "error",
+"timeout", "internal" or "cancelled"), and how many seconds it took."""
 
 _CALLS_PER_CHECKPOINT = 8  # other connections get their turn within a long batch
 
@@ -67,10 +72,22 @@ _opens_array = re.compile(rb"[ \t\r\n]*\[").match
 class Dispatcher:
     """Answers JSON-RPC bodies from one backend, from many tasks. Its only state are the filters."""
 
-    def __init__(self, backend: Backend, limits: Limits) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        limits: Limits,
+        *,
+        observe: Observer = lambda method, outcome, seconds: None,
+    ) -> None:
         self.backend = backend
         self._limits = limits
+        self._observe = observe
         self._filters = Filters(limits)
+
+    @property
+    def filters(self) -> int:
+        """Filters that were made and not removed."""
+        return len(self._filters)
 
     async def handle(
         self, body: bytes, scope: int | None, subscriber: Subscriber | None = None
@@ -144,6 +161,7 @@ class Dispatcher:
         return b"[" + b",".join(answers) + b"]" if answers else None
 
     async def _run(self, call: _Call, context: Context) -> bytes | None:
+        started, outcome = time.perf_counter(), "cancelled"
         try:
             method = lookup(call.method)
             raw = None if call.params is msgspec.UNSET else call.params
@@ -153,13 +171,22 @@ class Dispatcher:
                 result = await method.handler(context, *arguments)
             if within.cancelled_caught:
                 raise RequestTimedOut(f"{call.method} may take {seconds:g} s")
-            if call.id is msgspec.UNSET:
-                return None
-            return _encode(_Result("2.0", call.id, result))
-        except RpcError as error:
-            return _failure_of(call, error)
+            answer = None if call.id is msgspec.UNSET else _encode(_Result("2.0", call.id, result))
+            outcome = "ok"
+            return answer
         except Exception as error:  # noqa: BLE001  the boundary: a bug below must not end the server
-            return _failure_of(call, _as_rpc_error(error, call.method))
+            reason = _as_rpc_error(error, call.method)
+            outcome = _outcome(reason)
+            return _failure_of(call, reason)
+        finally:
+            name = call.method if call.method in METHODS else "unknown"
+            self._observe(name, outcome, time.perf_counter() - started)
+
+
+def _outcome(error: RpcError) -> str:
+    if isinstance(error, RequestTimedOut):
+        return "timeout"
+    return "internal" if isinstance(error, InternalError) else "error"
 
 
 def _read(body: bytes | msgspec.Raw) -> _Call | bytes:

@@ -9,14 +9,17 @@ must be one of the allowed. JSON must be declared as such, which makes browsers 
 import base64
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import httptools
+import structlog
 from wsproto.utilities import generate_accept_token
 
 from rpc.dispatch import Dispatcher
 from rpc.http import HttpRequest, HttpResponse, text_response
+
+log = structlog.get_logger(__name__)
 
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 ANY = "*"
@@ -82,9 +85,11 @@ class Gateway:
             if path == b"/health":
                 healthy, report = await self.dispatcher.health()
                 return HttpResponse(200 if healthy else 503, report, headers=cors)
+            if path == b"/healthz":
+                return text_response(200, "alive", *cors)
             route = self._routes.get(path)
             if route is not None:
-                return await route()
+                return await self._routed(route, path, cors)
             if isinstance(scope, HttpResponse):
                 return scope
             if request.upgrade and request.headers.get(b"upgrade", b"").lower() == b"websocket":
@@ -113,6 +118,14 @@ class Gateway:
         if answer is None:  # notifications only
             return HttpResponse(204, headers=cors)
         return HttpResponse(200, answer, headers=cors)
+
+    async def _routed(self, route: Route, path: bytes, cors: tuple[bytes, ...]) -> HttpResponse:
+        try:
+            response = await route()
+        except Exception:  # the boundary: a bug below must not end the connection
+            log.exception("rpc.route_failed", path=path.decode())
+            return text_response(500, "internal error; the node's log has the reason", *cors)
+        return replace(response, headers=response.headers + cors)
 
     def _refusal(self, request: HttpRequest) -> HttpResponse | None:
         host = request.headers.get(b"host")

@@ -30,7 +30,8 @@ class Server:
     `port` 0 takes any free one. `cors_origins`: web pages that may use the endpoint, any by default, as
     suits a devnet on one's own machine. `allowed_hosts`: names of the endpoint beside localhost,
     127.0.0.1 and ::1 ("*": any); requests under another name are refused. `routes`: what GET answers on
-    further paths, such as `/metrics`; `/health` is there already.
+    further paths, such as `/metrics`; `/health` (the backend's word) and `/healthz` (whether anybody answers)
+    are there already.
     """
 
     def __init__(
@@ -55,7 +56,15 @@ class Server:
         )
         self._connections: set[Connection] = set()
         self._refusing = 0
+        self.refused = 0
+        "Connections that were refused since there were too many."
         self._deadline: float | None = None  # set when the server stops
+
+    def connections(self) -> tuple[int, int, int]:
+        """Open connections that speak (HTTP, WebSocket), and the subscriptions of the latter."""
+        sessions = [c.session for c in self._connections if c.session is not None]
+        subscriptions = sum(session.subscriptions for session in sessions)
+        return len(self._connections) - len(sessions), len(sessions), subscriptions
 
     async def run(self, *, task_status: Started = trio.TASK_STATUS_IGNORED) -> None:
         """Serves until cancelled; reports the port. When cancelled it stops listening, drops idle
@@ -112,6 +121,7 @@ class Server:
             self._connections.discard(connection)
 
     async def _refuse(self, connection: Connection, stream: trio.SocketStream) -> None:
+        self.refused += 1
         # The refusal takes a moment too; in a flood, those over twice the limit are just dropped.
         if self._refusing >= self._limits.connections:
             await trio.aclose_forcefully(stream)

@@ -59,6 +59,9 @@ class Subscriptions:
         self._tasks = tasks
         self._scopes: dict[int, trio.CancelScope] = {}
 
+    def __len__(self) -> int:
+        return len(self._scopes)
+
     def reserve(self) -> int:
         """An id for one more. Raises LimitExceeded."""
         if len(self._scopes) >= self._limit:

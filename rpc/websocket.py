@@ -70,6 +70,11 @@ class WebSocketSession:
                 await self._send(self._farewell)
                 tasks.cancel_scope.cancel()
 
+    @property
+    def subscriptions(self) -> int:
+        """How many there are."""
+        return 0 if self._subscriptions is None else len(self._subscriptions)
+
     def finish(self) -> None:
         """Stops reading; calls under way are still answered, then the WebSocket is closed as
         `1001 going away`."""

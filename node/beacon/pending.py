@@ -80,5 +80,9 @@ class PendingCrosslinks:
             ):
                 del row[tip.height + 1]
 
+    def counts(self) -> dict[ShardId, int]:
+        """How many are kept, by shard."""
+        return {shard: len(row) for shard, row in self._rows.items()}
+
     def __len__(self) -> int:
         return sum(len(row) for row in self._rows.values())

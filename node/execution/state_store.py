@@ -26,6 +26,12 @@ class StateStore:
         """The decoded nodes in memory."""
         return len(self._shared.nodes)
 
+    @property
+    def loads(self) -> tuple[int, int]:
+        """How many nodes that were not among the recently used were (found among the older, read). As
+        threads share the counters, a few may be missing."""
+        return self._shared.nodes.old_hits, self._shared.nodes.misses
+
     def open(self, root: bytes) -> State:
         """A state on `root`, ready to be read, executed on and sealed."""
         return State(self._read, root, shared=self._shared)

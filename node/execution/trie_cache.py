@@ -15,12 +15,13 @@ class NodeCache:
     here is ever stale, and threads may share a cache: they may lose each other's entries, never mix them.
     """
 
-    __slots__ = ("_half", "_old", "young")
+    __slots__ = ("_half", "_old", "misses", "old_hits", "young")
 
     def __init__(self, limit: int = DEFAULT_CACHE_NODES) -> None:
         self._half = limit // 2
         self._old: dict[bytes, Node] = {}
         self.young: dict[bytes, Node] = {}
+        self.misses = self.old_hits = 0  # of `load`, which is not asked for what is young; about
 
     def __len__(self) -> int:
         return len(self._old) + len(self.young)
@@ -28,7 +29,10 @@ class NodeCache:
     def load(self, key: bytes, read: Reader) -> Node:
         """The node with this hash, which is young from now on. Raises CorruptData where `read` lacks it."""
         node = self._old.get(key)
-        if node is None:
+        if node is not None:
+            self.old_hits += 1
+        else:
+            self.misses += 1
             body = read(key)
             if body is None:
                 raise missing(key)

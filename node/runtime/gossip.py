@@ -10,6 +10,7 @@ from node.primitives.basics import Address, Hash32, keccak_fast
 from node.primitives.dev_operation import DEV_OPERATION_TYPE, DevOperation
 from node.primitives.errors import DecodeError, InvalidTransaction
 from node.primitives.transaction import Transaction, decode_transaction
+from node.runtime.metrics.counts import PoolCounts
 from node.runtime.shard_service import ShardService
 from node.runtime.wire import MAX_BATCH_BYTES, decode_transactions, encode_transactions
 from node.shard.pool import PoolRejected
@@ -45,6 +46,7 @@ class TransactionGossip:
         self._submitted = 0
         self._newcomers: dict[str, None] = {}
         self._wake = trio.Event()
+        self.counted = PoolCounts()
         self._log = structlog.get_logger()
 
     # ------------------------------------------------------------------ PoolPort
@@ -54,6 +56,13 @@ class TransactionGossip:
 
         One for a full lane is refused; one that finds its lane full later waits in the pool.
         """
+        try:
+            return await self._submit(raw)
+        except (DecodeError, InvalidTransaction) as error:
+            self.counted.refused[_reason(error)] += 1
+            raise
+
+    async def _submit(self, raw: bytes) -> bytes:
         if _is_operation(raw):
             operation = DevOperation.decode(raw)
             if self._service.add_operation(operation):
@@ -64,8 +73,10 @@ class TransactionGossip:
         self._service.check_static(tx)
         reason = self._service.why_waiting(tx)
         if reason is not None and tx.hash not in self._service.pool:
-            raise PoolRejected(f"{reason}; send it again when there is room (atoll_lanes)")
+            raise PoolRejected(f"{reason}; send it again when there is room (atoll_lanes)", "lane")
         if self._add(tx):
+            self.counted.admitted["user"] += 1
+            self._log.debug("transaction admitted", tx="0x" + tx.hash.hex())
             self._enqueue(raw)
             self._on_new()
         self._submitted += 1
@@ -110,14 +121,18 @@ class TransactionGossip:
                 else:
                     tx = decode_transaction(raw)
                     self._service.check_static(tx)
-                    new |= self._add(tx)
+                    if self._add(tx):
+                        new = True
+                        self.counted.admitted["peer"] += 1
             except DecodeError as error:
+                self.counted.refused[_reason(error)] += 1
                 malformed += 1
                 if malformed >= MAX_MALFORMED:
                     self._log.info("bad transactions", peer=peer, reason=str(error))
                     break
-            except InvalidTransaction:
-                pass  # a race with our own chain, or a pool that is fuller than theirs
+            except InvalidTransaction as error:
+                # a race with our own chain, or a pool that is fuller than theirs
+                self.counted.refused[_reason(error)] += 1
             if index % YIELD_EVERY == YIELD_EVERY - 1:
                 await trio.lowlevel.checkpoint()
         if new:
@@ -181,6 +196,13 @@ class TransactionGossip:
                     if size > ANNOUNCED_BYTES:
                         return
                     yield tx.raw
+
+
+def _reason(error: DecodeError | InvalidTransaction) -> str:
+    """A word for those who count."""
+    if isinstance(error, PoolRejected):
+        return error.kind
+    return "malformed" if isinstance(error, DecodeError) else "invalid"
 
 
 def _is_operation(raw: bytes) -> bool:

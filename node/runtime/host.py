@@ -5,6 +5,7 @@ node that is no validator of the chain uses the same host without an engine: it 
 that are pushed or pulled.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,7 @@ from node.runtime.alarm import Alarm
 from node.runtime.application import Application, Diverged, NotReady, judge
 from node.runtime.early import EarlyMessages, height_of
 from node.runtime.mailbox import Frame, Mailbox
+from node.runtime.metrics.counts import ConsensusCounts
 from node.runtime.participant import Participant
 from node.runtime.waiting import Started
 from node.runtime.wire import DecidedMessage, ProposalMessage, StatusMessage, decode_body
@@ -93,6 +95,7 @@ class ConsensusHost:
     ) -> None:
         self.app = app
         self.participant = participant
+        self.counts = ConsensusCounts() if participant is None else participant.counts
         self._checker = checker
         self._pacing = pacing
         self._tell = tell
@@ -142,6 +145,11 @@ class ConsensusHost:
         await request.done.wait()
         if request.error is not None:
             raise request.error
+
+    @property
+    def waiting_events(self) -> int:
+        """What waits to be handled."""
+        return len(self._mailbox)
 
     def status(self) -> dict[str, Any]:
         height = self.app.head_height()
@@ -219,7 +227,7 @@ class ConsensusHost:
         halted = self._halted()
         if halted and not self._halt_noted:
             self._halt_noted = True
-            self._log.error("halted: no height begins any more", head=self.app.head_height())
+            self._log.error("halted: no height begins any more", height=self.app.head_height())
         return halted
 
     async def _take_early(self, height: int) -> None:
@@ -251,17 +259,29 @@ class ConsensusHost:
         self.participant.flush()  # others may need our vote; committing may take long
         value = self.participant.value(certificate.block_id)
         if value is None:
-            self._log.error("the decided block is not here: its peers have it")
+            self._log.error(
+                "the decided block is not here: its peers have it",
+                height=certificate.height,
+                round=certificate.round,
+                hash="0x" + certificate.block_id.hex(),
+            )
             self._commit_at = float("inf")
             return
         try:
             await self._commit(value, certificate)
+            self.counts.decided += 1
         except NotReady as error:
-            self._log.info("a decided block has to wait", reason=str(error))
+            self._log.info(
+                "a decided block has to wait",
+                height=certificate.height,
+                hash="0x" + certificate.block_id.hex(),
+                reason=str(error),
+            )
             self._commit_at = trio.current_time() + COMMIT_RETRY_SECONDS
 
     async def _commit(self, value: bytes, certificate: Certificate) -> None:
         """Raises NotReady, and then nothing has changed; Diverged, which ends the node."""
+        validators = self.app.validators()
         try:
             await self.app.commit(certificate.block_id, value, certificate)
         except NotReady:
@@ -277,13 +297,15 @@ class ConsensusHost:
         self._begun = self._early.has(certificate.height + 1)
         self._commit_at = float("inf")
         self._decided_at = trio.current_time()
+        self.counts.committed_at = time.time()
+        self.counts.unsigned = len(validators) - certificate.signers.bit_count()
         if self.participant is not None:
             self.participant.leave(certificate)
             for peer, message in self._early.take(certificate.height):  # if it never began here
                 await self._blaming(peer, self._late, message)
         self._log.debug(
             "decided", height=certificate.height, round=certificate.round,
-            hash=certificate.block_id.hex()[:16],
+            hash="0x" + certificate.block_id.hex(),
         )  # fmt: skip
 
     # ------------------------------------------------------------------ events
@@ -397,3 +419,4 @@ class ConsensusHost:
         if await judge(self.app, message.value, decided=True) != certificate.block_id:
             raise DecodeError("a decided block is not the one its certificate names")
         await self._commit(message.value, certificate)
+        self.counts.synced += 1

@@ -1,6 +1,5 @@
-"""The process of one node: logging, signals, exit codes."""
+"""The process of one node: signals, exit codes."""
 
-import logging
 import os
 import signal
 import sys
@@ -9,8 +8,9 @@ from typing import Any
 import structlog
 import trio
 
-from node.config import LogConfig, NodeConfig
+from node.config import NodeConfig
 from node.primitives.errors import AtollError, UserError
+from node.runtime.logs import configure_logging, watch_signals
 from node.runtime.node import Node
 from p2p.errors import P2PError
 from rpc.errors import ListenError
@@ -19,32 +19,10 @@ EXIT_USER_ERROR = 2
 SHUTDOWN_SECONDS = 3.0  # for an execution that runs when the signal comes
 
 
-def configure_logging(config: LogConfig, *, colours: bool = False) -> None:
-    """structlog to standard error, as text for people or as JSON for machines."""
-    renderer: Any = (
-        structlog.processors.JSONRenderer()
-        if config.format == "json"
-        else structlog.dev.ConsoleRenderer(colors=colours)
-    )
-    level = logging.getLevelNamesMapping()[config.level.upper()]
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=False,
-    )
-
-
 def run_node(config: NodeConfig) -> int:
     """Run a node until SIGTERM or SIGINT. Returns the exit code; a user's mistake is one line."""
-    configure_logging(config.log)
-    log = structlog.get_logger().bind(node=config.name)
+    configure_logging(config.log, node=config.name)
+    log = structlog.get_logger()
     try:
         node = Node(config)
     except (AtollError, P2PError) as error:
@@ -73,10 +51,10 @@ async def _run_until_signal(node: Node) -> None:
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_watch, signals, nursery.cancel_scope)
+            nursery.start_soon(watch_signals)
             await nursery.start(node.run)
             structlog.get_logger().info(
                 "node is up",
-                node=node.config.name,
                 shard=int(node.shard),
                 height=node.shard_chain.head.number,
                 beacon=node.beacon_chain.head.header.height,

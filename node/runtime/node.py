@@ -25,6 +25,7 @@ from node.primitives.keys import KeccakSecp256k1, SigningKey
 from node.runtime import wire
 from node.runtime.application import Application
 from node.runtime.beacon_service import BeaconService
+from node.runtime.chain_log import ChainLog
 from node.runtime.crosslinks import CrosslinkPublisher
 from node.runtime.evidence import EvidenceExchange
 from node.runtime.faults import Broadcast, Equivocator
@@ -87,12 +88,12 @@ class Node:
         self.keys = _load_keys(config)
         self.topology = Topology(genesis=self.genesis, me=self.keys.identity.peer_id)
         self.shard, self.is_beacon = self._check_role()
-        self._log = structlog.get_logger().bind(node=config.name)
+        self._log = structlog.get_logger()
         self._closers: list[Callable[[], None]] = []
         self._checker = CachedChecker()
         self.worker = Worker()
         try:
-            self._store: KeyValueStore = self._open(
+            self.store: KeyValueStore = self._open(
                 LevelStore.open(config.data_dir / "chain", cache_mib=config.cache.database_mib)
             )
             self.traffic = Traffic(self, lambda: self.network)
@@ -139,9 +140,9 @@ class Node:
         first = genesis_block(genesis, headers)
         try:
             self.shard_chain = ShardChain(
-                self._store, genesis, self.shard, cache_nodes=self.config.cache.trie_nodes
+                self.store, genesis, self.shard, cache_nodes=self.config.cache.trie_nodes
             )
-            self.beacon_chain = BeaconChain(self._store, (first.block, first.nodes), rules)
+            self.beacon_chain = BeaconChain(self.store, (first.block, first.nodes), rules)
         except UserError as error:  # a chain does not know where its store is
             raise UserError(f"{self.config.data_dir}: {error}") from None
         me = Address(self.keys.signing.address) if self.keys.signing else ZERO_ADDRESS
@@ -294,6 +295,9 @@ class Node:
         self.rpc = RpcService(self)
         self.beacon.on_commit.append(self._beacon_committed)
         self.beacon.on_evidence.append(self.evidence.found)
+        chain_log = ChainLog(self.shard_service.context.tag.decode())
+        self.beacon.on_commit.append(chain_log.beacon_block)
+        self.shard_service.on_commit.append(chain_log.shard_block)
         self.shard_service.on_commit.append(self._shard_committed)
 
     # ------------------------------------------------------------------ events

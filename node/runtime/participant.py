@@ -56,9 +56,12 @@ from node.primitives.errors import DecodeError, InvalidBlock, PeerFault
 from node.runtime.admission import Admission
 from node.runtime.application import Application, judge
 from node.runtime.journal import Built, Journal, Judged, Record, Resumed, Started, judged_of
+from node.runtime.metrics.counts import ConsensusCounts
 from node.runtime.signer import Signer
 from node.runtime.values import Values
 from node.runtime.wire import ProposalMessage
+from node.storage.last_signed import LastSigned
+from node.storage.wal import WriteAheadLog
 
 Accuse = Callable[[Vote | Proposal, Vote | Proposal], None]
 
@@ -96,7 +99,14 @@ class Participant:
         self._stashed: list[ProposalMessage] = []
         self._decision: Certificate | None = None
         self._unsent: list[ProposalMessage | Vote] = []  # signed and journalled
+        self._began: float | None = None  # when the height did; unknown after a restart within it
+        self.counts = ConsensusCounts()
         self._log = structlog.get_logger().bind(chain=app.context.tag.decode())
+
+    @property
+    def files(self) -> tuple[WriteAheadLog, LastSigned]:
+        """Where what was said is on disk."""
+        return self._journal.log, self._signer.record
 
     @property
     def round(self) -> int:
@@ -112,6 +122,7 @@ class Participant:
     async def start(self, height: int) -> None:
         """Begin a height that was not begun before."""
         self._begin()
+        self._began = trio.current_time()
         self._journal.start(height)
         await self._step(self._start_input(height))
 
@@ -122,6 +133,7 @@ class Participant:
         self._values = Values()
         self._stashed.clear()
         self._decision = None
+        self._began = None
 
     def _start_input(self, height: int) -> StartHeight:
         return StartHeight(
@@ -197,6 +209,7 @@ class Participant:
 
     def _found(self, evidence: Evidence) -> None:
         offence = evidence.offence
+        self.counts.equivocations += 1
         self._log.error(
             "equivocation",
             validator="0x" + offence.validator.hex(),
@@ -239,6 +252,7 @@ class Participant:
             self.check(message)
             if not self._admission.admit_vote(message, now):
                 raise PeerFault(f"0x{message.validator.hex()} signs too many votes")
+            self.counts.votes[message.type.name.lower(), "received"] += 1
             self._journal.vote(message)
             await self._step(VoteReceived(vote=message))
             return
@@ -259,9 +273,16 @@ class Participant:
         if reason is None and proposal.pol_round == NO_ROUND:
             reason = self._app.objection(proposal.block_id)
         if reason is not None:
-            self._log.warning("prevoting nil", height=proposal.height, reason=reason)
+            self._log.warning(
+                "prevoting nil",
+                height=proposal.height,
+                round=proposal.round,
+                hash="0x" + proposal.block_id.hex(),
+                reason=reason,
+            )
         valid = reason is None
         if self._admission.note_judged(proposal, valid=valid, now=trio.current_time()):
+            self.counts.proposals["valid" if valid else "invalid"] += 1
             self._journal.judged(message, valid)
             await self._step(ProposalReceived(proposal=proposal, valid=valid))
 
@@ -289,6 +310,7 @@ class Participant:
             if self._timers.get(timeout) != at:
                 continue  # an earlier one has ended its round, or started it again
             del self._timers[timeout]
+            self.counts.timeouts[timeout.kind.name.lower()] += 1
             if timeout.kind is not TimeoutKind.REBROADCAST:
                 self._journal.timeout(timeout)
             await self._step(TimeoutElapsed(timeout=timeout))
@@ -338,6 +360,8 @@ class Participant:
             case Decided(certificate=certificate):
                 self._decision = certificate
                 self._timers.clear()
+                if self._began is not None:
+                    self.counts.decision_seconds.observe(trio.current_time() - self._began)
             case Equivocation(first=first, second=second):
                 self._journal.sync()  # what proves it outlives us, for a replay to find it again
                 self._found(make_evidence(first, second))
@@ -345,6 +369,7 @@ class Participant:
                 self._enter(height, round_)
 
     def _enter(self, height: int, round_: int) -> None:
+        self.counts.rounds += 1
         self._timers.clear()  # the engine ignores those of earlier rounds
         waiting = self._admission.enter(round_)
         if waiting is not None:
@@ -356,6 +381,7 @@ class Participant:
     def _send_vote(self, effect: SendVote, queue: deque[Input]) -> None:
         vote = self._signer.vote(effect)
         if vote is not None:
+            self.counts.votes[vote.type.name.lower(), "sent"] += 1
             self._journal.vote(vote)
             self._unsent.append(vote)
             queue.append(VoteReceived(vote=vote))
@@ -368,6 +394,7 @@ class Participant:
         assert value is not None, "what the engine proposes was built or judged, and is needed"
         self._values.keep(effect.block_id, value, effect.round)
         message = ProposalMessage(proposal=proposal, value=value)
+        self.counts.proposals["sent"] += 1
         self._journal.judged(message, True)
         self._unsent.append(message)
         queue.append(ProposalReceived(proposal=proposal, valid=True))

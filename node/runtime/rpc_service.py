@@ -3,10 +3,16 @@
 from functools import partial
 from typing import TYPE_CHECKING
 
+import msgspec
+import trio
+
 from node.primitives.genesis import parse_address
 from node.runtime import wire
 from node.runtime.dev_keys import load_dev_keys
 from node.runtime.local_source import LocalSource
+from node.runtime.metrics.audit import AuditWatch
+from node.runtime.metrics.endpoint import Metrics
+from node.runtime.metrics.of_node import RpcCounts
 from node.runtime.queries import ShardSource
 from node.runtime.remote_source import RemoteSource
 from node.runtime.source_codec import serve
@@ -22,6 +28,7 @@ from node.runtime.waiting import Started
 from node.shard.run import ExecutedBlock
 from node.version import client_version
 from rpc.dispatch import Dispatcher
+from rpc.http import HttpResponse
 from rpc.limits import Limits
 from rpc.server import Server
 
@@ -57,6 +64,16 @@ class RpcService:
         }
         sources[node.shard] = self._local
         shards = Shards(sources, own=node.shard)
+        atoll = AtollView(
+            beacon,
+            shards,
+            head_height=status.view_head,
+            committees={
+                shard: [v.name for v in genesis.committee(shard)] for shard in genesis.shard_ids()
+            },
+            genesis_supply=sum(genesis.balances().values()),
+            params=genesis.params,
+        )
         backend = NodeBackend(
             network=NetworkView(
                 beacon, shards, chain_id=genesis.chain_id, head_height=status.view_head
@@ -65,17 +82,7 @@ class RpcService:
                 shard: ShardView(shard, beacon, shards, chain_id=genesis.chain_id)
                 for shard in genesis.shard_ids()
             },
-            atoll=AtollView(
-                beacon,
-                shards,
-                head_height=status.view_head,
-                committees={
-                    shard: [v.name for v in genesis.committee(shard)]
-                    for shard in genesis.shard_ids()
-                },
-                genesis_supply=sum(genesis.balances().values()),
-                params=genesis.params,
-            ),
+            atoll=atoll,
             prover=Prover(
                 genesis, beacon, shards, head_height=status.view_head, checker=beacon.rules.checker
             ),
@@ -90,13 +97,18 @@ class RpcService:
             coinbase=node.keys.signing.address if node.keys.signing else None,
             dev_methods=genesis.params.dev_methods,
         )
-        self._server = Server(
-            Dispatcher(backend, limits),
+        self.counts = RpcCounts()
+        self.dispatcher = Dispatcher(backend, limits, observe=self.counts.observe)
+        self._metrics = Metrics(node, AuditWatch(atoll.audited, status.view_head))
+        self._ready = status.healthy.report
+        self.server = Server(
+            self.dispatcher,
             host=config.host,
             port=config.port,
             limits=limits,
             cors_origins=config.cors_origins,
             allowed_hosts=config.allowed_hosts,
+            routes={"/metrics": self._metrics.route, "/readyz": self._readyz},
         )
 
     def _included(self, executed: ExecutedBlock, bell: Bell) -> None:
@@ -104,12 +116,19 @@ class RpcService:
             self._local.journal.note(tx.hash)
         bell.ring()
 
+    async def _readyz(self) -> HttpResponse:
+        ready, report = self._ready()
+        return HttpResponse(200 if ready else 503, msgspec.json.encode(report))
+
     async def serve_query(self, payload: bytes) -> bytes:
         """Answer another node's question about our shard."""
         return await serve(self._local, payload)
 
     async def run(self, *, task_status: Started) -> None:
-        await self._server.run(task_status=task_status)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._metrics.run)
+            await nursery.start(self.server.run)
+            task_status.started()
 
 
 def _wallet(node: "Node") -> Wallet:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import TypeVar
 
 import structlog
 
@@ -19,6 +20,7 @@ from node.primitives.header import Header
 from node.primitives.transaction import ImpersonatedTransaction, Transaction
 from node.runtime.anchors import Anchors
 from node.runtime.building import build_block
+from node.runtime.metrics.counts import BlockCounts
 from node.runtime.waiting import HeightGate
 from node.runtime.wire import MAX_VALUE_BYTES
 from node.runtime.worker import Worker
@@ -43,6 +45,7 @@ K_WITHHELD = 8  # beacon blocks after which a message is due in every proposal t
 MAX_EXECUTED = 4
 
 Committed = Callable[[ExecutedBlock, Certificate], None]
+T = TypeVar("T")
 
 
 def encode_value(block: ShardBlock, tails: Tails) -> bytes:
@@ -82,6 +85,7 @@ class ShardService:
             if src != chain.shard
         }
         self.on_commit: list[Committed] = []
+        self.counts = BlockCounts()
         self._beacon = beacon
         self._worker = worker
         self._coinbase = coinbase
@@ -169,6 +173,14 @@ class ShardService:
         reason = lane_full(params, sent, lane.consumed, lane.consumed_gas, gas)
         return None if reason is None else f"the lane to shard {dst} is full: {reason}"
 
+    def waiting(self) -> int:
+        """Pooled transactions that found no room on a lane when we last built a block."""
+        return sum(tx_hash in self.pool for tx_hash in self._deferred)
+
+    def inbox(self, src: ShardId) -> int:
+        """How many messages of a lane our head has delivered."""
+        return self._inbox[src]
+
     def pool_changed(self) -> None:
         self._pool_changes += 1
 
@@ -225,21 +237,22 @@ class ShardService:
         lanes = {} if self._withhold else dict(self.lanes)
         seconds = BUILD_SECONDS * params.timeout_scale
         built, dropped = await build_block(
-            lambda source: self._worker.block(
-                partial(self.ledger.build, env, lanes, source, operations)
+            lambda source: self._on_block_thread(
+                "build", partial(self.ledger.build, env, lanes, source, operations)
             ),
             chosen,
             seconds=seconds,
         )
         for tx_hash, reason in dropped:
-            self._log.info("transaction dropped", tx=tx_hash.hex(), reason=reason)
+            self._log.info("transaction dropped", tx="0x" + tx_hash.hex(), reason=reason)
             self.pool.reject(tx_hash)
+            self.counts.dropped += 1
         block = built.executed.block
         value = encode_value(block, built.tails)
         if len(value) > MAX_VALUE_BYTES:  # the proofs of very many lanes: do without arrivals
             built, _ = await build_block(
-                lambda source: self._worker.block(
-                    partial(self.ledger.build, env, {}, source, operations)
+                lambda source: self._on_block_thread(
+                    "build", partial(self.ledger.build, env, {}, source, operations)
                 ),
                 chosen,
                 seconds=seconds,
@@ -267,8 +280,8 @@ class ShardService:
             header.parent_beacon_block_root, 0.0 if decided else ANCHOR_WAIT
         )
         self._remember(
-            await self._worker.block(
-                partial(self.ledger.judge, block, anchor, None if decided else tails)
+            await self._on_block_thread(
+                "judge", partial(self.ledger.judge, block, anchor, None if decided else tails)
             )
         )
         return BlockId(block.hash)
@@ -304,7 +317,7 @@ class ShardService:
             await self.judge(value, decided=True)
         executed = self._executed[block_id]
         self._executed.clear()
-        await self._worker.block(partial(self.ledger.commit, executed, certificate))
+        await self._on_block_thread("commit", partial(self.ledger.commit, executed, certificate))
         self._refresh()
         self.pool.on_committed(executed.senders, self._accounts)
         self.dev_queue.on_committed(operation for _, operation in executed.operations)
@@ -322,6 +335,12 @@ class ShardService:
         return encode_value(block, Tails()), self.ledger.certificate(height)
 
     # ------------------------------------------------------------------ inside
+
+    async def _on_block_thread(self, step: str, job: Callable[[], T]) -> T:
+        started = time.perf_counter()
+        result = await self._worker.block(job)
+        self.counts.seconds[step].observe(time.perf_counter() - started)
+        return result
 
     def _decode(self, value: bytes) -> tuple[ShardBlock, Tails]:
         """Raises DecodeError. The last one is kept: a value is identified before it is judged."""

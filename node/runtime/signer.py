@@ -25,7 +25,7 @@ class Signer:
         self.address = Address(key.address)
         self._key = key
         self._context = context
-        self._record = record
+        self.record = record
         self._signed: SignedPosition | None = None  # and not recorded yet
         self._log = structlog.get_logger().bind(chain=context.tag.decode())
 
@@ -66,7 +66,7 @@ class Signer:
         if last is None:
             log.sync()  # the same once more, which is on record
         else:
-            self._record.check_and_record(*last.place, last.digest, log=log)
+            self.record.check_and_record(*last.place, last.digest, log=log)
 
     def note_vote(self, vote: Vote) -> None:
         """Record a vote of ours that the log holds. Raises WouldEquivocate for a position at which
@@ -95,7 +95,7 @@ class Signer:
 
     def _take(self, height: int, round_: int, step: int, digest: bytes) -> bool:
         """Whether this may be signed; it is what the next `commit` records then."""
-        last = self._signed or self._record.load()
+        last = self._signed or self.record.load()
         if last is None or (height, round_, step) > last.place:
             self._signed = SignedPosition(height=height, round=round_, step=step, digest=digest)
             return True
@@ -108,6 +108,6 @@ class Signer:
 
     def _note(self, height: int, round_: int, step: int, digest: bytes) -> None:
         """An earlier position (a journal being replayed) is behind the record: nothing to note."""
-        last = self._record.load()
+        last = self.record.load()
         if last is None or (height, round_, step) >= last.place:
-            self._record.check_and_record(height, round_, step, digest)
+            self.record.check_and_record(height, round_, step, digest)

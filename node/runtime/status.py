@@ -2,38 +2,32 @@
 
 from typing import TYPE_CHECKING, Any
 
-import trio
-
 from node.primitives.basics import Address, ShardId
 from node.runtime import stakes
-from node.runtime.sync import Syncer
+from node.runtime.health import Health, is_behind
 from node.shard import messenger
 from node.version import version
 
 if TYPE_CHECKING:
     from node.runtime.node import Node
 
-STALL_FACTOR = 5  # heartbeats without a block after which a chain is called stalled
-STALL_FLOOR = 10.0
-BEHIND = 8  # blocks; peers are a block or two ahead at any time, and at times more for a moment
-
 
 class StatusReport:
-    """Answers from what the node's parts know; holds only when each chain last grew."""
+    """Answers from what the node's parts know."""
 
     def __init__(self, node: "Node") -> None:
         self._node = node
-        self._grown: dict[str, float] = {}  # when each chain made its last block, while we looked
+        self.healthy = Health(node)
         self._view_head = self._first_view_head()
 
     # ------------------------------------------------------------------ events
 
     def beacon_committed(self) -> None:
-        self._grown["beacon"] = trio.current_time()
+        self.healthy.grew("beacon")
         self._advance_view()
 
     def shard_committed(self) -> None:
-        self._grown["shard"] = trio.current_time()
+        self.healthy.grew("shard")
         self._advance_view()
 
     # ------------------------------------------------------------------ the network view's head
@@ -64,10 +58,7 @@ class StatusReport:
 
     def syncing(self) -> bool:
         """Whether peers are ahead of us on one of our chains."""
-        return any(self._is_behind(syncer) for syncer in self._node.syncers.values())
-
-    def _is_behind(self, syncer: Syncer) -> bool:
-        return syncer.highest() > syncer.head() + BEHIND
+        return any(is_behind(syncer) for syncer in self._node.syncers.values())
 
     def status(self) -> dict[str, Any]:
         node = self._node
@@ -122,25 +113,6 @@ class StatusReport:
         return out
 
     def health(self) -> tuple[bool, dict[str, Any]]:
-        """Healthy: our shard and the beacon make blocks, and we are not far behind them.
-
-        A node that has just been started is healthy once it has seen both grow.
-        """
-        patience = max(STALL_FLOOR, STALL_FACTOR * self._node.genesis.params.heartbeat)
-        now = trio.current_time()
-        reasons = []
-        if self._node.beacon.is_frozen(self._node.shard):
-            reasons.append(f"shard {self._node.shard} is frozen: it has forked")
-        for chain in ("shard", "beacon"):
-            grown = self._grown.get(chain)
-            if grown is None:
-                reasons.append(f"the {chain} has made no block since this node was started")
-            elif now - grown > patience:
-                reasons.append(f"the {chain} has made no block for {now - grown:.0f} s")
-        for syncer in self._node.syncers.values():
-            if self._is_behind(syncer):
-                tag = syncer.tag
-                reasons.append(
-                    f"{tag} is at block {syncer.head()} here, at {syncer.highest()} elsewhere"
-                )
-        return not reasons, {"healthy": not reasons, "reasons": reasons, **self.status()}
+        """`/health`: the verdict of `/readyz`, with the whole status."""
+        ready, report = self.healthy.report()
+        return ready, {"healthy": ready, **report, **self.status()}

@@ -29,7 +29,7 @@ class Traffic:
     def __init__(self, node: "Node", network: Callable[[], Network]) -> None:
         self._node = node
         self._network = network
-        self._log = structlog.get_logger().bind(node=node.config.name)
+        self._log = structlog.get_logger()
 
     # ------------------------------------------------------------------ in
 

@@ -52,6 +52,11 @@ class Worker:
         """For user calls. A caller that gives up leaves the thread to finish within its gas."""
         return await trio.to_thread.run_sync(self._counted, job, limiter=self._calls, **_ABANDON)
 
+    @property
+    def calls(self) -> tuple[int, int]:
+        """User calls that (run, wait for a thread)."""
+        return self._calls.borrowed_tokens, self._calls.statistics().tasks_waiting
+
     def wait_idle(self, seconds: float) -> bool:
         """Block until no job runs, `seconds` at most; whether none does."""
         with self._changed:

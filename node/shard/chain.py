@@ -189,6 +189,16 @@ class ShardChain:
         return self._states.open((header or self._head).state_root)
 
     @property
+    def cached_nodes(self) -> int:
+        """The decoded nodes of the state in memory."""
+        return self._states.cached_nodes
+
+    @property
+    def node_loads(self) -> tuple[int, int]:
+        """See `StateStore.loads`."""
+        return self._states.loads
+
+    @property
     def read_node(self) -> Callable[[bytes], bytes | None]:
         return self._read_node
 

@@ -30,15 +30,23 @@ MAX_NONCE = (1 << 64) - 1  # EIP-2681: an account cannot get past it, so no tran
 
 
 class PoolRejected(InvalidTransaction):
-    """The pool does not take a transaction; `str()` is what the user is told.
+    """The pool does not take a transaction; `str()` is what the user is told, `kind` a word for those who
+    count.
 
     PoolRejected
     `-- AlreadyKnown    it is in the pool; gossip expects this, so it has a name
     """
 
+    def __init__(self, text: str, kind: str) -> None:
+        super().__init__(text)
+        self.kind = kind
+
 
 class AlreadyKnown(PoolRejected):
     """This very transaction is already pooled."""
+
+    def __init__(self) -> None:
+        super().__init__("already known", "known")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +79,8 @@ class TransactionPool:
         self._limits = limits or PoolLimits()
         self._by_hash: dict[Hash32, Entry] = {}
         self._queues: dict[Address, SenderQueue] = {}  # none is empty
+        self.evicted = 0
+        "How many gave way to better ones."
         self._bytes = 0
         self._arrivals = 0
         self._rejected: dict[Hash32, None] = {}  # in order, of the present state only
@@ -124,9 +134,9 @@ class TransactionPool:
         PoolRejected, and then holds what it held before, less what `accounts` shows to be stale.
         """
         if tx.hash in self._by_hash:
-            raise AlreadyKnown("already known")
+            raise AlreadyKnown
         if tx.hash in self._rejected:
-            raise PoolRejected("transaction was found invalid in the current state")
+            raise PoolRejected("transaction was found invalid in the current state", "impossible")
         state_nonce = accounts.nonce(tx.sender)
         self._rebase(tx.sender, state_nonce)
         queue = self._queues.get(tx.sender) or SenderQueue(tx.sender, state_nonce)
@@ -181,14 +191,16 @@ class TransactionPool:
     def _check_nonce(self, tx: Transaction, queue: SenderQueue) -> None:
         if tx.nonce < queue.state_nonce:
             raise PoolRejected(
-                f"nonce too low: next nonce {queue.state_nonce}, tx nonce {tx.nonce}"
+                f"nonce too low: next nonce {queue.state_nonce}, tx nonce {tx.nonce}", "nonce"
             )
         if tx.nonce >= MAX_NONCE:
             raise PoolRejected(
-                f"nonce has max value: address 0x{tx.sender.hex()}, nonce: {tx.nonce}"
+                f"nonce has max value: address 0x{tx.sender.hex()}, nonce: {tx.nonce}", "nonce"
             )
         if tx.nonce - queue.gap > self._limits.max_nonce_gap:
-            raise PoolRejected(f"nonce too high: tx nonce {tx.nonce}, gapped nonce {queue.gap}")
+            raise PoolRejected(
+                f"nonce too high: tx nonce {tx.nonce}, gapped nonce {queue.gap}", "nonce"
+            )
 
     def _check_replacement(self, tx: Transaction, old: Transaction) -> None:
         """Both fees must rise, so that replacing cannot be used to flood the network for nothing."""
@@ -198,7 +210,7 @@ class TransactionPool:
         ):
             floor = old_fee * (100 + self._limits.price_bump_percent) // 100
             if new_fee <= old_fee or new_fee < floor:
-                raise PoolRejected("replacement transaction underpriced")
+                raise PoolRejected("replacement transaction underpriced", "underpriced")
 
     def _make_room(
         self, entry: Entry, queue: SenderQueue, replaced: Entry | None, base_fee: int
@@ -210,7 +222,7 @@ class TransactionPool:
             # The sender's own last makes room for a lower nonce: a full queue whose first nonce is
             # missing could otherwise never move.
             if not queue or queue.last.tx.nonce <= entry.tx.nonce:
-                raise PoolRejected(f"account limit exceeded: pooled {len(queue)}")
+                raise PoolRejected(f"account limit exceeded: pooled {len(queue)}", "full")
             victims.append((queue, queue.last))
             self._discard(queue.last)
         more_bytes = entry.size - (replaced.size if replaced is not None else 0)
@@ -231,7 +243,8 @@ class TransactionPool:
         if not self._fits(more, more_bytes):
             for owner, victim in reversed(victims):
                 self._insert(victim, owner)
-            raise PoolRejected("txpool is full")
+            raise PoolRejected("txpool is full", "full")
+        self.evicted += len(victims)
 
     def _fits(self, more: int, more_bytes: int) -> bool:
         return (
@@ -288,4 +301,6 @@ def _check_funds(entry: Entry, queue: SenderQueue, balance: int) -> None:
         detail = f"queued cost {queued}, tx cost {cost}, overshot {queued + cost - balance}"
     else:
         return
-    raise PoolRejected(f"insufficient funds for gas * price + value: balance {balance}, {detail}")
+    raise PoolRejected(
+        f"insufficient funds for gas * price + value: balance {balance}, {detail}", "funds"
+    )

@@ -12,6 +12,7 @@ given yet; the one before it is the record then. All others must be sound.
 
 import os
 import struct
+import time
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,9 @@ class LastSigned:
         self.path = path
         self.torn = False
         "Whether a slot was unsound at opening: a crash while it was being written."
+        self.writes = 0
+        self.write_seconds = 0.0
+        "Each write waits for the disk."
         self._carried = 0  # slots written since the log was synced
         self._failed = False
         self._descriptor = -1
@@ -137,6 +141,7 @@ class LastSigned:
         tail = None if log is None else self._tail_of(log)
         slot = _Slot(sequence=self._sequence + 1, position=new, tail=tail)
         content = _encode(slot)
+        started = time.perf_counter()
         try:
             place = slot.sequence % SLOTS * SLOT_BYTES
             if os.pwrite(self._descriptor, content, place) != len(content):
@@ -145,6 +150,8 @@ class LastSigned:
             self._failed = True
             raise unavailable(self.path, "write the last-signed record", error) from None
         self._sequence, self._last = slot.sequence, new
+        self.writes += 1
+        self.write_seconds += time.perf_counter() - started
 
     def _tail_of(self, log: WriteAheadLog) -> Tail | None:
         """What is to be durable together with the next slot; None if it is by itself."""

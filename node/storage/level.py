@@ -1,5 +1,6 @@
 """A KeyValueStore in LevelDB (through plyvel)."""
 
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -26,6 +27,9 @@ class LevelStore:
 
     def __init__(self, path: Path, database: Any) -> None:
         self.path = path
+        self.batches = self.batch_bytes = 0
+        "What was written: batches, and bytes of their keys and values."
+        self.batch_seconds = 0.0
         self._database = database
 
     @classmethod
@@ -83,17 +87,24 @@ class LevelStore:
 
     def write(self, batch: Mapping[bytes, bytes | None], *, sync: bool) -> None:
         pending = self._database.write_batch(sync=sync)
+        size = 0
         for key, value in batch.items():
+            size += len(key)
             if value is None:
                 pending.delete(key)
             else:
+                size += len(value)
                 pending.put(key, value)
+        started = time.perf_counter()
         try:
             pending.write()
         except plyvel.CorruptionError as error:  # found by a compaction in the background
             raise _corrupt(self.path, error) from None
         except plyvel.IOError as error:
             raise _refused(self.path, "write to", error) from None
+        self.batches += 1
+        self.batch_bytes += size
+        self.batch_seconds += time.perf_counter() - started
 
     def iterate(
         self, prefix: bytes, *, start: bytes = b"", reverse: bool = False

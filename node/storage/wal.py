@@ -13,6 +13,7 @@ little endian.
 
 import os
 import struct
+import time
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -69,6 +70,9 @@ class WriteAheadLog:
         self.path = path
         self.torn_bytes = 0
         "How many bytes of an unfinished write were cut off at opening."
+        self.written_bytes = self.syncs = 0
+        "Bytes that were appended to the file since then, and waits for the disk."
+        self.sync_seconds = 0.0
         self._max_record = max_record
         self._tails = None if tails is None else tuple(tails)
         self._pending: list[bytes] = []
@@ -114,7 +118,10 @@ class WriteAheadLog:
             return
         try:
             self._write()
+            started = time.perf_counter()
             os.fdatasync(self._descriptor)
+            self.syncs += 1
+            self.sync_seconds += time.perf_counter() - started
         except OSError as error:
             raise self._broken(error) from None
         self._durable = self._end
@@ -138,6 +145,7 @@ class WriteAheadLog:
         data = b"".join(self._pending)
         write_fully(self._descriptor, data)
         self._end += len(data)
+        self.written_bytes += len(data)
         self._pending.clear()
         return data
 

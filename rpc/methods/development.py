@@ -10,6 +10,7 @@ from typing import Any
 from rpc import decode
 from rpc.encoding import (
     fixed_data,
+    json_type,
     parse_address,
     parse_data,
     parse_quantity,
@@ -145,6 +146,16 @@ async def _set_interval(_: Context, milliseconds: int) -> bool:
     return True
 
 
+def _word_of(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"expected a string, got {json_type(value)}")
+    return value
+
+
+async def _set_log_level(c: Context, level: str) -> str:
+    return await c.backend.dev.set_log_level(level)
+
+
 async def _node_info(c: Context) -> dict[str, Any]:
     return await c.backend.dev.node_info(c.scope)
 
@@ -214,6 +225,7 @@ _METHODS: dict[str, Method] = {
     "anvil_setIntervalMining": _SET_INTERVAL,
     "anvil_nodeInfo": Method((), _node_info),
     "hardhat_metadata": Method((), _metadata),
+    "atoll_setLogLevel": Method((Param("level", _word_of),), _set_log_level),
 }
 
 

@@ -185,6 +185,9 @@ async def test_stats_count_and_measure() -> None:
         assert stats.bytes_out >= 10
         assert 0 < (stats.rtt or 0) < 1
         assert b.network.stats()[a.id].frames_in >= 1
+        sent, got = a.network.channel_stats[1], b.network.channel_stats[1]
+        assert (sent.frames_out, sent.bytes_out, sent.drops) == (1, 5, 0)
+        assert (got.frames_in, got.bytes_in, got.frames_out) == (1, 5, 0)
     assert not a.network.stats()[b.id].connected
     assert a.changes == [(b.id, True), (b.id, False)]
 

@@ -384,3 +384,31 @@ def test_the_blob_base_fee_is_that_of_eip_4844():
 def test_revert_reasons_are_read_as_solidity_writes_them(output, message):
     error = ExecutionReverted.from_output(output)
     assert (error.code, error.message, error.revert_data) == (3, message, output)
+
+
+async def test_every_call_is_observed_once_with_its_outcome(backend, autojump_clock):
+    seen = []
+    dispatcher = Dispatcher(
+        backend,
+        Limits(request_timeout=5),
+        observe=lambda method, outcome, seconds: seen.append((method, outcome, seconds >= 0)),
+    )
+    await ask(dispatcher, request("eth_blockNumber"))
+    await ask(dispatcher, {"jsonrpc": "2.0", "method": "eth_blockNumber"})  # a notification
+    await ask(dispatcher, request("eth_getBalance", "0x12"))
+    await ask(dispatcher, request("eth_noSuchThing"))
+    await ask(dispatcher, request("eth_gasPrice"))  # sleeps for ever
+    backend.raises = RuntimeError(BUG)
+    with capture_logs():
+        await ask(dispatcher, request("eth_getBalance", ADDRESS))
+    with trio.move_on_after(1):
+        await ask(dispatcher, request("eth_gasPrice"))
+    assert seen == [
+        ("eth_blockNumber", "ok", True),
+        ("eth_blockNumber", "ok", True),
+        ("eth_getBalance", "error", True),
+        ("unknown", "error", True),  # a label that a stranger chooses would have no bound
+        ("eth_gasPrice", "timeout", True),
+        ("eth_getBalance", "internal", True),
+        ("eth_gasPrice", "cancelled", True),
+    ]

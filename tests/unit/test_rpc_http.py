@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from rpc.dispatch import Dispatcher
 from rpc.gateway import Gateway, Upgrade
@@ -228,6 +229,24 @@ async def test_health_and_further_routes():
     response = await gateway().respond(request(b"GET", b"/health"))
     assert (response.status, response.body) == (503, b'{"why":"syncing"}')
     assert (await gateway().respond(request(b"GET", b"/metrics"))).body == b"metric 1\n"
+    alive = await gateway().respond(request(b"GET", b"/healthz"))
+    assert (alive.status, alive.body) == (200, b"alive\n")
+
+
+async def test_a_route_that_fails_is_an_error_of_this_request_alone():
+    async def broken():
+        raise RuntimeError("a secret")
+
+    with capture_logs() as logs:
+        response = await gateway(routes={"/metrics": broken}).respond(request(b"GET", b"/metrics"))
+    assert response.status == 500
+    assert b"secret" not in response.body
+    assert [line["event"] for line in logs] == ["rpc.route_failed"]
+
+
+async def test_pages_of_other_origins_are_told_that_they_may_read_a_route():
+    asked = request(b"GET", b"/metrics", origin=b"https://app.example")
+    assert b"Access-Control-Allow-Origin: *" in (await gateway().respond(asked)).headers
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 from node.primitives.basics import Address, ShardId
 from node.primitives.genesis import Params
 from node.runtime.view import describe
-from node.runtime.view.audit import Auditor
+from node.runtime.view.audit import Auditor, AuditReport
 from node.runtime.view.feed import MessageFeed
 from node.runtime.view.gather import gather
 from node.runtime.view.journey import Journeys
@@ -69,7 +69,11 @@ class AtollView:
 
     async def audit(self, number: int) -> dict[str, Any]:
         """Conservation of value at a network block."""
-        return (await self._auditor.report(number)).to_json()
+        return (await self.audited(number)).to_json()
+
+    async def audited(self, number: int) -> AuditReport:
+        """The same, in numbers."""
+        return await self._auditor.report(number)
 
     def committees(self, number: int) -> dict[str, Any]:
         """Who decides the blocks of every shard, and of the beacon."""

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
+import structlog
 import trio
 
 from node.primitives.basics import Address, ShardId
@@ -21,7 +22,9 @@ from node.primitives.dev_operation import (
     DevKind,
     DevOperation,
 )
+from node.primitives.errors import UserError
 from node.primitives.messenger import CLOCK_SLOT, MESSENGER
+from node.runtime.logs import control
 from node.runtime.view.chain import ChainView
 from node.runtime.view.changes import Bell
 from node.runtime.view.gather import gather
@@ -33,6 +36,8 @@ from rpc.errors import InvalidParams, LimitExceeded, ResourceUnavailable, Server
 from rpc.wire import CallRequest
 
 T = TypeVar("T")
+
+_log = structlog.get_logger()
 
 OFF = (
     "the genesis of this network has params.dev_methods = false: its accounts change by transactions only. "
@@ -195,6 +200,17 @@ class Development:
 
     async def send_unsigned(self, scope: int | None, request: CallRequest) -> bytes:
         return await self._wallet.send_unsigned(self._view(scope), request)
+
+    # ------------------------------------------------------------------ this node
+
+    async def set_log_level(self, level: str) -> str:
+        before = control.level
+        try:
+            control.set(level)
+        except UserError as error:
+            raise InvalidParams(f"invalid argument 0 (level): {error}") from None
+        _log.warning("log level changed", level=control.level, by="JSON-RPC")
+        return before
 
     # ------------------------------------------------------------------ what tools ask first
 

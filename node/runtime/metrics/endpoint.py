@@ -1,0 +1,70 @@
+"""`/metrics`: a scrape reads what the node's parts have counted. Nothing is collected between two scrapes,
+but for the lag of the event loop."""
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+import trio
+
+from node.runtime.metrics import of_chains, of_node
+from node.runtime.metrics.audit import AuditWatch
+from node.runtime.metrics.catalogue import FAMILIES
+from node.runtime.metrics.exposition import CONTENT_TYPE, Histogram, Sheet
+from node.runtime.metrics.of_chains import ShardTotals
+from rpc.http import HttpResponse
+
+if TYPE_CHECKING:
+    from node.runtime.node import Node
+
+LAG_INTERVAL = 1.0
+
+
+class Metrics:
+    """All that a node says about itself in numbers."""
+
+    def __init__(self, node: "Node", audit: AuditWatch) -> None:
+        totals = ShardTotals(node)
+        self._audit = audit
+        self._lag = Histogram()
+        self._seconds: float | None = None
+        self._collectors = (
+            partial(of_node.identity, node),
+            partial(of_chains.consensus, node),
+            partial(of_node.network, node),
+            partial(of_chains.pool, node),
+            partial(of_chains.blocks, node, totals),
+            partial(of_chains.lanes, node),
+            audit.collect,
+            partial(of_node.rpc, node),
+            partial(of_node.storage, node),
+            partial(of_chains.beacon, node, totals),
+            partial(of_node.process, node),
+            self._own,
+        )
+
+    async def run(self) -> None:
+        """Look how late we wake; and audit, while somebody scrapes."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._audit.run)
+            while True:
+                due = trio.current_time() + LAG_INTERVAL
+                await trio.sleep_until(due)
+                self._lag.observe(max(0.0, trio.current_time() - due))
+
+    def collect(self) -> Sheet:
+        started = time.perf_counter()
+        sheet = Sheet(FAMILIES)
+        for collector in self._collectors:
+            collector(sheet)
+        self._seconds = time.perf_counter() - started
+        return sheet
+
+    async def route(self) -> HttpResponse:
+        """The answer to a scrape. It may ask for a new audit, and does not wait for it."""
+        self._audit.wanted()
+        return HttpResponse(200, self.collect().render(), CONTENT_TYPE)
+
+    def _own(self, sheet: Sheet) -> None:
+        sheet.histogram("atoll_event_loop_lag_seconds", self._lag)
+        sheet.put("atoll_scrape_seconds", self._seconds)
