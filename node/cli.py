@@ -58,11 +58,27 @@ for title, commands in GROUPS.items():
 
 faults = App(
     name="fault",
-    help="Make a node misbehave, to see what the network does about it.",
+    help="Cause faults in a network that runs, to see what it does about them.",
     group="Networks",
 )
-faults.command(fault.equivocate)
-faults.command(fault.withhold)
+for command in (
+    fault.kill,
+    fault.stop,
+    fault.restart,
+    fault.partition,
+    fault.delay,
+    fault.loss,
+    fault.lane,
+    fault.freeze,
+    fault.equivocate,
+    fault.withhold,
+    fault.corrupt,
+    fault.disk,
+    fault.clock,
+    fault.heal,
+):
+    faults.command(command)
+faults.command(fault.show, name="list")
 configs = App(name="config", help="Look after configuration files.", group="Networks")
 configs.command(config.check)
 for group in (faults, configs):

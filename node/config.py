@@ -23,9 +23,8 @@ Relative paths are relative to the file. Every key but `name`, `genesis` and `id
     [log]
     level = "info"
 
-    [faults]
-    equivocate = true                  # for tests: contradict every prevote; it costs the stake
-    withhold = true                    # for tests: propose no arrivals
+    [faults]                           # on purpose, for tests: see node.faults
+    equivocate = true
 
     [[peers]]                          # the other nodes, validators or not
     name = "s0v1"
@@ -41,6 +40,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from node.execution.trie_cache import DEFAULT_CACHE_NODES
+from node.faults import NodeFaults
 from node.primitives.errors import UserError
 from node.primitives.genesis import parse_address
 from node.storage.level import DEFAULT_CACHE_MIB
@@ -95,15 +95,6 @@ class LogConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     format: LogFormat = "text"
 
 
-class FaultsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Misbehaviour on purpose, for tests of the network. `equivocate`: sign a second prevote that
-    contradicts each prevote, which costs the validator its stake and its seat for good. `withhold`: propose
-    blocks without arrivals, however long these wait."""
-
-    equivocate: bool = False
-    withhold: bool = False
-
-
 class PeerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Another node: its name, its libp2p peer id, and "host:port" where it listens."""
 
@@ -129,7 +120,7 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     rpc: RpcConfig = RpcConfig()
     cache: CacheConfig = CacheConfig()
     log: LogConfig = LogConfig()
-    faults: FaultsConfig = FaultsConfig()
+    faults: NodeFaults = NodeFaults()
     peers: tuple[PeerConfig, ...] = ()
 
     def check(self) -> "NodeConfig":
@@ -141,12 +132,6 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
                 parse_address(address)
             except UserError as error:
                 raise UserError(f"key 'dev_accounts[{index}]': {error}") from None
-        for fault, on in msgspec.structs.asdict(self.faults).items():
-            if on and self.validator_key is None:
-                raise UserError(
-                    f"key 'faults.{fault}': without a validator_key nothing is signed that could be "
-                    "wrong; leave it out"
-                )
         if not self.rpc.host:
             raise UserError(
                 "key 'rpc.host': a host or address to listen at is expected, such as 127.0.0.1"
@@ -164,6 +149,9 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
                 if value in seen:
                     raise UserError(f"key '{where}.{key}': {value!r} is {seen[value]} already")
                 seen[value] = f"{where}.{key}"
+        self.faults.check(
+            signs=self.validator_key is not None, peers={peer.name for peer in self.peers}
+        )
         return self
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import struct
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
 import structlog
 import trio
@@ -11,6 +13,7 @@ import trio
 from p2p.compat import IO_ERRORS
 from p2p.errors import LinkLost, PeerFault, ProtocolViolation
 from p2p.framing import FrameDecoder
+from p2p.netem import SOUND, BadLine, LinkFault
 from p2p.outbox import Outbox
 from p2p.pacing import TokenBucket
 from p2p.requests import Handler, RequestChannel
@@ -72,6 +75,9 @@ class Link:
         self._ping: tuple[int, float] | None = None
         self._nonce = 0
         self._rtt_at = float("-inf")
+        self._line: BadLine | None = None
+        self._line_signal = Signal()
+        self._nursery: trio.Nursery | None = None
         self.requests = RequestChannel(
             peer=self.peer,
             stream=session.requests,
@@ -86,6 +92,12 @@ class Link:
         """Queue a frame; False if it was dropped. Never blocks."""
         if self._failure is not None:
             return False
+        if self._line is not None:
+            self._put_on_line(len(payload), partial(self._queue, channel_id, payload))
+            return True  # who sends does not see that it is lost
+        return self._queue(channel_id, payload)
+
+    def _queue(self, channel_id: int, payload: bytes) -> bool:
         drops = self._outbox.drops
         try:
             accepted = self._outbox.put(channel_id, payload)
@@ -96,6 +108,16 @@ class Link:
         if accepted:
             self._signal.set()
         return accepted
+
+    def _send_control(self, kind: int, nonce: int) -> None:
+        if self._line is not None:
+            self._put_on_line(_CONTROL.size, partial(self._queue_control, kind, nonce))
+        else:
+            self._queue_control(kind, nonce)
+
+    def _queue_control(self, kind: int, nonce: int) -> None:
+        self._outbox.put_control(kind, _CONTROL.pack(kind, nonce))
+        self._signal.set()
 
     @property
     def queued_bytes(self) -> int:
@@ -117,6 +139,9 @@ class Link:
         try:
             with self._scope:
                 async with trio.open_nursery() as nursery:
+                    self._nursery = nursery
+                    if self._line is not None:
+                        nursery.start_soon(self._guard, self._run_line)
                     nursery.start_soon(self._guard, self._read_frames)
                     nursery.start_soon(self._guard, self._write_frames)
                     nursery.start_soon(self._guard, self._watch)
@@ -125,6 +150,7 @@ class Link:
                     nursery.start_soon(self._guard, self._read_requests, nursery)
         finally:
             self._failure = self.failure
+            self._nursery = None
             self.requests.close()
         raise self._failure
 
@@ -153,6 +179,42 @@ class Link:
         """Other libp2p implementations open streams for protocols we do not serve."""
         while True:
             await (await self._session.muxer.accept_stream()).reset()
+
+    # --- faults on purpose -------------------------------------------------------------------
+
+    def set_fault(self, fault: LinkFault, draw: random.Random) -> None:
+        """Let what we send suffer `fault` from now on; with `SOUND`, what is under way arrives at once."""
+        line = self._line
+        if fault == SOUND:
+            self._line = self.requests.line = None
+            if line is not None:
+                line.flush()
+                self._line_signal.set()
+        elif line is not None:
+            line.fault = fault
+        else:
+            self._line = BadLine(fault, draw)
+            self.requests.line = self._put_on_line
+            if self._nursery is not None:
+                self._nursery.start_soon(self._guard, self._run_line)
+
+    def _put_on_line(self, size: int, deliver: Callable[[], object]) -> bool:
+        assert self._line is not None
+        if not self._line.put(trio.current_time(), size, deliver):
+            self._stats.drops += 1
+            return False
+        self._line_signal.set()
+        return True
+
+    async def _run_line(self) -> None:
+        """What is under way arrives when it is due; ends when the link is sound again."""
+        line = self._line
+        while line is not None and line is self._line:
+            due = line.release(trio.current_time())
+            if due is None:
+                await self._line_signal.wait()
+            else:
+                await trio.sleep_until(due)
 
     # --- frames in ----------------------------------------------------------------------------
 
@@ -191,8 +253,7 @@ class Link:
             raise ProtocolViolation("malformed control frame")
         kind, nonce = _CONTROL.unpack(payload)
         if kind == _PING:
-            self._outbox.put_control(_PONG, _CONTROL.pack(_PONG, nonce))
-            self._signal.set()
+            self._send_control(_PONG, nonce)
         elif kind != _PONG:
             raise ProtocolViolation(f"unknown control frame {kind}")
         elif self._ping is not None and self._ping[0] == nonce:
@@ -233,8 +294,7 @@ class Link:
             if quiet >= interval or now - self._rtt_at >= limits.rtt_interval:
                 self._nonce += 1
                 self._ping = (self._nonce, now)
-                self._outbox.put_control(_PING, _CONTROL.pack(_PING, self._nonce))
-                self._signal.set()
+                self._send_control(_PING, self._nonce)
             remaining = interval - quiet
             wake_at = now + (remaining if remaining > 0 else interval / 2)
             await trio.sleep_until(wake_at)

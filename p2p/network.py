@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -24,6 +25,7 @@ from p2p.errors import (
 from p2p.identity import Identity
 from p2p.link import Link, OnFrame
 from p2p.listen import open_listeners
+from p2p.netem import SOUND, LinkFault
 from p2p.pacing import backoff_delay
 from p2p.requests import Handler
 from p2p.session import Protocols, Session, run_session
@@ -45,6 +47,8 @@ _log = structlog.get_logger("p2p")
 
 OnPeer = Callable[[PeerId, bool], None]
 
+_CUT = "the link is cut on purpose, by a fault that was set"
+
 
 class Started(Protocol):
     """trio's task status of a task that starts with a string."""
@@ -56,7 +60,16 @@ class Started(Protocol):
 class _Peer:
     """What we keep about a peer of the allow-list, connected or not."""
 
-    __slots__ = ("dial_scope", "error_logged", "link", "penalty_until", "spec", "stats")
+    __slots__ = (
+        "dial_scope",
+        "draw",
+        "error_logged",
+        "fault",
+        "link",
+        "penalty_until",
+        "spec",
+        "stats",
+    )
 
     def __init__(self, spec: PeerSpec) -> None:
         self.spec = spec
@@ -65,6 +78,8 @@ class _Peer:
         self.dial_scope: trio.CancelScope | None = None
         self.penalty_until = float("-inf")
         self.error_logged: str | None = None
+        self.fault = SOUND
+        self.draw = random.Random(0)
 
 
 class Network:
@@ -234,6 +249,23 @@ class Network:
             peer.stats.queued_bytes = peer.link.queued_bytes if peer.link is not None else 0
         return {peer_id: peer.stats for peer_id, peer in self._peers.items()}
 
+    def set_faults(self, faults: Mapping[PeerId, LinkFault], *, seed: int) -> None:
+        """Make the links to these peers bad on purpose from now on, and all others sound.
+
+        Holds for what we send; the peer's side is its own. Unknown peers are ignored. `seed` decides what is
+        lost and how late it is, differently for each peer.
+        """
+        for peer_id, peer in self._peers.items():
+            fault = faults.get(peer_id, SOUND)
+            if fault == peer.fault:
+                continue
+            peer.fault = fault
+            peer.draw = random.Random(f"{seed} {self.peer_id} {peer_id}")
+            if peer.link is not None:
+                peer.link.set_fault(fault, peer.draw)
+            if fault.cut:
+                self._unlink(peer, peer.link, LinkLost(_CUT))
+
     # --- connections --------------------------------------------------------------------------
 
     def _admit(self, peer_id: PeerId) -> None:
@@ -242,6 +274,8 @@ class Network:
             raise HandshakeFailed(f"{peer_id} is not a peer of this network")
         if trio.current_time() < peer.penalty_until:
             raise HandshakeFailed(f"{peer_id} recently broke the protocol")
+        if peer.fault.blocks:
+            raise HandshakeFailed(_CUT)
 
     async def _accept(self, stream: trio.SocketStream) -> None:
         """One inbound connection. Never raises: nothing a stranger does may end the node."""
@@ -289,6 +323,8 @@ class Network:
                 await trio.sleep_until(max(now + delay, peer.penalty_until))
 
     async def _dial(self, peer: _Peer) -> None:
+        if peer.fault.blocks:
+            raise HandshakeFailed(_CUT)
         host, port = split_address(peer.spec.address)
         try:
             with trio.fail_after(self._limits.dial_timeout):
@@ -327,6 +363,8 @@ class Network:
         peer = self._peers.get(session.peer)
         if peer is None:
             raise HandshakeFailed(f"{session.peer} was removed")
+        if peer.fault.blocks:  # since the handshake began
+            raise HandshakeFailed(_CUT)
         link = Link(
             session,
             channels=self._channels,
@@ -337,6 +375,7 @@ class Network:
             channel_stats=self.channel_stats,
             method_stats=self.method_stats,
         )
+        link.set_fault(peer.fault, peer.draw)
         # A peer that connects again has lost the old connection, whether or not we noticed.
         self._unlink(peer, peer.link, LinkLost("replaced by a new connection"))
         peer.link = link

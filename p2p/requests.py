@@ -20,6 +20,7 @@ from __future__ import annotations
 import struct
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 import structlog
@@ -154,6 +155,8 @@ class RequestChannel:
         self._next_id = 0
         self._last_served = -1
         self._closed = False
+        self.line: Callable[[int, Callable[[], object]], bool] | None = None
+        "How messages reach the stream while the link is made bad on purpose (`Link.set_fault`)."
 
     async def call(self, spec: MethodSpec, payload: bytes, timeout: float) -> bytes:  # noqa: ASYNC109
         """Send a request and wait for its response, `timeout` seconds at most."""
@@ -213,6 +216,16 @@ class RequestChannel:
                 call.settle(PeerUnavailable(f"{self._peer} disconnected"))
 
     def _send(self, item: _Outgoing) -> None:
+        if self.line is None:
+            self._queue(item)
+        elif not self.line(len(item.body), partial(self._queue, item)):
+            self._forget(item)  # lost on its way: to us, it was sent
+
+    def _forget(self, item: _Outgoing) -> None:
+        if item.first in (_RESPONSE, _REFUSED):
+            self._served.pop(item.id, None)
+
+    def _queue(self, item: _Outgoing) -> None:
         self._outgoing.append(item)
         self._signal.set()
 
@@ -227,8 +240,8 @@ class RequestChannel:
                 size += len(parts[-1])
                 if not item.done:
                     self._outgoing.append(item)
-                elif item.first in (_RESPONSE, _REFUSED):
-                    self._served.pop(item.id, None)
+                else:
+                    self._forget(item)
             if not parts:
                 await self._signal.wait()
                 continue

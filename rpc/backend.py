@@ -11,6 +11,7 @@ concurrently and may be cancelled when their time is up.
 from typing import Any, Protocol
 
 from rpc.development import DevBackend
+from rpc.faults import FaultBackend
 from rpc.wire import (
     AccessListResult,
     AccountProof,
@@ -39,6 +40,10 @@ class Backend(Protocol):
     @property
     def dev(self) -> DevBackend:
         """Development methods, also where they are off."""
+
+    @property
+    def faults(self) -> FaultBackend:
+        """Faults of this node, also where they are off."""
 
     async def client_version(self) -> str:
         """Such as `atoll/0.1.0/linux/python3.11`."""

@@ -54,6 +54,8 @@ room, go-ethereum. What differs:
 - `anvil_`, `hardhat_` and `evm_` methods change the chain, on a network with `dev_methods` only (what `atoll
   up` makes): [protocol.md, section 18](protocol.md#18-development-methods). They return when a block has the
   change.
+- `atoll_setFaults`, `atoll_faults` and `atoll_submitEvidence` exist on such a network only, and only where the
+  endpoint listens on a loopback address: [faults.md](faults.md).
 - Filters live on the node and the path where they were made. One that is not polled for {expiry:g} s is gone.
 - `eth_accounts` and signing use the development accounts of `accounts.json` and are on unless
   `rpc.expose_accounts` is false.

@@ -6,6 +6,7 @@ DIR/.atoll                  marks the directory as ours; written first
     network.toml            the manifest it was made from; written last: with it, the network is complete
     network.json            only while the network is up: what clients need
     launcher.pid            only while a launcher stays with it: the nodes end when that process does
+    faults.json             only while faults are in force (`atoll fault`); faults.lock beside it
     nodes/NAME/node.toml  validator.key  identity.key  data/  node.log  node.pid
 """
 
@@ -31,6 +32,8 @@ MANIFEST = "network.toml"
 NETWORK = "network.json"
 LAUNCHER = "launcher.pid"
 NODES = "nodes"
+FAULTS = "faults.json"
+FAULTS_LOCK = "faults.lock"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +164,8 @@ def clear_directory(directory: Path) -> None:
             LAUNCHER,
             ACCOUNTS,
             GENESIS,
+            FAULTS,
+            FAULTS_LOCK,
         ):  # the manifest first: then it is no network
             (directory / name).unlink(missing_ok=True)
         if (directory / NODES).exists():

@@ -38,6 +38,11 @@ class ProcessId:
     def is_alive(self) -> bool:
         return _start_of(self.pid) == self.started
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether SIGSTOP, or a debugger, holds it."""
+        return self.is_alive and _state_of(self.pid).startswith(("T", "t"))
+
     def send(self, number: signal.Signals) -> bool:
         """Send a signal; False if the process is gone. Raises UserError if it is someone else's."""
         if not self.is_alive:
@@ -74,6 +79,15 @@ def running_process(path: Path) -> ProcessId | None:
     return process if process is not None and process.is_alive else None
 
 
+def _state_of(pid: int) -> str:
+    """The letters of ps(1)."""
+    try:
+        stat = (PROC / str(pid) / "stat").read_text(errors="replace")
+    except OSError:
+        return _ps(pid)[0]
+    return stat.rpartition(")")[2].split()[STAT_STATE]
+
+
 def _start_of(pid: int) -> str | None:
     if pid <= 0:
         return None
@@ -89,10 +103,15 @@ def _start_of(pid: int) -> str | None:
 
 
 def _start_by_ps(pid: int) -> str | None:
-    """Where there is no /proc (macOS)."""
+    state, started = _ps(pid)
+    return None if not started or state.startswith("Z") else started
+
+
+def _ps(pid: int) -> tuple[str, str]:
+    """(state, start) where there is no /proc (macOS)."""
     found = subprocess.run(
         ["/bin/ps", "-o", "stat=,lstart=", "-p", str(pid)],
         capture_output=True, text=True, check=False, timeout=10,
     )  # fmt: skip
     state, _, started = found.stdout.strip().partition(" ")
-    return None if not started or state.startswith("Z") else started.strip()
+    return state, started.strip()

@@ -1,6 +1,6 @@
 """Bodies of messages are pulled from the source's nodes, as far as the beacon has finalised the lane."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Protocol
 
 import msgspec
@@ -74,11 +74,14 @@ class LanePuller:
         beacon: BeaconChain,
         router: LaneRouter,
         on_arrivals: Callable[[], None],
+        held: Callable[[], Container[int]] = tuple,
     ) -> None:
+        """`held`: the shards from which nothing is fetched, on purpose."""
         self._service = service
         self._beacon = beacon
         self._router = router
         self._on_arrivals = on_arrivals
+        self._held = held
         self._wake = {src: trio.Event() for src in service.lanes}
         rules = service.ledger.rules
         self._lookahead = LOOKAHEAD_BLOCKS * max(1, rules.params.max_arrivals)
@@ -114,7 +117,7 @@ class LanePuller:
         Nothing is pulled while our own shard is behind: the blocks that it lacks bring their arrivals.
         """
         ledger, state = self._service.ledger, self._beacon.state
-        if ledger.head.number < state.tip(ledger.shard).height:
+        if src in self._held() or ledger.head.number < state.tip(ledger.shard).height:
             return None
         inbound = self._service.lanes[src]
         start = inbound.position.count

@@ -17,6 +17,7 @@ from node.beacon.chain import BeaconChain
 from node.beacon.rules import BeaconRules
 from node.beacon.transition import genesis_block
 from node.config import NodeConfig
+from node.faults import NodeFaults
 from node.keyfile import load_validator_key
 from node.primitives.basics import ZERO_ADDRESS, Address, ShardId
 from node.primitives.errors import UserError
@@ -28,7 +29,7 @@ from node.runtime.beacon_service import BeaconService
 from node.runtime.chain_log import ChainLog
 from node.runtime.crosslinks import CrosslinkPublisher
 from node.runtime.evidence import EvidenceExchange
-from node.runtime.faults import Broadcast, Equivocator
+from node.runtime.faults import Broadcast, Equivocator, LiveFaults, link_faults
 from node.runtime.gossip import TransactionGossip
 from node.runtime.host import ConsensusHost, Pacing
 from node.runtime.journal import Journal
@@ -51,6 +52,7 @@ from node.shard.run import ExecutedBlock
 from node.storage.kv import KeyValueStore
 from node.storage.last_signed import LastSigned
 from node.storage.level import LevelStore
+from node.storage.quota import Quota
 from node.storage.wal import WriteAheadLog
 from p2p.identity import Identity
 from p2p.network import Network
@@ -92,9 +94,15 @@ class Node:
         self._closers: list[Callable[[], None]] = []
         self._checker = CachedChecker()
         self.worker = Worker()
+        self.faults = LiveFaults(config.faults)
+        self._quota = Quota(config.data_dir, config.faults.disk)
         try:
             self.store: KeyValueStore = self._open(
-                LevelStore.open(config.data_dir / "chain", cache_mib=config.cache.database_mib)
+                LevelStore.open(
+                    config.data_dir / "chain",
+                    cache_mib=config.cache.database_mib,
+                    quota=self._quota,
+                )
             )
             self.traffic = Traffic(self, lambda: self.network)
             self._build_chains()
@@ -147,7 +155,10 @@ class Node:
             raise UserError(f"{self.config.data_dir}: {error}") from None
         me = Address(self.keys.signing.address) if self.keys.signing else ZERO_ADDRESS
         self.beacon = BeaconService(
-            chain=self.beacon_chain, context=rules.beacon_context(), proposer=me
+            chain=self.beacon_chain,
+            context=rules.beacon_context(),
+            proposer=me,
+            now=self.faults.time,
         )
         self.shard_service = ShardService(
             chain=self.shard_chain,
@@ -156,7 +167,8 @@ class Node:
             pool=TransactionPool(),
             worker=self.worker,
             coinbase=me,
-            withhold=self.config.faults.withhold,
+            withhold=lambda: self.faults.current.withhold,
+            now=self.faults.time,
         )
 
     def _build_consensus(self) -> None:
@@ -195,7 +207,7 @@ class Node:
             folder.mkdir(parents=True, exist_ok=True)
             name = app.context.tag.decode().replace("/", "-")
             record = self._open(LastSigned(folder / f"{name}.signed"))
-            log = WriteAheadLog(folder / f"{name}.wal", tails=record.tails)
+            log = WriteAheadLog(folder / f"{name}.wal", tails=record.tails, quota=self._quota)
             participant = Participant(
                 app=app,
                 signer=Signer(key=self.keys.signing, context=app.context, record=record),
@@ -218,14 +230,12 @@ class Node:
 
     def _voice(self, app: Application, key: SigningKey, peers: list[PeerId]) -> Broadcast:
         """How a participant speaks to the other validators."""
-        broadcast = partial(self.traffic.consensus, app.chain, peers)
-        if not self.config.faults.equivocate:
-            return broadcast
-        self._log.critical(
-            "misbehaving on purpose ([faults] equivocate): this validator loses its stake",
-            chain=app.context.tag.decode(),
+        return Equivocator(
+            key=key,
+            context=app.context,
+            broadcast=partial(self.traffic.consensus, app.chain, peers),
+            faults=lambda: self.faults.current,
         )
-        return Equivocator(key=key, context=app.context, broadcast=broadcast)
 
     def _build_network(self) -> None:
         self.network = Network(
@@ -290,6 +300,7 @@ class Node:
             beacon=self.beacon_chain,
             router=self.router,
             on_arrivals=self.shard_host.notify_work,
+            held=lambda: self.faults.current.lanes,
         )
         self.status = StatusReport(self)
         self.rpc = RpcService(self)
@@ -299,6 +310,9 @@ class Node:
         self.beacon.on_commit.append(chain_log.beacon_block)
         self.shard_service.on_commit.append(chain_log.shard_block)
         self.shard_service.on_commit.append(self._shard_committed)
+        self.faults.on_change.append(self._faults_changed)
+        if self.faults.current.any:
+            self.faults.announce()
 
     # ------------------------------------------------------------------ events
 
@@ -317,6 +331,12 @@ class Node:
         self.traffic.tell_followers(self.shard_service.chain, executed.header.number)
         self.puller.wake()
         self.status.shard_committed()
+
+    def _faults_changed(self, faults: NodeFaults) -> None:
+        ids = {peer.name: PeerId(peer.peer_id) for peer in self.config.peers}
+        self.network.set_faults(link_faults(faults.links, ids), seed=faults.seed)
+        self._quota.set_limit(faults.disk)
+        self.puller.wake()
 
     async def ask_shard(self, shard: int, payload: bytes, timeout: float) -> bytes:  # noqa: ASYNC109
         """A question to some node of another shard. Raises ShardUnavailable."""

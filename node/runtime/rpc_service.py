@@ -19,6 +19,7 @@ from node.runtime.source_codec import serve
 from node.runtime.view.atoll import AtollView
 from node.runtime.view.backend import NodeBackend
 from node.runtime.view.changes import Bell
+from node.runtime.view.faults import FaultControl
 from node.runtime.view.network import NetworkView
 from node.runtime.view.proving import Prover
 from node.runtime.view.shard import ShardView
@@ -95,6 +96,12 @@ class RpcService:
             chain_id=genesis.chain_id,
             version=client_version(),
             coinbase=node.keys.signing.address if node.keys.signing else None,
+            faults=FaultControl(
+                node.faults,
+                accuse=node.beacon.accuse,
+                config=node.config,
+                allowed=genesis.params.dev_methods,
+            ),
             dev_methods=genesis.params.dev_methods,
         )
         self.counts = RpcCounts()

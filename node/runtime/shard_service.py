@@ -70,7 +70,7 @@ class ShardService:
         pool: TransactionPool,
         worker: Worker,
         coinbase: Address,
-        withhold: bool = False,
+        withhold: Callable[[], bool] = lambda: False,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.ledger = chain
@@ -234,7 +234,7 @@ class ShardService:
             count=MAX_CHOSEN,
         )
         operations = self.dev_queue.first()
-        lanes = {} if self._withhold else dict(self.lanes)
+        lanes = {} if self._withhold() else dict(self.lanes)
         seconds = BUILD_SECONDS * params.timeout_scale
         built, dropped = await build_block(
             lambda source: self._on_block_thread(

@@ -11,6 +11,7 @@ from node.primitives.errors import CorruptData
 from node.storage.errors import StorageInUse, StorageUnavailable
 from node.storage.files import unavailable
 from node.storage.kv import prefix_end
+from node.storage.quota import Quota
 
 WRITE_BUFFER_BYTES = 8 << 20
 DEFAULT_CACHE_MIB = 16
@@ -25,18 +26,27 @@ class LevelStore:
     drop what it cannot read and go on, and a node must not go on with half of its state.
     """
 
-    def __init__(self, path: Path, database: Any) -> None:
+    def __init__(self, path: Path, database: Any, quota: Quota | None = None) -> None:
         self.path = path
+        self._quota = quota
         self.batches = self.batch_bytes = 0
         "What was written: batches, and bytes of their keys and values."
         self.batch_seconds = 0.0
         self._database = database
 
     @classmethod
-    def open(cls, path: Path, *, create: bool = True, cache_mib: int = DEFAULT_CACHE_MIB) -> Self:
+    def open(
+        cls,
+        path: Path,
+        *,
+        create: bool = True,
+        cache_mib: int = DEFAULT_CACHE_MIB,
+        quota: Quota | None = None,
+    ) -> Self:
         """Open the database at `path`, making it (and its parents) if there is none and `create`.
 
-        `cache_mib`: how much of its files LevelDB keeps in memory, in MiB.
+        `cache_mib`: how much of its files LevelDB keeps in memory, in MiB. `quota`: what is asked before
+        each write.
 
         Raises StorageInUse, StorageUnavailable or CorruptData; each says what to do.
         """
@@ -74,7 +84,7 @@ class LevelStore:
             raise _refused(path, "open", error) from None
         except plyvel.Error as error:
             raise _corrupt(path, error) from None
-        return cls(path, database)
+        return cls(path, database, quota)
 
     def get(self, key: bytes) -> bytes | None:
         try:
@@ -97,7 +107,11 @@ class LevelStore:
                 pending.put(key, value)
         started = time.perf_counter()
         try:
+            if self._quota is not None:
+                self._quota.take(size)
             pending.write()
+        except OSError as error:
+            raise _refused(self.path, "write to", error) from None
         except plyvel.CorruptionError as error:  # found by a compaction in the background
             raise _corrupt(self.path, error) from None
         except plyvel.IOError as error:
@@ -148,6 +162,8 @@ def _is_lock_error(error: Exception) -> bool:
 
 def _text(error: Exception) -> str:
     """plyvel passes LevelDB's own text on as bytes."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     text = error.args[0] if error.args else ""
     return text.decode(errors="replace") if isinstance(text, bytes) else str(text)
 

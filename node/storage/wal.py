@@ -24,6 +24,7 @@ from typing import Self
 from node.primitives.errors import CorruptData
 from node.storage.errors import StorageUnavailable
 from node.storage.files import FileLock, sync_directory, unavailable, write_atomically, write_fully
+from node.storage.quota import Quota
 
 MAGIC = b"ATOLWAL\x01"
 SALT_BYTES = 8
@@ -58,11 +59,12 @@ class WriteAheadLog:
         *,
         max_record: int = MAX_RECORD_BYTES,
         tails: Iterable[Tail] | None = None,
+        quota: Quota | None = None,
     ) -> None:
         """Open the log, or make an empty one; a torn tail is cut off here.
 
         `tails` are the copies of what was handed over, oldest first; those of other logs are ignored.
-        Without the argument nothing can be handed over.
+        Without the argument nothing can be handed over. `quota`: what is asked before each write.
 
         Raises StorageInUse, StorageUnavailable, or CorruptData when a record in the middle is damaged or
         the log ends before a tail begins.
@@ -74,6 +76,7 @@ class WriteAheadLog:
         "Bytes that were appended to the file since then, and waits for the disk."
         self.sync_seconds = 0.0
         self._max_record = max_record
+        self._quota = quota
         self._tails = None if tails is None else tuple(tails)
         self._pending: list[bytes] = []
         self._durable = self._end = 0  # bytes that are on disk, and bytes that are written
@@ -143,6 +146,8 @@ class WriteAheadLog:
 
     def _write(self) -> bytes:
         data = b"".join(self._pending)
+        if self._quota is not None:
+            self._quota.take(len(data))
         write_fully(self._descriptor, data)
         self._end += len(data)
         self.written_bytes += len(data)

@@ -10,13 +10,14 @@
 - `filters`: filters and subscriptions;
 - `development`: what anvil and hardhat let a developer do, where the genesis allows it;
 - `atoll`: shards, lanes, messages;
+- `faults`: what a node is told to do wrong, or to suffer, where the genesis allows it;
 - `refused`: what is known and not offered, with the reason.
 
 Optional trailing arguments default as in geth; the block, where there is one, to "latest".
 """
 
 from rpc.errors import MethodNotFound, MethodNotSupported
-from rpc.methods import atoll, chain, debug, development, filters, node, state, wallet
+from rpc.methods import atoll, chain, debug, development, faults, filters, node, state, wallet
 from rpc.methods.refused import REFUSED
 from rpc.methods.state import blob_base_fee
 from rpc.methods.table import Context, Method
@@ -32,6 +33,7 @@ METHODS: dict[str, Method] = {
     **filters.METHODS,
     **development.METHODS,
     **atoll.METHODS,
+    **faults.METHODS,
 }
 
 

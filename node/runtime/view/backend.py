@@ -20,6 +20,7 @@ from node.runtime.view.traces import Traces
 from node.runtime.view.wallet import Wallet
 from rpc.development import DevBackend
 from rpc.errors import ResourceNotFound, ServerError
+from rpc.faults import FaultBackend
 from rpc.wire import (
     AccessListResult,
     AccountProof,
@@ -71,8 +72,10 @@ class NodeBackend:
         chain_id: int,
         version: str,
         coinbase: bytes | None = None,
+        faults: FaultBackend,
         dev_methods: bool = False,
     ) -> None:
+        self.faults = faults
         self._network = network
         self._shards = shards
         self._atoll = atoll

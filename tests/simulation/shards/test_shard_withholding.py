@@ -37,7 +37,7 @@ def service(net: Any, replica: int, *, withhold: bool) -> ShardService:
         pool=TransactionPool(),
         worker=Worker(),
         coinbase=Address(here.coinbase.address),
-        withhold=withhold,
+        withhold=lambda: withhold,
     )
     node.lanes.update(here.lanes)
     return node

@@ -28,6 +28,7 @@ from consensus.types import (
     ValidatorSet,
     Vote,
 )
+from node.faults import NodeFaults
 from node.primitives.basics import keccak_fast
 from node.primitives.errors import DecodeError, InvalidBlock
 from node.primitives.keys import KeccakSecp256k1, SigningKey
@@ -211,7 +212,12 @@ class Member:
 
         if self.name not in self.world.equivocators:
             return speak
-        return Equivocator(key=self.key, context=CONTEXT, broadcast=speak)
+        return Equivocator(
+            key=self.key,
+            context=CONTEXT,
+            broadcast=speak,
+            faults=lambda: NodeFaults(equivocate=True),
+        )
 
     def _mined(self, target: Any, method: str) -> None:
         """Let the node die before or after this method does its work."""

@@ -164,6 +164,7 @@ class Lane:
         self.tip = 0
         self.inbound = InboundLane(src=ShardId(1))
         self.arrivals = 0
+        self.held: set[int] = set()
         self.pages = 0
         self.benched: dict[str, float] = {}
         self.nodes: dict[str, Any] = {"honest": self.messages}
@@ -186,6 +187,7 @@ class Lane:
             beacon=SimpleNamespace(state=state),  # type: ignore[arg-type]
             router=self,  # type: ignore[arg-type]
             on_arrivals=self._arrived,
+            held=lambda: self.held,
         )
 
     def _arrived(self) -> None:
@@ -219,6 +221,22 @@ async def test_a_lane_is_pulled_up_to_its_last_checkpoint(autojump_clock: MockCl
     assert lane.inbound.position.count == 120
     assert len(lane.inbound.from_seq(0)) == 120
     assert lane.arrivals > 0
+
+
+async def test_a_lane_that_is_held_waits_until_it_no_longer_is(autojump_clock: MockClock) -> None:
+    lane = Lane(100, 10)
+    lane.held = {1}
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lane.puller.run)
+        await trio.sleep(100)
+        lane.puller.wake()
+        await trio.sleep(100)
+        assert (lane.inbound.position.count, lane.pages) == (0, 0)
+        lane.held = set()
+        lane.puller.wake()
+        await trio.sleep(10)
+        assert lane.inbound.position.count == 100
+        nursery.cancel_scope.cancel()
 
 
 LIES = [

@@ -6,6 +6,7 @@ validators, one on each shard unless a test wants more.
 
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import pytest
 import trio
@@ -18,6 +19,8 @@ from node.beacon.evidence import DoubleSigning
 from node.beacon.rules import BeaconRules
 from node.beacon.transition import genesis_block
 from node.beacon.validators import BEACON_CHAIN
+from node.config import NodeConfig
+from node.faults import NodeFaults
 from node.primitives import rlp
 from node.primitives.basics import Address, ShardId, keccak256
 from node.primitives.crosslink import Crosslink
@@ -27,12 +30,14 @@ from node.primitives.keys import KeccakSecp256k1, SigningKey
 from node.primitives.message import Message
 from node.primitives.placement import home_by_range
 from node.primitives.transaction import decode_transaction
+from node.runtime.faults import LiveFaults
 from node.runtime.local_source import LocalSource
 from node.runtime.remote_source import RemoteSource
 from node.runtime.source_codec import serve
 from node.runtime.view.atoll import AtollView
 from node.runtime.view.backend import NodeBackend
 from node.runtime.view.changes import Bell
+from node.runtime.view.faults import FaultControl
 from node.runtime.view.network import NetworkView
 from node.runtime.view.proving import Prover
 from node.runtime.view.shard import ShardView
@@ -444,6 +449,12 @@ class Devnet:
             highest=lambda: self.beacon.head.height + 40,
             chain_id=CHAIN_ID,
             version="atoll/test",
+            faults=FaultControl(
+                LiveFaults(NodeFaults()),
+                accuse=lambda item: False,
+                config=NodeConfig(name="v0", genesis=Path("g"), identity_key=Path("i")),
+                allowed=False,
+            ),
             coinbase=self.validators[own].address if own is not None else None,
         )
         return Views(shards=shards, network=network, atoll=atoll, backend=backend)
