@@ -16,6 +16,7 @@ _ids = itertools.count(1)
 class _Error(msgspec.Struct):
     code: int
     message: str = ""
+    data: Any = None
 
 
 class _Answer(msgspec.Struct):
@@ -59,7 +60,7 @@ def call(url: str, method: str, *params: object, timeout: float = 5.0) -> Any:
             f"{url} is not a JSON-RPC endpoint: it answers {response.status} {response.reason}"
         ) from None
     if answer.error is not None:
-        raise RpcRefused(answer.error.code, answer.error.message)
+        raise RpcRefused(answer.error.code, answer.error.message, answer.error.data)
     return answer.result
 
 

@@ -23,8 +23,9 @@ class RpcUnreachable(RpcError):
 
 
 class RpcRefused(RpcError):
-    """A JSON-RPC error object."""
+    """A JSON-RPC error object; `data` is, of a revert, what the contract returned as 0x-hex."""
 
-    def __init__(self, code: int, message: str) -> None:
+    def __init__(self, code: int, message: str, data: object = None) -> None:
         super().__init__(f"{message} (code {code})")
         self.code = code
+        self.data = data

@@ -1,0 +1,246 @@
+"""What a test may wait for (`node.testing.until`): `net.wait_for(until.receipt(tx))`.
+
+A condition looks at the network and gives its result, or says why not yet. Each may be waited for once: some
+remember what they saw when they first looked.
+"""
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from node.cluster.errors import RpcError, RpcRefused
+from node.cluster.status import report_node
+from node.testing.errors import TransactionFailed
+
+if TYPE_CHECKING:
+    from node.testing.members import Node
+    from node.testing.network import Network
+
+LOOK_SECONDS = 3.0
+"""How long one look waits for a node that does not answer."""
+MAX_LOG_BYTES = 64 << 20
+NOT_FOUND = -32001
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Not yet, and why: what is seen instead."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Condition(Generic[T_co]):
+    """`look` gives the result, which may be anything, or Pending. `what` completes "waited 60 s for ..."."""
+
+    what: str
+    look: "Callable[[Network], T_co | Pending]"
+
+
+# ---------------------------------------------------------------------- blocks
+
+
+def height(number: int, *, shard: int | None = None) -> Condition[int]:
+    """The network, or a shard, has a block of that number. Gives the number of the newest."""
+
+    def look(net: "Network") -> int | Pending:
+        head = _head(net, shard)
+        return head if head >= number else Pending(f"the newest is {head}")
+
+    return Condition(f"block {number} of {_chain(shard)}", look)
+
+
+def blocks(count: int = 1, *, shard: int | None = None) -> Condition[int]:
+    """So many more blocks than there were at the first look. Gives the number of the newest."""
+    first: list[int] = []
+
+    def look(net: "Network") -> int | Pending:
+        head = _head(net, shard)
+        first[:] = first or [head]
+        made = head - first[0]
+        return head if made >= count else Pending(f"there were {made}, up to {head}")
+
+    return Condition(f"{count} more blocks of {_chain(shard)}", look)
+
+
+def shard_stalled(shard: int, *, seconds: float = 3.0) -> Condition[int]:
+    """The shard has made no block for so long. Gives its height."""
+    seen: list[tuple[int, float]] = []
+
+    def look(net: "Network") -> int | Pending:
+        now = time.monotonic()
+        head = max((_shard_height(node) for node in net.shard(shard).nodes), default=0)
+        if not seen or head > seen[0][0]:
+            seen[:] = [(head, now)]
+        still = now - seen[0][1]
+        return seen[0][0] if still >= seconds else Pending(f"block {head} came {still:.1f} s ago")
+
+    return Condition(f"shard {shard} to make no block for {seconds:g} s", look)
+
+
+# ---------------------------------------------------------------------- transactions and messages
+
+
+def receipt(tx: str | bytes, *, success: bool = True) -> Condition[dict[str, Any]]:
+    """The transaction has run. Gives its receipt (JSON). A receipt of status 0 raises TransactionFailed at
+    once, unless `success` is False, when either is taken."""
+    name = _hex(tx)
+
+    def look(net: "Network") -> dict[str, Any] | Pending:
+        found = net.request("eth_getTransactionReceipt", name, timeout=LOOK_SECONDS)
+        if found is None:
+            return Pending("there is no receipt")
+        if success and int(found["status"], 16) != 1:
+            raise TransactionFailed(f"the transaction {name} failed: {found}")
+        return dict(found)
+
+    return Condition(f"the receipt of {name}", look)
+
+
+def settled(tx: str | bytes) -> Condition[dict[str, Any]]:
+    """All that a transaction caused, on all shards, has happened and is final. Gives `atoll_trace`."""
+    name = _hex(tx)
+
+    def look(net: "Network") -> dict[str, Any] | Pending:
+        trace = _found(net, "atoll_trace", name)
+        if trace is None:
+            return Pending("nobody knows it")
+        if not trace["complete"]:
+            return Pending(f"{trace['underWay']} of {trace['messages']} messages are under way")
+        unseen = _without_network_block(trace["root"])
+        return Pending(f"{unseen} parts are in no network block") if unseen else trace
+
+    return Condition(f"all that {name} causes", look)
+
+
+def delivered(message: str | bytes) -> Condition[dict[str, Any]]:
+    """A message between shards has run at its destination. Gives `atoll_message`."""
+    name = _hex(message)
+
+    def look(net: "Network") -> dict[str, Any] | Pending:
+        found = _found(net, "atoll_message", name)
+        if found is None:
+            return Pending("nobody knows it")
+        status = found["legs"][-1]["status"]
+        return found if status == "delivered" else Pending(f"it is {status}")
+
+    return Condition(f"the delivery of the message {name}", look)
+
+
+def lanes_empty(*, src: int | None = None, dst: int | None = None) -> Condition[None]:
+    """No message is under way, from shard `src`, to shard `dst`, or at all. For once: others may follow."""
+
+    def look(net: "Network") -> Pending | None:
+        lanes = net.request("atoll_lanes", timeout=LOOK_SECONDS)
+        waiting = {
+            (lane["src"], lane["dst"]): lane["waiting"]["count"]
+            for lane in lanes
+            if src in (None, lane["src"]) and dst in (None, lane["dst"])
+        }
+        busy = [f"{count} from {a} to {b}" for (a, b), count in waiting.items() if count]
+        return Pending(", ".join(busy)) if busy else None
+
+    return Condition("lanes to be empty", look)
+
+
+def balance(address: str, at_least: int) -> Condition[int]:
+    """An account has so many wei. Gives how many it has."""
+
+    def look(net: "Network") -> int | Pending:
+        wei = int(net.request("eth_getBalance", address, "latest", timeout=LOOK_SECONDS), 16)
+        return wei if wei >= at_least else Pending(f"it has {wei}")
+
+    return Condition(f"{address} to have {at_least} wei", look)
+
+
+# ---------------------------------------------------------------------- nodes
+
+
+def node_up(*names: str) -> Condition[None]:
+    """These nodes (without names: all) answer and are not behind."""
+
+    def look(net: "Network") -> Pending | None:
+        reports = [
+            report_node(node.layout, timeout=LOOK_SECONDS)
+            for node in net.nodes
+            if not names or node.name in names
+        ]
+        away = [f"{r.node.name}: {r.problem or r.state}" for r in reports if r.state != "up"]
+        return Pending("; ".join(away)) if away else None
+
+    return Condition(f"{', '.join(names) or 'all nodes'} to be up", look)
+
+
+def node_down(*names: str) -> Condition[None]:
+    """These nodes have no process."""
+
+    def look(net: "Network") -> Pending | None:
+        running = [name for name in names if net.node(name).is_running]
+        return Pending(f"running: {', '.join(running)}") if running else None
+
+    return Condition(f"{', '.join(names)} to be down", look)
+
+
+def log_line(node: str, pattern: str, *, since: int = 0) -> Condition[re.Match[str]]:
+    """A line of a node's log in which the regular expression is found. Gives the match.
+
+    `since` is an offset in bytes (`net.node(name).log.stat().st_size`) before which nothing is looked at.
+    """
+    expression = re.compile(pattern)
+
+    def look(net: "Network") -> re.Match[str] | Pending:
+        log = net.node(node).log
+        if not log.exists():
+            return Pending("there is no log")
+        with log.open("rb") as file:
+            file.seek(since)
+            for line in file.read(MAX_LOG_BYTES).decode(errors="replace").splitlines():
+                if match := expression.search(line):
+                    return match
+        return Pending(f"no line of {log} has it")
+
+    return Condition(f"{pattern!r} in the log of {node}", look)
+
+
+# ---------------------------------------------------------------------- how they look
+
+
+def _head(net: "Network", shard: int | None) -> int:
+    if shard is None:
+        return int(net.request("eth_blockNumber", timeout=LOOK_SECONDS), 16)
+    return max(_shard_height(node) for node in net.shard(shard).nodes)
+
+
+def _shard_height(node: "Node") -> int:
+    """0 of a node that does not answer: others are ahead of it, and heights are only compared."""
+    try:
+        return node.status(timeout=LOOK_SECONDS).chains.shard.height
+    except RpcError:
+        return 0
+
+
+def _found(net: "Network", method: str, name: str) -> dict[str, Any] | None:
+    try:
+        found = net.request(method, name, timeout=LOOK_SECONDS)
+    except RpcRefused as error:
+        if error.code == NOT_FOUND:
+            return None
+        raise
+    return None if found is None else dict(found)
+
+
+def _without_network_block(node: dict[str, Any]) -> int:
+    return (node["networkBlock"] is None) + sum(map(_without_network_block, node["children"]))
+
+
+def _chain(shard: int | None) -> str:
+    return "the network" if shard is None else f"shard {shard}"
+
+
+def _hex(name: str | bytes) -> str:
+    return name if isinstance(name, str) else f"0x{bytes(name).hex()}"

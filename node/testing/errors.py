@@ -1,0 +1,26 @@
+"""What tests of a network meet, beside what starting and asking one raises (node.cluster.errors).
+
+AtollError
+|-- WaitTimeout        a condition did not come true in time; also a TimeoutError
+|-- Unbalanced         the audit found wei made or lost; also an AssertionError
+|-- TransactionFailed  it ran and was reverted, or ran out of gas; also an AssertionError
+`-- NetworkStopped     the network is not running (any more), so there is nobody to ask
+"""
+
+from node.primitives.errors import AtollError
+
+
+class WaitTimeout(AtollError, TimeoutError):
+    """`wait_for` gave up; the text says what was waited for, what was missing, and how the network was."""
+
+
+class Unbalanced(AtollError, AssertionError):
+    """Balances, what is under way and what was burned do not add up to what there was and was issued."""
+
+
+class TransactionFailed(AtollError, AssertionError):
+    """A transaction that was to succeed has a receipt of status 0, which it keeps; the text shows it."""
+
+
+class NetworkStopped(AtollError):
+    """Something was asked of a network before it was started, or after it was stopped."""

@@ -1,0 +1,380 @@
+"""`Network`: a network of real processes that lasts as long as a test wants it."""
+
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
+
+from node.cluster.accounts import DevAccount
+from node.cluster.client import call
+from node.cluster.errors import NetworkFailed, RpcRefused, RpcUnreachable
+from node.cluster.layout import NetworkLayout, load_layout
+from node.cluster.status import NodeStatus, report_nodes
+from node.cluster.units import check_address, checksum_address, parse_data
+from node.cluster.wallet import Wanted, send
+from node.primitives.errors import UserError
+from node.primitives.keys import CURVE_ORDER, SigningKey
+from node.primitives.placement import home_by_range
+from node.testing.conditions import Condition, receipt
+from node.testing.errors import NetworkStopped, Unbalanced
+from node.testing.faults import Faults
+from node.testing.members import ASK_SECONDS, Clock, Node, Shard
+from node.testing.options import Options, manifest_of
+from node.testing.supervised import Supervised
+from node.testing.waiting import INTERVAL, WAIT_SECONDS, Wait
+
+if TYPE_CHECKING:
+    from web3 import Web3
+
+    from node.testing.asynchronous import AsyncNetwork
+
+START_TRIES = 3
+PORT_TAKEN = "in use"
+DESCRIBE_SECONDS = 2.0
+ETHER = 10**18
+NOT_SUPPORTED = -32004
+T = TypeVar("T")
+
+
+class Network:
+    """A network in a directory of its own, at random free ports of 127.0.0.1.
+
+    Two threads may use it at the same time. A program that is forked must not stop its parent's network.
+    """
+
+    def __init__(
+        self, *, directory: Path | None = None, keep: bool | None = None, **options: Unpack[Options]
+    ) -> None:
+        """A network that is not started yet. `directory` must be empty or absent; left out, it is a temporary
+        one. `keep` says whether the files stay when the network has stopped: those of a temporary directory
+        do not, unless a `with` block ends by an error.
+
+        Raises UserError for options that cannot be.
+        """
+        self.manifest = manifest_of(options)
+        self.keep = directory is not None if keep is None else keep
+        self._given = directory
+        self._directory: Path | None = None
+        self._running: Supervised | None = None
+        self._layout: NetworkLayout | None = None
+        self._nodes: tuple[Node, ...] = ()
+        self._asked: Node | None = None
+
+    @classmethod
+    def start(
+        cls, *, directory: Path | None = None, keep: bool | None = None, **options: Unpack[Options]
+    ) -> Self:
+        """Make a network and return when every node answers and every chain has made a block.
+
+        Raises UserError for options that cannot be, NetworkFailed with the end of a log.
+        """
+        network = cls(directory=directory, keep=keep, **options)
+        network.up()
+        return network
+
+    # ------------------------------------------------------------------ life
+
+    def up(self, *, timeout: float | None = None) -> None:
+        """Start it, in `timeout` seconds (None: what its size needs). Raises as `start`; then nothing runs."""
+        if self._directory is not None:
+            raise UserError("a network is started once; make another one")
+        directory = self._given or Path(tempfile.mkdtemp(prefix="atoll-"))
+        self._directory = directory.absolute()
+        for attempt in range(START_TRIES):
+            try:
+                self._up(self._directory, timeout)
+                return
+            except (UserError, NetworkFailed) as error:
+                # Ports are free when they are chosen, and taken when the nodes have started: with many test
+                # processes, somebody may come between.
+                if PORT_TAKEN not in str(error) or attempt == START_TRIES - 1:
+                    raise
+
+    def _up(self, directory: Path, timeout: float | None) -> None:
+        self._running = Supervised(self.manifest, directory)
+        try:
+            self._running.wait_until_up(timeout)
+            self._layout = load_layout(directory)
+            self._nodes = tuple(Node.of(node) for node in self._layout.nodes)
+        except NetworkFailed:
+            self._end()  # and leave the logs, which the error may name
+            raise
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop all nodes, and delete the files that are not kept. Idempotent."""
+        if self._end() and not self.keep:
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _end(self) -> bool:
+        running, self._running, self._layout = self._running, None, None
+        if running is not None:
+            running.stop()
+        return running is not None
+
+    def __enter__(self) -> Self:
+        if self._directory is None:
+            self.up()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if isinstance(error, Exception):
+            self.keep = True
+            error.add_note(f"the network's logs are kept: {self.directory}/nodes/*/node.log")
+        self.stop()
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it was started and not stopped since; nodes may be down."""
+        return self._layout is not None
+
+    # ------------------------------------------------------------------ what is there
+
+    @property
+    def directory(self) -> Path:
+        """Where its files are; every command of `atoll` takes it as --dir. Raises NetworkStopped."""
+        if self._directory is None:
+            raise NetworkStopped("the network was not started: call up(), or use Network.start()")
+        return self._directory
+
+    @property
+    def layout(self) -> NetworkLayout:
+        """The files of the network, for node.cluster. Raises NetworkStopped."""
+        if self._layout is None:
+            raise NetworkStopped(
+                "the network is not running: it was not started, or it was stopped"
+            )
+        return self._layout
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """All nodes, shard by shard, named s0v0, s0v1, ..."""
+        return self._nodes
+
+    def node(self, name: str) -> Node:
+        """The node of that name. Raises UserError."""
+        layout = self.layout.node(name)
+        return next(node for node in self._nodes if node.name == layout.name)
+
+    @property
+    def shards(self) -> tuple[Shard, ...]:
+        return tuple(self.shard(number) for number in range(self.manifest.shards))
+
+    def shard(self, number: int) -> Shard:
+        """The shard of that number. Raises UserError."""
+        nodes = tuple(node for node in self._nodes if node.shard == number)
+        if not nodes:
+            raise UserError(f"there is no shard {number}: they are 0 to {self.manifest.shards - 1}")
+        return Shard(id=number, nodes=nodes)
+
+    @property
+    def rpc(self) -> str:
+        """JSON-RPC of the whole network over HTTP, from its first node; every other node has the same."""
+        return self.nodes[0].rpc
+
+    @property
+    def ws(self) -> str:
+        """The same over WebSocket."""
+        return self.nodes[0].ws
+
+    @property
+    def chain_id(self) -> int:
+        return self.manifest.chain_id
+
+    @property
+    def time(self) -> Clock:
+        return Clock(self.request)
+
+    @property
+    def faults(self) -> Faults:
+        """Faults on demand."""
+        return Faults(self)
+
+    @property
+    def aio(self) -> "AsyncNetwork":
+        """What takes time, for asyncio and trio."""
+        from node.testing.asynchronous import AsyncNetwork
+
+        return AsyncNetwork(self)
+
+    # ------------------------------------------------------------------ asking
+
+    def request(self, method: str, *params: object, timeout: float = ASK_SECONDS) -> Any:
+        """The result of a JSON-RPC method at `/`, from a node that answers.
+
+        Raises RpcRefused for an error object, RpcUnreachable if no node answers.
+        """
+        layout, asked = self.layout, self._asked
+        trouble = RpcUnreachable(f"no node of {layout.directory} is running")
+        # First the one that answered last: another may be held, and each costs its timeout.
+        for node in sorted(self._nodes, key=lambda node: node is not asked):
+            if not node.is_running:
+                continue
+            try:
+                answer = call(node.rpc, method, *params, timeout=timeout)
+            except RpcUnreachable as error:
+                trouble = error
+            else:
+                self._asked = node
+                return answer
+        raise trouble
+
+    def web3(self, *, shard: int | None = None, node: str | None = None) -> "Web3":
+        """web3.py on the network, on one shard's own chain, or on the network as that node serves it."""
+        from web3 import HTTPProvider, Web3
+
+        url = self.rpc if shard is None else self.shard(shard).rpc
+        return Web3(HTTPProvider(url if node is None else self.node(node).rpc))
+
+    def wait_for(
+        self,
+        condition: Condition[T] | Callable[[], T],
+        timeout: float = WAIT_SECONDS,
+        *,
+        interval: float = INTERVAL,
+        what: str | None = None,
+    ) -> T:
+        """Wait until a condition holds, and return what it gives (node.testing.until has many).
+
+        A function is asked until its result is true; an AssertionError counts as not yet. `timeout` and
+        `interval` are seconds, `what` names a function in the error. Raises WaitTimeout.
+        """
+        __tracebackhide__ = True
+        wait = Wait(self, condition, timeout, what)
+        while not wait.poll():
+            time.sleep(interval)
+        return wait.result
+
+    # ------------------------------------------------------------------ accounts and transactions
+
+    @property
+    def accounts(self) -> tuple[DevAccount, ...]:
+        """The funded accounts: `address`, `private_key` (0x-hex) and `home`, the shard they live on. Nodes sign
+        for them (eth_sendTransaction)."""
+        return tuple(self.layout.accounts)
+
+    def account(self, *, shard: int = 0, index: int = 0) -> DevAccount:
+        """A funded account at home on a shard. Raises UserError if there are not so many."""
+        self.shard(shard)
+        accounts = [account for account in self.accounts if account.home == shard]
+        if not 0 <= index < len(accounts):
+            raise UserError(
+                f"shard {shard} has {len(accounts)} funded accounts, so there is no index {index}; ask for "
+                "more (accounts_per_shard), or for new_account()"
+            )
+        return accounts[index]
+
+    def new_account(self, *, shard: int = 0, ether: float = 100) -> DevAccount:
+        """An account that nobody has used, at home on a shard and with so much money when this returns."""
+        self.shard(shard)
+        while True:
+            secret = secrets.token_bytes(32)
+            if not 0 < int.from_bytes(secret, "big") < CURVE_ORDER:
+                continue
+            address = SigningKey(secret).address
+            if home_by_range(address, self.manifest.shards) == shard:
+                break
+        account = DevAccount(
+            address=checksum_address(address),
+            private_key=f"0x{secret.hex()}",
+            home=home_by_range(address, self.manifest.shards),
+        )
+        if wei := int(ether * ETHER):
+            self._fund(account, wei)
+        return account
+
+    def _fund(self, account: DevAccount, wei: int) -> None:
+        if self.layout.genesis.params.dev_methods:
+            self.request("anvil_setBalance", account.address, hex(wei))
+            return
+        paid = self.send(self.account(shard=account.home), account.address, value=wei)
+        self.wait_for(receipt(paid))
+
+    def send(
+        self,
+        sender: DevAccount,
+        to: str | None = None,
+        *,
+        value: int = 0,
+        data: bytes | str = b"",
+        gas: int | None = None,
+    ) -> str:
+        """Sign and send a transaction (without `to`, the creation of a contract); its hash.
+
+        `value` is wei, `data` bytes or 0x-hex; `gas` is estimated if it is left out. Raises RpcRefused.
+        """
+        wanted = Wanted(
+            to=None if to is None else check_address(to),
+            value=value,
+            data=parse_data(data) if isinstance(data, str) else data,
+            gas=gas,
+        )
+        return send(self.layout, sender, wanted)
+
+    # ------------------------------------------------------------------ the whole
+
+    def audit(self, block: int | None = None) -> dict[str, Any]:
+        """`atoll_audit` of a network block (None: the newest). Raises Unbalanced if wei were made or lost."""
+        document = self.request("atoll_audit", "latest" if block is None else hex(block))
+        if not document["balanced"]:
+            raise Unbalanced(
+                f"the audit of network block {document['block']} is off by "
+                f"{int(document['difference'], 16)} wei: {document}"
+            )
+        return dict(document)
+
+    def can_revert(self) -> bool:
+        """Whether `snapshot` and `revert` are to be had: they are development methods."""
+        try:
+            self.snapshot()
+        except RpcRefused as error:
+            if error.code == NOT_SUPPORTED:
+                return False
+            raise
+        return True
+
+    def snapshot(self) -> str:
+        """Remember the state of all shards; the id for `revert`. Raises RpcRefused."""
+        return str(self.request("evm_snapshot"))
+
+    def revert(self, snapshot: str) -> None:
+        """Take the state of all shards back to a snapshot, which is used up by it. Raises RpcRefused."""
+        if not self.request("evm_revert", snapshot):
+            raise UserError(
+                f"there is no snapshot {snapshot!r}: it was used, or another network made it"
+            )
+
+    def logs(self, lines: int = 100) -> dict[str, list[str]]:
+        """The last lines of the log of every node, by its name."""
+        return {node.name: node.logs(lines) for node in self.nodes}
+
+    def describe(self) -> str:
+        """The directory and how every node is, in lines; for a person who reads of a failure."""
+        if self._layout is None:
+            return "the network is not running"
+        reports = report_nodes(self._layout.nodes, timeout=DESCRIBE_SECONDS)
+        rows = [
+            f"  {report.node.name}: {report.state}"
+            + ("" if report.status is None else _heights(report.status))
+            + (f" ({report.problem})" if report.problem else "")
+            for report in reports
+        ]
+        return "\n".join([f"network in {self._layout.directory}:", *rows])
+
+
+def _heights(status: NodeStatus) -> str:
+    chains = status.chains
+    return (
+        f", shard {status.shard} at block {chains.shard.height}, beacon at {chains.beacon.height}"
+    )

@@ -1,0 +1,61 @@
+"""What a network for tests can be asked to be, and the manifest that says so."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict
+
+import msgspec
+
+from node.cluster.manifest import Manifest
+from node.primitives.errors import UserError
+
+
+class Options(TypedDict, total=False):
+    """What is left out is 2 shards of 1 validator with development methods, on random free ports.
+
+    `validators` of each shard, or a number for every one of them. `accounts_per_shard` funded accounts are at
+    home on every shard, with `balance_ether` each. `params` are those of [params] in network.toml. `seed` gives
+    the same keys every time. `log_level` of the nodes is `debug`, `info`, `warning` or `error`.
+    """
+
+    shards: int
+    validators: int | Sequence[int]
+    beacon_size: int
+    chain_id: int
+    accounts_per_shard: int
+    balance_ether: int
+    params: Mapping[str, float | int | bool]
+    seed: str
+    log_level: str
+
+
+DEFAULT_SHARDS = 2
+DEFAULT_VALIDATORS = 1
+_SECTIONS = {
+    "accounts_per_shard": ("accounts", "per_shard"),
+    "balance_ether": ("accounts", "balance_ether"),
+    "log_level": ("log", "level"),
+}
+
+
+def manifest_of(options: Options) -> Manifest:
+    """The manifest of such a network. Raises UserError: no such option, or a value that cannot be."""
+    unknown = sorted(set(options) - set(Options.__annotations__))
+    if unknown:
+        raise UserError(
+            f"no such option of a network: {', '.join(unknown)}; they are "
+            + ", ".join(Options.__annotations__)
+        )
+    document: dict[str, Any] = {
+        "shards": DEFAULT_SHARDS,
+        "validators": DEFAULT_VALIDATORS,
+        "rpc": {"port": 0},
+        "accounts": {"count": 0},
+    }
+    for key, value in options.items():
+        section, name = _SECTIONS.get(key, (None, key))
+        (document if section is None else document.setdefault(section, {}))[name] = value
+    document["params"] = {"dev_methods": True, **options.get("params", {})}
+    try:
+        return msgspec.convert(document, Manifest).check()
+    except msgspec.ValidationError as error:
+        raise UserError(f"options of a network: {error}") from None

@@ -1,0 +1,64 @@
+"""The networks of one test session, by what they are asked to be. Knows nothing of pytest."""
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Unpack
+
+from node.cluster.manifest import render_manifest
+from node.primitives.errors import AtollError
+from node.testing.network import Network
+from node.testing.options import Options, manifest_of
+
+
+class SharedNetworks:
+    """Starts networks in directories of their own and stops what it has started."""
+
+    def __init__(self, root: Callable[[], Path], *, keep: bool = False) -> None:
+        """`root` makes the directory for all networks, once the first one is wanted. With `keep` their files
+        stay; otherwise those of a network stay if something says `network.keep = True`, as a failed test."""
+        self._make_root = root
+        self._root: Path | None = None
+        self._keep = keep
+        self._numbers = itertools.count()
+        self._shared: dict[str, Network] = {}
+        self._all: list[Network] = []
+
+    def shared(self, **options: Unpack[Options]) -> Network:
+        """The network of these options, the same one for everybody who asks, until it is stopped.
+
+        Raises as Network.start.
+        """
+        shape = render_manifest(manifest_of(options))
+        network = self._shared.get(shape)
+        if network is None or not network.is_up:
+            network = self._shared[shape] = self.start(**options)
+        return network
+
+    def start(self, **options: Unpack[Options]) -> Network:
+        """One for whoever asks alone. Raises as Network.start."""
+        if self._root is None:
+            self._root = self._make_root()
+        shape = manifest_of(options)
+        sizes = set(shape.committee_sizes())
+        name = f"{next(self._numbers)}-{shape.shards}x{'_'.join(map(str, sorted(sizes)))}"
+        network = Network(directory=self._root / name, keep=self._keep, **options)
+        self._all.append(network)
+        network.up()
+        return network
+
+    @property
+    def kept(self) -> list[Path]:
+        """The directories of networks whose files stay."""
+        return [network.directory for network in self._all if network.keep]
+
+    def stop(self) -> None:
+        """Stop all of them. What one of them raises is raised when the others have been stopped."""
+        trouble: AtollError | None = None
+        for network in self._all:
+            try:
+                network.stop()
+            except AtollError as error:
+                trouble = trouble or error
+        if trouble is not None:
+            raise trouble

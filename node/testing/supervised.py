@@ -1,0 +1,74 @@
+"""The launcher of a network, as the process that wanted it sees it."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from node.cluster.errors import NetworkFailed
+from node.cluster.layout import NETWORK
+from node.cluster.manifest import Manifest, render_manifest
+from node.cluster.network import READY_DEADLINE, READY_DEADLINE_PER_NODE, stop_network
+from node.cluster.processes import KILL_DEADLINE, STOP_DEADLINE
+from node.commands.common import EXIT_USER_ERROR
+from node.primitives.errors import UserError
+
+START_MARGIN = 30.0
+POLL_INTERVAL = 0.03
+
+
+class Supervised:
+    """A new network in `directory`, run by a launcher (node.testing.launcher) that ends with this process."""
+
+    def __init__(self, manifest: Manifest, directory: Path) -> None:
+        """Starts the launcher, which goes on by itself: `wait_until_up` is to be called next."""
+        self._directory = directory
+        self._nodes = sum(manifest.committee_sizes())
+        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - open for as long as the launcher
+        self._process = subprocess.Popen(
+            # -P: whatever is called `node` where the tests are run is not meant
+            [sys.executable, "-P", "-m", "node.testing.launcher", directory, str(os.getpid())],
+            stdin=subprocess.PIPE,
+            stdout=self._said,
+            stderr=self._said,
+            text=True,
+            start_new_session=True,  # Ctrl-C in a terminal is for the tests; they stop it
+        )
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError), self._process.stdin as pipe:
+            pipe.write(render_manifest(manifest))
+
+    def wait_until_up(self, timeout: float | None = None) -> None:
+        """Return when every chain makes blocks. Raises UserError or NetworkFailed; it may still run then."""
+        if timeout is None:
+            timeout = READY_DEADLINE + READY_DEADLINE_PER_NODE * self._nodes + START_MARGIN
+        deadline = time.monotonic() + timeout
+        while not (self._directory / NETWORK).exists():
+            if self._process.poll() is not None:
+                kind = UserError if self._process.returncode == EXIT_USER_ERROR else NetworkFailed
+                raise kind(f"the network could not be started: {self._told()}")
+            if time.monotonic() > deadline:
+                raise NetworkFailed(
+                    f"the network is not up after {timeout:g} s; {self._told()}; "
+                    f"the logs of its nodes are below {self._directory}"
+                )
+            time.sleep(POLL_INTERVAL)
+
+    def stop(self) -> None:
+        """Stop the nodes and the launcher. Idempotent."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(STOP_DEADLINE + 2 * KILL_DEADLINE)
+            except subprocess.TimeoutExpired:
+                self._process.kill()  # its nodes notice
+                self._process.wait()
+        stop_network(self._directory)  # what was started again behind the launcher's back
+        self._said.close()
+
+    def _told(self) -> str:
+        self._said.seek(0)
+        return self._said.read().strip() or "its launcher said nothing"

@@ -1,0 +1,57 @@
+"""What a network for tests can be asked to be."""
+
+from typing import Any
+
+import pytest
+
+from node.cluster.manifest import Manifest, render_manifest
+from node.primitives.errors import UserError
+from node.testing.network import Network
+from node.testing.options import manifest_of
+from node.tomlfile import parse_toml
+
+
+def test_a_small_network_unless_more_is_wanted() -> None:
+    manifest = manifest_of({})
+    assert (manifest.shards, manifest.validators, manifest.rpc.port) == (2, 1, 0)
+    assert manifest.protocol_params().dev_methods
+    assert manifest.accounts.per_shard == 3
+
+
+def test_every_option() -> None:
+    manifest = manifest_of(
+        {
+            "shards": 2,
+            "validators": [1, 3],
+            "beacon_size": 2,
+            "chain_id": 7,
+            "accounts_per_shard": 5,
+            "balance_ether": 3,
+            "params": {"heartbeat": 2.5, "dev_methods": False},
+            "seed": "again",
+            "log_level": "debug",
+        }
+    )
+    assert manifest.committee_sizes() == (1, 3)
+    assert (manifest.beacon_size, manifest.chain_id, manifest.seed) == (2, 7, "again")
+    assert (manifest.accounts.per_shard, manifest.accounts.balance_ether) == (5, 3)
+    assert manifest.protocol_params().heartbeat == 2.5
+    assert not manifest.protocol_params().dev_methods
+    assert manifest.log.level == "debug"
+    assert parse_toml(render_manifest(manifest), Manifest) == manifest
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"shard": 2}, "no such option of a network: shard; they are shards, "),
+        ({"shards": 0}, r"shards"),
+        ({"shards": "two"}, "Expected `int`"),
+        ({"shards": 2, "validators": [1]}, "1 numbers for 2 shards"),
+        ({"params": {"hartbeat": 1}}, "hartbeat"),
+        ({"log_level": "loud"}, "loud"),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_starts(options: Any, told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        Network(**options)
