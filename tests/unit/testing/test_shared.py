@@ -1,0 +1,106 @@
+"""Networks that tests share, and how one is put back between them, without any process."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from node.cluster.errors import NetworkFailed, RpcRefused
+from node.testing.isolation import isolated
+from node.testing.network import Network
+from node.testing.shared import SharedNetworks
+
+
+class Recorded:
+    """What a network was told, in order; `fails` is raised by that method."""
+
+    def __init__(self, **fails: Exception) -> None:
+        self.told: list[str] = []
+        self._fails = fails
+        self.faults = SimpleNamespace(heal=lambda: self._tell("heal"))
+
+    def _tell(self, what: str) -> None:
+        self.told.append(what)
+        if error := self._fails.get(what):
+            raise error
+
+    def snapshot(self) -> str:
+        self._tell("snapshot")
+        return "0x1"
+
+    def wait_for(self, condition: Any, timeout: float) -> None:
+        self._tell("wait")
+
+    def revert(self, snapshot: str) -> None:
+        assert snapshot == "0x1"
+        self._tell("revert")
+
+
+def test_faults_are_healed_before_the_state_is_put_back() -> None:
+    network = Recorded()
+    with isolated(cast(Network, network)) as trouble:
+        network.told.append("test")
+    assert network.told == ["snapshot", "test", "heal", "wait", "revert"]
+    assert trouble == []
+
+
+def test_also_when_the_test_fails() -> None:
+    network = Recorded()
+    with pytest.raises(KeyError), isolated(cast(Network, network)):
+        raise KeyError
+    assert network.told == ["snapshot", "heal", "wait", "revert"]
+
+
+@pytest.mark.parametrize("what", ["heal", "wait", "revert"])
+def test_a_network_that_cannot_be_put_back_is_not_to_be_used(what: str) -> None:
+    network = Recorded(**{what: NetworkFailed("s0v0 is jailed")})
+    with isolated(cast(Network, network)) as trouble:
+        pass
+    assert trouble == ["the network could not be put back and is replaced: s0v0 is jailed"]
+
+
+def test_a_snapshot_that_is_refused_is_an_error_of_the_test() -> None:
+    network = Recorded(snapshot=RpcRefused(-32004, "no"))
+    with pytest.raises(RpcRefused), isolated(cast(Network, network)):
+        pytest.fail("the test must not run")
+
+
+@pytest.fixture
+def networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SharedNetworks]:
+    """Networks that are up when they are told so."""
+    up: set[Network] = set()
+    monkeypatch.setattr(Network, "up", lambda self: up.add(self))
+    monkeypatch.setattr(Network, "stop", lambda self: up.discard(self))
+    monkeypatch.setattr(Network, "is_up", property(lambda self: self in up))
+    yield SharedNetworks(lambda: tmp_path)
+    assert not up
+
+
+def test_who_asks_for_the_same_shares(networks: SharedNetworks) -> None:
+    first = networks.shared(shards=2)
+    assert networks.shared(shards=2, validators=1) is first  # as it is by default
+    assert networks.shared(shards=3) is not first
+    assert networks.start(shards=2) is not first
+    first.stop()
+    again = networks.shared(shards=2)
+    assert again is not first
+    assert networks.shared() is again
+    networks.stop()
+
+
+def test_all_are_stopped_though_one_does_not(
+    networks: SharedNetworks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, _, _ = (networks.start(shards=1) for _ in range(3))
+    stop = Network.stop
+
+    def fail_once(self: Network) -> None:
+        stop(self)
+        if self is bad:
+            raise NetworkFailed("s0v0 did not end even when killed")
+
+    monkeypatch.setattr(Network, "stop", fail_once)
+    with pytest.raises(NetworkFailed, match="even when killed"):
+        networks.stop()
