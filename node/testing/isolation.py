@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from node.primitives.errors import AtollError
-from node.testing import conditions
 from node.testing.network import Network
 
 SETTLE_SECONDS = 60.0
@@ -22,8 +21,7 @@ def isolated(network: Network) -> Iterator[list[str]]:
         yield trouble
     finally:
         try:
-            network.faults.heal()
-            network.wait_for(conditions.node_up(), SETTLE_SECONDS)
+            network.heal(timeout=SETTLE_SECONDS)
             network.revert(snapshot)
         except AtollError as error:
             trouble.append(f"the network could not be put back and is replaced: {error}")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 from node.cluster.accounts import DevAccount
 from node.cluster.client import call
 from node.cluster.errors import NetworkFailed, RpcRefused, RpcUnreachable
+from node.cluster.faults import Faults
 from node.cluster.layout import NetworkLayout, load_layout
 from node.cluster.status import NodeStatus, report_nodes
 from node.cluster.units import check_address, checksum_address, parse_data
@@ -19,9 +20,8 @@ from node.cluster.wallet import Wanted, send
 from node.primitives.errors import UserError
 from node.primitives.keys import CURVE_ORDER, SigningKey
 from node.primitives.placement import home_by_range
-from node.testing.conditions import Condition, receipt
+from node.testing.conditions import Condition, node_up, receipt
 from node.testing.errors import NetworkStopped, Unbalanced
-from node.testing.faults import Faults
 from node.testing.members import ASK_SECONDS, Clock, Node, Shard
 from node.testing.options import Options, manifest_of
 from node.testing.supervised import Supervised
@@ -62,6 +62,7 @@ class Network:
         self._running: Supervised | None = None
         self._layout: NetworkLayout | None = None
         self._nodes: tuple[Node, ...] = ()
+        self._faults: Faults | None = None
         self._asked: Node | None = None
 
     @classmethod
@@ -99,6 +100,7 @@ class Network:
         try:
             self._running.wait_until_up(timeout)
             self._layout = load_layout(directory)
+            self._faults = Faults(directory)
             self._nodes = tuple(Node.of(node) for node in self._layout.nodes)
         except NetworkFailed:
             self._end()  # and leave the logs, which the error may name
@@ -113,7 +115,8 @@ class Network:
             shutil.rmtree(self.directory, ignore_errors=True)
 
     def _end(self) -> bool:
-        running, self._running, self._layout = self._running, None, None
+        running, self._running = self._running, None
+        self._layout = self._faults = None
         if running is not None:
             running.stop()
         return running is not None
@@ -198,8 +201,18 @@ class Network:
 
     @property
     def faults(self) -> Faults:
-        """Faults on demand."""
-        return Faults(self)
+        """Faults on demand (docs/faults.md): `with net.faults.kill("s0v1"): ...`. Raises NetworkStopped."""
+        if self._faults is None:
+            raise NetworkStopped("the network is not running, so nothing can go wrong in it")
+        return self._faults
+
+    def heal(self, *, timeout: float = WAIT_SECONDS) -> None:
+        """End all faults, start the nodes that are down, and return when all are up. Raises UserError,
+        NetworkFailed or WaitTimeout."""
+        self.faults.heal()
+        if down := [node.name for node in self.nodes if not node.is_running]:
+            self.faults.nodes.start(down)
+        self.wait_for(node_up(), timeout)
 
     @property
     def aio(self) -> "AsyncNetwork":

@@ -125,9 +125,8 @@ def test_trio(atoll):
 @pytest.mark.atoll(isolation="none")
 def test_faults(atoll):
     before = atoll.node("s1v0").pid
-    atoll.faults.kill("s1v0")
-    stalled = atoll.wait_for(until.shard_stalled(1, seconds=1))
-    atoll.faults.heal()
+    with atoll.faults.kill("s1v0"):
+        stalled = atoll.wait_for(until.shard_stalled(1, seconds=1))
     assert atoll.node("s1v0").pid not in (None, before)
     atoll.wait_for(until.height(stalled + 1, shard=1))
 
@@ -214,7 +213,7 @@ from pathlib import Path
 def test_endless(atoll_network):
     net = atoll_network(shards=2)
     net.faults.restart("s0v0")  # a child of this process
-    net.faults.pause("s1v0")    # and one that listens to nobody
+    net.faults.stop("s1v0")     # and one that listens to nobody
     Path("ready").touch()
     HOW
 """
@@ -250,7 +249,7 @@ def test_nothing_is_left_running(
 
 def test_a_killed_launcher_takes_its_nodes_along(project: Project) -> None:
     project.write(
-        test_endless=ENDLESS.replace('net.faults.pause("s1v0")', "").replace(
+        test_endless=ENDLESS.replace('net.faults.stop("s1v0")', "").replace(
             "HOW", "time.sleep(600)"
         )
     )

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
@@ -19,7 +18,6 @@ class Recorded:
     def __init__(self, **fails: Exception) -> None:
         self.told: list[str] = []
         self._fails = fails
-        self.faults = SimpleNamespace(heal=lambda: self._tell("heal"))
 
     def _tell(self, what: str) -> None:
         self.told.append(what)
@@ -30,8 +28,8 @@ class Recorded:
         self._tell("snapshot")
         return "0x1"
 
-    def wait_for(self, condition: Any, timeout: float) -> None:
-        self._tell("wait")
+    def heal(self, *, timeout: float) -> None:
+        self._tell("heal")
 
     def revert(self, snapshot: str) -> None:
         assert snapshot == "0x1"
@@ -42,7 +40,7 @@ def test_faults_are_healed_before_the_state_is_put_back() -> None:
     network = Recorded()
     with isolated(cast(Network, network)) as trouble:
         network.told.append("test")
-    assert network.told == ["snapshot", "test", "heal", "wait", "revert"]
+    assert network.told == ["snapshot", "test", "heal", "revert"]
     assert trouble == []
 
 
@@ -50,10 +48,10 @@ def test_also_when_the_test_fails() -> None:
     network = Recorded()
     with pytest.raises(KeyError), isolated(cast(Network, network)):
         raise KeyError
-    assert network.told == ["snapshot", "heal", "wait", "revert"]
+    assert network.told == ["snapshot", "heal", "revert"]
 
 
-@pytest.mark.parametrize("what", ["heal", "wait", "revert"])
+@pytest.mark.parametrize("what", ["heal", "revert"])
 def test_a_network_that_cannot_be_put_back_is_not_to_be_used(what: str) -> None:
     network = Recorded(**{what: NetworkFailed("s0v0 is jailed")})
     with isolated(cast(Network, network)) as trouble:
