@@ -29,7 +29,8 @@ MARKER = (
     "and `atoll_session` give; all options are in docs/testing.md"
 )
 
-USED = pytest.StashKey[list["Network"]]()
+USED = pytest.StashKey[list[tuple[str, "Network"]]]()
+KNOWN = pytest.StashKey[set["Network"]]()
 NETWORKS = pytest.StashKey["SharedNetworks"]()
 
 
@@ -207,8 +208,10 @@ def _start(start: "Callable[..., Network]", options: dict[str, Any]) -> "Network
 
 
 def _record(request: pytest.FixtureRequest, network: "Network") -> "Network":
-    """Remember that the test, module or session uses it, for the report of a failure."""
-    request.node.stash.setdefault(USED, []).append(network)
+    """Remember who uses it, for the report of a failure: the test, or whoever has this fixture."""
+    assert request.fixturename is not None
+    request.config.stash.setdefault(KNOWN, set()).add(network)
+    request.node.stash.setdefault(USED, []).append((request.fixturename, network))
     return network
 
 
@@ -227,10 +230,16 @@ def pytest_runtest_makereport(
 
 
 def _used_by(item: pytest.Item) -> "list[Network]":
-    if not any(name.startswith("atoll") for name in getattr(item, "fixturenames", ())):
+    fixtures = getattr(item, "fixturenames", ())
+    networks = item.config.stash.get(NETWORKS, None)
+    if networks is None or "atoll_networks" not in fixtures:
         return []
-    found = [network for node in item.listchain() for network in node.stash.get(USED, [])]
-    return [network for network in dict.fromkeys(found) if network.is_up]
+    recorded = [use for node in item.listchain() for use in node.stash.get(USED, [])]
+    used = [network for fixture, network in recorded if fixture in fixtures]
+    # Those that fixtures of the project have started: who uses them is not known.
+    known = item.config.stash.get(KNOWN, set())
+    used += [network for network in networks.running if network not in known]
+    return list(dict.fromkeys(network for network in used if network.is_up))
 
 
 def _sections(network: "Network", lines: int) -> list[tuple[str, str]]:

@@ -48,6 +48,10 @@ class SharedNetworks:
         return network
 
     @property
+    def running(self) -> list[Network]:
+        return [network for network in self._all if network.is_up]
+
+    @property
     def kept(self) -> list[Path]:
         """The directories of networks whose files stay."""
         return [network.directory for network in self._all if network.keep]

@@ -167,6 +167,11 @@ def test_wrong_mark(atoll): ...
 def test_wrong_isolation(atoll): ...
 
 def test_needs_no_network(): assert False
+
+@pytest.fixture(scope="session")
+def of_the_project(atoll_networks): return atoll_networks.start(shards=1, chain_id=5)
+
+def test_of_the_project(of_the_project): assert of_the_project.chain_id == 6
 """
 
 
@@ -174,14 +179,16 @@ def test_failures_show_what_the_nodes_wrote(project: Project) -> None:
     project.write(test_mistaken=MISTAKEN)
     code, out = project.run("--atoll-shards", "1", "-o", "atoll_log_lines=30")
     assert code == 1
-    assert "2 failed, 3 errors" in out
-    (directory,) = (project.directory / "temp").glob("atoll0/*")
+    assert "3 failed, 3 errors" in out
+    directory = project.directory / "temp" / "atoll0" / "0-1x1"
     first = out[: out.index("_ test_needs_no_network _")]
     log = directory / "nodes" / "s0v0" / "node.log"
     assert f"atoll s0v0, end of {log}" in first
     assert "node is up" in first
     assert "s0v0: up, shard 0 at block" in first
     assert out.count(f"end of {log}") == 1  # and not with tests that do not use it
+    *_, last = out.split("_ test_of_the_project _")
+    assert "atoll0/1-1x1/nodes/s0v0/node.log" in last
     assert "node is up" in log.read_text()
     assert f"the files of a network are kept in {directory}" in out
     assert "no such option of a network: shard; they are shards, " in out
