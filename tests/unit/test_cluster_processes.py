@@ -194,8 +194,8 @@ def test_one_that_does_not_end_with_its_launcher_kills_itself(
     tmp_path: Path,
 ) -> None:
     def stubborn_and_tied(config: Path) -> int:
-        end_with(ProcessId(pid=os.getpid(), started="never"), patience=0.2)
         signal.signal(signal.SIGTERM, lambda *_: print("SIGTERM", flush=True))
+        end_with(ProcessId(pid=os.getpid(), started="never"), patience=0.2)
         while True:
             signal.pause()
 
