@@ -127,9 +127,10 @@ def network_status(layout: NetworkLayout, *, timeout: float = 3.0) -> dict[str, 
      "shards": [{"id", **CHAIN, "frozen", "pool", "nodesUp", "nodes"}],
      "lanes": [{"src", "dst", "sent", "delivered"}],
      "nodes": [{"name", "shard", "state", "pid", "rpc", "beacon", "height", "lag", "peers",
-                "peersExpected", "problem"}]}
+                "peersExpected", "problem", "faults"}]}
     with CHAIN = {"height", "hash", "round"} of the most advanced node, or nulls. `lag` is in blocks of
-    the node's shard, behind the most advanced node that answers.
+    the node's shard, behind the most advanced node that answers. `faults`: what `[faults]` of its
+    configuration has on.
     """
     reports = report_nodes(layout.nodes, timeout=timeout)
     heads = {
@@ -231,4 +232,7 @@ def _node_row(report: NodeReport, head: NodeStatus | None) -> dict[str, Any]:
         "peers": status.peers if status else None,
         "peersExpected": status.peers_expected if status else None,
         "problem": report.problem,
+        "faults": [
+            name for name, on in msgspec.structs.asdict(report.node.config.faults).items() if on
+        ],
     }

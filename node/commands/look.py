@@ -1,7 +1,8 @@
 """What a network says about itself."""
 
+import sys
 import time
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -15,6 +16,9 @@ from node.commands.common import (
     print_json_line,
     until_interrupted,
 )
+
+if TYPE_CHECKING:
+    from node.cluster.layout import NetworkLayout
 
 
 def status(
@@ -31,7 +35,7 @@ def status(
     Parameters
     ----------
     watch
-        Show it again and again, until Ctrl-C. With --json one line each time.
+        Go on, until Ctrl-C: in a terminal as a picture that fits it; with --json one line each time.
     interval
         Seconds between two looks with --watch.
     """
@@ -47,11 +51,14 @@ def status(
                 print_json_line(document)
                 time.sleep(interval)
                 document = network_status(layout)
+    elif watch and out.is_terminal:
+        with until_interrupted():
+            _draw(layout, document, interval)
     elif watch:
         with until_interrupted():
             while True:
-                out.clear()
-                out.print(status_tables(document))
+                out.print(status_tables(document), "")
+                sys.stdout.flush()
                 time.sleep(interval)
                 document = network_status(layout)
     elif json:
@@ -59,3 +66,20 @@ def status(
     else:
         out.print(status_tables(document))
     return 0 if document["running"] else EXIT_FAILED
+
+
+def _draw(layout: "NetworkLayout", document: dict[str, Any], interval: float) -> NoReturn:
+    """The picture, drawn again every `interval` seconds."""
+    from rich.console import Console
+    from rich.live import Live
+
+    from node.cluster.status import network_status
+    from node.cluster.watch import Watch
+
+    out, picture = Console(highlight=False), Watch(str(layout.directory))
+    with Live(console=out, screen=True, auto_refresh=False, vertical_overflow="crop") as live:
+        while True:
+            picture.observe(document, time.monotonic())
+            live.update(picture.render(out.width, out.height), refresh=True)
+            time.sleep(interval)
+            document = network_status(layout)
