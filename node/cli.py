@@ -23,6 +23,7 @@ from node.commands import (
     proofs,
 )
 from node.commands.common import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USER_ERROR, print_json
+from node.commands.completion import bash_nodes
 from node.primitives.errors import AtollError, UserError
 from node.version import version
 
@@ -87,8 +88,13 @@ for group in (faults, configs):
 
 @app.command(group="Shell")
 def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
-    """Print the completion of this command for a shell: source <(atoll completion bash)."""
+    """Print the completion of this command for a shell: source <(atoll completion bash).
+
+    In bash names of nodes are completed as well.
+    """
     print(app.generate_completion(shell=shell))
+    if shell == "bash":
+        print(bash_nodes(app))
     return 0
 
 

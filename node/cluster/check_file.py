@@ -1,4 +1,4 @@
-"""Whether a configuration file is right, before anything is started with it."""
+"""Whether a configuration file, or a whole network, is right before anything is started with it."""
 
 import tomllib
 from pathlib import Path
@@ -6,19 +6,54 @@ from typing import Any
 
 import msgspec
 
+from node.cluster.layout import GENESIS, MANIFEST, load_layout
 from node.cluster.manifest import load_manifest
-from node.config import NodeConfig, load_node_config
+from node.cluster.ports import is_loopback
+from node.config import NodeConfig, load_node_config, split_host_port
 from node.keyfile import load_validator_key
 from node.primitives.errors import UserError
 from node.primitives.genesis import Genesis, load_genesis, parse_address
 
 
 def check_file(path: Path) -> dict[str, Any]:
-    """{"kind": "node" or "network", "summary", "settings": all of them with their defaults}.
+    """{"kind": "node", "network" or "directory", "summary", "settings": all of them with their defaults}.
 
-    Raises UserError with the file, the key and what to do.
+    Of the directory of a network all files are checked, and whether they fit together. Raises UserError with
+    the file, the key and what to do.
     """
+    if path.is_dir():
+        return _check_directory(path)
     return _check_node(path) if _is_node(path) else _check_network(path)
+
+
+def _check_directory(path: Path) -> dict[str, Any]:
+    layout = load_layout(path)
+    validators = {validator.name: validator for validator in layout.genesis.validators}
+    if list(validators) != [name for name, _, _ in layout.manifest.node_names()]:
+        raise UserError(f"{path / MANIFEST} is not what {path / GENESIS} was made from")
+    listeners: dict[tuple[str, int], str] = {}
+    for node in layout.nodes:
+        _check_node(node.files.config)
+        config, file = node.config, node.files.config
+        if config.name != node.name:
+            raise UserError(
+                f"{file}: key 'name': {node.name!r} is expected here, not {config.name!r}"
+            )
+        for index, peer in enumerate(config.peers):
+            known = validators.get(peer.name)
+            if known is not None and known.peer_id != peer.peer_id:
+                raise UserError(
+                    f"{file}: key 'peers[{index}].peer_id': the genesis has {known.peer_id} for {peer.name}"
+                )
+        places = [("p2p.listen", *split_host_port(config.p2p.listen, "p2p.listen"))]
+        places += [("rpc.port", config.rpc.host, config.rpc.port)] if config.rpc.enabled else []
+        for key, host, port in places:
+            other = listeners.setdefault((host, port), node.name)
+            # With hosts of their own, as containers have, all nodes may have the same ports.
+            if port and is_loopback(host) and other != node.name:
+                raise UserError(f"{file}: key {key!r}: {other} listens at {host}:{port} already")
+    summary = f"{len(layout.nodes)} nodes, {len(layout.accounts)} accounts: all right"
+    return {"kind": "directory", "summary": summary, "settings": _settings(layout.manifest)}
 
 
 def _is_node(path: Path) -> bool:
@@ -42,10 +77,7 @@ def _check_node(path: Path) -> dict[str, Any]:
         raise UserError(
             f"{path}: key 'shard': {shard} is not one of the genesis' shards 0 to {genesis.shards - 1}"
         )
-    if not config.identity_key.is_file():
-        raise UserError(
-            f"{config.identity_key}: there is no such file (key 'identity_key' of {path})"
-        )
+    _check_identity(path, config, genesis)
     return {
         "kind": "node",
         "summary": f"{config.name}, {role} of shard {shard} with {len(config.peers)} peers: all right",
@@ -79,6 +111,22 @@ def _validator_shard(path: Path, config: NodeConfig, genesis: Genesis) -> int:
         f"{path}: key 'validator_key': {config.validator_key} is the key of 0x{address.hex()}, which "
         f"is no validator of {config.genesis}"
     )
+
+
+def _check_identity(path: Path, config: NodeConfig, genesis: Genesis) -> None:
+    from p2p.errors import P2PError
+    from p2p.identity import Identity  # slow to import
+
+    try:
+        peer_id = Identity.load(config.identity_key).peer_id
+    except P2PError as error:
+        raise UserError(f"{error} (key 'identity_key' of {path})") from None
+    for validator in genesis.validators:
+        if validator.name == config.name and validator.peer_id != peer_id:
+            raise UserError(
+                f"{path}: key 'identity_key': {config.identity_key} is that of {peer_id}, and the genesis "
+                f"has {validator.peer_id} for {config.name}"
+            )
 
 
 def _settings(config: msgspec.Struct) -> Any:

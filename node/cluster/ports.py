@@ -1,6 +1,7 @@
 """Choosing TCP ports when a network is made, and checking them when it is started."""
 
 import errno
+import ipaddress
 import secrets
 import socket
 from collections.abc import Iterable
@@ -32,6 +33,14 @@ def is_free(host: str, port: int) -> bool:
         raise UserError(
             f"cannot listen at {host}, port {port}: {error.strerror}; choose another host or port"
         ) from None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address or name means this machine only."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class PortChooser:

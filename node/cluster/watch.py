@@ -90,7 +90,9 @@ class Watch:
             parts += ["", self._lanes(lanes, lanes_rows, width)]
         if nodes_rows > 0:
             parts += ["", _nodes(nodes, nodes_rows, width)]
-        return Group(*parts, *(["", *shown] if shown else []))
+        if shown:
+            parts += ["", *shown]
+        return Group(*parts)
 
     def _header(self) -> RenderableType:
         document = self._document

@@ -425,15 +425,47 @@ def test_checking_configurations(net: Net, capsys: pytest.CaptureFixture[str]) -
 
     right = config.read_text()
     wrong(right.replace("validator.key", "absent.key"), "absent.key: cannot read the validator key")
-    wrong(right.replace("identity.key", "absent.key"), "there is no such file (key 'identity_key'")
+    wrong(right.replace("identity.key", "absent.key"), "cannot read the identity")
     wrong(
         right.replace('name = "s1v0"', 'name = "other"'), "calls the validator of this key 's1v0'"
     )
     wrong(right.replace("validator.key", "../s0v0/validator.key"), "'s0v0', not 's1v0'")
+    wrong(right.replace("identity.key", "../s0v0/identity.key"), "key 'identity_key'")
     wrong(right + "[rcp]\n", "rcp")
     wrong("shards = 0\n", "shards")
     wrong("shards = [", "bad.toml")
     assert main(["config", "check", "absent.toml"]) == 2
+
+
+def test_checking_a_whole_network(net: Net, capsys: pytest.CaptureFixture[str]) -> None:
+    def check() -> tuple[int, str]:
+        code = net.run("config", "check")
+        said = capsys.readouterr()
+        return code, said.err or said.out
+
+    assert check() == (0, f"{net.directory}: 2 nodes, 10 accounts: all right\n")
+    one, two = (node.files.config for node in net.layout.nodes)
+    before = one.read_text()
+
+    def wrong(path: Path, old: str, new: str, why: str) -> None:
+        whole = path.read_text()
+        assert old in whole
+        path.write_text(whole.replace(old, new))
+        code, said = check()
+        path.write_text(whole)
+        assert (code, said.count("\n")) == (2, 1)
+        assert why in said
+
+    ports = [node.config.rpc.port for node in net.layout.nodes]
+    wrong(two, f"port = {ports[1]}", f"port = {ports[0]}", "s0v0 listens at 127.0.0.1:")
+    peer = net.layout.genesis.validators[1].peer_id
+    wrong(one, peer, peer[:-1] + ("1" if peer[-1] != "1" else "2"), "key 'peers[0].peer_id'")
+    wrong(net.directory / "network.toml", "shards = 2", "shards = 1", "is not what")
+    wrong(net.directory / "accounts.json", "privateKey", "key", "not a list of accounts")
+    wrong(net.directory / "genesis.json", '"chain_id"', '"chain"', "genesis.json")
+    two.unlink()
+    assert "there is no such file" in check()[1]
+    assert one.read_text() == before
 
 
 def test_completion(capsys: pytest.CaptureFixture[str]) -> None:
