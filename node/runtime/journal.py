@@ -133,7 +133,8 @@ class Journal:
                 yield _decode_snapshot(raw, raws) if raw[:1] == bytes([_SNAPSHOT]) else _decode(raw)
             except (DecodeError, ConsensusError, ValueError) as error:
                 raise CorruptData(
-                    f"{self.log.path}: a record of another version, or none of ours: {error}"
+                    f"{self.log.path}: a record of another version of atoll, or none of ours: {error}; run the "
+                    "network with that version, or make a new one (`atoll up --reset`)"
                 ) from error
 
     def start(self, height: int) -> None:

@@ -17,6 +17,14 @@ def unavailable(path: Path, doing: str, error: OSError) -> StorageUnavailable:
     )
 
 
+def other_version(path: Path, what: str) -> StorageUnavailable:
+    """A file of ours, whole, in a format that another version of atoll writes."""
+    return StorageUnavailable(
+        f"{path}: this {what} was written by another version of atoll; run the network with that version, "
+        "or make a new one (`atoll up --reset`)"
+    )
+
+
 def sync_directory(directory: Path) -> None:
     """Make the names in `directory` durable: without it a created or renamed file can vanish."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)

@@ -23,10 +23,20 @@ from typing import Self
 
 from node.primitives.errors import CorruptData
 from node.storage.errors import StorageUnavailable
-from node.storage.files import FileLock, sync_directory, unavailable, write_atomically, write_fully
+from node.storage.files import (
+    FileLock,
+    other_version,
+    sync_directory,
+    unavailable,
+    write_atomically,
+    write_fully,
+)
 from node.storage.quota import Quota
 
-MAGIC = b"ATOLWAL\x01"
+KIND = b"ATOLWAL"
+MAGIC = KIND + b"\x01"
+OTHER_VERSIONS = frozenset(bytes([version]) for version in range(2, 16))
+"""What is beyond them in that place is damage."""
 SALT_BYTES = 8
 FILE_HEADER_BYTES = len(MAGIC) + SALT_BYTES + 4
 RECORD_HEADER = struct.Struct("<IQI")  # length, durable, crc32
@@ -223,6 +233,8 @@ class WriteAheadLog:
             self._start([])
             return []
         self._salt = content[len(MAGIC) : len(MAGIC) + SALT_BYTES]
+        if content.startswith(KIND) and content[len(KIND) : len(MAGIC)] in OTHER_VERSIONS:
+            raise other_version(self.path, "write-ahead log")
         if not content.startswith(_file_header(self._salt)):
             raise _corrupt(self.path, "it does not begin as one")
         tails = [tail for tail in self._tails or () if tail.salt == self._salt]

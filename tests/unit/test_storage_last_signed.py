@@ -125,6 +125,16 @@ def test_truncation_is_refused(tmp_path: Path) -> None:
         LastSigned(path)
 
 
+def test_a_record_of_another_version_is_called_so(tmp_path: Path) -> None:
+    """The first version had two sectors: nobody should take that for damage, and delete it."""
+    path = tmp_path / "signed"
+    path.write_bytes((b"ATOLSGN\x01" + bytes(504)) * 2)
+    before = path.read_bytes()
+    with pytest.raises(StorageUnavailable, match="was written by another version of atoll; run"):
+        LastSigned(path)
+    assert path.read_bytes() == before
+
+
 def test_an_empty_file_of_the_right_size_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "signed"
     path.write_bytes(b"\0" * FILE_BYTES)

@@ -209,6 +209,14 @@ def test_damage_to_any_byte_of_an_earlier_sync_is_found(tmp_path: Path) -> None:
             WriteAheadLog(path)
 
 
+def test_a_log_of_another_version_is_called_so(tmp_path: Path) -> None:
+    path = tmp_path / "wal"
+    path.write_bytes(b"ATOLWAL\x02" + bytes(100))
+    with pytest.raises(StorageUnavailable, match="was written by another version of atoll; run"):
+        WriteAheadLog(path)
+    assert path.read_bytes() == b"ATOLWAL\x02" + bytes(100)
+
+
 def test_a_file_that_is_no_log_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "wal"
     for content in (b"", b"ATOLWAL\x01", b"something else entirely"):
