@@ -53,6 +53,7 @@ POLL_INTERVAL = 0.1
 READY_DEADLINE = 60.0
 READY_DEADLINE_PER_NODE = 3.0
 ASK_TIMEOUT = 2.0
+SAID = "atoll: error: "
 
 Say = Callable[[str], None]
 """Shows one line to the person."""
@@ -355,4 +356,6 @@ def _names(running: Sequence[RunningNode]) -> str:
 
 def _with_log(problem: str, node: NodeFiles) -> str:
     lines = last_lines(node.log)
+    if lines and lines[-1].startswith(SAID):  # it knew what was wrong, and said so
+        return f"{problem}: {lines[-1].removeprefix(SAID)} (its log: {node.log})"
     return "\n".join([f"{problem}; the end of {node.log}:", *(f"    {line}" for line in lines)])

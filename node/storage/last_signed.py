@@ -25,7 +25,8 @@ from node.storage.files import FileLock, other_version, unavailable, write_atomi
 from node.storage.wal import Tail, WriteAheadLog
 
 KIND = b"ATOLSGN"
-MAGIC = KIND + b"\x02"
+VERSION = b"\x02"
+MAGIC = KIND + VERSION
 # magic, sequence, height, round, step, digest; salt, offset, length of the tail; then crc32 of it all, tail
 SLOT = struct.Struct("<8sQQIB32s8sQI")
 CHECKSUM = struct.Struct("<I")
@@ -186,7 +187,7 @@ class LastSigned:
         """The sound slots in the order of writing; at least one."""
         content = os.pread(self._descriptor, FILE_BYTES + 1, 0)
         if len(content) != FILE_BYTES:  # its size never changes: no crash of ours does that
-            if content.startswith(KIND) and not content.startswith(MAGIC):
+            if content.startswith(KIND) and content[len(KIND) : len(MAGIC)] not in (b"", VERSION):
                 raise other_version(self.path, "last-signed record")
             raise _corrupt(self.path, f"it has {len(content)} bytes instead of {FILE_BYTES}")
         raw = [content[i * SLOT_BYTES : (i + 1) * SLOT_BYTES] for i in range(SLOTS)]
