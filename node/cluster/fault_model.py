@@ -5,7 +5,7 @@ fault is its fields with `kind`: {"kind": "delay", "seconds": 0.2, "src": ["s0v0
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Literal, TypeAlias, get_args
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 import msgspec
 
@@ -323,3 +323,12 @@ def _between(fault: Delay | Loss) -> str:
 
 def _join(names: Iterable[str]) -> str:
     return ", ".join(names)
+
+
+def fault_row(item: ActiveFault) -> dict[str, Any]:
+    """{"name", "what", "fault": {"kind", ...}}"""
+    return {
+        "name": item.name,
+        "what": describe(item.fault),
+        "fault": msgspec.to_builtins(item.fault),
+    }

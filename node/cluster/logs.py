@@ -1,6 +1,5 @@
 """`atoll logs`: what nodes wrote, of one or of all of them, and what they add."""
 
-import fnmatch
 import os
 import re
 from collections import deque
@@ -163,18 +162,6 @@ def merged_logs(
     finally:
         for reader in readers:
             reader.close()
-
-
-def choose_nodes(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
-    """The names that a pattern means, such as s0v1 or 's0*'; all without a pattern. Raises UserError."""
-    for pattern in patterns:
-        if not fnmatch.filter(names, pattern):
-            raise UserError(f"there is no node {pattern!r}; they are {', '.join(names)}")
-    return [
-        name
-        for name in names
-        if not patterns or any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
-    ]
 
 
 def _in_order(lines: Iterable[Line]) -> list[Line]:

@@ -11,8 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from node.cluster.errors import NetworkFailed
-from node.cluster.pidfile import PROC, ProcessId
-from node.primitives.errors import UserError
+from node.cluster.pidfile import ProcessId
 
 STOP_DEADLINE = 10.0
 POLL_INTERVAL = 0.001
@@ -25,18 +24,16 @@ def held(processes: Sequence[ProcessId]) -> Iterator[None]:
     Raises NetworkFailed if one of them ended, or went on meanwhile: then what was seen is of no instant.
     """
     # One that somebody else has stopped stays so.
-    ours = [process for process in processes if not _is_stopped(process)]
+    ours = [process for process in processes if not process.is_stopped]
     if not ours:
         yield
         return
-    if not (PROC / "self" / "task").exists():
-        raise UserError("a running network can be held on Linux only; `atoll down` stops it first")
     guard = _Guard(ours)
     try:
         for process in ours:
             process.send(signal.SIGSTOP)
         deadline = time.monotonic() + STOP_DEADLINE
-        while not all(map(_is_stopped, processes)):
+        while not all(process.is_stopped for process in processes):
             _check_alive(processes)
             if time.monotonic() > deadline:
                 raise NetworkFailed(
@@ -45,7 +42,7 @@ def held(processes: Sequence[ProcessId]) -> Iterator[None]:
             time.sleep(POLL_INTERVAL)
         yield
         _check_alive(processes)
-        if not all(map(_is_stopped, processes)):
+        if not all(process.is_stopped for process in processes):
             raise NetworkFailed("somebody let a node go on while it was held; try again")
     finally:
         for process in ours:
@@ -57,18 +54,6 @@ def _check_alive(processes: Sequence[ProcessId]) -> None:
     for process in processes:
         if not process.is_alive:
             raise NetworkFailed(f"the process {process.pid} of a node ended meanwhile; try again")
-
-
-def _is_stopped(process: ProcessId) -> bool:
-    """Whether no thread of it runs. One that is in a system call stops when that is done."""
-    try:
-        for task in os.listdir(PROC / str(process.pid) / "task"):
-            stat = (PROC / str(process.pid) / "task" / task / "stat").read_text(errors="replace")
-            if stat.rpartition(")")[2].split()[0] not in "Tt":
-                return False
-    except OSError:
-        return False
-    return True
 
 
 class _Guard:

@@ -40,8 +40,8 @@ class ProcessId:
 
     @property
     def is_stopped(self) -> bool:
-        """Whether SIGSTOP, or a debugger, holds it."""
-        return self.is_alive and _state_of(self.pid).startswith(("T", "t"))
+        """Whether SIGSTOP, or a debugger, holds all of its threads."""
+        return self.is_alive and _states_of(self.pid) in ({"T"}, {"t"})
 
     def send(self, number: signal.Signals) -> bool:
         """Send a signal; False if the process is gone. Raises UserError if it is someone else's."""
@@ -79,13 +79,17 @@ def running_process(path: Path) -> ProcessId | None:
     return process if process is not None and process.is_alive else None
 
 
-def _state_of(pid: int) -> str:
-    """The letters of ps(1)."""
+def _states_of(pid: int) -> set[str]:
+    """Those of all its threads; one that is in a system call stops when that is done."""
+    if not (PROC / "self" / "task").exists():
+        return {_ps(pid)[0][:1]}
     try:
-        stat = (PROC / str(pid) / "stat").read_text(errors="replace")
+        return {
+            (task / "stat").read_text(errors="replace").rpartition(")")[2].split()[STAT_STATE]
+            for task in (PROC / str(pid) / "task").iterdir()
+        }
     except OSError:
-        return _ps(pid)[0]
-    return stat.rpartition(")")[2].split()[STAT_STATE]
+        return set()
 
 
 def _start_of(pid: int) -> str | None:

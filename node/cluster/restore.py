@@ -38,6 +38,7 @@ from node.cluster.manifest import (
 )
 from node.cluster.network import locked_directory
 from node.config import NodeConfig, render_node_config
+from node.faults import NodeFaults
 from node.primitives.errors import UserError
 from node.primitives.genesis import load_genesis
 from node.storage.files import sync_directory, write_atomically
@@ -150,7 +151,7 @@ def _on_this_machine(manifest: Manifest, rpc_port: int) -> Manifest:
 
 
 def _rewrite(node: NodeFiles, config: NodeConfig, addresses: dict[str, NodeAddresses]) -> None:
-    """The configuration with the paths and addresses of here; everything else in it stays."""
+    """The configuration with the paths and addresses of here and no faults; everything else in it stays."""
     if config.name != node.name:
         raise UserError(f"{node.config}: it is the configuration of {config.name!r}")
     own = addresses[node.name]
@@ -163,6 +164,7 @@ def _rewrite(node: NodeFiles, config: NodeConfig, addresses: dict[str, NodeAddre
         identity_key=Path(node.identity_key.name),
         validator_key=None if config.validator_key is None else Path(node.validator_key.name),
         data_dir=Path("data"),
+        faults=NodeFaults(),
         p2p=msgspec.structs.replace(config.p2p, listen=own.listen),
         rpc=msgspec.structs.replace(
             config.rpc, host=own.rpc_host, port=own.rpc_port, allowed_hosts=own.allowed_hosts

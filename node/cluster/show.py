@@ -98,7 +98,7 @@ def status_tables(document: Mapping[str, Any]) -> RenderableType:
         parts += ["", f"dev methods: {DEV_METHODS}"]
     problems = [
         f"{node['name']}: {node['problem']}" for node in document["nodes"] if node["problem"]
-    ]
+    ] + [f"{fault['name']}: {fault['what']}" for fault in document["faults"]]
     return Group(*parts, *(["", *problems] if problems else []))
 
 

@@ -6,18 +6,9 @@ from typing import Any
 import msgspec
 from rich.console import Group, RenderableType
 
-from node.cluster.fault_model import ActiveFault, describe
+from node.cluster.fault_model import ActiveFault, fault_row
 from node.cluster.show import plain_table
 from node.faults import NodeFaults
-
-
-def fault_row(item: ActiveFault) -> dict[str, Any]:
-    """{"name", "what", "fault": {"kind", ...}}"""
-    return {
-        "name": item.name,
-        "what": describe(item.fault),
-        "fault": msgspec.to_builtins(item.fault),
-    }
 
 
 def faults_document(

@@ -10,6 +10,8 @@ import msgspec
 from node.cluster.ask import ask_network, rpc_url
 from node.cluster.client import call
 from node.cluster.errors import RpcError, RpcUnreachable
+from node.cluster.fault_book import FaultBook
+from node.cluster.fault_model import fault_row
 from node.cluster.layout import NetworkLayout, NodeLayout
 from node.cluster.pidfile import running_process
 
@@ -127,10 +129,11 @@ def network_status(layout: NetworkLayout, *, timeout: float = 3.0) -> dict[str, 
      "shards": [{"id", **CHAIN, "frozen", "pool", "nodesUp", "nodes"}],
      "lanes": [{"src", "dst", "sent", "delivered"}],
      "nodes": [{"name", "shard", "state", "pid", "rpc", "beacon", "height", "lag", "peers",
-                "peersExpected", "problem", "faults"}]}
+                "peersExpected", "problem"}],
+     "faults": [{"name", "what", "fault"}]}
     with CHAIN = {"height", "hash", "round"} of the most advanced node, or nulls. `lag` is in blocks of
-    the node's shard, behind the most advanced node that answers. `faults`: what `[faults]` of its
-    configuration has on.
+    the node's shard, behind the most advanced node that answers. `faults`: those that `atoll fault`
+    has caused and not healed.
     """
     reports = report_nodes(layout.nodes, timeout=timeout)
     heads = {
@@ -161,6 +164,7 @@ def network_status(layout: NetworkLayout, *, timeout: float = 3.0) -> dict[str, 
         ],
         "lanes": _lanes(reports),
         "nodes": [_node_row(report, heads[report.node.shard]) for report in reports],
+        "faults": [fault_row(item) for item in FaultBook(layout).read()],
     }
 
 
@@ -232,7 +236,4 @@ def _node_row(report: NodeReport, head: NodeStatus | None) -> dict[str, Any]:
         "peers": status.peers if status else None,
         "peersExpected": status.peers_expected if status else None,
         "problem": report.problem,
-        "faults": [
-            name for name, on in msgspec.structs.asdict(report.node.config.faults).items() if on
-        ],
     }

@@ -199,7 +199,7 @@ def _nodes(nodes: Sequence[Mapping[str, Any]], rows: int, width: int) -> Table:
 
 
 def _is_well(node: Mapping[str, Any]) -> bool:
-    return node["state"] == "up" and not node["faults"] and (node["lag"] or 0) <= 1
+    return node["state"] == "up" and (node["lag"] or 0) <= 1
 
 
 def _chains(document: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
@@ -221,11 +221,10 @@ def _troubles(document: Mapping[str, Any]) -> list[Text]:
             found.append(
                 Text(f"{node['name']}: {node['problem']}", "red", no_wrap=True, overflow="ellipsis")
             )
-        if node["faults"]:
-            found.append(
-                Text(f"{node['name']}: {', '.join(node['faults'])}", "yellow", no_wrap=True)
-            )
-    return found
+    return found + [
+        Text(f"{fault['name']}: {fault['what']}", "yellow", no_wrap=True, overflow="ellipsis")
+        for fault in document["faults"]
+    ]
 
 
 def _table() -> Table:

@@ -288,8 +288,8 @@ def heal(
     json: Json = False,
 ) -> int:
     """End faults by their names (`atoll fault list`), or all of them; nodes that were down are started."""
+    from node.cluster.fault_model import fault_row
     from node.cluster.faults import Faults
-    from node.cluster.show_faults import fault_row
 
     faults = Faults(directory)
     ended = faults.heal(*(() if names in ((), ("all",)) else names))

@@ -148,7 +148,7 @@ def logs(
     Parameters
     ----------
     names
-        Nodes, such as s0v0 or 's0*'; all if left out.
+        Nodes such as s0v0, or s0 for a whole shard; all if left out.
     follow
         Go on with what is added, until Ctrl-C.
     lines
@@ -160,11 +160,12 @@ def logs(
     json
         A JSON object for each line: node, time, level, text.
     """
+    from node.cluster.fault_model import names_of
     from node.cluster.layout import load_layout
-    from node.cluster.logs import Filter, choose_nodes, merged_logs
+    from node.cluster.logs import Filter, merged_logs
 
     layout = load_layout(directory)
-    chosen = choose_nodes([node.name for node in layout.nodes], names)
+    chosen = names_of(layout, names or ["all"])
     wanted = Filter(level=level or "", pattern=None if grep is None else _pattern(grep))
     files = [(name, layout.node(name).files.log) for name in chosen]
     width = max(map(len, chosen)) if len(chosen) > 1 else 0

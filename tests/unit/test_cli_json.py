@@ -28,7 +28,7 @@ def commands(of: App = app, prefix: tuple[str, ...] = ()) -> Iterator[tuple[tupl
             yield from inner or [(names, of[name])]
 
 
-ALL = {name: command for name, command in commands() if name[0] != "fault"}
+ALL = dict(commands())
 
 
 def options(command: App) -> set[str]:
@@ -62,6 +62,7 @@ ARGUMENTS = {
     ("call",): [BOB, "f()"],
     ("deploy",): ["absent.json"],
     ("config", "check"): ["absent.toml"],
+    ("fault", "partition"): ["--group", "s0v0"],
 }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from node.cluster.logfile import older, open_log
-from node.cluster.logs import Filter, Line, LogReader, choose_nodes, merged_logs
+from node.cluster.logs import Filter, Line, LogReader, merged_logs
 from node.primitives.errors import UserError
 
 ALL = Filter()
@@ -121,15 +121,6 @@ def test_the_last_lines_are_found_from_the_end(tmp_path: Path) -> None:
         assert len(found) == min(count, 5000)
         assert found[-1].text.startswith("4999 �x")
         assert found[0].text.startswith(f"{5000 - len(found)} ")
-
-
-def test_nodes_by_name_or_pattern() -> None:
-    names = ["s0v0", "s0v1", "s1v0"]
-    assert choose_nodes(names, []) == names
-    assert choose_nodes(names, ["s1v0", "s0v0"]) == ["s0v0", "s1v0"]
-    assert choose_nodes(names, ["s0*"]) == ["s0v0", "s0v1"]
-    with pytest.raises(UserError, match="there is no node 's2\\*'; they are s0v0, s0v1, s1v0"):
-        choose_nodes(names, ["s0v0", "s2*"])
 
 
 WRITER = """

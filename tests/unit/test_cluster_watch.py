@@ -18,13 +18,15 @@ def document(
         {
             "name": f"s{shard}v{index}", "shard": shard, "state": "up", "pid": 12345, "beacon": height,
             "rpc": "http://127.0.0.1:8545", "height": height, "lag": 0, "peers": 7, "peersExpected": 7,
-            "problem": None, "faults": [],
+            "problem": None,
         }
         for shard in range(shards)
         for index in range(validators)
     ]  # fmt: skip
+    faults = trouble.pop("faults", [])
     nodes[-1] |= trouble
     return {
+        "faults": faults,
         "chainId": 31337,
         "devMethods": True,
         "running": True,
@@ -98,7 +100,7 @@ def test_a_height_that_is_unknown_and_one_that_falls() -> None:
     [
         ({"state": "down", "height": None, "lag": None, "peers": None, "beacon": None}, "7 of 8"),
         ({"problem": "http://127.0.0.1:8545 does not answer"}, "s1v3: http://127.0.0.1:8545 does"),
-        ({"faults": ["equivocate"]}, "s1v3: equivocate"),
+        ({"faults": [{"name": "kill-1", "what": "s1v3 is killed"}]}, "kill-1: s1v3 is killed"),
     ],
 )
 def test_what_is_wrong_is_seen_in_any_terminal(trouble: dict[str, Any], told: str) -> None:
