@@ -18,6 +18,7 @@ Relative paths are relative to the file. Every key but `name`, `genesis` and `id
 
     [cache]
     trie_nodes = 400000                # decoded nodes of the state in memory, about 400 bytes each
+    blocks_mib = 96                    # decoded blocks that the JSON-RPC has shown
     database_mib = 16                  # what LevelDB keeps of its files
 
     [log]
@@ -81,11 +82,14 @@ class CacheConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """What a node keeps in memory of its database; any size gives the same results.
 
     `trie_nodes`: decoded nodes of the shard's state, about 400 bytes each; they are as many as twice the
-    accounts and slots in use, for a state that is to be in memory whole. `database_mib`: LevelDB's blocks.
+    accounts and slots in use, for a state that is to be in memory whole. The beacon's state has as many, but
+    no more than 100,000. `database_mib`: LevelDB's blocks. `blocks_mib`: decoded blocks of the network, for
+    the JSON-RPC; up to a quarter of it more for the chain of each shard that is asked for.
     """
 
     trie_nodes: Annotated[int, msgspec.Meta(ge=1000, le=100_000_000)] = DEFAULT_CACHE_NODES
     database_mib: Annotated[int, msgspec.Meta(ge=1, le=65_536)] = DEFAULT_CACHE_MIB
+    blocks_mib: Annotated[int, msgspec.Meta(ge=1, le=65_536)] = 96
 
 
 class LogConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

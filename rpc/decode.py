@@ -155,9 +155,11 @@ def log_filter(value: object) -> LogFilter:
     first = optional(members, "fromBlock", block_number)
     last = optional(members, "toBlock", block_number)
     if block_hash is not None and (first is not None or last is not None):
-        raise ValueError("cannot specify both blockHash and fromBlock/toBlock, choose one")
+        raise ValueError(
+            "cannot specify both BlockHash and FromBlock/ToBlock, choose one or the other"
+        )
     if isinstance(first, int) and isinstance(last, int) and first > last:
-        raise ValueError(f"invalid block range: fromBlock {first} is after toBlock {last}")
+        raise ValueError(f"invalid block range params: fromBlock {first} is after toBlock {last}")
     return LogFilter(
         from_block="latest" if first is None else first,
         to_block="latest" if last is None else last,
@@ -204,6 +206,8 @@ def storage_requests(value: object) -> tuple[tuple[bytes, tuple[int, ...]], ...]
     requests = tuple(
         (parse_address(key), member(key, storage_slots, slots)) for key, slots in members.items()
     )
+    if not any(slots for _, slots in requests):
+        raise ValueError("empty request")
     if sum(len(slots) for _, slots in requests) > MAX_PROOF_SLOTS:
         raise ValueError(f"more than {MAX_PROOF_SLOTS} slots")
     return requests

@@ -12,7 +12,6 @@ from rpc.wire import AccountOverride, BlockOverrides
 
 MAX_ACCOUNTS = 1_000
 MAX_SLOTS = 10_000  # of all accounts together
-_PRECOMPILE = "movePrecompileToAddress"
 _BLOCK_FIELDS = {
     "number": ("number", uint64),
     "time": ("time", uint64),
@@ -63,8 +62,6 @@ def block_overrides(value: object) -> BlockOverrides:
 
 def _account(value: object) -> AccountOverride:
     members = as_object(value)
-    if members.get(_PRECOMPILE) is not None:
-        raise ValueError(f"{_PRECOMPILE}: precompiles cannot be moved here")
     state = optional(members, "state", _storage)
     state_diff = optional(members, "stateDiff", _storage)
     if state is not None and state_diff is not None:
@@ -75,6 +72,7 @@ def _account(value: object) -> AccountOverride:
         code=optional(members, "code", parse_data),
         state=state,
         state_diff=state_diff,
+        moved_to=optional(members, "movePrecompileToAddress", parse_address),
     )
 
 

@@ -200,6 +200,7 @@ def _simulated_call(value: SimulatedCall) -> dict[str, Any]:
         "status": hex(value.status),
         "returnData": "0x" + value.return_data.hex(),
         "gasUsed": hex(value.gas_used),
+        "maxUsedGas": hex(value.peak_gas),
         "logs": [log(item) for item in value.logs],
     }
     failure = value.error

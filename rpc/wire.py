@@ -69,13 +69,15 @@ class CallRequest:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountOverride:
     """What a simulated call finds of an account instead of the state's. `state` replaces the whole storage,
-    `state_diff` single slots (slot and value are integers); at most one of the two is set."""
+    `state_diff` single slots (slot and value are integers); at most one of the two is set. A precompile
+    with `moved_to` is found there instead."""
 
     balance: int | None = None
     nonce: int | None = None
     code: bytes | None = None
     state: dict[int, int] | None = None
     state_diff: dict[int, int] | None = None
+    moved_to: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,11 +284,12 @@ class SimulatedFailure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatedCall:
-    """The outcome of a call of `eth_simulateV1`."""
+    """The outcome of a call of `eth_simulateV1`. `peak_gas` is what it had used before refunds."""
 
     status: int
     return_data: bytes
     gas_used: int
+    peak_gas: int
     logs: tuple[LogView, ...]
     error: SimulatedFailure | None = None
 

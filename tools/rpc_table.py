@@ -45,9 +45,13 @@ room, go-ethereum. What differs:
   its receipt. Tracers: the struct logger, `callTracer`, `prestateTracer`, `4byteTracer`, `noopTracer`. The
   default timeout is 5 s, the longest 20 s, for everything that a request runs on one shard.
 - `eth_simulateV1` simulates blocks of one shard: that of the first account it names. Numbers, times and the
-  hash they begin with are that shard's, also at `/`. An account with a state override is taken to live there. A
-  call from or to another shard is refused; wei that a contract pays to another shard is gone from this one, as
-  it would be on its way. All calls together may use 30,000,000 gas and 15 s.
+  hash they begin with are that shard's, also at `/`. An account with a state override is taken to live
+  there, and so are, at `/`, up to 100 accounts of other shards that calls name, with the balance and the
+  nonce that they have: the gas of crossing is not counted. Those with code are refused unless it is
+  overridden, for their storage stays where it is. Wei that a contract pays to another shard, itself or by
+  `MESSENGER.send`, is gone from this one, as it would be on its way. All calls together may use 30,000,000
+  gas and 15 s.
+- `eth_getLogs` refuses a range that ends beyond the head with -32602, as the specification has it.
 - `eth_call` runs for 5 s at most, `eth_estimateGas` and `eth_createAccessList` for 15 s, each execution with
   30,000,000 gas at most, whatever the request says.
 - `debug_getRaw*` gives a block as its chain encodes it: a beacon block at `/`, a shard block below `/shard/`.

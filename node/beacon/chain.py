@@ -44,12 +44,14 @@ class BeaconChain:
         store: KeyValueStore,
         genesis: tuple[BeaconBlock, Mapping[bytes, bytes]],
         rules: BeaconRules,
+        *,
+        cache_nodes: int = MAX_CACHED_NODES,
     ) -> None:
         self._store = store
         self._rules = rules
         self._blocks: _Recent[int, BeaconBlock] = _Recent(MAX_RECENT_BLOCKS)
         self._states: _Recent[int, BeaconState] = _Recent(MAX_RECENT_STATES)
-        self._nodes = NodeCache(MAX_CACHED_NODES)
+        self._nodes = NodeCache(min(cache_nodes, MAX_CACHED_NODES))
         block, nodes = genesis
         stored = store.get(schema.HEAD)
         if stored is None:

@@ -146,6 +146,7 @@ class Evm:
             frame = self.creation(vm, sender, created, tx.value, tx.data, gas)
         else:
             frame = self.message_call(vm, sender, tx.to, tx.value, tx.data, gas)
+        peak_gas = max(tx.gas - frame.meter.gas_remaining, floor)
         gas_used = max(used_after_refund(vm, tx.gas, frame), floor)
         state.add_balance(sender, (tx.gas - gas_used) * price)
         state.touch(context.coinbase)
@@ -156,6 +157,7 @@ class Evm:
         return TransactionResult(
             success=success,
             gas_used=gas_used,
+            peak_gas=peak_gas,
             logs=tuple(vm.logs),
             output=frame.result,
             contract_address=created if success else None,

@@ -1,8 +1,10 @@
 """Executing messages: calls and contract creations (Yellow Paper 7 and 8)."""
 
+from collections.abc import Mapping
+
 from node.execution.frame import Frame, Message
 from node.execution.interpreter import run
-from node.execution.precompiles import PRECOMPILES
+from node.execution.precompiles import PRECOMPILES, Precompile
 from node.execution.pyevm import OutOfGas, ReservedBytesInCode, VMError
 from node.execution.storage_ops import self_destruct
 from node.execution.substate import Vm
@@ -14,6 +16,8 @@ CODE_DEPOSIT = 200
 
 class Machine(Vm):
     """A `Vm` that runs."""
+
+    precompiles: Mapping[bytes, Precompile] = PRECOMPILES
 
     def execute(self, message: Message) -> Frame:
         """Run a message call. Its failure is in the frame and undoes all it did.
@@ -30,7 +34,7 @@ class Machine(Vm):
             state.touch(message.storage_address)
         frame = Frame(self, message)
         try:
-            precompile = PRECOMPILES.get(message.code_address)
+            precompile = self.precompiles.get(message.code_address)
             if precompile is not None:
                 precompile(frame)
             elif message.code:

@@ -28,12 +28,14 @@ class CallResult:
 class TransactionResult:
     """The outcome of a transaction, as `CallResult`.
 
-    `burned` includes the base fee. `contract_address` is the contract that a creation made, None where
-    it was no creation or failed.
+    `peak_gas` is what it had used before refunds; as `gas_used`, no less than the floor. `burned` includes
+    the base fee. `contract_address` is the contract that a creation made, None where it was no creation or
+    failed.
     """
 
     success: bool
     gas_used: int
+    peak_gas: int
     logs: tuple[Log, ...]
     output: bytes = field(repr=False)
     contract_address: Address | None

@@ -5,6 +5,7 @@ begins. What runs in between is bounded by the size of code and the price of one
 never run this way: their outcome must not depend on a clock.
 """
 
+from collections.abc import Mapping
 from time import monotonic
 from typing import Any
 
@@ -13,6 +14,7 @@ from node.execution.evm import Evm
 from node.execution.frame import Frame, Message
 from node.execution.instructions import FALLBACK
 from node.execution.messages import Machine
+from node.execution.precompiles import PRECOMPILES, Precompile
 from node.execution.program import CACHE_BYTES, Block, Program, ProgramCache
 from node.execution.state import State
 
@@ -62,12 +64,21 @@ class TimedMachine(Machine):
 class TimedEvm(Evm):
     """An EVM whose transactions and calls raise ExecutionTimedOut after `deadline`.
 
-    The state is left in the middle then: use one that is thrown away.
+    The state is left in the middle then: use one that is thrown away. `precompiles` are those that it
+    finds, where they were moved (`overrides.moved_precompiles`).
     """
 
-    def __init__(self, chain_id: int, deadline: float) -> None:
+    def __init__(
+        self,
+        chain_id: int,
+        deadline: float,
+        precompiles: Mapping[bytes, Precompile] = PRECOMPILES,
+    ) -> None:
         super().__init__(chain_id)
         self.deadline = deadline
+        self.precompiles = precompiles
 
     def machine(self, state: State, context: Any, **options: Any) -> Machine:
-        return TimedMachine(self.deadline, state, context, **options)
+        machine = TimedMachine(self.deadline, state, context, **options)
+        machine.precompiles = self.precompiles
+        return machine

@@ -8,7 +8,7 @@ text of a failure may be another where the code has several in a row.
 """
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from node.execution.errors import TraceTooLarge
 from node.execution.evm import Evm, MayDelegate, always, contract_address
 from node.execution.frame import Frame, Message
 from node.execution.messages import Machine, check_init_code
+from node.execution.precompiles import PRECOMPILES, Precompile
 from node.execution.program import Program
 from node.execution.pyevm import VMError
 from node.execution.results import CallResult, TransactionResult
@@ -157,14 +158,22 @@ class TracedEvm(TimedEvm):
     """
 
     def __init__(
-        self, chain_id: int, tracer: Tracer, *, deadline: float = math.inf, paid: int = 0
+        self,
+        chain_id: int,
+        tracer: Tracer,
+        *,
+        deadline: float = math.inf,
+        paid: int = 0,
+        precompiles: Mapping[bytes, Precompile] = PRECOMPILES,
     ) -> None:
-        super().__init__(chain_id, deadline)
+        super().__init__(chain_id, deadline, precompiles)
         self._tracer = tracer
         self._paid = paid
 
     def machine(self, state: State, context: BlockContext, **options: Any) -> Machine:
-        return TracedMachine(self._tracer, self.deadline, state, context, **options)
+        machine = TracedMachine(self._tracer, self.deadline, state, context, **options)
+        machine.precompiles = self.precompiles
+        return machine
 
     def apply_transaction(
         self,
@@ -274,10 +283,13 @@ def trace_call(
 ) -> CallResult:
     """`simulate` under `tracer`. Raises InvalidTransaction and TraceTooLarge. `state` is changed.
 
-    The time is that of `evm`, if it is a `TimedEvm`.
+    The time and the precompiles are those of `evm`, if it is a `TimedEvm`.
     """
-    deadline = evm.deadline if isinstance(evm, TimedEvm) else math.inf
-    return TracedEvm(evm.chain_id, tracer, deadline=deadline).simulate(state, context, call)
+    if isinstance(evm, TimedEvm):
+        traced = TracedEvm(evm.chain_id, tracer, deadline=evm.deadline, precompiles=evm.precompiles)
+    else:
+        traced = TracedEvm(evm.chain_id, tracer)
+    return traced.simulate(state, context, call)
 
 
 def _authorities(authorizations: tuple[Authorization, ...]) -> tuple[Address, ...]:

@@ -147,10 +147,11 @@ class Node:
         headers = {ShardId(s): shard_genesis(genesis, ShardId(s))[0] for s in genesis.shard_ids()}
         first = genesis_block(genesis, headers)
         try:
-            self.shard_chain = ShardChain(
-                self.store, genesis, self.shard, cache_nodes=self.config.cache.trie_nodes
+            nodes = self.config.cache.trie_nodes
+            self.shard_chain = ShardChain(self.store, genesis, self.shard, cache_nodes=nodes)
+            self.beacon_chain = BeaconChain(
+                self.store, (first.block, first.nodes), rules, cache_nodes=nodes
             )
-            self.beacon_chain = BeaconChain(self.store, (first.block, first.nodes), rules)
         except UserError as error:  # a chain does not know where its store is
             raise UserError(f"{self.config.data_dir}: {error}") from None
         me = Address(self.keys.signing.address) if self.keys.signing else ZERO_ADDRESS

@@ -58,7 +58,7 @@ class AccountPatch(msgspec.Struct, frozen=True, kw_only=True):
     """What a simulated call finds of an account instead of the state's; None leaves a field as it is.
 
     `storage` holds slots with their values, 32 bytes each; with `replace_storage` the account has no
-    others. `balance` is big endian.
+    others. `balance` is big endian. A precompile with `moved_to` is found there instead.
     """
 
     address: bytes
@@ -67,6 +67,7 @@ class AccountPatch(msgspec.Struct, frozen=True, kw_only=True):
     code: bytes | None = None
     storage: list[tuple[bytes, bytes]] = []
     replace_storage: bool = False
+    moved_to: bytes | None = None
 
 
 class BlockPatch(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,21 +131,24 @@ class BlockSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 class SimulationSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Blocks to simulate on top of one another. `beacon` is the beacon block whose directory says where
-    accounts live, None for that to which the block is anchored on which they stand."""
+    accounts live, None for that to which the block is anchored on which they stand. `guests` are accounts
+    of other shards, as they are there: for the simulation they live here."""
 
     blocks: list[BlockSpec]
+    guests: list[AccountPatch] = []
     beacon: int | None = None
     validation: bool = False
     trace_transfers: bool = False
 
 
 class CalledReport(msgspec.Struct, frozen=True, kw_only=True):
-    """A call that was simulated: the transaction that it was, unsigned, and its outcome. `logs` are in
-    RLP: a list of [address, topics, data]."""
+    """A call that was simulated: the transaction that it was, unsigned, and its outcome. `peak_gas` is what
+    it had used before refunds. `logs` are in RLP: a list of [address, topics, data]."""
 
     raw: bytes
     sender: bytes
     outcome: "CallOutcome"
+    peak_gas: int
     logs: bytes
 
 

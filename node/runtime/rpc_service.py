@@ -55,7 +55,7 @@ class RpcService:
             anchor_of=node.shard_service.anchor_of,
             directory=node.shard_service.directory,
         )
-        bell = Bell()
+        bell, cached = Bell(), node.config.cache.blocks_mib << 20
         node.beacon.on_commit.append(lambda _block, _certificate: bell.ring())
         node.shard_service.on_commit.append(lambda executed, _: self._included(executed, bell))
         sources: dict[int, ShardSource] = {
@@ -77,10 +77,16 @@ class RpcService:
         )
         backend = NodeBackend(
             network=NetworkView(
-                beacon, shards, chain_id=genesis.chain_id, head_height=status.view_head
+                beacon,
+                shards,
+                chain_id=genesis.chain_id,
+                head_height=status.view_head,
+                cached_bytes=cached,
             ),
             shards={
-                shard: ShardView(shard, beacon, shards, chain_id=genesis.chain_id)
+                shard: ShardView(
+                    shard, beacon, shards, chain_id=genesis.chain_id, cached_bytes=cached // 4
+                )
                 for shard in genesis.shard_ids()
             },
             atoll=atoll,

@@ -11,7 +11,7 @@ from functools import partial
 from node.execution.access_list import create_access_list
 from node.execution.context import BlockContext
 from node.execution.errors import ExecutionFailed, ExecutionTimedOut, TraceTooLarge
-from node.execution.overrides import apply_overrides
+from node.execution.overrides import CannotOverride, apply_overrides, moved_precompiles
 from node.execution.simulate import SimulatedCall, estimate_gas, simulate
 from node.execution.state import BalanceOutOfRange, State
 from node.execution.timed import TimedEvm
@@ -61,7 +61,7 @@ class Simulator:
     # ------------------------------------------------------------------ calls
 
     def call(self, header: Header, spec: CallSpec) -> CallOutcome:
-        with self._timed(CALL_SECONDS) as evm:
+        with self._timed(CALL_SECONDS, spec) as evm:
             state, context = self._open(header, spec), self._context(header, spec)
             result = simulate(evm, state, context, self._call(spec))
         error = None if result.success else result.error or REVERTED
@@ -73,7 +73,7 @@ class Simulator:
         cap = min(call.gas, self._chain.rules.arrivals_gas) if call.arrives else call.gas
         open_state = partial(self._open, header, spec)
         try:
-            with self._timed(SEARCH_SECONDS) as evm:
+            with self._timed(SEARCH_SECONDS, spec) as evm:
                 gas = estimate_gas(evm, open_state, context, call, cap)
         except ExecutionFailed as failure:
             return CallOutcome(error=failure.error, output=failure.output, gas_used=0)
@@ -82,7 +82,7 @@ class Simulator:
     def access_list(self, header: Header, spec: CallSpec) -> Accessed:
         """What the call accesses, with the outcome of the call that has this list."""
         call, context = self._call(spec), self._context(header, spec)
-        with self._timed(SEARCH_SECONDS) as evm:
+        with self._timed(SEARCH_SECONDS, spec) as evm:
             made = create_access_list(evm, partial(self._open, header, spec), context, call)
         return Accessed(
             access_list=[
@@ -96,7 +96,7 @@ class Simulator:
 
     def trace_call(self, header: Header, spec: CallSpec, trace: TraceSpec) -> bytes:
         tracer = tracers.tracer_of(trace, Budget())
-        with self._timed(trace.milliseconds / 1000) as evm:
+        with self._timed(trace.milliseconds / 1000, spec) as evm:
             state, context = self._open(header, spec), self._context(header, spec)
             trace_call(evm, state, context, self._call(spec), tracer)
         return tracers.pack(tracer.result())
@@ -135,6 +135,7 @@ class Simulator:
             block_hash=self._chain.hash_of,
             validation=spec.validation,
             trace_transfers=spec.trace_transfers,
+            guests=overrides_of(spec.guests),
         )
         try:
             done = simulation.run([block_of(block, chain_id) for block in spec.blocks])
@@ -147,14 +148,17 @@ class Simulator:
     # ------------------------------------------------------------------ inside
 
     @contextmanager
-    def _timed(self, seconds: float) -> Iterator[TimedEvm]:
+    def _timed(self, seconds: float, spec: CallSpec | None = None) -> Iterator[TimedEvm]:
+        """The EVM to run `spec` in, if that is what it is for."""
+        deadline = time.monotonic() + seconds
         try:
-            yield TimedEvm(self._chain.rules.chain_id, time.monotonic() + seconds)
+            moved = moved_precompiles(overrides_of(spec.accounts if spec is not None else []))
+            yield TimedEvm(self._chain.rules.chain_id, deadline, moved)
         except ExecutionTimedOut:
             raise Refused(f"execution aborted (timeout = {seconds:g}s)") from None
         except TraceTooLarge as error:
             raise Refused(str(error), tracers.LIMIT_EXCEEDED) from None
-        except (InvalidTransaction, BalanceOutOfRange) as error:
+        except (InvalidTransaction, BalanceOutOfRange, CannotOverride) as error:
             raise Refused(str(error)) from None
 
     def _open(self, header: Header, spec: CallSpec) -> State:

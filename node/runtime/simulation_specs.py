@@ -72,6 +72,7 @@ def overrides_of(patches: list[AccountPatch]) -> dict[Address, StateOverride]:
             code=patch.code,
             state=words if patch.replace_storage else None,
             state_diff=None if patch.replace_storage else words,
+            moved_to=None if patch.moved_to is None else Address(patch.moved_to),
         )
     return out
 
@@ -153,5 +154,6 @@ def _called_report(done: Called) -> CalledReport:
             output=result.output,
             gas_used=result.gas_used,
         ),
+        peak_gas=result.peak_gas,
         logs=rlp.encode([log.items() for log in done.logs]),
     )

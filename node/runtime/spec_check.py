@@ -45,6 +45,7 @@ def check_simulation(spec: SimulationSpec) -> None:
         raise ValueError("simulation: a height is out of range")
     if sum(len(p.storage) for b in spec.blocks for p in b.accounts) > MAX_PATCHED_SLOTS:
         raise ValueError("simulation: too many overrides")
+    _check_overrides(spec.guests, None)
     for block in spec.blocks:
         _check_overrides(block.accounts, block.block)
         for call in block.calls:
@@ -70,6 +71,8 @@ def _check_overrides(accounts: list[AccountPatch], block: BlockPatch | None) -> 
     for patch in accounts:
         words = [word for row in patch.storage for word in row]
         if len(patch.address) != 20 or any(len(word) != 32 for word in words):
+            raise ValueError("call: a state override is malformed")
+        if patch.moved_to is not None and len(patch.moved_to) != 20:
             raise ValueError("call: a state override is malformed")
         if len(patch.balance or b"") > 32 or not 0 <= (patch.nonce or 0) < 1 << 64:
             raise ValueError("call: a state override is malformed")

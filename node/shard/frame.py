@@ -13,7 +13,7 @@ from node.primitives.basics import Address, Hash32, ShardId
 from node.primitives.errors import InvalidBlock, InvalidTransaction, UserError
 from node.primitives.genesis import Params
 from node.primitives.header import Header
-from node.primitives.message import LanePosition, Message, MessageKind, next_head
+from node.primitives.message import LanePosition, Message, MessageKind
 from node.primitives.placement import home_by_range
 from node.primitives.requests import MAX_BIRTHS
 from node.shard import messenger
@@ -212,19 +212,8 @@ class BlockFrame:
         self._announce(placed, logs)
 
     def take_sends(self, made: Iterable[Log], origin: Hash32, logs: list[Log]) -> None:
-        """Put on their lanes what contracts sent: their `send`s are among the logs `made`.
-
-        MESSENGER holds the wei of these messages and has counted them already; only the heads of the
-        lanes are behind. What was reverted has left neither logs nor counts.
-        """
-        for log in made:
-            message = messenger.read_send_log(log, self.rules.shard, origin)
-            if message is None:
-                continue
-            self.state.add_balance(messenger.MESSENGER, -message.in_flight_wei)
-            position = messenger.outbox(self.state, message.dst)
-            head = next_head(position.head, message.hash)
-            messenger.set_outbox(self.state, message.dst, replace(position, head=head))
+        """Put on their lanes what contracts sent, and announce it (`messenger.take_sends`)."""
+        for message in messenger.take_sends(self.state, made, self.rules.shard, origin):
             self._announce(message, logs)
 
     def _announce(self, message: Message, logs: list[Log]) -> None:

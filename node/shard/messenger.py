@@ -3,12 +3,14 @@
 What is written here has been decided elsewhere; the contract (contracts/Messenger.vy) writes the rest.
 """
 
+from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 
 from node.execution.receipts import Log
 from node.execution.state import State
 from node.primitives.basics import Address, Hash32, ShardId
-from node.primitives.message import LanePosition, Message
+from node.primitives.message import LanePosition, Message, next_head
 from node.primitives.messenger import (
     BEACON_ROOTS,
     BURNED_SLOT,
@@ -51,7 +53,6 @@ __all__ = [
     "is_sent_log",
     "issued",
     "outbox",
-    "read_send_log",
     "read_sent_log",
     "sent_log",
     "set_cause",
@@ -60,6 +61,7 @@ __all__ = [
     "set_home",
     "set_inbox",
     "set_outbox",
+    "take_sends",
 ]
 
 # A plain revert: nothing can be sent to the account by value, and it is not empty under EIP-161.
@@ -154,6 +156,26 @@ def is_sent_log(log: Log) -> bool:
 def read_sent_log(log: Log) -> Message | None:
     """The message a log announces, None for any other log."""
     return decode_sent(log.data) if is_sent_log(log) else None
+
+
+def take_sends(state: State, made: Iterable[Log], src: ShardId, origin_tx: Hash32) -> list[Message]:
+    """Put on their lanes what contracts of `src` sent: their `send`s are among the logs `made`.
+
+    MESSENGER holds the wei of these messages and has counted them already; only the heads of the
+    lanes are behind. What was reverted has left neither logs nor counts.
+    """
+    taken = []
+    for log in made:
+        message = read_send_log(log, src, origin_tx)
+        if message is None:
+            continue
+        state.add_balance(MESSENGER, -message.in_flight_wei)
+        position = outbox(state, message.dst)
+        set_outbox(
+            state, message.dst, replace(position, head=next_head(position.head, message.hash))
+        )
+        taken.append(message)
+    return taken
 
 
 def read_send_log(log: Log, src: ShardId, origin_tx: Hash32) -> Message | None:

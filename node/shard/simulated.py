@@ -1,19 +1,27 @@
 """Blocks that nobody decided: calls on top of a shard's block, one after the other (eth_simulateV1).
 
-As in go-ethereum's `internal/ethapi/simulate.go`, on the state of one shard. What the shard would send to
-another one leaves it as on the chain, and does not come back: a call to an account of another shard is
-refused, and wei that a contract pays to one is gone from here.
+As in go-ethereum's `internal/ethapi/simulate.go`, on the state of one shard. Accounts of other shards take
+part where they are guests. What the shard would send to others leaves it as on the chain, and does not come
+back: wei that a contract pays to one, and what it sends by MESSENGER, is gone from here.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+
+from eth_utils.address import to_checksum_address
 
 from node.execution.context import BlockContext
 from node.execution.errors import ExecutionTimedOut
 from node.execution.evm import Evm
 from node.execution.fees import next_base_fee
 from node.execution.messages import MAX_INITCODE_BYTES
-from node.execution.overrides import StateOverride, apply_overrides
+from node.execution.overrides import (
+    CannotOverride,
+    StateOverride,
+    apply_overrides,
+    moved_precompiles,
+)
+from node.execution.precompiles import PRECOMPILES, Precompile
 from node.execution.receipts import Log, Receipt, or_blooms
 from node.execution.results import TransactionResult
 from node.execution.state import State
@@ -21,7 +29,7 @@ from node.execution.timed import TimedEvm
 from node.execution.trace_transfers import EMITTER, TransferTracer
 from node.execution.tracing import TracedEvm
 from node.execution.trie import ordered_root
-from node.execution.validity import gas_of
+from node.execution.validity import MAX_NONCE, gas_of
 from node.primitives.basics import ZERO_ADDRESS, Address, Hash32, ShardId
 from node.primitives.errors import AtollError
 from node.primitives.header import Header
@@ -94,10 +102,10 @@ class Simulated:
 class Simulation:
     """Simulated blocks on top of `header`, whose state is `state`. One use.
 
-    `home` says where accounts live that this shard does not hold; an account that is overridden is
-    taken to live here. `gas` is what all calls together may use. With `validation` a call needs what a
-    transaction needs, but a signature and a sender without code; without it its nonce does not matter and
-    fees are only paid where asked for.
+    `home` says where accounts live that this shard does not hold; `guests` are accounts of others, as they
+    are there. They, and accounts that are overridden, are taken to live here. `gas` is what all calls
+    together may use. With `validation` a call needs what a transaction needs, but a signature and a sender
+    without code; without it its nonce does not matter and fees are only paid where asked for.
     """
 
     chain_id: int
@@ -110,20 +118,31 @@ class Simulation:
     block_hash: Callable[[int], bytes | None]
     validation: bool = False
     trace_transfers: bool = False
+    guests: Mapping[Address, StateOverride] = field(default_factory=dict)
     _hashes: dict[int, bytes] = field(default_factory=dict)
-    _overridden: set[Address] = field(default_factory=set)
+    _settled: set[Address] = field(default_factory=set)
+    _precompiles: Mapping[bytes, Precompile] = field(default_factory=lambda: PRECOMPILES)
 
     def run(self, blocks: Sequence[Block]) -> list[Simulated]:
         """Raises CannotSimulate."""
         try:
+            self._settle(self.guests)
             return [self._block(block) for block in _in_order(self.header, blocks)]
         except ExecutionTimedOut:
             raise CannotSimulate("execution aborted: the time is up", TIMEOUT) from None
+        except CannotOverride as error:
+            raise CannotSimulate(str(error), SERVER_ERROR) from None
+
+    def _settle(self, accounts: Mapping[Address, StateOverride]) -> None:
+        """Let these accounts be here, as they are given."""
+        if accounts:
+            self._precompiles = moved_precompiles(accounts, self._precompiles)
+            apply_overrides(self.state, accounts)
+            self._settled |= set(accounts)
+            self._settled |= {o.moved_to for o in accounts.values() if o.moved_to is not None}
 
     def _block(self, block: Block) -> Simulated:
-        if block.overrides:
-            apply_overrides(self.state, block.overrides)
-            self._overridden |= set(block.overrides)
+        self._settle(block.overrides)
         context = self._context(block)
         evm = TimedEvm(self.chain_id, self.deadline)
         evm.begin_block(self.state, context)
@@ -195,15 +214,23 @@ class Simulation:
         tx = self._filled(call, gas_left, index)
         floor, intrinsic = self._check(tx, context, index)
         tracer = TransferTracer()
-        evm: Evm = TimedEvm(self.chain_id, self.deadline)
+        evm: Evm = TimedEvm(self.chain_id, self.deadline, self._precompiles)
         if self.trace_transfers:
-            evm = TracedEvm(self.chain_id, tracer, deadline=self.deadline)
+            evm = TracedEvm(
+                self.chain_id, tracer, deadline=self.deadline, precompiles=self._precompiles
+            )
         result = evm.run_transaction(
             self.state, context, tx, intrinsic=intrinsic, floor=floor, may_delegate=self._is_home
         )
+        if tx.nonce == MAX_NONCE:
+            self.state.set_nonce(tx.sender, 0)  # it wraps around where nobody validates
         self.gas -= result.gas_used
+        logs = result.logs if result.success else ()
+        sent = messenger.take_sends(self.state, logs, self.shard, tx.hash)
         self._sweep()
-        return Called(tx=tx, result=result, logs=result.logs if result.success else ())
+        return Called(
+            tx=tx, result=result, logs=(*logs, *(messenger.sent_log(message) for message in sent))
+        )
 
     def _filled(self, call: Call, gas_left: int, index: int) -> Transaction:
         """The call with its nonce and gas, as an unsigned transaction."""
@@ -225,7 +252,7 @@ class Simulation:
             access_list=tx.access_list,
             authorizations=len(tx.authorizations),
         )
-        sender = f"address 0x{tx.sender.hex()}"
+        sender = f"address {to_checksum_address(tx.sender)}"
         if self.validation:
             nonce = self.state.nonce(tx.sender)
             text = f"{sender}, tx: {tx.nonce} state: {nonce}"
@@ -233,6 +260,10 @@ class Simulation:
                 raise CannotSimulate(f"call {index}: nonce too low: {text}", NONCE_TOO_LOW)
             if tx.nonce > nonce:
                 raise CannotSimulate(f"call {index}: nonce too high: {text}", NONCE_TOO_HIGH)
+            if tx.nonce == MAX_NONCE:
+                raise CannotSimulate(
+                    f"call {index}: nonce has max value: {sender}, nonce: {tx.nonce}", SERVER_ERROR
+                )
             if tx.max_fee_per_gas < context.base_fee:
                 raise CannotSimulate(
                     f"call {index}: max fee per gas less than block base fee: {sender}, "
@@ -263,7 +294,7 @@ class Simulation:
     # ------------------------------------------------------------------ placement
 
     def _is_home(self, address: Address) -> bool:
-        if address in self._overridden or messenger.is_everywhere(address):
+        if address in self._settled or messenger.is_everywhere(address):
             return True
         return self.state.has_code_or_nonce(address) or self.home(address) == self.shard
 
@@ -273,7 +304,8 @@ class Simulation:
             if who not in (None, ZERO_ADDRESS) and not self._is_home(Address(who or b"")):
                 raise CannotSimulate(
                     f"call {index}: one shard is simulated, here shard {self.shard}, and "
-                    f"0x{(who or b'').hex()} lives on shard {self.home(Address(who or b''))}",
+                    f"{to_checksum_address(who or b'')} lives on shard "
+                    f"{self.home(Address(who or b''))}",
                     SERVER_ERROR,
                 )
 
@@ -304,8 +336,8 @@ def _in_order(base: Header, blocks: Sequence[Block]) -> list[Block]:
             time += 1
             out.append(Block(number=between, time=time))
         at = time + 1 if block.time is None else block.time
-        if at < time:
-            raise CannotSimulate(f"block timestamps must be in order: {at} < {time}", BLOCK_TIMES)
+        if at <= time:
+            raise CannotSimulate(f"block timestamps must be in order: {at} <= {time}", BLOCK_TIMES)
         number, time = wanted, at
         out.append(replace(block, number=number, time=time))
     return out

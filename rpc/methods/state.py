@@ -132,7 +132,11 @@ async def _fee_history(
     if count == 0:  # geth's answer; a range of no blocks has no oldest one
         return {"oldestBlock": "0x0", "gasUsedRatio": [], "baseFeePerGas": []}
     history = await c.backend.fee_history(c.scope, min(count, MAX_FEE_HISTORY), newest, percentiles)
-    return render.fee_history(history)
+    blocks = len(history.gas_used_ratio)  # none of which carries blobs
+    return render.fee_history(history) | {
+        "baseFeePerBlobGas": [hex(blob_base_fee(0))] * (blocks + 1),
+        "blobGasUsedRatio": [0] * blocks,
+    }
 
 
 def blob_base_fee(excess_blob_gas: int) -> int:

@@ -236,7 +236,7 @@ def test_log_filters():
     ("sent", "why"),
     [
         ({"blockHash": HASH, "fromBlock": "0x1"}, "cannot specify both"),
-        ({"fromBlock": "0x2", "toBlock": "0x1"}, "invalid block range"),
+        ({"fromBlock": "0x2", "toBlock": "0x1"}, "invalid block range params"),
         ({"topics": [None] * 5}, "topics: array of 5 items, at most 4"),
         ({"topics": [None, "0x1"]}, r"topics\[1\]: hex string has length 1"),
         ({"topics": [[HASH, 1]]}, r"topics\[0\]\[1\]: expected a hex string"),
@@ -247,6 +247,12 @@ def test_log_filters():
 def test_a_wrong_log_filter_says_what_is_wrong(sent, why):
     with pytest.raises(ValueError, match=why):
         decode.log_filter(sent)
+
+
+@pytest.mark.parametrize("sent", [{}, {ADDRESS: []}])
+def test_no_slots_at_all_are_an_empty_request(sent):
+    with pytest.raises(ValueError, match="empty request"):
+        decode.storage_requests(sent)
 
 
 def test_percentiles_rise_from_0_to_100():

@@ -58,9 +58,9 @@ def test_their_number_is_bounded():
         ),
         (
             "eth_call",
-            [{}, "latest", {ADDRESS: {"movePrecompileToAddress": ADDRESS}}],
+            [{}, "latest", {ADDRESS: {"movePrecompileToAddress": "0x1"}}],
             f"invalid argument 2 (state overrides): {ADDRESS}.movePrecompileToAddress: "
-            "precompiles cannot be moved here",
+            "hex string has length 1, want 40 for an address",
         ),
         (
             "eth_call",

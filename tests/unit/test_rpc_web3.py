@@ -413,6 +413,8 @@ async def test_state_and_fees(chain):
         assert (history["oldestBlock"], history["baseFeePerGas"]) == (3, [7, 7, 7, 7])
         assert history["gasUsedRatio"] == [0.5] * 3
         assert history["reward"] == [[1, 1]] * 3
+        assert history["baseFeePerBlobGas"] == ["0x1"] * 4  # no block has blobs
+        assert history["blobGasUsedRatio"] == [0] * 3
         assert "reward" not in w3.eth.fee_history(3, "latest")
 
     async with web3_of(chain) as run:

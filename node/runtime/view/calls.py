@@ -1,6 +1,6 @@
 """Simulated calls: requests as the port takes them, outcomes as the JSON-RPC tells them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from node.execution.validity import gas_of
@@ -44,11 +44,13 @@ class Simulation:
 
 @dataclass(frozen=True, slots=True)
 class SimulationBase:
-    """The block of a shard on which simulated blocks stand; `beacon` as in `queries.SimulationSpec`."""
+    """The block of a shard on which simulated blocks stand; `beacon` as in `queries.SimulationSpec`.
+    `away` says where to read an account that lives on another shard, None for those that do not."""
 
     shard: int
     height: int
-    beacon: int | None
+    beacon: int | None = None
+    away: Callable[[Address], StatePlace | None] = lambda _: None
 
 
 def sender_of(request: CallRequest) -> Address:
@@ -142,6 +144,7 @@ def _patch(address: bytes, override: AccountOverride) -> AccountPatch:
             for slot, value in (storage or {}).items()
         ],
         replace_storage=override.state is not None,
+        moved_to=override.moved_to,
     )
 
 

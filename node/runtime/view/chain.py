@@ -21,7 +21,7 @@ from node.runtime.view.gather import gather
 from node.runtime.view.logs import MAX_LOGS, LogQuery
 from node.runtime.view.reads import StatePlace, read_account, read_proof, read_slot
 from node.runtime.view.shards import Shards
-from rpc.errors import LimitExceeded, ServerError, TransactionRejected
+from rpc.errors import InvalidParams, LimitExceeded, ServerError, TransactionRejected
 from rpc.wire import (
     NO_OVERRIDES,
     AccessListResult,
@@ -331,7 +331,8 @@ class ChainView(ABC):
     # ------------------------------------------------------------------ logs
 
     async def logs(self, wanted: LogFilter) -> tuple[LogView, ...]:
-        """Matching logs in chain order. Raises LimitExceeded, ServerError for an unknown block."""
+        """Matching logs in chain order. Raises LimitExceeded, ServerError for an unknown block, InvalidParams
+        for a range that ends beyond the head or before it begins (execution-apis)."""
         head = await self.block_number()
         if wanted.block_hash is not None:
             number = await self.number_of(BlockHash(wanted.block_hash))
@@ -340,9 +341,10 @@ class ChainView(ABC):
             first = last = number
         else:
             first, last = _tag(wanted.from_block, head), _tag(wanted.to_block, head)
+            if max(first, last) > head:
+                raise InvalidParams("block range extends beyond current head block")
             if first > last:
-                raise ServerError("invalid block range params")
-            last = min(last, head)
+                raise InvalidParams("invalid block range params")
         if last - first >= self.MAX_LOG_BLOCKS:
             raise LimitExceeded(
                 f"block range is too wide: {last - first + 1} blocks, at most {self.MAX_LOG_BLOCKS}"

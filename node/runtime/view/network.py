@@ -26,6 +26,7 @@ from node.primitives.basics import (
 from node.primitives.crosslink import Crosslink
 from node.primitives.header import Header
 from node.primitives.message import Message
+from node.primitives.requests import ShardRequests
 from node.primitives.transaction import Transaction
 from node.runtime.queries import ShardSource
 from node.runtime.view import calls
@@ -52,7 +53,7 @@ from node.shard import messenger
 from rpc.errors import ServerError
 from rpc.wire import BlockRef, BlockView, CallRequest, Overrides
 
-CACHED_BYTES = 96 * 1024 * 1024
+CACHED_BYTES = 96 << 20
 CACHED_BLOOMS = 16_384
 BREATH = 32  # beacon blocks that are scanned before other tasks get their turn
 THREADS = 2
@@ -68,13 +69,14 @@ class NetworkView(ChainView):
         *,
         chain_id: int,
         head_height: Callable[[], int],
+        cached_bytes: int = CACHED_BYTES,
     ) -> None:
         super().__init__(shards, chain_id=chain_id)
         self._beacon = beacon
         self._head_height = head_height
         self._finder = TransactionFinder(beacon, shards, head_height)
         self._blocks: JoinedCache[int, ListedBlock] = JoinedCache(
-            CACHED_BYTES, lambda block: block.weight
+            cached_bytes, lambda block: block.weight
         )
         self._blooms: Lru[int, tuple[bytes, ...]] = Lru(CACHED_BLOOMS)
         self._in_thread = Threads(THREADS).run
@@ -239,7 +241,13 @@ class NetworkView(ChainView):
         state = self._beacon.state_at(number)
         homes = (state.home(who) for who in accounts if not messenger.is_everywhere(who))
         shard = next(homes, ShardId(self._shards.own or 0))
-        return calls.SimulationBase(shard, state.tip(shard).height, number)
+
+        def away(address: Address) -> StatePlace | None:
+            home = state.home(address)
+            here = home == shard or messenger.is_everywhere(address)
+            return None if here else _tip_place(state, home)
+
+        return calls.SimulationBase(shard, state.tip(shard).height, number, away)
 
     async def _prepay(
         self, state: BeaconState, request: CallRequest, overrides: Overrides
@@ -315,4 +323,6 @@ def _head_view(block: BeaconBlock, state: BeaconState) -> BlockView:
         withdrawals=(),
         blob_gas_used=0,
         excess_blob_gas=0,
+        parent_beacon_block_root=header.parent,  # this is the beacon's chain
+        requests_hash=ShardRequests().hash,  # none (EIP-7685)
     )

@@ -26,7 +26,7 @@ from node.shard.block import ShardBlock
 from rpc.errors import TransactionRejected
 from rpc.wire import BlockRef, BlockView, CallRequest, Overrides
 
-CACHED_BYTES = 24 * 1024 * 1024
+CACHED_BYTES = 24 << 20
 BREATH = 32
 THREADS = 2
 
@@ -35,12 +35,20 @@ class ShardView(ChainView):
     """The view that `/shard/<id>` serves. Blocks are numbered by shard height; a transaction that departs
     is listed with the leg it had here, what arrives under the message's id."""
 
-    def __init__(self, shard: int, beacon: BeaconReader, shards: Shards, *, chain_id: int) -> None:
+    def __init__(
+        self,
+        shard: int,
+        beacon: BeaconReader,
+        shards: Shards,
+        *,
+        chain_id: int,
+        cached_bytes: int = CACHED_BYTES,
+    ) -> None:
         super().__init__(shards, chain_id=chain_id)
         self.shard = ShardId(shard)
         self._beacon = beacon
         self._blocks: JoinedCache[int, ListedBlock] = JoinedCache(
-            CACHED_BYTES, lambda block: block.weight
+            cached_bytes, lambda block: block.weight
         )
         self._in_thread = Threads(THREADS).run
 
@@ -176,7 +184,7 @@ class ShardView(ChainView):
     async def simulation_base(
         self, accounts: Sequence[Address], ref: BlockRef
     ) -> calls.SimulationBase:
-        return calls.SimulationBase(self.shard, await self.state_number(ref), None)
+        return calls.SimulationBase(self.shard, await self.state_number(ref))
 
     # ------------------------------------------------------------------ encodings
 

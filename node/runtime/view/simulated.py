@@ -1,7 +1,8 @@
-"""eth_simulateV1: blocks that nobody decided, on the state of one shard."""
+"""eth_simulateV1: blocks that nobody decided, on the state of one shard, with guests from others."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from node.execution.receipts import Log, decode_log
 from node.primitives import rlp
@@ -11,6 +12,7 @@ from node.primitives.header import Header
 from node.primitives.transaction import TYPE_ACCESS_LIST, TYPE_LEGACY
 from node.primitives.unsigned import decode_unsigned
 from node.runtime.queries import (
+    AccountPatch,
     BlockCall,
     BlockReport,
     BlockSpec,
@@ -22,11 +24,13 @@ from node.runtime.queries import (
 from node.runtime.view import calls, present
 from node.runtime.view.chain import ChainView
 from node.runtime.view.entries import Entry, ListedBlock, Place
+from node.runtime.view.gather import gather
+from node.runtime.view.reads import StatePlace, read_account
 from node.runtime.view.shard import head_view
 from node.runtime.view.shards import Shards
 from node.runtime.view.wallet import type_of
 from node.shard.block import ShardBlock
-from rpc.errors import ExecutionReverted
+from rpc.errors import ExecutionReverted, LimitExceeded
 from rpc.wire import (
     BlockRef,
     CallRequest,
@@ -39,10 +43,13 @@ from rpc.wire import (
 REVERT, VM_ERROR = 3, -32015
 
 
+MAX_GUESTS = 100
+
+
 @dataclass(frozen=True, slots=True)
 class _Reported:
     listed: ListedBlock
-    outcomes: tuple[CallOutcome, ...]
+    called: tuple[CalledReport, ...]
 
 
 async def simulate(
@@ -62,6 +69,7 @@ async def simulate(
             )
             for block in request.blocks
         ],
+        guests=await _guests(shards, base, request),
         beacon=base.beacon,
         validation=request.validation,
         trace_transfers=request.trace_transfers,
@@ -84,6 +92,34 @@ def _accounts(request: SimulateRequest) -> Iterable[Address]:
     known = [who for who in named if who is not None and who != ZERO_ADDRESS]
     yield from (Address(who) for who in known if who not in overridden)
     yield from (Address(who) for who in known if who in overridden)
+
+
+async def _guests(
+    shards: Shards, base: calls.SimulationBase, request: SimulateRequest
+) -> list[AccountPatch]:
+    """The accounts that calls name and that live on other shards, as they are there. Those with code have
+    storage and stay where they are, unless their code is overridden. Raises RpcError."""
+    recoded = {
+        who
+        for block in request.blocks
+        for who, override in block.overrides.accounts.items()
+        if override.code is not None
+    }
+    away = {who: place for who in _accounts(request) if (place := base.away(who)) is not None}
+    if len(away) > MAX_GUESTS:
+        raise LimitExceeded(
+            f"the calls name {len(away)} accounts of other shards than shard {base.shard}, "
+            f"at most {MAX_GUESTS} can be read"
+        )
+
+    async def read(who: Address, place: StatePlace) -> AccountPatch | None:
+        account = await read_account(shards, place, who, code=True)
+        if account.code and who not in recoded:
+            return None
+        return AccountPatch(address=who, balance=account.balance, nonce=account.nonce)
+
+    found = await gather([partial(read, who, place) for who, place in away.items()])
+    return [guest for guest in found if guest is not None]
 
 
 def _call(request: CallRequest) -> BlockCall:
@@ -110,7 +146,7 @@ def _listed(shard: int, report: BlockReport) -> _Reported:
     size = len(ShardBlock(header=header, items=tuple(entry.raw for entry in entries)).encoded)
     return _Reported(
         ListedBlock(head=head_view(header, size), entries=entries),
-        tuple(called.outcome for called in report.calls),
+        tuple(report.calls),
     )
 
 
@@ -144,14 +180,13 @@ def _shown(item: _Reported, full: bool) -> SimulatedBlock:
         calls=tuple(
             SimulatedCall(
                 status=entry.status,
-                return_data=outcome.output,
+                return_data=b"" if called.outcome.error is not None else called.outcome.output,
                 gas_used=entry.gas_used,
+                peak_gas=called.peak_gas,
                 logs=present.receipt_at(listed, index).logs,
-                error=_failure(outcome),
+                error=_failure(called.outcome),
             )
-            for index, (entry, outcome) in enumerate(
-                zip(listed.entries, item.outcomes, strict=True)
-            )
+            for index, (entry, called) in enumerate(zip(listed.entries, item.called, strict=True))
         ),
     )
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -43,9 +44,16 @@ class Network:
     """One network in its own directory, with free ports."""
 
     def __init__(
-        self, directory: Path, *, shards: int, validators: int, manifest: str = ""
+        self,
+        directory: Path,
+        *,
+        shards: int,
+        validators: int,
+        manifest: str = "",
+        node_config: str = "",
     ) -> None:
         self.directory = directory
+        self._node_config = node_config
         self._options = ("--shards", str(shards), "--validators", str(validators))
         self._manifest = manifest and (
             f"shards = {shards}\nvalidators = {validators}\n{manifest}\n[rpc]\nport = 0\n"
@@ -87,6 +95,13 @@ class Network:
         file = self.directory.with_suffix(".toml")
         file.write_text(self._manifest)
         atoll("init", "--manifest", file, "--dir", self.directory)
+        for config in self.directory.glob("nodes/*/node.toml"):
+            text = config.read_text()
+            for line in self._node_config.splitlines():
+                key = re.escape(line.split("=")[0])
+                text, found = re.subn(f"^{key}= .*$", line, text, flags=re.MULTILINE)
+                assert found == 1, f"{config} has no {line}"
+            config.write_text(text)
 
     def down(self) -> None:
         atoll("down", "--dir", self.directory)
@@ -195,18 +210,25 @@ class Networks:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._made: dict[tuple[int, int, str], Network] = {}
+        self._made: dict[tuple[int, int, str, str], Network] = {}
         self._running: Network | None = None
 
-    def use(self, *, shards: int, validators: int, manifest: str = "") -> Network:
+    def use(
+        self, *, shards: int, validators: int, manifest: str = "", node_config: str = ""
+    ) -> Network:
         """The network of this shape with every node up, made if there is none; others are stopped.
-        `manifest` is what its manifest has beside the shape."""
-        shape = (shards, validators, manifest)
+        `manifest` is what its manifest has beside the shape, `node_config` the lines that, with a manifest,
+        the configuration of each node has instead of those that are made."""
+        shape = (shards, validators, manifest, node_config)
         network = self._made.get(shape)
         if network is None:
             name = f"{shards}x{validators}" + (f"-{len(self._made)}" if manifest else "")
             network = self._made[shape] = Network(
-                self._root / name, shards=shards, validators=validators, manifest=manifest
+                self._root / name,
+                shards=shards,
+                validators=validators,
+                manifest=manifest,
+                node_config=node_config,
             )
         if self._running is not network:
             self.stop()

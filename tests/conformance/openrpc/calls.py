@@ -66,7 +66,7 @@ def calls(scene: Scene) -> dict[str, Calls]:
         ],
         "eth_getStorageValues": [
             [{scene.contracts[0]: ["0x1", WORD], scene.contracts[1]: [WORD]}, "latest"],
-            [{}, "latest"],
+            [{scene.users[0]: ["0x0"], NOWHERE: [WORD]}, "earliest"],
         ],
         "eth_getProof": [
             [who, slots, block]

@@ -3,8 +3,9 @@
 from itertools import pairwise
 
 import pytest
+from eth_abi import abi
 
-from node.primitives import rlp
+from node.primitives import messenger, rlp
 from node.primitives.basics import keccak256
 from rpc.errors import RpcError
 from rpc.wire import (
@@ -183,7 +184,7 @@ async def test_a_call_may_fail(net, user):
     assert invalid.error.message == "vm execution error: invalid opcode: 0xfe"
     assert (reverted.status, reverted.error.code) == (0, 3)
     assert reverted.error.message == "execution reverted"
-    assert reverted.error.data == reverted.return_data == word(42)
+    assert (reverted.error.data, reverted.return_data) == (word(42), b"")  # as geth has it
 
 
 FROM_A = CallRequest(from_=A, to=A)
@@ -241,6 +242,7 @@ async def test_fees_are_paid(net, user):
 @pytest.mark.parametrize(
     ("second", "code"),
     [
+        ({"time": 1_700_000_000}, -38021),  # not even the same
         ({"number": 5}, -38020),
         ({"number": 4}, -38020),
         ({"time": 1}, -38021),
@@ -253,18 +255,61 @@ async def test_blocks_out_of_order(net, second, code):
     assert caught.value.code == code
 
 
-async def test_one_shard_is_simulated(net):
+@pytest.mark.parametrize("own", [0, 1], ids=["asked at 0", "asked at 1"])
+async def test_accounts_of_other_shards_are_guests(net, own):
+    """Their balance and nonce are what they have there, whoever is asked."""
+    alice, carol = net.users[0][0], net.users[1][0]
+    reads = bytes.fromhex("73" + carol.address.hex() + "31" + RETURN)
+    there = CallRequest(from_=carol.address, to=alice.address, value=1)
+    (done,) = await simulate(
+        net,
+        block(
+            CallRequest(from_=alice.address, to=carol.address, value=5),
+            CallRequest(from_=alice.address, to=A),
+            there,
+            CallRequest(from_=alice.address, to=A),
+            there,
+            accounts={A: AccountOverride(code=reads)},
+        ),
+        own=own,
+        full_transactions=True,
+    )
+    assert [call.status for call in done.calls] == [1] * 5
+    before = await net.views(own=own).backend.balance(None, carol.address, "latest")
+    assert [int.from_bytes(done.calls[n].return_data, "big") for n in (1, 3)] == [
+        before + 5,
+        before + 4,
+    ]
+    assert [done.block.transactions[n].nonce for n in (2, 4)] == [0, 1]
+
+
+async def test_too_many_guests(net, monkeypatch):
+    monkeypatch.setattr("node.runtime.view.simulated.MAX_GUESTS", 1)
+    alice = net.users[0][0]
+    away = [CallRequest(from_=alice.address, to=user.address) for user in net.users[1][:2]]
+    assert len(await simulate(net, block(away[0]))) == 1
+    with pytest.raises(RpcError, match="name 2 accounts of other shards than shard 0") as caught:
+        await simulate(net, block(*away))
+    assert caught.value.code == -32005
+
+
+async def test_one_shard_is_simulated(net, code):
     """What would leave it is refused, not made up."""
     alice, carol = net.users[0][0], net.users[1][0]
+    backend = net.views(own=1).backend
+    sent = await backend.send_raw_transaction(None, carol.sign(None, data=code[0], gas=500_000))
+    net.settle()
+    contract = (await backend.transaction_receipt(None, sent)).contract_address
     for own in (0, 1):
-        with pytest.raises(RpcError, match="lives on shard 1") as caught:
-            await simulate(
-                net, block(CallRequest(from_=alice.address, to=carol.address, value=1)), own=own
-            )
-        assert caught.value.code == -32000
-        here = CallRequest(from_=alice.address, to=alice.address)
-        with pytest.raises(RpcError, match="lives on shard 0"):
-            await simulate(net, block(here), scope=1, own=own)
+        for scope, call in ((None, (alice, contract)), (1, (alice, alice.address))):
+            request = CallRequest(from_=call[0].address, to=call[1])
+            with pytest.raises(RpcError, match="lives on shard") as caught:
+                await simulate(net, block(request), own=own, scope=scope)
+            assert caught.value.code == -32000
+    recoded = {contract: AccountOverride(code=bytes.fromhex("602a" + RETURN))}
+    call = CallRequest(from_=alice.address, to=contract)
+    (done,) = await simulate(net, block(call, accounts=recoded))
+    assert done.calls[0].return_data == word(42)
     # what a contract pays to another shard is on its way, as on the chain
     pays = bytes.fromhex("5f5f5f5f6001" + "73" + carol.address.hex() + "5af1")
     reads = pays + bytes.fromhex("73" + carol.address.hex() + "31" + RETURN)
@@ -278,6 +323,88 @@ async def test_one_shard_is_simulated(net):
         ),
     )
     assert [c.return_data for c in done.calls] == [word(1), word(1)]
+
+
+async def test_what_messenger_sends_is_gone(net):
+    """As on the chain: the wei is on its way, the lane has moved on, and the log tells of it."""
+    alice, carol = net.users[0][0], net.users[1][0]
+    target = messenger.MESSENGER.hex()
+    forward = bytes.fromhex("365f5f37" + "5f5f365f6007" + "73" + target + "5af1" + RETURN)
+    accounts = {
+        A: AccountOverride(code=forward, balance=100),
+        B: AccountOverride(code=bytes.fromhex("73" + target + "31" + RETURN)),
+    }
+    signature = "send(address,bytes,uint256,uint256,bytes4)"
+    data = keccak256(signature.encode())[:4] + abi.encode(
+        ["address", "bytes", "uint256", "uint256", "bytes4"], [carol.address, b"", 0, 0, bytes(4)]
+    )
+    send = CallRequest(from_=alice.address, to=A, data=data)
+    look = CallRequest(from_=alice.address, to=B)
+    (done,) = await simulate(net, block(send, look, send, look, accounts=accounts))
+    assert [call.return_data for call in done.calls] == [word(1), word(0)] * 2
+    for seq, call in enumerate((done.calls[0], done.calls[2])):
+        asked, told = call.logs
+        assert asked.topics[0] == messenger.SEND_TOPIC
+        message = messenger.decode_sent(told.data)
+        assert (message.seq, message.value, message.to) == (seq, 7, carol.address)
+        assert told.topics[1] == message.id
+        assert message.origin_tx == told.transaction_hash
+
+
+SQUARE = bytes.fromhex("5f3580025f5260205ff3")
+
+
+async def test_a_precompile_is_moved(net, user):
+    identity, sha = (bytes([0] * 19 + [n]) for n in (4, 2))
+    accounts = {identity: AccountOverride(code=SQUARE, moved_to=C), sha: AccountOverride(balance=1)}
+    calls = [CallRequest(from_=user.address, to=to, data=word(3)) for to in (identity, C, sha)]
+    first, second = await simulate(
+        net, block(*calls, accounts=accounts), block(*calls), trace_transfers=True
+    )
+    for done in (first, second):
+        assert [c.return_data for c in done.calls] == [word(9), word(3), b""]
+    backend = net.views(own=0).backend
+    overrides = Overrides(accounts=accounts)
+    found = [await backend.call(None, call, "latest", overrides) for call in calls]
+    assert found == [word(9), word(3), b""]
+
+
+@pytest.mark.parametrize(
+    ("accounts", "text"),
+    [
+        ({A: AccountOverride(moved_to=B)}, "account 0x.* is not a precompile"),
+        (
+            {bytes(19) + b"\1": AccountOverride(moved_to=B), B: AccountOverride(nonce=1)},
+            "account 0x.* is already overridden",
+        ),
+    ],
+)
+async def test_a_precompile_that_cannot_be_moved(net, user, accounts, text):
+    call = CallRequest(from_=user.address, to=user.address)
+    backend = net.views(own=0).backend
+    with pytest.raises(RpcError, match=text) as caught:
+        await simulate(net, block(call, accounts=accounts))
+    assert caught.value.code == -32000
+    with pytest.raises(RpcError, match=text) as caught:
+        await backend.call(None, call, "latest", Overrides(accounts=accounts))
+    assert caught.value.code == -32000
+
+
+async def test_the_highest_nonce(net, user):
+    """Nobody minds without validation; with it, nothing can come after."""
+    accounts = {A: AccountOverride(nonce=2**64 - 1, balance=ETHER)}
+    call = CallRequest(from_=A, to=A, gas=21_000, max_fee_per_gas=10**11)
+    (done,) = await simulate(net, block(call, call, accounts=accounts))
+    assert [c.status for c in done.calls] == [1, 1]
+    with pytest.raises(RpcError, match="nonce has max value"):
+        await simulate(net, block(call, accounts=accounts), validation=True)
+
+
+async def test_gas_before_refunds(net, user):
+    clears = {A: AccountOverride(code=bytes.fromhex("5f5f55"), state={0: 1})}
+    (done,) = await simulate(net, block(CallRequest(from_=user.address, to=A), accounts=clears))
+    (call,) = done.calls
+    assert call.peak_gas - call.gas_used == 4800  # EIP-3529
 
 
 async def test_it_has_an_end(net, user, monkeypatch):
