@@ -1,4 +1,4 @@
-"""How many JSON-RPC requests a node answers per core, against a bare trio echo in the same run.
+"""How many JSON-RPC requests a node answers per core, against a bare trio echo and anvil in the same run.
 
     .venv/bin/python benchmarks/rpc.py [--seconds 4] [--connections 16] [--pipeline 8]
 
@@ -6,12 +6,17 @@
 does not count. Each line has the ratio to the echo: what one request costs beyond reading and writing it.
 eth_sendRawTransaction is measured up to the pool's acceptance, sender recovery included: the transactions
 leave a gap in their nonces, so that no block takes them. eth_call asks an ERC-20 for a balance.
+
+anvil, of the version below, is installed from npm into a temporary directory and asked the same; where there is
+no npm, a line says that it was left out. It uses several threads, which all count.
 """
 
 import argparse
 import contextlib
+import functools
 import importlib
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -34,6 +39,8 @@ from eth_account import Account  # noqa: E402
 from network import atoll, cpu_seconds  # noqa: E402
 from web3 import Web3  # noqa: E402
 
+ANVIL = "@foundry-rs/anvil@1.7.1"
+ANVIL_SECONDS = 180  # for npm, and for anvil to listen
 ETHER = 10**18
 ERC20 = """
 # pragma version ~=0.4.3
@@ -185,38 +192,101 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         directory = Path(folder) / "net"
         with echo() as (port, pid):
-            bare = report(options, "bare trio echo", port, pid, call("eth_chainId"), None)
+            bare = report(
+                options,
+                "bare trio echo",
+                port=port,
+                pid=pid,
+                request=call("eth_chainId"),
+                bare=None,
+            )
         atoll("up", "--dir", str(directory), "--rpc-port", "0", "--validators", "1", "--detach")
         try:
-            against_network(options, json.loads((directory / "network.json").read_text()), bare)
+            info = json.loads((directory / "network.json").read_text())
+            node = info["shards"][0]["nodes"][0]
+            keys = [a["privateKey"] for a in info["accounts"] if a["home"] == 0]
+            port = int(node["rpc"].rpartition(":")[2])
+            ours = against(options, port, node["pid"], keys, bare)
         finally:
             atoll("down", "--dir", str(directory))
+        with anvil(Path(folder)) as other:
+            if other is None:
+                print("ANVIL WAS LEFT OUT: no npm is installed, from which it comes")
+                return
+            keys = [a["privateKey"] for a in info["accounts"]][: len(keys)]  # the same as anvil's
+            print(f"\n{ANVIL}")
+            theirs = against(options, *other, keys, bare)
+    print("\nrequests per second and core, Atoll / anvil")
+    for name, rate in ours.items():
+        print(f"{name:34} {rate / theirs[name]:9.2f}")
 
 
-def against_network(options: argparse.Namespace, info: dict[str, Any], bare: float) -> None:
-    node = info["shards"][0]["nodes"][0]
-    port, pid = int(node["rpc"].rpartition(":")[2]), node["pid"]
-    w3 = Web3(Web3.HTTPProvider(node["rpc"]))
-    accounts = [Account.from_key(a["privateKey"]) for a in info["accounts"] if a["home"] == 0]
-    for method in ("eth_chainId", "eth_blockNumber", "net_version"):
-        report(options, method, port, pid, call(method), bare)
+@contextlib.contextmanager
+def anvil(folder: Path) -> Iterator[tuple[int, int] | None]:
+    """(port, pid) of a running anvil; None where there is no npm."""
+    npm = shutil.which("npm")
+    if npm is None:
+        yield None
+        return
+    command = [npm, "install", "--no-save", "--no-audit", "--no-fund", "--ignore-scripts", ANVIL]
+    where = folder / "anvil"
+    where.mkdir()
+    subprocess.run(command, cwd=where, check=True, timeout=ANVIL_SECONDS, capture_output=True)
+    (program,) = where.glob("node_modules/@foundry-rs/anvil-*/bin/anvil")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen([str(program), "--port", str(port), "--silent"])
+    try:
+        w3 = Web3(Web3.HTTPProvider(f"http://127.0.0.1:{port}"))
+        deadline = time.monotonic() + ANVIL_SECONDS
+        while not w3.is_connected():
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{ANVIL} does not answer at port {port}")
+            time.sleep(0.05)
+        yield port, process.pid
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def against(
+    options: argparse.Namespace, port: int, pid: int, keys: Sequence[str], bare: float
+) -> dict[str, float]:
+    """Requests per second of CPU, by what was asked of the node at `port`, which funds `keys`."""
+    ask = functools.partial(report, options, port=port, pid=pid, bare=bare)
+    w3 = Web3(Web3.HTTPProvider(f"http://127.0.0.1:{port}"))
+    accounts = [Account.from_key(key) for key in keys]
+    out = {
+        method: ask(method, request=call(method))
+        for method in ("eth_chainId", "eth_blockNumber", "net_version")
+    }
     balance = call("eth_getBalance", accounts[0].address, "latest")
-    report(options, "eth_getBalance", port, pid, balance, bare)
+    out["eth_getBalance"] = ask("eth_getBalance", request=balance)
     token = deploy_token(w3, accounts[0])
     data = "0x70a08231" + accounts[0].address[2:].rjust(64, "0")
     asked = call("eth_call", {"to": token, "data": data}, "latest")
-    report(options, "eth_call ERC-20 balanceOf", port, pid, asked, bare)
+    out["eth_call ERC-20"] = ask("eth_call ERC-20", request=asked)
     transactions = queued(w3, accounts, 1000)
     share = len(transactions) // len(accounts)
     work = [
         sliced(transactions[start : start + share], options.pipeline)
         for start in range(0, len(transactions), share)
     ]
-    show("eth_sendRawTransaction (pooled)", *measure(port, pid, work), bare)
+    per_core, rate = measure(port, pid, work)
+    out["eth_sendRawTransaction (pooled)"] = per_core
+    show("eth_sendRawTransaction (pooled)", per_core, rate, bare)
+    return out
 
 
 def report(
-    options: argparse.Namespace, name: str, port: int, pid: int, request: bytes, bare: float | None
+    options: argparse.Namespace,
+    name: str,
+    *,
+    port: int,
+    pid: int,
+    request: bytes,
+    bare: float | None,
 ) -> float:
     work = [
         repeated(request, options.seconds, options.pipeline) for _ in range(options.connections)
