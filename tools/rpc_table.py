@@ -51,6 +51,8 @@ room, go-ethereum. What differs:
   overridden, for their storage stays where it is. Wei that a contract pays to another shard, itself or by
   `MESSENGER.send`, is gone from this one, as it would be on its way. All calls together may use 30,000,000
   gas and 15 s.
+- `eth_sendRawTransactionSync` (EIP-7966) waits for the receipt: 20 s, or as many milliseconds as it is told,
+  25 s at most; then the error has the hash. A call that crosses has its receipt when it was delivered.
 - `eth_getLogs` refuses a range that ends beyond the head with -32602, as the specification has it.
 - `eth_call` runs for 5 s at most, `eth_estimateGas` and `eth_createAccessList` for 15 s, each execution with
   30,000,000 gas at most, whatever the request says.
@@ -85,6 +87,7 @@ what `atoll_networkBlock` says of each new block. [following.md](following.md) d
 | -32003 | the answers of a batch are too large |
 | -32004 | known and refused; the message says why |
 | -32005 | more than this node gives: range, results, filters, subscriptions |
+| 4 | `eth_sendRawTransactionSync`: sent, but in no block in time; `data` is the hash |
 | 3 | execution reverted; `data` is what the contract returned |
 | -38010 to -38026, -32016 | `eth_simulateV1`, as the specification says |
 

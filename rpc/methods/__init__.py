@@ -37,6 +37,14 @@ METHODS: dict[str, Method] = {
 }
 
 
+async def _modules(_: Context) -> dict[str, str]:
+    """The namespaces, as geth lists them."""
+    return dict.fromkeys(sorted({name.partition("_")[0] for name in METHODS}), "1.0")
+
+
+METHODS["rpc_modules"] = Method((), _modules)
+
+
 def lookup(name: str) -> Method:
     """The method of that name. Raises MethodNotFound, MethodNotSupported."""
     method = METHODS.get(name)

@@ -2,8 +2,11 @@
 
 from typing import Any
 
+import trio
+
 from rpc import decode, render
 from rpc.encoding import parse_data
+from rpc.errors import RpcError
 from rpc.methods.table import (
     BLOCK,
     BLOCK_HASH,
@@ -61,6 +64,37 @@ async def _send_raw_transaction(c: Context, raw: bytes) -> str:
     return "0x" + (await c.backend.send_raw_transaction(c.scope, raw)).hex()
 
 
+async def _send_raw_transaction_sync(
+    c: Context, raw: bytes, milliseconds: int | None
+) -> dict[str, Any]:
+    """The receipt, as soon as there is one (EIP-7966). A time that is too long is cut."""
+    longest = SYNC_SECONDS if milliseconds is None else milliseconds / 1000
+    seconds = min(longest, MAX_SYNC_SECONDS)
+    transaction_hash = await c.backend.send_raw_transaction(c.scope, raw)
+    with trio.move_on_after(seconds):
+        while True:
+            head = await c.backend.block_number(c.scope)
+            view = await c.backend.transaction_receipt(c.scope, transaction_hash)
+            if view is not None:
+                return render.receipt(view)
+            await c.backend.wait_for_block(c.scope, head)
+    raise RpcError(
+        NOT_YET_INCLUDED,
+        f"the transaction was added to the transaction pool, but no block had it within {seconds:g} s",
+        "0x" + transaction_hash.hex(),
+    )
+
+
+async def _header_by_number(c: Context, ref: BlockRef) -> Any:
+    view = await c.backend.block_by_number(c.scope, ref, False)
+    return None if view is None else render.header(view)
+
+
+async def _header_by_hash(c: Context, block_hash: bytes) -> Any:
+    view = await c.backend.block_by_hash(c.scope, block_hash, False)
+    return None if view is None else render.header(view)
+
+
 async def _transaction_by_hash(c: Context, transaction_hash: bytes) -> Any:
     view = await c.backend.transaction_by_hash(c.scope, transaction_hash)
     return None if view is None else render.transaction(view)
@@ -85,6 +119,12 @@ async def _logs(c: Context, wanted: LogFilter) -> Any:
     return [render.log(view) for view in await c.backend.logs(c.scope, wanted)]
 
 
+SYNC_SECONDS = 20.0
+"""For eth_sendRawTransactionSync, where the caller says nothing (as in geth)."""
+MAX_SYNC_SECONDS = 25.0
+NOT_YET_INCLUDED = 4  # EIP-7966
+
+_RAW = Param("transaction", parse_data)
 _FULL = Param("full transactions", decode.boolean, False)
 
 METHODS: dict[str, Method] = {
@@ -101,7 +141,12 @@ METHODS: dict[str, Method] = {
     "eth_getUncleCountByBlockHash": Method((BY_HASH,), _uncle_count),
     "eth_getUncleByBlockNumberAndIndex": Method((NUMBER, INDEX), _uncle),
     "eth_getUncleByBlockHashAndIndex": Method((BY_HASH, INDEX), _uncle),
-    "eth_sendRawTransaction": Method((Param("transaction", parse_data),), _send_raw_transaction),
+    "eth_getHeaderByNumber": Method((NUMBER,), _header_by_number),
+    "eth_getHeaderByHash": Method((BLOCK_HASH,), _header_by_hash),
+    "eth_sendRawTransaction": Method((_RAW,), _send_raw_transaction),
+    "eth_sendRawTransactionSync": Method(
+        (_RAW, Param("milliseconds", decode.uint64, None)), _send_raw_transaction_sync, EXECUTE
+    ),
     "eth_getTransactionByHash": Method((HASH,), _transaction_by_hash),
     "eth_getRawTransactionByHash": Method((HASH,), _raw_transaction),
     "eth_getTransactionReceipt": Method((HASH,), _transaction_receipt),

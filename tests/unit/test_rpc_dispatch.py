@@ -18,6 +18,7 @@ from rpc.errors import (
 )
 from rpc.limits import Limits
 from rpc.methods import blob_base_fee
+from rpc.wire import ReceiptView
 
 ADDRESS = "0x" + "00" * 20
 HASH = "0x" + "11" * 32
@@ -343,6 +344,67 @@ async def test_values_that_need_no_backend_view(dispatcher):
     assert (await ask(dispatcher, request("eth_getTransactionReceipt", HASH)))["result"] is None
     empty = await ask(dispatcher, request("eth_feeHistory", "0x0", "latest", []))
     assert empty["result"]["baseFeePerGas"] == []
+
+
+@pytest.fixture
+def receipt():
+    """A receipt with as little as there can be."""
+    return ReceiptView(
+        transaction_hash=b"\x22" * 32,
+        transaction_index=0,
+        block_hash=b"\x33" * 32,
+        block_number=27,
+        from_=bytes(20),
+        to=bytes(20),
+        cumulative_gas_used=21_000,
+        gas_used=21_000,
+        contract_address=None,
+        logs=(),
+        logs_bloom=bytes(256),
+        status=1,
+        type=2,
+        effective_gas_price=7,
+    )
+
+
+async def test_a_transaction_is_sent_and_waited_for(dispatcher, backend, receipt):
+    """EIP-7966."""
+    seen = []
+
+    async def wait_for_block(scope, beyond):
+        seen.append(beyond)
+
+    async def transaction_receipt(scope, transaction_hash):
+        return receipt if len(seen) == 2 and transaction_hash == b"\x22" * 32 else None
+
+    backend.wait_for_block, backend.transaction_receipt = wait_for_block, transaction_receipt
+    answer = await ask(dispatcher, request("eth_sendRawTransactionSync", "0x02"))
+    assert answer["result"]["transactionHash"] == "0x" + "22" * 32
+    assert answer["result"]["blockNumber"] == "0x1b"
+    assert seen == [26, 26]
+    assert ("send", b"\x02") in backend.seen
+
+
+@pytest.mark.parametrize(("params", "seconds"), [((), 20), (("0x3e8",), 1), (("0xfffff",), 25)])
+async def test_a_transaction_may_not_come_in_time(
+    dispatcher, backend, autojump_clock, params, seconds
+):
+    async def wait_for_block(scope, beyond):
+        await trio.sleep_forever()
+
+    backend.wait_for_block = wait_for_block
+    started = trio.current_time()
+    answer = await ask(dispatcher, request("eth_sendRawTransactionSync", "0x02", *params))
+    assert trio.current_time() - started == pytest.approx(seconds, abs=0.1)
+    assert answer["error"]["code"] == 4
+    assert answer["error"]["data"] == "0x" + "22" * 32
+    assert f"within {seconds} s" in answer["error"]["message"]
+
+
+async def test_the_namespaces_are_listed(dispatcher):
+    modules = (await ask(dispatcher, request("rpc_modules")))["result"]
+    assert set(modules) >= {"eth", "net", "web3", "txpool", "debug", "atoll", "rpc"}
+    assert set(modules.values()) == {"1.0"}
 
 
 async def test_health_never_raises(dispatcher, backend):

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import {
+  encodeFunctionData,
   createPublicClient, createTestClient, createWalletClient, defineChain, http as overHttp, parseEventLogs,
   webSocket, ContractFunctionRevertedError, InsufficientFundsError,
 } from "viem";
@@ -61,6 +62,27 @@ describe("viem", () => {
         assert.equal(await client.getBalance({ address: target }), 54321n);
         const shown = await client.getTransaction({ hash });
         assert.equal(shown.blockHash, receipt.blockHash);
+      });
+
+      test(`sends from shard ${from} to shard ${to} and waits in one request`, async () => {
+        const target = ledgers[to];
+        const request = await wallets[from].prepareTransactionRequest({
+          to: target, data: encodeFunctionData({ abi, functionName: "add", args: [3n] }), gas: 150_000n,
+        });
+        const serializedTransaction = await wallets[from].signTransaction(request);
+        const receipt = await client.sendRawTransactionSync({ serializedTransaction });
+        assert.equal(receipt.status, "success");
+        assert.equal(receipt.logs.length, 1);
+      });
+
+      test(`simulates transfers from shard ${from} to shard ${to}`, async () => {
+        const target = accounts[to].address;
+        const { results, assetChanges } = await client.simulateCalls({
+          account: accounts[from], calls: [{ to: target, value: 7n }, { to: ledgers[from], data: "0x2ddbd13a" }],
+          traceAssetChanges: from !== to,
+        });
+        assert.deepEqual(results.map((call) => call.status), ["success", "success"]);
+        if (from !== to) assert.equal(assetChanges[0].value.diff, -7n);
       });
 
       test(`writes to a contract of shard ${to} from shard ${from}`, async () => {
