@@ -162,7 +162,7 @@ def test_a_node_inherits_no_files(files: list[NodeFiles], running: list[RunningN
 
 
 LAUNCHER = """
-import os, signal, sys
+import os, signal, sys, time
 from pathlib import Path
 from node.cluster.layout import NodeFiles
 from node.cluster.pidfile import ProcessId, write_pid_file
@@ -170,12 +170,15 @@ from node.cluster.processes import start_node
 
 def polite(config):
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(print("clean", flush=True)))
+    print("ready", flush=True)
     while True:
         signal.pause()
 
 node = NodeFiles(name="a", directory=Path(sys.argv[1]))
 write_pid_file(node.launcher, ProcessId.of(os.getpid()))
 start_node(node, polite)
+while "ready" not in node.log.read_text():
+    time.sleep(0.01)
 END
 """
 
