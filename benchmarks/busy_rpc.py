@@ -25,7 +25,7 @@ from devnet import percentile
 from eth_account import Account
 from execution import call as encode_call
 from execution import compiled
-from network import atoll, cpu_seconds
+from processes import atoll, cpu_seconds
 from web3 import Web3
 
 EVERY = 0.02  # seconds between two requests

@@ -32,7 +32,7 @@ from typing import Any
 import vyper
 from devnet import percentile
 from eth_account import Account
-from network import atoll, cpu_seconds
+from processes import atoll, cpu_seconds
 from web3 import Web3
 from web3.exceptions import TransactionNotFound
 

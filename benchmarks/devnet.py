@@ -10,35 +10,17 @@ Everything stays on loopback; it ends by itself and stops what it started.
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 from eth_account import Account
+from processes import atoll, cpu_seconds, memory_mb
 from web3 import Web3
 
 IDLE_SECONDS = 20.0
-
-
-def atoll(*args: str) -> None:
-    subprocess.run([sys.executable, "-m", "node", *args], check=True, stdout=subprocess.DEVNULL)
-
-
-def cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def memory_mb(pid: int) -> tuple[float, float]:
-    """(resident, proportional) in MB: forked nodes share the pages they were forked with."""
-    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    sizes = {line.split(":")[0]: line.split()[1] for line in rollup if line.endswith("kB")}
-    return int(sizes["Rss"]) / 1024, int(sizes["Pss"]) / 1024
 
 
 def percentile(values: list[float], share: float) -> float:

@@ -36,7 +36,7 @@ if __name__ == "rpc":
     importlib.import_module("rpc")
 
 from eth_account import Account  # noqa: E402
-from network import atoll, cpu_seconds  # noqa: E402
+from processes import atoll, cpu_seconds  # noqa: E402
 from web3 import Web3  # noqa: E402
 
 ANVIL = "@foundry-rs/anvil@1.7.1"
