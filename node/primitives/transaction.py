@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, lru_cache
 
 from node.primitives import rlp
-from node.primitives.basics import Address, Hash32, keccak256, keccak_fast
+from node.primitives.basics import ZERO_ADDRESS, Address, Hash32, keccak256, keccak_fast
 from node.primitives.errors import DecodeError, InvalidTransaction
 from node.primitives.keys import HALF_ORDER, recover_digest
 
@@ -79,6 +79,20 @@ class Transaction:
     def effective_gas_price(self, base_fee: int) -> int:
         """What one gas costs the sender at `base_fee` (EIP-1559)."""
         return min(self.max_fee_per_gas, base_fee + self.max_priority_fee_per_gas)
+
+
+class FinalTransaction(Transaction):
+    """A transaction that stands in a decided block: its signature has been checked, and who signed it is
+    found out when somebody wants to know."""
+
+    @cached_property
+    def sender(self) -> Address:
+        return decode_transaction(self.raw).sender
+
+    @property
+    def is_recovered(self) -> bool:
+        """Whether the sender is known already."""
+        return "sender" in self.__dict__
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +186,6 @@ def _decode_typed(raw: bytes, sender: Address | None = None) -> Transaction:
     kind = raw[0]
     items = rlp.decode_list(raw[1:], {1: 11, 2: 12, 4: 13}[kind])
     v, r, s = rlp.as_int(items[-3], 8), rlp.as_int(items[-2]), rlp.as_int(items[-1])
-    signing = raw[:1] + rlp.encode(items[:-3])
     fields = list(items[:-3])
     chain_id, nonce = rlp.as_int(fields.pop(0)), rlp.as_int(fields.pop(0), 64)
     tip = rlp.as_int(fields.pop(0))
@@ -200,8 +213,18 @@ def _decode_typed(raw: bytes, sender: Address | None = None) -> Transaction:
         r=r,
         s=s,
         raw=raw,
-        sender=sender or _sender(signing, v, r, s),
+        sender=sender or _sender(_unsigned(raw, items[-3:]), v, r, s),
     )
+
+
+def _unsigned(raw: bytes, signature: list[rlp.Decoded]) -> bytes:
+    """What the signature of a typed transaction covers: the same list without its last three items.
+
+    `raw` was decoded, so it is canonical: the payload need not be encoded again.
+    """
+    start = 2 if raw[1] <= 0xF7 else 2 + raw[1] - 0xF7
+    tail = sum([len(rlp.encode_bytes(rlp.as_bytes(item))) for item in signature])
+    return raw[:1] + rlp.encode_list(raw[start : len(raw) - tail])
 
 
 @lru_cache(maxsize=RECENT)
@@ -222,6 +245,20 @@ def decode_transaction(raw: bytes) -> Transaction:
             f"oversized data: transaction size {len(raw)}, limit {MAX_TRANSACTION_BYTES}"
         )
     return _decode(raw)
+
+
+def decode_final(raw: bytes) -> Transaction:
+    """Decode a transaction of a decided block without recovering its sender. Raises as `decode_transaction`;
+    that its signature is one is not looked at."""
+    if raw[:1] == bytes([IMPERSONATED_TYPE]):
+        return decode_transaction(raw)
+    known = decode_fields(raw, ZERO_ADDRESS)
+    if known.type == TYPE_LEGACY and known.v >= 35:
+        known = replace(known, chain_id=(known.v - 35) // 2)
+    tx = object.__new__(FinalTransaction)
+    tx.__dict__.update(known.__dict__)
+    del tx.__dict__["sender"]
+    return tx
 
 
 def decode_fields(raw: bytes, sender: Address) -> Transaction:

@@ -50,6 +50,7 @@ from node.shard import messenger
 from node.shard.chain import ShardChain
 from node.shard.pool import PoolContent
 from node.shard.ports import Anchor, AnchorState
+from node.shard.recent import RecentBlock
 
 T = TypeVar("T")
 
@@ -175,6 +176,10 @@ class LocalSource:
         receipts = [receipt.encoded for receipt in self._chain.receipts(height)]
         return RawBlock(block=block.encoded, receipts=receipts)
 
+    def recent(self, height: int) -> RecentBlock | None:
+        """A block that was decided here a moment ago, with its items decoded."""
+        return self._chain.recent(height)
+
     async def height_of(self, block_hash: bytes) -> int | None:
         return self._chain.height_of(block_hash)
 
@@ -184,6 +189,8 @@ class LocalSource:
         return (await self.legs([tx_hash]))[0]
 
     async def legs(self, tx_hashes: list[bytes]) -> list[Leg | None]:
+        if all(self._chain.is_recent(tx_hash) for tx_hash in tx_hashes):
+            return [self._leg(tx_hash) for tx_hash in tx_hashes]  # in memory: no thread is needed
         return await self._read(lambda: [self._leg(tx_hash) for tx_hash in tx_hashes])
 
     def _leg(self, tx_hash: bytes) -> Leg | None:
@@ -198,7 +205,10 @@ class LocalSource:
         receipts = self._chain.receipts(height)
         sent = None
         if any(messenger.is_sent_log(log) for log in receipts[index].logs):
-            sent = legs.departure(decode_transaction(raw), receipts[index])
+            recent = self._chain.recent(height)
+            tx = decode_transaction(raw) if recent is None else recent.items[index]
+            if isinstance(tx, Transaction):
+                sent = legs.departure(tx, receipts[index])
         return Leg(
             height=height,
             index=index,

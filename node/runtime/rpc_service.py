@@ -82,10 +82,17 @@ class RpcService:
                 chain_id=genesis.chain_id,
                 head_height=status.view_head,
                 cached_bytes=cached,
+                recent=self._local.recent,
+                pooled=node.shard_service.pool.__contains__,
             ),
             shards={
                 shard: ShardView(
-                    shard, beacon, shards, chain_id=genesis.chain_id, cached_bytes=cached // 4
+                    shard,
+                    beacon,
+                    shards,
+                    chain_id=genesis.chain_id,
+                    cached_bytes=cached // 4,
+                    recent=self._local.recent,
                 )
                 for shard in genesis.shard_ids()
             },

@@ -6,6 +6,7 @@
 anything else                           user transactions (types 0, 1, 2, 4; impersonated ones, 0x7B)
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
@@ -50,8 +51,10 @@ def encode_arrival(message: Message) -> bytes:
 BodyItem: TypeAlias = BeaconOps | Message | DevOperation | Transaction
 
 
-def decode_item(raw: bytes) -> BodyItem:
-    """Raises DecodeError or InvalidTransaction."""
+def decode_item(
+    raw: bytes, decode: Callable[[bytes], Transaction] = decode_transaction
+) -> BodyItem:
+    """`decode` is for user transactions. Raises DecodeError or InvalidTransaction."""
     if not raw:
         raise DecodeError("block: an empty body item")
     if raw[0] == ARRIVAL_TYPE:
@@ -62,7 +65,7 @@ def decode_item(raw: bytes) -> BodyItem:
         return BeaconOps.decode(raw[1:])
     if raw[0] == DEV_OPERATION_TYPE:
         return DevOperation.decode(raw)
-    return decode_transaction(raw)
+    return decode(raw)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,6 +26,7 @@ from node.shard.genesis import shard_genesis
 from node.shard.judge import BuiltBlock, build, judge
 from node.shard.lanes import InboundLane, Tails
 from node.shard.ports import Anchor
+from node.shard.recent import RecentBlock, RecentBlocks
 from node.shard.run import BlockEnv, BlockRun, ExecutedBlock, ShardRules
 from node.shard.selection import TransactionSource
 from node.storage.kv import KeyValueStore
@@ -62,6 +63,7 @@ class ShardChain:
         self._receipts: Callable[[int], tuple[Receipt, ...]] = lru_cache(CACHED_BLOCKS)(
             self._load_receipts
         )
+        self._recent = RecentBlocks()
         raw = store.get(schema.HEAD)
         self._head = self.header(int.from_bytes(raw, "big")) if raw else self.genesis_header
 
@@ -114,7 +116,16 @@ class ShardChain:
             return None
         if height == 0:
             return ShardBlock(header=self.genesis_header, items=())
-        return self._blocks(height)
+        recent = self._recent.get(height)
+        return self._blocks(height) if recent is None else recent.block
+
+    def recent(self, height: int) -> RecentBlock | None:
+        """A block that was decided a moment ago, decoded; None for older ones."""
+        return self._recent.get(height)
+
+    def is_recent(self, tx_hash: bytes) -> bool:
+        """Whether a transaction is in a block that `recent` gives."""
+        return self._recent.place(tx_hash) is not None
 
     def header(self, height: int) -> Header:
         """The header at `height`. Raises CorruptData where the disk lacks it, as above the head."""
@@ -142,10 +153,16 @@ class ShardChain:
         return self._must(schema.receipts(height), what, _decode_receipts)
 
     def receipts(self, height: int) -> tuple[Receipt, ...]:
+        recent = self._recent.get(height)
+        if recent is not None:
+            return recent.receipts
         return self._receipts(height) if height else ()
 
     def find_transaction(self, tx_hash: bytes) -> tuple[int, int] | None:
         """(height, index) of a transaction, or a development operation, included here."""
+        recent = self._recent.place(tx_hash)
+        if recent is not None:
+            return recent
         raw = self._store.get(schema.transaction(tx_hash))
         return schema.read_place(raw) if raw else None
 
@@ -285,6 +302,7 @@ class ShardChain:
         batch[schema.HEAD] = height.to_bytes(8, "big")
         self._store.write(batch, sync=True)
         self._head = header
+        self._recent.add(executed)
 
 
 def _env(header: Header, anchor: Anchor) -> BlockEnv:

@@ -18,7 +18,14 @@ from node.primitives.message import Message
 from node.primitives.requests import InboxMove, OutboxMove, ShardRequests
 from node.primitives.transaction import ImpersonatedTransaction, Transaction
 from node.shard import crossing, delivery, dev_ops, messenger
-from node.shard.block import ARRIVAL_TYPE, BEACON_OPS_TYPE, BeaconOps, ShardBlock, encode_arrival
+from node.shard.block import (
+    ARRIVAL_TYPE,
+    BEACON_OPS_TYPE,
+    BeaconOps,
+    BodyItem,
+    ShardBlock,
+    encode_arrival,
+)
 from node.shard.frame import (
     BlockEnv,
     BlockFrame,
@@ -45,6 +52,7 @@ class ExecutedBlock:
     """A block and everything its execution produced; nothing is written yet."""
 
     block: ShardBlock
+    bodies: tuple[BodyItem, ...]  # the items of the block, decoded
     receipts: tuple[Receipt, ...]
     requests: ShardRequests
     delta: StateDelta
@@ -67,6 +75,7 @@ class BlockRun(BlockFrame):
     arrivals used.
     """
 
+    bodies: list[BodyItem] = field(default_factory=list)
     receipts: list[Receipt] = field(default_factory=list)
     delivered: list[tuple[int, Message]] = field(default_factory=list)
     decoded: list[tuple[int, Transaction]] = field(default_factory=list)
@@ -91,7 +100,7 @@ class BlockRun(BlockFrame):
                 if self.rules.params.dev_methods:
                     dev_ops.give_up(self, address)
                 self.sweep_account(address, self.env.anchor.hash, logs)
-        self._append(ops.encoded, BEACON_OPS_TYPE, True, 0, logs)
+        self._append(ops, ops.encoded, BEACON_OPS_TYPE, True, 0, logs)
 
     def arrival_fits(self, message: Message) -> bool:
         """Whether there is room for one more arrival; for a first one there always is."""
@@ -124,7 +133,7 @@ class BlockRun(BlockFrame):
         success, gas_used = delivery.deliver(self, message, logs)
         self.sweep(message.origin_tx, logs)
         self.arrivals_gas += gas_used
-        self._append(encode_arrival(message), ARRIVAL_TYPE, success, gas_used, logs)
+        self._append(message, encode_arrival(message), ARRIVAL_TYPE, success, gas_used, logs)
 
     def run_dev_operation(self, operation: DevOperation) -> None:
         """Change the state as a developer asked. One that cannot be done has no effect and status 0.
@@ -140,7 +149,7 @@ class BlockRun(BlockFrame):
         self.state.begin_transaction()
         done = dev_ops.apply(self, operation)
         self.operations.append((len(self.items), operation))
-        self._append(operation.encoded, DEV_OPERATION_TYPE, done, 0, ())
+        self._append(operation, operation.encoded, DEV_OPERATION_TYPE, done, 0, ())
 
     def run_transaction(self, tx: Transaction) -> None:
         """Run or send off a user transaction. Raises InvalidTransaction and then changes nothing."""
@@ -160,7 +169,7 @@ class BlockRun(BlockFrame):
             success, gas_used = self._run_here(tx, logs)
         self.sweep(tx.hash, logs)
         self.decoded.append((len(self.items), tx))
-        self._append(tx.raw, tx.type, success, gas_used, logs)
+        self._append(tx, tx.raw, tx.type, success, gas_used, logs)
 
     def finish(self) -> ExecutedBlock:
         """Close the block: requests, burned counter, roots."""
@@ -198,6 +207,7 @@ class BlockRun(BlockFrame):
         )
         return ExecutedBlock(
             block=ShardBlock(header=header, items=tuple(self.items)),
+            bodies=tuple(self.bodies),
             receipts=tuple(self.receipts),
             requests=requests,
             delta=delta,
@@ -234,11 +244,18 @@ class BlockRun(BlockFrame):
         return result.success, result.gas_used
 
     def _append(
-        self, raw: bytes, kind: int, success: bool, gas_used: int, logs: Sequence[Log]
+        self,
+        item: BodyItem,
+        raw: bytes,
+        kind: int,
+        success: bool,
+        gas_used: int,
+        logs: Sequence[Log],
     ) -> None:
         self.gas_used += gas_used
         self.size += len(raw)
         self.items.append(raw)
+        self.bodies.append(item)
         self.receipts.append(
             Receipt(
                 type=kind,

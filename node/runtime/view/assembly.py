@@ -1,4 +1,4 @@
-"""From a shard's stored blocks to entries. Pure; meant for a thread, as senders are recovered here."""
+"""From a shard's stored blocks to entries. Pure; meant for a thread, as whole blocks are decoded here."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -10,11 +10,12 @@ from node.primitives.dev_operation import DevOperation
 from node.primitives.errors import DecodeError, InvalidTransaction
 from node.primitives.header import Header
 from node.primitives.message import Message, MessageKind
-from node.primitives.transaction import Transaction, decode_transaction
+from node.primitives.transaction import Transaction, decode_final, decode_transaction
 from node.runtime.queries import Leg, RawBlock
 from node.runtime.view import legs
 from node.runtime.view.entries import Entry, Place
 from node.shard.block import BeaconOps, BodyItem, ShardBlock, decode_item
+from node.shard.recent import RecentBlock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +55,22 @@ def open_block(shard: ShardId, stored: RawBlock, expected: Header | None = None)
         if ordered_root(stored.receipts) != expected.receipts_root:
             raise DecodeError(f"block {expected.number} has other receipts than its header says")
     try:
-        items = tuple(decode_item(raw) for raw in block.items)
+        items = tuple(decode_item(raw, decode_final) for raw in block.items)
     except InvalidTransaction as error:
         raise DecodeError(f"a block holds an invalid transaction: {error}") from None
     return OpenBlock(
         shard=shard, header=block.header, raw=block.items, items=items, receipts=receipts
+    )
+
+
+def opened(shard: ShardId, known: RecentBlock) -> OpenBlock:
+    """A block of ours that is in memory, decoded."""
+    return OpenBlock(
+        shard=shard,
+        header=known.block.header,
+        raw=known.block.items,
+        items=known.items,
+        receipts=known.receipts,
     )
 
 
@@ -128,7 +140,7 @@ def network_entries(block: OpenBlock, origins: Mapping[bytes, Origin]) -> Iterat
                 )
             case _:
                 entry = _entry(block, index)
-                yield replace(entry, logs=legs.own_logs(entry.logs))
+                yield replace(entry, logs=legs.own_logs(entry.logs)) if entry.logs else entry
 
 
 def shard_entries(block: OpenBlock) -> tuple[Entry, ...]:

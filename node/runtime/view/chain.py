@@ -7,7 +7,7 @@ from functools import partial
 
 from node.primitives.basics import Address
 from node.primitives.errors import DecodeError, InvalidTransaction
-from node.primitives.transaction import Transaction, decode_transaction
+from node.primitives.transaction import FinalTransaction, Transaction, decode_transaction
 from node.runtime.view import calls, present
 from node.runtime.view.entries import ListedBlock
 from node.runtime.view.fees import (
@@ -21,6 +21,7 @@ from node.runtime.view.gather import gather
 from node.runtime.view.logs import MAX_LOGS, LogQuery
 from node.runtime.view.reads import StatePlace, read_account, read_proof, read_slot
 from node.runtime.view.shards import Shards
+from node.runtime.view.threads import Threads
 from rpc.errors import InvalidParams, LimitExceeded, ServerError, TransactionRejected
 from rpc.wire import (
     NO_OVERRIDES,
@@ -39,6 +40,7 @@ from rpc.wire import (
     TransactionView,
 )
 
+THREADS = 2  # that assemble blocks
 READ_AHEAD = 8  # blocks that are read at a time
 
 
@@ -64,6 +66,7 @@ class ChainView(ABC):
 
     def __init__(self, shards: Shards, *, chain_id: int) -> None:
         self._shards = shards
+        self._in_thread = Threads(THREADS).run
         self.chain_id = chain_id
 
     # ------------------------------------------------------------------ what each chain knows
@@ -153,7 +156,19 @@ class ChainView(ABC):
 
     async def block(self, ref: BlockRef, full: bool) -> BlockView | None:
         number = await self.number_of(ref)
-        return None if number is None else present.block(await self.listed(number), full)
+        if number is None:
+            return None
+        listed = await (self._with_senders(number) if full else self.listed(number))
+        return present.block(listed, full)
+
+    async def _with_senders(self, number: int) -> ListedBlock:
+        """A block of which all transactions are going to be shown: recovering their senders, where they are
+        not known yet, is work for a thread."""
+        block = await self.listed(number)
+        unknown = [e.item for e in block.entries if isinstance(e.item, FinalTransaction)]
+        if not all(tx.is_recovered for tx in unknown):
+            await self._in_thread(lambda: [tx.sender for tx in unknown])
+        return block
 
     async def block_transaction_count(self, ref: BlockRef) -> int | None:
         number = await self.number_of(ref)
@@ -172,7 +187,7 @@ class ChainView(ABC):
         number = await self.number_of(ref)
         if number is None:
             return None
-        block = await self.listed(number)
+        block = await self._with_senders(number)
         return tuple(present.receipt_at(block, index) for index in range(len(block.entries)))
 
     # ------------------------------------------------------------------ transactions

@@ -25,12 +25,20 @@ KNOWN_HOMES = 50_000
 
 class TransactionFinder:
     """Remembers where transactions are: for good once a network block lists them, and until then on
-    which shard they were sent or seen (most questions are polls for one that was sent through us)."""
+    which shard they were sent or seen (most questions are polls for one that was sent through us).
+    `pooled` says whether a transaction is in this node's own pool."""
 
-    def __init__(self, beacon: BeaconReader, shards: Shards, head: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        beacon: BeaconReader,
+        shards: Shards,
+        head: Callable[[], int],
+        pooled: Callable[[bytes], bool],
+    ) -> None:
         self._beacon = beacon
         self._shards = shards
         self._head = head
+        self._pooled = pooled
         self._places: Lru[bytes, int] = Lru(KNOWN_PLACES)
         self._homes: Lru[bytes, int] = Lru(KNOWN_HOMES)
 
@@ -47,6 +55,8 @@ class TransactionFinder:
         number = self._places.get(tx_hash)
         if number is not None:
             return Included(number)
+        if not pooled and self._pooled(tx_hash):
+            return None  # what is in our pool is in no block
         included = await self._included(tx_hash)
         if included is not None:
             return included

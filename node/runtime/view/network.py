@@ -36,6 +36,7 @@ from node.runtime.view.assembly import (
     delivered_calls,
     network_entries,
     open_block,
+    opened,
     origin_of,
 )
 from node.runtime.view.caching import JoinedCache, Lru
@@ -48,19 +49,20 @@ from node.runtime.view.logs import LogQuery
 from node.runtime.view.ports import BeaconReader
 from node.runtime.view.reads import StatePlace
 from node.runtime.view.shards import Shards
-from node.runtime.view.threads import Threads
 from node.shard import messenger
+from node.shard.recent import RecentBlock
 from rpc.errors import ServerError
 from rpc.wire import BlockRef, BlockView, CallRequest, Overrides
 
 CACHED_BYTES = 96 << 20
 CACHED_BLOOMS = 16_384
 BREATH = 32  # beacon blocks that are scanned before other tasks get their turn
-THREADS = 2
 
 
 class NetworkView(ChainView):
-    """The view that `/` serves. `head_height` is the highest block whose state this node can serve."""
+    """The view that `/` serves. `head_height` is the highest block whose state this node can serve;
+    `recent` gives blocks of its own shard that are in memory, `pooled` says whether a transaction is in its
+    own pool."""
 
     def __init__(
         self,
@@ -70,16 +72,18 @@ class NetworkView(ChainView):
         chain_id: int,
         head_height: Callable[[], int],
         cached_bytes: int = CACHED_BYTES,
+        recent: Callable[[int], RecentBlock | None] = lambda _: None,
+        pooled: Callable[[bytes], bool] = lambda _: False,
     ) -> None:
         super().__init__(shards, chain_id=chain_id)
         self._beacon = beacon
         self._head_height = head_height
-        self._finder = TransactionFinder(beacon, shards, head_height)
+        self._recent = recent
+        self._finder = TransactionFinder(beacon, shards, head_height, pooled)
         self._blocks: JoinedCache[int, ListedBlock] = JoinedCache(
             cached_bytes, lambda block: block.weight
         )
         self._blooms: Lru[int, tuple[bytes, ...]] = Lru(CACHED_BLOOMS)
-        self._in_thread = Threads(THREADS).run
 
     # ------------------------------------------------------------------ blocks
 
@@ -118,6 +122,9 @@ class NetworkView(ChainView):
 
     async def _open(self, crosslink: Crosslink) -> OpenBlock:
         trusted = crosslink.shard == self._shards.own
+        known = self._recent(crosslink.height) if trusted else None
+        if known is not None:
+            return opened(crosslink.shard, known)
 
         async def question(source: ShardSource) -> OpenBlock:
             stored = await source.block(crosslink.height)

@@ -1,6 +1,6 @@
 """One shard's chain as it is: every item of every block, with the protocol's own logs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import trio
@@ -9,9 +9,9 @@ from node.execution.fees import base_fee_after
 from node.primitives.basics import Address, ShardId
 from node.primitives.header import Header
 from node.primitives.transaction import Transaction, decode_transaction
-from node.runtime.queries import Departure, RawBlock, ShardSource
+from node.runtime.queries import Departure, ShardSource
 from node.runtime.view import calls
-from node.runtime.view.assembly import open_block, shard_entries
+from node.runtime.view.assembly import OpenBlock, open_block, opened, shard_entries
 from node.runtime.view.caching import JoinedCache
 from node.runtime.view.chain import ChainView, Included, Pending
 from node.runtime.view.entries import ListedBlock
@@ -21,14 +21,13 @@ from node.runtime.view.logs import LogQuery
 from node.runtime.view.ports import BeaconReader
 from node.runtime.view.reads import StatePlace
 from node.runtime.view.shards import Shards
-from node.runtime.view.threads import Threads
 from node.shard.block import ShardBlock
+from node.shard.recent import RecentBlock
 from rpc.errors import TransactionRejected
 from rpc.wire import BlockRef, BlockView, CallRequest, Overrides
 
 CACHED_BYTES = 24 << 20
 BREATH = 32
-THREADS = 2
 
 
 class ShardView(ChainView):
@@ -43,14 +42,16 @@ class ShardView(ChainView):
         *,
         chain_id: int,
         cached_bytes: int = CACHED_BYTES,
+        recent: Callable[[int], RecentBlock | None] = lambda _: None,
     ) -> None:
+        """`recent` gives blocks of the node's own shard that are in memory."""
         super().__init__(shards, chain_id=chain_id)
+        self._recent = recent
         self.shard = ShardId(shard)
         self._beacon = beacon
         self._blocks: JoinedCache[int, ListedBlock] = JoinedCache(
             cached_bytes, lambda block: block.weight
         )
-        self._in_thread = Threads(THREADS).run
 
     # ------------------------------------------------------------------ blocks
 
@@ -69,16 +70,19 @@ class ShardView(ChainView):
         return await self._blocks.get(number, partial(self._assemble, number))
 
     async def _assemble(self, number: int) -> ListedBlock:
-        expected = None if self.shard == self._shards.own else self._crosslinked(number)
-
-        def list_all(stored: RawBlock) -> ListedBlock:
-            block = open_block(self.shard, stored, expected)
-            head = head_view(block.header, len(stored.block))
-            return ListedBlock(head=head, entries=shard_entries(block))
+        own = self.shard == self._shards.own
+        known = self._recent(number) if own else None
+        if known is not None:
+            return await self._in_thread(
+                partial(_list, opened(self.shard, known), len(known.block.encoded))
+            )
+        expected = None if own else self._crosslinked(number)
 
         async def question(source: ShardSource) -> ListedBlock:
             stored = await source.block(number)
-            return await self._in_thread(partial(list_all, stored))
+            return await self._in_thread(
+                lambda: _list(open_block(self.shard, stored, expected), len(stored.block))
+            )
 
         return await self._shards.ask(self.shard, question)
 
@@ -198,6 +202,11 @@ class ShardView(ChainView):
     async def raw_header(self, ref: BlockRef) -> bytes | None:
         raw = await self.raw_block(ref)
         return None if raw is None else ShardBlock.decode(raw).header.encoded
+
+
+def _list(block: OpenBlock, size: int) -> ListedBlock:
+    """A shard block with everything in it; `size` in bytes."""
+    return ListedBlock(head=head_view(block.header, size), entries=shard_entries(block))
 
 
 def head_view(header: Header, size: int) -> BlockView:

@@ -45,22 +45,25 @@ class Shards:
             raise ResourceNotFound(f"there is no shard {shard}")
         seconds = self._slow if slow else self._fast
         try:
-            with trio.fail_after(seconds):
+            if shard == self.own:  # it waits for no network, and for its own height not long
                 return await question(source)
+            with trio.CancelScope(deadline=trio.current_time() + seconds) as within:
+                answer = await question(source)
         except Refused as refusal:
             if refusal.code == SERVER_ERROR:
                 raise ServerError(str(refusal)) from None
             raise RpcError(refusal.code, str(refusal)) from None
         except ShardUnavailable as error:
             raise ResourceUnavailable(f"shard {shard} is unavailable: {error}") from None
-        except trio.TooSlowError:
-            raise ResourceUnavailable(
-                f"shard {shard} is unavailable: no answer within {seconds:g} s"
-            ) from None
         except DecodeError as error:
             raise ResourceUnavailable(
                 f"shard {shard} is unavailable: it answered nonsense: {error}"
             ) from error
+        if within.cancelled_caught:
+            raise ResourceUnavailable(
+                f"shard {shard} is unavailable: no answer within {seconds:g} s"
+            )
+        return answer
 
     async def find(
         self,
