@@ -1,12 +1,13 @@
 """One TCP connection: reads requests, has them answered in order, writes the answers.
 
 A single cancel scope covers the connection's life and its deadline moves with what is going on: waiting
-for a request (idle timeout), receiving one (read timeout), writing (write timeout). Work on a request
-is timed by the dispatcher. Setting a deadline costs a tenth of opening a scope, which shows at this
-request rate.
+for a request (idle timeout), receiving one (read timeout), working on it (its method's limit), writing
+(write timeout). Setting a deadline costs a tenth of opening a scope, which shows at this request rate.
+So does a pass through the scheduler, so answers are written at once where the socket takes them whole.
 """
 
 import math
+import os
 from enum import Enum, auto
 
 import trio
@@ -44,14 +45,19 @@ class Connection:
         self._phase = _Phase.IDLE
         self.session: WebSocketSession | None = None
         self._latest = math.inf  # no deadline may be later than this
+        self._working: HttpRequest | None = None  # what its own limit may end
 
     async def serve(self) -> None:
         """Serves until the client leaves, breaks a rule or runs out of time; then closes the stream."""
         try:
             with self._scope:
                 await self._converse()
-            if self._scope.cancelled_caught and self._phase is _Phase.READING:
-                await self._last_words(text_response(408, "the request took too long to arrive"))
+            if self._scope.cancelled_caught:
+                if self._phase is _Phase.READING:
+                    late = text_response(408, "the request took too long to arrive")
+                    await self._last_words(late)
+                elif self._working is not None and trio.current_time() < self._latest:
+                    await self._last_words(self._gateway.overdue(self._working))
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # the client is gone
         finally:
@@ -88,6 +94,8 @@ class Connection:
                 self._phase = _Phase.WORKING
                 if not await self._answer(parser.requests.popleft()):
                     return
+                if parser.requests:  # pipelined: the others have their turn in between
+                    await trio.lowlevel.checkpoint()
             if parser.failure is not None:
                 self._phase = _Phase.WORKING
                 await self._last_words(parser.failure)
@@ -99,7 +107,7 @@ class Connection:
         self._phase = _Phase.IDLE
         self._allow(self._limits.idle_timeout)
         while True:
-            data = await self._stream.receive_some(RECEIVE_SIZE)
+            data = await self._read()
             if not data:
                 return False
             parser.feed(data)
@@ -113,10 +121,36 @@ class Connection:
                 parser.wants_continue = False
                 await self._stream.send_all(b"HTTP/1.1 100 Continue\r\n\r\n")
 
+    async def _read(self) -> bytes:
+        """What has come; empty at the end of the stream. Always lets other tasks have their turn."""
+        descriptor = self._stream.socket.fileno()
+        while True:
+            await trio.lowlevel.wait_readable(descriptor)
+            try:
+                return os.read(descriptor, RECEIVE_SIZE)
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                raise trio.BrokenResourceError("the client is gone") from error
+
+    async def _write(self, data: bytes) -> None:
+        """Sends everything: at once if there is room for it."""
+        try:
+            sent = os.write(self._stream.socket.fileno(), data)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            raise trio.BrokenResourceError("the client is gone") from error
+        if sent < len(data):
+            self._allow(self._limits.write_timeout)
+            await self._stream.send_all(memoryview(data)[sent:])
+
     async def _answer(self, request: HttpRequest) -> bool:
         """Answers one request; False if the connection ends with it."""
         self._scope.deadline = self._latest
-        response = await self._gateway.respond(request)
+        self._working = request
+        response = await self._gateway.respond(request, self._allow)
+        self._working = None
         if isinstance(response, Upgrade):
             await self._serve_websocket(response)
             return False
@@ -126,8 +160,7 @@ class Connection:
         data = render_response(
             response, close=close, http_1_0=request.http_1_0, head=request.method == b"HEAD"
         )
-        self._allow(self._limits.write_timeout)
-        await self._stream.send_all(data)
+        await self._write(data)
         if close:
             await self._linger()
         return not close

@@ -26,7 +26,7 @@ from rpc.errors import (
 )
 from rpc.filters import Filters
 from rpc.limits import Limits
-from rpc.methods import METHODS, Context, lookup
+from rpc.methods import METHODS, Context, Method, lookup
 from rpc.nesting import too_deep
 from rpc.params import bind
 from rpc.subscriptions import Subscriber
@@ -37,6 +37,8 @@ Id: TypeAlias = int | float | str | None
 Observer: TypeAlias = Callable[[str, str, float], None]
 """Told of every call: its method ("unknown" for one that is not offered), its outcome ("ok", "error",
 "timeout", "internal" or "cancelled"), and how many seconds it took."""
+Limit: TypeAlias = Callable[[float], None]
+"""Told the seconds that a call may take from now on; who gave it cancels the call then."""
 
 _CALLS_PER_CHECKPOINT = 8  # other connections get their turn within a long batch
 
@@ -90,12 +92,19 @@ class Dispatcher:
         return len(self._filters)
 
     async def handle(
-        self, body: bytes, scope: int | None, subscriber: Subscriber | None = None
+        self,
+        body: bytes,
+        scope: int | None,
+        subscriber: Subscriber | None = None,
+        *,
+        limit: Limit | None = None,
     ) -> bytes | None:
         """The answer to a request or a batch, None if it holds notifications only.
 
         `scope` is the shard the endpoint stands for, None for the network view. Without a `subscriber`
-        there is nobody to push to.
+        there is nobody to push to. With `limit`, a single request is not timed here: `limit` is told the
+        seconds it may take, and a caller who then cancels this gets the answer from `overdue`. (A scope of
+        its own for every request would cost a tenth of a simple one.)
         """
         if too_deep(body):
             return _failure(None, ParseError("too many nested arrays and objects"))
@@ -105,7 +114,12 @@ class Dispatcher:
         if isinstance(call, bytes):
             return call
         context = Context(self.backend, scope, self._filters, subscriber)
-        return await self._run(call, context)
+        return await self._run(call, context, limit)
+
+    def overdue(self, body: bytes) -> bytes | None:
+        """The answer to a single request that `limit` has ended; None if it was a notification."""
+        call = _read(body)
+        return call if isinstance(call, bytes) else _failure_of(call, self._timed_out(call.method))
 
     async def health(self) -> tuple[bool, bytes]:
         """Whether the backend calls itself healthy, and its report as JSON. Never raises: a backend that
@@ -160,17 +174,21 @@ class Dispatcher:
                 answers.append(left_over)
         return b"[" + b",".join(answers) + b"]" if answers else None
 
-    async def _run(self, call: _Call, context: Context) -> bytes | None:
+    async def _run(self, call: _Call, context: Context, limit: Limit | None = None) -> bytes | None:
         started, outcome = time.perf_counter(), "cancelled"
         try:
             method = lookup(call.method)
             raw = None if call.params is msgspec.UNSET else call.params
             arguments = bind(method.params, raw)
-            seconds = min(method.seconds, self._limits.request_timeout)
-            with trio.move_on_after(seconds) as within:
+            seconds = self._seconds(method)
+            if limit is not None:
+                limit(seconds)
                 result = await method.handler(context, *arguments)
-            if within.cancelled_caught:
-                raise RequestTimedOut(f"{call.method} may take {seconds:g} s")
+            else:
+                with trio.move_on_after(seconds) as within:
+                    result = await method.handler(context, *arguments)
+                if within.cancelled_caught:
+                    raise self._timed_out(call.method)
             answer = None if call.id is msgspec.UNSET else _encode(_Result("2.0", call.id, result))
             outcome = "ok"
             return answer
@@ -181,6 +199,12 @@ class Dispatcher:
         finally:
             name = call.method if call.method in METHODS else "unknown"
             self._observe(name, outcome, time.perf_counter() - started)
+
+    def _seconds(self, method: Method) -> float:
+        return min(method.seconds, self._limits.request_timeout)
+
+    def _timed_out(self, name: str) -> RequestTimedOut:
+        return RequestTimedOut(f"{name} may take {self._seconds(lookup(name)):g} s")
 
 
 def _outcome(error: RpcError) -> str:

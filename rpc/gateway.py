@@ -16,7 +16,7 @@ import httptools
 import structlog
 from wsproto.utilities import generate_accept_token
 
-from rpc.dispatch import Dispatcher
+from rpc.dispatch import Dispatcher, Limit
 from rpc.http import HttpRequest, HttpResponse, text_response
 
 log = structlog.get_logger(__name__)
@@ -69,15 +69,18 @@ class Gateway:
         self._hosts = frozenset(host.encode() for host in (*LOCAL_HOSTS, *hosts))
         self._routes = {path.encode(): route for path, route in routes.items()}
 
-    async def respond(self, request: HttpRequest) -> HttpResponse | Upgrade:
-        """The response to a request; the caller does what `Upgrade` permits."""
+    async def respond(
+        self, request: HttpRequest, limit: Limit | None = None
+    ) -> HttpResponse | Upgrade:
+        """The response to a request; the caller does what `Upgrade` permits. For `limit` see
+        `Dispatcher.handle`."""
         refusal = self._refusal(request)
         if refusal is not None:
             return refusal
         path = _path(request.target)
         cors = self._cors(request)
         if request.method == b"POST":
-            return await self._post(request, path, cors)
+            return await self._post(request, path, cors, limit)
         if request.method == b"OPTIONS":
             return _preflight(request, cors)
         scope = _scope(path)
@@ -102,7 +105,11 @@ class Gateway:
         )
 
     async def _post(
-        self, request: HttpRequest, path: bytes, cors: tuple[bytes, ...]
+        self,
+        request: HttpRequest,
+        path: bytes,
+        cors: tuple[bytes, ...],
+        limit: Limit | None,
     ) -> HttpResponse:
         scope = _scope(path)
         if isinstance(scope, HttpResponse):
@@ -114,10 +121,11 @@ class Gateway:
                 return text_response(
                     415, "invalid content type, only application/json is supported", *cors
                 )
-        answer = await self.dispatcher.handle(request.body, scope)
-        if answer is None:  # notifications only
-            return HttpResponse(204, headers=cors)
-        return HttpResponse(200, answer, headers=cors)
+        return _answer(await self.dispatcher.handle(request.body, scope, limit=limit), cors)
+
+    def overdue(self, request: HttpRequest) -> HttpResponse:
+        """The response to a call that `limit` has ended."""
+        return _answer(self.dispatcher.overdue(request.body), self._cors(request))
 
     async def _routed(self, route: Route, path: bytes, cors: tuple[bytes, ...]) -> HttpResponse:
         try:
@@ -155,6 +163,12 @@ class Gateway:
         if self._any_origin:
             return (b"Access-Control-Allow-Origin: *",)
         return (b"Access-Control-Allow-Origin: " + origin, b"Vary: Origin")
+
+
+def _answer(body: bytes | None, cors: tuple[bytes, ...]) -> HttpResponse:
+    if body is None:  # notifications only
+        return HttpResponse(204, headers=cors)
+    return HttpResponse(200, body, headers=cors)
 
 
 def _upgrade(request: HttpRequest, scope: int | None) -> HttpResponse | Upgrade:
