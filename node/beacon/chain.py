@@ -56,6 +56,7 @@ class BeaconChain:
         stored = store.get(schema.HEAD)
         if stored is None:
             self._write(block, nodes, None)
+            self._blocks.put(0, block)
             self._head = block
         else:
             self._head = self._required(schema.decode_height(stored))
@@ -94,8 +95,12 @@ class BeaconChain:
 
     def height_of(self, block_hash: Hash32) -> int | None:
         """The height of a committed block, None for any other hash. The `anchor_height_of` of the rules."""
-        raw = self._store.get(schema.height_key(block_hash))
-        return None if raw is None else schema.decode_height(raw)
+        return self._upto_head(self._store.get(schema.height_key(block_hash)))
+
+    def _upto_head(self, raw: bytes | None) -> int | None:
+        """A height on disk; None if there is none, or that of a block which is being written just now."""
+        height = None if raw is None else schema.decode_height(raw)
+        return height if height is not None and height <= self._head.height else None
 
     def certificate(self, height: int) -> Certificate | None:
         """What proves the block of that height; None for the genesis and beyond the head."""
@@ -131,8 +136,7 @@ class BeaconChain:
         """The height of the beacon block that took in that shard block; None if none has."""
         if shard_height < 0:
             return None
-        raw = self._store.get(schema.crosslink_key(shard, shard_height))
-        return None if raw is None else schema.decode_height(raw)
+        return self._upto_head(self._store.get(schema.crosslink_key(shard, shard_height)))
 
     def births_between(self, after: int, upto: int) -> list[tuple[Address, ShardId]]:
         """The births that beacon blocks `after` + 1 to `upto` took in, in the order of the blocks.
@@ -251,7 +255,13 @@ class BeaconChain:
         check_item(self._rules, self._state, self._head.height, item)
 
     def commit(self, execution: BeaconExecution, certificate: Certificate) -> None:
-        """Make a decided block the head: one atomic, durable write, and only then visible here.
+        """Make a decided block the head: `write`, and only then visible here by `adopt`."""
+        self.write(execution, certificate)
+        self.adopt(execution)
+
+    def write(self, execution: BeaconExecution, certificate: Certificate) -> None:
+        """Put the block after the head on disk by one atomic, durable write, which may take its time: in a
+        thread nothing else here changes meanwhile.
 
         Raises ValueError if the execution is not on top of the head or the certificate is not the
         block's (a bug of ours), and whatever the store raises; nothing has changed then.
@@ -262,6 +272,11 @@ class BeaconChain:
         if certificate.height != block.height or certificate.block_id != bytes(block.hash):
             raise ValueError("the certificate is for another block")
         self._write(block, execution.nodes, certificate)
+
+    def adopt(self, execution: BeaconExecution) -> None:
+        """The block that was written is the head from now on."""
+        block = execution.block
+        self._blocks.put(block.height, block)
         self._states.put(self._head.height, self._state)
         self._head, self._state = block, execution.state
         self._state.written()
@@ -290,7 +305,6 @@ class BeaconChain:
             batch[schema.births_key(block.height)] = rlp.encode(births)
         batch[schema.HEAD] = height
         self._store.write(batch, sync=True)
-        self._blocks.put(block.height, block)
 
     def _required(self, height: int) -> BeaconBlock:
         block = self._blocks.get(height)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 
@@ -19,6 +20,7 @@ from node.primitives.crosslink import Crosslink
 from node.primitives.errors import InvalidBlock
 from node.runtime.waiting import HeightGate
 from node.runtime.wire import BEACON
+from node.runtime.worker import OnDisk, at_once
 
 MAX_CLOCK_DRIFT = 10
 MAX_EXECUTED = 4
@@ -39,8 +41,10 @@ class BeaconService:
         context: ChainContext,
         proposer: Address,
         now: Callable[[], float] = time.time,
+        on_disk: OnDisk = at_once,
     ) -> None:
         self.ledger = chain
+        self._on_disk = on_disk
         self.context = context
         self.pending = PendingCrosslinks()
         self.evidence = PendingEvidence(chain)
@@ -171,7 +175,8 @@ class BeaconService:
             await self.judge(value, decided=True)
         execution = self._executed[block_id]
         self._executed.clear()
-        self.ledger.commit(execution, certificate)
+        await self._on_disk(partial(self.ledger.write, execution, certificate))
+        self.ledger.adopt(execution)
         self.pending.prune(self.ledger.state.tips(), decided=self.ledger.is_decided)
         self.evidence.update()
         self._note_punished(execution.outcome, execution.block.height)

@@ -173,7 +173,7 @@ class ConsensusHost:
             if event is None or unflushed >= FLUSH_AFTER:
                 unflushed = 0
                 if self.participant is not None:
-                    self.participant.flush()
+                    await self.participant.flush()
             if event is None:
                 self._alarm.at(self._next_deadline())
                 event = await self._mailbox.get()
@@ -256,7 +256,7 @@ class ConsensusHost:
         certificate = self.participant.decision
         if certificate is None:
             return
-        self.participant.flush()  # others may need our vote; committing may take long
+        await self.participant.flush()  # others may need our vote; committing may take long
         value = self.participant.value(certificate.block_id)
         if value is None:
             self._log.error(
@@ -300,7 +300,7 @@ class ConsensusHost:
         self.counts.committed_at = time.time()
         self.counts.unsigned = len(validators) - certificate.signers.bit_count()
         if self.participant is not None:
-            self.participant.leave(certificate)
+            await self.participant.leave(certificate)
             for peer, message in self._early.take(certificate.height):  # if it never began here
                 await self._blaming(peer, self._late, message)
         self._log.debug(

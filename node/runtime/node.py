@@ -44,7 +44,7 @@ from node.runtime.sync import Syncer
 from node.runtime.topology import Topology
 from node.runtime.traffic import Traffic
 from node.runtime.waiting import Started
-from node.runtime.worker import Worker, limit_recursion
+from node.runtime.worker import Worker, limit_recursion, on_disk
 from node.shard.chain import ShardChain
 from node.shard.genesis import shard_genesis
 from node.shard.pool import TransactionPool
@@ -160,6 +160,7 @@ class Node:
             context=rules.beacon_context(),
             proposer=me,
             now=self.faults.time,
+            on_disk=on_disk,
         )
         self.shard_service = ShardService(
             chain=self.shard_chain,
@@ -217,6 +218,7 @@ class Node:
                 timeouts=TimeoutParams(scale=self.genesis.params.timeout_scale),
                 broadcast=self._voice(app, self.keys.signing, peers),
                 accuse=lambda first, second: self.evidence.equivocation(app.chain, first, second),
+                on_disk=on_disk,
             )
         return ConsensusHost(
             app=app,

@@ -10,6 +10,7 @@ What is signed waits for `flush`, which makes all of it durable by one write and
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import structlog
 import trio
@@ -60,6 +61,7 @@ from node.runtime.metrics.counts import ConsensusCounts
 from node.runtime.signer import Signer
 from node.runtime.values import Values
 from node.runtime.wire import ProposalMessage
+from node.runtime.worker import OnDisk, at_once
 from node.storage.last_signed import LastSigned
 from node.storage.wal import WriteAheadLog
 
@@ -69,7 +71,8 @@ Accuse = Callable[[Vote | Proposal, Vote | Proposal], None]
 class Participant:
     """Everything that signs. Used by one task only (the host's).
 
-    `accuse` is given two messages by which a key has contradicted itself; after a restart once more.
+    `on_disk` is how the disk is waited for; `accuse` is given two messages by which a key has
+    contradicted itself, after a restart once more.
     """
 
     def __init__(
@@ -82,6 +85,7 @@ class Participant:
         timeouts: TimeoutParams,
         broadcast: Callable[[ProposalMessage | Vote], None],
         accuse: Accuse = lambda first, second: None,
+        on_disk: OnDisk = at_once,
     ) -> None:
         self._app = app
         self._signer = signer
@@ -90,6 +94,7 @@ class Participant:
         self._timeouts = timeouts
         self._broadcast = broadcast
         self._accuse = accuse
+        self._on_disk = on_disk
         self._engine = Engine()
         self._past = PastHeights(app.context, checker)
         self._validators: ValidatorSet = app.validators()
@@ -156,7 +161,7 @@ class Participant:
             self._admission.note_judged(judged.message.proposal, valid=judged.valid, now=now)
         self._log.info("journal replayed", height=height, records=len(records))
         await self._run(deque(), pending)
-        self.flush()
+        await self.flush()
         return True
 
     def _recovered(self, record: Record, height: int) -> Input:
@@ -184,17 +189,17 @@ class Participant:
             case TimeoutElapsed():
                 return record
 
-    def _compact(self) -> None:
+    async def _compact(self) -> None:
         """Shorten the journal of a height that goes on and on. Everything was performed and stepped."""
         snapshot = self._engine.snapshot()
         if snapshot is not None:
-            self.flush()
+            await self.flush()
             self._journal.compact(snapshot, self._values.get)
             self._log.info("journal compacted", round=self.round, bytes=self._journal.size)
 
-    def leave(self, certificate: Certificate) -> None:
+    async def leave(self, certificate: Certificate) -> None:
         """The height is decided and committed, by ourselves or others: forget most of it."""
-        self.flush()
+        await self.flush()
         messages = self._engine.messages() if self._engine.height == certificate.height else ()
         for evidence in self._past.remember(certificate, self._validators, messages):
             self._found(evidence)
@@ -291,7 +296,7 @@ class Participant:
         block_id, value = message.proposal.block_id, message.value
         known = self._values.get(block_id)
         if known is None:
-            self.flush()  # what comes now may take long
+            await self.flush()  # what comes now may take long
             try:
                 if await judge(self._app, value, decided=False) != block_id:
                     return "it is another block"
@@ -334,7 +339,7 @@ class Participant:
         while self._stashed:
             await self._unstash(self._stashed.pop())
         if self._journal.is_long:
-            self._compact()
+            await self._compact()
 
     async def _unstash(self, message: ProposalMessage) -> None:
         if self._decision is None and self._admission.wants(message.proposal, trio.current_time()):
@@ -356,7 +361,7 @@ class Participant:
             case StartTimeout(timeout=timeout):
                 self._timers[timeout] = trio.current_time() + self._timeouts.duration(timeout)
             case Rebroadcast():
-                self._rebroadcast(effect)
+                await self._rebroadcast(effect)
             case Decided(certificate=certificate):
                 self._decision = certificate
                 self._timers.clear()
@@ -399,7 +404,7 @@ class Participant:
         self._unsent.append(message)
         queue.append(ProposalReceived(proposal=proposal, valid=True))
 
-    def flush(self) -> None:
+    async def flush(self) -> None:
         """Send what was signed, once it is on disk with all that led to it.
 
         Nothing is signed twice for want of it: the signer remembers, and what a crash takes has not
@@ -408,20 +413,20 @@ class Participant:
         if not self._unsent:
             return
         messages, self._unsent = self._unsent, []
-        self._signer.commit(self._journal.log)
+        await self._on_disk(partial(self._signer.commit, self._journal.log))
         for message in messages:
             self._broadcast(message)
 
     async def _build(self, effect: BuildValue, queue: deque[Input]) -> None:
-        self.flush()  # building may take long
+        await self.flush()  # building may take long
         block_id, value = await self._app.build()
         self._values.keep(block_id, value, effect.round)
         at, round_ = effect.height, effect.round
         self._journal.built(Built(height=at, round=round_, block_id=block_id, value=value))
         queue.append(ValueBuilt(height=at, round=round_, block_id=block_id))
 
-    def _rebroadcast(self, effect: Rebroadcast) -> None:
-        self.flush()  # what is said again may not have been said yet
+    async def _rebroadcast(self, effect: Rebroadcast) -> None:
+        await self.flush()  # what is said again may not have been said yet
         if effect.proposal is not None:
             value = self._values.get(effect.proposal.block_id)
             if value is not None:

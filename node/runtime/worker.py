@@ -6,7 +6,7 @@ that a long `eth_call` never holds up consensus.
 
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import trio
@@ -25,6 +25,20 @@ of that, and the blocks no longer (benchmarks/busy_rpc.py).
 
 # A mapping, since the stubs that libp2p brings along are of a trio that did not know the word.
 _ABANDON: dict[str, Any] = {"abandon_on_cancel": True}
+
+
+OnDisk = Callable[[Callable[[], None]], Awaitable[None]]
+"""How a job that waits for the disk is done."""
+
+
+async def on_disk(job: Callable[[], None]) -> None:
+    """In a thread: users and the other chain go on meanwhile. It is waited for, cancelled or not."""
+    await trio.to_thread.run_sync(job)
+
+
+async def at_once(job: Callable[[], None]) -> None:
+    """On the event loop, where a thread would let the virtual time of a test run away."""
+    job()
 
 
 class Worker:
