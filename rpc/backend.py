@@ -253,6 +253,12 @@ class Backend(Protocol):
     async def network_block(self, ref: BlockRef) -> dict[str, Any] | None:
         """Which shard headers a network block stands for, ready for JSON."""
 
+    async def shard_block(self, shard: int, height: int | None) -> dict[str, Any]:
+        """A block that a shard has decided, its newest one for None, without its items, ready for JSON."""
+
+    async def votes(self, ref: BlockRef, count: int) -> list[dict[str, Any]]:
+        """Who voted for what became final with `count` network blocks up to one, ready for JSON."""
+
     async def trace(self, hash: bytes) -> dict[str, Any] | None:
         """Every execution and message that a transaction caused, as a tree, ready for JSON."""
 

@@ -3,7 +3,8 @@
 Pure of sockets: a request in, a response (or the permission to upgrade) out. Two checks keep web pages
 that the user did not choose away from a node on their own machine: the Host header must be a name of
 this endpoint (a page that rebinds its DNS name to 127.0.0.1 sends its own name), and an Origin header
-must be one of the allowed. JSON must be declared as such, which makes browsers ask first (preflight).
+must be that of a page which this endpoint serves itself or one of the allowed. JSON must be declared as
+such, which makes browsers ask first (preflight).
 """
 
 import base64
@@ -24,8 +25,8 @@ log = structlog.get_logger(__name__)
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 ANY = "*"
 
-Route: TypeAlias = Callable[[], Awaitable[HttpResponse]]
-"""What answers GET on a further path, such as `/metrics`."""
+Route: TypeAlias = Callable[[HttpRequest], Awaitable[HttpResponse | None]]
+"""What answers GET and HEAD on a further path, such as `/metrics`; None leaves it to the endpoint."""
 
 _JSON_TYPES = (b"application/json", b"application/json-rpc", b"application/jsonrequest")
 _SHARD_PATH = re.compile(rb"/shard/([0-9]{1,6})/?")
@@ -90,13 +91,14 @@ class Gateway:
                 return HttpResponse(200 if healthy else 503, report, headers=cors)
             if path == b"/healthz":
                 return text_response(200, "alive", *cors)
+            asks_websocket = request.headers.get(b"upgrade", b"").lower() == b"websocket"
+            if request.upgrade and asks_websocket and not isinstance(scope, HttpResponse):
+                return _upgrade(request, scope)
             route = self._routes.get(path)
-            if route is not None:
-                return await self._routed(route, path, cors)
+            if route is not None and (response := await self._routed(route, request, cors)):
+                return response
             if isinstance(scope, HttpResponse):
                 return scope
-            if request.upgrade and request.headers.get(b"upgrade", b"").lower() == b"websocket":
-                return _upgrade(request, scope)
         return text_response(
             405,
             "this is a JSON-RPC endpoint: POST a request, or open a WebSocket",
@@ -127,13 +129,15 @@ class Gateway:
         """The response to a call that `limit` has ended."""
         return _answer(self.dispatcher.overdue(request.body), self._cors(request))
 
-    async def _routed(self, route: Route, path: bytes, cors: tuple[bytes, ...]) -> HttpResponse:
+    async def _routed(
+        self, route: Route, request: HttpRequest, cors: tuple[bytes, ...]
+    ) -> HttpResponse | None:
         try:
-            response = await route()
+            response = await route(request)
         except Exception:  # the boundary: a bug below must not end the connection
-            log.exception("rpc.route_failed", path=path.decode())
+            log.exception("rpc.route_failed", path=_path(request.target).decode())
             return text_response(500, "internal error; the node's log has the reason", *cors)
-        return replace(response, headers=response.headers + cors)
+        return response and replace(response, headers=response.headers + cors)
 
     def _refusal(self, request: HttpRequest) -> HttpResponse | None:
         host = request.headers.get(b"host")
@@ -147,13 +151,21 @@ class Gateway:
                 "add it to the allowed hosts if it should be",
             )
         origin = request.headers.get(b"origin")
-        if origin is not None and not self._any_origin and origin.lower() not in self._origins:
+        if origin is not None and not self._is_allowed(origin.lower(), host):
             return text_response(
                 403,
                 f"pages from {_printable(origin)!r} may not use this endpoint; "
                 "add the origin to the CORS origins if they should",
             )
         return None
+
+    def _is_allowed(self, origin: bytes, host: bytes | None) -> bool:
+        """`host` has been checked: a page from there is this endpoint's own."""
+        own = (
+            host is not None
+            and origin.removeprefix(b"https://").removeprefix(b"http://") == host.lower()
+        )
+        return self._any_origin or own or origin in self._origins
 
     def _cors(self, request: HttpRequest) -> tuple[bytes, ...]:
         """The headers for a browser; an origin that reaches this point is an allowed one."""

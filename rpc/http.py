@@ -184,7 +184,7 @@ def render_response(
     """The bytes of a response; with `head` as an answer to HEAD, without its body. `close` announces that
     the connection ends after it."""
     lines = [_STATUS_LINES[response.status]]
-    if response.status not in (101, 204):  # these have no content
+    if response.status not in (101, 204, 304):  # these have no content
         lines.append(b"Content-Type: " + response.content_type)
         lines.append(b"Content-Length: %d" % len(response.body))
     lines.extend(response.headers)

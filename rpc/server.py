@@ -29,9 +29,9 @@ class Server:
 
     `port` 0 takes any free one. `cors_origins`: web pages that may use the endpoint, any by default, as
     suits a devnet on one's own machine. `allowed_hosts`: names of the endpoint beside localhost,
-    127.0.0.1 and ::1 ("*": any); requests under another name are refused. `routes`: what GET answers on
-    further paths, such as `/metrics`; `/health` (the backend's word) and `/healthz` (whether anybody answers)
-    are there already.
+    127.0.0.1 and ::1 ("*": any); requests under another name are refused. `routes`: what GET and HEAD
+    answer on further paths, such as `/metrics`; `/health` (the backend's word) and `/healthz` (whether
+    anybody answers) are there already.
     """
 
     def __init__(

@@ -30,6 +30,7 @@ KINDS = (
     "syncing",
     "atoll_messages",
     "atoll_blocks",
+    "atoll_shardBlocks",
 )
 RETRY_SECONDS = 0.5
 PENDING_SECONDS = 0.1
@@ -149,6 +150,15 @@ class Subscriber:
         """New network blocks, with the shard headers that each takes in."""
         return self._add(_NetworkBlocks(self._all, await self._backend.block_number(None)).follow)
 
+    async def shard_blocks(self) -> int:
+        """New blocks of every shard, or of that of the path, as soon as the shard has decided them."""
+        last = {
+            row["id"]: row["crosslinked"] if row["height"] is None else row["height"]
+            for row in await self._backend.shards()
+            if self._scope in (None, row["id"])
+        }
+        return self._add(_ShardBlocks(self._all, last).follow)
+
     def _add(self, follow: Callable[[int], Awaitable[None]]) -> int:
         subscription = self._all.reserve()
         self._fresh.append((subscription, partial(follow, subscription)))
@@ -261,3 +271,29 @@ class _NetworkBlocks:
         while self._last < head:
             self._to.tell(subscription, await self._to.backend.network_block(self._last + 1))
             self._last += 1
+
+
+class _ShardBlocks:
+    """Each shard at its own pace: one that is away holds up none of the others."""
+
+    def __init__(self, to: Subscriptions, last: dict[int, int]) -> None:
+        self._to = to
+        self._last = last
+
+    async def follow(self, subscription: int) -> None:
+        async with trio.open_nursery() as shards:
+            for shard in self._last:
+                shards.start_soon(self._follow, subscription, shard)
+
+    async def _follow(self, subscription: int, shard: int) -> None:
+        backend = self._to.backend
+        while True:
+            try:
+                head = await backend.wait_for_block(shard, self._last[shard])
+                while self._last[shard] < head:
+                    block = await backend.shard_block(shard, self._last[shard] + 1)
+                    self._to.tell(subscription, block)
+                    self._last[shard] += 1
+            except RpcError as error:
+                log.info("rpc.subscription_waits", why=error.message)
+                await trio.sleep(RETRY_SECONDS)

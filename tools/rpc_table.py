@@ -69,8 +69,12 @@ room, go-ethereum. What differs:
 Subscriptions beyond those of geth: `atoll_messages` pushes what happens to messages between shards (`sent`,
 `finalised`, `delivered`, each once and in this order for one message); its filter may have `id`, `address`
 (from or to), `shard` (source or destination) and `events`, each a value or an array. `atoll_blocks` pushes
-what `atoll_networkBlock` says of each new block. [following.md](following.md) describes these and what
-`atoll_message`, `atoll_trace` and `atoll_lanes` answer.
+what `atoll_networkBlock` says of each new block, `atoll_shardBlocks` what `atoll_shardBlock` says of each block
+that a shard has decided. [following.md](following.md) describes these and what `atoll_message`, `atoll_trace`,
+`atoll_lanes` and `atoll_votes` answer.
+
+A browser that opens `/` is sent to the [dashboard](dashboard.md) at `/dashboard`; its pages may use the
+endpoint whatever the CORS origins are.
 
 ## Errors
 

@@ -19,6 +19,7 @@ from node.runtime.items import (
     MAX_LOG_BYTES,
     MAX_LOGS,
     MAX_SENT,
+    BlockBrief,
     DeliveryRecord,
     ItemRecord,
     LaneEnds,
@@ -111,6 +112,20 @@ def _first_logs(logs: Iterable[Log]) -> list[LogRecord]:
             break
         out.append(LogRecord(address=log.address, topics=list(log.topics), data=log.data))
     return out
+
+
+def read_block_brief(chain: ShardChain, height: int) -> BlockBrief | None:
+    """What a block is without its body, None above the head."""
+    block = chain.block(height)
+    if block is None:
+        return None
+    kinds = [raw[0] for raw in block.items]
+    arrivals = kinds.count(ARRIVAL_TYPE)
+    return BlockBrief(
+        header=block.header.encoded,
+        transactions=len(kinds) - arrivals - kinds.count(BEACON_OPS_TYPE),
+        arrivals=arrivals,
+    )
 
 
 def read_traffic(chain: ShardChain, height: int) -> Traffic | None:

@@ -13,6 +13,7 @@ AddressBytes = Annotated[bytes, msgspec.Meta(min_length=20, max_length=20)]
 Amount = Annotated[bytes, msgspec.Meta(max_length=32)]
 Kind = Annotated[int, msgspec.Meta(ge=0, le=3)]
 
+MAX_HEADER_BYTES = 2048
 MAX_SENT = 256
 """Messages that one `ItemRecord` holds."""
 MAX_LOGS = 256
@@ -102,6 +103,15 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     anchor: HashBytes
     sent: list[SentRecord]
     delivered: list[DeliveryRecord]
+
+
+class BlockBrief(msgspec.Struct, frozen=True, kw_only=True):
+    """A block without its body: its header in RLP, and how many of its items are arrivals of messages and
+    how many are transactions (or development operations)."""
+
+    header: Annotated[bytes, msgspec.Meta(max_length=MAX_HEADER_BYTES)]
+    transactions: int
+    arrivals: int
 
 
 class LaneEnds(msgspec.Struct, frozen=True, kw_only=True):

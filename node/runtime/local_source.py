@@ -15,8 +15,14 @@ from node.primitives.errors import DecodeError, InvalidTransaction
 from node.primitives.header import Header
 from node.primitives.message import Message
 from node.primitives.transaction import Transaction, decode_transaction
-from node.runtime.item_reader import read_item, read_lanes, read_supply, read_traffic
-from node.runtime.items import ItemRecord, ShardLanes, Traffic
+from node.runtime.item_reader import (
+    read_block_brief,
+    read_item,
+    read_lanes,
+    read_supply,
+    read_traffic,
+)
+from node.runtime.items import BlockBrief, ItemRecord, ShardLanes, Traffic
 from node.runtime.pool_news import PoolJournal
 from node.runtime.queries import (
     Accessed,
@@ -259,9 +265,15 @@ class LocalSource:
             return None
         return await self._read(partial(read_item, self._chain, *place, logs=logs))
 
+    async def block_brief(self, height: int) -> BlockBrief:
+        return await self._of_block(read_block_brief, height)
+
     async def traffic(self, height: int) -> Traffic:
+        return await self._of_block(read_traffic, height)
+
+    async def _of_block(self, read: Callable[[ShardChain, int], T | None], height: int) -> T:
         await self._reach(height)
-        found = await self._read(partial(read_traffic, self._chain, height))
+        found = await self._read(partial(read, self._chain, height))
         if found is None:
             raise Refused("header not found")
         return found

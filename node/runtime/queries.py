@@ -9,7 +9,7 @@ from typing import Protocol
 
 import msgspec
 
-from node.runtime.items import ItemRecord, ShardLanes, Traffic
+from node.runtime.items import BlockBrief, ItemRecord, ShardLanes, Traffic
 
 
 class AccountAt(msgspec.Struct, frozen=True, kw_only=True):
@@ -337,6 +337,8 @@ class ShardSource(Protocol):
 
     async def arrival(self, src: int, seq: int, logs: bool) -> ItemRecord | None:
         """The item that delivered a message here."""
+
+    async def block_brief(self, height: int) -> BlockBrief: ...
 
     async def traffic(self, height: int) -> Traffic: ...
 

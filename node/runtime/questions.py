@@ -8,7 +8,7 @@ from typing import Annotated, Generic, TypeVar
 import msgspec
 
 from node.primitives.transaction import MAX_TRANSACTION_BYTES
-from node.runtime.items import ItemRecord, ShardLanes, Traffic
+from node.runtime.items import BlockBrief, ItemRecord, ShardLanes, Traffic
 from node.runtime.queries import (
     Accessed,
     AccountAt,
@@ -201,6 +201,12 @@ class ArrivalQuestion(Question[ItemRecord | None], frozen=True, tag="arrival"):
     src: Shard
     seq: Height
     logs: bool
+
+
+class BlockBriefQuestion(Question[BlockBrief], frozen=True, tag="block_brief"):
+    """`ShardSource.block_brief`"""
+
+    height: Height
 
 
 class TrafficQuestion(Question[Traffic], frozen=True, tag="traffic"):

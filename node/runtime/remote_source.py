@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from node.primitives.errors import DecodeError
-from node.runtime.items import ItemRecord, ShardLanes, Traffic
+from node.runtime.items import BlockBrief, ItemRecord, ShardLanes, Traffic
 from node.runtime.queries import (
     Accessed,
     AccountAt,
@@ -38,6 +38,7 @@ from node.runtime.questions import (
     AccessListQuestion,
     AccountQuestion,
     ArrivalQuestion,
+    BlockBriefQuestion,
     BlockQuestion,
     CallQuestion,
     DeliveryQuestion,
@@ -204,6 +205,9 @@ class RemoteSource:
 
     async def arrival(self, src: int, seq: int, logs: bool) -> ItemRecord | None:
         return await self._ask(ArrivalQuestion(src=src, seq=seq, logs=logs))
+
+    async def block_brief(self, height: int) -> BlockBrief:
+        return await self._ask(BlockBriefQuestion(height=height))
 
     async def traffic(self, height: int) -> Traffic:
         return await self._ask(TrafficQuestion(height=height))

@@ -7,7 +7,7 @@ import msgspec
 import trio
 
 from node.primitives.genesis import parse_address
-from node.runtime import wire
+from node.runtime import dashboard, wire
 from node.runtime.dev_keys import load_dev_keys
 from node.runtime.local_source import LocalSource
 from node.runtime.metrics.audit import AuditWatch
@@ -29,7 +29,7 @@ from node.runtime.waiting import Started
 from node.shard.run import ExecutedBlock
 from node.version import client_version
 from rpc.dispatch import Dispatcher
-from rpc.http import HttpResponse
+from rpc.http import HttpRequest, HttpResponse
 from rpc.limits import Limits
 from rpc.server import Server
 
@@ -128,7 +128,11 @@ class RpcService:
             limits=limits,
             cors_origins=config.cors_origins,
             allowed_hosts=config.allowed_hosts,
-            routes={"/metrics": self._metrics.route, "/readyz": self._readyz},
+            routes={
+                "/metrics": self._metrics.route,
+                "/readyz": self._readyz,
+                **dashboard.routes(),
+            },
         )
 
     def _included(self, executed: ExecutedBlock, bell: Bell) -> None:
@@ -136,7 +140,7 @@ class RpcService:
             self._local.journal.note(tx.hash)
         bell.ring()
 
-    async def _readyz(self) -> HttpResponse:
+    async def _readyz(self, _request: HttpRequest) -> HttpResponse:
         ready, report = self._ready()
         return HttpResponse(200 if ready else 503, msgspec.json.encode(report))
 

@@ -17,7 +17,7 @@ import structlog
 
 from node.primitives.errors import DecodeError
 from node.primitives.transaction import MAX_TRANSACTION_BYTES
-from node.runtime.items import ItemRecord, ShardLanes, Traffic
+from node.runtime.items import BlockBrief, ItemRecord, ShardLanes, Traffic
 from node.runtime.queries import (
     Accessed,
     AccountAt,
@@ -47,6 +47,7 @@ from node.runtime.questions import (
     AccountQuestion,
     Amount,
     ArrivalQuestion,
+    BlockBriefQuestion,
     BlockQuestion,
     CallQuestion,
     DeliveryQuestion,
@@ -126,6 +127,7 @@ OPERATIONS: dict[type[Question[Any]], Operation] = {
     SentQuestion: Operation(MessageAt | None, 256 * KIB),
     ItemQuestion: Operation(ItemRecord | None, 512 * KIB),
     ArrivalQuestion: Operation(ItemRecord | None, 512 * KIB),
+    BlockBriefQuestion: Operation(BlockBrief),
     TrafficQuestion: Operation(Traffic, MAX_ANSWER_BYTES, timeout=10.0),
     LanesQuestion: Operation(ShardLanes, 256 * KIB),
     InFlightQuestion: Operation(Amount, timeout=SLOW),

@@ -54,6 +54,7 @@ async def _subscribe(c: Context, kind: str, detail: object) -> str:
         "newHeads": c.subscriber.heads,
         "syncing": c.subscriber.syncing,
         "atoll_blocks": c.subscriber.network_blocks,
+        "atoll_shardBlocks": c.subscriber.shard_blocks,
     }
     return hex(await plain[kind]())
 

@@ -1,5 +1,7 @@
 """The HTTP parser and the gateway, without sockets."""
 
+import base64
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -149,7 +151,7 @@ class Backend:
 
 
 def gateway(**changes):
-    async def metrics():
+    async def metrics(_request):
         return HttpResponse(200, b"metric 1\n", b"text/plain")
 
     options = {"cors_origins": ("*",), "allowed_hosts": (), "routes": {"/metrics": metrics}}
@@ -234,7 +236,7 @@ async def test_health_and_further_routes():
 
 
 async def test_a_route_that_fails_is_an_error_of_this_request_alone():
-    async def broken():
+    async def broken(_request):
         raise RuntimeError("a secret")
 
     with capture_logs() as logs:
@@ -247,6 +249,38 @@ async def test_a_route_that_fails_is_an_error_of_this_request_alone():
 async def test_pages_of_other_origins_are_told_that_they_may_read_a_route():
     asked = request(b"GET", b"/metrics", origin=b"https://app.example")
     assert b"Access-Control-Allow-Origin: *" in (await gateway().respond(asked)).headers
+
+
+async def test_a_route_may_leave_a_request_to_the_endpoint():
+    async def page(request):
+        return HttpResponse(200) if request.headers.get(b"accept") == b"text/html" else None
+
+    face = gateway(routes={"/": page})
+    assert (await face.respond(request(b"GET", accept=b"text/html"))).status == 200
+    assert (await face.respond(request(b"GET"))).status == 405
+    assert (await face.respond(request(b"POST", accept=b"text/html"))).status == 200
+    handshake = {"upgrade": b"websocket", "sec_websocket_version": b"13"}
+    key = base64.b64encode(bytes(16))
+    asked = request(b"GET", upgrading=True, accept=b"text/html", sec_websocket_key=key, **handshake)
+    assert isinstance(await face.respond(asked), Upgrade)
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "status"),
+    [
+        (b"localhost:8545", b"http://localhost:8545", 200),
+        (b"LOCALHOST:8545", b"http://localhost:8545", 200),
+        (b"localhost:8545", b"https://localhost:8545", 200),
+        (b"localhost:8545", b"http://localhost:9999", 403),
+        (b"localhost:8545", b"http://127.0.0.1:8545", 403),
+        (b"localhost:8545", b"http://evil.example", 403),
+        (b"localhost:8545", b"null", 403),
+        (b"evil.example", b"http://evil.example", 403),
+    ],
+)
+async def test_pages_of_this_endpoint_may_use_it_whatever_the_origins_are(host, origin, status):
+    response = await gateway(cors_origins=()).respond(request(host=host, origin=origin))
+    assert response.status == status
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,18 @@ class Chain:
     async def network_block(self, number):
         return {"number": number, "crosslinks": []}
 
+    async def shards(self):
+        return [
+            {"id": 0, "height": self.head, "crosslinked": self.head - 1},
+            {"id": 1, "height": None, "crosslinked": self.head - 1},
+        ]
+
+    async def shard_block(self, shard, height):
+        if shard == 1 and self.failures:
+            self.failures -= 1
+            raise ResourceUnavailable("shard 1 is unavailable")
+        return {"shard": shard, "height": height}
+
     async def syncing(self, scope):
         progress = {"startingBlock": 0, "currentBlock": 1, "highestBlock": 9}
         return progress if self.behind else None
@@ -354,3 +366,26 @@ async def test_network_blocks_are_told():
             {"number": 6, "crosslinks": []},
             {"number": 7, "crosslinks": []},
         ]
+
+
+async def test_blocks_of_every_shard_are_told_and_one_that_is_away_holds_up_no_other():
+    chain = Chain()
+    async with connected(chain) as client:
+        chain.failures = 10**9
+        subscription = await client.subscribe("atoll_shardBlocks")
+        chain.grow(2)
+        told = [await client.told(subscription) for _ in range(2)]
+        assert told == [{"shard": 0, "height": 6}, {"shard": 0, "height": 7}]
+        chain.failures = 0
+        told = [await client.told(subscription) for _ in range(3)]
+        # It did not say where it is, so this begins after what the beacon has of it.
+        assert told == [{"shard": 1, "height": height} for height in (5, 6, 7)]
+
+
+async def test_on_the_path_of_a_shard_its_blocks_are_told():
+    chain = Chain()
+    async with connected(chain, path="/shard/0") as client:
+        subscription = await client.subscribe("atoll_shardBlocks")
+        chain.grow(2)
+        told = [await client.told(subscription) for _ in range(2)]
+        assert told == [{"shard": 0, "height": 6}, {"shard": 0, "height": 7}]

@@ -12,7 +12,7 @@ from node.runtime.metrics.audit import AuditWatch
 from node.runtime.metrics.catalogue import FAMILIES
 from node.runtime.metrics.exposition import CONTENT_TYPE, Histogram, Sheet
 from node.runtime.metrics.of_chains import ShardTotals
-from rpc.http import HttpResponse
+from rpc.http import HttpRequest, HttpResponse
 
 if TYPE_CHECKING:
     from node.runtime.node import Node
@@ -60,7 +60,7 @@ class Metrics:
         self._seconds = time.perf_counter() - started
         return sheet
 
-    async def route(self) -> HttpResponse:
+    async def route(self, _request: HttpRequest) -> HttpResponse:
         """The answer to a scrape. It may ask for a new audit, and does not wait for it."""
         self._audit.wanted()
         return HttpResponse(200, self.collect().render(), CONTENT_TYPE)

@@ -9,7 +9,10 @@ from typing import Any
 
 from node.primitives.basics import Address, ShardId
 from node.primitives.genesis import Params
-from node.runtime.view import describe
+from node.primitives.header import Header
+from node.runtime.items import BlockBrief
+from node.runtime.queries import ShardSource
+from node.runtime.view import describe, votes
 from node.runtime.view.audit import Auditor, AuditReport
 from node.runtime.view.feed import MessageFeed
 from node.runtime.view.gather import gather
@@ -90,6 +93,23 @@ class AtollView:
         if block is None:
             raise ResourceUnavailable(f"beacon block {number} is not here")
         return describe.network_block(block, self._beacon.state_at(number))
+
+    async def shard_block(self, shard: int, height: int | None) -> dict[str, Any]:
+        """A block that a shard has decided, its newest one for None, whether the beacon has it or not."""
+
+        async def question(source: ShardSource) -> BlockBrief:
+            return await source.block_brief(await source.head() if height is None else height)
+
+        brief = await self._shards.ask(shard, question)
+        header = Header.decode(brief.header)
+        anchor = self._beacon.height_of(header.parent_beacon_block_root)
+        return describe.shard_block(
+            shard, header, brief, anchor, self._number(shard, header.number)
+        )
+
+    def votes(self, number: int, count: int) -> list[dict[str, Any]]:
+        """Who voted for the blocks that became final with each of `count` network blocks up to `number`."""
+        return votes.report(self._beacon, range(max(1, number - count + 1), number + 1))
 
     async def trace(self, name: bytes) -> dict[str, Any] | None:
         """All that a transaction or a message caused, as a tree; None if no shard knows it."""

@@ -375,6 +375,12 @@ class NodeBackend:
         number = await self._network.number_of(ref)
         return None if number is None else self._atoll.network_block(number)
 
+    async def shard_block(self, shard: int, height: int | None) -> dict[str, Any]:
+        return await self._atoll.shard_block(shard, height)
+
+    async def votes(self, ref: BlockRef, count: int) -> list[dict[str, Any]]:
+        return self._atoll.votes(await self._network.state_number(ref), count)
+
     async def trace(self, hash: bytes) -> dict[str, Any] | None:
         return await self._atoll.trace(hash)
 

@@ -12,7 +12,7 @@ from node.primitives.basics import ShardId
 from node.primitives.errors import DecodeError
 from node.primitives.header import Header
 from node.primitives.message import MessageKind
-from node.runtime.items import MessageBrief
+from node.runtime.items import BlockBrief, MessageBrief
 
 
 def committees(state: BeaconState, names: Mapping[int, Sequence[str]]) -> dict[str, Any]:
@@ -59,6 +59,22 @@ def _header(header: Header) -> dict[str, Any]:
         "stateRoot": "0x" + header.state_root.hex(),
         "gasUsed": header.gas_used,
         "timestamp": header.timestamp,
+    }
+
+
+def shard_block(
+    shard: int, header: Header, brief: BlockBrief, anchor: int | None, network_block: int | None
+) -> dict[str, Any]:
+    """A block of a shard without its items."""
+    return {
+        "shard": shard,
+        **_header(header),
+        "gasLimit": header.gas_limit,
+        "proposer": hexadecimal(header.coinbase),
+        "transactions": brief.transactions,
+        "arrivals": brief.arrivals,
+        "anchor": anchor,
+        "networkBlock": network_block,
     }
 
 

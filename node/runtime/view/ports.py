@@ -2,6 +2,7 @@
 
 from typing import Any, Protocol
 
+from consensus.types import Certificate
 from node.beacon.block import BeaconBlock
 from node.beacon.state import BeaconState
 from node.primitives.basics import Hash32, ShardId
@@ -14,6 +15,8 @@ class BeaconReader(Protocol):
     def head(self) -> BeaconBlock: ...
 
     def block(self, height: int) -> BeaconBlock | None: ...
+
+    def certificate(self, height: int) -> Certificate | None: ...
 
     def height_of(self, block_hash: Hash32) -> int | None: ...
 

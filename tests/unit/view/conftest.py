@@ -238,6 +238,7 @@ class Devnet:
         self.chains = [ShardChain(MemoryStore(), self.genesis, s) for s in self.ids]
         self.pools = [PoolAdapter(chain) for chain in self.chains]
         self.clock = TIMESTAMP
+        self.absent: set[bytes] = set()  # validators that do not vote
         self.head: int | None = None  # of the network view; None follows the beacon
 
     # ------------------------------------------------------------------ making blocks
@@ -254,6 +255,7 @@ class Devnet:
                 signature=self.keys[member.address].sign_digest(keccak256(preimage)),
             )
             for member in members
+            if member.address not in self.absent
         ]
         return certificate_from_votes(members, votes)
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from node.primitives.errors import DecodeError
 from node.runtime.items import (
+    BlockBrief,
     DeliveryRecord,
     ItemRecord,
     LaneEnds,
@@ -169,6 +170,7 @@ CALLS = {
     "sent": ((1, 2), MessageAt(height=1, index=0, message=b"message")),
     "item": ((1, 0), ITEM),
     "arrival": ((1, 2, True), ITEM),
+    "block_brief": ((5,), BlockBrief(header=b"header", transactions=2, arrivals=1)),
     "traffic": (
         (5,),
         Traffic(

@@ -1,0 +1,80 @@
+"""The developer panel: it does what it says, and is not there where the genesis does not allow it."""
+
+from tests.browser.conftest import Page
+from tests.browser.support.driver import Browser
+from tests.cluster.support.client import wait_for
+from tests.cluster.support.network import Networks
+
+ETHER = 10**18
+
+
+def submit(page: Page, title: str) -> str:
+    """Press the button of a tool; what it says came of it."""
+    place = f"#panel-{title}"
+    page.browser.click(f"{place} ~ form button")
+    outcome = f"{place} ~ .outcome"
+    page.browser.until(
+        lambda: (found := page.browser.text(outcome)) and "Waiting" not in found,
+        f"{title} to say what came of it",
+    )
+    return page.browser.text(outcome) or ""
+
+
+def test_the_faucet_gives(page: Page) -> None:
+    address = page.network.fresh_account(1).address
+    page.open()
+    page.browser.click("#developer-link")
+    page.browser.fill("[name=faucet-address]", address)
+    page.browser.fill("[name=faucet-amount]", "2.5")
+    assert "has 2.5 ETH" in submit(page, "faucet")
+    assert int(page.call("eth_getBalance", address, "latest"), 16) == 25 * ETHER // 10
+    assert page.call("atoll_audit")["balanced"] is True
+
+
+def test_what_was_typed_wrong_is_said(page: Page) -> None:
+    page.open("#/developer")
+    page.browser.fill("[name=faucet-address]", "0x12")
+    assert "is no address" in submit(page, "faucet")
+    page.browser.fill("[name=faucet-address]", "0x" + "12" * 20)
+    page.browser.fill("[name=faucet-amount]", "a lot")
+    assert "no amount of ETH" in submit(page, "faucet")
+
+
+def test_a_transfer_crosses(page: Page) -> None:
+    page.open("#/developer")
+    page.browser.until(lambda: page.browser.count("[name=transfer-from] option") > 5, "accounts")
+    assert "Sent" in submit(page, "transfer")
+    page.browser.click("#panel-transfer ~ .outcome a")
+    page.browser.shows(".trace", "complete")
+    assert "CALL" in page.browser.texts(".tree .node > b")
+
+
+def test_blocks_are_made_and_time_goes_ahead(page: Page) -> None:
+    page.open("#/developer")
+    before = page.call("eth_getBlockByNumber", "latest", False)
+    page.browser.fill("[name=time-blocks]", "3")
+    assert "Done" in submit(page, "blocks")
+    page.browser.fill("[name=time-seconds]", "7200")
+    assert "2 h ahead" in submit(page, "time")
+    assert int(page.call("eth_blockNumber"), 16) >= int(before["number"], 16) + 3
+
+    def latest() -> int:
+        return int(page.call("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
+
+    wait_for(lambda: latest() >= int(before["timestamp"], 16) + 7200, "blocks of that time")
+
+
+def test_it_is_not_there_where_the_genesis_does_not_allow_it(
+    page: Page, networks: Networks
+) -> None:
+    browser: Browser = page.browser
+    strict = networks.use(shards=2, validators=1, manifest="[params]\ndev_methods = false\n")
+    page.network, page.address = strict, strict.endpoint(0) + "/dashboard"
+    page.open()
+    browser.until(lambda: page.number("block") > 0, "a network block")
+    assert browser.text("#developer-link") is None
+    browser.press("d")
+    assert browser.url.endswith("#/")
+    page.go("#/developer")
+    browser.shows("#main", "Development methods are off")
+    assert browser.count("form") == 1  # the search
