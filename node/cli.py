@@ -21,6 +21,7 @@ from node.commands import (
     network,
     node,
     proofs,
+    scenario,
 )
 from node.commands.common import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USER_ERROR, print_json
 from node.commands.completion import bash_nodes
@@ -80,9 +81,17 @@ for command in (
 ):
     faults.command(command)
 faults.command(fault.show, name="list")
+scenarios = App(
+    name="scenario",
+    help="Let what a file describes happen to a network: loads, faults, what is expected.",
+    group="Networks",
+)
+scenarios.command(scenario.run)
+scenarios.command(scenario.check)
+scenarios.command(scenario.generate)
 configs = App(name="config", help="Look after configuration files.", group="Networks")
 configs.command(config.check)
-for group in (faults, configs):
+for group in (faults, scenarios, configs):
     app.command(group)
 
 

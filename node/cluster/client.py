@@ -2,6 +2,7 @@
 
 import http.client
 import itertools
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,6 +11,7 @@ import msgspec
 from node.cluster.errors import RpcRefused, RpcUnreachable
 
 MAX_ANSWER_BYTES = 64 << 20
+BATCH = 100
 _ids = itertools.count(1)
 
 
@@ -27,6 +29,7 @@ class _Answer(msgspec.Struct):
 
 # Made here, since msgspec crashes if two threads are the first to decode into one type.
 decode_answer = msgspec.json.Decoder(_Answer).decode
+decode_answers = msgspec.json.Decoder(list[_Answer]).decode
 
 
 def call(url: str, method: str, *params: object, timeout: float = 5.0) -> Any:
@@ -34,8 +37,64 @@ def call(url: str, method: str, *params: object, timeout: float = 5.0) -> Any:
 
     Raises RpcUnreachable or RpcRefused.
     """
+    body, status = _post(url, _request(method, params), timeout)
+    try:
+        answer = decode_answer(body)
+    except msgspec.MsgspecError:
+        raise _not_json_rpc(url, status) from None
+    return _result(answer)
+
+
+def call_each(
+    url: str, calls: Sequence[tuple[str, Sequence[object]]], *, timeout: float = 30.0
+) -> list[Any]:
+    """The result of each of many calls, or the RpcRefused that was its answer. Raises RpcUnreachable."""
+    results: list[Any] = []
+    for start in range(0, len(calls), BATCH):
+        batch = [_request(method, params) for method, params in calls[start : start + BATCH]]
+        body, status = _post(url, batch, timeout)
+        try:
+            found = {answer.id: answer for answer in decode_answers(body)}
+            answers = [found[request["id"]] for request in batch]
+        except (msgspec.MsgspecError, KeyError):
+            raise _not_json_rpc(url, status) from None
+        for answer in answers:
+            results.append(answer.result if answer.error is None else _refused(answer.error))
+    return results
+
+
+def call_many(
+    url: str, calls: Sequence[tuple[str, Sequence[object]]], *, timeout: float = 30.0
+) -> list[Any]:
+    """The results of many calls. Raises RpcUnreachable, or RpcRefused if one is refused."""
+    results = call_each(url, calls, timeout=timeout)
+    for result in results:
+        if isinstance(result, RpcRefused):
+            raise result
+    return results
+
+
+def _request(method: str, params: Sequence[object]) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": next(_ids), "method": method, "params": params}
+
+
+def _result(answer: _Answer) -> Any:
+    if answer.error is not None:
+        raise _refused(answer.error)
+    return answer.result
+
+
+def _refused(error: _Error) -> RpcRefused:
+    return RpcRefused(error.code, error.message, error.data)
+
+
+def _not_json_rpc(url: str, status: str) -> RpcUnreachable:
+    return RpcUnreachable(f"{url} is not a JSON-RPC endpoint: it answers {status}")
+
+
+def _post(url: str, request: object, timeout: float) -> tuple[bytes, str]:
+    """(body, status line)"""
     place = urlsplit(url)
-    request = {"jsonrpc": "2.0", "id": next(_ids), "method": method, "params": params}
     connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=timeout)
     try:
         connection.request(
@@ -52,16 +111,8 @@ def call(url: str, method: str, *params: object, timeout: float = 5.0) -> Any:
     finally:
         connection.close()
     if len(body) > MAX_ANSWER_BYTES:
-        raise RpcUnreachable(f"{url}: the answer to {method} is over {MAX_ANSWER_BYTES} bytes")
-    try:
-        answer = decode_answer(body)
-    except msgspec.MsgspecError:
-        raise RpcUnreachable(
-            f"{url} is not a JSON-RPC endpoint: it answers {response.status} {response.reason}"
-        ) from None
-    if answer.error is not None:
-        raise RpcRefused(answer.error.code, answer.error.message, answer.error.data)
-    return answer.result
+        raise RpcUnreachable(f"{url}: the answer is over {MAX_ANSWER_BYTES} bytes")
+    return body, f"{response.status} {response.reason}"
 
 
 def endpoint(host: str, port: int, scheme: str = "http") -> str:

@@ -1,6 +1,7 @@
 """What starting and stopping a network raises beside UserError.
 
 AtollError
+|-- InvariantBroken     what must hold of every network does not hold: a bug of ours
 |-- NetworkFailed       the network was started and did not come up; the text says which part
 `-- RpcError            a question to a node was not answered
     |-- RpcUnreachable  nothing answers there, or not in time
@@ -8,6 +9,10 @@ AtollError
 """
 
 from node.primitives.errors import AtollError
+
+
+class InvariantBroken(AtollError):
+    """What must hold of every network at every height does not; the text says where."""
 
 
 class NetworkFailed(AtollError):

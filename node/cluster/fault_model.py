@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeAlias, get_args
 import msgspec
 
 from node.cluster.layout import NetworkLayout, NodeLayout
+from node.cluster.manifest import Manifest
 from node.faults import MAX_CLOCK, MAX_LATE, LinkFaults, NodeFaults, Seconds, Share
 from node.primitives.errors import UserError
 
@@ -170,6 +171,15 @@ def names_of(layout: NetworkLayout, selectors: Iterable[str]) -> list[str]:
         else:
             wanted.add(layout.node(selector).name)
     return [node.name for node in layout.nodes if node.name in wanted]
+
+
+def check_names(manifest: Manifest, selectors: Iterable[str], where: str) -> None:
+    """`names_of` before there is a network. Raises UserError naming the key."""
+    known = {"all", *(f"s{shard}" for shard in range(manifest.shards))}
+    known.update(name for name, _, _ in manifest.node_names())
+    for selector in selectors:
+        if selector not in known:
+            raise UserError(f"{where}: there is no node {selector!r} in this network")
 
 
 def nodes_of(layout: NetworkLayout, fault: Fault) -> list[str]:

@@ -10,7 +10,6 @@ from web3.contract import Contract
 
 pytest.register_assert_rewrite(
     "tests.cluster.support.client",
-    "tests.cluster.support.invariants",
     "tests.cluster.support.load",
     "tests.cluster.support.network",
 )

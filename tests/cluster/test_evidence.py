@@ -24,7 +24,6 @@ def network(networks: Networks, tmp_path: Path) -> Iterator[Network]:
 
 def corrupt(network: Network, name: str) -> None:
     atoll("fault", "equivocate", name, "--dir", network.directory)
-    network.info = json.loads((network.directory / "network.json").read_text())
 
 
 def record(network: Network, name: str, *, by: str) -> dict[str, Any]:

@@ -1,9 +1,7 @@
 """Networks of real processes, driven by the commands that users have."""
 
 import json
-import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -18,20 +16,23 @@ from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from web3 import Web3
 
+from node.cluster.faults import Faults
+from node.cluster.invariants import Invariants
 from tests.cluster.support.client import call, connect, wait_for
-from tests.cluster.support.invariants import Invariants
 
 ROOT = Path(__file__).parents[3]
 COMMAND_SECONDS = 180.0
 
 
-def atoll(*args: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+def atoll(
+    *args: str | Path, check: bool = True, seconds: float = COMMAND_SECONDS
+) -> subprocess.CompletedProcess[str]:
     """Run the command as a user does; fails the test if it fails, unless told not to `check`."""
     result = subprocess.run(
         [sys.executable, "-m", "node", *map(str, args)],
         capture_output=True,
         text=True,
-        timeout=COMMAND_SECONDS,
+        timeout=seconds,
         check=False,
         cwd=ROOT,
     )
@@ -58,7 +59,7 @@ class Network:
         self._manifest = manifest and (
             f"shards = {shards}\nvalidators = {validators}\n{manifest}\n[rpc]\nport = 0\n"
         )
-        self.invariants = Invariants(self)
+        self.invariants = Invariants(self._endpoints)
         self.info: dict[str, Any] = {}
 
     @classmethod
@@ -112,10 +113,16 @@ class Network:
 
     def kill(self, *names: str) -> None:
         """SIGKILL these nodes at the same time."""
-        pids = [self.node(name)["pid"] for name in names]
-        for pid in pids:
-            os.kill(pid, signal.SIGKILL)
-        wait_for(lambda: not any(map(_alive, pids)), f"{', '.join(names)} to be gone")
+        self.faults.nodes.kill(names)
+
+    @property
+    def faults(self) -> Faults:
+        """Faults of this network."""
+        return Faults(self.directory, seed=1)
+
+    def look_again(self) -> None:
+        """Nodes were started again: they have other pids."""
+        self.info = json.loads((self.directory / "network.json").read_text())
 
     @contextmanager
     def ports_kept(self, *names: str) -> Iterator[None]:
@@ -133,12 +140,8 @@ class Network:
     @contextmanager
     def suspended(self, name: str) -> Iterator[None]:
         """A node that SIGSTOP holds: its sockets stay open and nothing answers. SIGCONT at the end."""
-        pid = self.node(name)["pid"]
-        os.kill(pid, signal.SIGSTOP)
-        try:
+        with self.faults.stop(name):
             yield
-        finally:
-            os.kill(pid, signal.SIGCONT)
 
     # ------------------------------------------------------------------ what is there
 
@@ -163,6 +166,9 @@ class Network:
     def endpoint(self, shard: int, index: int = 0) -> str:
         """The one endpoint of the network, as a node of `shard` serves it."""
         return str(self.shard_nodes(shard)[index]["rpc"])
+
+    def _endpoints(self) -> dict[int, list[str]]:
+        return {s: [node["rpc"] for node in self.shard_nodes(s)] for s in self.shards}
 
     def shard_endpoint(self, shard: int, index: int = 0) -> str:
         """One shard's own chain, from a node of that shard."""

@@ -1,0 +1,108 @@
+"""Scenarios: faults, loads and expectations in a file."""
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from node.commands.common import EXIT_FAILED, EXIT_INTERRUPTED, Json, print_json
+from node.commands.node import preloaded_node
+
+File = Annotated[Path, Parameter(name="FILE", negative="", help="The scenario, a TOML file.")]
+
+
+def run(
+    file: File,
+    /,
+    *,
+    directory: Annotated[Path | None, Parameter(name="--dir")] = None,
+    seed: int | None = None,
+    keep: Annotated[bool, Parameter(negative="")] = False,
+    json: Json = False,
+) -> int:
+    """Start a network, let a scenario happen to it, and say whether it did as expected. Exits 1 if it did not.
+
+    Parameters
+    ----------
+    directory
+        Where to make the network; it must not exist. A temporary one otherwise.
+    seed
+        Another seed than that of the file.
+    keep
+        Keep a temporary directory in any case. It is kept with its logs after a failure.
+    """
+    import msgspec
+
+    from node.cluster.scenario import load_scenario
+    from node.cluster.scenario_run import Interrupted, run_scenario
+    from node.cluster.signals import StopSignals
+
+    scenario = load_scenario(file)
+    if seed is not None:
+        scenario = msgspec.structs.replace(scenario, seed=seed)
+    temporary = None if directory else Path(tempfile.mkdtemp(prefix="atoll-scenario-"))
+    place = directory or (temporary or Path()) / "network"
+
+    def say(line: str) -> None:
+        print(line, file=sys.stderr if json else sys.stdout, flush=True)
+
+    kept = True
+    try:
+        with StopSignals() as signals:
+            report = run_scenario(scenario, place, say=say, run=preloaded_node(), signals=signals)
+        kept = keep or report.failure is not None
+    except Interrupted as error:
+        say(str(error))
+        return EXIT_INTERRUPTED
+    finally:
+        if temporary is not None and not kept:
+            shutil.rmtree(temporary, ignore_errors=True)
+    if json:
+        print_json(report.document())
+    elif report.failure is None:
+        print(f"as expected, after {report.seconds:.1f} s; load: {report.load}")
+    else:
+        print(f"FAILED: {report.failure}\nseed {report.seed}; logs below {report.directory}/nodes")
+    return EXIT_FAILED if report.failure else 0
+
+
+def check(file: File, /, *, json: Json = False) -> int:
+    """Say whether a scenario is right, and start nothing."""
+    from node.cluster.scenario import load_scenario
+
+    scenario = load_scenario(file)
+    counts = {
+        "loads": len(scenario.load),
+        "steps": len(scenario.step),
+        "expectations": len(scenario.expect),
+    }
+    if json:
+        print_json({"file": str(file), "title": scenario.title, **counts})
+    else:
+        print(f"{file} is right: {', '.join(f'{n} {what}' for what, n in counts.items())}")
+    return 0
+
+
+def generate(
+    *, seed: int, out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None
+) -> int:
+    """Write a random scenario that is right, and that every network should pass; the same for the same seed.
+
+    Parameters
+    ----------
+    out
+        The file to write; standard output otherwise.
+    """
+    from node.cluster.scenario import render_scenario
+    from node.cluster.scenario_generate import generate_scenario
+
+    text = render_scenario(generate_scenario(seed))
+    if out is None:
+        sys.stdout.write(text)
+    else:
+        out.write_text(text)
+        print(out)
+    return 0
