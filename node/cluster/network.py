@@ -13,6 +13,8 @@ import msgspec
 from node.cluster.ask import rpc_url
 from node.cluster.client import endpoint
 from node.cluster.errors import NetworkFailed
+from node.cluster.fault_book import FaultBook
+from node.cluster.fault_model import Freeze, Kill, Stop, describe
 from node.cluster.layout import (
     LAUNCHER,
     MARKER,
@@ -183,6 +185,8 @@ class Launch:
         if already:
             self._say(f"running already: {_names(already)}; starting the others")
         check_ports(to_start)
+        if faults := self._faults():
+            self._say(faults)
         layout.network_file.unlink(missing_ok=True)
         readiness = Readiness(
             layout.genesis.shard_ids(), new=not any(ran_before(node) for node in layout.nodes)
@@ -246,6 +250,15 @@ class Launch:
         self.layout.network_file.unlink(missing_ok=True)
         self.layout.launcher_file.unlink(missing_ok=True)
 
+    def _faults(self) -> str:
+        """What was caused on purpose and is still in force, in words."""
+        found = FaultBook(self.layout).read()
+        told = [item for item in found if not isinstance(item.fault, Kill | Stop | Freeze)]
+        if not told:
+            return ""
+        words = "; ".join(f"{item.name}: {describe(item.fault)}" for item in told)
+        return f"faults are in force ({words}); `atoll fault heal` ends them"
+
     def _wait_until_ready(self, readiness: Readiness, signals: StopSignals) -> bool:
         nodes = self.layout.nodes
         deadline = time.monotonic() + READY_DEADLINE + READY_DEADLINE_PER_NODE * len(nodes)
@@ -260,8 +273,9 @@ class Launch:
             if not missing:
                 return True
             if time.monotonic() > deadline:
+                problem = "; ".join([*missing, *filter(None, [self._faults()])])
                 raise NetworkFailed(
-                    _with_log(f"the network did not come up: {'; '.join(missing)}", nodes[0].files)
+                    _with_log(f"the network did not come up: {problem}", nodes[0].files)
                 )
             self._waiting(missing)
             signals.wait(POLL_INTERVAL)

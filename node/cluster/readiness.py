@@ -9,7 +9,8 @@ class Readiness:
     """Follows the reports of the nodes until all is well.
 
     A new network is up when every chain has its first block. In one that ran before, the blocks of then
-    prove nothing: every chain must go beyond the highest block that a node had when it first answered.
+    prove nothing: every chain must go beyond the highest block that a node had when it first answered. A
+    frozen shard makes no more blocks and is not waited for.
     """
 
     def __init__(self, shards: Iterable[int], *, new: bool) -> None:
@@ -18,6 +19,7 @@ class Readiness:
         self._at_first: dict[tuple[str, str], int] = {}
         self._latest = dict.fromkeys(self._chains, 0)
         self._silent: list[str] = []
+        self._frozen: set[str] = set()
 
     def observe(self, reports: Sequence[NodeReport]) -> None:
         """Take in one round of answers."""
@@ -31,13 +33,15 @@ class Readiness:
             ):
                 self._at_first.setdefault((chain, report.node.name), height)
                 self._latest[chain] = max(self._latest[chain], height)
+            if report.status.frozen:
+                self._frozen.add(_chain_of(report.node.shard))
 
     def missing(self) -> list[str]:
         """What is not there yet, in words; empty when the network is up."""
         return [f"{name} does not answer" for name in self._silent] + [
             f"{'the beacon' if chain == BEACON else chain} has made no block"
             for chain in self._chains
-            if self._latest[chain] <= self._to_pass(chain)
+            if self._latest[chain] <= self._to_pass(chain) and chain not in self._frozen
         ]
 
     def _to_pass(self, chain: str) -> int:

@@ -125,9 +125,12 @@ class Condition(_Table, frozen=True, kw_only=True):
 
     @property
     def words(self) -> str:
-        given = msgspec.to_builtins(self)
-        parts = [f"{key} {given[key]}" for key in _NEEDS[self.is_]]
-        return " ".join([self.is_, *parts]).replace("[", "").replace("]", "").replace("'", "")
+        """Such as "blocks chain s0 more 3"."""
+        parts: list[str] = [self.is_]
+        for key in _NEEDS[self.is_]:
+            value = getattr(self, key)
+            parts += [key, ", ".join(value) if isinstance(value, tuple) else f"{value}"]
+        return " ".join(parts)
 
 
 class Step(_Table, frozen=True, kw_only=True):

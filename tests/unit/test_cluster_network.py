@@ -8,9 +8,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from node.cli import main
@@ -392,4 +394,15 @@ def test_blocks_of_an_earlier_run_prove_nothing(net: Net) -> None:
     readiness.observe([report(net, "s0v0", 6, beacon=9), report(net, "s1v0", 8, beacon=9)])
     assert readiness.missing() == ["the beacon has made no block", "shard 1 has made no block"]
     readiness.observe([report(net, "s0v0", 6, beacon=10), report(net, "s1v0", 9, beacon=9)])
+    assert readiness.missing() == []
+
+
+def test_a_frozen_shard_is_not_waited_for(net: Net) -> None:
+    readiness = Readiness(range(2), new=False)
+    frozen = report(net, "s1v0", 8)
+    assert frozen.status is not None
+    frozen = replace(frozen, status=msgspec.structs.replace(frozen.status, frozen=True))
+    readiness.observe([report(net, "s0v0", 5, beacon=9), frozen])
+    assert readiness.missing() == ["the beacon has made no block", "shard 0 has made no block"]
+    readiness.observe([report(net, "s0v0", 6, beacon=10), frozen])
     assert readiness.missing() == []
