@@ -134,9 +134,9 @@ class Simulation:
             raise CannotSimulate(str(error), SERVER_ERROR) from None
 
     def _settle(self, accounts: Mapping[Address, StateOverride]) -> None:
-        """Let these accounts be here, as they are given."""
+        """Let these accounts be here, as they are given. Precompiles are moved for one block, as in geth."""
+        self._precompiles = moved_precompiles(accounts)
         if accounts:
-            self._precompiles = moved_precompiles(accounts, self._precompiles)
             apply_overrides(self.state, accounts)
             self._settled |= set(accounts)
             self._settled |= {o.moved_to for o in accounts.values() if o.moved_to is not None}

@@ -1,5 +1,6 @@
 """eth_simulateV1: blocks of calls on the state of one shard."""
 
+from hashlib import sha256
 from itertools import pairwise
 
 import pytest
@@ -355,14 +356,20 @@ SQUARE = bytes.fromhex("5f3580025f5260205ff3")
 
 
 async def test_a_precompile_is_moved(net, user):
-    identity, sha = (bytes([0] * 19 + [n]) for n in (4, 2))
-    accounts = {identity: AccountOverride(code=SQUARE, moved_to=C), sha: AccountOverride(balance=1)}
-    calls = [CallRequest(from_=user.address, to=to, data=word(3)) for to in (identity, C, sha)]
-    first, second = await simulate(
-        net, block(*calls, accounts=accounts), block(*calls), trace_transfers=True
-    )
-    for done in (first, second):
-        assert [c.return_data for c in done.calls] == [word(9), word(3), b""]
+    identity, sha2 = (bytes([0] * 19 + [n]) for n in (4, 2))
+    accounts = {
+        identity: AccountOverride(code=SQUARE, moved_to=C),
+        sha2: AccountOverride(balance=1),
+    }
+    calls = [CallRequest(from_=user.address, to=to, data=word(3)) for to in (identity, C, sha2)]
+    for trace in (False, True):
+        first, second = await simulate(
+            net, block(*calls, accounts=accounts), block(*calls), trace_transfers=trace
+        )
+        assert [c.return_data for c in first.calls] == [word(9), word(3), b""]
+        # and for that block alone
+        hashed = sha256(word(3)).digest()
+        assert [c.return_data for c in second.calls] == [word(3), b"", hashed]
     backend = net.views(own=0).backend
     overrides = Overrides(accounts=accounts)
     found = [await backend.call(None, call, "latest", overrides) for call in calls]
