@@ -14,6 +14,7 @@ from node.runtime.sync import decode_request, serve_blocks
 from p2p.errors import RequestError
 from p2p.network import Network
 from p2p.types import MethodSpec, PeerId
+from rpc.caller import CALLER
 
 if TYPE_CHECKING:
     from node.runtime.node import Node
@@ -128,6 +129,7 @@ class Traffic:
             raise RequestError(BAD_REQUEST, str(error)) from None
 
     async def serve_query(self, peer: PeerId, payload: bytes) -> bytes:
+        CALLER.set(peer)  # of this request's task alone
         return await self._node.rpc.serve_query(payload)
 
     # ------------------------------------------------------------------ start

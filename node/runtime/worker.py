@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 import trio
 
 from node.execution.guard import RECURSION_LIMIT, STACK_BYTES, check_interpreter
+from node.runtime.turns import Turns
+from rpc.caller import CALLER
 
 T = TypeVar("T")
 
@@ -42,7 +44,7 @@ async def at_once(job: Callable[[], None]) -> None:
 
 
 class Worker:
-    """Runs functions in threads; at most `calls` user calls at a time.
+    """Runs functions in threads; at most `calls` user calls at a time, for users in turn.
 
     Nothing but the end of the node cancels a block's job. It is left to finish alone then, as is a call
     whose caller gives up; `wait_idle` tells when what they use can be closed.
@@ -54,7 +56,7 @@ class Worker:
         threading.stack_size(STACK_BYTES)
         sys.setswitchinterval(SWITCH_SECONDS)
         self._blocks = trio.CapacityLimiter(1)
-        self._calls = trio.CapacityLimiter(calls)
+        self._calls = Turns(calls, CALLER.get)
         self._running = 0
         self._changed = threading.Condition()
 
@@ -64,12 +66,13 @@ class Worker:
 
     async def call(self, job: Callable[[], T]) -> T:
         """For user calls. A caller that gives up leaves the thread to finish within its gas."""
-        return await trio.to_thread.run_sync(self._counted, job, limiter=self._calls, **_ABANDON)
+        limiter: Any = self._calls  # trio asks for no more than this has, its stubs do
+        return await trio.to_thread.run_sync(self._counted, job, limiter=limiter, **_ABANDON)
 
     @property
     def calls(self) -> tuple[int, int]:
         """User calls that (run, wait for a thread)."""
-        return self._calls.borrowed_tokens, self._calls.statistics().tasks_waiting
+        return self._calls.running, self._calls.waiting
 
     def wait_idle(self, seconds: float) -> bool:
         """Block until no job runs, `seconds` at most; whether none does."""

@@ -1,0 +1,78 @@
+"""A few threads, shared out between many users."""
+
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import trio
+
+
+class Turns:
+    """At most `total` jobs at a time, of which one user has no more than `total - 1` (but one): whoever comes
+    next need not wait for those of a user that asks for much. Users take turns, each of whose jobs come in
+    their order. `user` says for whom the task that asks works.
+
+    For `trio.to_thread.run_sync`, in the place of a `CapacityLimiter`.
+    """
+
+    def __init__(self, total: int, user: Callable[[], Hashable]) -> None:
+        self._free = total
+        self._share = max(1, total - 1)
+        self._user = user
+        self._running: dict[Any, Hashable] = {}
+        self._held: Counter[Hashable] = Counter()
+        self._waiting: OrderedDict[Hashable, deque[tuple[Any, trio.Event]]] = OrderedDict()
+
+    @property
+    def running(self) -> int:
+        return len(self._running)
+
+    @property
+    def waiting(self) -> int:
+        return sum(map(len, self._waiting.values()))
+
+    async def acquire_on_behalf_of(self, borrower: Any) -> None:
+        """Wait until `borrower` may run."""
+        user, turn = self._user(), trio.Event()
+        await trio.lowlevel.checkpoint_if_cancelled()
+        self._waiting.setdefault(user, deque()).append((borrower, turn))
+        self._go_on()
+        try:
+            await turn.wait()
+        except trio.Cancelled:
+            if turn.is_set():
+                self.release_on_behalf_of(borrower)
+            else:
+                self._forget(user, (borrower, turn))
+            raise
+
+    def release_on_behalf_of(self, borrower: Any) -> None:
+        """`borrower` has run."""
+        user = self._running.pop(borrower)
+        self._held[user] -= 1
+        if not self._held[user]:
+            del self._held[user]
+        self._free += 1
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Let those run whose turn it is; who has had one is last in line."""
+        for user in list(self._waiting):
+            if not self._free:
+                return
+            if self._held[user] >= self._share:
+                continue
+            first = self._waiting[user][0]
+            self._forget(user, first)
+            if user in self._waiting:
+                self._waiting.move_to_end(user)
+            borrower, turn = first
+            self._free -= 1
+            self._held[user] += 1
+            self._running[borrower] = user
+            turn.set()
+
+    def _forget(self, user: Hashable, entry: tuple[Any, trio.Event]) -> None:
+        self._waiting[user].remove(entry)
+        if not self._waiting[user]:
+            del self._waiting[user]
