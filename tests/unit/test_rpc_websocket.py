@@ -216,8 +216,9 @@ async def test_a_peer_that_is_silent_for_two_pings_is_dropped():
 
 
 async def test_a_peer_that_answers_pings_stays():
-    async with serving(Limits(ping_interval=0.05)) as (port, _), connected(port) as client:
-        for _ in range(6):
+    # An answer has two intervals, on a busy machine too; it would be dropped at the third ping.
+    async with serving(Limits(ping_interval=0.5)) as (port, _), connected(port) as client:
+        for _ in range(4):
             event = await client.next()
             assert isinstance(event, Ping)
             await client.send(event.response())
