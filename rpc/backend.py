@@ -57,6 +57,12 @@ class Backend(Protocol):
     async def peer_count(self) -> int:
         """Connected peers."""
 
+    async def node_info(self) -> dict[str, Any]:
+        """What geth's admin_nodeInfo tells, ready for JSON."""
+
+    async def peers(self) -> list[dict[str, Any]]:
+        """What geth's admin_peers tells of each connected peer, ready for JSON."""
+
     async def listening(self) -> bool:
         """Whether the node accepts peers."""
 

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from node.primitives.basics import Address, ShardId
-from node.runtime import stakes
+from node.runtime import peers, stakes
 from node.runtime.health import Health, is_behind
 from node.shard import messenger
 from node.version import version
@@ -55,6 +55,14 @@ class StatusReport:
 
     def peer_count(self) -> int:
         return len(self._node.network.connected)
+
+    def node_info(self) -> dict[str, Any]:
+        """See `peers.node_info`."""
+        return peers.node_info(self._node)
+
+    def peers(self) -> list[dict[str, Any]]:
+        """See `peers.peers`."""
+        return peers.peers(self._node)
 
     def syncing(self) -> bool:
         """Whether peers are ahead of us on one of our chains."""

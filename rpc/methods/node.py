@@ -33,6 +33,14 @@ async def _peer_count(c: Context) -> str:
     return hex(await c.backend.peer_count())
 
 
+async def _node_info(c: Context) -> dict[str, Any]:
+    return await c.backend.node_info()
+
+
+async def _peers(c: Context) -> list[dict[str, Any]]:
+    return await c.backend.peers()
+
+
 async def _chain_id(c: Context) -> str:
     return hex(await c.backend.chain_id())
 
@@ -131,6 +139,8 @@ METHODS: dict[str, Method] = {
     "net_version": Method((), _net_version),
     "net_listening": Method((), _listening),
     "net_peerCount": Method((), _peer_count),
+    "admin_nodeInfo": Method((), _node_info),
+    "admin_peers": Method((), _peers),
     "eth_chainId": Method((), _chain_id),
     "eth_syncing": Method((), _syncing),
     "eth_config": Method((), _config),

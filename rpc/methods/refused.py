@@ -80,8 +80,6 @@ REFUSED: dict[str, str] = {
     **dict.fromkeys(
         (
             "admin_addPeer",
-            "admin_peers",
-            "admin_nodeInfo",
             "admin_datadir",
             "admin_startHTTP",
             "admin_stopHTTP",

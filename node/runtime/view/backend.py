@@ -140,6 +140,12 @@ class NodeBackend:
     async def peer_count(self) -> int:
         return self._status.peer_count()
 
+    async def node_info(self) -> dict[str, Any]:
+        return self._status.node_info()
+
+    async def peers(self) -> list[dict[str, Any]]:
+        return self._status.peers()
+
     async def listening(self) -> bool:
         return True
 

@@ -42,5 +42,11 @@ class NodeStatus(Protocol):
 
     def peer_count(self) -> int: ...
 
+    def node_info(self) -> dict[str, Any]:
+        """The node in the network, ready for JSON."""
+
+    def peers(self) -> list[dict[str, Any]]:
+        """The peers that are connected, ready for JSON."""
+
     def syncing(self) -> bool:
         """Whether peers claim to be well ahead of this node."""
