@@ -16,17 +16,19 @@ COPY p2p p2p
 COPY rpc rpc
 COPY node node
 RUN /opt/atoll/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation . \
+    && /opt/atoll/bin/pip uninstall --yes --disable-pip-version-check pip \
+    && rm -rf /opt/atoll/lib/python3*/site-packages/examples /opt/atoll/lib/python3*/site-packages/interop \
     && find /opt/atoll -name tests -type d -prune -exec rm -rf {} +
 
 FROM ${PYTHON}
 RUN apt-get update \
     && apt-get install -y --no-install-recommends libgmp10 \
-    && rm -rf /var/lib/apt/lists/* \
+    && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin \
     && useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin atoll \
     && install -d -o atoll -g atoll /network /data
 COPY --from=build /opt/atoll /opt/atoll
 COPY docker/network.toml /etc/atoll/network.toml
-COPY docker/health.py /opt/atoll/health.py
+COPY docker/health.sh docker/genesis.sh /opt/atoll/
 ENV PATH=/opt/atoll/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER atoll
 WORKDIR /network

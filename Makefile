@@ -1,5 +1,5 @@
 # Two commands for a fresh clone: `make up` runs a network, `make test` runs the tests.
-.PHONY: up test conformance fuzz bench-execution bench-memory check format lock clean help
+.PHONY: up test containers conformance fuzz bench-execution bench-memory check format lock clean help
 
 ATOLL = .venv/bin/atoll
 ARGS ?=
@@ -16,6 +16,11 @@ up:
 test:
 	@tools/setup.sh dev
 	@.venv/bin/python -m pytest $(ARGS)
+
+# make containers: build the image and run the network in containers, with faults (needs docker, or root and dockerd)
+containers:
+	@tools/setup.sh dev
+	@ATOLL_COMPOSE=1 .venv/bin/python -m pytest tests/compose $(ARGS)
 
 # make conformance: the public suites alone (ATOLL_STATE_TESTS and ATOLL_OPENRPC name their archives)
 conformance:

@@ -10,6 +10,9 @@ import msgspec
 
 from node.cluster.errors import RpcRefused, RpcUnreachable
 
+WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104
+"""What a server listens at to be reached at every address of its machine, and where it is found then."""
+
 MAX_ANSWER_BYTES = 64 << 20
 BATCH = 100
 _ids = itertools.count(1)
@@ -117,5 +120,5 @@ def _post(url: str, request: object, timeout: float) -> tuple[bytes, str]:
 
 def endpoint(host: str, port: int, scheme: str = "http") -> str:
     """The URL at which a server listening at (host, port) is reached from this machine."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104
+    host = WILDCARDS.get(host, host)
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

@@ -5,6 +5,7 @@ DIR/.atoll                  marks the directory as ours; written first
     accounts.json           the funded development accounts, with keys
     network.toml            the manifest it was made from; written last: with it, the network is complete
     network.json            only while the network is up: what clients need
+    targets.json            where Prometheus finds the metrics of the nodes
     launcher.pid            only while a launcher stays with it: the nodes end when that process does
     faults.json             only while faults are in force (`atoll fault`); faults.lock beside it
     nodes/NAME/node.toml  validator.key  identity.key  data/  node.log  node.pid
@@ -31,6 +32,7 @@ ACCOUNTS = "accounts.json"
 MANIFEST = "network.toml"
 NETWORK = "network.json"
 LAUNCHER = "launcher.pid"
+TARGETS = "targets.json"
 NODES = "nodes"
 FAULTS = "faults.json"
 FAULTS_LOCK = "faults.lock"
@@ -162,6 +164,7 @@ def clear_directory(directory: Path) -> None:
             MANIFEST,
             NETWORK,
             LAUNCHER,
+            TARGETS,
             ACCOUNTS,
             GENESIS,
             FAULTS,

@@ -22,6 +22,7 @@ from node.cluster.layout import (
     node_files,
 )
 from node.cluster.manifest import ETHER, Manifest, NodeSection, render_manifest
+from node.cluster.targets import write_targets
 from node.config import NodeConfig, P2pConfig, PeerConfig, RpcConfig, render_node_config
 from node.keyfile import save_validator_key
 from node.primitives.errors import UserError
@@ -76,9 +77,11 @@ def make_network(manifest: Manifest, directory: Path) -> NetworkLayout:
         sync_directory(directory / NODES)
         # Last: from here on it is a whole network. Only its owner may know a mnemonic or a seed.
         write_atomically(directory / MANIFEST, render_manifest(manifest).encode(), mode=0o600)
+        layout = load_layout(directory)
+        write_targets(layout)
     except OSError as error:
         raise UserError(f"{error.filename or directory}: {error.strerror}") from None
-    return load_layout(directory)
+    return layout
 
 
 def ensure_network(manifest: Manifest, directory: Path) -> NetworkLayout:

@@ -37,6 +37,7 @@ from node.cluster.manifest import (
     render_manifest,
 )
 from node.cluster.network import locked_directory
+from node.cluster.targets import write_targets
 from node.config import NodeConfig, render_node_config
 from node.faults import NodeFaults
 from node.primitives.errors import UserError
@@ -69,13 +70,15 @@ def load_network(
                 _check_space(directory, archive.contents.total)
                 _extract(archive, directory, progress)
                 _settle(file, directory, archive.contents, rpc_port)
+                layout = load_layout(directory)
+                write_targets(layout)
             except OSError as error:
                 _undo(directory, new)
                 raise UserError(f"{error.filename or directory}: {error.strerror}") from None
             except BaseException:
                 _undo(directory, new)
                 raise
-            return load_layout(directory), archive.contents
+            return layout, archive.contents
 
 
 def _check_contents(file: Path, contents: Contents) -> None:

@@ -4,19 +4,24 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from node.runtime.metrics.catalogue import FAMILIES
 from tests.cluster.support.client import ask, call, send_and_wait, wait_for
-from tests.cluster.support.network import Network, Networks
+from tests.cluster.support.network import ROOT, Network, Networks
 
+MONITORING = ROOT / "docker" / "monitoring"
 MANIFEST = """
 [log]
 format = "json"
@@ -220,3 +225,75 @@ def test_what_a_level_may_be(network: Network) -> None:
     error = ask(network.endpoint(0), "atoll_setLogLevel", ["loud"])["error"]
     assert error["code"] == -32602
     assert "'loud' is no log level; they are debug, info, warning, error" in error["message"]
+
+
+@pytest.mark.skipif(shutil.which("prometheus") is None, reason="prometheus is not installed")
+def test_prometheus_scrapes_the_network_and_answers_every_panel(
+    network: Network, tmp_path: Path
+) -> None:
+    """The configuration and the dashboard that the containers use, with a real Prometheus."""
+    send_across(network)
+    with prometheus(network, tmp_path) as endpoint:
+
+        def query(expression: str) -> list[Any]:
+            status, body = get(endpoint, "/api/v1/query?" + urlencode({"query": expression}))
+            assert status == 200, (expression, body)
+            found: list[Any] = json.loads(body)["data"]["result"]
+            return found
+
+        wait_for(
+            lambda: {row["metric"]["node"] for row in query("up == 1")} == set(network.names),
+            "Prometheus to have scraped every node",
+        )
+        dashboard = json.loads((MONITORING / "atoll.json").read_text())
+        expressions = [t["expr"] for p in dashboard["panels"] for t in p.get("targets", ())]
+        wait_for(lambda: query("rate(atoll_consensus_blocks_total[1m]) > 0"), "rates to be there")
+        wait_for(lambda: query("atoll_audit_difference_wei"), "the audit")
+        silent = [e for e in expressions if not query(e) and "> 0" not in e]
+        assert not silent
+        assert len(expressions) > 25
+        _, body = get(endpoint, "/api/v1/rules")
+        rules = json.loads(body)["data"]["groups"][0]["rules"]
+        assert {rule["health"] for rule in rules} <= {"ok", "unknown"}
+        assert "AtollValueNotConserved" in {rule["name"] for rule in rules}
+        assert not query('ALERTS{alertname="AtollValueNotConserved"}')
+
+
+@contextmanager
+def prometheus(network: Network, folder: Path) -> Iterator[str]:
+    """Prometheus as docker-compose.yml starts it, for the nodes of `network`; its endpoint."""
+    text = (MONITORING / "prometheus.yml").read_text()
+    assert "/network/net/targets.json" in text
+    targets = str(network.directory / "targets.json")
+    text = text.replace("/network/net/targets.json", targets).replace(
+        "_interval: 5s", "_interval: 1s"
+    )
+    (folder / "prometheus.yml").write_text(text)
+    shutil.copy(MONITORING / "rules.yml", folder)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    with (folder / "prometheus.log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                "prometheus",
+                f"--config.file={folder}/prometheus.yml",
+                f"--storage.tsdb.path={folder}/data",
+                f"--web.listen-address={address}",
+            ],
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        wait_for(lambda: is_up(f"http://{address}"), "Prometheus to start")
+        yield f"http://{address}"
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def is_up(endpoint: str) -> bool:
+    try:
+        return get(endpoint, "/-/ready")[0] == 200
+    except urllib.error.URLError:
+        return False
