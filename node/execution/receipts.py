@@ -11,6 +11,7 @@ from node.primitives.errors import DecodeError
 BLOOM_BYTES = 256
 EMPTY_BLOOM = b"\0" * BLOOM_BYTES
 MAX_TOPICS = 4
+_NO_LOGS = rlp.encode_bytes(EMPTY_BLOOM) + rlp.encode([])
 RECEIPT_TYPES = (
     0,
     1,
@@ -51,13 +52,11 @@ class Receipt:
     @cached_property
     def encoded(self) -> bytes:
         """The item of the receipts trie: the RLP list, after the type byte unless that is zero."""
-        body = rlp.encode(
-            [
-                rlp.int_to_bytes(self.status),
-                rlp.int_to_bytes(self.cumulative_gas_used),
-                self.bloom,
-                [log.items() for log in self.logs],
-            ]
+        end = _NO_LOGS
+        if self.logs:
+            end = rlp.encode_bytes(self.bloom) + rlp.encode([log.items() for log in self.logs])
+        body = rlp.encode_list(
+            rlp.encode_int(self.status) + rlp.encode_int(self.cumulative_gas_used) + end
         )
         return body if self.type == 0 else bytes([self.type]) + body
 

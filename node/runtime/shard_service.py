@@ -12,12 +12,16 @@ from node.beacon.chain import BeaconChain
 from node.execution.evm import check_static
 from node.execution.fees import next_base_fee
 from node.primitives import rlp
-from node.primitives.basics import Address, Hash32, ShardId
+from node.primitives.basics import Address, Hash32, ShardId, keccak256
 from node.primitives.dev_operation import DevOperation
 from node.primitives.errors import InvalidBlock, InvalidTransaction
 from node.primitives.genesis import shard_tag
 from node.primitives.header import Header
-from node.primitives.transaction import ImpersonatedTransaction, Transaction
+from node.primitives.transaction import (
+    ImpersonatedTransaction,
+    Transaction,
+    decode_transaction,
+)
 from node.runtime.anchors import Anchors
 from node.runtime.building import build_block
 from node.runtime.metrics.counts import BlockCounts
@@ -281,10 +285,18 @@ class ShardService:
         )
         self._remember(
             await self._on_block_thread(
-                "judge", partial(self.ledger.judge, block, anchor, None if decided else tails)
+                "judge",
+                partial(
+                    self.ledger.judge, block, anchor, None if decided else tails, self._transaction
+                ),
             )
         )
         return BlockId(block.hash)
+
+    def _transaction(self, raw: bytes) -> Transaction:
+        """A transaction of a block: the pool's, whose sender is known, or decoded now. Raises as
+        `decode_transaction`."""
+        return self.pool.get(keccak256(raw)) or decode_transaction(raw)
 
     def objection(self, block_id: BlockId) -> str | None:
         """A message that has been finalised for K_WITHHELD beacon blocks and is not in the block."""

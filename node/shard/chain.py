@@ -20,6 +20,7 @@ from node.primitives.genesis import Genesis
 from node.primitives.header import Header
 from node.primitives.message import Message
 from node.primitives.requests import ShardRequests
+from node.primitives.transaction import Transaction, decode_transaction
 from node.shard import messenger, schema
 from node.shard.block import ShardBlock
 from node.shard.genesis import shard_genesis
@@ -242,15 +243,21 @@ class ShardChain:
         new = [op for op in operations if self.find_transaction(op.hash) is None]
         return build(self._run(env), lanes, source, new)
 
-    def judge(self, block: ShardBlock, anchor: Anchor, tails: Tails | None) -> ExecutedBlock:
-        """Raises InvalidBlock. The anchor must be the one the header names."""
+    def judge(
+        self,
+        block: ShardBlock,
+        anchor: Anchor,
+        tails: Tails | None,
+        decode: Callable[[bytes], Transaction] = decode_transaction,
+    ) -> ExecutedBlock:
+        """Raises InvalidBlock. The anchor must be the one the header names; `decode` as in `judge.judge`."""
         header = block.header
         if header.number != self._head.number + 1 or header.parent_hash != self._head.hash:
             raise InvalidBlock(f"block {header.number} does not follow our head")
         if header.parent_beacon_block_root != anchor.hash:
             raise InvalidBlock("the anchor is not the one the header names")
         self._check_operations(block)
-        return judge(self._run(_env(header, anchor)), block, tails)
+        return judge(self._run(_env(header, anchor)), block, tails, decode)
 
     def _check_operations(self, block: ShardBlock) -> None:
         """A development operation stands in the chain once: its salt makes it another one."""

@@ -171,11 +171,13 @@ class BlockFrame:
         An account with code or nonce in our state lives here: contracts born on this shard are at
         home from the moment they exist, before the beacon's directory has them.
         """
-        if messenger.is_everywhere(address) or self.state.has_code_or_nonce(address):
-            return self.rules.shard
         known = self._homes.get(address)
         if known is None:
             known = self._homes[address] = self.env.anchor.state.home(address)
+        if known == self.rules.shard:  # whatever the rest says
+            return known
+        if messenger.is_everywhere(address) or self.state.has_code_or_nonce(address):
+            return self.rules.shard
         return known
 
     def is_home(self, address: Address) -> bool:

@@ -1,6 +1,6 @@
 """Building and judging shard blocks: two ways to choose the items, one `BlockRun` to execute them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from node.execution.errors import NonceTooHigh
@@ -8,6 +8,7 @@ from node.primitives.basics import Hash32, ShardId
 from node.primitives.dev_operation import DevOperation
 from node.primitives.errors import DecodeError, InvalidBlock, InvalidTransaction
 from node.primitives.message import LanePosition, Message
+from node.primitives.transaction import Transaction, decode_transaction
 from node.shard import messenger
 from node.shard.block import MAX_BLOCK_BYTES, BeaconOps, ShardBlock, decode_item
 from node.shard.lanes import MAX_TAIL_HASHES, InboundLane, Supply, Tails, check_lane
@@ -119,13 +120,19 @@ def _take_transactions(
     return rejected, deferred
 
 
-def judge(run: BlockRun, block: ShardBlock, tails: Tails | None) -> ExecutedBlock:
+def judge(
+    run: BlockRun,
+    block: ShardBlock,
+    tails: Tails | None,
+    decode: Callable[[bytes], Transaction] = decode_transaction,
+) -> ExecutedBlock:
     """Execute somebody's block and compare. Raises InvalidBlock with the reason.
 
+    `decode` gives user transactions, where most are known already and need not be recovered once more.
     `tails` is None for a block that is already decided: its certificate vouches for its arrivals.
     """
     try:
-        items = [decode_item(raw) for raw in block.items]
+        items = [decode_item(raw, decode) for raw in block.items]
     except (DecodeError, InvalidTransaction) as error:
         raise InvalidBlock(f"a body item is malformed: {error}") from error
     arrivals = [item for item in items if isinstance(item, Message)]
