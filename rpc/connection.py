@@ -1,9 +1,10 @@
 """One TCP connection: reads requests, has them answered in order, writes the answers.
 
-A single cancel scope covers the connection's life and its deadline moves with what is going on: waiting
-for a request (idle timeout), receiving one (read timeout), working on it (its method's limit), writing
-(write timeout). Setting a deadline costs a tenth of opening a scope, which shows at this request rate.
-So does a pass through the scheduler, so answers are written at once where the socket takes them whole.
+A single cancel scope covers the connection's life, and the server, which looks at all connections in
+turn, cancels it when what is going on takes too long: waiting for a request (idle timeout), receiving one
+(read timeout), working on it (its method's limit), writing (write timeout). At this request rate a scope or
+a deadline of the scheduler for each of these would show. So would a pass through the scheduler: answers are
+written at once where the socket takes them whole.
 """
 
 import math
@@ -46,6 +47,7 @@ class Connection:
         self._phase = _Phase.IDLE
         self.session: WebSocketSession | None = None
         self._latest = math.inf  # no deadline may be later than this
+        self._due = math.inf  # of what is going on now
         self._working: HttpRequest | None = None  # what its own limit may end
 
     async def serve(self) -> None:
@@ -65,6 +67,11 @@ class Connection:
         finally:
             with trio.CancelScope(shield=True):
                 await self._stream.aclose()
+
+    def expire(self, now: float) -> None:
+        """Ends what takes longer than it may. `now` is of trio's clock."""
+        if now >= self._due:
+            self._scope.cancel()
 
     async def refuse(self, response: HttpResponse) -> None:
         """Says why this connection is not served, and closes it."""
@@ -149,7 +156,7 @@ class Connection:
 
     async def _answer(self, request: HttpRequest) -> bool:
         """Answers one request; False if the connection ends with it."""
-        self._scope.deadline = self._latest
+        self._due = self._latest
         self._working = request
         response = await self._gateway.respond(request, self._allow)
         self._working = None
@@ -170,7 +177,7 @@ class Connection:
     async def _serve_websocket(self, upgrade: Upgrade) -> None:
         self._allow(self._limits.write_timeout)
         await self._stream.send_all(render_response(upgrade.response, close=False))
-        self._scope.deadline = self._latest
+        self._due = self._latest
         self.session = WebSocketSession(
             self._stream, self._gateway.dispatcher, upgrade.scope, self._limits
         )
@@ -198,4 +205,4 @@ class Connection:
                 drained += len(data)
 
     def _allow(self, seconds: float) -> None:
-        self._scope.deadline = min(trio.current_time() + seconds, self._latest)
+        self._due = min(trio.current_time() + seconds, self._latest)

@@ -14,6 +14,9 @@ from rpc.gateway import ANY, LOCAL_HOSTS, Gateway, Route
 from rpc.http import text_response
 from rpc.limits import Limits
 
+WATCH_SECONDS = 0.25
+"""Between looks at the connections' time limits."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -84,6 +87,7 @@ class Server:
         async with trio.open_nursery() as connections:
             try:
                 task_status.started(port)
+                connections.start_soon(self._watch)
                 await trio.serve_listeners(
                     self._serve_stream, listeners, handler_nursery=connections
                 )
@@ -119,6 +123,14 @@ class Server:
             log.exception("rpc.connection_failed")
         finally:
             self._connections.discard(connection)
+
+    async def _watch(self) -> None:
+        """End what takes too long on a connection, soon after it should have ended."""
+        while True:
+            await trio.sleep(WATCH_SECONDS)
+            now = trio.current_time()
+            for connection in tuple(self._connections):
+                connection.expire(now)
 
     async def _refuse(self, connection: Connection, stream: trio.SocketStream) -> None:
         self.refused += 1
