@@ -40,6 +40,7 @@ Observer: TypeAlias = Callable[[str, str, float], None]
 Limit: TypeAlias = Callable[[float], None]
 """Told the seconds that a call may take from now on; who gave it cancels the call then."""
 
+MAX_CONTEXTS = 1024  # a path may name any number
 _CALLS_PER_CHECKPOINT = 8  # other connections get their turn within a long batch
 
 
@@ -85,6 +86,7 @@ class Dispatcher:
         self._limits = limits
         self._observe = observe
         self._filters = Filters(limits)
+        self._contexts: dict[int | None, Context] = {}  # of those without a subscriber
 
     @property
     def filters(self) -> int:
@@ -113,8 +115,18 @@ class Dispatcher:
         call = _read(body)
         if isinstance(call, bytes):
             return call
-        context = Context(self.backend, scope, self._filters, subscriber)
+        context = self._context(scope, subscriber)
         return await self._run(call, context, limit)
+
+    def _context(self, scope: int | None, subscriber: Subscriber | None) -> Context:
+        if subscriber is not None:
+            return Context(self.backend, scope, self._filters, subscriber)
+        context = self._contexts.get(scope)
+        if context is None:
+            context = Context(self.backend, scope, self._filters)
+            if len(self._contexts) < MAX_CONTEXTS:
+                self._contexts[scope] = context
+        return context
 
     def overdue(self, body: bytes) -> bytes | None:
         """The answer to a single request that `limit` has ended; None if it was a notification."""
@@ -151,7 +163,7 @@ class Dispatcher:
                 ),
             )
         calls = [_read(item) for item in items]
-        context = Context(self.backend, scope, self._filters, subscriber)
+        context = self._context(scope, subscriber)
         answers: list[bytes] = []
         size = done = 0
         reason: RpcError = RequestTimedOut()

@@ -45,6 +45,14 @@ class Upgrade:
     response: HttpResponse
 
 
+@dataclass(frozen=True, slots=True)
+class _Accepted:
+    """A head under which JSON-RPC is answered: for which chain, and with which further headers."""
+
+    scope: int | None
+    cors: tuple[bytes, ...]
+
+
 class Gateway:
     """The HTTP face of a dispatcher.
 
@@ -75,6 +83,9 @@ class Gateway:
     ) -> HttpResponse | Upgrade:
         """The response to a request; the caller does what `Upgrade` permits. For `limit` see
         `Dispatcher.handle`."""
+        if isinstance(accepted := request.memo.get("accepted"), _Accepted):
+            answer = await self.dispatcher.handle(request.body, accepted.scope, limit=limit)
+            return _answer(answer, accepted.cors)
         refusal = self._refusal(request)
         if refusal is not None:
             return refusal
@@ -123,6 +134,7 @@ class Gateway:
                 return text_response(
                     415, "invalid content type, only application/json is supported", *cors
                 )
+        request.memo["accepted"] = _Accepted(scope, cors)
         return _answer(await self.dispatcher.handle(request.body, scope, limit=limit), cors)
 
     def overdue(self, request: HttpRequest) -> HttpResponse:
