@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from eth_utils.address import to_checksum_address
+
 from node.execution.context import BlockContext
 from node.execution.errors import ExecutionFailed, FeeTooLow, InsufficientFunds
 from node.execution.evm import Evm, call_result, contract_address, used_after_refund, warm_up
@@ -57,14 +59,14 @@ def simulate(evm: Evm, state: State, context: BlockContext, call: SimulatedCall)
     balance = state.balance(call.sender)
     if balance < cost + call.value:
         raise InsufficientFunds(
-            f"insufficient funds for gas * price + value: address 0x{call.sender.hex()} "
+            f"insufficient funds for gas * price + value: address {to_checksum_address(call.sender)} "
             f"have {balance} want {cost + call.value}"
         )
     if call.gas_price == 0:
         context = replace(context, base_fee=0)
     elif call.gas_price < context.base_fee:
         raise FeeTooLow(
-            f"max fee per gas less than block base fee: address 0x{call.sender.hex()}, "
+            f"max fee per gas less than block base fee: address {to_checksum_address(call.sender)}, "
             f"maxFeePerGas: {call.gas_price}, baseFee: {context.base_fee}"
         )
     nonce = state.nonce(call.sender)

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from eth_utils.address import to_checksum_address
+
 from node.execution.validity import gas_of
 from node.primitives import rlp
 from node.primitives.basics import ZERO_ADDRESS, Address
@@ -216,6 +218,6 @@ async def check_funds(
         have = int.from_bytes(account.balance, "big")
     if have < value:
         raise ServerError(
-            f"insufficient funds for gas * price + value: address 0x{sender.hex()} "
+            f"insufficient funds for gas * price + value: address {to_checksum_address(sender)} "
             f"have {have} want {value}"
         )
