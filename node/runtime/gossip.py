@@ -13,9 +13,13 @@ from node.primitives.transaction import Transaction, decode_transaction
 from node.runtime.metrics.counts import PoolCounts
 from node.runtime.shard_service import ShardService
 from node.runtime.wire import MAX_BATCH_BYTES, decode_transactions, encode_transactions
-from node.shard.pool import PoolRejected
+from node.shard.pool import PoolFull, PoolRejected
 
 FLUSH_SECONDS = 0.005
+ROOM_SECONDS = 2.0
+"""How long a user's transaction waits for room in a full pool before it is refused. A client that sends faster
+than blocks are made is slowed down by it; refusing it at once would have it send all the more."""
+MAX_WAITING = 512  # such transactions; more are refused at once
 MAX_QUEUED_BYTES = 32 << 20
 ANNOUNCED_BYTES = 4 << 20  # of the pool, to a peer that has connected
 MAX_MALFORMED = 16  # in one frame; then the rest is not looked at
@@ -44,6 +48,7 @@ class TransactionGossip:
         self._queue: deque[bytes] = deque()
         self._queued_bytes = 0
         self._submitted = 0
+        self._waiting = 0  # for room in the pool
         self._newcomers: dict[str, None] = {}
         self._wake = trio.Event()
         self.counted = PoolCounts()
@@ -54,22 +59,50 @@ class TransactionGossip:
     async def submit(self, raw: bytes) -> bytes:
         """Admit a user's transaction or development operation. Raises DecodeError, InvalidTransaction.
 
-        One for a full lane is refused; one that finds its lane full later waits in the pool.
+        One for a full lane is refused; one that finds its lane full later waits in the pool. One for which the
+        pool has no room waits a little for the next blocks.
         """
         try:
-            return await self._submit(raw)
+            if _is_operation(raw):
+                return self._submit_operation(raw)
+            return await self._submit(decode_transaction(raw))
         except (DecodeError, InvalidTransaction) as error:
             self.counted.refused[_reason(error)] += 1
             raise
 
-    async def _submit(self, raw: bytes) -> bytes:
-        if _is_operation(raw):
-            operation = DevOperation.decode(raw)
-            if self._service.add_operation(operation):
-                self._enqueue(raw)
-                self._on_new()
-            return operation.hash
-        tx = decode_transaction(raw)
+    def _submit_operation(self, raw: bytes) -> bytes:
+        operation = DevOperation.decode(raw)
+        if self._service.add_operation(operation):
+            self._enqueue(raw)
+            self._on_new()
+        return operation.hash
+
+    async def _submit(self, tx: Transaction) -> bytes:
+        give_up = trio.current_time() + ROOM_SECONDS
+        while True:
+            try:
+                self._admit(tx)
+            except PoolFull:
+                await self._wait_for_room(give_up)
+            else:
+                break
+        self._submitted += 1
+        if self._submitted % YIELD_EVERY == 0:  # many may stand in one buffer of a connection
+            await trio.lowlevel.checkpoint()
+        return tx.hash
+
+    async def _wait_for_room(self, give_up: float) -> None:
+        """Return after the next block. Raises PoolFull where it has taken too long, or too many wait."""
+        if self._waiting >= MAX_WAITING or trio.current_time() >= give_up:
+            raise PoolFull
+        self._waiting += 1
+        try:
+            with trio.move_on_at(give_up):
+                await self._service.gate.wait_change()
+        finally:
+            self._waiting -= 1
+
+    def _admit(self, tx: Transaction) -> None:
         self._service.check_static(tx)
         reason = self._service.why_waiting(tx)
         if reason is not None and tx.hash not in self._service.pool:
@@ -77,12 +110,8 @@ class TransactionGossip:
         if self._add(tx):
             self.counted.admitted["user"] += 1
             self._log.debug("transaction admitted", tx="0x" + tx.hash.hex())
-            self._enqueue(raw)
+            self._enqueue(tx.raw)
             self._on_new()
-        self._submitted += 1
-        if self._submitted % YIELD_EVERY == 0:  # many may stand in one buffer of a connection
-            await trio.lowlevel.checkpoint()
-        return tx.hash
 
     def next_nonce(self, address: bytes) -> int:
         account = Address(address)

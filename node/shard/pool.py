@@ -20,6 +20,7 @@ __all__ = [
     "AccountView",
     "AlreadyKnown",
     "PoolContent",
+    "PoolFull",
     "PoolLimits",
     "PoolRejected",
     "Selection",
@@ -34,7 +35,8 @@ class PoolRejected(InvalidTransaction):
     count.
 
     PoolRejected
-    `-- AlreadyKnown    it is in the pool; gossip expects this, so it has a name
+    |-- AlreadyKnown    it is in the pool; gossip expects this, so it has a name
+    `-- PoolFull        others in the pool pay more; after a block there may be room
     """
 
     def __init__(self, text: str, kind: str) -> None:
@@ -47,6 +49,13 @@ class AlreadyKnown(PoolRejected):
 
     def __init__(self) -> None:
         super().__init__("already known", "known")
+
+
+class PoolFull(PoolRejected):
+    """There is no room for this transaction now."""
+
+    def __init__(self) -> None:
+        super().__init__("txpool is full", "full")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,7 +252,7 @@ class TransactionPool:
         if not self._fits(more, more_bytes):
             for owner, victim in reversed(victims):
                 self._insert(victim, owner)
-            raise PoolRejected("txpool is full", "full")
+            raise PoolFull
         self.evicted += len(victims)
 
     def _fits(self, more: int, more_bytes: int) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 from eth_account import Account
 from trio.testing import MockClock
 
@@ -23,7 +24,7 @@ from node.primitives.transaction import Transaction, decode_transaction
 from node.runtime.application import NotReady, judge
 from node.runtime.beacon_service import BeaconService
 from node.runtime.building import build_block
-from node.runtime.gossip import TransactionGossip
+from node.runtime.gossip import ROOM_SECONDS, TransactionGossip
 from node.runtime.shard_service import ShardService, decode_value, encode_value
 from node.runtime.waiting import HeightGate
 from node.runtime.wire import decode_transactions, encode_transactions
@@ -31,7 +32,7 @@ from node.runtime.worker import Worker
 from node.shard.block import ShardBlock
 from node.shard.chain import ShardChain
 from node.shard.genesis import shard_genesis
-from node.shard.pool import TransactionPool
+from node.shard.pool import PoolFull, PoolLimits, TransactionPool
 from node.storage.memory import MemoryStore
 
 GWEI = 10**9
@@ -167,6 +168,50 @@ async def test_a_submitted_transaction_reaches_the_peers(autojump_clock: MockClo
     assert other.news == 1
     with pytest.raises(InvalidTransaction, match="already known"):
         await other.gossip.submit(raw)
+
+
+async def test_a_transaction_waits_for_room_in_a_full_pool(autojump_clock: MockClock) -> None:
+    wire = Wire(Net())
+    wire.service.pool = TransactionPool(PoolLimits(max_transactions=1))
+    await wire.gossip.submit(raw_transfer(0, 0))
+    done: list[bytes] = []
+
+    async def submit() -> None:
+        done.append(await wire.gossip.submit(raw_transfer(1, 0)))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(submit)
+        await trio.testing.wait_all_tasks_blocked()
+        wire.service.gate.advance(1)  # a block, which makes no room yet
+        await trio.testing.wait_all_tasks_blocked()
+        assert not done
+        wire.service.pool.remove(keccak256(raw_transfer(0, 0)))
+        wire.service.gate.advance(2)
+    assert done == [keccak256(raw_transfer(1, 0))]
+
+
+async def test_a_pool_that_stays_full_refuses(autojump_clock: MockClock) -> None:
+    wire = Wire(Net())
+    wire.service.pool = TransactionPool(PoolLimits(max_transactions=1))
+    await wire.gossip.submit(raw_transfer(0, 0))
+    before = trio.current_time()
+    with pytest.raises(PoolFull, match="txpool is full"):
+        await wire.gossip.submit(raw_transfer(1, 0))
+    assert trio.current_time() - before == pytest.approx(ROOM_SECONDS)
+    assert wire.gossip.counted.refused["full"] == 1
+
+
+async def test_not_more_wait_for_room_than_there_is_memory_for(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.runtime.gossip.MAX_WAITING", 0)
+    wire = Wire(Net())
+    wire.service.pool = TransactionPool(PoolLimits(max_transactions=1))
+    await wire.gossip.submit(raw_transfer(0, 0))
+    before = trio.current_time()
+    with pytest.raises(PoolFull):
+        await wire.gossip.submit(raw_transfer(1, 0))
+    assert trio.current_time() == before
 
 
 async def test_a_peer_that_connects_is_told_what_is_pooled(autojump_clock: MockClock) -> None:
