@@ -30,6 +30,8 @@ class Signed:
 
 @dataclass(slots=True)
 class Sent:
+    """A transaction and when its client began to send it."""
+
     tx: Signed
     at: float
 
@@ -117,6 +119,7 @@ class _Worker:
         self.asked_at = -1  # the block after which there was nothing new
         self.idle_until = 0.0
         self.under_way: Signed | Sent | None = None
+        self.began = 0.0  # when what is under way was first sent
 
 
 class Load:
@@ -190,6 +193,8 @@ class Load:
             worker.under_way = worker.waiting[0]
             worker.connection.send(_call("eth_getTransactionReceipt", worker.waiting[0].tx.hash))
         elif sending and worker.next is not None and self._may_send(worker, outcome, now):
+            if worker.began == 0.0:
+                worker.began = now
             worker.under_way = worker.next
             self._outstanding += 1
             self._sent += 1
@@ -235,7 +240,8 @@ class Load:
             return
         if answer["result"] != tx.hash:
             raise SystemExit(f"the hash {answer['result']} is not {tx.hash}")
-        worker.waiting.append(Sent(tx, now))
+        worker.waiting.append(Sent(tx, worker.began))
+        worker.began = 0.0
         worker.next = next(worker.work, None)
         self.last_sent = now
 

@@ -7,8 +7,7 @@ One client, 8 connections, transactions signed before; each receipt is read and 
 has succeeded. All targets run on the same cores, one after the other, each with a chain made for it:
 
 - tx/s: receipts read per second from the third second until the last transaction was sent;
-- p50 / p99: from the answer to eth_sendRawTransaction to the receipt in the client's hands, under that load:
-  it is about `window` / rate, as the client keeps so many under way;
+- p50 / p99: from the first byte of a transaction to its receipt in the client's hands, under that load;
 - CPU: user and system time of all processes of the target per transaction, admission and receipts included;
 - memory: proportional, of all processes together; disk: what the data grew by, per transaction; wire: what the
   nodes sent to each other, per transaction;
@@ -50,6 +49,7 @@ class Row:
     cpu: float
     memory: float
     disk: float
+    wire: float
     refused: int
     confirmed: int
 
@@ -80,7 +80,7 @@ def measure(target: Target, kind: str, across: float, options: argparse.Namespac
     scene.prepare()
     drive(scene, options, 1.0)  # caches, and code that is compiled at its first use
     before_cpu = sum(map(cpu_seconds, target.pids))
-    before_disk = disk_bytes(target.folders)
+    before_disk, before_wire = disk_bytes(target.folders), target.wire_bytes()
     load, outcome = drive(scene, options, options.seconds)
     cpu = sum(map(cpu_seconds, target.pids)) - before_cpu
     row = Row(
@@ -93,6 +93,7 @@ def measure(target: Target, kind: str, across: float, options: argparse.Namespac
         cpu=cpu / outcome.confirmed,
         memory=sum(memory_mb(pid)[1] for pid in target.pids),
         disk=(disk_bytes(target.folders) - before_disk) / outcome.confirmed,
+        wire=(target.wire_bytes() - before_wire) / outcome.confirmed,
         refused=outcome.refused,
         confirmed=outcome.confirmed,
     )
@@ -108,7 +109,7 @@ def show(row: Row, rows: list[Row]) -> None:
     print(
         f"{row.target:<28} {row.workload:<10} {100 * row.across:3.0f} % {row.rate:8,.0f} {ratio:>8}"
         f" {1000 * row.p50:7.0f} / {1000 * row.p99:<7.0f} {1000 * row.cpu:7.3f} {cpu:>7}"
-        f" {row.memory:7.0f} {row.disk:8.0f} {row.confirmed:9,}",
+        f" {row.memory:7.0f} {row.disk:8.0f} {row.wire:8.0f} {row.confirmed:9,}",
         flush=True,
     )
 
@@ -150,7 +151,7 @@ def main() -> None:
     options = parser.parse_args()
     print(
         f"{'':<28} {'':<10} across   tx/s    ratio   p50 / p99 ms    CPU ms/tx          MB   disk/tx"
-        "  receipts"
+        "  wire/tx  receipts"
     )
     rows: list[Row] = []
     for is_ours, start in chosen(options):

@@ -45,6 +45,16 @@ class Target:
     def shards(self) -> int:
         return len(self.endpoints)
 
+    def wire_bytes(self) -> int:
+        """What its nodes have sent to each other so far, as `/metrics` of ours say; 0 for a peer."""
+        total = 0
+        for host, port, _ in (place for row in self.endpoints for place in row if self.folders):
+            with urllib.request.urlopen(f"http://{host}:{port}/metrics", timeout=30) as answer:
+                for line in answer.read().decode().splitlines():
+                    if line.startswith("atoll_p2p_bytes_total{") and 'direction="out"' in line:
+                        total += int(float(line.rpartition(" ")[2]))
+        return total
+
     def ask(self, method: str, *params: Any, shard: int = 0) -> Any:
         """Raises SystemExit with what the server says."""
         return ask(self.endpoints[shard][0], method, *params)

@@ -53,12 +53,12 @@ class Sender:
         return Signed(raw, "0x" + keccak256(raw).hex())
 
 
-def make_senders(shards: int, each: int) -> list[list[Sender]]:
-    """By shard."""
+def make_senders(shards: int, each: int, name: str = "load") -> list[list[Sender]]:
+    """By shard; others for another name."""
     rows: list[list[Sender]] = [[] for _ in range(shards)]
     number = 0
     while any(len(row) < each for row in rows):
-        key = SigningKey(keccak256(b"atoll load %d" % number))
+        key = SigningKey(keccak256(f"atoll {name} {number}".encode()))
         number += 1
         home = home_by_range(key.address, shards)
         if len(rows[home]) < each:
