@@ -40,6 +40,12 @@ def parse_signature(text: str) -> Signature:
     )
 
 
+def encode_call(signature: str, arguments: Sequence[str]) -> bytes:
+    """The data of a call of a function. Raises UserError."""
+    function = parse_signature(signature)
+    return function.selector + encode_arguments(function.inputs, arguments)
+
+
 def encode_arguments(types: Sequence[str], arguments: Sequence[str]) -> bytes:
     """The ABI's encoding of arguments as people write them: numbers also as 0x hex or with a unit such as
     1.5ether, bytes as 0x hex, arrays and tuples as JSON arrays. Raises UserError."""

@@ -6,6 +6,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from node.commands.common import DEFAULT_DIRECTORY, EXIT_FAILED, Directory, Json, print_json
+from node.primitives.errors import UserError
 
 if TYPE_CHECKING:
     from node.cluster.accounts import DevAccount
@@ -71,7 +72,7 @@ def send(
     to: Annotated[str, Parameter(name="TO", negative="")],
     value: Annotated[str, Parameter(name="VALUE", negative="")],
     /,
-    *,
+    *function: Annotated[str, Parameter(name="SIG", negative="", allow_leading_hyphen=True)],
     directory: Directory = DEFAULT_DIRECTORY,
     data: Data = "0x",
     gas: Gas = None,
@@ -88,18 +89,24 @@ def send(
         An address, or the number of a development account.
     value
         In ether, or with a unit: 1.5, 30gwei, 7wei.
+    function
+        A function to call there, "transfer(address,uint256)", and its arguments.
     wait
         Wait until it has run. Exits 1 if it failed.
     """
+    from node.cluster.abi import encode_call
     from node.cluster.layout import load_layout
     from node.cluster.units import parse_amount, parse_data
     from node.cluster.wallet import Wanted, find_account, find_address
 
     layout = load_layout(directory)
     account = find_account(layout, sender)
-    wanted = Wanted(
-        to=find_address(layout, to), value=parse_amount(value), data=parse_data(data), gas=gas
-    )
+    payload = parse_data(data)
+    if function:
+        if payload:
+            raise UserError("a function and --data exclude each other; give one of them")
+        payload = encode_call(function[0], function[1:])
+    wanted = Wanted(to=find_address(layout, to), value=parse_amount(value), data=payload, gas=gas)
     return send_and_show(layout, account, wanted, wait=wait, json=json)
 
 
@@ -131,6 +138,7 @@ def send_and_show(
     layout: "NetworkLayout", account: "DevAccount", wanted: "Wanted", *, wait: bool, json: bool
 ) -> int:
     """Send, and say what became of it; the exit code."""
+    from node.cluster.units import checksum_address, parse_data
     from node.cluster.wallet import send, wait_for_receipt
 
     tx_hash = send(layout, account, wanted)
@@ -144,6 +152,7 @@ def send_and_show(
         print_json({"transactionHash": tx_hash, "receipt": receipt})
     elif receipt is not None:
         created = receipt["contractAddress"]
+        created = checksum_address(parse_data(created)) if created else None
         print(
             f"{'ok' if succeeded else 'failed'} in network block {int(receipt['blockNumber'], 16)}, "
             f"gas {int(receipt['gasUsed'], 16):,}" + (f"\ncontract {created}" if created else "")

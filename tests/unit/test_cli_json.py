@@ -13,8 +13,8 @@ from tests.unit.test_cli_messages import ETHER, HASH, ID, RECEIPT, Net, net, tre
 
 __all__ = ["net"]
 
-NO_FACTS = {("node",), ("completion",)}
-TAKES_ANYTHING = {("call",), ("deploy",)}
+NO_FACTS = {("node",), ("completion",), ("scenario", "generate")}
+TAKES_ANYTHING = {("call",), ("deploy",), ("send",)}
 """What begins with a hyphen may be a number there."""
 BOB = "0x" + "22" * 20
 

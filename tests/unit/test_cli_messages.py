@@ -13,6 +13,7 @@ from node.cli import main
 from node.cluster.layout import load_layout
 from node.cluster.make import make_network
 from node.cluster.manifest import Manifest, RpcSection
+from node.primitives.basics import keccak256
 from node.primitives.transaction import decode_transaction
 
 HASH, ID, CREDIT = ("0x" + digit * 64 for digit in "abc")
@@ -306,6 +307,11 @@ def test_sending(net: Net, capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().out)["receipt"]["status"] == "0x0"
     assert net.run("send", "0", "1", "1wei") == 0
     assert capsys.readouterr().out == HASH + "\n"
+    net.asked.clear()
+    assert net.run("send", "0", "1", "0", "f(int256,bool)", "-1", "true") == 0
+    (raw,) = next(params for method, params in net.asked if method == "eth_sendRawTransaction")
+    data = decode_transaction(bytes.fromhex(raw[2:])).data
+    assert data == keccak256(b"f(int256,bool)")[:4] + b"\xff" * 32 + b"\0" * 31 + b"\1"
 
 
 @pytest.mark.parametrize(
@@ -316,6 +322,8 @@ def test_sending(net: Net, capsys: pytest.CaptureFixture[str]) -> None:
         (["send", "0", "nobody", "1"], "is not an address"),
         (["send", "0", "1", "much"], "is not an amount"),
         (["send", "0", "1", "1", "--data", "12"], "is not data"),
+        (["send", "0", "1", "1", "f(bool)"], "1 arguments are expected"),
+        (["send", "0", "1", "1", "f()", "--data", "0x12"], "exclude each other"),
         (["send", "0", "1"], "VALUE"),
         (["faucet", "0x12"], "is not an address"),
         (["call", BOB, "f"], "is not a function"),
