@@ -68,7 +68,7 @@ class LevelStore:
                 str(path),
                 create_if_missing=create,
                 paranoid_checks=True,
-                write_buffer_size=WRITE_BUFFER_BYTES,
+                write_buffer_size=min(WRITE_BUFFER_BYTES, cache_mib << 20),
                 lru_cache_size=cache_mib << 20,
                 max_open_files=MAX_OPEN_FILES,
                 bloom_filter_bits=BLOOM_BITS,

@@ -4,7 +4,8 @@ ATOLL_FUZZ_CALLS says how many (2,000 by default, 100,000 for a long run).
 
 Development calls make blocks, thousands in a long run, and a node keeps what it has decoded of them up to the
 bounds of its configuration: by default it would grow for as long as the run lasts. So the caches of this
-network are small: they are full when the second half begins, and what grows from there on is a leak.
+network are small: they are full when the second half begins, and what grows from there on is a leak. (One of
+32 KB a call, planted in `rpc.dispatch`, adds 13 MB a quarter to each node in 3,200 calls.)
 """
 
 import http.client
