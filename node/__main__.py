@@ -9,6 +9,10 @@ if __name__ == "__main__":
     if trouble is not None:
         sys.exit("atoll: error: " + trouble)
 
-    from node.cli import main
-
+    try:
+        from node.cli import main
+    except (
+        KeyboardInterrupt
+    ):  # it takes a moment, and a traceback says nothing to who pressed Ctrl-C
+        sys.exit(130)
     sys.exit(main())

@@ -50,7 +50,7 @@ def dump(
         return 0
     _show_heads(made.contents)
     print(
-        f"{len(made.contents.nodes)} nodes in {file}, {made.size:,} bytes; it has the keys, so keep it"
+        f"{len(made.contents.nodes)} nodes in {file}, {made.size:,} bytes; it has the keys: keep it to yourself"
     )
     if made.contents.running:
         print(f"the nodes were held for {made.held * 1000:.0f} ms and go on")

@@ -1,8 +1,11 @@
 """What a person sees of work that takes long: a bar on standard error, if that is a terminal."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+REFRESH_SECONDS = 0.1
 
 
 @contextmanager
@@ -20,11 +23,16 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
         console=out,
         transient=True,
         disable=not out.is_terminal,
+        auto_refresh=False,  # that is a thread, and a dump forks
     ) as progress:
-        task = progress.add_task(what, total=None)
+        task, shown = progress.add_task(what, total=None), 0.0
 
         def update(done: int, total: int) -> None:
+            nonlocal shown
             progress.update(task, completed=done, total=total)
+            if time.monotonic() - shown > REFRESH_SECONDS:
+                progress.refresh()
+                shown = time.monotonic()
 
         yield update
 
