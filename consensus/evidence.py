@@ -57,7 +57,7 @@ class Offence:
         """
         words = (ctx.chain_id, self.height, self.round, self.kind)
         chain_id, *rest = (word.to_bytes(32, "big") for word in words)
-        tag = ctx.tag.ljust(32, b"\0")
+        tag = ctx.signed_tag.ljust(32, b"\0")
         return sha256(
             b"".join((_OFFENCE_DOMAIN, chain_id, tag, *rest, self.validator.rjust(32, b"\0")))
         ).digest()

@@ -71,7 +71,7 @@ def _header(domain: bytes, ctx: ChainContext, height: Height, round: Round) -> b
     if not (0 <= height <= MAX_HEIGHT and 0 <= round <= MAX_ROUND):
         raise ContractViolation(f"height {height} or round {round} is out of range")
     return b"".join(
-        (domain, _word(ctx.chain_id), ctx.tag.ljust(32, b"\0"), _word(height), _word(round))
+        (domain, _word(ctx.chain_id), ctx.signed_tag.ljust(32, b"\0"), _word(height), _word(round))
     )
 
 

@@ -45,21 +45,30 @@ class ChainContext:
 
     Args:
         chain_id: the network's EIP-155 chain id, 0 < chain_id < 2**256.
-        tag: which of the network's chains, e.g. ``b"beacon"`` or ``b"shard/0"``; 1 to 32 bytes
-            without NUL (it is padded with NUL where it is signed).
+        tag: which of the network's chains, e.g. ``b"beacon"`` or ``b"shard/0"``; without NUL.
+        era: how often the chain was taken back to an earlier height before this one was decided: its
+            heights come again, and what was signed for them must not count twice.
 
     Raises:
-        InvalidChainContext: one of them is out of range.
+        InvalidChainContext: one of them is out of range, or ``signed_tag`` has not 1 to 32 bytes.
     """
 
     chain_id: int
     tag: bytes
+    era: int = 0
 
     def __post_init__(self) -> None:
         if not 0 < self.chain_id < 2**256:
             raise InvalidChainContext(f"chain id {self.chain_id} is not in 1..2**256-1")
-        if not 0 < len(self.tag) <= MAX_TAG_LENGTH or 0 in self.tag:
+        if self.era < 0:
+            raise InvalidChainContext(f"era {self.era} is negative")
+        if not self.tag or len(self.signed_tag) > MAX_TAG_LENGTH or 0 in self.tag:
             raise InvalidChainContext(f"chain tag {self.tag!r} is not 1..32 bytes without NUL")
+
+    @property
+    def signed_tag(self) -> bytes:
+        """What is signed for tag and era, padded with NUL to a word there."""
+        return b"%s+%d" % (self.tag, self.era) if self.era else self.tag
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

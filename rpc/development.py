@@ -32,6 +32,13 @@ class DevBackend(Protocol):
     async def set_time(self, timestamp: int) -> None:
         """The clock of all shards goes on from this second, which lies ahead."""
 
+    async def snapshot(self) -> int:
+        """The name of what the whole network is now."""
+
+    async def revert(self, snapshot: int) -> bool:
+        """Make the network what it was then, for all; False if there is no such snapshot, or no longer. What
+        else is under way begins anew afterwards; this call outlives it."""
+
     async def impersonate(self, address: bytes, on: bool) -> None: ...
 
     async def impersonate_all(self, on: bool) -> None: ...

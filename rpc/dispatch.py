@@ -8,7 +8,8 @@ traceback under a report id and the caller sees the id.
 import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import msgspec
@@ -29,7 +30,7 @@ from rpc.limits import Limits
 from rpc.methods import METHODS, Context, Method, lookup
 from rpc.nesting import too_deep
 from rpc.params import bind
-from rpc.subscriptions import Subscriber
+from rpc.subscriptions import Subscriber, Subscriptions
 
 log = structlog.get_logger(__name__)
 
@@ -73,7 +74,11 @@ _opens_array = re.compile(rb"[ \t\r\n]*\[").match
 
 
 class Dispatcher:
-    """Answers JSON-RPC bodies from one backend, from many tasks. Its only state are the filters."""
+    """Answers JSON-RPC bodies from one backend, from many tasks. Its only state are the filters.
+
+    The backend can be replaced, if that is said at once: between `pause` and `go_on` calls wait. What was
+    under way is begun anew then, as if it had come later.
+    """
 
     def __init__(
         self,
@@ -81,12 +86,58 @@ class Dispatcher:
         limits: Limits,
         *,
         observe: Observer = lambda method, outcome, seconds: None,
+        replaceable: bool = False,
     ) -> None:
         self.backend = backend
         self._limits = limits
         self._observe = observe
         self._filters = Filters(limits)
         self._contexts: dict[int | None, Context] = {}  # of those without a subscriber
+        self._replaceable = replaceable
+        self._resumed: trio.Event | None = None  # set while calls wait
+        self._running: set[trio.CancelScope] = set()
+        self._followers: set[Subscriptions] = set()
+
+    def pause(self) -> None:
+        """The backend answers no more."""
+        if self._resumed is None:
+            self._resumed = trio.Event()
+        for scope in list(self._running):
+            scope.cancel()
+        for follower in self._followers:
+            follower.pause()
+
+    def go_on(self, backend: Backend, heads: Mapping[int | None, int]) -> None:
+        """Another backend answers. `heads` are the newest blocks of its chains by scope: filters and
+        subscriptions that have told later ones go back there."""
+        self.backend = backend
+        self._contexts.clear()
+        self._filters.go_back(heads)
+        for follower in self._followers:
+            follower.go_on(backend, heads)
+        if self._resumed is not None:
+            self._resumed.set()
+            self._resumed = None
+
+    async def served(self) -> None:
+        """Return when there is a backend that answers."""
+        while self._resumed is not None:
+            await self._resumed.wait()
+
+    @contextmanager
+    def telling(self, subscriptions: Subscriptions) -> Iterator[None]:
+        """Tell these when the backend is replaced."""
+        self._followers.add(subscriptions)
+        if self._resumed is not None:
+            subscriptions.pause()
+        try:
+            yield
+        finally:
+            self._followers.discard(subscriptions)
+
+    def _is(self, backend: Backend) -> bool:
+        """Whether this is still the one that answers."""
+        return self._resumed is None and self.backend is backend
 
     @property
     def filters(self) -> int:
@@ -115,8 +166,7 @@ class Dispatcher:
         call = _read(body)
         if isinstance(call, bytes):
             return call
-        context = self._context(scope, subscriber)
-        return await self._run(call, context, limit)
+        return await self._run(call, scope, subscriber, limit)
 
     def _context(self, scope: int | None, subscriber: Subscriber | None) -> Context:
         if subscriber is not None:
@@ -138,6 +188,7 @@ class Dispatcher:
         cannot tell within the request timeout is not healthy."""
         try:
             with trio.fail_after(self._limits.request_timeout):
+                await self.served()
                 healthy, details = await self.backend.health()
                 return healthy, _encode(details)
         except trio.TooSlowError:
@@ -163,7 +214,6 @@ class Dispatcher:
                 ),
             )
         calls = [_read(item) for item in items]
-        context = self._context(scope, subscriber)
         answers: list[bytes] = []
         size = done = 0
         reason: RpcError = RequestTimedOut()
@@ -173,7 +223,9 @@ class Dispatcher:
                 if size > self._limits.batch_response_size:
                     reason = ResponseTooLarge()
                     break
-                answer = call if isinstance(call, bytes) else await self._run(call, context)
+                answer = (
+                    call if isinstance(call, bytes) else await self._run(call, scope, subscriber)
+                )
                 done += 1
                 if answer is not None:
                     answers.append(answer)
@@ -186,7 +238,13 @@ class Dispatcher:
                 answers.append(left_over)
         return b"[" + b",".join(answers) + b"]" if answers else None
 
-    async def _run(self, call: _Call, context: Context, limit: Limit | None = None) -> bytes | None:
+    async def _run(
+        self,
+        call: _Call,
+        scope: int | None,
+        subscriber: Subscriber | None,
+        limit: Limit | None = None,
+    ) -> bytes | None:
         started, outcome = time.perf_counter(), "cancelled"
         try:
             method = lookup(call.method)
@@ -195,10 +253,10 @@ class Dispatcher:
             seconds = self._seconds(method)
             if limit is not None:
                 limit(seconds)
-                result = await method.handler(context, *arguments)
+                result = await self._perform(method, arguments, scope, subscriber)
             else:
                 with trio.move_on_after(seconds) as within:
-                    result = await method.handler(context, *arguments)
+                    result = await self._perform(method, arguments, scope, subscriber)
                 if within.cancelled_caught:
                     raise self._timed_out(call.method)
             answer = None if call.id is msgspec.UNSET else _encode(_Result("2.0", call.id, result))
@@ -211,6 +269,33 @@ class Dispatcher:
         finally:
             name = call.method if call.method in METHODS else "unknown"
             self._observe(name, outcome, time.perf_counter() - started)
+
+    async def _perform(
+        self,
+        method: Method,
+        arguments: list[Any],
+        scope: int | None,
+        subscriber: Subscriber | None,
+    ) -> Any:
+        """What the handler returns: begun anew where the backend is replaced meanwhile."""
+        if self._resumed is not None:
+            await self.served()
+        if not self._replaceable or method.outlives:
+            context = self._context(scope, subscriber)
+            return await method.handler(context, *arguments)
+        while True:
+            await self.served()
+            backend = self.backend
+            context = self._context(scope, subscriber)
+            with trio.CancelScope() as turn:
+                self._running.add(turn)
+                try:
+                    return await method.handler(context, *arguments)
+                except Exception:
+                    if self._is(backend):
+                        raise  # otherwise it tripped over what is gone
+                finally:
+                    self._running.discard(turn)
 
     def _seconds(self, method: Method) -> float:
         return min(method.seconds, self._limits.request_timeout)

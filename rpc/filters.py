@@ -7,7 +7,7 @@ never comes back but that, until it expires.
 
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -61,6 +61,16 @@ class Filters:
         """A filter for the hashes of transactions that pools take in from now on."""
         page = await backend.pending_since(scope, None)
         return self._add(_Filter(scope, page.cursor, self._clock()))
+
+    def go_back(self, heads: Mapping[int | None, int]) -> None:
+        """The chains have these newest blocks now, by scope: filters that were beyond tell what comes after
+        them; pools begin anew."""
+        for filter_id, found in self._filters.items():
+            position = 0
+            if found.blocks or found.logs is not None:
+                position = min(found.position, heads.get(found.scope, found.position))
+            # Another one: a poll that is under way is of the old chain.
+            self._filters[filter_id] = replace(found, position=position, busy=trio.Lock())
 
     def remove(self, scope: int | None, filter_id: int) -> bool:
         """Whether there was such a filter."""

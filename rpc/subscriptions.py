@@ -6,10 +6,9 @@ that lets it overflow is dropped by the session.
 """
 
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import structlog
@@ -37,7 +36,16 @@ PENDING_SECONDS = 0.1
 SYNCING_SECONDS = 1.0
 
 _encode = msgspec.json.encode
-_Task = Callable[[], Awaitable[None]]
+
+
+class _Follower(Protocol):
+    """Follows a chain for one subscription."""
+
+    async def follow(self, subscription: int) -> None:
+        """Push what is new, then return; called again and again."""
+
+    def go_back(self, heads: Mapping[int | None, int]) -> None:
+        """The chains have these newest blocks now, by scope."""
 
 
 class Subscriptions:
@@ -59,6 +67,10 @@ class Subscriptions:
         self._push = push
         self._tasks = tasks
         self._scopes: dict[int, trio.CancelScope] = {}
+        self._followers: dict[int, _Follower] = {}
+        self._turns: set[trio.CancelScope] = set()
+        self._resumed: trio.Event | None = None  # set while there is no backend
+        self._heads: Mapping[int | None, int] = {}
 
     def __len__(self) -> int:
         return len(self._scopes)
@@ -71,12 +83,29 @@ class Subscriptions:
         self._scopes[subscription] = trio.CancelScope()
         return subscription
 
-    def start(self, subscription: int, follow: _Task) -> None:
-        self._tasks.start_soon(self._run, subscription, follow)
+    def start(self, subscription: int, follower: _Follower) -> None:
+        self._tasks.start_soon(self._run, subscription, follower)
+
+    def pause(self) -> None:
+        """The backend answers no more; `go_on` brings another."""
+        if self._resumed is None:
+            self._resumed = trio.Event()
+        for turn in list(self._turns):
+            turn.cancel()
+
+    def go_on(self, backend: Backend, heads: Mapping[int | None, int]) -> None:
+        """See `Dispatcher.go_on`."""
+        self.backend, self._heads = backend, heads
+        for follower in self._followers.values():
+            follower.go_back(heads)
+        if self._resumed is not None:
+            self._resumed.set()
+            self._resumed = None
 
     def remove(self, subscription: int) -> bool:
         """Whether there was such a subscription."""
         scope = self._scopes.pop(subscription, None)
+        self._followers.pop(subscription, None)
         if scope is not None:
             scope.cancel()
         return scope is not None
@@ -86,22 +115,46 @@ class Subscriptions:
         params = {"subscription": hex(subscription), "result": result}
         self._push(_encode({"jsonrpc": "2.0", "method": "eth_subscription", "params": params}))
 
-    async def _run(self, subscription: int, follow: _Task) -> None:
+    def follow(self, subscription: int, follower: _Follower) -> None:
+        """It is to go back with the chain, from now on."""
+        self._followers[subscription] = follower
+
+    async def _run(self, subscription: int, follower: _Follower) -> None:
         scope = self._scopes.get(subscription)
         if scope is None:
             return  # unsubscribed before it began
         with scope:
             while True:
                 try:
-                    await follow()
+                    await self._turn(subscription, follower)
                 except RpcError as error:
                     # A shard is away; its blocks will be there when it is back.
                     log.info("rpc.subscription_waits", why=error.message)
                     await trio.sleep(RETRY_SECONDS)
                 except Exception:
                     log.exception("rpc.subscription_failed")
-                    self._scopes.pop(subscription, None)
+                    self.remove(subscription)
                     return
+
+    async def _turn(self, subscription: int, follower: _Follower) -> None:
+        await self._served()
+        with trio.CancelScope() as turn:
+            self._turns.add(turn)
+            try:
+                await follower.follow(subscription)
+            except Exception:
+                if not turn.cancel_called:
+                    raise  # otherwise it tripped over what is gone
+            finally:
+                self._turns.discard(turn)
+        if turn.cancel_called:
+            await self._served()
+            follower.go_back(self._heads)  # what it was just told was of the old chain
+
+    async def _served(self) -> None:
+        """Return when there is a backend."""
+        while self._resumed is not None:
+            await self._resumed.wait()
 
 
 class Subscriber:
@@ -110,13 +163,12 @@ class Subscriber:
 
     def __init__(self, subscriptions: Subscriptions) -> None:
         self._all = subscriptions
-        self._backend = subscriptions.backend
         self._scope = subscriptions.scope
-        self._fresh: list[tuple[int, _Task]] = []
+        self._fresh: list[tuple[int, _Follower]] = []
 
     def start(self) -> None:
-        for subscription, follow in self._fresh:
-            self._all.start(subscription, follow)
+        for subscription, follower in self._fresh:
+            self._all.start(subscription, follower)
         self._fresh.clear()
 
     def remove(self, subscription: int) -> bool:
@@ -124,52 +176,63 @@ class Subscriber:
 
     async def heads(self) -> int:
         """The headers of new blocks."""
-        return self._add(_Heads(self._all, await self._backend.block_number(self._scope)).follow)
+        head = await self._all.backend.block_number(self._scope)
+        return self._add(_Heads(self._all, self._scope, head))
 
     async def logs(self, wanted: LogFilter) -> int:
         """Matching logs of new blocks."""
-        head = await self._backend.block_number(self._scope)
-        return self._add(_Logs(self._all, head, wanted).follow)
+        head = await self._all.backend.block_number(self._scope)
+        return self._add(_Logs(self._all, self._scope, head, wanted))
 
     async def pending(self, full: bool) -> int:
         """Hashes of transactions that pools take in, or the transactions if `full`."""
-        page = await self._backend.pending_since(self._scope, None)
-        return self._add(_Pending(self._all, page.cursor, full).follow)
+        page = await self._all.backend.pending_since(self._scope, None)
+        return self._add(_Pending(self._all, page.cursor, full))
 
     async def syncing(self) -> int:
         """Whether the node syncs, whenever that changes."""
-        progress = await self._backend.syncing(self._scope)
-        return self._add(_Syncing(self._all, progress is not None).follow)
+        progress = await self._all.backend.syncing(self._scope)
+        return self._add(_Syncing(self._all, progress is not None))
 
     async def messages(self, wanted: MessageFilter) -> int:
         """What happens to messages: sent, finalised, delivered."""
-        page = await self._backend.message_events(None)
-        return self._add(_Messages(self._all, page.cursor, wanted).follow)
+        page = await self._all.backend.message_events(None)
+        return self._add(_Messages(self._all, page.cursor, wanted))
 
     async def network_blocks(self) -> int:
         """New network blocks, with the shard headers that each takes in."""
-        return self._add(_NetworkBlocks(self._all, await self._backend.block_number(None)).follow)
+        head = await self._all.backend.block_number(None)
+        return self._add(_NetworkBlocks(self._all, None, head))
 
     async def shard_blocks(self) -> int:
         """New blocks of every shard, or of that of the path, as soon as the shard has decided them."""
         last = {
             row["id"]: row["crosslinked"] if row["height"] is None else row["height"]
-            for row in await self._backend.shards()
+            for row in await self._all.backend.shards()
             if self._scope in (None, row["id"])
         }
-        return self._add(_ShardBlocks(self._all, last).follow)
+        return self._add(_ShardBlocks(self._all, last))
 
-    def _add(self, follow: Callable[[int], Awaitable[None]]) -> int:
+    def _add(self, follower: _Follower) -> int:
         subscription = self._all.reserve()
-        self._fresh.append((subscription, partial(follow, subscription)))
+        self._all.follow(subscription, follower)
+        self._fresh.append((subscription, follower))
         return subscription
 
 
-class _Heads:
-    def __init__(self, to: Subscriptions, last: int) -> None:
+class _OfBlocks:
+    """Follows a chain from block to block."""
+
+    def __init__(self, to: Subscriptions, scope: int | None, last: int) -> None:
         self._to = to
+        self._scope = scope
         self._last = last
 
+    def go_back(self, heads: Mapping[int | None, int]) -> None:
+        self._last = min(self._last, heads.get(self._scope, self._last))
+
+
+class _Heads(_OfBlocks):
     async def follow(self, subscription: int) -> None:
         backend, scope = self._to.backend, self._to.scope
         head = await backend.wait_for_block(scope, self._last)
@@ -180,10 +243,9 @@ class _Heads:
             self._last += 1
 
 
-class _Logs:
-    def __init__(self, to: Subscriptions, last: int, wanted: LogFilter) -> None:
-        self._to = to
-        self._last = last
+class _Logs(_OfBlocks):
+    def __init__(self, to: Subscriptions, scope: int | None, last: int, wanted: LogFilter) -> None:
+        super().__init__(to, scope, last)
         self._wanted = wanted
 
     async def follow(self, subscription: int) -> None:
@@ -202,6 +264,9 @@ class _Pending:
         self._to = to
         self._cursor = cursor
         self._full = full
+
+    def go_back(self, heads: Mapping[int | None, int]) -> None:
+        self._cursor = 0  # the pools begin anew
 
     async def follow(self, subscription: int) -> None:
         backend, scope = self._to.backend, self._to.scope
@@ -222,6 +287,9 @@ class _Syncing:
         self._to = to
         self._told = told
 
+    def go_back(self, heads: Mapping[int | None, int]) -> None:
+        pass
+
     async def follow(self, subscription: int) -> None:
         progress = await self._to.backend.syncing(self._to.scope)
         if self._told is not (progress is not None):
@@ -238,8 +306,11 @@ class _Messages:
 
     def __init__(self, to: Subscriptions, cursor: int, wanted: MessageFilter) -> None:
         self._to = to
-        self._cursor = cursor
+        self._cursor: int | None = cursor
         self._wanted = wanted
+
+    def go_back(self, heads: Mapping[int | None, int]) -> None:
+        self._cursor = None  # what happens from now on
 
     async def follow(self, subscription: int) -> None:
         page = await self._to.backend.message_events(self._cursor)
@@ -261,11 +332,7 @@ class _Messages:
         )
 
 
-class _NetworkBlocks:
-    def __init__(self, to: Subscriptions, last: int) -> None:
-        self._to = to
-        self._last = last
-
+class _NetworkBlocks(_OfBlocks):
     async def follow(self, subscription: int) -> None:
         head = await self._to.backend.wait_for_block(None, self._last)
         while self._last < head:
@@ -279,6 +346,11 @@ class _ShardBlocks:
     def __init__(self, to: Subscriptions, last: dict[int, int]) -> None:
         self._to = to
         self._last = last
+
+    def go_back(self, heads: Mapping[int | None, int]) -> None:
+        self._last = {
+            shard: min(last, heads.get(shard, last)) for shard, last in self._last.items()
+        }
 
     async def follow(self, subscription: int) -> None:
         async with trio.open_nursery() as shards:

@@ -63,7 +63,7 @@ class WebSocketSession:
                 )
                 tasks.start_soon(self._ping)
                 tasks.start_soon(self._notify)
-                with self._reading:
+                with self._dispatcher.telling(self._subscriptions), self._reading:
                     await self._read(trailing, tasks)
                 for _ in range(self._limits.websocket_concurrency):
                     await self._slots.acquire()  # until the last answer under way is sent

@@ -62,6 +62,9 @@ room, go-ethereum. What differs:
   change.
 - `atoll_setFaults`, `atoll_faults` and `atoll_submitEvidence` exist on such a network only, and only where the
   endpoint listens on a loopback address: [faults.md](faults.md).
+- `evm_snapshot` and `evm_revert` are about the whole network, through any node: pools are emptied, clocks go
+  back, and what was signed can be sent again. Connections, filters and subscriptions stay; blocks that come
+  again are told again. Calls that are under way while the network goes back are answered by what it is then.
 - Filters live on the node and the path where they were made. One that is not polled for {expiry:g} s is gone.
 - `eth_accounts` and signing use the development accounts of `accounts.json` and are on unless
   `rpc.expose_accounts` is false.

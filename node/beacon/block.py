@@ -1,19 +1,15 @@
 """Beacon blocks and their codec (docs/protocol.md, "Beacon chain").
 
-    header = [height, parent, timestamp, proposer, randao, body_root, state_root]
-    body   = [[crosslink, ...], [evidence, ...], [placement, ...]]
-    block  = [header, body]          body_root = keccak256(rlp(body))
-
-The list for placement is part of the format and empty in this version; a block with anything in it is
-refused.
+header = [height, parent, timestamp, proposer, randao, body_root, state_root]
+body   = [[crosslink, ...], [evidence, ...], [rewind]]        or without one
+block  = [header, body]          body_root = keccak256(rlp(body))
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
 
 from node.beacon.evidence import EvidenceItem, items_from_items
+from node.beacon.rewind import Rewind
 from node.primitives import rlp
 from node.primitives.basics import Address, Hash32, keccak256
 from node.primitives.crosslink import Crosslink
@@ -23,8 +19,6 @@ MAX_BEACON_BLOCK_BYTES = 1024 * 1024
 MAX_BEACON_HEADER_BYTES = 256
 BODY_OVERHEAD_BYTES = 32
 """What the lists around the crosslinks and the evidence of a block can cost, besides the header."""
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,17 +80,18 @@ class BeaconHeader:
 
 @dataclass(frozen=True, kw_only=True)
 class BeaconBody:
-    """Crosslinks by (shard, height), evidence by its `order`. Placement is empty in this version."""
+    """Crosslinks by (shard, height), evidence by its `order`; or, alone, a rewind."""
 
     crosslinks: tuple[Crosslink, ...] = ()
     evidence: tuple[EvidenceItem, ...] = ()
-    placement: tuple[()] = ()
+    rewind: Rewind | None = None
 
     @cached_property
     def encoded(self) -> bytes:
         crosslinks = rlp.encode_list(b"".join([c.encoded for c in self.crosslinks]))
         evidence = rlp.encode_list(b"".join([item.encoded for item in self.evidence]))
-        return rlp.encode_list(crosslinks + evidence + rlp.encode(self.placement))
+        rewinds = rlp.encode([] if self.rewind is None else [self.rewind.row()])
+        return rlp.encode_list(crosslinks + evidence + rewinds)
 
     @cached_property
     def root(self) -> Hash32:
@@ -105,11 +100,14 @@ class BeaconBody:
     @classmethod
     def from_items(cls, decoded: rlp.Decoded) -> "BeaconBody":
         """From the decoded RLP list. Raises DecodeError."""
-        crosslinks, evidence, placement = rlp.as_list(decoded, 3)
+        crosslinks, evidence, rewinds = rlp.as_list(decoded, 3)
+        rows = rlp.as_list(rewinds)
+        if len(rows) > 1:
+            raise DecodeError("beacon body: more than one rewind")
         return cls(
             crosslinks=tuple(Crosslink.from_items(c) for c in rlp.as_list(crosslinks)),
             evidence=items_from_items(evidence),
-            placement=_refuse_content(rlp.as_list(placement), "placement"),
+            rewind=Rewind.from_row(rows[0]) if rows else None,
         )
 
 
@@ -149,9 +147,3 @@ def next_randao(parent: Hash32, proposer: Address, height: int) -> Hash32:
     randomness needs the validators' commitments and reveals, which come with staking.
     """
     return keccak256(parent + proposer + height.to_bytes(8, "big"))
-
-
-def _refuse_content(items: Sequence[_T], what: str) -> tuple[()]:
-    if items:
-        raise DecodeError(f"beacon body: {what} is not supported by this version")
-    return ()

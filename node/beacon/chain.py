@@ -2,16 +2,20 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import replace
 from typing import Generic, TypeVar
 
 from consensus.codec import decode_certificate, encode_certificate
 from consensus.errors import CodecError
-from consensus.types import Certificate, ValidatorSet
+from consensus.types import Certificate, ChainContext, ValidatorSet
 from node.beacon import schema, transition
 from node.beacon.block import BeaconBlock
 from node.beacon.crosslinks import apply_crosslink, is_decided
+from node.beacon.era_store import load_eras
+from node.beacon.eras import Eras
 from node.beacon.evidence import EvidenceItem
 from node.beacon.offences import check_item
+from node.beacon.rewind import Rewind
 from node.beacon.rules import BeaconRules, validator_set
 from node.beacon.state import BeaconState, BeaconStateWriter
 from node.beacon.transition import BeaconExecution
@@ -49,6 +53,7 @@ class BeaconChain:
     ) -> None:
         self._store = store
         self._rules = rules
+        self._eras = load_eras(store)
         self._blocks: _Recent[int, BeaconBlock] = _Recent(MAX_RECENT_BLOCKS)
         self._states: _Recent[int, BeaconState] = _Recent(MAX_RECENT_STATES)
         self._nodes = NodeCache(min(cache_nodes, MAX_CACHED_NODES))
@@ -70,7 +75,25 @@ class BeaconChain:
 
     @property
     def rules(self) -> BeaconRules:
+        """Those of the block after the head, which is of a later era than ours if there was a rewind."""
+        era = self._eras.at(self._head.height + 1)
+        if era != self._rules.era:
+            self._rules = replace(self._rules, era=era)
         return self._rules
+
+    @property
+    def eras(self) -> Eras:
+        """Which heights were decided in which era."""
+        return self._eras
+
+    def era_of(self, height: int) -> int:
+        """The era in which the beacon block of that height was decided, and the shard blocks in it."""
+        return self._eras.at(height)
+
+    def shard_context(self, shard: ShardId, height: int) -> ChainContext:
+        """What the decision of that shard block is signed for."""
+        rules = replace(self._rules, era=self._eras.at_shard(shard, height))
+        return rules.shard_context(shard)
 
     @property
     def head(self) -> BeaconBlock:
@@ -206,8 +229,27 @@ class BeaconChain:
 
     def judge(self, block: BeaconBlock) -> BeaconExecution:
         """Execute a block on top of the head. Raises InvalidBlock."""
-        return transition.judge(
-            self._rules, self._head.header, self._state, block, anchor_height_of=self.height_of
+        execution = transition.judge(
+            self.rules, self._head.header, self._state, block, anchor_height_of=self.height_of
+        )
+        if block.body.rewind is not None and block.body.rewind.tips != self.tips_at(
+            block.body.rewind.height
+        ):
+            raise InvalidBlock("a rewind that names other heights of the shards than there were")
+        return execution
+
+    def tips_at(self, height: int) -> tuple[int, ...]:
+        """The heights of all shards in the state after that block. Raises LookupError beyond the head."""
+        tips = self.state_at(height).tips()
+        return tuple(tips[shard].height for shard in sorted(tips))
+
+    def build_rewind(self, rewind: Rewind, *, timestamp: int, proposer: Address) -> BeaconExecution:
+        """The next block, with nothing but this. Raises InvalidBlock where the chain cannot go back there."""
+        head = self._head.header
+        return self.judge(
+            transition.build_rewind(
+                head, head.state_root, rewind, timestamp=timestamp, proposer=proposer
+            )
         )
 
     def build(
@@ -220,7 +262,7 @@ class BeaconChain:
     ) -> BeaconExecution:
         """The next block, with as many of `crosslinks` as possible. See `transition.build`."""
         return transition.build(
-            self._rules,
+            self.rules,
             self._head.header,
             self._state,
             crosslinks,
@@ -232,7 +274,7 @@ class BeaconChain:
 
     def shard_time(self, block: BeaconBlock) -> int:
         """See `transition.shard_time`."""
-        return transition.shard_time(self._rules, self._head.header, block.body.crosslinks)
+        return transition.shard_time(self.rules, self._head.header, block.body.crosslinks)
 
     def would_take(self, crosslink: Crosslink) -> bool:
         """Whether a block on the head can take this crosslink in, alone: whether it is work for the beacon.
@@ -241,18 +283,18 @@ class BeaconChain:
         """
         writer = BeaconStateWriter(self._state)
         try:
-            apply_crosslink(self._rules, self._head.header, writer, crosslink, self.height_of)
+            apply_crosslink(self.rules, self._head.header, writer, crosslink, self.height_of)
         except InvalidBlock:
             return False
         return True
 
     def is_decided(self, crosslink: Crosslink) -> bool:
         """Whether a crosslink of the height after its shard's tip is by that height's committee."""
-        return is_decided(self._rules, self._state, crosslink)
+        return is_decided(self.rules, self._state, crosslink)
 
     def check_evidence(self, item: EvidenceItem) -> None:
         """Raise InvalidBlock unless the next block can hold this; TooEarly if a later one may."""
-        check_item(self._rules, self._state, self._head.height, item)
+        check_item(self.rules, self._state, self._head.height, item)
 
     def commit(self, execution: BeaconExecution, certificate: Certificate) -> None:
         """Make a decided block the head: `write`, and only then visible here by `adopt`."""
@@ -269,6 +311,8 @@ class BeaconChain:
         block = execution.block
         if block.header.parent != self._head.hash:
             raise ValueError(f"beacon block {block.height} does not follow the head")
+        if block.body.rewind is not None:
+            raise ValueError("a rewind is no block of the chain: it begins an era")
         if certificate.height != block.height or certificate.block_id != bytes(block.hash):
             raise ValueError("the certificate is for another block")
         self._write(block, execution.nodes, certificate)

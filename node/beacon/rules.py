@@ -17,14 +17,16 @@ from node.primitives.genesis import BEACON_TAG, Genesis, shard_tag
 class BeaconRules:
     """What the transition takes from the genesis. `max_crosslinks` is per shard and beacon block.
 
-    `follows_shards`: a block may be as late as the shard headers in it, whose clocks may be put ahead.
+    `dev_methods`: a block may be as late as the shard headers in it, whose clocks may be put ahead, and
+    may take the network back. `era` is that of the blocks which are signed under these rules.
     """
 
     chain_id: int
     shards: int
     max_crosslinks: int
     checker: SignatureChecker
-    follows_shards: bool = False
+    dev_methods: bool = False
+    era: int = 0
 
     @classmethod
     def of(cls, genesis: Genesis, checker: SignatureChecker) -> "BeaconRules":
@@ -32,15 +34,15 @@ class BeaconRules:
             chain_id=genesis.chain_id,
             shards=genesis.shards,
             max_crosslinks=genesis.params.max_crosslinks,
-            follows_shards=genesis.params.dev_methods,
+            dev_methods=genesis.params.dev_methods,
             checker=checker,
         )
 
     def shard_context(self, shard: ShardId) -> ChainContext:
-        return ChainContext(chain_id=self.chain_id, tag=shard_tag(shard))
+        return ChainContext(chain_id=self.chain_id, tag=shard_tag(shard), era=self.era)
 
     def beacon_context(self) -> ChainContext:
-        return ChainContext(chain_id=self.chain_id, tag=BEACON_TAG)
+        return ChainContext(chain_id=self.chain_id, tag=BEACON_TAG, era=self.era)
 
     def context(self, chain: int) -> ChainContext:
         """Of a shard, or of BEACON_CHAIN."""

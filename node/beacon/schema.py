@@ -7,6 +7,8 @@ b/h/<hash>                   height of that block
 b/x/<shard, 2><height>       height of the beacon block that crosslinked that shard block
 b/i/<height>                 births in that block, only where there are some: rlp [[address, shard], ...]
 b/e/<height>                 present if that block holds evidence
+b/r/<era>                    how that era began: rlp [era, block, certificate] (only where it still matters)
+b/p                          the era whose beginning has not been carried out in full
 n/<hash>                     trie node; shared with the shard chain, content addressed
 """
 
@@ -15,6 +17,8 @@ from node.primitives.basics import ShardId
 HEAD = b"b/head"
 BIRTHS_PREFIX = b"b/i/"
 EVIDENCE_PREFIX = b"b/e/"
+ERA_PREFIX = b"b/r/"
+REWINDING = b"b/p"
 NODE_PREFIX = b"n/"
 
 
@@ -40,6 +44,10 @@ def births_key(height: int) -> bytes:
 
 def evidence_key(height: int) -> bytes:
     return EVIDENCE_PREFIX + encode_height(height)
+
+
+def era_key(era: int) -> bytes:
+    return ERA_PREFIX + encode_height(era)
 
 
 def node_key(node_hash: bytes) -> bytes:

@@ -22,6 +22,7 @@ from node.beacon.committees import begin_terms
 from node.beacon.crosslinks import AnchorHeight, apply_crosslink
 from node.beacon.evidence import EvidenceItem
 from node.beacon.punishment import NOTHING_PUNISHED, Outcome, apply_evidence, choose_evidence
+from node.beacon.rewind import Rewind
 from node.beacon.rules import BeaconRules
 from node.beacon.state import BeaconState, BeaconStateWriter, ShardTip
 from node.beacon.validators import BEACON_CHAIN, Roster, ValidatorRecord
@@ -177,6 +178,8 @@ def judge(
         raise InvalidBlock(f"the block has more than {MAX_BEACON_BLOCK_BYTES} bytes")
     if header.body_root != block.body.root:
         raise InvalidBlock("the body is not the one that the header names")
+    if block.body.rewind is not None:
+        _check_rewind(rules, parent, state, block.body, anchor_height_of)
     applied = apply_body(rules, parent, state, block.body, anchor_height_of=anchor_height_of)
     if header.state_root != applied.state_root:
         raise InvalidBlock("the state root is not the one that the body leads to")
@@ -185,10 +188,54 @@ def judge(
     )
 
 
+def _check_rewind(
+    rules: BeaconRules,
+    parent: BeaconHeader,
+    state: BeaconState,
+    body: BeaconBody,
+    anchor_height_of: AnchorHeight,
+) -> None:
+    """What can be said of a rewind without the state that it goes back to."""
+    rewind = body.rewind
+    assert rewind is not None
+    if not rules.dev_methods:
+        raise InvalidBlock("a rewind, which the genesis does not allow (params.dev_methods)")
+    if body.crosslinks or body.evidence:
+        raise InvalidBlock("a rewind is not alone in its block")
+    if rewind.era != rules.era + 1:
+        raise InvalidBlock(f"a rewind that was asked for in era {rewind.era - 1}")
+    if rewind.height > parent.height or anchor_height_of(rewind.block_hash) != rewind.height:
+        raise InvalidBlock("a rewind to a block that is not in the chain")
+    roster = state.roster(BEACON_CHAIN)
+    if rewind.height < roster.known_from or roster.members(rewind.height) != roster.members():
+        # Who knows the state that is gone back to must be able to tell who decided to.
+        raise InvalidBlock(
+            "a rewind to before the committee of the beacon changed: a validator was jailed since then"
+        )
+
+
+def build_rewind(
+    parent: BeaconHeader, state_root: Hash32, rewind: Rewind, *, timestamp: int, proposer: Address
+) -> BeaconBlock:
+    """The next block, which holds a rewind and nothing else."""
+    body = BeaconBody(rewind=rewind)
+    height = parent.height + 1
+    header = BeaconHeader(
+        height=height,
+        parent=parent.hash,
+        timestamp=max(timestamp, parent.timestamp),
+        proposer=proposer,
+        randao=next_randao(parent.randao, proposer, height),
+        body_root=body.root,
+        state_root=state_root,
+    )
+    return BeaconBlock(header=header, body=body)
+
+
 def shard_time(rules: BeaconRules, parent: BeaconHeader, crosslinks: Iterable[Crosslink]) -> int:
     """The timestamp that a block with `crosslinks` may have whatever a validator's clock says: 0, but where
     development methods put the shards' clocks ahead, the newest one that it takes in or follows."""
-    if not rules.follows_shards:
+    if not rules.dev_methods:
         return 0
     return max(parent.timestamp, *(c.header.timestamp for c in crosslinks), 0)
 

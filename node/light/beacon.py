@@ -7,6 +7,7 @@ was to decide the header itself, a change of the committee cannot be left out.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from consensus.signing import SignatureChecker, verify_certificate
 from consensus.types import Certificate, ChainContext, ValidatorSet
@@ -49,12 +50,16 @@ class BeaconTrust:
         self._states: dict[int, ProvenState] = {}
         self._witnesses: dict[str, Witness] = {}
         self._idle: dict[int, str] = {}
-        committee, height = genesis_committee(genesis), 0
+        self._eras: dict[int, int] = {}
+        committee, height, era = genesis_committee(genesis), 0, 0
         for index, step in enumerate(steps):
             where = f"beacon[{index}]"
             if step.header.height <= height:
                 raise InvalidProof(f"{where}.header", f"height {step.header.height} after {height}")
-            height = step.header.height
+            if step.era < era:
+                raise InvalidProof(f"{where}.era", f"era {step.era} after {era}")
+            height, era = step.header.height, step.era
+            self._eras[height] = era
             after = self._follow(where, step, committee)
             if after == committee:
                 self._idle[height] = where
@@ -65,7 +70,7 @@ class BeaconTrust:
         header = step.header
         with part(f"{where}.certificate"):
             members = validator_set(committee)
-            ctx = self._rules.beacon_context()
+            ctx = self._rules_of(header.height).beacon_context()
             self._check_decided(ctx, members, step.certificate, header.height, header.hash)
         with part(f"{where}.nodes"):
             witness = self._witnesses[f"{where}.nodes"] = Witness(step.nodes)
@@ -89,7 +94,7 @@ class BeaconTrust:
             tip = state.tip(shard).header
             members = deciders(state, shard, tip.number)
         with part(f"{where}.certificate"):
-            ctx = self._rules.shard_context(shard)
+            ctx = self._rules_of(block.beacon).shard_context(shard)
             self._check_decided(ctx, members, block.certificate, tip.number, tip.hash)
         headers = (*block.headers, tip)
         for index in range(len(headers) - 1):
@@ -104,6 +109,10 @@ class BeaconTrust:
         for where, witness in self._witnesses.items():
             with part(where):
                 witness.finish()
+
+    def _rules_of(self, height: int) -> BeaconRules:
+        """What the beacon block of a step, and the shard blocks in it, are signed for."""
+        return replace(self._rules, era=self._eras[height])
 
     def _check_decided(
         self,

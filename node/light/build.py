@@ -33,6 +33,8 @@ class BeaconArchive(Protocol):
 
     def state_at(self, height: int) -> BeaconState: ...
 
+    def era_of(self, height: int) -> int: ...
+
 
 class _TracedState(BeaconState):
     """Remembers which entries were asked for."""
@@ -97,6 +99,7 @@ def beacon_step(archive: BeaconArchive, height: int, shards: Iterable[ShardId]) 
         header=block.header,
         certificate=certificate,
         nodes=gather(archive.read_node, paths),
+        era=archive.era_of(height),
     )
 
 

@@ -1,7 +1,7 @@
 """The JSON form of a proof (docs/proofs.md, "Format").
 
-Bytes are 0x and lower-case hex digits, numbers are JSON numbers below 2^63, every field is there and no
-other, lists and the document are bounded: what has been decoded has one form and a known size.
+Bytes are 0x and lower-case hex digits, numbers are JSON numbers below 2^63, every field is there (but for an
+era of 0) and no other, lists and the document are bounded: what has been decoded has one form and a known size.
 """
 
 from typing import Annotated, Any
@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from consensus.codec import decode_certificate, encode_certificate
 from node.beacon.block import BeaconHeader
+from node.beacon.rewind import MAX_ERA
 from node.light.errors import InvalidProof, part
 from node.light.proof import (
     BeaconStep,
@@ -51,6 +52,7 @@ class _Step(_Form, frozen=True):
     header: _Hex
     certificate: _Hex
     nodes: _Nodes
+    era: _Number | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Block(_Form, frozen=True):
@@ -107,6 +109,7 @@ def proof_document(proof: MessageProof) -> dict[str, Any]:
                 header=_hex(step.header.encoded),
                 certificate=_hex(encode_certificate(step.certificate)),
                 nodes=_hexes(step.nodes),
+                era=step.era or msgspec.UNSET,
             )
             for step in proof.beacon
         ],
@@ -161,8 +164,14 @@ def _step(where: str, form: _Step) -> BeaconStep:
         header = BeaconHeader.decode(_bytes(form.header))
     with part(f"{where}.certificate"):
         certificate = decode_certificate(_bytes(form.certificate))
+    era = 0 if form.era is msgspec.UNSET else form.era
+    if form.era == 0 or era > MAX_ERA:
+        raise InvalidProof(f"{where}.era", f"{era} is not from 1 to {MAX_ERA}")
     return BeaconStep(
-        header=header, certificate=certificate, nodes=_nodes(f"{where}.nodes", form.nodes)
+        header=header,
+        certificate=certificate,
+        nodes=_nodes(f"{where}.nodes", form.nodes),
+        era=era,
     )
 
 

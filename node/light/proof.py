@@ -17,12 +17,14 @@ class BeaconStep:
     """A beacon header with what decided it, and the nodes of what is read from the state after it.
 
     Always read is the beacon committee; where a shard block is shown to be crosslinked here, also the
-    shard's tip, its terms and its committee.
+    shard's tip, its terms and its committee. `era` is how often the network had been taken back when the
+    block was decided: what it is signed for. Its shard blocks are of the same era.
     """
 
     header: BeaconHeader
     certificate: Certificate
     nodes: Nodes = field(repr=False)
+    era: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

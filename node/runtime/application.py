@@ -27,7 +27,10 @@ class Application(Protocol):
 
     chain: int
     "Number of the chain on the wire."
-    context: ChainContext
+
+    @property
+    def context(self) -> ChainContext:
+        """What the next height is signed for: it changes where the era does."""
 
     def head_height(self) -> int:
         """The last decided height."""

@@ -2,18 +2,22 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 import structlog
+import trio
 
 from consensus.types import BlockId, Certificate, ChainContext, ValidatorSet
 from node.beacon.block import BeaconBlock
 from node.beacon.chain import BeaconChain
 from node.beacon.crosslinks import check_crosslink
+from node.beacon.eras import EraRecord
 from node.beacon.evidence import EvidenceItem, ShardFork
 from node.beacon.pending import PendingCrosslinks
 from node.beacon.pending_evidence import PendingEvidence
 from node.beacon.punishment import Outcome
+from node.beacon.rewind import Rewind
 from node.beacon.transition import BeaconExecution
 from node.primitives.basics import Address, ShardId
 from node.primitives.crosslink import Crosslink
@@ -24,6 +28,7 @@ from node.runtime.worker import OnDisk, at_once
 
 MAX_CLOCK_DRIFT = 10
 MAX_EXECUTED = 4
+MAX_REWINDS = 16  # that wait to be decided
 
 Committed = Callable[[BeaconBlock, Certificate], None]
 Found = Callable[[EvidenceItem], None]
@@ -38,14 +43,16 @@ class BeaconService:
         self,
         *,
         chain: BeaconChain,
-        context: ChainContext,
         proposer: Address,
         now: Callable[[], float] = time.time,
         on_disk: OnDisk = at_once,
+        on_rewind: Callable[[EraRecord], None] = lambda record: None,
     ) -> None:
+        """`on_rewind` is told that the chain goes back; it ends this service."""
         self.ledger = chain
         self._on_disk = on_disk
-        self.context = context
+        self._on_rewind = on_rewind
+        self._rewinds: dict[bytes, Rewind] = {}  # asked for, by salt
         self.pending = PendingCrosslinks()
         self.evidence = PendingEvidence(chain)
         self.gate = HeightGate(chain.head.header.height)
@@ -101,7 +108,44 @@ class BeaconService:
         record = self.ledger.state.validator(address)
         return record is not None and record.jailed_at is not None
 
+    def want_rewind(self, rewind: Rewind) -> bool:
+        """Ask for the network to go back; whether that is new. One of those that wait is decided: it makes an
+        end of the others. What the next block could not hold is not kept: it is asked for again."""
+        if rewind.salt in self._rewinds or len(self._rewinds) >= MAX_REWINDS:
+            return False
+        try:
+            self.check_rewind(rewind)
+        except InvalidBlock as error:
+            self._log.info("rewind refused", height=rewind.height, reason=str(error))
+            return False
+        self._rewinds[rewind.salt] = rewind
+        return True
+
+    def check_rewind(self, rewind: Rewind) -> None:
+        """Raise InvalidBlock where the chain cannot go back there."""
+        self.ledger.build_rewind(
+            rewind, timestamp=self.ledger.head.header.timestamp, proposer=self._any_proposer()
+        )
+
+    def _any_proposer(self) -> Address:
+        """Ours may be none."""
+        return Address(self.ledger.beacon_committee().validators[0].address)
+
+    def _next_rewind(self) -> BeaconExecution | None:
+        """The first that the next block can hold, as that block."""
+        head, now = self.ledger.head.header, int(time.time())
+        for rewind in self._rewinds.values():
+            with suppress(InvalidBlock):
+                return self.ledger.build_rewind(
+                    rewind, timestamp=max(now, head.timestamp), proposer=self._proposer
+                )
+        return None
+
     # ------------------------------------------------------------------ Application
+
+    @property
+    def context(self) -> ChainContext:
+        return self.ledger.rules.beacon_context()
 
     def head_height(self) -> int:
         return self.ledger.head.header.height
@@ -111,7 +155,7 @@ class BeaconService:
 
     def has_work(self) -> bool:
         """Whether some shard's next crosslink can go in, or evidence. Remembered per head, per crosslink."""
-        if self.evidence.includable():
+        if self.evidence.includable() or (self._rewinds and self._next_rewind() is not None):
             return True
         head = self.ledger.head.hash
         if self._takable_at != head:
@@ -132,6 +176,10 @@ class BeaconService:
         return out
 
     async def build(self) -> tuple[BlockId, bytes]:
+        rewind = self._next_rewind()
+        if rewind is not None:
+            self._remember(rewind)
+            return BlockId(rewind.block.hash), rewind.block.encoded
         parent = self.ledger.head.header
         execution = self.ledger.build(
             self._includable(),
@@ -174,6 +222,9 @@ class BeaconService:
         if block_id not in self._executed:
             await self.judge(value, decided=True)
         execution = self._executed[block_id]
+        if execution.block.body.rewind is not None:
+            self._on_rewind(EraRecord(block=execution.block, certificate=certificate))
+            await trio.sleep_forever()  # nothing comes after it in this era
         self._executed.clear()
         await self._on_disk(partial(self.ledger.write, execution, certificate))
         self.ledger.adopt(execution)

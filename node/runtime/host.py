@@ -68,8 +68,11 @@ class _PeerUp:
     """A validator of the chain has connected."""
 
 
+@dataclass(slots=True)
 class _Open:
-    """Peers are there: heights may start."""
+    """Peers are there: heights may start. `waited`: nobody needs to see a block to know that we are here."""
+
+    waited: bool
 
 
 class _Alarm:
@@ -134,9 +137,15 @@ class ConsensusHost:
         if self.participant is not None:
             self._mailbox.post(_PeerUp())
 
-    def open(self) -> None:
-        """Start heights from now on. Before, decided blocks are applied and messages kept."""
-        self._mailbox.post(_Open())
+    def open(self, *, restarted: bool = True) -> None:
+        """Start heights from now on. Before, decided blocks are applied and messages kept.
+
+        A node that has `restarted` begins a height soon, to see that the chain lives."""
+        self._mailbox.post(_Open(not restarted))
+
+    def close(self) -> None:
+        """Take no more: `run` has ended, and the network goes on."""
+        self._mailbox.close()
 
     async def apply_decided(self, message: DecidedMessage, *, more: bool = False) -> None:
         """Apply a block that others decided, if it is the next. Raises one of FAULTS."""
@@ -235,14 +244,16 @@ class ConsensusHost:
         for peer, message in self._early.take(height):
             await self._blaming(peer, self._consensus_message, peer, message)
 
-    async def _opened(self) -> None:
+    async def _opened(self, waited: bool) -> None:
         """Go on where the journal ends, or begin a height soon: a block shows that the chain lives."""
         if self._open:
             return
         self._open = True
         grace = OPENING_GRACE if self.app.head_height() else 0.0
         wait = min(grace, self._pacing.heartbeat)
-        self._decided_at = trio.current_time() - self._pacing.heartbeat + wait
+        self._decided_at = trio.current_time()
+        if not waited:
+            self._decided_at -= self._pacing.heartbeat - wait
         if self.participant is not None:
             self._started = await self.participant.recover()
             if self._started:
@@ -318,8 +329,8 @@ class ConsensusHost:
                 pass  # the timers are looked at after every event
             case _Work():
                 self._work_posted = False
-            case _Open():
-                await self._opened()
+            case _Open(waited=waited):
+                await self._opened(waited)
             case _PeerUp():
                 await self._resend()
             case _Apply():

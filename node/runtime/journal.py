@@ -2,7 +2,7 @@
 
 Record: kind(1) | body. A restarted node feeds them again (see consensus.engine, "replay").
 
-    STARTED   height(8)
+    STARTED   era(3) | height(5)
     PROPOSAL  valid(1) | proposal with its value, or without (see below)
     VOTE      vote
     BUILT     height(8) | round(4) | block id(32) | value
@@ -14,7 +14,7 @@ The log is emptied between two heights, and only when it has grown, since record
 skipped anyway. Within a height that goes on and on it is replaced by a snapshot of the engine, without
 the values of blocks that nobody needs any more.
 
-    state = height(8) | round(4) | step(1) | flags(1) | locked | valid       flags: awaiting value,
+    state = era(3) | height(5) | round(4) | step(1) | flags(1) | locked | valid       flags: awaiting value,
     locked, valid = round + 1 (4) | block id(32), zero for none              and what was handled
 """
 
@@ -40,6 +40,7 @@ _STARTED, _PROPOSAL, _BUILT, _TIMEOUT, _VOTE, _SNAPSHOT = 1, 2, 3, 4, 5, 6
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
     height: int
+    era: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +65,7 @@ class Resumed:
 
     state: RoundState
     messages: tuple[Judged | Vote, ...]
+    era: int = 0
 
     @property
     def height(self) -> int:
@@ -94,10 +96,11 @@ def judged_of(records: Iterable[Record]) -> Iterator[Judged]:
 
 
 class Journal:
-    """Typed records over a WriteAheadLog."""
+    """Typed records over a WriteAheadLog. Those of another era are skipped, as those of another height."""
 
-    def __init__(self, log: WriteAheadLog) -> None:
+    def __init__(self, log: WriteAheadLog, *, era: int = 0) -> None:
         self.log = log
+        self._era = era
         self._written: set[BlockId] = set()  # whose values are in the log, for this height
         self._compact_at = COMPACT_BYTES
 
@@ -111,7 +114,7 @@ class Journal:
         active = False
         for record in self._records():
             if isinstance(record, Started | Resumed):
-                active = record.height == height
+                active = (record.era, record.height) == (self._era, height)
                 if active and out:
                     continue  # a second start must not forget what was signed after the first
             if not active:
@@ -143,7 +146,7 @@ class Journal:
             self.log.reset()
         self._written.clear()
         self._compact_at = COMPACT_BYTES
-        self.log.append(bytes([_STARTED]) + height.to_bytes(8, "big"))
+        self.log.append(bytes([_STARTED]) + _encode_place(self._era, height))
 
     def judged(self, message: ProposalMessage, valid: bool) -> None:
         block_id = message.proposal.block_id
@@ -185,7 +188,7 @@ class Journal:
         round proposes are kept: if another block is decided after all, those who precommitted it have it.
         """
         self._written.clear()
-        state, records = snapshot.state, [_encode_snapshot(snapshot)]
+        state, records = snapshot.state, [_encode_snapshot(snapshot, self._era)]
         now = {r.proposal.block_id for r in snapshot.proposals if r.proposal.round == state.round}
         needed = now | {state.locked_block, state.valid_block}
         for received in snapshot.proposals:
@@ -202,6 +205,11 @@ class Journal:
     def sync(self) -> None:
         """Everything above is on disk when this returns."""
         self.log.sync()
+
+    def forget(self) -> None:
+        """Nothing of it is needed any more."""
+        self.log.reset()
+        self._written.clear()
 
     @property
     def size(self) -> int:
@@ -228,13 +236,21 @@ def _values_of(record: Resumed) -> dict[BlockId, bytes]:
 _FLAGS = ("awaiting_value", "prevote_timeout_started", "polka_handled", "precommit_timeout_started")
 
 
-def _encode_snapshot(snapshot: Snapshot) -> bytes:
+def _encode_place(era: int, height: int) -> bytes:
+    return era.to_bytes(3, "big") + height.to_bytes(5, "big")
+
+
+def _decode_place(raw: bytes) -> tuple[int, int]:
+    return int.from_bytes(raw[:3], "big"), int.from_bytes(raw[3:8], "big")
+
+
+def _encode_snapshot(snapshot: Snapshot, era: int) -> bytes:
     state = snapshot.state
     flags = sum(getattr(state, name) << bit for bit, name in enumerate(_FLAGS))
     return b"".join(
         (
             bytes([_SNAPSHOT]),
-            state.height.to_bytes(8, "big"),
+            _encode_place(era, state.height),
             state.round.to_bytes(4, "big"),
             bytes([state.step, flags]),
             _encode_choice(state.locked_round, state.locked_block),
@@ -256,10 +272,11 @@ def _decode_choice(raw: bytes) -> tuple[int, BlockId | None]:
 def _decode_snapshot(raw: bytes, following: Iterator[bytes]) -> Resumed:
     if len(raw) != 91:
         raise DecodeError(f"a snapshot of {len(raw)} bytes")
+    era, height = _decode_place(raw[1:9])
     locked_round, locked_block = _decode_choice(raw[15:51])
     valid_round, valid_block = _decode_choice(raw[51:87])
     state = RoundState(
-        height=Height(int.from_bytes(raw[1:9], "big")),
+        height=Height(height),
         round=Round(int.from_bytes(raw[9:13], "big")),
         step=Step(raw[13]),
         locked_round=locked_round,
@@ -274,7 +291,7 @@ def _decode_snapshot(raw: bytes, following: Iterator[bytes]) -> Resumed:
         if not isinstance(record, Judged | Vote):
             raise DecodeError("a snapshot is cut off")
         messages.append(record)
-    return Resumed(state=state, messages=tuple(messages))
+    return Resumed(state=state, messages=tuple(messages), era=era)
 
 
 def _with_value(record: Judged, values: dict[BlockId, bytes]) -> Judged:
@@ -290,7 +307,8 @@ def _with_value(record: Judged, values: dict[BlockId, bytes]) -> Judged:
 def _decode(raw: bytes) -> Record:
     kind, body = raw[:1], raw[1:]
     if kind == bytes([_STARTED]) and len(body) == 8:
-        return Started(height=int.from_bytes(body, "big"))
+        era, height = _decode_place(body)
+        return Started(height=height, era=era)
     if kind == bytes([_PROPOSAL]) and body:
         message = decode_body(body[1:])
         if isinstance(message, ProposalMessage):

@@ -40,6 +40,7 @@ class Mailbox:
         self._events: deque[Any] = deque()
         self._arrived = trio.Event()
         self._quotas: dict[str, _Quota] = {}  # of peers that the network admits: few
+        self._closed = False
 
     def __len__(self) -> int:
         return len(self._events)
@@ -52,13 +53,27 @@ class Mailbox:
     async def deliver(self, frame: Frame) -> None:
         """Queue a frame once its peer has room; a peer always has room for one frame."""
         quota = self._quotas.setdefault(frame.peer, _Quota())
-        while quota.frames and (
-            quota.frames >= self._peer_frames or quota.bytes + len(frame.body) > self._peer_bytes
+        while (
+            not self._closed
+            and quota.frames
+            and (
+                quota.frames >= self._peer_frames
+                or quota.bytes + len(frame.body) > self._peer_bytes
+            )
         ):
             await quota.room.wait()
+        if self._closed:
+            return
         quota.frames += 1
         quota.bytes += len(frame.body)
         self.post(frame)
+
+    def close(self) -> None:
+        """Nobody reads any more: frames are dropped, and nobody waits for room."""
+        self._closed = True
+        self._events.clear()
+        for quota in self._quotas.values():
+            quota.room.set()
 
     async def get(self) -> Any:
         """The next event. Cancelling loses none."""

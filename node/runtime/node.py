@@ -1,19 +1,19 @@
 """One node, put together: storage, chains, consensus, network, RPC. The only place that knows them all."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
 
 import structlog
 import trio
 
-from consensus.params import TimeoutParams
 from consensus.types import Address as ValidatorAddress
 from consensus.types import Certificate
 from node.beacon.block import BeaconBlock
 from node.beacon.chain import BeaconChain
+from node.beacon.era_store import begin_era, era_record
+from node.beacon.eras import EraRecord
+from node.beacon.rewind import Rewind
 from node.beacon.rules import BeaconRules
 from node.beacon.transition import genesis_block
 from node.config import NodeConfig
@@ -23,22 +23,21 @@ from node.primitives.basics import ZERO_ADDRESS, Address, ShardId
 from node.primitives.errors import UserError
 from node.primitives.genesis import load_genesis, parse_address
 from node.primitives.keys import KeccakSecp256k1, SigningKey
-from node.runtime import wire
-from node.runtime.application import Application
+from node.runtime import rewinding, wire
 from node.runtime.beacon_service import BeaconService
 from node.runtime.chain_log import ChainLog
 from node.runtime.crosslinks import CrosslinkPublisher
+from node.runtime.engines import Engines
+from node.runtime.era_follower import EraFollower
+from node.runtime.era_network import EraNetwork
 from node.runtime.evidence import EvidenceExchange
-from node.runtime.faults import Broadcast, Equivocator, LiveFaults, link_faults
+from node.runtime.faults import LiveFaults, link_faults
 from node.runtime.gossip import TransactionGossip
-from node.runtime.host import ConsensusHost, Pacing
-from node.runtime.journal import Journal
 from node.runtime.lane_puller import LanePuller
-from node.runtime.participant import Participant
 from node.runtime.router import Router
 from node.runtime.rpc_service import RpcService
 from node.runtime.shard_service import ShardService
-from node.runtime.signer import Signer
+from node.runtime.snapshots import Snapshots
 from node.runtime.status import StatusReport
 from node.runtime.sync import Syncer
 from node.runtime.topology import Topology
@@ -50,15 +49,11 @@ from node.shard.genesis import shard_genesis
 from node.shard.pool import TransactionPool
 from node.shard.run import ExecutedBlock
 from node.storage.kv import KeyValueStore
-from node.storage.last_signed import LastSigned
 from node.storage.level import LevelStore
 from node.storage.quota import Quota
-from node.storage.wal import WriteAheadLog
 from p2p.identity import Identity
-from p2p.network import Network
 from p2p.types import PeerId, PeerSpec
 
-BEACON_HEARTBEAT = 3  # in heartbeats of the shards, whose blocks normally set the pace
 CLOSING_SECONDS = 3.0  # for executions that still run
 
 
@@ -82,7 +77,11 @@ class Keys:
 
 
 class Node:
-    """A composition: `run` starts the tasks and owns them; `close` releases the disk."""
+    """A composition: `run` starts the tasks and owns them; `close` releases the disk.
+
+    Where the network is taken back, the chains and all that works on them are put together anew, from what
+    the database then holds. The database, the network and the JSON-RPC stay.
+    """
 
     def __init__(self, config: NodeConfig) -> None:
         self.config = config
@@ -91,24 +90,30 @@ class Node:
         self.topology = Topology(genesis=self.genesis, me=self.keys.identity.peer_id)
         self.shard, self.is_beacon = self._check_role()
         self._log = structlog.get_logger()
-        self._closers: list[Callable[[], None]] = []
+        self._engines: Engines | None = None
+        self._opened: KeyValueStore | None = None
         self._checker = CachedChecker()
+        self._next: EraRecord | None = None
+        self._ended = trio.Event()  # the era of these services
+        self.rewound = False  # since this process was started
         self.worker = Worker()
         self.faults = LiveFaults(config.faults)
         self._quota = Quota(config.data_dir, config.faults.disk)
         try:
-            self.store: KeyValueStore = self._open(
-                LevelStore.open(
-                    config.data_dir / "chain",
-                    cache_mib=config.cache.database_mib,
-                    quota=self._quota,
-                )
+            self._opened = self.store = LevelStore.open(
+                config.data_dir / "chain",
+                cache_mib=config.cache.database_mib,
+                quota=self._quota,
             )
             self.traffic = Traffic(self, lambda: self.network)
-            self._build_chains()
-            self._build_consensus()
+            self.snapshots = Snapshots(self)
             self._build_network()
-            self._connect()
+            self._build_services()
+            self.status = StatusReport(self)
+            self.rpc = RpcService(self)
+            self.faults.on_change.append(self._faults_changed)
+            if self.faults.current.any:
+                self.faults.announce()
         except BaseException:
             self.close()
             raise
@@ -137,9 +142,12 @@ class Node:
             )
         return ShardId(validator.shard), validator.beacon
 
-    def _open(self, resource: Any) -> Any:
-        self._closers.append(resource.close)
-        return resource
+    def _build_services(self) -> None:
+        """All that belongs to one era."""
+        rewinding.finish(self.store, self.shard)
+        self._build_chains()
+        self._build_consensus()
+        self._connect()
 
     def _build_chains(self) -> None:
         genesis = self.genesis
@@ -157,10 +165,10 @@ class Node:
         me = Address(self.keys.signing.address) if self.keys.signing else ZERO_ADDRESS
         self.beacon = BeaconService(
             chain=self.beacon_chain,
-            context=rules.beacon_context(),
             proposer=me,
             now=self.faults.time,
             on_disk=on_disk,
+            on_rewind=self._begin_era,
         )
         self.shard_service = ShardService(
             chain=self.shard_chain,
@@ -174,80 +182,18 @@ class Node:
         )
 
     def _build_consensus(self) -> None:
-        params = self.genesis.params
-        shard_peers = self.topology.shard_peers(self.shard)
-        self.shard_host = self._host(
-            self.shard_service,
-            member=self.keys.signing is not None,
-            peers=shard_peers,
-            pacing=Pacing(min_interval=params.min_block_interval, heartbeat=params.heartbeat),
-            halted=lambda: self.beacon.is_frozen(self.shard),
-        )
-        self.beacon_host = self._host(
-            self.beacon,
-            member=self.is_beacon,
-            peers=self.topology.beacon_peers(),
-            pacing=Pacing(
-                min_interval=params.min_block_interval,
-                heartbeat=BEACON_HEARTBEAT * params.heartbeat,
-            ),
-        )
+        self._engines = Engines(self, checker=self._checker, quota=self._quota)
+        self.shard_host, self.beacon_host = self._engines.shard, self._engines.beacon
         self.hosts = {host.app.chain: host for host in (self.shard_host, self.beacon_host)}
 
-    def _host(
-        self,
-        app: Application,
-        *,
-        member: bool,
-        peers: list[PeerId],
-        pacing: Pacing,
-        halted: Callable[[], bool] = lambda: False,
-    ) -> ConsensusHost:
-        participant = None
-        if member and self.keys.signing is not None:
-            folder = self.config.data_dir / "consensus"
-            folder.mkdir(parents=True, exist_ok=True)
-            name = app.context.tag.decode().replace("/", "-")
-            record = self._open(LastSigned(folder / f"{name}.signed"))
-            log = WriteAheadLog(folder / f"{name}.wal", tails=record.tails, quota=self._quota)
-            participant = Participant(
-                app=app,
-                signer=Signer(key=self.keys.signing, context=app.context, record=record),
-                journal=self._open(Journal(log)),
-                checker=self._checker,
-                timeouts=TimeoutParams(scale=self.genesis.params.timeout_scale),
-                broadcast=self._voice(app, self.keys.signing, peers),
-                accuse=lambda first, second: self.evidence.equivocation(app.chain, first, second),
-                on_disk=on_disk,
-            )
-        return ConsensusHost(
-            app=app,
-            participant=participant,
-            checker=self._checker,
-            pacing=pacing,
-            tell=partial(self.traffic.tell, app.chain),
-            on_ahead=lambda peer, height: self.syncers[app.chain].heard(peer, height),
-            validator_of=self.topology.address_of,
-            halted=halted,
-        )
-
-    def _voice(self, app: Application, key: SigningKey, peers: list[PeerId]) -> Broadcast:
-        """How a participant speaks to the other validators."""
-        return Equivocator(
-            key=key,
-            context=app.context,
-            broadcast=partial(self.traffic.consensus, app.chain, peers),
-            faults=lambda: self.faults.current,
-        )
-
     def _build_network(self) -> None:
-        self.network = Network(
+        self.network = EraNetwork(
+            era=lambda: self.beacon_chain.eras.current,
             identity=self.keys.identity,
             listen=self.config.p2p.listen,
             network_id=self.genesis.hash[:8],
             channels=wire.CHANNELS,
             methods={
-                wire.BLOCKS: self.traffic.serve_blocks,
                 wire.LANE: self.traffic.serve_lane,
                 wire.QUERY: self.traffic.serve_query,
             },
@@ -255,9 +201,17 @@ class Node:
                 PeerSpec(peer_id=PeerId(p.peer_id), address=p.address, name=p.name)
                 for p in self.config.peers
             ],
+            era_methods={
+                wire.BLOCKS: self.traffic.serve_blocks,
+                wire.ERA: self.traffic.serve_era,
+            },
             on_frame=self.traffic.on_frame,
             on_peer=self.traffic.on_peer,
+            on_wanted=self.traffic.on_wanted,
         )
+
+    def _connect(self) -> None:
+        """The services around the chains, and who is told when something happens."""
         self.router = Router(lambda: self.network, self.topology)
         self.syncers = {
             chain: Syncer(
@@ -271,8 +225,12 @@ class Node:
             for chain, host in self.hosts.items()
         }
 
-    def _connect(self) -> None:
-        """Who is told when something happens."""
+        self.follower = EraFollower(
+            network=self.network,
+            beacon=self.beacon_chain,
+            host=self.beacon_host,
+            begin=self._begin_era,
+        )
         self.publisher = CrosslinkPublisher(
             shard=self.shard_service,
             beacon=self.beacon,
@@ -305,17 +263,12 @@ class Node:
             on_arrivals=self.shard_host.notify_work,
             held=lambda: self.faults.current.lanes,
         )
-        self.status = StatusReport(self)
-        self.rpc = RpcService(self)
         self.beacon.on_commit.append(self._beacon_committed)
         self.beacon.on_evidence.append(self.evidence.found)
         chain_log = ChainLog(self.shard_service.context.tag.decode())
         self.beacon.on_commit.append(chain_log.beacon_block)
         self.shard_service.on_commit.append(chain_log.shard_block)
         self.shard_service.on_commit.append(self._shard_committed)
-        self.faults.on_change.append(self._faults_changed)
-        if self.faults.current.any:
-            self.faults.announce()
 
     # ------------------------------------------------------------------ events
 
@@ -345,15 +298,79 @@ class Node:
         """A question to some node of another shard. Raises ShardUnavailable."""
         return await self.router.ask(shard, wire.QUERY, payload, timeout)
 
+    # ------------------------------------------------------------------ eras
+
+    def want_rewind(self, rewind: Rewind) -> None:
+        """Somebody asks for the network to go back."""
+        if self.is_beacon and self.beacon.want_rewind(rewind):
+            self.beacon_host.notify_work()
+
+    def era_record(self, era: int) -> bytes | None:
+        """How the era began that a node of era `era` goes on with."""
+        later = self.beacon_chain.eras.after(era)
+        return None if later is None else era_record(self.store, later.era)
+
+    def _begin_era(self, record: EraRecord) -> None:
+        """The network was taken back: the services of this era end."""
+        if self._next is None and record.era > self.beacon_chain.eras.current:
+            self._next = record
+            self._ended.set()
+
+    async def _renew(self, record: EraRecord) -> None:
+        """The disk and the services go back."""
+        started = trio.current_time()
+        await self.worker.blocks_done()  # what runs on writes to the chains
+        for host in self.hosts.values():
+            host.close()
+        begin_era(self.store, record)
+        await trio.to_thread.run_sync(rewinding.finish, self.store, self.shard)
+        assert self._engines is not None
+        self._engines.forget()
+        self._engines.close()
+        self._next, self._ended, self.rewound = None, trio.Event(), True
+        self._build_services()
+        self.status.rewound()
+        self.rpc.renew()
+        self._log.warning(
+            "the network was taken back",
+            era=record.era,
+            height=record.rewind.height,
+            seconds=round(trio.current_time() - started, 3),
+        )
+
     # ------------------------------------------------------------------ life
 
     async def run(self, *, task_status: Started = trio.TASK_STATUS_IGNORED) -> None:
         """Run until cancelled."""
         limit_recursion()
         async with trio.open_nursery() as nursery:
+            await nursery.start(self.network.run)
+            await nursery.start(self._live)
+            if self.config.rpc.enabled:
+                await nursery.start(self.rpc.run)
+            task_status.started()
+
+    async def _live(self, *, task_status: Started) -> None:
+        """One era after the other."""
+        while True:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(self._serve_era)
+                if self.rewound:
+                    self.network.begin()
+                    self.snapshots.begun()
+                task_status.started()
+                task_status = trio.TASK_STATUS_IGNORED
+                await self._ended.wait()
+                self.rpc.pause()
+                self.network.pause()
+                nursery.cancel_scope.cancel()
+            assert self._next is not None
+            await self._renew(self._next)
+
+    async def _serve_era(self, *, task_status: Started) -> None:
+        async with trio.open_nursery() as nursery:
             for host in self.hosts.values():
                 await nursery.start(host.run)
-            await nursery.start(self.network.run)
             for chain, syncer in self.syncers.items():
                 nursery.start_soon(syncer.run)
                 nursery.start_soon(self.traffic.open_when_connected, chain)
@@ -361,8 +378,7 @@ class Node:
             nursery.start_soon(self.publisher.run)
             nursery.start_soon(self.evidence.run)
             nursery.start_soon(self.gossip.run)
-            if self.config.rpc.enabled:
-                await nursery.start(self.rpc.run)
+            nursery.start_soon(self.follower.run)
             task_status.started()
 
     def close(self, *, patience: float = CLOSING_SECONDS) -> bool:
@@ -372,8 +388,10 @@ class Node:
         """
         if not self.worker.wait_idle(patience):
             return False
-        while self._closers:
-            self._closers.pop()()
+        if self._engines is not None:
+            self._engines.close()
+        if self._opened is not None:
+            self._opened.close()
         return True
 
 

@@ -88,6 +88,7 @@ class Participant:
         on_disk: OnDisk = at_once,
     ) -> None:
         self._app = app
+        self._context = signer.context
         self._signer = signer
         self._journal = journal
         self._checker = checker
@@ -96,7 +97,7 @@ class Participant:
         self._accuse = accuse
         self._on_disk = on_disk
         self._engine = Engine()
-        self._past = PastHeights(app.context, checker)
+        self._past = PastHeights(signer.context, checker)
         self._validators: ValidatorSet = app.validators()
         self._admission = Admission()
         self._timers: dict[Timeout, float] = {}
@@ -119,8 +120,10 @@ class Participant:
 
     @property
     def is_member(self) -> bool:
-        """Whether our key decides the next height. Once it is jailed it does not, and never again."""
-        return self._signer.address in self._app.validators()
+        """Whether our key decides the next height. Once it is jailed it does not, and never again; nor while
+        the next height is one of an earlier era, which has long been decided."""
+        here = self._app.context == self._context
+        return here and self._signer.address in self._app.validators()
 
     # ------------------------------------------------------------------ life of a height
 

@@ -38,7 +38,7 @@ def node_info(node: "Node") -> dict[str, Any]:
 
 def peers(node: "Node") -> list[dict[str, Any]]:
     """The peers that are connected now, in the order of the configuration."""
-    connected = {str(peer) for peer in node.network.connected}
+    connected = {str(peer) for peer in node.network.linked}
     out = []
     for peer in node.config.peers:
         if peer.peer_id in connected:

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import trio
 
 from node.primitives.basics import ShardId
+from node.runtime.era_network import EraNetwork
 from node.runtime.queries import ShardUnavailable
 from node.runtime.topology import Topology
 from p2p.errors import PeerFault
-from p2p.network import Network
 from p2p.types import MethodSpec, PeerId
 
 FIRST_TRY = 2.0  # seconds after which another node of the shard is asked
@@ -19,7 +19,7 @@ LIAR_SECONDS = 60.0  # and one whose answer was wrong
 class Router:
     """Picks nodes of a shard in turn; one that failed lately comes last."""
 
-    def __init__(self, network: Callable[[], Network], topology: Topology) -> None:
+    def __init__(self, network: Callable[[], EraNetwork], topology: Topology) -> None:
         self._network = network
         self._topology = topology
         self._benched: dict[PeerId, float] = {}
@@ -66,12 +66,20 @@ class Router:
             del self._favourite[shard]
 
     def candidates(self, shard: int) -> list[PeerId]:
-        """Connected nodes of the shard: the one that answered last first, benched ones last.
+        """Connected nodes of the shard: the one that answered last first, benched ones last, and after them
+        those that are not in our era yet.
 
         Staying with one node keeps a client's view monotonic while it polls.
         """
         now = trio.current_time()
-        connected = self._network().connected
-        peers = [p for p in self._topology.shard_peers(ShardId(shard)) if p in connected]
+        linked, connected = self._network().linked, self._network().connected
+        peers = [p for p in self._topology.shard_peers(ShardId(shard)) if p in linked]
         favourite = self._favourite.get(shard)
-        return sorted(peers, key=lambda p: (max(self._benched.get(p, 0.0), now), p != favourite))
+        return sorted(
+            peers,
+            key=lambda p: (
+                p not in connected,
+                max(self._benched.get(p, 0.0), now),
+                p != favourite,
+            ),
+        )

@@ -17,6 +17,7 @@ from node.runtime.queries import ShardSource
 from node.runtime.remote_source import RemoteSource
 from node.runtime.source_codec import serve
 from node.runtime.view.atoll import AtollView
+from node.runtime.view.audit import AuditReport
 from node.runtime.view.backend import NodeBackend
 from node.runtime.view.changes import Bell
 from node.runtime.view.faults import FaultControl
@@ -29,6 +30,7 @@ from node.runtime.waiting import Started
 from node.shard.run import ExecutedBlock
 from node.version import client_version
 from rpc.dispatch import Dispatcher
+from rpc.errors import ResourceUnavailable
 from rpc.http import HttpRequest, HttpResponse
 from rpc.limits import Limits
 from rpc.server import Server
@@ -40,12 +42,55 @@ HEIGHT_PATIENCE = 3.0  # seconds a question may wait for a height this node does
 
 
 class RpcService:
-    """What users and other nodes may ask this node."""
+    """What users and other nodes may ask this node. The server and what it keeps for its clients outlive the
+    chains that they are shown."""
 
     def __init__(self, node: "Node") -> None:
+        self._node = node
+        self._wallet = _wallet(node)
+        self._local: LocalSource
+        self._atoll: AtollView
+        config, limits = node.config.rpc, Limits()
+        self.counts = RpcCounts()
+        self.dispatcher = Dispatcher(
+            self._backend(),
+            limits,
+            observe=self.counts.observe,
+            replaceable=node.genesis.params.dev_methods,
+        )
+        self._metrics = Metrics(node, AuditWatch(self._audited, node.status.view_head))
+        self._ready = node.status.healthy.report
+        self.server = Server(
+            self.dispatcher,
+            host=config.host,
+            port=config.port,
+            limits=limits,
+            cors_origins=config.cors_origins,
+            allowed_hosts=config.allowed_hosts,
+            routes={
+                "/metrics": self._scraped,
+                "/readyz": self._readyz,
+                **dashboard.routes(),
+            },
+        )
+
+    def pause(self) -> None:
+        """The chains go back: what is asked from now on, or has not been answered, waits for `renew`."""
+        self.dispatcher.pause()
+
+    def renew(self) -> None:
+        """Go on with the chains that the node has now; clients that follow them go back with them."""
+        node = self._node
+        height = node.status.view_head()
+        heads: dict[int | None, int] = dict(enumerate(node.beacon_chain.tips_at(height)))
+        self._wallet.forget_nonces()
+        self._metrics.renew()
+        self.dispatcher.go_on(self._backend(), {**heads, None: height})
+
+    def _backend(self) -> NodeBackend:
+        node = self._node
         genesis, beacon, status = node.genesis, node.beacon_chain, node.status
         gate = node.shard_service.gate
-        config, limits = node.config.rpc, Limits()
         self._local = LocalSource(
             node.shard_chain,
             node.gossip,
@@ -65,7 +110,7 @@ class RpcService:
         }
         sources[node.shard] = self._local
         shards = Shards(sources, own=node.shard)
-        atoll = AtollView(
+        self._atoll = AtollView(
             beacon,
             shards,
             head_height=status.view_head,
@@ -75,7 +120,7 @@ class RpcService:
             genesis_supply=sum(genesis.balances().values()),
             params=genesis.params,
         )
-        backend = NodeBackend(
+        return NodeBackend(
             network=NetworkView(
                 beacon,
                 shards,
@@ -96,14 +141,14 @@ class RpcService:
                 )
                 for shard in genesis.shard_ids()
             },
-            atoll=atoll,
+            atoll=self._atoll,
             prover=Prover(
                 genesis, beacon, shards, head_height=status.view_head, checker=beacon.rules.checker
             ),
             beacon=beacon,
             sources=shards,
             status=status,
-            wallet=_wallet(node),
+            wallet=self._wallet,
             bell=bell,
             highest=lambda: node.syncers[wire.BEACON].highest(),
             chain_id=genesis.chain_id,
@@ -116,23 +161,7 @@ class RpcService:
                 allowed=genesis.params.dev_methods,
             ),
             dev_methods=genesis.params.dev_methods,
-        )
-        self.counts = RpcCounts()
-        self.dispatcher = Dispatcher(backend, limits, observe=self.counts.observe)
-        self._metrics = Metrics(node, AuditWatch(atoll.audited, status.view_head))
-        self._ready = status.healthy.report
-        self.server = Server(
-            self.dispatcher,
-            host=config.host,
-            port=config.port,
-            limits=limits,
-            cors_origins=config.cors_origins,
-            allowed_hosts=config.allowed_hosts,
-            routes={
-                "/metrics": self._metrics.route,
-                "/readyz": self._readyz,
-                **dashboard.routes(),
-            },
+            snapshots=node.snapshots,
         )
 
     def _included(self, executed: ExecutedBlock, bell: Bell) -> None:
@@ -140,7 +169,22 @@ class RpcService:
             self._local.journal.note(tx.hash)
         bell.ring()
 
+    async def _audited(self, number: int) -> AuditReport:
+        """Raises RpcError."""
+        atoll = self._atoll
+        try:
+            return await atoll.audited(number)
+        except Exception:
+            if atoll is self._atoll:
+                raise
+            raise ResourceUnavailable("the network was taken back meanwhile") from None
+
+    async def _scraped(self, request: HttpRequest) -> HttpResponse:
+        await self.dispatcher.served()
+        return await self._metrics.route(request)
+
     async def _readyz(self, _request: HttpRequest) -> HttpResponse:
+        await self.dispatcher.served()
         ready, report = self._ready()
         return HttpResponse(200 if ready else 503, msgspec.json.encode(report))
 

@@ -15,7 +15,6 @@ from node.primitives import rlp
 from node.primitives.basics import Address, Hash32, ShardId, keccak256
 from node.primitives.dev_operation import DevOperation
 from node.primitives.errors import InvalidBlock, InvalidTransaction
-from node.primitives.genesis import shard_tag
 from node.primitives.header import Header
 from node.primitives.transaction import (
     ImpersonatedTransaction,
@@ -79,7 +78,6 @@ class ShardService:
     ) -> None:
         self.ledger = chain
         self.chain = int(chain.shard)
-        self.context = ChainContext(chain_id=chain.rules.chain_id, tag=shard_tag(chain.shard))
         self.pool = pool
         self.dev_queue = DevQueue()
         self.gate = HeightGate(chain.head.number)
@@ -193,6 +191,10 @@ class ShardService:
         return self.ledger.head.number - self._beacon.state.tip(self.ledger.shard).height
 
     # ------------------------------------------------------------------ Application
+
+    @property
+    def context(self) -> ChainContext:
+        return self._beacon.shard_context(self.ledger.shard, self.ledger.head.number + 1)
 
     def head_height(self) -> int:
         return self.ledger.head.number

@@ -16,6 +16,8 @@ from node.storage.last_signed import LastSigned, SignedPosition
 from node.storage.wal import WriteAheadLog
 
 PROPOSAL_STEP = 0  # before the vote types in the record's order
+ERA_SHIFT = 40
+"""Heights come again in a later era, and a record moves only forward: it counts era * 2^40 + height."""
 
 
 class Signer:
@@ -24,7 +26,8 @@ class Signer:
     def __init__(self, *, key: SigningKey, context: ChainContext, record: LastSigned) -> None:
         self.address = Address(key.address)
         self._key = key
-        self._context = context
+        self.context = context
+        self._first = context.era << ERA_SHIFT  # height 0 of our era, as the record counts
         self.record = record
         self._signed: SignedPosition | None = None  # and not recorded yet
         self._log = structlog.get_logger().bind(chain=context.tag.decode())
@@ -79,13 +82,13 @@ class Signer:
 
     def _vote_digest(self, vote: SendVote | Vote) -> bytes:
         return keccak_fast(
-            vote_sign_bytes(self._context, vote.type, vote.height, vote.round, vote.block_id)
+            vote_sign_bytes(self.context, vote.type, vote.height, vote.round, vote.block_id)
         )
 
     def _proposal_digest(self, proposal: SendProposal | Proposal) -> bytes:
         return keccak_fast(
             proposal_sign_bytes(
-                self._context,
+                self.context,
                 proposal.height,
                 proposal.round,
                 proposal.block_id,
@@ -95,11 +98,11 @@ class Signer:
 
     def _take(self, height: int, round_: int, step: int, digest: bytes) -> bool:
         """Whether this may be signed; it is what the next `commit` records then."""
-        last = self._signed or self.record.load()
-        if last is None or (height, round_, step) > last.place:
-            self._signed = SignedPosition(height=height, round=round_, step=step, digest=digest)
+        last, place = self._signed or self.record.load(), (self._first + height, round_, step)
+        if last is None or place > last.place:
+            self._signed = SignedPosition(height=place[0], round=round_, step=step, digest=digest)
             return True
-        if (height, round_, step) == last.place and digest == last.digest:
+        if place == last.place and digest == last.digest:
             return True
         self._log.error(
             "not signed: the record is past it", height=height, round=round_, step=step, last=last
@@ -108,6 +111,6 @@ class Signer:
 
     def _note(self, height: int, round_: int, step: int, digest: bytes) -> None:
         """An earlier position (a journal being replayed) is behind the record: nothing to note."""
-        last = self.record.load()
-        if last is None or (height, round_, step) >= last.place:
-            self.record.check_and_record(height, round_, step, digest)
+        last, place = self.record.load(), (self._first + height, round_, step)
+        if last is None or place >= last.place:
+            self.record.check_and_record(*place, digest)

@@ -30,6 +30,10 @@ class StatusReport:
         self.healthy.grew("shard")
         self._advance_view()
 
+    def rewound(self) -> None:
+        """The chains went back."""
+        self._view_head = self._first_view_head()
+
     # ------------------------------------------------------------------ the network view's head
 
     def view_head(self) -> int:
@@ -54,7 +58,7 @@ class StatusReport:
     # ------------------------------------------------------------------ answers
 
     def peer_count(self) -> int:
-        return len(self._node.network.connected)
+        return len(self._node.network.linked)
 
     def node_info(self) -> dict[str, Any]:
         """See `peers.node_info`."""
@@ -86,6 +90,7 @@ class StatusReport:
                 "shard": {"hash": "0x" + shard_head.hash.hex(), **node.shard_host.status()},
             },
             "networkHead": self._view_head,
+            "era": node.beacon_chain.eras.current,
             "peers": self.peer_count(),
             "peersExpected": len(node.config.peers),
             "devMethods": node.genesis.params.dev_methods,

@@ -30,17 +30,21 @@ RETRY = 0.25
 PATIENCE = 10.0  # how long a page waits for what its blocks refer to
 
 
-async def serve_blocks(app: Application, request: BlocksRequest) -> BlocksPage:
-    """As many decided blocks from `start` on as fit in a page; at least one, if there is one."""
+async def serve_blocks(
+    app: Application, request: BlocksRequest, *, upto: int | None = None
+) -> BlocksPage:
+    """As many decided blocks from `start` on as fit in a page; at least one, if there is one. None above
+    `upto`: whoever asks is in an era that has no others in common with ours."""
     blocks: list[DecidedBlock] = []
     size, height = 0, max(request.start, 1)
-    while height <= app.head_height() and len(blocks) < MAX_PAGE_ITEMS and size < MAX_PAGE_BYTES:
+    last = app.head_height() if upto is None else min(upto, app.head_height())
+    while height <= last and len(blocks) < MAX_PAGE_ITEMS and size < MAX_PAGE_BYTES:
         value, certificate = app.decided(height)
         blocks.append(DecidedBlock(value=value, certificate=encode_certificate(certificate)))
         size += len(value)
         height += 1
         await trio.lowlevel.checkpoint()
-    return BlocksPage(head=app.head_height(), blocks=blocks)
+    return BlocksPage(head=last, blocks=blocks)
 
 
 class Syncer:
@@ -112,7 +116,7 @@ class Syncer:
         request = msgspec.msgpack.encode(BlocksRequest(chain=self._host.app.chain, start=start))
         try:
             page = decode_struct(await self._ask(peer, request, REQUEST_TIMEOUT), BlocksPage)
-            messages = _messages(page, start)
+            messages = decided_of(page, start)
             if page.head < claimed or (page.head >= start and not messages):
                 raise DecodeError(f"it claimed {claimed} and has {page.head}")
             await self._apply(messages, page.head)
@@ -140,7 +144,7 @@ class Syncer:
                     await trio.sleep(RETRY)
 
 
-def _messages(page: BlocksPage, start: int) -> list[DecidedMessage]:
+def decided_of(page: BlocksPage, start: int) -> list[DecidedMessage]:
     """The blocks of a page, which must follow one another. Raises DecodeError."""
     if len(page.blocks) > MAX_PAGE_ITEMS:
         raise DecodeError(f"a page of {len(page.blocks)} blocks")

@@ -7,12 +7,13 @@ import msgspec
 import structlog
 import trio
 
+from node.beacon.rewind import Rewind
 from node.primitives.errors import DecodeError
 from node.runtime import wire
+from node.runtime.era_network import EraNetwork
 from node.runtime.lane_puller import serve_lane
 from node.runtime.sync import decode_request, serve_blocks
 from p2p.errors import RequestError
-from p2p.network import Network
 from p2p.types import MethodSpec, PeerId
 from rpc.caller import CALLER
 
@@ -27,7 +28,7 @@ LONGEST_OPENING = 10.0  # and how long a quorum of it
 class Traffic:
     """Dispatches for a node; its parts are looked up when something comes."""
 
-    def __init__(self, node: "Node", network: Callable[[], Network]) -> None:
+    def __init__(self, node: "Node", network: Callable[[], EraNetwork]) -> None:
         self._node = node
         self._network = network
         self._log = structlog.get_logger()
@@ -53,9 +54,18 @@ class Traffic:
         elif channel == wire.TRANSACTIONS.id and node.topology.shard_of(peer) == node.shard:
             await node.gossip.received(peer, payload)
 
+    def on_wanted(self, peer: PeerId, payload: bytes) -> None:
+        """A peer's user asks for the network to go back."""
+        try:
+            rewind = Rewind.decode(payload)
+        except DecodeError as error:
+            self._log.info("bad rewind", peer=peer, reason=str(error))
+            return
+        self._node.want_rewind(rewind)
+
     def on_peer(self, peer: PeerId, up: bool) -> None:
         node = self._node
-        self._log.info("peer up" if up else "peer down", peer=node.topology.name_of(peer))
+        self._log.debug("peer up" if up else "peer down", peer=node.topology.name_of(peer))
         if not up:
             return
         for chain, host in node.hosts.items():
@@ -112,7 +122,18 @@ class Traffic:
 
     # ------------------------------------------------------------------ requests
 
-    async def serve_blocks(self, peer: PeerId, payload: bytes) -> bytes:
+    async def serve_era(self, peer: PeerId, era: int, payload: bytes) -> bytes:
+        """How the era began that a node of an earlier one goes on with."""
+        record = self._node.era_record(era)
+        if record is None:
+            raise RequestError(BAD_REQUEST, f"there is no era after {era} here")
+        return record
+
+    async def serve_blocks(self, peer: PeerId, era: int, payload: bytes) -> bytes:
+        """Of nodes in earlier eras, too, as far as those have the same."""
+        eras = self._node.beacon_chain.eras
+        if era > eras.current:
+            raise RequestError(BAD_REQUEST, f"this node is in era {eras.current}, not in {era}")
         try:
             request = decode_request(payload)
         except DecodeError as error:
@@ -120,7 +141,11 @@ class Traffic:
         host = self._node.hosts.get(request.chain)
         if host is None:
             raise RequestError(BAD_REQUEST, f"chain {request.chain} is not served here")
-        return msgspec.msgpack.encode(await serve_blocks(host.app, request))
+        upto, later = None, eras.after(era)
+        if later is not None:
+            chain = request.chain
+            upto = later.height if chain == wire.BEACON else later.tips[chain]
+        return msgspec.msgpack.encode(await serve_blocks(host.app, request, upto=upto))
 
     async def serve_lane(self, peer: PeerId, payload: bytes) -> bytes:
         try:
@@ -147,9 +172,16 @@ class Traffic:
             if node.keys.signing is not None:
                 here.append(node.topology.address_of(node.topology.me))
             power = sum(committee.power_of(a) for a in here if a is not None)
+            away = [node.topology.address_of(p) for p in self._network().linked]
+            if (
+                node.rewound
+                and committee.is_quorum(power)
+                and not any(a is not None and a in committee and a not in here for a in away)
+            ):
+                break  # who is not connected was not before either
             waited = trio.current_time() - started
             patience = OPENING_SECONDS if committee.is_quorum(power) else LONGEST_OPENING
             if power == committee.total_power or waited >= patience:
                 break
             await trio.sleep(0.02)
-        host.open()
+        host.open(restarted=not node.rewound)

@@ -8,6 +8,9 @@ Consensus frame:   chain(4) | kind(1) | body          chain = shard id, or BEACO
 Crosslink frame:   an encoded Crosslink
 Transaction frame: rlp list of raw transactions
 Evidence frame:    an encoded EvidenceItem
+Era frame:         nothing (a notice), or an encoded Rewind that somebody asks for
+
+Before all of these, and before the body of every request, stands the era of the sender (4 bytes).
 """
 
 from dataclasses import dataclass
@@ -27,7 +30,9 @@ from consensus.codec import (
 )
 from consensus.errors import CodecError
 from consensus.types import Certificate, Proposal, Vote
+from node.beacon.eras import MAX_RECORD_BYTES
 from node.beacon.evidence import MAX_ITEM_BYTES
+from node.beacon.rewind import MAX_REWIND_BYTES
 from node.primitives import rlp
 from node.primitives.crosslink import MAX_CROSSLINK_BYTES
 from node.primitives.errors import DecodeError
@@ -36,6 +41,8 @@ from node.shard.block import MAX_BLOCK_BYTES
 from p2p.types import ChannelSpec, MethodSpec, Overflow
 
 BEACON = 0xFFFFFFFF
+ERA_BYTES = 4
+"""Before every frame and every request."""
 MAX_VALUE_BYTES = MAX_BLOCK_BYTES + (1 << 19)
 MAX_PAGE_BYTES = 1 << 20
 MAX_PAGE_ITEMS = 128
@@ -45,7 +52,7 @@ MAX_BATCH_BYTES = 1 << 16
 CONSENSUS = ChannelSpec(
     id=0,
     priority=0,
-    max_frame=MAX_VALUE_BYTES + MAX_CERTIFICATE_SIZE + 64,
+    max_frame=ERA_BYTES + MAX_VALUE_BYTES + MAX_CERTIFICATE_SIZE + 64,
     queue_frames=1024,
     queue_bytes=4 * MAX_VALUE_BYTES,
     overflow=Overflow.DROP_OLDEST,
@@ -53,7 +60,7 @@ CONSENSUS = ChannelSpec(
 CROSSLINKS = ChannelSpec(
     id=1,
     priority=1,
-    max_frame=MAX_CROSSLINK_BYTES,
+    max_frame=ERA_BYTES + MAX_CROSSLINK_BYTES,
     queue_frames=512,
     queue_bytes=1 << 22,
     overflow=Overflow.DROP_OLDEST,
@@ -61,7 +68,7 @@ CROSSLINKS = ChannelSpec(
 TRANSACTIONS = ChannelSpec(
     id=2,
     priority=2,
-    max_frame=MAX_BATCH_BYTES + MAX_TRANSACTION_BYTES + 64,
+    max_frame=ERA_BYTES + MAX_BATCH_BYTES + MAX_TRANSACTION_BYTES + 64,
     queue_frames=256,
     queue_bytes=8 << 20,
     overflow=Overflow.DROP_NEWEST,
@@ -69,16 +76,27 @@ TRANSACTIONS = ChannelSpec(
 EVIDENCE = ChannelSpec(
     id=3,
     priority=1,
-    max_frame=MAX_ITEM_BYTES,
+    max_frame=ERA_BYTES + MAX_ITEM_BYTES,
     queue_frames=256,
-    queue_bytes=8 * MAX_ITEM_BYTES,
+    queue_bytes=8 * (ERA_BYTES + MAX_ITEM_BYTES),
     overflow=Overflow.DROP_NEWEST,
 )
-CHANNELS = (CONSENSUS, CROSSLINKS, TRANSACTIONS, EVIDENCE)
+ERAS = ChannelSpec(
+    id=4,
+    priority=0,
+    max_frame=ERA_BYTES + MAX_REWIND_BYTES,
+    queue_frames=64,
+    queue_bytes=16 * (ERA_BYTES + MAX_REWIND_BYTES),
+    overflow=Overflow.DROP_OLDEST,
+)
+CHANNELS = (CONSENSUS, CROSSLINKS, TRANSACTIONS, EVIDENCE, ERAS)
 
-BLOCKS = MethodSpec(name="blocks", max_request=64, max_response=16 << 20, concurrency=4)
-LANE = MethodSpec(name="lane", max_request=64, max_response=4 << 20, concurrency=4)
-QUERY = MethodSpec(name="shard-query", max_request=1 << 20, max_response=16 << 20, concurrency=64)
+BLOCKS = MethodSpec(name="blocks", max_request=64 + ERA_BYTES, max_response=16 << 20, concurrency=4)
+LANE = MethodSpec(name="lane", max_request=64 + ERA_BYTES, max_response=4 << 20, concurrency=4)
+QUERY = MethodSpec(
+    name="shard-query", max_request=ERA_BYTES + (1 << 20), max_response=16 << 20, concurrency=64
+)
+ERA = MethodSpec(name="era", max_request=ERA_BYTES, max_response=MAX_RECORD_BYTES, concurrency=4)
 
 
 T = TypeVar("T")

@@ -74,6 +74,11 @@ class Worker:
         """User calls that (run, wait for a thread)."""
         return self._calls.running, self._calls.waiting
 
+    async def blocks_done(self) -> None:
+        """Return when no block's job runs, those that were abandoned included."""
+        async with self._blocks:
+            pass
+
     def wait_idle(self, seconds: float) -> bool:
         """Block until no job runs, `seconds` at most; whether none does."""
         with self._changed:

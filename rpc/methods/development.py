@@ -130,6 +130,14 @@ async def _set_time(c: Context, timestamp: int) -> bool:
     return True
 
 
+async def _snapshot(c: Context) -> str:
+    return hex(await c.backend.dev.snapshot())
+
+
+async def _revert(c: Context, snapshot: int) -> bool:
+    return await c.backend.dev.revert(snapshot)
+
+
 async def _automine(_: Context) -> bool:
     return True
 
@@ -188,6 +196,9 @@ _ALWAYS = Method((), _automine)
 _SET_ALWAYS = Method((_ON,), _set_automine)
 _SET_INTERVAL = Method((Param("milliseconds", _number(64)),), _set_interval)
 
+_SNAPSHOT = Method((), _snapshot)
+_REVERT = Method((Param("snapshot id", _number(256)),), _revert, EXECUTE, outlives=True)
+
 _METHODS: dict[str, Method] = {
     **{
         f"{tool}_{name}": method
@@ -223,6 +234,10 @@ _METHODS: dict[str, Method] = {
     "anvil_setAutoMine": _SET_ALWAYS,
     "evm_setIntervalMining": _SET_INTERVAL,
     "anvil_setIntervalMining": _SET_INTERVAL,
+    "evm_snapshot": _SNAPSHOT,
+    "anvil_snapshot": _SNAPSHOT,
+    "evm_revert": _REVERT,
+    "anvil_revert": _REVERT,
     "anvil_nodeInfo": Method((), _node_info),
     "hardhat_metadata": Method((), _metadata),
     "atoll_setLogLevel": Method((Param("level", _word_of),), _set_log_level),
@@ -238,7 +253,7 @@ def _where_allowed(name: str, method: Method) -> Method:
             raise MethodNotSupported(name, reason)
         return await inner(c, *arguments)
 
-    return Method(method.params, handler, method.seconds)
+    return Method(method.params, handler, method.seconds, method.outlives)
 
 
 METHODS: dict[str, Method] = {

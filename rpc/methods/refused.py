@@ -1,10 +1,8 @@
 """Methods that other nodes have and this one does not: name -> why. What is not here is unknown."""
 
 _BACK = (
-    "the validators of every shard have signed the blocks since then, messages between shards have been "
-    "delivered, and what was signed would be valid again under hashes that have receipts: no chain can go "
-    "back; set what you need with anvil_setBalance, anvil_setStorageAt and so on, or make a new network ("
-    "`atoll up --reset`)"
+    "the network goes back as a whole, and to a block that somebody has asked for: take a snapshot with "
+    "evm_snapshot and go back to it with evm_revert, or make a new network (`atoll up --reset`)"
 )
 _GENESIS = (
     "it is a rule that all validators check in every block, from the genesis on: set it in the [params] of a "
@@ -34,10 +32,6 @@ _PERSONAL = "keys are given to the node by its configuration"
 REFUSED: dict[str, str] = {
     **dict.fromkeys(
         (
-            "evm_snapshot",
-            "evm_revert",
-            "anvil_snapshot",
-            "anvil_revert",
             "anvil_reorg",
             "anvil_rollback",
             "anvil_reset",

@@ -38,11 +38,12 @@ Handler: TypeAlias = Callable[..., Awaitable[Any]]
 @dataclass(frozen=True, slots=True)
 class Method:
     """A method of the endpoint. `seconds` is what a call of it may take; an endpoint that gives
-    requests less than that gives it no more."""
+    requests less than that gives it no more. `outlives`: it goes on where the backend is replaced."""
 
     params: tuple[Param, ...]
     handler: Handler
     seconds: float = LOOK_UP
+    outlives: bool = False
 
 
 def _hash_ref(value: object) -> BlockRef:

@@ -64,7 +64,7 @@ class Project:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Project]:
-    (tmp_path / "pytest.ini").write_text("[pytest]\ntrio_mode = false\natoll_isolation = none\n")
+    (tmp_path / "pytest.ini").write_text("[pytest]\ntrio_mode = false\n")
     # What a user's project may be called is nothing that we import.
     (tmp_path / "node").mkdir()
     (tmp_path / "node" / "__init__.py").write_text(
@@ -122,7 +122,6 @@ def test_trio(atoll):
     assert trio.run(main) > 0
 
 
-@pytest.mark.atoll(isolation="none")
 def test_faults(atoll):
     before = atoll.node("s1v0").pid
     with atoll.faults.kill("s1v0"):

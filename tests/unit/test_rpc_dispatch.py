@@ -4,6 +4,7 @@ import json
 
 import pytest
 import trio
+import trio.testing
 from structlog.testing import capture_logs
 
 from rpc.dispatch import Dispatcher
@@ -474,3 +475,84 @@ async def test_every_call_is_observed_once_with_its_outcome(backend, autojump_cl
         ("eth_getBalance", "internal", True),
         ("eth_gasPrice", "cancelled", True),
     ]
+
+
+@pytest.fixture
+def replaceable(backend):
+    return Dispatcher(backend, Limits(), replaceable=True)
+
+
+async def test_calls_wait_while_the_backend_is_replaced(backend, replaceable):
+    other = Backend()
+    other.block_number = lambda scope: _soon(7)
+    replaceable.pause()
+    answers = []
+    async with trio.open_nursery() as nursery:
+
+        async def one():
+            answers.append(await ask(replaceable, request("eth_blockNumber")))
+
+        nursery.start_soon(one)
+        await trio.testing.wait_all_tasks_blocked()
+        assert answers == []
+        replaceable.go_on(other, {})
+    assert [answer["result"] for answer in answers] == ["0x7"]
+    assert backend.seen == []
+
+
+async def test_calls_under_way_begin_anew_with_the_next_backend(backend, replaceable):
+    """But for what is to outlive the change; a batch goes on where it was."""
+    other = Backend()
+    other.gas_price = lambda scope: _soon(5)
+    gone = trio.Event()
+
+    class Dev:
+        off = None
+
+        async def revert(self, snapshot):
+            await gone.wait()
+            return snapshot == 3
+
+    backend.dev = Dev()
+    answers = {}
+    async with trio.open_nursery() as nursery:
+
+        async def one(name, what):
+            answers[name] = await ask(replaceable, what)
+
+        batch = [request("eth_blockNumber", id=1), request("eth_gasPrice", id=2)]
+        nursery.start_soon(one, "call", request("eth_gasPrice"))
+        nursery.start_soon(one, "batch", batch)
+        nursery.start_soon(one, "revert", request("evm_revert", "0x3"))
+        await trio.testing.wait_all_tasks_blocked()
+        replaceable.pause()
+        await trio.testing.wait_all_tasks_blocked()
+        assert answers == {}
+        replaceable.go_on(other, {})
+        await trio.testing.wait_all_tasks_blocked()
+        gone.set()
+    assert answers["call"]["result"] == "0x5"
+    assert [answer["result"] for answer in answers["batch"]] == ["0x1a", "0x5"]
+    assert answers["revert"]["result"] is True
+    assert other.seen == []
+
+
+async def test_what_a_call_trips_over_while_the_backend_is_replaced_is_not_told(
+    backend, replaceable
+):
+    async def broken(scope):
+        replaceable.pause()
+        nursery.start_soon(resume)
+        raise LookupError(BUG)
+
+    async def resume():
+        replaceable.go_on(Backend(), {})
+
+    backend.block_number = broken
+    async with trio.open_nursery() as nursery:
+        assert (await ask(replaceable, request("eth_blockNumber")))["result"] == "0x1a"
+
+
+async def _soon(value):
+    await trio.lowlevel.checkpoint()
+    return value

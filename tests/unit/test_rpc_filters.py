@@ -155,3 +155,30 @@ async def test_their_number_is_bounded_until_some_expire(filters, chain, clock):
     clock.now = 301
     await filters.add_blocks(chain, None)
     assert len(filters) == 1
+
+
+async def test_filters_go_back_with_the_chain(chain):
+    """What comes again is told again; a poll that is under way then is of no effect."""
+    filters = Filters(Limits(), Clock())
+    blocks = await filters.add_blocks(chain, None)
+    logs = await filters.add_logs(chain, None, LogFilter())
+    shard = await filters.add_blocks(chain, 1)
+    pending = await filters.add_pending(chain, None)
+    chain.head, chain.pooled = 9, [b"x"]
+    for number in (blocks, logs, pending):
+        assert await filters.changes(chain, None, number)
+    assert len(await filters.changes(chain, 1, shard)) == 4
+
+    class Slow(Chain):
+        async def block_hashes(self, scope, first, last):
+            filters.go_back({None: 6})
+            return await super().block_hashes(scope, first, last)
+
+    slow = Slow()
+    slow.head = 12
+    await filters.changes(slow, None, blocks)
+    chain.head, chain.pooled = 7, [b"y", b"z"]
+    assert await filters.changes(chain, None, blocks) == ["0x" + (7).to_bytes(32, "big").hex()]
+    assert [entry["blockNumber"] for entry in await filters.changes(chain, None, logs)] == ["0x7"]
+    assert await filters.changes(chain, None, pending) == ["0x" + b"y".hex(), "0x" + b"z".hex()]
+    assert await filters.changes(chain, 1, shard) == []  # nothing was said of that chain

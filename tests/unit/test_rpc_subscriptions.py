@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
+import trio.testing
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, CloseConnection, Request, TextMessage
 
@@ -162,12 +163,14 @@ class Client:
 @asynccontextmanager
 async def connected(chain, limits=None, path="/"):
     limits = limits or Limits()
-    server = Server(Dispatcher(chain, limits), host="127.0.0.1", port=0, limits=limits)
+    dispatcher = Dispatcher(chain, limits)
+    server = Server(dispatcher, host="127.0.0.1", port=0, limits=limits)
     with trio.fail_after(20):
         async with trio.open_nursery() as nursery:
             port = await nursery.start(lambda task_status: server.run(task_status=task_status))
             stream = await trio.open_tcp_stream("127.0.0.1", port)
             client = Client(stream)
+            client.dispatcher = dispatcher
             await stream.send_all(client.ws.send(Request(host=f"localhost:{port}", target=path)))
             assert isinstance(await client.next(), AcceptConnection)
             yield client
@@ -389,3 +392,47 @@ async def test_on_the_path_of_a_shard_its_blocks_are_told():
         chain.grow(2)
         told = [await client.told(subscription) for _ in range(2)]
         assert told == [{"shard": 0, "height": 6}, {"shard": 0, "height": 7}]
+
+
+async def test_subscriptions_go_back_with_the_chain(chain):
+    """Over the same connection: heights that come again are told again, with what another backend has."""
+    async with connected(chain) as client:
+        heads = await client.subscribe("newHeads")
+        chain.grow(3)
+        assert [(await client.told(heads))["number"] for _ in range(3)] == ["0x6", "0x7", "0x8"]
+        logs = await client.subscribe("logs", {})
+        messages = await client.subscribe("atoll_messages")
+        blocks = await client.subscribe("atoll_blocks")
+        again = Chain()
+        again.happened = [None] * 3  # of before it was asked
+        client.dispatcher.pause()
+        chain.grow(5)  # nobody listens any more
+        await trio.testing.wait_all_tasks_blocked()
+        client.dispatcher.go_on(again, {None: 6, 0: 2})
+        again.head = 6
+        again.grow(2)
+        told = {heads: [], logs: [], blocks: []}
+        while sum(map(len, told.values())) < 5:
+            params = (await client.json())["params"]
+            result = params["result"]
+            number = result.get("number", result.get("blockNumber"))
+            told[params["subscription"]].append(number)
+        assert told == {heads: ["0x7", "0x8"], logs: ["0x8"], blocks: [7, 8]}
+        assert messages
+
+
+async def test_what_a_follower_trips_over_while_the_chain_goes_back_does_not_end_it(chain):
+    async with connected(chain) as client:
+        heads = await client.subscribe("newHeads")
+        again = Chain()
+
+        async def broken(scope, number, full):
+            client.dispatcher.pause()  # and the block is gone when it is read
+            raise LookupError(number)
+
+        chain.block_by_number = broken
+        chain.grow()
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        client.dispatcher.go_on(again, {None: 5})
+        again.grow()
+        assert (await client.told(heads))["number"] == "0x6"

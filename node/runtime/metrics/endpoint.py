@@ -24,7 +24,7 @@ class Metrics:
     """All that a node says about itself in numbers."""
 
     def __init__(self, node: "Node", audit: AuditWatch) -> None:
-        totals = ShardTotals(node)
+        self._totals = totals = ShardTotals(node)
         self._audit = audit
         self._lag = Histogram()
         self._seconds: float | None = None
@@ -42,6 +42,10 @@ class Metrics:
             partial(of_node.process, node),
             self._own,
         )
+
+    def renew(self) -> None:
+        """The node has other services now."""
+        self._totals.follow()
 
     async def run(self) -> None:
         """Look how late we wake; and audit, while somebody scrapes."""

@@ -35,8 +35,13 @@ class ShardTotals:
     def __init__(self, node: "Node") -> None:
         self.transactions = self.gas = self.sent = self.delivered = self.operations = 0
         self.crosslinks = dict.fromkeys(node.genesis.shard_ids(), 0)
-        node.shard_service.on_commit.append(self._shard_block)
-        node.beacon.on_commit.append(self._beacon_block)
+        self._node = node
+        self.follow()
+
+    def follow(self) -> None:
+        """Count what the services commit that the node has now."""
+        self._node.shard_service.on_commit.append(self._shard_block)
+        self._node.beacon.on_commit.append(self._beacon_block)
 
     def _shard_block(self, executed: ExecutedBlock, _: Certificate) -> None:
         self.transactions += len(executed.decoded)

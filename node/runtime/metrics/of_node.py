@@ -24,6 +24,7 @@ CHANNELS = {
     wire.CROSSLINKS.id: "crosslinks",
     wire.TRANSACTIONS.id: "transactions",
     wire.EVIDENCE.id: "evidence",
+    wire.ERAS.id: "eras",
 }
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 TICK = os.sysconf("SC_CLK_TCK")

@@ -11,7 +11,7 @@ from node.runtime.view.development import Development
 from node.runtime.view.forks import fork_config
 from node.runtime.view.network import NetworkView
 from node.runtime.view.pools import PendingFeed, Pools
-from node.runtime.view.ports import BeaconReader, NodeStatus
+from node.runtime.view.ports import BeaconReader, NodeStatus, Snapshots
 from node.runtime.view.proving import Prover
 from node.runtime.view.shard import ShardView
 from node.runtime.view.shards import Shards
@@ -74,6 +74,7 @@ class NodeBackend:
         coinbase: bytes | None = None,
         faults: FaultBackend,
         dev_methods: bool = False,
+        snapshots: Snapshots | None = None,
     ) -> None:
         self.faults = faults
         self._network = network
@@ -99,6 +100,7 @@ class NodeBackend:
             wallet=wallet,
             bell=bell,
             allowed=dev_methods,
+            snapshots=snapshots,
             version=version,
         )
         self._feeds: dict[int | None, PendingFeed] = {
@@ -313,6 +315,7 @@ class NodeBackend:
     def _submitted(self, scope: int | None, tx_hash: bytes) -> bytes:
         for key in {None, scope}:
             self._feeds[key].note(tx_hash)
+        self._dev.submitted(tx_hash)
         return tx_hash
 
     async def transaction_by_hash(self, scope: int | None, hash: bytes) -> TransactionView | None:

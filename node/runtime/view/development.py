@@ -6,6 +6,7 @@ that chain.
 
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -25,11 +26,12 @@ from node.primitives.dev_operation import (
 from node.primitives.errors import UserError
 from node.primitives.messenger import CLOCK_SLOT, MESSENGER
 from node.runtime.logs import control
+from node.runtime.snapshots import CannotRevert
 from node.runtime.view.chain import ChainView
 from node.runtime.view.changes import Bell
 from node.runtime.view.gather import gather
 from node.runtime.view.network import NetworkView
-from node.runtime.view.ports import BeaconReader
+from node.runtime.view.ports import BeaconReader, Snapshots
 from node.runtime.view.shards import Shards
 from node.runtime.view.wallet import Wallet
 from rpc.errors import InvalidParams, LimitExceeded, ResourceUnavailable, ServerError
@@ -47,6 +49,10 @@ OFF = (
 PATIENCE = 25.0
 """Seconds until a caller is told that an operation is not in a block yet."""
 POLL = 0.25
+SETTLING = 2.0
+"""Seconds for which a snapshot waits for transactions that were sent before it."""
+MAX_OPEN = 256
+"""Of those that are remembered for it."""
 MAX_MINED = 64
 """Blocks that one call may ask for: each is decided by every shard, and taken in by the beacon."""
 
@@ -64,6 +70,7 @@ class Development:
         wallet: Wallet,
         bell: Bell,
         allowed: bool,
+        snapshots: Snapshots | None,
         version: str,
     ) -> None:
         self._view = view
@@ -73,8 +80,10 @@ class Development:
         self._wallet = wallet
         self._bell = bell
         self._allowed = allowed
+        self._snapshots = snapshots
         self._version = version
         self._time = trio.Lock()
+        self._submitted: deque[bytes] = deque(maxlen=MAX_OPEN)
 
     @property
     def off(self) -> str | None:
@@ -187,6 +196,42 @@ class Development:
         word = await self._shards.ask(shard, lambda s: s.storage(height, MESSENGER, slot))
         return int.from_bytes(word, "big")
 
+    # ------------------------------------------------------------------ snapshots
+
+    def submitted(self, tx_hash: bytes) -> None:
+        """A user has sent a transaction through this node."""
+        if self._allowed:
+            self._submitted.append(tx_hash)
+
+    async def snapshot(self) -> int:
+        """With what was sent through this node before, if its blocks come soon: as where every transaction
+        is mined before it is answered."""
+        sent = list(self._submitted)
+        self._submitted.clear()
+        with trio.move_on_after(SETTLING):
+            for tx_hash in sent:
+                while await self._is_open(tx_hash):
+                    await self._bell.listen(POLL)
+        return self._all_snapshots().take()
+
+    async def _is_open(self, tx_hash: bytes) -> bool:
+        """Whether a transaction waits for a block."""
+        if await self._network.transaction_receipt(tx_hash) is not None:
+            return False
+        return await self._network.transaction_by_hash(tx_hash) is not None
+
+    async def revert(self, snapshot: int) -> bool:
+        try:
+            with _deadline("the network has not gone back", "it may still do so, once the beacon"):
+                return await self._all_snapshots().revert(snapshot)
+        except CannotRevert as error:
+            raise ServerError(f"cannot revert: {error}") from None
+
+    def _all_snapshots(self) -> Snapshots:
+        if self._snapshots is None:
+            raise ServerError("there are no snapshots here")
+        return self._snapshots
+
     # ------------------------------------------------------------------ impersonation
 
     async def impersonate(self, address: bytes, on: bool) -> None:
@@ -257,12 +302,13 @@ def _operation(kind: DevKind, **arguments: Any) -> DevOperation:
 
 
 @contextmanager
-def _deadline(what: str | Callable[[], str]) -> Iterator[None]:
+def _deadline(
+    what: str | Callable[[], str], hope: str = "it may still come, once the shard"
+) -> Iterator[None]:
     """PATIENCE for everything within, and then a word about `what` is not in a block."""
     with trio.move_on_after(PATIENCE) as scope:
         yield
     if scope.cancelled_caught:
         raise ResourceUnavailable(
-            f"not done within {PATIENCE:g} s: {what if isinstance(what, str) else what()}; it may still come, "
-            "once the shard makes blocks"
+            f"not done within {PATIENCE:g} s: {what if isinstance(what, str) else what()}; {hope} makes blocks"
         )

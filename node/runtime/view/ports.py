@@ -25,6 +25,14 @@ class BeaconReader(Protocol):
     def crosslinked_in(self, shard: ShardId, shard_height: int) -> int | None: ...
 
 
+class Snapshots(Protocol):
+    """See `node.runtime.snapshots.Snapshots`."""
+
+    def take(self) -> int: ...
+
+    async def revert(self, snapshot: int) -> bool: ...
+
+
 class NodeStatus(Protocol):
     """What only the node itself knows."""
 

@@ -114,6 +114,10 @@ class Wallet:
             self._given[sender] = (nonce, self._clock())
         return tx_hash
 
+    def forget_nonces(self) -> None:
+        """What was given out counts no more: the chain went back."""
+        self._given.clear()
+
     def _forget_old(self) -> None:
         """Senders without a key may be any number: only what still counts is kept of them."""
         now = self._clock()

@@ -10,6 +10,7 @@ from node.beacon.block import (
     BeaconBody,
     BeaconHeader,
 )
+from node.beacon.rewind import MAX_REWIND_BYTES, Rewind
 from node.primitives import rlp
 from node.primitives.basics import keccak256
 from node.primitives.crosslink import MAX_CROSSLINK_BYTES, Crosslink
@@ -48,12 +49,23 @@ def test_the_size_limits_hold_what_they_promise(driver):
     assert overhead <= BODY_OVERHEAD_BYTES
 
 
-def test_placement_is_refused(driver):
+REWIND = Rewind(
+    era=1, height=7, block_hash=keccak256(b"block"), taken=1 << 50, salt=bytes(16), tips=(3, 300)
+)
+
+
+def test_the_third_list_holds_one_rewind_at_most(driver):
     block = driver.build(driver.next(0)).block
     header, body = rlp.decode_list(block.encoded)
-    body[2] = [b"\x01"]
-    with pytest.raises(DecodeError, match="not supported by this version"):
-        BeaconBlock.decode(rlp.encode([header, body]))
+    for rest in ([b"\x01"], [[]], [REWIND.row(), REWIND.row()], [[*REWIND.row(), b""]]):
+        body[2] = rest
+        with pytest.raises(DecodeError):
+            BeaconBlock.decode(rlp.encode([header, body]))
+    body[2] = [REWIND.row()]
+    assert BeaconBlock.decode(rlp.encode([header, body])).body.rewind == REWIND
+    assert Rewind.decode(REWIND.encoded) == REWIND
+    with pytest.raises(DecodeError, match="at most"):
+        Rewind.decode(bytes(MAX_REWIND_BYTES + 1))
 
 
 def test_oversized_input_is_refused_before_it_is_parsed():

@@ -20,9 +20,7 @@ def net(make_net):
 @pytest.fixture
 def service(net, driver):
     """On the chain of `driver`."""
-    return BeaconService(
-        chain=driver.chain, context=net.rules.beacon_context(), proposer=net.proposer
-    )
+    return BeaconService(chain=driver.chain, proposer=net.proposer)
 
 
 @pytest.fixture
@@ -140,9 +138,7 @@ async def test_a_frozen_shard_is_known_at_once_and_after_a_restart(net, driver, 
     assert not service.has_work()
     with pytest.raises(InvalidBlock, match="frozen"):
         service.offer(one)
-    again = BeaconService(
-        chain=driver.chain, context=net.rules.beacon_context(), proposer=net.proposer
-    )
+    again = BeaconService(chain=driver.chain, proposer=net.proposer)
     assert again.is_frozen(ShardId(0))
 
 

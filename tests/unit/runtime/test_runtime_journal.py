@@ -193,12 +193,12 @@ def test_a_compacted_journal_goes_on_from_the_snapshot(tmp_path: Path) -> None:
 @pytest.mark.parametrize("step", Step)
 @pytest.mark.parametrize("flag", [None, *module._FLAGS])
 def test_a_snapshot_keeps_the_whole_state(tmp_path: Path, step: Step, flag: str | None) -> None:
-    state = RoundState(height=Height(2**63), round=Round(2**31), step=step)
+    state = RoundState(height=Height(2**40 - 1), round=Round(2**31), step=step)
     if flag is not None:
         state = replace(state, **{flag: True})
     with WriteAheadLog(tmp_path / "wal") as log:
         Journal(log).compact(Snapshot(state=state, proposals=(), votes=()), {}.get)
-    (resumed,) = reopened(tmp_path / "wal", 2**63)
+    (resumed,) = reopened(tmp_path / "wal", 2**40 - 1)
     assert isinstance(resumed, Resumed)
     assert resumed.state == state
 
@@ -266,3 +266,29 @@ def test_a_height_of_many_rounds_has_a_bounded_journal(
                 journal.compact(snapshot((message, True)), {BlockId(block): value}.get)
     assert 100_000 < largest < 120_000
     assert len(reopened(tmp_path / "wal", 8)) < 12
+
+
+def test_a_height_of_an_earlier_era_is_another_height(tmp_path: Path) -> None:
+    path = tmp_path / "wal"
+    with WriteAheadLog(path) as log:
+        journal = Journal(log)
+        journal.start(8)
+        journal.vote(vote(8))
+        journal.sync()
+    with WriteAheadLog(path) as log:
+        journal = Journal(log, era=2)
+        assert journal.replay(8) == []
+        journal.start(8)
+        journal.timeout(timeout(8))
+        journal.sync()
+    with WriteAheadLog(path) as log:
+        records = Journal(log, era=2).replay(8)
+        assert records == [Started(height=8, era=2), TimeoutElapsed(timeout=timeout(8))]
+    with WriteAheadLog(path) as log:
+        Journal(log, era=2).compact(snapshot(), {}.get)
+    with WriteAheadLog(path) as log:
+        assert Journal(log).replay(snapshot().state.height) == []
+    with WriteAheadLog(path) as log:
+        (resumed,) = Journal(log, era=2).replay(snapshot().state.height)
+    assert isinstance(resumed, Resumed)
+    assert resumed.state == snapshot().state

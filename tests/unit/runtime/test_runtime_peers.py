@@ -19,7 +19,7 @@ def node(listen="127.0.0.1:30300", connected=("two", "four")):
         topology=SimpleNamespace(me="me"),
         genesis=SimpleNamespace(chain_id=7, hash=b"\1" * 32),
         beacon_chain=SimpleNamespace(head=SimpleNamespace(hash=b"\2" * 32)),
-        network=SimpleNamespace(connected=frozenset(connected)),
+        network=SimpleNamespace(linked=frozenset(connected)),
     )
 
 

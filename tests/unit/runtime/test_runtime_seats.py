@@ -51,7 +51,7 @@ class Net:
         first = genesis_block(genesis, {ShardId(0): shard_genesis(genesis, ShardId(0))[0]})
         chain = BeaconChain(MemoryStore(), (first.block, first.nodes), self.rules)
         me = Address(KEYS[0].address)
-        self.beacon = BeaconService(chain=chain, context=self.rules.beacon_context(), proposer=me)
+        self.beacon = BeaconService(chain=chain, proposer=me)
         self.shard = ShardService(
             chain=ShardChain(MemoryStore(), genesis, ShardId(0)),
             beacon=chain,

@@ -68,7 +68,6 @@ class Net:
         self.beacon_chain = BeaconChain(MemoryStore(), (first.block, first.nodes), rules)
         self.beacon = BeaconService(
             chain=self.beacon_chain,
-            context=rules.beacon_context(),
             proposer=Address(KEY.address),
         )
 

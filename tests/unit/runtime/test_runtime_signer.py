@@ -1,17 +1,21 @@
 """The signer: nothing is signed twice, recorded or not, and all of it is on disk before it is sent."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from consensus import Address, BlockId, ChainContext, VoteType
 from consensus.effects import SendProposal, SendVote
-from consensus.types import Height, Round
-from node.primitives.keys import SigningKey
+from consensus.errors import InvalidSignature
+from consensus.signing import check_vote
+from consensus.types import Height, Round, Validator, ValidatorSet, Vote
+from node.primitives.keys import KeccakSecp256k1, SigningKey
 from node.runtime.signer import Signer
 from node.storage.last_signed import LastSigned
 from node.storage.wal import WriteAheadLog
 
 KEY = SigningKey(b"\1" * 32)
 CONTEXT = ChainContext(chain_id=1, tag=b"toy")
+MEMBERS = ValidatorSet([Validator(address=Address(KEY.address), power=1)])
 A, B = BlockId(b"a" * 32), BlockId(b"b" * 32)
 
 
@@ -71,3 +75,34 @@ def test_the_same_vote_in_a_new_log_is_durable_before_it_is_sent_again(tmp_path:
             assert log.durable == log.size
     with WriteAheadLog(tmp_path / "new") as log:
         assert list(log.replay()) == [b"what led to it"]
+
+
+def test_a_height_comes_again_in_a_later_era_and_never_in_an_earlier_one(tmp_path: Path) -> None:
+    """Two blocks of one height are no contradiction then, and no signature of one era is one of the other."""
+    votes = []
+    with LastSigned(tmp_path / "signed") as record:
+        for era in (0, 1, 7):
+            context = replace(CONTEXT, era=era)
+            one = Signer(key=KEY, context=context, record=record)
+            with WriteAheadLog(tmp_path / f"wal{era}", tails=()) as log:
+                vote = one.vote(prevote(A if era % 2 else B))
+                assert vote is not None
+                assert one.vote(prevote(None)) is None
+                one.commit(log)
+            check_vote(context, MEMBERS, vote, KeccakSecp256k1())
+            votes.append((context, vote))
+    for context, _ in votes:
+        valid = [other for other, vote in votes if _is_of(context, vote)]
+        assert valid == [context]
+    with LastSigned(tmp_path / "signed") as record:
+        for era in (0, 1, 6):  # whatever became of the chain: this key has gone on
+            old = Signer(key=KEY, context=replace(CONTEXT, era=era), record=record)
+            assert old.vote(prevote(A, round=9)) is None
+
+
+def _is_of(context: ChainContext, vote: Vote) -> bool:
+    try:
+        check_vote(context, MEMBERS, vote, KeccakSecp256k1())
+    except InvalidSignature:
+        return False
+    return True

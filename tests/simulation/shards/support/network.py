@@ -82,7 +82,8 @@ class Net:
         first = genesis_block(
             self.genesis, {s: shard_genesis(self.genesis, s)[0] for s in self.ids}
         )
-        self.beacon = BeaconChain(MemoryStore(), (first.block, first.nodes), self.rules)
+        self.beacon_store = MemoryStore()
+        self.beacon = BeaconChain(self.beacon_store, (first.block, first.nodes), self.rules)
         self.shards = [self._replicas(s, nodes[s], users[s]) for s in self.ids]
         self.traffic = Traffic(
             random=self.random,

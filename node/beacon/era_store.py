@@ -1,0 +1,33 @@
+"""Where the eras of a network are kept."""
+
+from node.beacon import schema
+from node.beacon.eras import EraRecord, Eras
+from node.primitives.errors import CorruptData, DecodeError
+from node.storage.kv import KeyValueStore
+
+
+def load_eras(store: KeyValueStore) -> Eras:
+    """Raises CorruptData."""
+    found = []
+    for key, raw in store.iterate(schema.ERA_PREFIX):
+        try:
+            found.append(EraRecord.decode(raw).rewind)
+        except DecodeError as error:
+            raise CorruptData(f"the record {key.hex()} of an era: {error}") from None
+    return Eras(tuple(found))
+
+
+def begin_era(store: KeyValueStore, record: EraRecord) -> None:
+    """Note, durably, that the network goes back: one atomic write. What it undoes is deleted afterwards, by
+    `node.runtime.rewinding.finish`, however often it is interrupted."""
+    batch: dict[bytes, bytes | None] = {
+        schema.era_key(era): None for era in load_eras(store).forgotten(record.rewind)
+    }
+    batch[schema.era_key(record.era)] = record.encoded
+    batch[schema.REWINDING] = schema.encode_height(record.era)
+    store.write(batch, sync=True)
+
+
+def era_record(store: KeyValueStore, era: int) -> bytes | None:
+    """The encoded record of an era that is not forgotten."""
+    return store.get(schema.era_key(era))
