@@ -59,6 +59,13 @@ def test_web3_from_the_host_across_shards(project: Project) -> None:
     assert w3.eth.get_balance(bob) == before + 10**18
 
 
+def test_development_methods_are_there_as_with_atoll_up(project: Project) -> None:
+    account = Account.create().address
+    request = project.w3.provider.make_request
+    assert "error" not in request("anvil_setBalance", [account, hex(7)])  # type: ignore[arg-type]
+    assert project.w3.eth.get_balance(account) == 7
+
+
 def test_containers_may_do_little(project: Project) -> None:
     for name, container in project.nodes().items():
         host = container["HostConfig"]
