@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from node.cluster.client import call, call_many
-from node.cluster.errors import InvariantBroken, NetworkFailed, RpcError
+from node.cluster.errors import InvariantBroken, NetworkFailed, RpcError, RpcUnreachable
 from node.primitives.messenger import MESSENGER, LaneSlots, inbox_slots, outbox_slots
 
 Lane = tuple[int, int]
@@ -87,6 +87,8 @@ class Invariants:
     def check_network_blocks(self) -> int:
         """The network's chain is the same through every shard, with the same transactions."""
         endpoints = [nodes[0] for nodes in self._endpoints().values()]
+        if not endpoints:
+            raise RpcUnreachable("no node answers")
         start, end = self._network_blocks, min(map(_height, endpoints)) + 1
         chains = [_blocks(endpoint, start, end) for endpoint in endpoints]
         parent = None
@@ -167,14 +169,14 @@ class Invariants:
         return len(calls)
 
     def _first_that_answers(self) -> str:
-        endpoints = [node for nodes in self._endpoints().values() for node in nodes]
-        for endpoint in endpoints[:-1]:
-            try:
-                _height(endpoint)
-            except RpcError:
-                continue
-            return endpoint
-        return endpoints[-1]
+        for nodes in self._endpoints().values():
+            for endpoint in nodes:
+                try:
+                    _height(endpoint)
+                except RpcError:
+                    continue
+                return endpoint
+        raise RpcUnreachable("no node answers")
 
 
 def _height(endpoint: str) -> int:

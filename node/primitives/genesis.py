@@ -19,7 +19,8 @@ MAX_SHARDS = 1024
 class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The rules that are numbers, and one switch. Times in seconds, gas in units, prices in wei.
 
-    `dev_methods`: whether whoever reaches an endpoint may change accounts (docs/protocol.md, section 18).
+    `dev_methods`: whether whoever reaches an endpoint may change accounts (docs/protocol.md, section 18) and,
+    on the machine of the node, cause faults (docs/faults.md).
     """
 
     gas_limit: int = 30_000_000

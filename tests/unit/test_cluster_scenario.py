@@ -4,9 +4,19 @@ from pathlib import Path
 
 import pytest
 
+from node.cluster.errors import InvariantBroken
 from node.cluster.fault_model import Partition
-from node.cluster.scenario import Condition, Scenario, load_scenario, render_scenario
+from node.cluster.make import make_network
+from node.cluster.scenario import (
+    Condition,
+    Load,
+    NetworkTable,
+    Scenario,
+    load_scenario,
+    render_scenario,
+)
 from node.cluster.scenario_generate import generate_scenario
+from node.cluster.scenario_load import LoadRun, Sent
 from node.primitives.errors import UserError
 from node.tomlfile import parse_toml
 
@@ -105,3 +115,31 @@ def test_generated_scenarios_are_right_and_follow_from_their_seed() -> None:
         "equivocate",
     }  # fmt: skip
     assert generate_scenario(1) != generate_scenario(2)
+
+
+@pytest.mark.parametrize(
+    ("found", "ok", "reason"),
+    [
+        (["0x5"], True, None),
+        (["0x0"], False, None),
+        (["0xa"], True, "10 of wei, not 5"),
+        (["0x0"], True, "0 of wei"),
+        (["0x5"], False, "not 0"),
+    ],
+)
+def test_what_was_sent_has_arrived_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: list[str], ok: bool, reason: str | None
+) -> None:
+    scenario = Scenario(network=NetworkTable(shards=1, validators=1))
+    layout = make_network(scenario.manifest(), tmp_path / "network")
+    load = LoadRun(layout, [Load()], seed=1)
+    load.sent.append(
+        Sent(hash="0x1", raw=b"", sender="0x2", src=0, dst=0, to=bytes(20), amount=5, token=None)
+    )
+    load.receipts["0x1"] = ok
+    monkeypatch.setattr("node.cluster.scenario_load.call_each", lambda url, calls: found)
+    if reason is None:
+        assert load.check_once() == 1
+    else:
+        with pytest.raises(InvariantBroken, match=reason):
+            load.check_once()
