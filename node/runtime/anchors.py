@@ -82,7 +82,7 @@ class Anchors:
 
     async def find(self, root: Hash32, patience: float) -> Anchor:
         """The anchor a block names, once this node has finalised it. Raises NotReady, InvalidBlock."""
-        if patience:
+        if patience and self._beacon.height_of(root) is None:
             with trio.move_on_after(patience):
                 while self._beacon.height_of(root) is None:
                     await self._gate.wait_change()

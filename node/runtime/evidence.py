@@ -61,7 +61,7 @@ class EvidenceExchange:
 
     def peer_up(self, peer: str) -> None:
         """A validator of the beacon has connected; it may have missed what we hold."""
-        for frame in self._frames():
+        for frame in self.frames():
             if not self._send(peer, frame):
                 return
 
@@ -69,9 +69,9 @@ class EvidenceExchange:
         """Repeat what no block holds yet: frames get lost, and not everybody believed it at once."""
         while True:
             await trio.sleep(REPEAT_SECONDS)
-            for frame in self._frames():
+            for frame in self.frames():
                 self._broadcast(frame)
 
-    def _frames(self) -> list[bytes]:
+    def frames(self) -> list[bytes]:
         """As many as a block can hold; the others are due when these are in one."""
         return [item.encoded for item in self._beacon.evidence.all()[:MAX_EVIDENCE_ITEMS]]

@@ -1,13 +1,15 @@
-"""Simulate many schedules: networks with faults, and attacks on safety without any timing.
+"""Simulate many schedules: of consensus alone, and of whole networks of shards and a beacon.
 
     python -m tests.simulation.run --schedules 100000 --seed 1
     python -m tests.simulation.run --schedules 1 --seed 4711 --shrink     replay one, make it short
     python -m tests.simulation.run --mutant unlock-on-nil --shrink        see a mistake be found
     python -m tests.simulation.run --mutants --schedules 2000             see every mistake be found
+    python -m tests.simulation.run --kind devnet --schedules 3000         shards, lanes and beacon
 
-Of every four seeds one is an attack and three are networks. A seed is the same schedule everywhere
-and always; ``--kind`` restricts the run to one sort. Prints the rate, what was covered, and each
-violation with the way to replay it; the exit code is 1 if there was one.
+Consensus alone has opaque values; of every four seeds one is an attack without any timing and three are
+networks with faults. Kind ``devnet`` is whole networks whose values are real blocks. A seed is the same
+schedule everywhere and always. Prints the rate, what was covered, and each violation with the way to
+replay it; the exit code is 1 if there was one.
 """
 
 import argparse
@@ -17,9 +19,14 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import count, islice
 
+from tests.simulation.devnet import mutants as devnet_mutants
+from tests.simulation.devnet.node import Node
+from tests.simulation.devnet.plan import Plan, draw_plan
+from tests.simulation.devnet.run_plan import run_plan
 from tests.simulation.simnet.attack import run_attack
 from tests.simulation.simnet.host import Host
 from tests.simulation.simnet.mutants import MUTANTS
@@ -27,7 +34,9 @@ from tests.simulation.simnet.run_schedule import Outcome, run_schedule
 from tests.simulation.simnet.scenario import Schedule, draw_schedule
 from tests.simulation.simnet.shrink import Shrinker
 
+KINDS = ("all", "network", "attack", "devnet")
 BATCH = 40
+BATCH_OF_DEVNETS = 4
 SHOWN = 10
 """Violations described."""
 SHRUNK = 2
@@ -41,6 +50,7 @@ class Tally:
     schedules: int = 0
     networks: int = 0
     attacks: int = 0
+    devnets: int = 0
     events: int = 0
     decided: int = 0
     covered: Counter[str] = field(default_factory=Counter)
@@ -51,6 +61,7 @@ class Tally:
         self.schedules += other.schedules
         self.networks += other.networks
         self.attacks += other.attacks
+        self.devnets += other.devnets
         self.events += other.events
         self.decided += other.decided
         self.covered += other.covered
@@ -63,6 +74,7 @@ class Batch:
 
     seeds: tuple[int, ...]
     mutant: str | None
+    devnet: bool
 
 
 def is_attack(seed: int) -> bool:
@@ -85,10 +97,32 @@ def features(schedule: Schedule) -> Iterator[str]:
         yield behaviour.name.lower().replace("_", " ")
 
 
+def features_of_plan(plan: Plan) -> Iterator[str]:
+    """The same for a whole network."""
+    scenario = plan.scenario
+    yield f"{len(plan.shards)} shards"
+    yield f"{len(plan.beacon)} beacon validators"
+    for name in ("partitions", "links", "outages", "skew", "loss", "duplication"):
+        if getattr(scenario, name):
+            yield name
+    if scenario.crash_rate:
+        yield "crashes"
+    if plan.params.dev_methods:
+        yield "development methods"
+    for behaviour in {b for _, behaviours in scenario.faulty for b in behaviours}:
+        yield behaviour.name.lower().replace("_", " ")
+    for slyness in {s for row in plan.sly.values() for s in row}:
+        yield slyness.name.lower().replace("_", " ")
+
+
 def run_batch(batch: Batch) -> Tally:
     """Run some seeds, in this process."""
     tally = Tally()
-    if batch.mutant is None:
+    if batch.devnet:
+        with devnet_mutants.MUTANTS[batch.mutant]() if batch.mutant else nullcontext(Node) as node:
+            for seed in batch.seeds:
+                _run_devnet(seed, node, tally)
+    elif batch.mutant is None:
         for seed in batch.seeds:
             _run_seed(seed, Host, tally)
     else:
@@ -116,24 +150,39 @@ def _run_seed(seed: int, host: type[Host], tally: Tally) -> None:
         tally.violations.append((seed, str(outcome.violation)))
 
 
+def _run_devnet(seed: int, node: type[Node], tally: Tally) -> None:
+    outcome = run_plan(draw_plan(seed), node=node)
+    tally.schedules += 1
+    tally.devnets += 1
+    tally.events += outcome.events
+    tally.decided += len(outcome.heads)
+    tally.covered += outcome.stats
+    tally.covered.update(f"with {name}" for name in features_of_plan(outcome.plan))
+    if outcome.violation is not None:
+        tally.violations.append((seed, str(outcome.violation)))
+
+
 def _network(seed: int, host: type[Host]) -> Outcome:
     return run_schedule(draw_schedule(seed), host=host)
 
 
 def batches(options: argparse.Namespace) -> Iterator[Batch]:
     """The seeds of a run, from the first on."""
-    wanted = {"all": (True, False), "attack": (True,), "network": (False,)}[options.kind]
+    both = (True, False)
+    wanted = {"attack": (True,), "network": (False,)}.get(options.kind, both)
     fitting = (seed for seed in count(options.seed) if is_attack(seed) in wanted)
     seeds = islice(fitting, options.schedules)
-    while chunk := tuple(islice(seeds, BATCH)):
-        yield Batch(chunk, options.mutant)
+    devnet = options.kind == "devnet"
+    while chunk := tuple(islice(seeds, BATCH_OF_DEVNETS if devnet else BATCH)):
+        yield Batch(chunk, options.mutant, devnet)
 
 
 def run(options: argparse.Namespace) -> Tally:
     """Run everything, with a line of progress now and then."""
     total, begin = Tally(), time.monotonic()
     shown = begin
-    jobs = min(options.jobs, -(-options.schedules // BATCH))
+    size = BATCH_OF_DEVNETS if options.kind == "devnet" else BATCH
+    jobs = min(options.jobs, -(-options.schedules // size))
     with multiprocessing.get_context("fork").Pool(jobs) as pool:
         for tally in pool.imap_unordered(run_batch, batches(options)):
             total.add(tally)
@@ -144,7 +193,8 @@ def run(options: argparse.Namespace) -> Tally:
                 rate = total.schedules / (now - begin)
                 print(
                     f"{total.schedules} schedules ({total.networks} networks, {total.attacks}"
-                    f" attacks), {rate:.0f}/s, {total.events} events, {total.decided} decisions,"
+                    f" attacks, {total.devnets} devnets), {rate:.2g}/s, {total.events} events,"
+                    f" {total.decided} decisions,"
                     f" {len(total.violations)} violations",
                     flush=True,
                 )
@@ -154,10 +204,16 @@ def run(options: argparse.Namespace) -> Tally:
     return total
 
 
+def mutants_of(kind: str) -> list[str]:
+    """The mistakes that a kind of schedules can find."""
+    return sorted(devnet_mutants.MUTANTS if kind == "devnet" else MUTANTS)
+
+
 def run_mutants(options: argparse.Namespace) -> list[str]:
     """Every deliberate mistake, each until it is found; those that were not."""
     missed = []
-    for name in sorted(MUTANTS):
+    names = mutants_of(options.kind)
+    for name in names:
         print(f"{name}:", flush=True)
         total = run(argparse.Namespace(**{**vars(options), "mutant": name}))
         if total.violations:
@@ -165,7 +221,7 @@ def run_mutants(options: argparse.Namespace) -> list[str]:
             print(f"  found by seed {seed}: {reason}")
         else:
             missed.append(name)
-    print(f"{len(MUTANTS) - len(missed)} of {len(MUTANTS)} deliberate mistakes found")
+    print(f"{len(names) - len(missed)} of {len(names)} deliberate mistakes found")
     return missed
 
 
@@ -173,14 +229,27 @@ def explain(seed: int, reason: str, options: argparse.Namespace, *, shrink: bool
     """A violation, and how to see it again."""
     mutant = "" if options.mutant is None else f" --mutant {options.mutant}"
     print(f"\nviolation of {reason}")
+    if options.kind == "devnet":
+        mutant += " --kind devnet"
     print(f"  replay: python -m tests.simulation.run --schedules 1 --seed {seed} --shrink{mutant}")
     if not shrink:
+        return
+    if options.kind == "devnet":
+        _tell(seed, options.mutant)
         return
     if options.mutant is None:
         _shrink(seed, Host)
     else:
         with MUTANTS[options.mutant]() as host:
             _shrink(seed, host)
+
+
+def _tell(seed: int, mutant: str | None) -> None:
+    """A whole network is not shrunk, only told: its traffic follows from all that happens."""
+    with devnet_mutants.MUTANTS[mutant]() if mutant else nullcontext(Node) as node:
+        outcome = run_plan(draw_plan(seed), node=node)
+    print(f"  {outcome.plan}\n  {len(outcome.happened)} faults happened; {dict(outcome.stats)}")
+    print("\n".join(f"  {line}" for line in outcome.status.splitlines()))
 
 
 def _shrink(seed: int, host: type[Host]) -> None:
@@ -209,8 +278,8 @@ def main() -> int:
     parser.add_argument("--schedules", type=int, default=1000, help="how many (default 1000)")
     parser.add_argument("--seed", type=int, default=1, help="the first seed (default 1)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
-    parser.add_argument("--kind", choices=("all", "network", "attack"), default="all")
-    parser.add_argument("--mutant", choices=sorted(MUTANTS), help="run a deliberate mistake")
+    parser.add_argument("--kind", choices=KINDS, default="all", help="default all of consensus")
+    parser.add_argument("--mutant", metavar="NAME", help="run a deliberate mistake")
     parser.add_argument(
         "--mutants", action="store_true", help="run every mistake until it is found"
     )
@@ -218,6 +287,9 @@ def main() -> int:
     options = parser.parse_args()
     if options.schedules < 1 or options.jobs < 1 or options.seed < 0:
         parser.error("--schedules and --jobs are at least 1, --seed at least 0")
+    if options.mutant is not None and options.mutant not in mutants_of(options.kind):
+        names = ", ".join(mutants_of(options.kind))
+        parser.error(f"of kind {options.kind} there are the mistakes {names}")
     if options.mutants:
         missed = run_mutants(options)
         print(f"not found: {', '.join(missed)}" if missed else "", end="\n" if missed else "")
@@ -225,7 +297,7 @@ def main() -> int:
     total = run(options)
     if options.schedules >= 100:
         covered = ", ".join(f"{name} {n}" for name, n in sorted(total.covered.items()))
-        print(f"networks with {covered}")
+        print(f"covered: {covered}")
     for number, (seed, reason) in enumerate(total.violations[:SHOWN]):
         explain(seed, reason, options, shrink=options.shrink and number < SHRUNK)
     if len(total.violations) > SHOWN:

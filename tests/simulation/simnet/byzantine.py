@@ -32,7 +32,7 @@ from tests.simulation.simnet.scheme import Block, Packet, address, sign
 from tests.simulation.simnet.signatures import Own, make_proposal, make_vote
 
 if TYPE_CHECKING:
-    from tests.simulation.simnet.world import World
+    from tests.simulation.simnet.chain import Chain
 
 REPLAYED = 64
 """Old packets that a replayer keeps."""
@@ -54,9 +54,13 @@ class ByzantineHost(Host):
     byzantine = True
 
     def __init__(
-        self, world: World, index: int, key: int, disk: Disk, behaviours: frozenset[Behaviour]
+        self, world: Chain, index: int, key: int, disk: Disk, behaviours: frozenset[Behaviour]
     ) -> None:
         super().__init__(world, index, key, disk)
+        self.deviate(behaviours)
+
+    def deviate(self, behaviours: frozenset[Behaviour]) -> None:
+        """Take on these ways."""
         self.obeys_record = behaviours == {Behaviour.LOSES_LOG}
         ordered = [behaviour for behaviour in Behaviour if behaviour in behaviours]
         self.deviations = [DEVIATIONS[behaviour](self) for behaviour in ordered]
@@ -118,12 +122,13 @@ class ByzantineHost(Host):
         ]
         for deviation in self.deviations:
             plan = deviation.votes(effect, plan)
-        own = VoteReceived(vote=make_vote(self.key, effect))
+        own = VoteReceived(vote=make_vote(self.world.context, self.key, effect))
         allowed = self.may_sign(own)
         if allowed:
             self.believe(own)
         for out in plan:
             vote = make_vote(
+                self.world.context,
                 self.key,
                 replace(
                     effect,
@@ -140,7 +145,7 @@ class ByzantineHost(Host):
         asked = SendVote(
             type=type, height=Height(out.height), round=Round(out.round), block_id=out.block_id
         )
-        self.broadcast(self.world.packet(make_vote(self.key, asked)), out.to)
+        self.broadcast(self.world.packet(make_vote(self.world.context, self.key, asked)), out.to)
 
     def send_proposal(self, effect: SendProposal) -> None:
         """Send what the deviations make of the proposal."""
@@ -148,7 +153,9 @@ class ByzantineHost(Host):
         for deviation in self.deviations:
             plan = deviation.proposals(effect, plan)
         for number, (variant, to) in enumerate(plan):
-            own = ProposalReceived(proposal=make_proposal(self.key, variant), valid=True)
+            own = ProposalReceived(
+                proposal=make_proposal(self.world.context, self.key, variant), valid=True
+            )
             if self.may_sign(own):
                 if number == 0:
                     self.believe(own)
@@ -287,7 +294,8 @@ class Spammer(Deviation):
             replace(base, height=effect.height + 1 + spread),
             replace(base, height=max(1, effect.height - 1)),
         ]
-        victim = int(host.draw("victim") * len(host.world.scenario.powers))
+        keys = host.world.keys
+        victim = keys[int(host.draw("victim") * len(keys))]
         forged = Vote(
             type=effect.type,
             height=effect.height,

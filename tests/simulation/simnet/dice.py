@@ -7,6 +7,7 @@ the names of the faults that happened *are* the schedule, in words.
 """
 
 from collections.abc import Collection, Sequence
+from copy import copy
 from hashlib import blake2b
 from typing import TypeVar
 
@@ -25,11 +26,18 @@ class Dice:
     def __init__(self, seed: int, only: Collection[str] | None = None) -> None:
         self._key = seed.to_bytes(16, "big", signed=True)
         self._only = only
+        self._prefix = ""
         self.happened: list[str] = []
+
+    def named(self, prefix: str) -> "Dice":
+        """The same, with a prefix to all names; what happens is listed here, too."""
+        same = copy(self)
+        same._prefix = self._prefix + prefix
+        return same
 
     def roll(self, name: str) -> tuple[float, float, float, float]:
         """Four independent numbers in [0, 1)."""
-        digest = blake2b(name.encode(), key=self._key, digest_size=16).digest()
+        digest = blake2b((self._prefix + name).encode(), key=self._key, digest_size=16).digest()
         number = int.from_bytes(digest, "big")
         return (
             (number & 0xFFFFFFFF) * _UNIT,
@@ -55,7 +63,8 @@ class Dice:
         """
         if chance <= 0.0 or (self.unit(fault) if roll is None else roll) >= chance:
             return False
-        if self._only is not None and fault not in self._only:
+        full = self._prefix + fault
+        if self._only is not None and full not in self._only:
             return False
-        self.happened.append(fault)
+        self.happened.append(full)
         return True

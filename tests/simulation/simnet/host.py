@@ -38,11 +38,11 @@ from consensus import (
     replay,
 )
 from tests.simulation.simnet.disk import Disk, Place
-from tests.simulation.simnet.scheme import CHECKER, CTX, GENESIS, Block, Packet, address
+from tests.simulation.simnet.scheme import CHECKER, GENESIS, Block, Packet, address
 from tests.simulation.simnet.signatures import Own, make_proposal, make_vote, signed_part
 
 if TYPE_CHECKING:
-    from tests.simulation.simnet.world import World
+    from tests.simulation.simnet.chain import Chain
 
 MAX_EARLY = 200
 ASK_EVERY = 0.5
@@ -67,7 +67,7 @@ class Host:
 
     byzantine = False
 
-    def __init__(self, world: World, index: int, key: int, disk: Disk) -> None:
+    def __init__(self, world: Chain, index: int, key: int, disk: Disk) -> None:
         self.world = world
         self.index = index
         self.key = key
@@ -82,7 +82,7 @@ class Host:
         self.compacted_at: tuple[object, ...] = ()
         self.engine = Engine()
         self.evidence = EvidencePool()
-        self.past = PastHeights(CTX, CHECKER)
+        self.past = PastHeights(world.context, CHECKER)
         self.own: deque[Input] = deque()
         self.early: list[tuple[int, Packet]] = []
         self.skew = world.skew(index)
@@ -98,7 +98,7 @@ class Host:
         self.alive = True
         self.lives += 1
         self.engine = Engine()
-        self.past = PastHeights(CTX, CHECKER)
+        self.past = PastHeights(self.world.context, CHECKER)
         self.own.clear()
         self.early.clear()
         self.world.at(ASK_EVERY * self.scale, self.in_this_life(self.ask))
@@ -154,11 +154,18 @@ class Host:
         """The id of the last decided block."""
         return self.chain[-1][0].id if self.chain else GENESIS
 
+    def may_start(self) -> bool:
+        """Whether the height after the last stored block is due, and not under way."""
+        return self.world.limit > len(self.chain) >= (self.engine.height or 0)
+
+    def start_input(self, height: Height) -> StartHeight:
+        """What begins a height here."""
+        return self.world.start_height(height, self.key)
+
     def start_next(self) -> None:
         """Start the height after the last stored block, unless it is under way."""
-        while self.world.limit > len(self.chain) >= (self.engine.height or 0):
-            height = Height(len(self.chain) + 1)
-            start = self.world.start_height(height, self.key)
+        while self.may_start():
+            start = self.start_input(Height(len(self.chain) + 1))
             self.disk.begin(start)
             self.process(start)
             self.drain()
@@ -187,7 +194,7 @@ class Host:
         """Replace the log by a snapshot of the engine, from which a next life goes on."""
         snapshot = self.engine.snapshot()
         if snapshot is not None:
-            start = self.world.start_height(snapshot.state.height, self.key)
+            start = self.start_input(snapshot.state.height)
             self.boundary()
             self.disk.compact(replace(start, snapshot=snapshot))
             self.boundary()
@@ -255,13 +262,15 @@ class Host:
 
     def send_proposal(self, effect: SendProposal) -> None:
         """Sign a proposal and let it out, unless the last-signed record forbids it."""
-        own = ProposalReceived(proposal=make_proposal(self.key, effect), valid=True)
+        own = ProposalReceived(
+            proposal=make_proposal(self.world.context, self.key, effect), valid=True
+        )
         if self.may_sign(own):
             self.release(own, self.world.packet(own.proposal, self.blocks[effect.block_id]))
 
     def send_vote(self, effect: SendVote) -> None:
         """Sign a vote and let it out, unless the last-signed record forbids it."""
-        own = VoteReceived(vote=make_vote(self.key, effect))
+        own = VoteReceived(vote=make_vote(self.world.context, self.key, effect))
         if self.may_sign(own):
             self.release(own, self.world.packet(own.vote))
 
@@ -281,7 +290,7 @@ class Host:
 
     def record_own(self, own: Own) -> None:
         """The signature comes into the world."""
-        place, content, preimage = signed_part(own)
+        place, content, preimage = signed_part(self.world.context, own)
         self.disk.record(place, self.world.digest(preimage))
         self.note_signature(place, content)
         self.boundary()
@@ -293,13 +302,13 @@ class Host:
 
     def may_sign(self, own: Own) -> bool:
         """Ask the last-signed record."""
-        place, _, preimage = signed_part(own)
+        place, _, preimage = signed_part(self.world.context, own)
         return self.disk.may_sign(place, self.world.digest(preimage))
 
     def broadcast(self, packet: Packet, to: Collection[int] | None = None) -> None:
         """Send to everybody, or to some nodes; the process can die after some of it."""
         world = self.world
-        receivers = [i for i in (world.indexes if to is None else sorted(to)) if i != self.index]
+        receivers = [i for i in (world.audience if to is None else sorted(to)) if i != self.index]
         if world.crashing and world.crashes(self.index, -self.boundaries):
             cut = world.dice.unit(f"cut off {self.index} at {self.boundaries}")
             receivers = receivers[: int(cut * len(receivers))]
@@ -317,11 +326,15 @@ class Host:
             return
         block = self.blocks[decided.block_id]
         self.note_decision(decided, block)
+        self.store(decided, block)
         self.chain.append((block, decided.certificate))
         heard = self.engine.messages() if self.engine.height == decided.height else ()
         validators = self.world.validators(decided.height)
         for evidence in self.past.remember(decided.certificate, validators, heard):
             self.found(evidence)
+
+    def store(self, decided: Decided, block: Block) -> None:
+        """Do what the block says; here it says nothing."""
 
     def note_decision(self, decided: Decided, block: Block) -> None:
         """The observer hears of it."""
@@ -358,10 +371,14 @@ class Host:
                 self.step(VoteReceived(vote=message))
             case Proposal() if block is not None and block.id == message.block_id:
                 self.blocks.setdefault(block.id, block)
-                self.step(ProposalReceived(proposal=message, valid=self.judge(block)))
+                self.proposed(message, block)
             case Certificate() if block is not None and block.id == message.block_id:
                 self.blocks.setdefault(block.id, block)
                 self.catch_up(message)
+
+    def proposed(self, proposal: Proposal, block: Block) -> None:
+        """A proposal of this height, with its block."""
+        self.step(ProposalReceived(proposal=proposal, valid=self.judge(block)))
 
     def compare(self, message: Vote | Proposal) -> None:
         """A message of a decided height."""
@@ -409,13 +426,3 @@ class Host:
         if self.alive:
             for block, certificate in self.chain[known : known + PAGE]:
                 self.world.send(self.index, peer, self.world.packet(certificate, block))
-
-
-def start_of(world: World, height: int, key: int) -> StartHeight:
-    """The StartHeight of a validator, or of a follower, which has no key."""
-    voter = key < len(world.scenario.powers)
-    return StartHeight(
-        height=Height(height),
-        validators=world.validators(height),
-        me=address(key) if voter else None,
-    )

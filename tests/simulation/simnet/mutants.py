@@ -37,7 +37,8 @@ def _without_lock(state: RoundState, event: RoundEvent) -> Transition:
 
 
 @contextmanager
-def _replaced(owner: object, name: str, value: object) -> Iterator[None]:
+def replaced(owner: object, name: str, value: object) -> Iterator[None]:
+    """An attribute is another one for a while."""
     original = getattr(owner, name)
     setattr(owner, name, value)
     try:
@@ -53,7 +54,7 @@ def drop_the_lock_rule() -> Iterator[type[Host]]:
     def mistaken(state: RoundState, event: RoundEvent) -> Transition:
         return (_without_lock if isinstance(event, FreshProposal) else apply)(state, event)
 
-    with _replaced(consensus.height, "apply", mistaken):
+    with replaced(consensus.height, "apply", mistaken):
         yield Host
 
 
@@ -64,7 +65,7 @@ def accept_an_old_polka() -> Iterator[type[Host]]:
     def mistaken(state: RoundState, event: RoundEvent) -> Transition:
         return (_without_lock if isinstance(event, Reproposal) else apply)(state, event)
 
-    with _replaced(consensus.height, "apply", mistaken):
+    with replaced(consensus.height, "apply", mistaken):
         yield Host
 
 
@@ -79,7 +80,7 @@ def unlock_on_nil() -> Iterator[type[Host]]:
         free = replace(outcome.state, locked_round=NO_ROUND, locked_block=None)
         return Transition(state=free, effects=outcome.effects)
 
-    with _replaced(consensus.height, "apply", mistaken):
+    with replaced(consensus.height, "apply", mistaken):
         yield Host
 
 
@@ -90,7 +91,7 @@ def quorum_of_half() -> Iterator[type[Host]]:
     def mistaken(self: ValidatorSet, power: int) -> bool:
         return 2 * power > self.total_power
 
-    with _replaced(ValidatorSet, "is_quorum", mistaken):
+    with replaced(ValidatorSet, "is_quorum", mistaken):
         yield Host
 
 
@@ -104,7 +105,7 @@ def accept_a_third_as_proof_of_lock() -> Iterator[type[Host]]:
                 return self._validators.is_skip(self.power(type, round, block_id))  # type: ignore[arg-type]
             return super().has_quorum(type, round, block_id)  # type: ignore[arg-type]
 
-    with _replaced(consensus.height, "VoteKeeper", Lenient):
+    with replaced(consensus.height, "VoteKeeper", Lenient):
         yield Host
 
 
@@ -121,7 +122,7 @@ def forget_to_lock() -> Iterator[type[Host]]:
         )
         return Transition(state=same, effects=outcome.effects)
 
-    with _replaced(consensus.height, "apply", mistaken):
+    with replaced(consensus.height, "apply", mistaken):
         yield Host
 
 
@@ -139,7 +140,7 @@ class SendsBeforeItPersists(Host):
 
     def release(self, own: Own, packet: Packet) -> None:
         """The wrong way round."""
-        place, content, _ = signed_part(own)
+        place, content, _ = signed_part(self.world.context, own)
         self.note_signature(place, content)
         self.broadcast(packet)
         self.boundary()
@@ -153,7 +154,7 @@ class RecordsBeforeItLogs(Host):
 
     def release(self, own: Own, packet: Packet) -> None:
         """The wrong way round."""
-        place, _, preimage = signed_part(own)
+        place, _, preimage = signed_part(self.world.context, own)
         self.disk.record(place, self.world.digest(preimage))
         self.boundary()
         self.log_own(own)
@@ -174,7 +175,7 @@ class SnapshotsWithoutLock(Host):
             free = replace(start.snapshot.state, locked_round=NO_ROUND, locked_block=None)
             real(replace(start, snapshot=replace(start.snapshot, state=free)))
 
-        with _replaced(self.disk, "compact", forgetful):
+        with replaced(self.disk, "compact", forgetful):
             super().compact()
 
 
@@ -205,7 +206,7 @@ def record_before_log() -> Iterator[type[Host]]:
 @contextmanager
 def no_rebroadcast() -> Iterator[type[Host]]:
     """Lost messages are not sent again."""
-    with _replaced(HeightProcess, "_rebroadcast", lambda self: ()):
+    with replaced(HeightProcess, "_rebroadcast", lambda self: ()):
         yield Host
 
 

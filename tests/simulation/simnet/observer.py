@@ -5,6 +5,7 @@ from collections.abc import Callable
 from consensus import (
     Address,
     BlockId,
+    ChainContext,
     Decided,
     Engine,
     Evidence,
@@ -12,7 +13,7 @@ from consensus import (
     verify_certificate,
     verify_evidence,
 )
-from tests.simulation.simnet.scheme import CHECKER, CTX, Block, key_of, short
+from tests.simulation.simnet.scheme import CHECKER, Block, key_of, short
 
 
 class Violation(AssertionError):
@@ -36,8 +37,9 @@ class Observer:
     state        locked_round <= valid_round <= round
     """
 
-    def __init__(self, set_of: Callable[[int], ValidatorSet]) -> None:
+    def __init__(self, set_of: Callable[[int], ValidatorSet], context: ChainContext) -> None:
         self._set_of = set_of
+        self._context = context
         self.blocks: dict[int, BlockId] = {}
         self.rounds: dict[int, int] = {}
         """Latest round in which anybody decided, by height."""
@@ -84,13 +86,13 @@ class Observer:
         certificate = decided.certificate
         if (certificate.height, certificate.block_id) != (height, decided.block_id):
             raise Violation("certificate", f"of something else at height {height}")
-        verify_certificate(CTX, self._set_of(height), certificate, CHECKER)
+        verify_certificate(self._context, self._set_of(height), certificate, CHECKER)
         self.rounds[height] = max(decided.round, self.rounds.get(height, 0))
 
     def accuses(self, evidence: Evidence, honest: Callable[[int], bool]) -> None:
         """An honest node has evidence."""
         offence = evidence.offence
-        verify_evidence(CTX, self._set_of(offence.height), evidence, CHECKER)
+        verify_evidence(self._context, self._set_of(offence.height), evidence, CHECKER)
         key = key_of(Address(offence.validator))
         if honest(key):
             raise Violation("accusation", f"honest key {key} stands accused")

@@ -67,7 +67,7 @@ def live_through(world: World) -> None:
     scenario, observer = world.scenario, world.observer
     patience = PATIENCE * scenario.timeout_scale
     world.run_until(lambda: False, scenario.heal_at + 2 * scenario.slow_delay)
-    world.run_until(lambda: all(host.alive for host in world.hosts), world.now + patience)
+    world.run_until(lambda: all(host.alive for host in world.hosts.values()), world.now + patience)
     healed_height = max(observer.blocks, default=0)
     highest = observer.top_round
     goal = max(scenario.heights, healed_height) + 1

@@ -98,9 +98,10 @@ def describe(message: Message) -> str:
 class Packet:
     """A message on the wire with the block beside it, encoded and decoded once for all receivers."""
 
-    __slots__ = ("_fault", "block", "label", "message")
+    __slots__ = ("_context", "_fault", "block", "label", "message")
 
-    def __init__(self, message: Message, block: Block | None = None) -> None:
+    def __init__(self, context: ChainContext, message: Message, block: Block | None = None) -> None:
+        self._context = context
         match message:
             case Vote():
                 self.message: Message = decode_vote(encode_vote(message))
@@ -122,11 +123,11 @@ class Packet:
             try:
                 match self.message:
                     case Vote() as vote:
-                        check_vote(CTX, validators, vote, CHECKER)
+                        check_vote(self._context, validators, vote, CHECKER)
                     case Proposal() as proposal:
-                        check_proposal(CTX, validators, proposal, CHECKER)
+                        check_proposal(self._context, validators, proposal, CHECKER)
                     case Certificate() as certificate:
-                        verify_certificate(CTX, validators, certificate, CHECKER)
+                        verify_certificate(self._context, validators, certificate, CHECKER)
             except PeerFault as fault:
                 self._fault = fault
             else:

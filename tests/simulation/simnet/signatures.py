@@ -1,6 +1,7 @@
 """What nodes sign, with the fake signatures of ``scheme.py``."""
 
 from consensus import (
+    ChainContext,
     Proposal,
     ProposalReceived,
     SendProposal,
@@ -11,15 +12,15 @@ from consensus import (
     vote_sign_bytes,
 )
 from tests.simulation.simnet.disk import Place
-from tests.simulation.simnet.scheme import CTX, address, sign
+from tests.simulation.simnet.scheme import address, sign
 
 Own = VoteReceived | ProposalReceived
 """A message of ours on its way to the log and the engine."""
 
 
-def make_vote(key: int, asked: SendVote) -> Vote:
+def make_vote(context: ChainContext, key: int, asked: SendVote) -> Vote:
     """The vote that an effect asks for, signed."""
-    preimage = vote_sign_bytes(CTX, asked.type, asked.height, asked.round, asked.block_id)
+    preimage = vote_sign_bytes(context, asked.type, asked.height, asked.round, asked.block_id)
     return Vote(
         type=asked.type,
         height=asked.height,
@@ -30,9 +31,11 @@ def make_vote(key: int, asked: SendVote) -> Vote:
     )
 
 
-def make_proposal(key: int, asked: SendProposal) -> Proposal:
+def make_proposal(context: ChainContext, key: int, asked: SendProposal) -> Proposal:
     """The proposal that an effect asks for, signed."""
-    preimage = proposal_sign_bytes(CTX, asked.height, asked.round, asked.block_id, asked.pol_round)
+    preimage = proposal_sign_bytes(
+        context, asked.height, asked.round, asked.block_id, asked.pol_round
+    )
     return Proposal(
         height=asked.height,
         round=asked.round,
@@ -43,12 +46,14 @@ def make_proposal(key: int, asked: SendProposal) -> Proposal:
     )
 
 
-def signed_part(own: Own) -> tuple[Place, object, bytes]:
+def signed_part(context: ChainContext, own: Own) -> tuple[Place, object, bytes]:
     """Where a message was signed, what it says there, and the preimage of its signature."""
     match own:
         case VoteReceived(vote=vote):
-            text = vote_sign_bytes(CTX, vote.type, vote.height, vote.round, vote.block_id)
+            text = vote_sign_bytes(context, vote.type, vote.height, vote.round, vote.block_id)
             return (vote.height, vote.round, int(vote.type)), vote.block_id, text
         case ProposalReceived(proposal=said):
-            text = proposal_sign_bytes(CTX, said.height, said.round, said.block_id, said.pol_round)
+            text = proposal_sign_bytes(
+                context, said.height, said.round, said.block_id, said.pol_round
+            )
             return (said.height, said.round, 0), (said.block_id, said.pol_round), text

@@ -6,7 +6,6 @@ it could break.
 """
 
 import random
-from collections import Counter
 
 from consensus.signing import certificate_from_votes, vote_sign_bytes
 from consensus.types import Certificate, ChainContext, ValidatorSet, Vote, VoteType
@@ -17,30 +16,19 @@ from node.primitives.basics import Address, ShardId, keccak256
 from node.primitives.crosslink import Crosslink
 from node.primitives.genesis import Genesis, GenesisValidator, Params
 from node.primitives.keys import KeccakSecp256k1, SigningKey
-from node.primitives.message import LanePosition, Message, MessageKind
 from node.primitives.placement import home_by_range
-from node.primitives.transaction import ImpersonatedTransaction
 from node.shard import messenger
 from node.shard.chain import ShardChain
 from node.shard.genesis import shard_genesis
 from node.shard.lanes import InboundLane
 from node.shard.ports import Anchor
-from node.shard.run import BlockEnv, ExecutedBlock
+from node.shard.run import BlockEnv
 from node.shard.selection import Chosen
 from node.storage.memory import MemoryStore
+from tests.simulation.shards.support.books import Books
 from tests.simulation.shards.support.development import Development
 from tests.simulation.shards.support.replicas import Replicas, grind
 from tests.simulation.shards.support.traffic import CHAIN_ID, FUNDS, GWEI, Traffic
-
-
-def is_onward(came: Message, sent: Message) -> bool:
-    """Whether `sent` is what arrived as `came`, sent on."""
-    same = ("kind", "sender", "to", "value", "gas", "data", "callback", "origin_tx")
-    if any(getattr(came, name) != getattr(sent, name) for name in same):
-        return False
-    if came.kind is MessageKind.CALL:
-        return sent.in_reply_to == came.first_id and sent.depth == came.depth + 1
-    return sent.in_reply_to == came.in_reply_to
 
 
 class Net:
@@ -77,7 +65,6 @@ class Net:
             alloc={"0x" + key.address.hex(): FUNDS for row in users for key in row},
             params=params,
         ).check()  # fmt: skip
-        self.supply = FUNDS * 3 * self.count
         self.rules = BeaconRules.of(self.genesis, KeccakSecp256k1())
         first = genesis_block(
             self.genesis, {s: shard_genesis(self.genesis, s)[0] for s in self.ids}
@@ -94,13 +81,8 @@ class Net:
         )
         self.development = Development(random.Random(f"development {seed}"), self.traffic)
         self.clock = 1
-        self.stats: Counter[str] = Counter()
-        self.sent: dict[tuple[int, int], list[Message]] = {}
-        self.heads: dict[tuple[int, int], list[LanePosition]] = {}
-        self.delivered: Counter[tuple[int, int, int]] = Counter()
-        self.calls: dict[bytes, Message] = {}  # by the id under which they were sent first
-        self.concluded: Counter[bytes] = Counter()
-        self.answered: Counter[bytes] = Counter()
+        self.books = Books(self.ids, supply=3 * FUNDS)
+        self.stats = self.books.stats
 
     def _replicas(self, shard: ShardId, coinbase: SigningKey, users: list[SigningKey]) -> Replicas:
         stores = (MemoryStore(), MemoryStore())
@@ -112,6 +94,10 @@ class Net:
             users=users,
             lanes={src: InboundLane(src=src) for src in self.ids if src != shard},
         )
+
+    def chain_of(self, shard: ShardId) -> ShardChain:
+        """The chain of the node that builds."""
+        return self.shards[shard].chain
 
     def nonce_of(self, address: Address) -> int:
         """At the head of the shard where the account lives by its range."""
@@ -168,62 +154,9 @@ class Net:
         here.executed.append(executed)
         for src, lane in here.lanes.items():
             lane.drop_before(messenger.inbox(here.chain.state(), src))
-        here.audit(executed)
         self.stats["rejected"] += len(built.rejected)
         self.stats["deferred"] += len(txs) - len(executed.decoded) - len(built.rejected)
-        self.note(executed)
-
-    def note(self, executed: ExecutedBlock) -> None:
-        """Keep the books of messages: lanes without gaps, nothing delivered twice or changed."""
-        self.stats["blocks"] += 1
-        self.stats["transactions"] += len(executed.decoded)
-        self.stats["operations"] += len(executed.operations)
-        self.stats["impersonated"] += sum(
-            isinstance(tx, ImpersonatedTransaction) for _, tx in executed.decoded
-        )
-        self.stats["births"] += len(executed.requests.births)
-        self.stats["failed"] += sum(1 for r in executed.receipts if not r.status)
-        self.stats["moves"] += any(raw[0] == 0x7E for raw in executed.block.items)
-        delivered = dict(executed.delivered)
-        onward = set()  # places in the block of what was sent on
-        for sent in executed.sent:
-            message = sent.message
-            row = self.sent.setdefault((message.src, message.dst), [])
-            heads = self.heads.setdefault((message.src, message.dst), [LanePosition()])
-            assert message.src != message.dst
-            assert message.seq == len(row)
-            row.append(message)
-            heads.append(heads[-1].advance(message))
-            came = delivered.get(sent.index)
-            if came is not None and is_onward(came, message):
-                onward.add(sent.index)
-            elif message.kind is MessageKind.CALL:
-                assert message.first_id == message.id
-                self.calls[message.id] = message
-            elif message.kind is MessageKind.REPLY:
-                assert came is not None
-                assert came.first_id == message.in_reply_to
-                assert self.calls[message.in_reply_to].sender == message.to
-                self.stats["replies"] += 1
-        for index, message in executed.delivered:
-            key = (message.src, message.dst, message.seq)
-            assert self.sent[key[0], key[1]][message.seq] == message
-            self.delivered[key] += 1
-            assert self.delivered[key] == 1
-            if index in onward:
-                self.stats["forwarded"] += 1
-            elif message.kind is MessageKind.CALL:
-                self.concluded[message.first_id] += 1
-                answers = [s for s in executed.sent if s.message.in_reply_to == message.first_id]
-                assert len(answers) == 0 if not message.callback else len(answers) <= 1
-                if message.callback and not answers:  # its sender lived there
-                    self.stats["answered at once"] += 1
-                    self.answered[message.first_id] += 1
-                    self.stats["replies"] += 1
-            elif message.kind is MessageKind.REPLY:
-                self.answered[message.in_reply_to] += 1
-            else:
-                self.stats["credits"] += 1
+        self.books.note(here.chain, executed)
 
     def pull(self, *, everything: bool = False) -> None:
         """Bring some messages of some lanes, as far as the beacon knows them."""
@@ -233,7 +166,7 @@ class Net:
                     continue
                 checkpoints = self.beacon.state.lane(src, here.shard).checkpoints
                 last = checkpoints[-1].count if checkpoints else 0
-                known = self.sent.get((src, here.shard), [])[lane.position.count : last]
+                known = self.books.sent[src, here.shard][lane.position.count : last]
                 if not everything and known:
                     known = known[: self.random.randint(0, len(known))]
                 lane.extend(known, here.shard, checkpoints)
@@ -262,7 +195,7 @@ class Net:
             self.rules.beacon_context(), self.beacon.beacon_committee(), block.height, block.hash
         )
         self.beacon.commit(built, certificate)
-        self.check()
+        self.books.check(self.beacon.state, self.chain_of)
 
     def certify(
         self, context: ChainContext, members: ValidatorSet, height: int, block_id: bytes
@@ -310,7 +243,7 @@ class Net:
         """No more transactions: what is under way arrives, and nothing is left."""
         for _ in range(2000):
             self.make_beacon_block(everything=True)
-            under_way = sum(map(len, self.sent.values())) - len(self.delivered)
+            under_way = self.books.under_way
             busy = [
                 s
                 for s in self.shards
@@ -328,50 +261,14 @@ class Net:
                     self.make_block(here.shard, quiet=True)
         else:
             raise AssertionError(f"{under_way} messages are still under way")
-        assert self.concluded == Counter(list(self.calls))
-        wanted = {key for key, call in self.calls.items() if call.callback}
-        assert set(self.answered) <= wanted
-        assert set(self.answered.values()) <= {1}
-        assert sum(self.answered.values()) == self.stats["replies"]
-        for (src, dst), row in self.sent.items():
-            lane = self.beacon.state.lane(src, dst)
-            assert (lane.consumed, lane.checkpoints) == (len(row), ())
+        self.books.close(self.beacon.state)
         self.check_indexes()
 
     # ------------------------------------------------------------------ what must hold
 
-    def check(self) -> None:
-        """At the beacon's head: no wei is lost or made, and inboxes are prefixes of outboxes."""
-        total = 0
-        for here in self.shards:
-            header = self.beacon.state.tip(here.shard).header
-            state = here.chain.state(header)
-            total += here.wei(header)
-            for other in self.ids:
-                if other == here.shard:
-                    continue
-                outbox, inbox = messenger.outbox(state, other), messenger.inbox(state, other)
-                lane = self.beacon.state.lane(here.shard, other)
-                heads = self.heads.get((here.shard, other), [LanePosition()])
-                assert outbox == heads[outbox.count]
-                assert lane.last == outbox.count
-                assert lane.consumed <= outbox.count
-                back = self.heads.get((other, here.shard), [LanePosition()])
-                assert inbox == back[inbox.count]
-                assert self.beacon.state.lane(other, here.shard).consumed == inbox.count
-                row = self.sent.get((here.shard, other), [])
-                total += sum(m.in_flight_wei for m in row[lane.consumed : outbox.count])
-        assert total == self.supply, f"the audit is off by {total - self.supply} wei"
-
     def check_indexes(self) -> None:
         """What the chains' indexes say of every message and transaction."""
-        for (src, dst), row in self.sent.items():
-            source, target = self.shards[src].chain, self.shards[dst].chain
-            assert list(source.sent_range(dst, 0, len(row) + 1)) == [m.encoded for m in row]
-            for message in row:
-                height, index = target.delivered(src, message.seq)
-                assert target.block(height).items[index][1:] == message.encoded
-                assert target.find_message(message.id) == (src, dst, message.seq)
+        self.books.check_indexes(self.chain_of)
         for here in self.shards:
             for executed in here.executed:
                 for index, tx in executed.decoded:

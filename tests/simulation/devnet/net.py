@@ -1,0 +1,232 @@
+"""Shards and beacon over a bad network: what all nodes agree on, the traffic, and what must hold."""
+
+import random
+from collections import Counter
+from functools import cache
+
+from consensus import BlockId
+from node.beacon.block import BeaconBlock
+from node.beacon.rules import BeaconRules
+from node.beacon.transition import genesis_block
+from node.primitives.basics import Address, ShardId
+from node.primitives.genesis import Genesis, GenesisValidator
+from node.primitives.placement import home_by_range
+from node.shard.chain import ShardChain
+from node.shard.genesis import shard_genesis
+from node.shard.run import ExecutedBlock
+from node.storage.memory import MemoryStore
+from tests.simulation.devnet.chains import BeaconNetChain, DevnetChain, ShardNetChain
+from tests.simulation.devnet.node import Node
+from tests.simulation.devnet.plan import Plan, keys_of
+from tests.simulation.shards.support.books import Books
+from tests.simulation.shards.support.development import Development
+from tests.simulation.shards.support.replicas import grind
+from tests.simulation.shards.support.traffic import CHAIN_ID, FUNDS, Traffic
+from tests.simulation.simnet.network import Network
+from tests.simulation.simnet.observer import Violation
+from tests.simulation.simnet.scheme import CHECKER, address
+
+USERS = 2
+"""Users of each shard."""
+TRAFFIC_EVERY = 0.3
+"""Seconds between two users' visits while there are faults, times the scale."""
+HEARD = 0.8
+"""Chance that a node of the shard hears of a transaction."""
+
+grind_user = cache(grind)
+
+
+class Devnet:
+    """The network of a plan. ``stats`` counts what happened beside the books.
+
+    ``node`` is the class of the nodes; tests of mistakes put a worse one here.
+    """
+
+    def __init__(self, plan: Plan, node: type[Node] = Node) -> None:
+        self.plan = plan
+        scenario = plan.scenario
+        count = len(plan.shards)
+        self.ids = [ShardId(shard) for shard in range(count)]
+        self.users = [[grind_user(s, count, f"user {n}") for n in range(USERS)] for s in self.ids]
+        keys = self._keys()
+        self.genesis = self._genesis(keys)
+        self.rules = BeaconRules.of(self.genesis, CHECKER)
+        headers = {s: shard_genesis(self.genesis, s)[0] for s in self.ids}
+        made = genesis_block(self.genesis, headers)
+        self.first = (made.block, made.nodes)
+        faulty = frozenset(node for node, _ in scenario.faulty)
+        self.network = Network(scenario, plan.seed, plan.only, faulty)
+        self.beacon = BeaconNetChain(
+            self.network, self.rules.beacon_context(), BlockId(made.block.hash), plan.beacon
+        )
+        self.shards = [
+            ShardNetChain(
+                self.network,
+                self.rules.shard_context(shard),
+                BlockId(headers[shard].hash),
+                frozenset(i for i, home in enumerate(plan.homes) if home == shard),
+            )
+            for shard in self.ids
+        ]
+        self.nodes = [
+            node(self, index, keys[index], ShardId(home)) for index, home in enumerate(plan.homes)
+        ]
+        self.books = Books(self.ids, supply=USERS * FUNDS)
+        self.stats: Counter[str] = Counter()
+        self._ledgers = [self._genesis_ledger(shard) for shard in self.ids]
+        self._decided: dict[tuple[int, int], bytes] = {}
+        self._heights: Counter[int] = Counter()
+        self.random = random.Random(f"traffic {plan.seed}")
+        self.traffic = Traffic(
+            random=self.random,
+            gas_limit=plan.params.gas_limit,
+            users=[key for row in self.users for key in row],
+            nodes=[node.address for node in self.nodes],
+            nonce_of=self.nonce_of,
+        )
+        self.development = Development(random.Random(f"development {plan.seed}"), self.traffic)
+        self._schedule()
+
+    @property
+    def chains(self) -> list[DevnetChain]:
+        """The beacon and the shards."""
+        return [self.beacon, *self.shards]
+
+    @property
+    def honest(self) -> list[Node]:
+        """The nodes that keep to the protocol."""
+        return [node for node in self.nodes if not node.faulty]
+
+    def nodes_of(self, shard: ShardId) -> list[Node]:
+        """All of a shard, in order."""
+        return [node for node in self.nodes if node.home == shard]
+
+    def _keys(self) -> list[int]:
+        count, keys = len(self.ids), []
+        for shard, row in enumerate(self.plan.shards):
+            keys += keys_of(shard, count)[: len(row)]
+        return keys
+
+    def _genesis(self, keys: list[int]) -> Genesis:
+        plan = self.plan
+        return Genesis(
+            chain_id=CHAIN_ID,
+            timestamp=1_000,
+            shards=len(self.ids),
+            validators=[
+                GenesisValidator(
+                    name=f"v{index}", address="0x" + address(keys[index]).hex(),
+                    peer_id=f"p{index}", shard=home, stake=plan.scenario.powers[index],
+                    beacon=index in plan.beacon,
+                )
+                for index, home in enumerate(plan.homes)
+            ],
+            alloc={"0x" + key.address.hex(): FUNDS for row in self.users for key in row},
+            params=plan.params,
+        ).check()  # fmt: skip
+
+    def _genesis_ledger(self, shard: ShardId) -> ShardChain:
+        return ShardChain(MemoryStore(), self.genesis, shard)
+
+    def _schedule(self) -> None:
+        scenario, network = self.plan.scenario, self.network
+        for node in self.nodes:
+            start = 0.2 * scenario.timeout_scale
+            network.at(start * network.dice.unit(f"first start of {node.index}"), node.boot)
+        for outage in scenario.outages:
+            network.at(outage.start, self.nodes[outage.node].stop)
+            network.at(outage.end, self.nodes[outage.node].boot)
+        network.at(TRAFFIC_EVERY * scenario.timeout_scale, self._visit)
+
+    # ------------------------------------------------------------------ traffic
+
+    def nonce_of(self, account: Address) -> int:
+        """What a user would take for its next nonce: with what some node of its shard has pooled."""
+        shard = ShardId(home_by_range(account, len(self.ids)))
+        nonce = self._ledgers[shard].state().nonce(account)
+        pools = [node.shard.pool for node in self.nodes_of(shard) if node.alive]
+        return max([nonce, *(pool.next_nonce(account, nonce) for pool in pools)])
+
+    def _visit(self) -> None:
+        if self.network.healed:
+            return
+        self.network.at(TRAFFIC_EVERY * self.plan.scenario.timeout_scale, self._visit)
+        for shard in self.ids:
+            txs = self.traffic.of(self.users[shard])
+            operations = []
+            if self.plan.params.dev_methods:
+                state = self._ledgers[shard].state()
+                operations, more = self.development.block(state, shard)
+                txs = more + txs
+            for node in self.nodes_of(shard):
+                heard = [item for item in (*txs, *operations) if self.random.random() < HEARD]
+                for item in heard if node.alive else ():
+                    node.submit(item)
+
+    # ------------------------------------------------------------------ at every block
+
+    def _is_first(self, chain: int, height: int, block_hash: bytes) -> bool:
+        """Whether nobody had committed that height. Everybody commits the same."""
+        agreed = self._decided.setdefault((chain, height), block_hash)
+        if agreed != block_hash:
+            raise Violation("agreement", f"two blocks of height {height} on chain {chain}")
+        if height <= self._heights[chain]:
+            return False
+        self._heights[chain] = height
+        return True
+
+    def shard_committed(self, node: Node, executed: ExecutedBlock) -> None:
+        """A node has committed a block of its shard."""
+        header, ledger = executed.header, node.shard.ledger
+        if self._is_first(node.home, header.number, header.hash):
+            self._ledgers[node.home] = ledger
+            self.books.note(ledger, executed)
+
+    def beacon_committed(self, node: Node, block: BeaconBlock) -> None:
+        """A node has committed a beacon block."""
+        if self._is_first(-1, block.height, block.hash):
+            self.books.check(node.beacon.ledger.state, self._ledgers.__getitem__)
+
+    # ------------------------------------------------------------------ the end
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all is delivered and known to everybody, and nobody has anything to do."""
+        if self.books.under_way or not all(node.alive for node in self.nodes):
+            return False
+        for chain in self.chains:
+            if len({len(host.chain) for host in chain.honest}) > 1:
+                return False
+        for node in self.honest:
+            state, head = node.beacon.ledger.state, node.shard.head_height()
+            if state.tip(node.home).height != head:
+                return False
+            if node.shard.has_work() or node.beacon.has_work():
+                return False
+        return True
+
+    def close_books(self) -> None:
+        """When all has settled: nothing is left anywhere."""
+        state = self.honest[0].beacon.ledger.state
+        self.books.check(state, self._ledgers.__getitem__)
+        self.books.close(state)
+        for pick in (min, max):  # at two nodes of each shard
+            self.books.check_indexes(
+                lambda shard, pick=pick: (
+                    pick(
+                        (n for n in self.honest if n.home == shard), key=lambda n: n.index
+                    ).shard.ledger
+                )
+            )
+
+    def status(self) -> str:
+        """Where everybody is, a host a line, and the lanes."""
+        lines = [f"t = {self.network.now:.2f} s"]
+        for chain in self.chains:
+            lines += chain.positions()
+        state = max((n.beacon.ledger for n in self.nodes if n.lives), key=lambda c: c.head.height)
+        for src, dst in self.books.sent:
+            lane = state.state.lane(ShardId(src), ShardId(dst))
+            sent = len(self.books.sent[src, dst])
+            lines.append(f"  lane {src}->{dst}: {sent} sent, {lane.last} known, {lane.consumed} in")
+        return "\n".join(lines)

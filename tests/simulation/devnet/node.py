@@ -1,0 +1,298 @@
+"""One node of the network: a process with two hosts, and what its runtime does besides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from consensus import Certificate, Evidence
+from node.beacon.block import BeaconBlock
+from node.beacon.chain import BeaconChain
+from node.primitives.basics import Address, ShardId
+from node.primitives.dev_operation import DevOperation
+from node.primitives.errors import DecodeError, InvalidTransaction
+from node.primitives.message import Message
+from node.primitives.transaction import Transaction
+from node.runtime.beacon_service import BeaconService
+from node.runtime.crosslinks import FIRST_REPEAT, CrosslinkPublisher
+from node.runtime.evidence import EvidenceExchange
+from node.runtime.lane_puller import MAX_MESSAGES, LanePuller
+from node.runtime.shard_service import ShardService
+from node.shard.chain import ShardChain
+from node.shard.pool import PoolRejected, TransactionPool
+from node.shard.run import ExecutedBlock
+from node.storage.memory import MemoryStore
+from tests.simulation.devnet.chains import BlockHost, DevnetChain, FaultyBlockHost
+from tests.simulation.devnet.plan import Slyness
+from tests.simulation.simnet.disk import MemoryDisk
+from tests.simulation.simnet.observer import Violation
+from tests.simulation.simnet.scheme import address
+
+if TYPE_CHECKING:
+    from tests.simulation.devnet.net import Devnet
+
+T = TypeVar("T")
+
+PULL_EVERY = 0.2
+"""Seconds between two looks at the inbound lanes, times the scale."""
+SHORT_PAGE = 0.3
+"""Share of the answers about lanes that end somewhere."""
+
+
+class Inline:
+    """The block thread: there is none."""
+
+    async def block(self, job: Callable[[], T]) -> T:
+        """The job, here and now."""
+        return job()
+
+
+class Node:
+    """What is durable (stores, the hosts' disks), and what a process makes of it.
+
+    ``beacon`` and ``shard`` are the services of this life, as in ``node.runtime.node``.
+    """
+
+    def __init__(self, net: Devnet, index: int, key: int, home: ShardId) -> None:
+        self.net, self.index, self.key, self.home = net, index, key, home
+        self.address = Address(address(key))
+        self.sly = net.plan.sly.get(index, frozenset())
+        behaviours = dict(net.plan.scenario.faulty).get(index)
+        self.faulty = behaviours is not None
+        self.stores = MemoryStore(), MemoryStore()
+        self.alive = False
+        self.lives = 0
+        self.clock_ahead = 0
+        self._repeated = -1
+
+        def host(chain: DevnetChain) -> BlockHost:
+            disk = MemoryDisk()
+            if behaviours is None:
+                made = BlockHost(self, chain, disk)
+            else:
+                made = FaultyBlockHost(self, chain, disk, behaviours)
+            chain.hosts[index] = made
+            return made
+
+        self.hosts = (host(net.beacon), host(net.shards[home]))
+        self.beacon_host, self.shard_host = self.hosts
+
+    # ------------------------------------------------------------------ life and death
+
+    def boot(self) -> None:
+        """Start the process, unless it runs."""
+        if self.alive:
+            return
+        self.alive = True
+        self.lives += 1
+        self.open()
+        for host in self.hosts:
+            if self.alive:
+                host.start_process()
+        if self.alive:
+            self.every(PULL_EVERY, self.pull)
+            self.every(FIRST_REPEAT, self.repeat)
+
+    def die(self) -> None:
+        """The process ends at once."""
+        self.alive = False
+        self.lives += 1
+        for host in self.hosts:
+            if host.alive:
+                host.end_process()
+
+    def stop(self) -> None:
+        """Somebody kills it."""
+        if self.alive:
+            self.die()
+
+    def later(self, delay: float, action: Callable[[], None]) -> None:
+        """Do something after a delay (seconds), if the process still runs then."""
+        life = self.lives
+        self.net.network.at(delay, lambda: action() if self.lives == life else None)
+
+    def every(self, period: float, action: Callable[[], None]) -> None:
+        """Do something again and again in this life."""
+
+        def again() -> None:
+            action()
+            self.later(period * scale, again)
+
+        scale = self.net.plan.scenario.timeout_scale
+        self.later(period * scale, again)
+
+    def open(self) -> None:
+        """What ``Node`` of the runtime puts together."""
+        net = self.net
+        chain = BeaconChain(self.stores[0], net.first, net.rules)
+        context = net.rules.beacon_context()
+        self.beacon = BeaconService(
+            chain=chain, context=context, proposer=self.address, now=self.now
+        )
+        self.shard = ShardService(
+            chain=ShardChain(self.stores[1], net.genesis, self.home),
+            beacon=chain,
+            beacon_gate=self.beacon.gate,
+            pool=TransactionPool(),
+            worker=Inline(),  # type: ignore[arg-type]
+            coinbase=self.address,
+            withhold=Slyness.WITHHOLDS_ARRIVALS in self.sly,
+            now=self.now,
+        )
+        self.publisher = CrosslinkPublisher(
+            shard=self.shard,
+            beacon=self.beacon,
+            me=self.address,
+            send=self._send_crosslink,
+            on_new=self.beacon_host.wake,
+        )
+        self.evidence = EvidenceExchange(
+            beacon=self.beacon,
+            broadcast=partial(self._to_beacon, "evidence", self._evidence_at),
+            send=lambda peer, frame: True,
+            on_new=self.beacon_host.wake,
+        )
+        self.puller = LanePuller(
+            service=self.shard,
+            beacon=chain,
+            router=None,  # type: ignore[arg-type]
+            on_arrivals=self.shard_host.wake,
+        )
+        self.beacon.on_evidence.append(self.evidence.found)
+        self.beacon.on_commit.append(self._beacon_committed)
+        self.shard.on_commit += [self._shard_committed, self.publisher.committed]
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return self.net.genesis.timestamp + self.net.network.now + self.clock_ahead
+
+    def _shard_committed(self, executed: ExecutedBlock, certificate: Certificate) -> None:
+        self.net.shard_committed(self, executed)
+
+    def _beacon_committed(self, block: BeaconBlock, certificate: Certificate) -> None:
+        self.net.beacon_committed(self, block)
+        self.shard_host.wake()
+
+    # ------------------------------------------------------------------ to the beacon
+
+    def _to_beacon(self, what: str, hear: Callable[[Node, bytes], None], raw: bytes) -> None:
+        label = f"{what} {raw[-8:].hex()}"
+        for index in self.net.beacon.audience:
+            if index != self.index:
+                peer = self.net.nodes[index]
+                self.net.network.deliver(self.index, index, label, partial(hear, peer, raw))
+
+    def _send_crosslink(self, raw: bytes) -> None:
+        if Slyness.KEEPS_CROSSLINKS not in self.sly:
+            self._to_beacon("crosslink", self._crosslink_at, raw)
+
+    def _crosslink_at(self, peer: Node, raw: bytes) -> None:
+        if peer.alive:
+            peer.publisher.received(str(self.index), raw)
+
+    def _evidence_at(self, peer: Node, raw: bytes) -> None:
+        if peer.alive:
+            peer.evidence.received(str(self.index), raw)
+
+    def accuse(self, chain: int, evidence: Evidence) -> None:
+        """Our engine has seen a contradiction."""
+        self.evidence.equivocation(chain, evidence.first, evidence.second)
+
+    def repeat(self) -> None:
+        """What the beacon does not take is said again, as the runtime's tasks do it."""
+        missing = self.publisher.missing()
+        if missing and missing.start == self._repeated:
+            for height in missing:
+                self.publisher.repeat(height)
+        self._repeated = missing.start
+        if not self.faulty:
+            for frame in self.evidence.frames():
+                self._to_beacon("evidence", self._evidence_at, frame)
+
+    # ------------------------------------------------------------------ lanes
+
+    def pull(self) -> None:
+        """Ask some node of each source for what the beacon has finalised of its lane."""
+        net = self.net
+        for src, lane in self.shard.lanes.items():
+            goal = self.puller.goal(src)
+            if goal is None:
+                continue
+            start = lane.position.count
+            name = f"lane {src} of {self.index} from {start} at {net.network.now}"
+            peer = net.network.dice.choice(name, net.nodes_of(src))
+            hear = partial(peer.serve, self, self.lives, start, goal - start)
+            net.network.question(self.index, peer.index, name, hear)
+
+    def serve(self, asker: Node, life: int, start: int, count: int) -> None:
+        """A page of what our shard has sent."""
+        if not self.alive:
+            return
+        network = self.net.network
+        name = f"page for {asker.index} from {start} at {network.now}"
+        rows = list(self.shard.ledger.sent_range(asker.home, start, min(count, MAX_MESSAGES)))
+        short, where, lie, _ = network.dice.roll(f"shape of {name}")
+        if short < SHORT_PAGE:
+            rows = rows[: int(where * (len(rows) + 1))]
+        if Slyness.LIES_ABOUT_LANES in self.sly and rows:
+            rows = _lie(rows, lie)
+        hear = partial(asker.pulled, self, life, start, rows)
+        network.question(self.index, asker.index, name, hear)
+
+    def pulled(self, peer: Node, life: int, start: int, rows: Sequence[bytes]) -> None:
+        """A page has come."""
+        lane = self.shard.lanes[peer.home]
+        if life != self.lives or lane.position.count != start:
+            return
+        checkpoints = self.beacon.ledger.state.lane(peer.home, self.home).checkpoints
+        try:
+            taken = lane.extend(map(Message.decode, rows), self.home, checkpoints)
+        except DecodeError as error:
+            self.net.stats["lies"] += 1
+            if not peer.faulty:
+                raise Violation(
+                    "lane", f"node {peer.index} is taken for a liar: {error}"
+                ) from error
+            return
+        if taken:
+            self.shard_host.wake()
+
+    # ------------------------------------------------------------------ users
+
+    def submit(self, item: Transaction | DevOperation) -> None:
+        """As ``TransactionGossip.submit``."""
+        try:
+            if isinstance(item, DevOperation):
+                self.shard.add_operation(item)
+            else:
+                self._pool(item)
+        except InvalidTransaction:
+            self.net.stats["refused"] += 1
+        else:
+            self.shard_host.wake()
+
+    def _pool(self, tx: Transaction) -> None:
+        service = self.shard
+        service.check_static(tx)
+        reason = service.why_waiting(tx)
+        if reason is not None and tx.hash not in service.pool:
+            raise PoolRejected(reason)
+        service.pool.add(tx, service.accounts(), service.next_base_fee())
+        service.pool_changed()
+
+
+def _lie(rows: list[bytes], lie: float) -> list[bytes]:
+    """Something that is not what the lane holds."""
+    place = int(lie * 1000) % len(rows)
+    match int(lie * 4):
+        case 0:
+            return rows[:place] + rows[place + 1 :]
+        case 1:
+            return [*rows[:place], rows[place], *rows[place:]]
+        case 2:
+            return rows[::-1]
+        case _:
+            changed = bytearray(rows[place])
+            changed[int(lie * 1e6) % len(changed)] ^= 1
+            return [*rows[:place], bytes(changed), *rows[place + 1 :]]
