@@ -6,6 +6,7 @@ it could break.
 """
 
 import random
+from collections.abc import Mapping, Sequence
 
 from consensus.signing import certificate_from_votes, vote_sign_bytes
 from consensus.types import Certificate, ChainContext, ValidatorSet, Vote, VoteType
@@ -14,12 +15,16 @@ from node.beacon.rules import BeaconRules
 from node.beacon.transition import genesis_block
 from node.primitives.basics import Address, ShardId, keccak256
 from node.primitives.crosslink import Crosslink
+from node.primitives.dev_operation import DevOperation
 from node.primitives.genesis import Genesis, GenesisValidator, Params
 from node.primitives.keys import KeccakSecp256k1, SigningKey
+from node.primitives.message import Message
 from node.primitives.placement import home_by_range
+from node.primitives.transaction import Transaction
 from node.shard import messenger
 from node.shard.chain import ShardChain
 from node.shard.genesis import shard_genesis
+from node.shard.judge import BuiltBlock
 from node.shard.lanes import InboundLane
 from node.shard.ports import Anchor
 from node.shard.run import BlockEnv
@@ -34,12 +39,15 @@ from tests.simulation.shards.support.traffic import CHAIN_ID, FUNDS, GWEI, Traff
 class Net:
     """The network of a seed."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(
+        self, seed: int, *, count: int | None = None, params: Params | None = None
+    ) -> None:
+        """Of a seed; a `count` of shards or `params` given are not drawn."""
         self.random = random.Random(seed)
         choice = self.random.choice
-        self.count = choice((1, 2, 2, 3, 3, 4, 5))
+        self.count = count or choice((1, 2, 2, 3, 3, 4, 5))
         self.ids = [ShardId(s) for s in range(self.count)]
-        params = Params(
+        params = params or Params(
             gas_limit=choice((300_000, 600_000, 1_500_000)),
             base_fee=choice((0, 7, GWEI)),
             max_arrivals=choice((0, 1, 3, 20, 400)),
@@ -108,7 +116,12 @@ class Net:
     def anchor(self, here: Replicas, *, newest: bool = False) -> Anchor:
         """The beacon's head, or any state between the parent's anchor and it."""
         head = self.beacon.head.height
-        height = head if newest else self.random.randint(here.anchor_height, head)
+        return self.anchor_at(
+            here, head if newest else self.random.randint(here.anchor_height, head)
+        )
+
+    def anchor_at(self, here: Replicas, height: int) -> Anchor:
+        """A beacon block as the anchor of a shard's next block."""
         header = self.beacon.block(height).header
         births = self.beacon.births_between(here.anchor_height, height)
         return Anchor(
@@ -121,19 +134,35 @@ class Net:
         )
 
     def make_block(self, shard: ShardId, *, quiet: bool = False) -> None:
-        """The next block of a shard: built, judged by the other replica, committed by both."""
+        """The next block of a shard, on some anchor, with whatever its users send."""
         here = self.shards[shard]
         self.clock += self.random.randrange(2)
         anchor = self.anchor(here, newest=quiet)
-        env = BlockEnv(coinbase=here.coinbase.address, timestamp=self.clock, anchor=anchor)
         txs = [] if quiet else self.traffic.of(here.users)
         operations = []
         if self.genesis.params.dev_methods and not quiet:
             operations, more = self.development.block(here.chain.state(), shard)
             txs = more + txs
-        built = here.chain.build(env, here.lanes, Chosen(txs), operations)
+        self.extend(here, anchor, txs, operations, proven=self.random.random() >= 0.2)
+
+    def extend(
+        self,
+        here: Replicas,
+        anchor: Anchor,
+        txs: Sequence[Transaction],
+        operations: Sequence[DevOperation] = (),
+        *,
+        proven: bool = True,
+    ) -> BuiltBlock:
+        """The next block of a shard: built, judged by the other replica, committed by both.
+
+        `proven`: with the proof of its arrivals, as before a decision.
+        """
+        shard = here.shard
+        env = BlockEnv(coinbase=here.coinbase.address, timestamp=self.clock, anchor=anchor)
+        built = here.chain.build(env, here.lanes, Chosen(list(txs)), operations)
         executed = built.executed
-        tails = None if self.random.random() < 0.2 else built.tails
+        tails = built.tails if proven else None
         judged = here.chains[1].judge(executed.block, anchor, tails)
         assert judged.header == executed.header
         assert judged.requests == executed.requests
@@ -157,28 +186,46 @@ class Net:
         self.stats["rejected"] += len(built.rejected)
         self.stats["deferred"] += len(txs) - len(executed.decoded) - len(built.rejected)
         self.books.note(here.chain, executed)
+        return built
 
     def pull(self, *, everything: bool = False) -> None:
         """Bring some messages of some lanes, as far as the beacon knows them."""
         for here in self.shards:
-            for src, lane in here.lanes.items():
+            for src in here.lanes:
                 if not everything and self.random.random() < 0.5:
                     continue
-                checkpoints = self.beacon.state.lane(src, here.shard).checkpoints
-                last = checkpoints[-1].count if checkpoints else 0
-                known = self.books.sent[src, here.shard][lane.position.count : last]
-                if not everything and known:
-                    known = known[: self.random.randint(0, len(known))]
-                lane.extend(known, here.shard, checkpoints)
+                known = len(self.due(here, src))
+                self.fetch(here, src, known if everything else self.random.randint(0, known))
+
+    def due(self, here: Replicas, src: ShardId) -> list[Message]:
+        """What a shard could pull of a lane, as far as the beacon knows it."""
+        last = self.beacon.state.lane(src, here.shard).last
+        return self.books.sent[src, here.shard][here.lanes[src].position.count : last]
+
+    def fetch(self, here: Replicas, src: ShardId, count: int) -> int:
+        """Bring messages of a lane; how many of them lead to a checkpoint."""
+        checkpoints = self.beacon.state.lane(src, here.shard).checkpoints
+        return here.lanes[src].extend(self.due(here, src)[:count], here.shard, checkpoints)
 
     def make_beacon_block(self, *, everything: bool = False) -> None:
         """Crosslinks of some shards, as many as chance and the rules allow."""
+        waiting = {here: self.waiting(here) for here in self.ids}
+        self.crosslink(
+            waiting
+            if everything
+            else {here: self.random.randint(0, most) for here, most in waiting.items()}
+        )
+
+    def waiting(self, shard: ShardId) -> int:
+        """Blocks of a shard that the beacon has not taken in."""
+        return self.shards[shard].chain.head.number - self.beacon.state.tip(shard).height
+
+    def crosslink(self, take: Mapping[ShardId, int]) -> None:
+        """The next beacon block, with so many blocks of each shard, if the rules allow."""
         links = []
-        for here in self.shards:
-            tip = self.beacon.state.tip(here.shard).height
-            waiting = here.chain.head.number - tip
-            take = waiting if everything else self.random.randint(0, waiting)
-            for height in range(tip + 1, tip + 1 + take):
+        for shard, blocks in take.items():
+            here, tip = self.shards[shard], self.beacon.state.tip(shard).height
+            for height in range(tip + 1, tip + 1 + blocks):
                 links.append(
                     Crosslink(
                         shard=here.shard,
@@ -216,8 +263,10 @@ class Net:
 
     def restart(self) -> None:
         """A node of some shard starts again from its disk; its lanes are empty then."""
-        here = self.random.choice(self.shards)
-        which = self.random.randrange(2)
+        self.start_again(self.random.choice(self.shards), self.random.randrange(2))
+
+    def start_again(self, here: Replicas, which: int) -> None:
+        """One of a shard's replicas; the first is the one that builds."""
         old = here.chains[which]
         here.chains[which] = ShardChain(here.stores[which], self.genesis, here.shard)
         assert here.chains[which].head == old.head
@@ -249,10 +298,7 @@ class Net:
                 for s in self.shards
                 if under_way or self.anchor(s, newest=True).moved(s.shard, self.count)
             ]
-            behind = {
-                here.shard: here.chain.head.number - self.beacon.state.tip(here.shard).height
-                for here in self.shards
-            }
+            behind = {shard: self.waiting(shard) for shard in self.ids}
             if not busy and not any(behind.values()):
                 break
             self.pull(everything=True)
