@@ -137,7 +137,7 @@ class Node:
             pool=TransactionPool(),
             worker=Inline(),  # type: ignore[arg-type]
             coinbase=self.address,
-            withhold=Slyness.WITHHOLDS_ARRIVALS in self.sly,
+            withhold=lambda: Slyness.WITHHOLDS_ARRIVALS in self.sly,
             now=self.now,
         )
         self.publisher = CrosslinkPublisher(
@@ -277,7 +277,7 @@ class Node:
         service.check_static(tx)
         reason = service.why_waiting(tx)
         if reason is not None and tx.hash not in service.pool:
-            raise PoolRejected(reason)
+            raise PoolRejected(reason, "lane")
         service.pool.add(tx, service.accounts(), service.next_base_fee())
         service.pool_changed()
 
