@@ -9,6 +9,9 @@ from tests.simulation.devnet.mutants import MUTANTS
 from tests.simulation.devnet.plan import draw_plan
 from tests.simulation.devnet.run_plan import run_plan
 
+PATIENCE = 40.0
+"""Virtual seconds; the networks drain in some 5."""
+
 FOUND = {
     "skip-a-message": (range(4), {"prefix"}),
     "deliver-again-what-failed": (range(4), {"exactly once"}),
@@ -30,7 +33,7 @@ def test_all_mistakes_are_tried() -> None:
 def test_a_network_finds(name: str) -> None:
     seeds, rules = FOUND[name]
     with MUTANTS[name]() as node:
-        outcomes = (run_plan(draw_plan(seed), node=node) for seed in seeds)
+        outcomes = (run_plan(draw_plan(seed), node=node, patience=PATIENCE) for seed in seeds)
         found = next((o.violation for o in outcomes if o.violation is not None), None)
     assert found is not None
     assert found.rule in rules

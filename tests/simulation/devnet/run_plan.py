@@ -48,13 +48,13 @@ def quiet() -> Iterator[None]:
         structlog.configure(**before)
 
 
-def run_plan(plan: Plan, *, node: type[Node] = Node) -> Outcome:
+def run_plan(plan: Plan, *, node: type[Node] = Node, patience: float = PATIENCE) -> Outcome:
     """Run through the faults, heal, and see every message arrive in time."""
     with quiet():
         net = Devnet(plan, node)
         violation = None
         try:
-            live_through(net)
+            live_through(net, patience)
         except Violation as caught:
             violation = caught
         except AssertionError as broken:
@@ -79,7 +79,7 @@ def run_plan(plan: Plan, *, node: type[Node] = Node) -> Outcome:
     )
 
 
-def live_through(net: Devnet) -> None:
+def live_through(net: Devnet, patience: float = PATIENCE) -> None:
     """From the start until every lane is empty.
 
     Raises:
@@ -93,11 +93,11 @@ def live_through(net: Devnet) -> None:
     highest = [
         (max(chain.observer.blocks, default=0), chain.observer.top_round) for chain in net.chains
     ]
-    deadline = network.now + PATIENCE * scale
+    deadline = network.now + patience * scale
     while not net.is_settled:
         if network.now >= deadline:
             left = net.books.under_way
-            raise Violation("liveness", f"{left} messages under way {PATIENCE:.0f} s after healing")
+            raise Violation("liveness", f"{left} messages under way {patience:.0f} s after healing")
         network.run_until(lambda: False, network.now + 0.5 * scale)
     net.stats["seconds to drain"] = int(network.now - scenario.heal_at)
     net.close_books()
