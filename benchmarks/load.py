@@ -145,8 +145,9 @@ class Load:
         self._block = -1
         self.last_sent = 0.0
 
-    def run(self, seconds: float) -> Outcome:
-        """Send for that long or until the work is at its end, then wait for all receipts."""
+    def run(self, seconds: float, *, least: float = 0.0) -> Outcome:
+        """Send for that long or until the work is at its end, then wait for all receipts; `least` seconds
+        in all."""
         selector = selectors.DefaultSelector()
         for worker in self._workers:
             selector.register(worker.connection.socket, selectors.EVENT_READ, worker)
@@ -166,9 +167,9 @@ class Load:
                     self._start(worker, outcome, sending, now)
                 busy |= worker.under_way is not None or bool(worker.waiting)
                 busy |= sending and worker.next is not None
-            if not busy:
+            if not busy and now - outcome.begin >= least:
                 break
-            if now - progress > PATIENCE:
+            if busy and now - progress > PATIENCE:
                 raise SystemExit(f"no receipt for {PATIENCE:g} s, {self._outstanding} are missing")
             for key, _ in selector.select(BLOCK_POLL):
                 if key.data is None:
