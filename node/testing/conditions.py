@@ -74,7 +74,7 @@ def shard_stalled(shard: int, *, seconds: float = 3.0) -> Condition[int]:
 
     def look(net: "Network") -> int | Pending:
         now = time.monotonic()
-        head = max((_shard_height(node) for node in net.shard(shard).nodes), default=0)
+        head = _shard_head(net, shard)
         if not seen or head > seen[0][0]:
             seen[:] = [(head, now)]
         still = now - seen[0][1]
@@ -136,6 +136,9 @@ def lanes_empty(*, src: int | None = None, dst: int | None = None) -> Condition[
     """No message is under way, from shard `src`, to shard `dst`, or at all. For once: others may follow."""
 
     def look(net: "Network") -> Pending | None:
+        for shard in (src, dst):
+            if shard is not None:
+                net.shard(shard)  # there is one
         lanes = net.request("atoll_lanes", timeout=LOOK_SECONDS)
         waiting = {
             (lane["src"], lane["dst"]): lane["waiting"]["count"]
@@ -165,19 +168,17 @@ def node_up(*names: str) -> Condition[None]:
     """These nodes (without names: all) answer and are not behind."""
 
     def look(net: "Network") -> Pending | None:
-        reports = [
-            report_node(node.layout, timeout=LOOK_SECONDS)
-            for node in net.nodes
-            if not names or node.name in names
-        ]
+        nodes = [net.node(name) for name in names] or net.nodes
+        reports = [report_node(node.layout, timeout=LOOK_SECONDS) for node in nodes]
         away = [f"{r.node.name}: {r.problem or r.state}" for r in reports if r.state != "up"]
         return Pending("; ".join(away)) if away else None
 
     return Condition(f"{', '.join(names) or 'all nodes'} to be up", look)
 
 
-def node_down(*names: str) -> Condition[None]:
+def node_down(name: str, *others: str) -> Condition[None]:
     """These nodes have no process."""
+    names = (name, *others)
 
     def look(net: "Network") -> Pending | None:
         running = [name for name in names if net.node(name).is_running]
@@ -213,15 +214,27 @@ def log_line(node: str, pattern: str, *, since: int = 0) -> Condition[re.Match[s
 def _head(net: "Network", shard: int | None) -> int:
     if shard is None:
         return int(net.request("eth_blockNumber", timeout=LOOK_SECONDS), 16)
-    return max(_shard_height(node) for node in net.shard(shard).nodes)
+    return _shard_head(net, shard)
 
 
-def _shard_height(node: "Node") -> int:
-    """0 of a node that does not answer: others are ahead of it, and heights are only compared."""
+def _shard_head(net: "Network", shard: int) -> int:
+    """The height of a shard, as its nodes say; if none of them answers, as far as the network has it."""
+    heights = [_height(node) for node in net.shard(shard).nodes]
+    known = [height for height in heights if height is not None]
+    return max(known) if known else _crosslinked(net, shard)
+
+
+def _height(node: "Node") -> int | None:
     try:
         return node.status(timeout=LOOK_SECONDS).chains.shard.height
     except RpcError:
-        return 0
+        return None
+
+
+def _crosslinked(net: "Network", shard: int) -> int:
+    """Raises RpcUnreachable if nobody is there who could know."""
+    tips = net.request("atoll_networkBlock", timeout=LOOK_SECONDS)["shards"]
+    return int(next(tip["tip"]["height"] for tip in tips if tip["id"] == shard))
 
 
 def _found(net: "Network", method: str, name: str) -> dict[str, Any] | None:

@@ -3,20 +3,31 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from node.cluster.errors import RpcRefused
 from node.primitives.errors import AtollError
 from node.testing.network import Network
 
 SETTLE_SECONDS = 60.0
+NOT_SUPPORTED = -32004
+
+
+def snapshot_of(network: Network) -> str | None:
+    """What to go back to; None where the network cannot, having no development methods. Raises RpcError."""
+    try:
+        return network.snapshot()
+    except RpcRefused as error:
+        if error.code == NOT_SUPPORTED:
+            return None
+        raise
 
 
 @contextmanager
-def isolated(network: Network) -> Iterator[list[str]]:
+def isolated(network: Network, snapshot: str) -> Iterator[list[str]]:
     """Whatever is done to the network inside is undone at the end: faults first, then the state.
 
     Where that does not succeed, the list says why: nobody should use the network any more.
     """
     trouble: list[str] = []
-    snapshot = network.snapshot()
     try:
         yield trouble
     finally:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from node.cluster.accounts import DevAccount
 from node.cluster.client import call
-from node.cluster.errors import NetworkFailed, RpcRefused, RpcUnreachable
+from node.cluster.errors import NetworkFailed, RpcUnreachable
 from node.cluster.faults import Faults
-from node.cluster.layout import NetworkLayout, load_layout
+from node.cluster.layout import NetworkLayout, clear_directory, load_layout
 from node.cluster.status import NodeStatus, report_nodes
 from node.cluster.units import check_address, checksum_address, parse_data
 from node.cluster.wallet import Wanted, send
@@ -36,7 +36,6 @@ START_TRIES = 3
 PORT_TAKEN = "in use"
 DESCRIBE_SECONDS = 2.0
 ETHER = 10**18
-NOT_SUPPORTED = -32004
 T = TypeVar("T")
 
 
@@ -84,6 +83,10 @@ class Network:
         if self._directory is not None:
             raise UserError("a network is started once; make another one")
         directory = self._given or Path(tempfile.mkdtemp(prefix="atoll-"))
+        if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+            raise UserError(
+                f"{directory} is not empty: a network for tests has a directory of its own"
+            )
         self._directory = directory.absolute()
         for attempt in range(START_TRIES):
             try:
@@ -94,6 +97,7 @@ class Network:
                 # processes, somebody may come between.
                 if PORT_TAKEN not in str(error) or attempt == START_TRIES - 1:
                     raise
+                clear_directory(self._directory)
 
     def _up(self, directory: Path, timeout: float | None) -> None:
         self._running = Supervised(self.manifest, directory)
@@ -244,11 +248,14 @@ class Network:
         raise trouble
 
     def web3(self, *, shard: int | None = None, node: str | None = None) -> "Web3":
-        """web3.py on the network, on one shard's own chain, or on the network as that node serves it."""
+        """web3.py on the network, or on one shard's own chain, as some node or the named one serves it."""
         from web3 import HTTPProvider, Web3
 
-        url = self.rpc if shard is None else self.shard(shard).rpc
-        return Web3(HTTPProvider(url if node is None else self.node(node).rpc))
+        if node is not None:
+            url = self.node(node).rpc
+        else:
+            url = self.rpc if shard is None else self.shard(shard).nodes[0].rpc
+        return Web3(HTTPProvider(url if shard is None else f"{url}/shard/{shard}"))
 
     def wait_for(
         self,
@@ -346,16 +353,6 @@ class Network:
                 f"{int(document['difference'], 16)} wei: {document}"
             )
         return dict(document)
-
-    def can_revert(self) -> bool:
-        """Whether `snapshot` and `revert` are to be had: they are development methods."""
-        try:
-            self.snapshot()
-        except RpcRefused as error:
-            if error.code == NOT_SUPPORTED:
-                return False
-            raise
-        return True
 
     def snapshot(self) -> str:
         """Remember the state of all shards; the id for `revert`. Raises RpcRefused."""

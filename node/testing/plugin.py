@@ -93,9 +93,7 @@ def atoll_module(
     request: pytest.FixtureRequest, atoll_networks: "SharedNetworks"
 ) -> "Iterator[Network]":
     """A network of its own for every module, as `pytestmark = pytest.mark.atoll(...)` says."""
-    network = _record(request, _start(atoll_networks.start, _options(request).network))
-    yield network
-    network.stop()
+    yield from _fresh(request, atoll_networks)
 
 
 @pytest.fixture
@@ -123,27 +121,31 @@ def atoll(request: pytest.FixtureRequest, atoll_networks: "SharedNetworks") -> "
     One of the configured shape (mark, command line, ini) that tests share: each finds it as the one before
     found it. `isolation="fresh"` starts one for the test instead, "none" leaves it as the test does.
     """
-    from node.testing.isolation import isolated
+    from node.testing.isolation import isolated, snapshot_of
 
     options = _options(request)
+    if options.isolation == "fresh":
+        yield from _fresh(request, atoll_networks)
+        return
     network = _start(atoll_networks.shared, options.network)
-    isolation = options.isolation
-    if isolation == "revert" and not network.can_revert():
-        isolation = "fresh"
-    if isolation == "fresh":
-        network = _start(atoll_networks.start, options.network)
-    _record(request, network)
-    if isolation == "none":
+    if options.isolation == "none":
+        yield _record(request, network)
+        return
+    snapshot = snapshot_of(network)
+    if snapshot is None:
+        yield from _fresh(request, atoll_networks)
+        return
+    with isolated(_record(request, network), snapshot) as trouble:
         yield network
-    elif isolation == "fresh":
-        yield network
+    if trouble:
+        request.node.add_report_section("teardown", "atoll", "\n".join(trouble))
         network.stop()
-    else:
-        with isolated(network) as trouble:
-            yield network
-        if trouble:
-            request.node.add_report_section("teardown", "atoll", "\n".join(trouble))
-            network.stop()
+
+
+def _fresh(request: pytest.FixtureRequest, networks: "SharedNetworks") -> "Iterator[Network]":
+    network = _record(request, _start(networks.start, _options(request).network))
+    yield network
+    network.stop()
 
 
 # ---------------------------------------------------------------------- what was asked for

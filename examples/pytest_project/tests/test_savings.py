@@ -44,7 +44,7 @@ def test_it_is_closed_for_a_day(atoll, savings, saver):
 
 @pytest.mark.parametrize("time", ["first", "second"])
 def test_every_test_finds_the_same_network(atoll, time):
-    alice, bob = atoll.account(shard=0), atoll.account(shard=1)
+    alice, bob = atoll.account(shard=0), atoll.account(shard=1, index=1)
     assert int(atoll.request("eth_getBalance", bob.address, "latest"), 16) == 10_000 * ETHER
     assert int(atoll.request("eth_getTransactionCount", alice.address, "latest"), 16) == 0
     atoll.wait_for(until.settled(atoll.send(alice, bob.address, value=5 * ETHER)))

@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from node.cluster.errors import NetworkFailed, RpcRefused
-from node.testing.isolation import isolated
+from node.testing.isolation import isolated, snapshot_of
 from node.testing.network import Network
 from node.testing.shared import SharedNetworks
 
@@ -38,31 +38,35 @@ class Recorded:
 
 def test_faults_are_healed_before_the_state_is_put_back() -> None:
     network = Recorded()
-    with isolated(cast(Network, network)) as trouble:
+    with isolated(cast(Network, network), "0x1") as trouble:
         network.told.append("test")
-    assert network.told == ["snapshot", "test", "heal", "revert"]
+    assert network.told == ["test", "heal", "revert"]
     assert trouble == []
 
 
 def test_also_when_the_test_fails() -> None:
     network = Recorded()
-    with pytest.raises(KeyError), isolated(cast(Network, network)):
+    with pytest.raises(KeyError), isolated(cast(Network, network), "0x1"):
         raise KeyError
-    assert network.told == ["snapshot", "heal", "revert"]
+    assert network.told == ["heal", "revert"]
 
 
 @pytest.mark.parametrize("what", ["heal", "revert"])
 def test_a_network_that_cannot_be_put_back_is_not_to_be_used(what: str) -> None:
     network = Recorded(**{what: NetworkFailed("s0v0 is jailed")})
-    with isolated(cast(Network, network)) as trouble:
+    with isolated(cast(Network, network), "0x1") as trouble:
         pass
     assert trouble == ["the network could not be put back and is replaced: s0v0 is jailed"]
 
 
-def test_a_snapshot_that_is_refused_is_an_error_of_the_test() -> None:
-    network = Recorded(snapshot=RpcRefused(-32004, "no"))
-    with pytest.raises(RpcRefused), isolated(cast(Network, network)):
-        pytest.fail("the test must not run")
+def test_what_to_go_back_to() -> None:
+    def network(**fails: Exception) -> Network:
+        return cast(Network, Recorded(**fails))
+
+    assert snapshot_of(network()) == "0x1"
+    assert snapshot_of(network(snapshot=RpcRefused(-32004, "no dev_methods"))) is None
+    with pytest.raises(RpcRefused):
+        snapshot_of(network(snapshot=RpcRefused(-32002, "not now")))
 
 
 @pytest.fixture

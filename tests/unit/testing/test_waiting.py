@@ -17,6 +17,7 @@ from node.testing import (
     Network,
     Pending,
     TransactionFailed,
+    UserError,
     WaitTimeout,
     until,
 )
@@ -148,13 +149,28 @@ def test_lanes() -> None:
         {"src": 0, "dst": 1, "waiting": {"count": 2}},
         {"src": 1, "dst": 0, "waiting": {"count": 0}},
     ]
-    wait(network(lanes), until.lanes_empty(src=1))
+    wait(network(lanes, shard=lambda number: number), until.lanes_empty(src=1))
     with pytest.raises(WaitTimeout, match="lanes to be empty: 2 from 0 to 1"):
         wait(network(lanes), until.lanes_empty(), 0)
 
 
 def test_balances() -> None:
     assert wait(network("0x1", "0xa"), until.balance("0x", 9)) == 10
+
+
+def test_what_there_is_not_is_no_reason_to_be_content() -> None:
+    def missing(name: Any) -> Any:
+        raise UserError(f"there is no {name}")
+
+    net = network([], node=missing, shard=missing, nodes=())
+    for condition in (
+        until.node_up("s9v9"),
+        until.node_down("s9v9"),
+        until.lanes_empty(dst=9),
+        until.shard_stalled(9),
+    ):
+        with pytest.raises(UserError, match=r"there is no (9|s9v9)"):
+            wait(net, condition)
 
 
 def test_lines_of_a_log(tmp_path: Path) -> None:
@@ -168,19 +184,43 @@ def test_lines_of_a_log(tmp_path: Path) -> None:
         wait(net, until.log_line("s0v0", "up", since=log.stat().st_size), 0)
 
 
-def test_a_shard_that_stalls() -> None:
-    heights = iter([4, 5, 5, 5])
+def node(*heights: int | None) -> Any:
+    """One that says these heights, the last one again and again; None: it does not answer."""
+    left = list(heights)
 
     def status(timeout: float) -> Any:
-        return SimpleNamespace(
-            chains=SimpleNamespace(shard=SimpleNamespace(height=next(heights, 5)))
-        )
+        height = left.pop(0) if len(left) > 1 else left[0]
+        if height is None:
+            raise RpcUnreachable("it is away")
+        return SimpleNamespace(chains=SimpleNamespace(shard=SimpleNamespace(height=height)))
 
-    shard = SimpleNamespace(nodes=[SimpleNamespace(status=status)])
-    net = network(shard=lambda number: shard)
-    assert wait(net, until.shard_stalled(0, seconds=0.05)) == 5
+    return SimpleNamespace(status=status)
+
+
+def shard_of(*nodes: Any, **attributes: Any) -> Network:
+    """A network whose shard 1 has these nodes, and is at 4 as far as the beacon knows."""
+    tips = [{"id": number, "tip": {"height": 4 * number}} for number in (0, 1)]
+    return network(
+        {"shards": tips}, shard=lambda number: SimpleNamespace(nodes=nodes), **attributes
+    )
+
+
+def test_a_shard_that_stalls() -> None:
+    assert wait(shard_of(node(4, 5), node(3)), until.shard_stalled(1, seconds=0.05)) == 5
     with pytest.raises(WaitTimeout, match=r"block 5 came 0\.0 s ago"):
-        wait(net, until.shard_stalled(0, seconds=5), 0)
+        wait(shard_of(node(5)), until.shard_stalled(1, seconds=5), 0)
+
+
+def test_a_shard_of_which_nobody_answers_is_where_the_network_has_it() -> None:
+    assert wait(shard_of(node(None)), until.shard_stalled(1, seconds=0.05)) == 4
+    with pytest.raises(WaitTimeout, match="the newest is 4"):
+        wait(shard_of(node(None), node(None)), until.height(5, shard=1), 0)
+
+
+def test_blocks_of_a_shard_that_comes_back_are_not_new() -> None:
+    with pytest.raises(WaitTimeout, match="there were 0, up to 4"):
+        wait(shard_of(node(None, 4)), until.blocks(1, shard=1), 0.05)
+    assert wait(shard_of(node(None, 4, 5)), until.blocks(1, shard=1)) == 5
 
 
 # ---------------------------------------------------------------------- event loops
