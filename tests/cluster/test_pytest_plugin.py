@@ -137,6 +137,55 @@ def test_time(atoll):
 """
 
 
+ISOLATED = """
+import pytest
+from node.testing import until
+
+ETHER = 10**18
+
+
+@pytest.fixture(scope="session")
+def paid(atoll_session):
+    someone = atoll_session.new_account(shard=1, ether=7)
+    return someone
+
+
+@pytest.mark.parametrize("time", range(3))
+def test_finds_what_the_session_made_and_nothing_else(atoll_session, paid, atoll, time):
+    assert atoll is atoll_session
+    alice = atoll.account(shard=0)
+    nonce = int(atoll.request("eth_getTransactionCount", alice.address, "latest"), 16)
+    before = int(atoll.request("eth_getBalance", paid.address, "latest"), 16)
+    assert (nonce, before) == (0, 7 * ETHER)
+    now = atoll.time.now()
+    atoll.time.increase(10**6)
+    # The same transaction each time, with a receipt of each time.
+    tx = atoll.send(alice, paid.address, value=ETHER, gas=30_000)
+    atoll.wait_for(until.settled(tx))
+    atoll.wait_for(until.balance(paid.address, 8 * ETHER))
+    atoll.wait_for(lambda: now + 10**6 <= atoll.time.now() < now + 2 * 10**6)
+    atoll.audit()
+    atoll.faults.kill("s1v0")  # and nobody starts it again
+
+
+@pytest.mark.atoll(params={"dev_methods": False})
+@pytest.mark.parametrize("time", range(2))
+def test_without_development_methods_each_has_its_own(atoll, time):
+    assert atoll.wait_for(until.blocks(1))
+    alice = atoll.account(shard=0)
+    atoll.wait_for(until.receipt(atoll.send(alice, alice.address)))
+    assert int(atoll.request("eth_getTransactionCount", alice.address, "latest"), 16) == 1
+"""
+
+
+def test_every_test_finds_the_network_as_it_was(project: Project) -> None:
+    (project.directory / "pytest.ini").write_text("[pytest]\n")
+    project.write(test_isolated=ISOLATED)
+    code, out = project.run("-v")
+    assert (code, "5 passed" in out) == (0, True)
+    assert project.processes() == []
+
+
 def test_what_a_test_author_does(project: Project) -> None:
     project.write(test_working=WORKING)
     code, out = project.run("-v")

@@ -53,13 +53,10 @@ def saver(atoll: Network) -> Callable[[int], Saver]:
     return make
 
 
-@pytest.fixture
-def savings(atoll: Network) -> Contract:
-    """A new contract on shard 1, which opens after a day."""
-    return deploy(atoll)
-
-
-def deploy(net: Network) -> Contract:
+@pytest.fixture(scope="session")
+def savings(atoll_session: Network) -> Contract:
+    """A contract on shard 1, which opens after a day. It is deployed once, and every test finds it as new."""
+    net = atoll_session
     factory = net.web3().eth.contract(abi=ARTIFACT["abi"], bytecode=ARTIFACT["bytecode"])
     owner = Saver(net, Account.from_key(net.account(shard=1).private_key))
     receipt = net.wait_for(until.receipt(owner.send(factory.constructor(DAY))))
