@@ -93,8 +93,8 @@ def _fault(
     """A fault, or the name of a node to be started again."""
     node = draw.choice(names)
     some = tuple(sorted(draw.sample(names, draw.randint(1, len(names)))))
-    kinds = ["kill", "stop", "delay", "loss", "clock", "restart", "disk", "corrupt"]
-    kinds += ["partition"] * 2 if len(names) > 1 else []
+    kinds = ["kill", "stop", "clock", "restart", "disk", "corrupt"]
+    kinds += ["delay", "loss", "partition", "partition"] if len(names) > 1 else []
     kinds += ["lane", "lane", "withhold"] if shards > 1 else []
     kinds += ["equivocate"] if validators >= 4 and node[:2] not in traitors else []
     match draw.choice(kinds):
