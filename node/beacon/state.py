@@ -45,6 +45,7 @@ from node.primitives.requests import GAS_BITS
 _T = TypeVar("_T")
 
 MAX_REMEMBERED_HOMES = 1 << 16
+MAX_REMEMBERED_LANES = 4096  # that are copied from block to block
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +93,17 @@ class BeaconState:
         self._directory: dict[Address, ShardId | None] = {}
         self._rosters: dict[int, Roster] = {}
         self._terms: dict[ShardId, tuple[Term, ...]] = {}
+        self._freezes: dict[ShardId, Freeze | None] = {}
+
+    def _remember(self, other: "BeaconState") -> None:
+        """Take over what `other`, which says the same, has read: else every block decodes all of it anew."""
+        self._shards = other._shards
+        self._tips = dict(other._tips)
+        self._rosters = dict(other._rosters)
+        self._terms = dict(other._terms)
+        self._freezes = dict(other._freezes)
+        if len(other._lanes) <= MAX_REMEMBERED_LANES:
+            self._lanes = dict(other._lanes)
 
     @property
     def shards(self) -> int:
@@ -205,7 +217,9 @@ class BeaconState:
 
     def frozen(self, shard: ShardId) -> Freeze | None:
         """Why no block of `shard` is taken in any more; None if it is not so."""
-        return self._read(_frozen_name(shard), Freeze.from_row)
+        if shard not in self._freezes:
+            self._freezes[shard] = self._read(_frozen_name(shard), Freeze.from_row)
+        return self._freezes[shard]
 
     def is_frozen(self, shard: ShardId) -> bool:
         return self.frozen(shard) is not None
@@ -234,7 +248,10 @@ class BeaconStateWriter(BeaconState):
 
     def __init__(self, base: BeaconState) -> None:
         super().__init__(base._trie)
+        self._remember(base)
         self._changes: dict[bytes, bytes] = {}
+        self._moved = False  # whether an address was given another home
+        self._homes = base._directory  # of the base, which are ours unless some are set
 
     def set_shards(self, count: int) -> None:
         self._set(_SHARDS, [rlp.int_to_bytes(count)])
@@ -255,6 +272,7 @@ class BeaconStateWriter(BeaconState):
     def set_home(self, address: Address, shard: ShardId) -> None:
         self._set(_home_name(address), [rlp.int_to_bytes(shard)])
         self._directory[address] = shard
+        self._moved = True
 
     def set_validators(self, records: Iterable[ValidatorRecord]) -> None:
         """All of them: those of the genesis."""
@@ -284,6 +302,7 @@ class BeaconStateWriter(BeaconState):
 
     def freeze(self, shard: ShardId, freeze: Freeze) -> None:
         self._set(_frozen_name(shard), freeze.row())
+        self._freezes[shard] = freeze
 
     def finish(self) -> tuple[Hash32, dict[bytes, bytes], BeaconState]:
         """The new root, the bodies of new trie nodes by hash, and the state they make."""
@@ -291,7 +310,11 @@ class BeaconStateWriter(BeaconState):
         trie.update([(keccak_fast(name), value) for name, value in self._changes.items()])
         nodes: dict[bytes, bytes] = {}
         root = trie.commit(nodes)
-        return root, nodes, BeaconState(trie)
+        after = BeaconState(trie)
+        after._remember(self)
+        if not self._moved:
+            after._directory = self._homes  # one memory for both: no address has another home
+        return root, nodes, after
 
     def _set(self, name: bytes, row: Sequence[rlp.Item]) -> None:
         self._changes[name] = rlp.encode(row)

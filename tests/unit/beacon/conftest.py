@@ -11,7 +11,9 @@ from consensus.types import Certificate, ChainContext, ValidatorSet, Vote, VoteT
 from node.beacon.chain import BeaconChain
 from node.beacon.evidence import DoubleSigning
 from node.beacon.rules import validator_set
+from node.beacon.state import BeaconState
 from node.beacon.transition import BeaconExecution, BeaconRules, genesis_block
+from node.execution.trie import Trie
 from node.primitives.basics import ZERO_ADDRESS, ZERO_HASH, Address, ShardId, keccak256
 from node.primitives.crosslink import Crosslink
 from node.primitives.genesis import Genesis, GenesisValidator, Params, parse_address
@@ -207,7 +209,24 @@ class Driver:
         assert len(execution.block.body.evidence) == len(evidence)
         assert self.chain.judge(execution.block).state_root == execution.state_root
         self.chain.commit(execution, self.net.certificate_for(self.chain, execution))
+        self.check_memory()
         return execution
+
+    def check_memory(self) -> None:
+        """What the state at the head remembers of earlier ones is what its trie says."""
+        state, root = self.chain.state, self.chain.head.header.state_root
+        read = BeaconState(Trie(self.chain.read_node, root))
+        shards = [ShardId(shard) for shard in range(read.shards)]
+        assert state.tips() == read.tips()
+        for shard in shards:
+            assert state.frozen(shard) == read.frozen(shard)
+            assert state.terms(shard) == read.terms(shard)
+            assert state.roster(shard) == read.roster(shard)
+            assert [state.lane(shard, dst) for dst in shards] == [
+                read.lane(shard, dst) for dst in shards
+            ]
+        for address, home in state._directory.items():
+            assert read.directory_entry(address) == home
 
 
 @pytest.fixture
