@@ -43,6 +43,7 @@ class Engines:
                 member=node.keys.signing is not None,
                 peers=node.topology.shard_peers(node.shard),
                 heartbeat=params.heartbeat,
+                backlog=node.shard_service.pool.__len__,
                 halted=lambda: node.beacon.is_frozen(node.shard),
             )
             self.beacon = self._host(
@@ -72,6 +73,7 @@ class Engines:
         member: bool,
         peers: list[PeerId],
         heartbeat: float,
+        backlog: Callable[[], int] = lambda: 0,
         halted: Callable[[], bool] = lambda: False,
     ) -> ConsensusHost:
         node, key = self._node, self._node.keys.signing
@@ -82,7 +84,11 @@ class Engines:
             app=app,
             participant=participant,
             checker=self._checker,
-            pacing=Pacing(min_interval=node.genesis.params.min_block_interval, heartbeat=heartbeat),
+            pacing=Pacing(
+                min_interval=node.genesis.params.min_block_interval,
+                heartbeat=heartbeat,
+                backlog=backlog,
+            ),
             tell=partial(node.traffic.tell, app.chain),
             on_ahead=lambda peer, height: node.syncers[app.chain].heard(peer, height),
             validator_of=node.topology.address_of,

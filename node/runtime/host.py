@@ -31,6 +31,8 @@ RESEND_SECONDS = 0.25
 COMMIT_RETRY_SECONDS = 0.25
 CATCH_UP_SECONDS = 1.0  # without a pulled block, after which we take part again
 OPENING_GRACE = 0.5  # for peers to say that they are ahead
+BACKLOG = 200  # transactions that wait, from which on blocks are made further apart
+MOST_INTERVALS = 4.0  # times the least interval
 FLUSH_AFTER = 16
 """Events that are waiting already are taken before what we have to say is made durable and sent, so that
 one write serves for all of it; but not more than this."""
@@ -43,11 +45,18 @@ FAULTS = (PeerFault, InvalidBlock, consensus_errors.PeerFault)
 class Pacing:
     """When a new height starts: with work after `min_interval`, without after `heartbeat` (seconds).
 
-    When others have begun it we follow, but not before half of `min_interval`.
+    When others have begun it we follow, but not before half of `min_interval`. With a long `backlog`, which is
+    how many transactions wait, blocks are larger and fewer: what waits for several blocks anyway loses nothing
+    by it, and what a block costs whatever it holds is shared by more.
     """
 
     min_interval: float
     heartbeat: float
+    backlog: Callable[[], int] = lambda: 0
+
+    def interval(self) -> float:
+        """Seconds from one block to the next while there is work."""
+        return self.min_interval * min(max(self.backlog() / BACKLOG, 1.0), MOST_INTERVALS)
 
 
 @dataclass(slots=True)
@@ -204,7 +213,7 @@ class ConsensusHost:
         if self._begun:
             return self._decided_at + self._pacing.min_interval / 2
         if self.app.has_work():
-            return self._decided_at + self._pacing.min_interval
+            return self._decided_at + self._pacing.interval()
         return self._decided_at + self._pacing.heartbeat
 
     async def _fire_timers(self) -> None:

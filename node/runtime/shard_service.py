@@ -216,7 +216,7 @@ class ShardService:
             )
         if len(self.dev_queue):
             return True
-        if self._pool_changes != self._hopeless_at and self.pool.counts()[0]:
+        if self._pool_changes != self._hopeless_at and self.pool.has_executable:
             return True
         if any(lane.position.count > self._inbox[src] for src, lane in self.lanes.items()):
             return True

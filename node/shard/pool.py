@@ -115,6 +115,11 @@ class TransactionPool:
         pending = sum(queue.executable for queue in self._queues.values())
         return pending, len(self._by_hash) - pending
 
+    @property
+    def has_executable(self) -> bool:
+        """Whether any can be executed: what `counts` says, without counting."""
+        return any(queue.executable for queue in self._queues.values())
+
     def next_nonce(self, address: Address, state_nonce: int) -> int:
         """The first nonce from `state_nonce` on that no pooled transaction of the account has."""
         queue = self._queues.get(address)

@@ -225,6 +225,7 @@ def test_counts_and_content_tell_executable_from_waiting(accounts: Accounts) -> 
     for item in items.values():
         pool.add(item, accounts)
     pool.add(tx(B, 1), accounts)
+    assert pool.has_executable
     assert pool.counts() == (2, 2)
     content = pool.content()
     assert content.pending == {A: {0: items[0], 1: items[1]}}
@@ -536,3 +537,13 @@ def test_a_view_that_is_behind_hides_nothing(accounts: Accounts) -> None:
     assert pool.add(tx(A, 2), Accounts(nonces={A: 2}))
     assert pool.counts() == (2, 0)
     assert pool.next_nonce(A, 2) == 4
+
+
+def test_a_pool_of_what_waits_for_a_nonce_has_nothing_executable(accounts: Accounts) -> None:
+    pool = TransactionPool()
+    assert not pool.has_executable
+    pool.add(tx(A, 1, 1), accounts)
+    assert pool.counts() == (0, 1)
+    assert not pool.has_executable
+    pool.add(tx(A, 0, 1), accounts)
+    assert pool.has_executable
