@@ -126,10 +126,7 @@ class Node:
         """What ``Node`` of the runtime puts together."""
         net = self.net
         chain = BeaconChain(self.stores[0], net.first, net.rules)
-        context = net.rules.beacon_context()
-        self.beacon = BeaconService(
-            chain=chain, context=context, proposer=self.address, now=self.now
-        )
+        self.beacon = BeaconService(chain=chain, proposer=self.address, now=self.now)
         self.shard = ShardService(
             chain=ShardChain(self.stores[1], net.genesis, self.home),
             beacon=chain,
