@@ -62,6 +62,15 @@ class Place:
     def down(self) -> None:
         self.finish(self._run("down"), 0)
 
+    def has_begun(self, launcher: subprocess.Popen[str], fresh: bool) -> bool:
+        """Whether our code runs: what Python says to a Ctrl-C before that is not ours to say."""
+        if launcher.poll() is not None or (fresh and self.directory.exists()):
+            return True
+        return any(
+            line.split()[4] == str(launcher.pid)
+            for line in Path("/proc/locks").read_text().splitlines()
+        )
+
     def is_up(self) -> bool:
         return (self.directory / "network.json").exists()
 
@@ -183,6 +192,10 @@ def test_a_start_that_is_interrupted(small: Place, number: signal.Signals, detac
     moments = random.Random(SEED)
     for _ in range(INTERRUPTS):
         launcher = small.start(*(("--detach",) if detach else ()))
+        fresh = not small.directory.exists()
+        wait_for(
+            lambda launcher=launcher, fresh=fresh: small.has_begun(launcher, fresh), "the start"
+        )
         try:
             launcher.wait(moments.uniform(0, START_SECONDS))
         except subprocess.TimeoutExpired:
