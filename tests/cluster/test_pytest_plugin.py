@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-SECONDS = 240.0
+SECONDS = 800.0
+pytestmark = pytest.mark.timeout(900)  # several networks are started in a test
 
 
 class Project:
