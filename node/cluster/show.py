@@ -29,6 +29,7 @@ def network_tables(document: Mapping[str, Any], *, balance_ether: int) -> Render
     facts = Table.grid(padding=(0, 2))
     facts.add_row("endpoint", f"[bold]{document['rpc']}[/]")
     facts.add_row("websocket", document["ws"])
+    facts.add_row("dashboard", f"{document['rpc']}/dashboard")
     facts.add_row("chain id", str(document["chainId"]))
     if document.get("devMethods"):
         facts.add_row("dev methods", DEV_METHODS)

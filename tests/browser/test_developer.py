@@ -14,7 +14,7 @@ def submit(page: Page, title: str) -> str:
     page.browser.click(f"{place} ~ form button")
     outcome = f"{place} ~ .outcome"
     page.browser.until(
-        lambda: (found := page.browser.text(outcome)) and "Waiting" not in found,
+        lambda: (found := page.browser.text(outcome)) and "Working" not in found,
         f"{title} to say what came of it",
     )
     return page.browser.text(outcome) or ""
@@ -62,6 +62,31 @@ def test_blocks_are_made_and_time_goes_ahead(page: Page) -> None:
         return int(page.call("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
 
     wait_for(lambda: latest() >= int(before["timestamp"], 16) + 7200, "blocks of that time")
+
+
+def test_faults_of_the_node_are_caused_listed_and_healed(page: Page) -> None:
+    browser = page.browser
+    page.open("#/developer")
+    panel = "#panel-faults-of-this-node"
+    browser.shows(f"{panel} ~ div", "None.")
+    choose = "const e = document.querySelector(arguments[0]); e.value = arguments[1];"
+    changed = "e.dispatchEvent(new Event('change'))"
+    for kind, words in [
+        ("delay", "messages to s1v0 take 500 ms longer"),
+        ("loss", "10 % of the messages to s1v0 are lost"),
+        ("lane", "no message is fetched from shard 1"),
+        ("withhold", "it proposes blocks without messages"),
+        ("clock", "its clock is 20 s ahead"),
+    ]:
+        browser.run(choose + changed, "[name=fault-kind]", kind)
+        assert "in force" in submit(page, "cause-a-fault"), kind
+        browser.shows(f"{panel} ~ div", words)
+    faults = page.call("atoll_faults")
+    assert faults["links"] == {"s1v0": {"cut": False, "delay": 0.5, "jitter": 0, "loss": 0.1}}
+    assert (faults["lanes"], faults["withhold"], faults["clock"]) == ([1], True, 20)
+    browser.click("#heal")
+    browser.shows(f"{panel} ~ div", "None.")
+    assert page.call("atoll_faults")["links"] == {}
 
 
 def test_it_is_not_there_where_the_genesis_does_not_allow_it(

@@ -86,7 +86,10 @@ def test_many_messages_are_few_elements(page: Page) -> None:
         " requestAnimationFrame(look); }; requestAnimationFrame(look)"
     )
     hashes = [page.transfer(1) for _ in range(150)]
-    wait_for(lambda: page.call("atoll_trace", hashes[-1])["complete"], "the last one to arrive")
+    wait_for(
+        lambda: (found := page.call("atoll_trace", hashes[-1])) and found["complete"],
+        "the last one to arrive",
+    )
     browser.until(lambda: browser.count(".lanes .arrow.moving") == 0, "every arrow to arrive")
     assert browser.count(".lanes .arrow") <= 60
     assert browser.count("#panel-newest-messages ~ .scroll tbody tr") == 12

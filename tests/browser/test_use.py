@@ -153,6 +153,21 @@ def test_everything_can_be_done_by_keyboard(page: Page) -> None:
     browser.shows("#main", "Blocks and messages")
 
 
+@pytest.mark.parametrize("part", [".votes a", ".matrix", "details[open] a", ".block:last-child"])
+def test_what_has_the_focus_keeps_it_while_the_network_goes_on(page: Page, part: str) -> None:
+    browser = page.browser
+    page.open()
+    browser.until(lambda: browser.count(".votes a") > 3, "votes")
+    browser.run("document.querySelector('details.alternative').open = true")
+    browser.until(lambda: browser.count(part) > 0, part)
+    focus = "const e = document.querySelector(arguments[0]).closest('a, .scroll'); e.focus();"
+    browser.run(focus + "window.role = e.parentElement.tagName + e.tagName", part)
+    head = page.number("block")
+    browser.until(lambda: page.number("block") > head + 2, "blocks to grow")
+    script = "const e = document.activeElement; return e.parentElement.tagName + e.tagName === role"
+    assert browser.run(script), browser.focused()
+
+
 def test_what_has_the_focus_can_be_seen(page: Page) -> None:
     browser = page.browser
     page.open()

@@ -1,6 +1,6 @@
 // Charts of the last minutes: how much, how fast, how soon final. Drawn by hand as SVG.
 
-import { h, put, say, set, svg } from "./dom.js";
+import { h, put, renew, say, set, svg } from "./dom.js";
 import { duration, rate } from "./format.js";
 import { SPAN } from "./live.js";
 import { quantile, ticks } from "./series.js";
@@ -66,7 +66,7 @@ function chart(title, what, words, read) {
     const summary = series.map((one) => summarise(one, words, now));
     set(picture, "aria-label", `${title}, ${what}: ${summary.map((s) => s.text).join("; ")}`);
     put(figures, summary.map((s, i) => h("span", null, h("i", { class: `key-${i}`, "aria-hidden": "true" }), s.text)));
-    if (details.open) put(list, tableOf(series, words, now));
+    if (details.open) renew(list, tableOf(series, words, now));
     else say(list, "");
   }
 

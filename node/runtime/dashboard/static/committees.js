@@ -1,6 +1,6 @@
 // Who votes: for every chain its committee against the last heights, from the certificates.
 
-import { h, put } from "./dom.js";
+import { h, renew } from "./dom.js";
 import { grouped, plural, short } from "./format.js";
 import { to } from "./routes.js";
 import { panel, shardClass, shardName } from "./ui.js";
@@ -19,7 +19,7 @@ export function committees(live, heights) {
     const now = [live.decisions.at(-1)?.hash, live.decisions.length, live.names.size, chains.length, live.validators.map((v) => v.jailedAt).join()].join();
     if (now === drawn) return;
     drawn = now;
-    put(body, chains.map((shard) => committee(live, shard, heights)));
+    renew(body, chains.map((shard) => committee(live, shard, heights)));
   }
 
   return { node, update };

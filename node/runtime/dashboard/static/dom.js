@@ -67,6 +67,23 @@ export function put(element, ...children) {
   return element;
 }
 
+/**
+ * New content of the same form: what had the focus, was open or was scrolled, is so again, by its place.
+ * @param {Element} element
+ * @param {...any} children
+ */
+export function renew(element, ...children) {
+  const all = (/** @type {string} */ selector) => /** @type {any[]} */ ([...element.querySelectorAll(selector)]);
+  const focusable = "a[href], button, summary, input, [tabindex]";
+  const focused = all(focusable).indexOf(document.activeElement);
+  const open = all("details").map((details) => details.open);
+  const scrolled = all(".scroll, pre").map((part) => [part.scrollLeft, part.scrollTop]);
+  put(element, ...children);
+  all("details").forEach((details, i) => (details.open = open[i] ?? details.open));
+  all(".scroll, pre").forEach((part, i) => part.scrollTo(...(scrolled[i] ?? [0, 0])));
+  if (focused >= 0) all(focusable)[focused]?.focus({ preventScroll: true });
+}
+
 /** New text, if it is another. @param {Element} element @param {string | number} text */
 export function say(element, text) {
   if (element.textContent !== String(text)) element.textContent = String(text);
@@ -86,6 +103,9 @@ export function keep(parent, items, key, make, update) {
   const cache = /** @type {any} */ (parent);
   const before = /** @type {Map<string, Element>} */ (cache.kept ?? new Map());
   const after = new Map();
+  const names = new Set(items.map(key));
+  for (const [name, element] of before) if (!names.has(name)) element.remove();
+  const focused = /** @type {any} */ (parent.contains(document.activeElement) ? document.activeElement : null);
   let place = parent.firstElementChild;
   for (const item of items) {
     const name = key(item);
@@ -95,8 +115,8 @@ export function keep(parent, items, key, make, update) {
     if (element === place) place = place.nextElementSibling;
     else parent.insertBefore(element, place);
   }
-  for (const [name, element] of before) if (!after.has(name)) element.remove();
   cache.kept = after;
+  if (focused !== document.activeElement) focused?.focus({ preventScroll: true }); // moving it took that away
 }
 
 /**

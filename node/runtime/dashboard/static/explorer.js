@@ -1,6 +1,6 @@
 // What the views of blocks, transactions, messages and addresses have in common.
 
-import { put } from "./dom.js";
+import { put, renew } from "./dom.js";
 import { failure, notice } from "./ui.js";
 
 /** @typedef {import("./live.js").Live} Live */
@@ -35,7 +35,7 @@ export function loaded(title, node, load, missing) {
       const text = (Array.isArray(next) ? next : [next]).map((part) => /** @type {any} */ (part).outerHTML).join();
       if (text !== shown) {
         shown = text;
-        keepPlace(node, () => put(node, next));
+        renew(node, next);
       }
     } catch (error) {
       if (stopped) return;
@@ -54,14 +54,4 @@ export function loaded(title, node, load, missing) {
       clearTimeout(timer);
     },
   };
-}
-
-/** New content, while the same link or button keeps the focus. @param {HTMLElement} node @param {() => void} change */
-function keepPlace(node, change) {
-  const focusable = () => [...node.querySelectorAll("a[href], button, summary, [tabindex]")];
-  const index = focusable().indexOf(/** @type {any} */ (document.activeElement));
-  const open = [...node.querySelectorAll("details")].map((details) => details.open);
-  change();
-  node.querySelectorAll("details").forEach((details, i) => (details.open = open[i] ?? details.open));
-  if (index >= 0) /** @type {any} */ (focusable()[index])?.focus();
 }

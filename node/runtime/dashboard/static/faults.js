@@ -1,6 +1,6 @@
 // Faults of the node that serves this page: what is in force, more of them, and an end to all.
 
-import { h, put } from "./dom.js";
+import { h, put, renew } from "./dom.js";
 import { duration } from "./format.js";
 import { field, tool } from "./forms.js";
 import { failure, panel } from "./ui.js";
@@ -19,7 +19,7 @@ export function faults(live) {
   const { connection } = live;
   const list = h("div", { "aria-live": "polite" });
   const heal = h("button", { type: "button", id: "heal", onclick: () => change(async () => connection.call("atoll_setFaults", [{}])) }, "Heal all");
-  const current = panel("Faults of this node", h("p", { class: "hint" }, "They last until they are healed here or the node ends. The whole network, kills and damage: atoll fault."), list, h("div", { class: "buttons" }, heal));
+  const current = panel("Faults of this node", h("p", { class: "hint" }, "They last until they are healed here or the node ends. For other nodes, kills and damage there is ", h("code", null, "atoll fault"), "."), list, h("div", { class: "buttons" }, heal));
   const kind = select("fault-kind", [["delay", "Delay messages to"], ["loss", "Lose messages to"], ["cut", "Cut the link to"], ["lane", "Hold the lane from a shard"], ["withhold", "Propose without messages"], ["clock", "Wrong clock"]]);
   const peer = select("fault-peer", []);
   const shard = select("fault-shard", []);
@@ -71,7 +71,7 @@ export function faults(live) {
   function show(now) {
     const words = inWords(now);
     heal.disabled = !words.length;
-    put(list, words.length ? h("ul", { class: "plain" }, words.map((line) => h("li", null, line))) : h("p", { class: "empty" }, "None."));
+    renew(list, words.length ? h("ul", { class: "plain" }, words.map((line) => h("li", null, line))) : h("p", { class: "empty" }, "None."));
   }
 
   function update() {

@@ -14,7 +14,7 @@ export function tool(title, what, fields, label, act) {
   const form = h("form", { onsubmit: async (/** @type {Event} */ event) => {
     event.preventDefault();
     button.disabled = true;
-    put(outcome, h("p", { class: "muted" }, "Waiting for a block…"));
+    put(outcome, h("p", { class: "muted" }, "Working…"));
     try {
       put(outcome, h("p", { class: "done" }, await act()));
     } catch (error) {

@@ -2,7 +2,7 @@
 // messages between them. A column is a network block with the shard blocks that it made final.
 
 import { columns, spots } from "./columns.js";
-import { h, keep, put, say, set, svg } from "./dom.js";
+import { h, keep, renew, say, set, svg } from "./dom.js";
 import { underWay } from "./flow.js";
 import { grouped, plural } from "./format.js";
 import { to } from "./routes.js";
@@ -18,6 +18,7 @@ const ROW = 78;
 const TOP = 26;
 const BLOCK = { width: 74, height: 38 };
 const FIT = 4;
+const TABLE_MILLISECONDS = 1000;
 
 /** @param {Live} live */
 export function lanes(live) {
@@ -28,7 +29,7 @@ export function lanes(live) {
   const frame = h("div", { class: "lanes-frame" }, picture);
   const alternative = h("div");
   const details = h("details", { class: "alternative", ontoggle: () => details.open && asTable() }, h("summary", null, "As a table"), alternative);
-  const state = { paused: false, width: 0, focus: "" };
+  const state = { paused: false, width: 0, tabled: 0 };
   const pause = h("button", { type: "button", id: "pause", "aria-pressed": "false", title: "Pause (p)", onclick: toggle }, "Pause");
   const legend = h("p", { class: "legend" }, h("span", { class: "key way" }, "on its way"), h("span", { class: "key there" }, "delivered"), h("span", { class: "key lost" }, "delivered, its call failed"), h("span", { class: "key open" }, "not final yet"));
   const node = h("section", { class: "panel", "aria-labelledby": "lanes-title" }, h("header", null, h("h2", { id: "lanes-title" }, "Blocks and messages"), legend, pause), frame, details);
@@ -56,7 +57,7 @@ export function lanes(live) {
     const count = Math.max(2, Math.floor((state.width - GUTTER - WAITING) / COLUMN));
     const all = columns(live.network, live.shardBlocks(), count);
     draw(all, spots(all, FIT));
-    if (details.open) asTable();
+    if (details.open && Date.now() - state.tabled > TABLE_MILLISECONDS) asTable();
   }
 
   /** @param {import("./columns.js").Column[]} all @param {Map<string, import("./columns.js").Spot>} places */
@@ -97,11 +98,12 @@ export function lanes(live) {
   }
 
   function asTable() {
+    state.tabled = Date.now();
     const newest = [...live.network].reverse().slice(0, 12);
     const links_ = (/** @type {any} */ block) =>
       block.crosslinks.map((/** @type {any} */ link) => h("a", { href: to.shardBlock(link.shard, link.height) }, `shard ${link.shard}: ${grouped(link.height)} `));
     const moving = live.flow.groups().slice(-12).reverse();
-    put(
+    renew(
       alternative,
       table(["Network block", "Shard blocks it made final"], newest.map((block) => [h("a", { href: to.block(block.number) }, grouped(block.number)), links_(block)]), { caption: "The last network blocks", numeric: [0] }),
       table(

@@ -1,6 +1,6 @@
 // Messages that wait on each lane between two shards: how many, how old, how full the lane is.
 
-import { h, put } from "./dom.js";
+import { h, put, renew } from "./dom.js";
 import { duration, grouped, plural } from "./format.js";
 import { to } from "./routes.js";
 import { panel, shardClass } from "./ui.js";
@@ -25,8 +25,7 @@ export function matrix(live) {
       put(body, h("p", { class: "empty" }, "A network of one shard has no messages between shards."));
       return;
     }
-    const focused = document.activeElement?.getAttribute("href");
-    put(
+    renew(
       body,
       h(
         "table",
@@ -36,7 +35,6 @@ export function matrix(live) {
         h("tbody", null, ids.map((src, row) => h("tr", null, h("th", { scope: "row", class: shardClass(src) }, h("i"), src), cells[row].map(draw)))),
       ),
     );
-    if (focused) /** @type {any} */ (body.querySelector(`a[href="${focused}"]`))?.focus();
   }
 
   return { node, update };

@@ -3,12 +3,12 @@
 import { charts } from "./charts.js";
 import { committees } from "./committees.js";
 import { h, keep, say, set } from "./dom.js";
-import { duration } from "./format.js";
+import { duration, short } from "./format.js";
 import { lanes } from "./lanes.js";
 import { matrix } from "./matrix.js";
 import { to } from "./routes.js";
 import { strip } from "./strip.js";
-import { addressLink, ethAmount, hashLink, panel, shardTag } from "./ui.js";
+import { ethAmount, hashLink, panel, shardTag } from "./ui.js";
 
 /** @typedef {import("./live.js").Live} Live */
 
@@ -42,7 +42,7 @@ export function overview(live) {
 function messages(live) {
   const body = h("tbody");
   const empty = h("p", { class: "empty" }, "No message between shards since this page was opened. Send some ETH to an account of another shard and watch it cross.");
-  const list = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "The newest messages" }, h("table", null, h("caption", { class: "sr" }, "The newest messages"), h("thead", null, h("tr", null, ["Message", "Way", "To", "Value", "Status"].map((name, i) => h("th", { scope: "col", class: i === 3 && "number" }, name)))), body));
+  const list = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "The newest messages" }, h("table", { class: "compact" }, h("caption", { class: "sr" }, "The newest messages"), h("thead", null, h("tr", null, ["Message", "Way", "To", "Value", "Status"].map((name, i) => h("th", { scope: "col", class: i === 3 && "number" }, name)))), body));
   const node = panel("Newest messages", empty, list);
 
   function update() {
@@ -53,7 +53,7 @@ function messages(live) {
       body,
       rows,
       (row) => row.message.id,
-      ({ message }) => h("tr", null, h("td", null, message.kind, " ", hashLink(message.id, to.message(message.id), { what: "message id" })), h("td", null, shardTag(message.src), " → ", shardTag(message.dst)), h("td", null, addressLink(message.to)), h("td", { class: "number" }, ethAmount(message.value)), h("td", null, h("span", { class: "pill" }), " ", h("small", { class: "muted" }))),
+      ({ message }) => h("tr", null, h("td", null, message.kind, " ", hashLink(message.id, to.message(message.id), { what: "message id" })), h("td", null, shardTag(message.src), " → ", shardTag(message.dst)), h("td", { class: "hash" }, h("a", { href: to.address(message.to), title: message.to }, short(message.to))), h("td", { class: "number" }, ethAmount(message.value)), h("td", null, h("span", { class: "pill" }), " ", h("small", { class: "muted" }))),
       (element, row) => {
         const [mark, age] = element.lastElementChild.children;
         const failed = row.outcome === "failed";

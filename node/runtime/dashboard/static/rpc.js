@@ -29,7 +29,7 @@ export class Connection {
     this.retryAt = 0;
     /** Called when `state` or `retryAt` has changed. */
     this.changed = () => {};
-    /** Called before the subscriptions of a new connection are made. */
+    /** Called when there is a connection, after its subscriptions were asked for. */
     this.opened = () => {};
     /** @type {WebSocket | null} */
     this.socket = null;
@@ -56,8 +56,9 @@ export class Connection {
     socket.onopen = () => {
       this.wait = FIRST_WAIT;
       this.#become("open");
-      this.opened();
+      // In this order: what is asked for then begins where what is pushed does, or after it.
       for (const subscription of this.subscriptions) this.#subscribe(subscription);
+      this.opened();
     };
     socket.onmessage = ({ data }) => this.#take(JSON.parse(data));
     socket.onclose = () => this.#closed();

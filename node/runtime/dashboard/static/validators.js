@@ -1,7 +1,7 @@
 // All validators: their stake, what they lost, and how they voted.
 
 import { committees } from "./committees.js";
-import { h, put } from "./dom.js";
+import { h, renew } from "./dom.js";
 import { grouped } from "./format.js";
 import { to } from "./routes.js";
 import { addressLink, ethAmount, hashLink, notice, panel, pill, shardTag, table } from "./ui.js";
@@ -24,11 +24,11 @@ export function validators(live) {
     const now = JSON.stringify(live.validators);
     if (now !== drawn) {
       drawn = now;
-      put(list, rows(live));
+      renew(list, rows(live));
     }
     if (Date.now() - asked > 10_000) {
       asked = Date.now();
-      live.connection.call("atoll_evidence").then((found) => put(evidence, proven(live, found)), () => (asked = 0));
+      live.connection.call("atoll_evidence").then((found) => renew(evidence, proven(live, found)), () => (asked = 0));
     }
   }
 
