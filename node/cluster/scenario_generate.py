@@ -8,6 +8,8 @@ blocks.
 
 import random
 
+import msgspec
+
 from node.cluster.fault_model import (
     Clock,
     Corrupt,
@@ -51,10 +53,17 @@ def generate_scenario(seed: int) -> Scenario:
     )
     names = [f"s{shard}v{index}" for shard in range(shards) for index in range(validators)]
     traitors: dict[str, str] = {}
-    steps = [
-        _step(draw, number, _fault(draw, names, shards, validators, traitors))
-        for number in range(draw.randint(*STEPS))
-    ]
+    steps, away = list[Step](), 0.0
+    for number in range(draw.randint(*STEPS)):
+        step = _step(draw, number, _fault(draw, names, shards, validators, traitors))
+        after = step.after or 0.0
+        if touches_processes(step):  # one after the other: what is away cannot be killed
+            after = round(max(after, away), 1)
+            step = msgspec.structs.replace(step, after=after)
+            away = 0.0 if step.lasts is None else step.lasts + 0.5
+        else:
+            away -= after
+        steps.append(step)
     chains = ["beacon", *(f"s{shard}" for shard in range(shards))]
     expect = (
         Condition(is_="receipts", within=PATIENCE),
@@ -74,6 +83,11 @@ def generate_scenario(seed: int) -> Scenario:
         expect=expect,
         invariants_every=5.0,
     ).check()
+
+
+def touches_processes(step: Step) -> bool:
+    """Whether nodes are away because of it, for a moment or until it is healed."""
+    return bool(step.restart) or isinstance(step.fault, Kill | Stop | Disk | Corrupt)
 
 
 def _step(draw: random.Random, number: int, fault: Fault | str) -> Step:
@@ -99,7 +113,6 @@ def _fault(
     kinds += ["equivocate"] if validators >= 4 and node[:2] not in traitors else []
     match draw.choice(kinds):
         case "kill":
-            # One at a time: a start waits until the node answers, and others may be down for another fault.
             return Kill(nodes=(node,))
         case "stop":
             return Stop(nodes=some)

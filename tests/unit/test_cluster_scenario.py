@@ -15,7 +15,7 @@ from node.cluster.scenario import (
     load_scenario,
     render_scenario,
 )
-from node.cluster.scenario_generate import generate_scenario
+from node.cluster.scenario_generate import generate_scenario, touches_processes
 from node.cluster.scenario_load import LoadRun, Sent
 from node.primitives.errors import UserError
 from node.tomlfile import parse_toml
@@ -111,6 +111,12 @@ def test_generated_scenarios_are_right_and_follow_from_their_seed() -> None:
         assert len(nodes) > 1 or not found & {"delay", "loss", "partition"}
         kinds |= found
         assert all(step.fault is None or step.lasts is not None for step in scenario.step)
+        now = back = 0.0
+        for step in scenario.step:
+            now += step.after or 0.0
+            if touches_processes(step):
+                assert now > back, (seed, step)
+                back = now + (step.lasts or 0.0)
         traitors = [name for c in scenario.expect if c.is_ == "jailed" for name in c.nodes or ()]
         assert len({name[:2] for name in traitors}) == len(traitors)
     assert kinds == {
