@@ -287,6 +287,13 @@ class Dispatcher:
             await self.served()
             backend = self.backend
             context = self._context(scope, subscriber)
+            if method.brief:
+                try:
+                    return await method.handler(context, *arguments)
+                except Exception:
+                    if self._is(backend):
+                        raise
+                    continue
             with trio.CancelScope() as turn:
                 self._running.add(turn)
                 try:

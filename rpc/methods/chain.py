@@ -128,7 +128,7 @@ _RAW = Param("transaction", parse_data)
 _FULL = Param("full transactions", decode.boolean, False)
 
 METHODS: dict[str, Method] = {
-    "eth_blockNumber": Method((), _block_number),
+    "eth_blockNumber": Method((), _block_number, brief=True),
     "eth_getBlockByNumber": Method((NUMBER, _FULL), _block_by_number),
     "eth_getBlockByHash": Method((BLOCK_HASH, _FULL), _block_by_hash),
     "eth_getBlockTransactionCountByNumber": Method((NUMBER,), _transaction_count_of_block),
@@ -143,13 +143,13 @@ METHODS: dict[str, Method] = {
     "eth_getUncleByBlockHashAndIndex": Method((BY_HASH, INDEX), _uncle),
     "eth_getHeaderByNumber": Method((NUMBER,), _header_by_number),
     "eth_getHeaderByHash": Method((BLOCK_HASH,), _header_by_hash),
-    "eth_sendRawTransaction": Method((_RAW,), _send_raw_transaction),
+    "eth_sendRawTransaction": Method((_RAW,), _send_raw_transaction, brief=True),
     "eth_sendRawTransactionSync": Method(
         (_RAW, Param("milliseconds", decode.uint64, None)), _send_raw_transaction_sync, EXECUTE
     ),
     "eth_getTransactionByHash": Method((HASH,), _transaction_by_hash),
     "eth_getRawTransactionByHash": Method((HASH,), _raw_transaction),
-    "eth_getTransactionReceipt": Method((HASH,), _transaction_receipt),
+    "eth_getTransactionReceipt": Method((HASH,), _transaction_receipt, brief=True),
     "eth_getBlockReceipts": Method((BLOCK,), _block_receipts),
     "eth_getLogs": Method((Param("filter", decode.log_filter),), _logs, EXECUTE),
 }

@@ -38,12 +38,15 @@ Handler: TypeAlias = Callable[..., Awaitable[Any]]
 @dataclass(frozen=True, slots=True)
 class Method:
     """A method of the endpoint. `seconds` is what a call of it may take; an endpoint that gives
-    requests less than that gives it no more. `outlives`: it goes on where the backend is replaced."""
+    requests less than that gives it no more. `outlives`: it goes on where the backend is replaced.
+    `brief`: it is done in a moment, so where the backend is replaced it may as well end on the old one; the
+    methods that are called most are spared a scope by it."""
 
     params: tuple[Param, ...]
     handler: Handler
     seconds: float = LOOK_UP
     outlives: bool = False
+    brief: bool = False
 
 
 def _hash_ref(value: object) -> BlockRef:
