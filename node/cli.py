@@ -86,6 +86,7 @@ scenarios = App(
     help="Let what a file describes happen to a network: loads, faults, what is expected.",
     group="Networks",
 )
+scenarios.default(scenario.run)  # `atoll scenario FILE`
 scenarios.command(scenario.run)
 scenarios.command(scenario.check)
 scenarios.command(scenario.generate)
