@@ -9,7 +9,7 @@ from node.primitives.transaction import Transaction
 from node.shard.block import BodyItem, ShardBlock
 from node.shard.run import ExecutedBlock
 
-MAX_ITEMS = 16_384
+MAX_ITEMS = 4_096
 """Body items of all blocks that are kept, some 3 KB each; the newest block is kept whatever it holds."""
 
 
