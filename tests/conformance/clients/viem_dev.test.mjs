@@ -71,8 +71,18 @@ for (const mode of ["anvil", "hardhat"]) {
       await client.setAutomine(true);
       await assert.rejects(client.setAutomine(false), /whenever there is work/);
       await assert.rejects(client.setIntervalMining({ interval: 5 }), /min_block_interval/);
-      await assert.rejects(client.snapshot(), /no chain can go back/);
       await assert.rejects(client.setNextBlockBaseFeePerGas({ baseFeePerGas: 1n }), /from the genesis on/);
+    });
+
+    test("goes back", async () => {
+      const address = "0x00000000000000000000000000000000000bacc0";
+      const balance = await client.getBalance({ address });
+      const id = await client.snapshot();
+      await client.setBalance({ address, value: balance + 7n });
+      const { number } = await latest();
+      await client.revert({ id });
+      assert.equal(await client.getBalance({ address }), balance);
+      assert.ok((await latest()).number < number);
     });
 
     test("moves time", async () => {
