@@ -40,7 +40,6 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from node.execution.trie_cache import DEFAULT_CACHE_NODES
 from node.faults import NodeFaults
 from node.primitives.errors import UserError
 from node.primitives.genesis import parse_address
@@ -83,14 +82,14 @@ class CacheConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     `trie_nodes`: decoded nodes of the shard's state, about 400 bytes each; they are as many as twice the
     accounts and slots in use, for a state that is to be in memory whole. The beacon's state has as many, but
-    no more than 100,000. `database_mib`: LevelDB's blocks; its buffer of writes is no larger, and 8 MiB at
+    no more than 50,000. `database_mib`: LevelDB's blocks; its buffer of writes is no larger, and 8 MiB at
     most. `blocks_mib`: decoded blocks of the network, for the JSON-RPC; up to a quarter of it more for the
     chain of each shard that is asked for.
     """
 
-    trie_nodes: Annotated[int, msgspec.Meta(ge=1000, le=100_000_000)] = DEFAULT_CACHE_NODES
+    trie_nodes: Annotated[int, msgspec.Meta(ge=1000, le=100_000_000)] = 100_000
     database_mib: Annotated[int, msgspec.Meta(ge=1, le=65_536)] = DEFAULT_CACHE_MIB
-    blocks_mib: Annotated[int, msgspec.Meta(ge=1, le=65_536)] = 96
+    blocks_mib: Annotated[int, msgspec.Meta(ge=1, le=65_536)] = 48
 
 
 class LogConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -29,7 +29,7 @@ from node.storage.kv import KeyValueStore
 
 MAX_RECENT_STATES = 64
 MAX_RECENT_BLOCKS = 256
-MAX_CACHED_NODES = 100_000  # decoded trie nodes of all states together
+MAX_CACHED_NODES = 50_000  # decoded trie nodes of all states together
 
 _K = TypeVar("_K", bound=Hashable)
 _V = TypeVar("_V")
