@@ -24,6 +24,9 @@ Relative paths are relative to the file. Every key but `name`, `genesis` and `id
     [log]
     level = "info"
 
+    [tracing]                          # OpenTelemetry traces; left out: none
+    endpoint = "http://127.0.0.1:4318/v1/traces"
+
     [faults]                           # on purpose, for tests: see node.faults
     equivocate = true
 
@@ -37,6 +40,7 @@ import os
 import re
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -47,6 +51,7 @@ from node.storage.level import DEFAULT_CACHE_MIB
 from node.tomlfile import load_toml, render_toml
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
+ENVIRONMENT = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*")
 MAX_PEERS = 4096
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
@@ -99,6 +104,30 @@ class LogConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     format: LogFormat = "text"
 
 
+class TracingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """OpenTelemetry traces, where this table is; they need the extra `otel`.
+
+    `endpoint`: where a collector takes OTLP over HTTP, or "$NAME" for the URL in a variable of the environment.
+    `sample_ratio`: the part of the traces that is exported, the same ones by all nodes.
+    """
+
+    endpoint: str = "http://127.0.0.1:4318/v1/traces"
+    sample_ratio: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
+
+    def check(self) -> None:
+        """Raise UserError, naming the key, for what the types do not catch."""
+        if not ENVIRONMENT.fullmatch(self.endpoint):
+            _check_url(self.endpoint, "key 'tracing.endpoint'")
+
+    def url(self) -> str:
+        """The URL of the collector. Raises UserError where the environment does not have it."""
+        if not ENVIRONMENT.fullmatch(self.endpoint):
+            return self.endpoint
+        url = os.environ.get(self.endpoint[1:], "")
+        _check_url(url, f"key 'tracing.endpoint': the environment variable {self.endpoint[1:]}")
+        return url
+
+
 class PeerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Another node: its name, its libp2p peer id, and "host:port" where it listens."""
 
@@ -124,6 +153,7 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     rpc: RpcConfig = RpcConfig()
     cache: CacheConfig = CacheConfig()
     log: LogConfig = LogConfig()
+    tracing: TracingConfig | None = None
     faults: NodeFaults = NodeFaults()
     peers: tuple[PeerConfig, ...] = ()
 
@@ -153,6 +183,8 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
                 if value in seen:
                     raise UserError(f"key '{where}.{key}': {value!r} is {seen[value]} already")
                 seen[value] = f"{where}.{key}"
+        if self.tracing is not None:
+            self.tracing.check()
         self.faults.check(
             signs=self.validator_key is not None, peers={peer.name for peer in self.peers}
         )
@@ -196,6 +228,17 @@ def check_name(name: str, key: str) -> None:
             f"key {key!r}: {name!r} is not a name: lower-case letters, digits, '.', '_' and '-' are "
             "expected, 63 at most"
         )
+
+
+def _check_url(url: str, where: str) -> None:
+    """Raises UserError beginning with `where`."""
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is none
+        sound = False
+    if not sound or not url.isprintable() or " " in url:
+        raise UserError(f"{where}: {url!r} is not a URL, such as http://127.0.0.1:4318/v1/traces")
 
 
 def split_host_port(address: str, key: str) -> tuple[str, int]:

@@ -192,6 +192,7 @@ def _write_node(
             allowed_hosts=node.addresses.allowed_hosts,
         ),
         log=manifest.log,
+        tracing=manifest.tracing,
         peers=tuple(
             PeerConfig(name=peer.name, peer_id=peer.identity.peer_id, address=peer.addresses.dial)
             for peer in planned

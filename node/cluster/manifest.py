@@ -23,6 +23,9 @@
     port = 8545               # of the first node; the others take the next free ones. 0: free ones
     same_port = true          # every node has a host of its own (containers)
 
+    [tracing]                 # of all nodes, as in their own files
+    endpoint = "http://127.0.0.1:4318/v1/traces"
+
     [nodes.s0v0]              # one node that differs
     rpc_port = 9000
 
@@ -35,7 +38,7 @@ from typing import Annotated, Any
 import msgspec
 
 from node.cluster.accounts import MNEMONIC
-from node.config import LogConfig, Port
+from node.config import LogConfig, Port, TracingConfig
 from node.primitives.errors import UserError
 from node.primitives.genesis import MAX_SHARDS, Params
 from node.tomlfile import load_toml, render_toml
@@ -105,6 +108,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     p2p: P2pSection = P2pSection()
     rpc: RpcSection = RpcSection()
     log: LogConfig = LogConfig()
+    tracing: TracingConfig | None = None
     nodes: dict[str, NodeSection] = {}
 
     def committee_sizes(self) -> tuple[int, ...]:
@@ -139,6 +143,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         if total > MAX_NODES:
             raise UserError(f"{total} validators are over the limit of {MAX_NODES} processes")
         self.protocol_params()
+        if self.tracing is not None:
+            self.tracing.check()
         names = {name for name, _, _ in self.node_names()}
         for name in self.nodes:
             if name not in names:

@@ -149,12 +149,13 @@ def _on_this_machine(manifest: Manifest, rpc_port: int) -> Manifest:
         data_dir=Path("data"),
         p2p=P2pSection(),
         rpc=RpcSection(port=rpc_port, cors_origins=manifest.rpc.cors_origins),
+        tracing=None,  # a collector of elsewhere
         nodes=stakes,
     ).check()
 
 
 def _rewrite(node: NodeFiles, config: NodeConfig, addresses: dict[str, NodeAddresses]) -> None:
-    """The configuration with the paths and addresses of here and no faults; everything else in it stays."""
+    """The configuration with the paths and addresses of here, without faults and tracing; all else stays."""
     if config.name != node.name:
         raise UserError(f"{node.config}: it is the configuration of {config.name!r}")
     own = addresses[node.name]
@@ -168,6 +169,7 @@ def _rewrite(node: NodeFiles, config: NodeConfig, addresses: dict[str, NodeAddre
         validator_key=None if config.validator_key is None else Path(node.validator_key.name),
         data_dir=Path("data"),
         faults=NodeFaults(),
+        tracing=None,
         p2p=msgspec.structs.replace(config.p2p, listen=own.listen),
         rpc=msgspec.structs.replace(
             config.rpc, host=own.rpc_host, port=own.rpc_port, allowed_hosts=own.allowed_hosts

@@ -77,7 +77,9 @@ class Engines:
         halted: Callable[[], bool] = lambda: False,
     ) -> ConsensusHost:
         node, key = self._node, self._node.keys.signing
-        participant = None
+        participant: Participant | None = None
+        if node.spans is not None:
+            app = node.spans.timed(app, lambda: None if participant is None else participant.began)
         if member and key is not None:
             participant = self._participant(app, key, peers)
         return ConsensusHost(

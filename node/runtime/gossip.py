@@ -30,7 +30,7 @@ class TransactionGossip:
     """Port between the pool, users and peers.
 
     `broadcast` sends a frame to all validators of the shard, `send` to one of them and says whether it
-    was taken; `on_new` tells that the pool has grown.
+    was taken; `on_new` tells that the pool has grown, `on_admitted` the hash of a user's transaction in it.
     """
 
     def __init__(
@@ -40,11 +40,13 @@ class TransactionGossip:
         broadcast: Callable[[bytes], None],
         send: Callable[[str, bytes], bool],
         on_new: Callable[[], None],
+        on_admitted: Callable[[bytes], None] | None = None,
     ) -> None:
         self._service = service
         self._broadcast = broadcast
         self._send = send
         self._on_new = on_new
+        self._on_admitted = on_admitted
         self._queue: deque[bytes] = deque()
         self._queued_bytes = 0
         self._submitted = 0
@@ -110,6 +112,8 @@ class TransactionGossip:
         if self._add(tx):
             self.counted.admitted["user"] += 1
             self._log.debug("transaction admitted", tx="0x" + tx.hash.hex())
+            if self._on_admitted is not None:
+                self._on_admitted(tx.hash)
             self._enqueue(tx.raw)
             self._on_new()
 

@@ -38,6 +38,7 @@ from node.runtime.router import Router
 from node.runtime.rpc_service import RpcService
 from node.runtime.shard_service import ShardService
 from node.runtime.snapshots import Snapshots
+from node.runtime.spans_node import NodeSpans
 from node.runtime.status import StatusReport
 from node.runtime.sync import Syncer
 from node.runtime.topology import Topology
@@ -98,6 +99,7 @@ class Node:
         self.rewound = False  # since this process was started
         self.worker = Worker()
         self.faults = LiveFaults(config.faults)
+        self.spans = NodeSpans.of(config, self.keys.signing.address if self.keys.signing else None)
         self._quota = Quota(config.data_dir, config.faults.disk)
         try:
             self._opened = self.store = LevelStore.open(
@@ -255,6 +257,7 @@ class Node:
             ),
             send=lambda peer, frame: self.network.send(PeerId(peer), wire.TRANSACTIONS.id, frame),
             on_new=self.shard_host.notify_work,
+            on_admitted=None if self.spans is None else self.spans.admitted,
         )
         self.puller = LanePuller(
             service=self.shard_service,
@@ -268,6 +271,8 @@ class Node:
         chain_log = ChainLog(self.shard_service.context.tag.decode())
         self.beacon.on_commit.append(chain_log.beacon_block)
         self.shard_service.on_commit.append(chain_log.shard_block)
+        if self.spans is not None:
+            self.spans.listen(self.shard_service, self.beacon)
         self.shard_service.on_commit.append(self._shard_committed)
 
     # ------------------------------------------------------------------ events
@@ -386,6 +391,8 @@ class Node:
 
         False, and nothing is closed, if an execution is still going on after `patience` seconds.
         """
+        if self.spans is not None:
+            self.spans.close()
         if not self.worker.wait_idle(patience):
             return False
         if self._engines is not None:

@@ -119,6 +119,11 @@ class Participant:
         return max(self._engine.round, 0)
 
     @property
+    def began(self) -> float | None:
+        """When the height did, in trio's time; None if it did not, or is unknown."""
+        return self._began
+
+    @property
     def is_member(self) -> bool:
         """Whether our key decides the next height. Once it is jailed it does not, and never again; nor while
         the next height is one of an earlier era, which has long been decided."""

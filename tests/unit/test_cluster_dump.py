@@ -14,7 +14,7 @@ from node.cluster.check_file import check_file
 from node.cluster.layout import NetworkLayout, has_network, load_layout
 from node.cluster.make import make_network
 from node.cluster.manifest import Manifest, NodeSection, P2pSection, RpcSection
-from node.config import render_node_config, split_host_port
+from node.config import TracingConfig, render_node_config, split_host_port
 from node.keyfile import load_validator_key
 from node.storage.files import FileLock, write_atomically
 from node.storage.level import LevelStore
@@ -26,6 +26,7 @@ ELSEWHERE = Manifest(
     data_dir=Path("data"),
     p2p=P2pSection(listen_host="0.0.0.0", dial_host="{name}", port=30300),  # noqa: S104
     rpc=RpcSection(host="0.0.0.0", port=0, allowed_hosts=("{name}",)),  # noqa: S104
+    tracing=TracingConfig(),
     nodes={"s0v1": NodeSection(stake_ether=40, rpc_port=9000)},
 )
 
@@ -85,6 +86,7 @@ def test_all_of_it_is_there_and_runs_here(made: NetworkLayout, file: Path, tmp_p
             assert stat.S_IMODE(secret.stat().st_mode) == 0o600
         assert stat.S_IMODE(node.config.data_dir.stat().st_mode) == 0o700
         assert node.config.data_dir == node.files.directory / "data"
+        assert node.config.tracing is None
         store = LevelStore.open(node.config.data_dir / "chain", create=False)
         assert store.get(b"name") == node.name.encode()
         store.close()

@@ -11,14 +11,20 @@ from node.cluster.layout import clear_directory, has_network, load_layout
 from node.cluster.make import beacon_members, ensure_network, make_network
 from node.cluster.manifest import Manifest, NodeSection, P2pSection, RpcSection
 from node.cluster.ports import is_free
-from node.config import split_host_port
+from node.config import TracingConfig, split_host_port
 from node.keyfile import load_validator_key
 from node.primitives.errors import UserError
 from node.primitives.genesis import Params, load_genesis
 from node.primitives.placement import home_by_range
 from p2p.identity import Identity
 
-SMALL = Manifest(shards=2, validators=(2, 1), rpc=RpcSection(port=0), params={"heartbeat": 1.0})
+SMALL = Manifest(
+    shards=2,
+    validators=(2, 1),
+    rpc=RpcSection(port=0),
+    params={"heartbeat": 1.0},
+    tracing=TracingConfig(endpoint="$COLLECTOR"),
+)
 
 
 def test_the_files_of_a_network(tmp_path: Path) -> None:
@@ -42,6 +48,7 @@ def test_the_files_of_a_network(tmp_path: Path) -> None:
         assert config.genesis.resolve() == directory / "genesis.json"
         assert config.data_dir == node.files.directory / "data"
         assert config.data_dir.is_dir()
+        assert config.tracing == SMALL.tracing
         assert config.dev_accounts == tuple(genesis.alloc)
         for file in (node.files.validator_key, node.files.identity_key):
             assert stat.S_IMODE(file.stat().st_mode) == 0o600

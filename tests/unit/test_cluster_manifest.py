@@ -12,6 +12,7 @@ from node.cluster.manifest import (
     render_manifest,
 )
 from node.cluster.network import Wanted
+from node.config import TracingConfig
 from node.primitives.errors import UserError
 from node.primitives.genesis import Params
 
@@ -45,6 +46,7 @@ def test_what_is_rendered_is_read_back(tmp_path: Path) -> None:
         seed='a "seed"',
         timestamp=5,
         params={"heartbeat": 1.5, "gas_limit": 7},
+        tracing=TracingConfig(sample_ratio=0.5),
         nodes={"s1v1": NodeSection(rpc_port=9000, dial_host="elsewhere")},
     )
     assert load(tmp_path, render_manifest(manifest)) == manifest
@@ -57,6 +59,8 @@ def test_what_is_rendered_is_read_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
+        ("[tracing]\nendpoint = 'udp://h'", "key 'tracing.endpoint': 'udp://h' is not a URL"),
+        ("[tracing]\nratio = 1", "unknown key 'tracing.ratio'; known here: endpoint, sample_ratio"),
         ("shard = 3", "unknown key 'shard'; did you mean 'shards'?"),
         ("shards = 0", "key 'shards': expected 'int' >= 1"),
         ("validators = 'four'", "key 'validators'"),

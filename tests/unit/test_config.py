@@ -12,6 +12,7 @@ from node.config import (
     P2pConfig,
     PeerConfig,
     RpcConfig,
+    TracingConfig,
     load_node_config,
     render_node_config,
     split_host_port,
@@ -36,6 +37,7 @@ def test_defaults(tmp_path: Path) -> None:
     assert config.rpc == RpcConfig()
     assert config.rpc.host == "127.0.0.1"
     assert config.log == LogConfig(level="info", format="text")
+    assert config.tracing is None
     assert config.peers == ()
 
 
@@ -67,6 +69,7 @@ def test_everything_written_is_read_back(tmp_path: Path) -> None:
             expose_accounts=False,
         ),
         log=LogConfig(level="debug", format="json"),
+        tracing=TracingConfig(endpoint="$COLLECTOR", sample_ratio=0.25),
         peers=(
             PeerConfig(name="s0v0", peer_id="12D3a", address="127.0.0.1:1"),
             PeerConfig(name="s0v1", peer_id="12D3b", address="s0v1:30300"),
@@ -101,6 +104,20 @@ def test_any_text_survives_rendering(text: str) -> None:
         (MINIMAL + "[cache]\nnodes = 5000", "unknown key 'cache.nodes'"),
         (MINIMAL + "[rpc]\nhost = ''", "key 'rpc.host': a host or address"),
         (MINIMAL + "[log]\nlevel = 'loud'", "key 'log.level': invalid enum value 'loud'"),
+        (
+            MINIMAL + "[tracing]\nendpoit = 'x'",
+            "unknown key 'tracing.endpoit'; did you mean 'endpoint'?",
+        ),
+        (
+            MINIMAL + "[tracing]\nendpoint = 'h:4318'",
+            "key 'tracing.endpoint': 'h:4318' is not a URL",
+        ),
+        (
+            MINIMAL + "[tracing]\nendpoint = 'http://h:x'",
+            "key 'tracing.endpoint': 'http://h:x' is not",
+        ),
+        (MINIMAL + "[tracing]\nendpoint = '$'", "key 'tracing.endpoint': '$' is not a URL"),
+        (MINIMAL + "[tracing]\nsample_ratio = 2", "key 'tracing.sample_ratio': expected"),
         (MINIMAL + "rpc = 5", "key 'rpc': expected 'object', got 'int'"),
         (MINIMAL + "data_dir = ''", "key 'data_dir': a path is expected"),
         (MINIMAL + "data_dir = 5", "key 'data_dir': a path is expected"),

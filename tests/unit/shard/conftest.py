@@ -124,13 +124,13 @@ def fixed_address(shard: int, shards: int, salt: int = 0) -> Address:
 
 
 class World:
-    """Shard 0 of `shards`, with two users here and two on each other shard."""
+    """Shard `here` of `shards`, with two users here and two on each other shard."""
 
-    def __init__(self, shards: int = 3, **params) -> None:
+    def __init__(self, shards: int = 3, here: int = 0, **params) -> None:
         self.shards = shards
-        self.here = ShardId(0)
+        self.here = ShardId(here)
         self.users = [[make_user(s, shards, 10 * s + n) for n in range(4)] for s in range(shards)]
-        self.coinbase = fixed_address(0, shards, 77)
+        self.coinbase = fixed_address(here, shards, 77)
         self.genesis = Genesis(
             chain_id=CHAIN_ID,
             timestamp=TIMESTAMP,
