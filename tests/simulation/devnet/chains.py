@@ -218,9 +218,15 @@ class BlockHost(Host):
         return passed >= HEARTBEAT or (passed >= INTERVAL and self.app.has_work())
 
     def start_input(self, height: Height) -> StartHeight:
-        """With the committee that our chain says."""
-        members = self.app.validators()
-        self.world.enter(height, members)
+        """With the committee that our chain says.
+
+        A log is also shortened at a height that others have decided and we have synced meanwhile.
+        """
+        if height <= len(self.chain):
+            members = self.world.validators(height)
+        else:
+            members = self.app.validators()
+            self.world.enter(height, members)
         me = self.address if self.address in members else None
         return StartHeight(height=height, validators=members, me=me)
 
