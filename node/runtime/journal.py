@@ -195,7 +195,8 @@ class Journal:
             block_id, content = received.proposal.block_id, b""
             if received.valid and block_id in needed and block_id not in self._written:
                 content = value(block_id) or b""
-                self._written.add(block_id)
+                if content:  # else it was let go, and is to be written when it comes again
+                    self._written.add(block_id)
             message = ProposalMessage(proposal=received.proposal, value=content)
             records.append(_encode_judged(message, received.valid))
         records += [_encode_vote(vote) for vote in snapshot.votes]

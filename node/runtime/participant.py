@@ -400,11 +400,14 @@ class Participant:
             queue.append(VoteReceived(vote=vote))
 
     def _send_proposal(self, effect: SendProposal, queue: deque[Input]) -> None:
+        value = self._values.get(effect.block_id)
+        if value is None:
+            # A polka of an earlier round has made it valid after it was let go: the next proposer has it.
+            self._log.warning("the block to propose again is not here", height=effect.height)
+            return
         proposal = self._signer.proposal(effect)
         if proposal is None:
             return
-        value = self._values.get(effect.block_id)
-        assert value is not None, "what the engine proposes was built or judged, and is needed"
         self._values.keep(effect.block_id, value, effect.round)
         message = ProposalMessage(proposal=proposal, value=value)
         self.counts.proposals["sent"] += 1
