@@ -3,6 +3,9 @@
 A node chooses the keccak backend in `node.primitives.basics`, and refuses to run with another. In a test run
 web3.py may be imported first, and the first who hashes decides for the process.
 
+What is logged in a test's own process shows a traceback as Python does: rendering one with the variables of
+every frame, as structlog does where rich is installed, takes a second.
+
 A shell starts what it puts into the background with SIGINT ignored, and children inherit that: commands
 that tests interrupt would never end.
 """
@@ -13,10 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 os.environ.setdefault("ETH_HASH_BACKEND", "pysha3")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+*_before, _ = structlog.get_config()["processors"]
+_plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+structlog.configure(processors=[*_before, _plain])
 
 
 @pytest.fixture(scope="session")

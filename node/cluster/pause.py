@@ -4,6 +4,7 @@ SIGSTOP ends no system call half done: what a stopped process leaves on disk is 
 Whatever becomes of the one who holds them, they go on: a child that only waits for its end sends SIGCONT then.
 """
 
+import gc
 import os
 import signal
 import time
@@ -64,6 +65,8 @@ class _Guard:
         self._pid = os.fork()
         if self._pid == 0:
             try:
+                # A collection here would finalize what the parent has, which may wait for its threads.
+                gc.disable()
                 os.setsid()  # a terminal's Ctrl-C is not for it
                 os.close(self._end)
                 os.read(ours, 1)  # nothing is ever written: it returns when the other end is gone

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -17,13 +18,14 @@ from node.cluster.pidfile import ProcessId
 BUSY = """
 import os, threading, time
 os.nice(19)  # two of them must not keep the test from its turn
+parent = os.getppid()
 threading.Thread(target=lambda: [time.sleep(0.001) for _ in iter(int, 1)], daemon=True).start()
 print("ready", flush=True)
-while True: pass
+while os.getppid() == parent: pass  # nor stay when it is gone
 """
 
 
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+def until(condition: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "the condition did not come true"
@@ -32,20 +34,18 @@ def until(condition: Callable[[], bool], seconds: float = 20) -> None:
 
 @pytest.fixture
 def processes() -> Iterator[list[ProcessId]]:
-    children = [
-        subprocess.Popen([sys.executable, "-c", BUSY], stdout=subprocess.PIPE) for _ in range(2)
-    ]
-    named = []
-    for child in children:
-        assert child.stdout is not None
-        child.stdout.readline()
-        process = ProcessId.of(child.pid)
-        assert process is not None
-        named.append(process)
-    yield named
-    for child in children:
-        child.kill()
-        child.communicate()
+    with ExitStack() as stack:
+        named = []
+        for _ in range(2):
+            command = [sys.executable, "-c", BUSY]
+            child = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE))
+            stack.callback(child.kill)
+            assert child.stdout is not None
+            assert child.stdout.readline() == b"ready\n"
+            process = ProcessId.of(child.pid)
+            assert process is not None
+            named.append(process)
+        yield named
 
 
 def states(process: ProcessId) -> set[str]:

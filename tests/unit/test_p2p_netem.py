@@ -9,7 +9,7 @@ import trio
 from p2p.errors import Misuse, PeerUnavailable, RequestTimeout
 from p2p.netem import MAX_HELD_BYTES, SOUND, BadLine, LinkFault
 from p2p.network import Network
-from tests.unit.test_p2p_network import Node, free_port, pair, running, until
+from tests.unit.test_p2p_network import HASTY, Node, free_port, pair, running, until
 from tests.unit.test_p2p_requests import ECHO, A, B, Served, two
 
 SILENT = LinkFault(loss=1.0)
@@ -149,7 +149,7 @@ async def test_a_cut_link_is_closed_at_once_and_made_again_when_healed() -> None
 
 @pytest.mark.parametrize("silent", [0, 1], ids=["dialler", "dialled"])
 async def test_a_silent_link_is_found_out_by_its_silence(silent: int) -> None:
-    a, b = pair()
+    a, b = pair(limits=HASTY)
     one, other = (a, b) if silent == 0 else (b, a)
     async with running([a, b]):
         make_worse(one.network, other.id, SILENT)

@@ -71,7 +71,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-async def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], Any], seconds: float = 60.0) -> None:
     with trio.fail_after(seconds):
         while not condition():  # noqa: ASYNC110 - conditions on several nodes
             await trio.sleep(0.005)

@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import dataclass, field
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,8 +13,14 @@ from node.runtime import anchors as module
 from node.runtime.anchors import CHUNK, MAX_STEP_BIRTHS, MAX_STEP_BLOCKS, Anchors
 
 
+@cache
 def root(height: int) -> Hash32:
     return Hash32(keccak256(b"beacon %d" % height))
+
+
+@cache
+def newborn(height: int, index: int) -> Address:
+    return Address(keccak256(b"%d %d" % (height, index))[:20])
 
 
 @dataclass
@@ -37,7 +44,7 @@ class Beacon:
         self.scans += 1
         assert after < upto <= self.newest
         return [
-            (Address(keccak256(b"%d %d" % (height, i))[:20]), ShardId(0))
+            (newborn(height, i), ShardId(0))
             for height in sorted(h for h in self.births if after < h <= upto)
             for i in range(self.births[height])
         ]
