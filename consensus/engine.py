@@ -118,6 +118,11 @@ class Engine:
             return None
         return process.snapshot()
 
+    def knows(self, block_id: BlockId) -> bool:
+        """Whether this block may still be locked, proposed, or decided here: a proposal that is kept
+        has brought it, and it is valid. The host keeps its value for as long."""
+        return self._process is not None and self._process.knows(block_id)
+
     def messages(self) -> Iterator[Vote | Proposal]:
         """Everything that is kept of what was heard at the current height."""
         return iter(()) if self._process is None else self._process.messages()

@@ -47,7 +47,7 @@ from consensus.round_state import (
     resumed,
 )
 from consensus.signing import certificate_from_votes
-from consensus.types import NO_ROUND, Proposal, Round, TimeoutKind, Vote, VoteType
+from consensus.types import NO_ROUND, BlockId, Proposal, Round, TimeoutKind, Vote, VoteType
 from consensus.votes import VoteKeeper
 
 
@@ -127,6 +127,10 @@ class HeightProcess:
     def has_vote(self, vote: Vote) -> bool:
         """Whether stepping the vote would change nothing, for it is counted."""
         return self._votes.has(vote)
+
+    def knows(self, block_id: BlockId) -> bool:
+        """Whether the block is known to be valid."""
+        return self._proposals.is_valid(block_id)
 
     def messages(self) -> Iterator[Vote | Proposal]:
         """Everything that is kept of what was heard."""

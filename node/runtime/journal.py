@@ -11,8 +11,8 @@ Record: kind(1) | body. A restarted node feeds them again (see consensus.engine,
 
 A value is written once per height, with the first record that brings it; that of an invalid block never.
 The log is emptied between two heights, and only when it has grown, since records of other heights are
-skipped anyway. Within a height that goes on and on it is replaced by a snapshot of the engine, without
-the values of blocks that nobody needs any more.
+skipped anyway. Within a height that goes on and on it is replaced by a snapshot of the engine, with the
+values of the blocks that this one knows to be valid: those of the last rounds, the locked and the valid.
 
     state = era(3) | height(5) | round(4) | step(1) | flags(1) | locked | valid       flags: awaiting value,
     locked, valid = round + 1 (4) | block id(32), zero for none              and what was handled
@@ -61,7 +61,7 @@ class Built:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resumed:
-    """A height that goes on from a snapshot. Blocks that are not needed any more have no values."""
+    """A height that goes on from a snapshot."""
 
     state: RoundState
     messages: tuple[Judged | Vote, ...]
@@ -119,12 +119,15 @@ class Journal:
                     continue  # a second start must not forget what was signed after the first
             if not active:
                 continue
-            if isinstance(record, Judged) and record.valid:
+            if isinstance(record, Judged):
                 record = _with_value(record, values)
             elif isinstance(record, Built):
                 values[record.block_id] = record.value
             elif isinstance(record, Resumed):
-                values |= _values_of(record)
+                filled = (
+                    m if isinstance(m, Vote) else _with_value(m, values) for m in record.messages
+                )
+                record = replace(record, messages=tuple(filled))
             out.append(record)
         self._written = set(values)
         return out
@@ -181,22 +184,19 @@ class Journal:
         """Whether it is time for `compact`."""
         return self.log.size > self._compact_at
 
-    def compact(self, snapshot: Snapshot, value: Callable[[BlockId], bytes | None]) -> None:
+    def compact(self, snapshot: Snapshot, value: Callable[[BlockId], bytes]) -> None:
         """Replace everything by a snapshot, at once; durable when it returns.
 
-        `value` gives those of valid blocks. Only the locked and the valid block's and those that this
-        round proposes are kept: if another block is decided after all, those who precommitted it have it.
+        `value` gives those of valid blocks. All are kept: who resumes from the snapshot goes on to take
+        these blocks for valid, and may learn of a polka for any of them.
         """
         self._written.clear()
-        state, records = snapshot.state, [_encode_snapshot(snapshot, self._era)]
-        now = {r.proposal.block_id for r in snapshot.proposals if r.proposal.round == state.round}
-        needed = now | {state.locked_block, state.valid_block}
+        records = [_encode_snapshot(snapshot, self._era)]
         for received in snapshot.proposals:
             block_id, content = received.proposal.block_id, b""
-            if received.valid and block_id in needed and block_id not in self._written:
-                content = value(block_id) or b""
-                if content:  # else it was let go, and is to be written when it comes again
-                    self._written.add(block_id)
+            if received.valid and block_id not in self._written:
+                content = value(block_id)
+                self._written.add(block_id)
             message = ProposalMessage(proposal=received.proposal, value=content)
             records.append(_encode_judged(message, received.valid))
         records += [_encode_vote(vote) for vote in snapshot.votes]
@@ -227,11 +227,6 @@ def _encode_judged(message: ProposalMessage, valid: bool) -> bytes:
 
 def _encode_vote(vote: Vote) -> bytes:
     return bytes([_VOTE]) + encode_vote(vote)
-
-
-def _values_of(record: Resumed) -> dict[BlockId, bytes]:
-    judged = [m.message for m in record.messages if isinstance(m, Judged) and m.valid]
-    return {m.proposal.block_id: m.value for m in judged if m.value}
 
 
 _FLAGS = ("awaiting_value", "prevote_timeout_started", "polka_handled", "precommit_timeout_started")
@@ -296,6 +291,9 @@ def _decode_snapshot(raw: bytes, following: Iterator[bytes]) -> Resumed:
 
 
 def _with_value(record: Judged, values: dict[BlockId, bytes]) -> Judged:
+    """The record with the value of its block, which is noted; as it is if the block is invalid."""
+    if not record.valid:
+        return record
     message = record.message
     block_id = message.proposal.block_id
     value = message.value or values.get(block_id)

@@ -59,7 +59,6 @@ from node.runtime.application import Application, judge
 from node.runtime.journal import Built, Journal, Judged, Record, Resumed, Started, judged_of
 from node.runtime.metrics.counts import ConsensusCounts
 from node.runtime.signer import Signer
-from node.runtime.values import Values
 from node.runtime.wire import ProposalMessage
 from node.runtime.worker import OnDisk, at_once
 from node.storage.last_signed import LastSigned
@@ -101,7 +100,7 @@ class Participant:
         self._validators: ValidatorSet = app.validators()
         self._admission = Admission()
         self._timers: dict[Timeout, float] = {}
-        self._values = Values()
+        self._values: dict[BlockId, bytes] = {}  # of all blocks that the engine knows to be valid
         self._stashed: list[ProposalMessage] = []
         self._decision: Certificate | None = None
         self._unsent: list[ProposalMessage | Vote] = []  # signed and journalled
@@ -143,7 +142,7 @@ class Participant:
         self._validators = self._app.validators()
         self._admission = Admission()
         self._timers.clear()
-        self._values = Values()
+        self._values = {}
         self._stashed.clear()
         self._decision = None
         self._began = None
@@ -182,8 +181,8 @@ class Participant:
                 return replace(self._start_input(height), snapshot=record.snapshot)
             case Judged(message=message, valid=valid):
                 proposal = message.proposal
-                if valid and message.value:  # executed again only if it is decided
-                    self._values.keep(proposal.block_id, message.value, proposal.round)
+                if valid:  # executed again only if it is decided
+                    self._values[proposal.block_id] = message.value
                 if proposal.proposer == self._signer.address:
                     self._signer.note_proposal(proposal)
                 return ProposalReceived(proposal=proposal, valid=valid)
@@ -192,7 +191,7 @@ class Participant:
                     self._signer.note_vote(record)
                 return VoteReceived(vote=record)
             case Built(round=round_, block_id=block_id, value=value):
-                self._values.keep(block_id, value, round_)
+                self._values[block_id] = value
                 return ValueBuilt(height=Height(height), round=Round(round_), block_id=block_id)
             case TimeoutElapsed():
                 return record
@@ -202,7 +201,7 @@ class Participant:
         snapshot = self._engine.snapshot()
         if snapshot is not None:
             await self.flush()
-            self._journal.compact(snapshot, self._values.get)
+            self._journal.compact(snapshot, self._values.__getitem__)
             self._log.info("journal compacted", round=self.round, bytes=self._journal.size)
 
     async def leave(self, certificate: Certificate) -> None:
@@ -310,7 +309,7 @@ class Participant:
                     return "it is another block"
             except (InvalidBlock, DecodeError) as error:
                 return str(error)
-        self._values.keep(block_id, known or value, message.proposal.round)
+        self._values[block_id] = known or value
         return None
 
     def next_timer(self) -> float:
@@ -387,7 +386,10 @@ class Participant:
         waiting = self._admission.enter(round_)
         if waiting is not None:
             self._stashed.append(waiting)
-        self._values.forget_old(round_, (self._engine.locked_block, self._engine.valid_block))
+        # No sooner: what the engine knows to be valid it may lock, propose and decide, also by votes that
+        # come rounds later; and the others may have no other copy.
+        known = self._engine.knows
+        self._values = {b: value for b, value in self._values.items() if known(b)}
         if round_:
             self._log.info("new round", height=height, round=round_)
 
@@ -400,16 +402,10 @@ class Participant:
             queue.append(VoteReceived(vote=vote))
 
     def _send_proposal(self, effect: SendProposal, queue: deque[Input]) -> None:
-        value = self._values.get(effect.block_id)
-        if value is None:
-            # A polka of an earlier round has made it valid after it was let go: the next proposer has it.
-            self._log.warning("the block to propose again is not here", height=effect.height)
-            return
         proposal = self._signer.proposal(effect)
         if proposal is None:
             return
-        self._values.keep(effect.block_id, value, effect.round)
-        message = ProposalMessage(proposal=proposal, value=value)
+        message = ProposalMessage(proposal=proposal, value=self._values[effect.block_id])
         self.counts.proposals["sent"] += 1
         self._journal.judged(message, True)
         self._unsent.append(message)
@@ -431,7 +427,7 @@ class Participant:
     async def _build(self, effect: BuildValue, queue: deque[Input]) -> None:
         await self.flush()  # building may take long
         block_id, value = await self._app.build()
-        self._values.keep(block_id, value, effect.round)
+        self._values[block_id] = value
         at, round_ = effect.height, effect.round
         self._journal.built(Built(height=at, round=round_, block_id=block_id, value=value))
         queue.append(ValueBuilt(height=at, round=round_, block_id=block_id))

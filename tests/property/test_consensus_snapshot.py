@@ -12,6 +12,7 @@ from consensus import (
     BlockId,
     BuildValue,
     ContractViolation,
+    Decided,
     Effect,
     Engine,
     Equivocation,
@@ -34,6 +35,8 @@ from consensus import (
     VoteReceived,
     VoteType,
 )
+from consensus.types import NO_ROUND
+from consensus.votes import PAST_ROUNDS
 
 H = Height(3)
 KEYS = [Address(bytes([i]) * 20) for i in range(1, 5)]
@@ -139,6 +142,51 @@ def test_a_resumed_engine_goes_on_as_the_other_would(seed: int) -> None:
             effects = process.engine.step(input)
             assert twin.step(input) == effects
             Process.collect(effects, queue)
+
+
+@settings(max_examples=100, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_whatever_is_locked_proposed_or_decided_is_known(seed: int) -> None:
+    """And so the host, which keeps the values of what is known, has them."""
+    process = Process(seed)
+    process.start()
+    engine = process.engine
+    for _ in range(120):
+        queue: deque[Input] = deque([process.next_input()])
+        while queue:
+            effects = engine.step(queue.popleft())
+            for effect in effects:
+                if isinstance(effect, Decided) or (
+                    isinstance(effect, SendProposal) and effect.pol_round != NO_ROUND
+                ):
+                    assert engine.knows(effect.block_id)
+            Process.collect(effects, queue)
+        for block_id in (engine.locked_block, engine.valid_block):
+            assert block_id is None or engine.knows(block_id)
+        snapshot = engine.snapshot()
+        if snapshot is None:
+            return
+        assert all(p.valid == engine.knows(p.proposal.block_id) for p in snapshot.proposals)
+
+
+def test_what_is_known_is_bounded() -> None:
+    """A height in which each round proposes another block."""
+    engine = Engine()
+    engine.step(START)
+    blocks = [BlockId(round.to_bytes(32, "big")) for round in range(3 * PAST_ROUNDS)]
+    for round, block in enumerate(blocks):
+        engine.step(proposal(round, block, NO_ROUND, valid=True))
+        assert engine.knows(block)
+        for key in KEYS[1:]:
+            engine.step(vote(VoteType.PRECOMMIT, round, None, key))
+        engine.step(
+            TimeoutElapsed(
+                timeout=Timeout(kind=TimeoutKind.PRECOMMIT, height=H, round=Round(round))
+            )
+        )
+        assert engine.round == round + 1
+        known = [other for other in blocks if engine.knows(other)]
+        assert known == blocks[max(0, round + 1 - PAST_ROUNDS) : round + 1]
 
 
 def test_what_was_running_is_asked_for_again_and_contradictions_are_told_again() -> None:

@@ -285,6 +285,8 @@ class World:
     def broadcast(self, sender: Member, message: ConsensusMessage) -> None:
         if sender.name not in self.equivocators:
             self._note(message)
+        if isinstance(message, ProposalMessage):  # often enough
+            self._check_values(sender)
         self.maybe_crash()
         for other in self.nodes:
             if other is not sender:
@@ -334,6 +336,18 @@ class World:
         else:
             return
         assert self._said.setdefault(key, said) == said, f"signed twice: {key}"
+
+    def _check_values(self, node: Member) -> None:
+        """Whoever takes a block for valid has it, after a restart, too."""
+        participant = node.host.participant
+        assert participant is not None
+        engine = participant._engine
+        if engine.decided is not None or engine.height != node.height + 1:
+            return
+        for message in engine.messages():
+            if isinstance(message, Proposal) and engine.knows(message.block_id):
+                value = participant.value(message.block_id)
+                assert value is not None, f"{node.name} does not have {message}"
 
     def check_agreement(self) -> None:
         longest = max((node.app.blocks for node in self.nodes), key=len)

@@ -24,7 +24,7 @@ from node.runtime.journal import Built, Journal, Judged, Resumed, Started
 from node.runtime.wire import ProposalMessage
 from node.storage.wal import WriteAheadLog, scan_records
 
-A, C = BlockId(b"a" * 32), BlockId(b"c" * 32)
+A, C, D = (BlockId(letter * 32) for letter in (b"a", b"c", b"d"))
 
 
 def proposal(
@@ -168,25 +168,29 @@ def snapshot(*proposals: tuple[ProposalMessage, bool], locked: BlockId | None = 
 
 def test_a_compacted_journal_goes_on_from_the_snapshot(tmp_path: Path) -> None:
     path = tmp_path / "wal"
-    needed, other = proposal(8, 2), proposal(8, 4, block=b"b" * 32)
+    older, bad = proposal(8, 2), proposal(8, 4, b"", block=b"b" * 32)
     with WriteAheadLog(path) as log:
         journal = Journal(log)
         journal.start(8)
-        journal.judged(needed, True)
+        journal.judged(older, True)
+        journal.judged(proposal(8, 1, b"forgotten", block=D), True)
         journal.vote(vote(8))
-        taken = snapshot((needed, True), (other, True), (proposal(8, 5, block=C), True), locked=A)
-        journal.compact(taken, {A: b"value", C: b"new"}.get)
+        again, new = proposal(8, 5), proposal(8, 5, b"new", block=C)
+        taken = snapshot((older, True), (bad, False), (again, True), (new, True))
+        journal.compact(taken, {A: b"value", C: b"new"}.__getitem__)
+        kept = log.size
         journal.vote(replace(vote(8), round=Round(5)))
         journal.judged(proposal(8, 6), True)  # its value is there
-        journal.judged(replace(other, proposal=replace(other.proposal, round=Round(6))), True)
+        journal.judged(proposal(8, 7, b"forgotten", block=D), True)  # its value is not
         journal.sync()
     resumed, *after = reopened(path, 8)
     assert isinstance(resumed, Resumed)
     assert resumed.snapshot == taken
     values = [m.message.value for m in resumed.messages if isinstance(m, Judged)]
-    assert values == [b"value", b"", b"new"], "locked; superseded; of this round"
+    assert values == [b"value", b"", b"value", b"new"], "of valid blocks, in whichever round"
+    assert path.read_bytes()[:kept].count(b"value") == 1
     assert after[0] == replace(vote(8), round=Round(5))
-    assert [r.message.value for r in after[1:] if isinstance(r, Judged)] == [b"value", b"value"]
+    assert [r.message.value for r in after[1:] if isinstance(r, Judged)] == [b"value", b"forgotten"]
     assert reopened(path, 9) == reopened(path, 7) == []
 
 
@@ -197,7 +201,7 @@ def test_a_snapshot_keeps_the_whole_state(tmp_path: Path, step: Step, flag: str 
     if flag is not None:
         state = replace(state, **{flag: True})
     with WriteAheadLog(tmp_path / "wal") as log:
-        Journal(log).compact(Snapshot(state=state, proposals=(), votes=()), {}.get)
+        Journal(log).compact(Snapshot(state=state, proposals=(), votes=()), {}.__getitem__)
     (resumed,) = reopened(tmp_path / "wal", 2**40 - 1)
     assert isinstance(resumed, Resumed)
     assert resumed.state == state
@@ -222,7 +226,7 @@ def test_a_compacted_journal_that_is_torn_loses_only_what_came_after(tmp_path: P
     with WriteAheadLog(path) as log:
         journal = Journal(log)
         journal.start(8)
-        journal.compact(snapshot((proposal(8, 2), True), locked=A), {A: b"value"}.get)
+        journal.compact(snapshot((proposal(8, 2), True), locked=A), {A: b"value"}.__getitem__)
         end = log.size
         journal.timeout(timeout(8))
         journal.sync()
@@ -237,9 +241,18 @@ def test_a_compacted_journal_that_is_torn_loses_only_what_came_after(tmp_path: P
 def test_a_snapshot_without_its_messages_is_damage(tmp_path: Path) -> None:
     path = tmp_path / "wal"
     with WriteAheadLog(path) as log:
-        Journal(log).compact(snapshot(), {}.get)
+        Journal(log).compact(snapshot(), {}.__getitem__)
         log.rewrite(list(payloads(path))[:-1])
     with pytest.raises(CorruptData, match="wal"):
+        reopened(path, 8)
+
+
+def test_a_snapshot_without_the_value_of_a_valid_block_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "wal"
+    with WriteAheadLog(path) as log:
+        journal = Journal(log)
+        journal.compact(snapshot((proposal(8, 2), True)), {A: b""}.__getitem__)
+    with pytest.raises(CorruptData, match="lacks the value"):
         reopened(path, 8)
 
 
@@ -263,7 +276,7 @@ def test_a_height_of_many_rounds_has_a_bounded_journal(
             journal.sync()
             largest = max(largest, log.size)
             if journal.is_long:
-                journal.compact(snapshot((message, True)), {BlockId(block): value}.get)
+                journal.compact(snapshot((message, True)), {BlockId(block): value}.__getitem__)
     assert 100_000 < largest < 120_000
     assert len(reopened(tmp_path / "wal", 8)) < 12
 
@@ -285,7 +298,7 @@ def test_a_height_of_an_earlier_era_is_another_height(tmp_path: Path) -> None:
         records = Journal(log, era=2).replay(8)
         assert records == [Started(height=8, era=2), TimeoutElapsed(timeout=timeout(8))]
     with WriteAheadLog(path) as log:
-        Journal(log, era=2).compact(snapshot(), {}.get)
+        Journal(log, era=2).compact(snapshot(), {}.__getitem__)
     with WriteAheadLog(path) as log:
         assert Journal(log).replay(snapshot().state.height) == []
     with WriteAheadLog(path) as log:
