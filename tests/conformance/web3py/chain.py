@@ -46,10 +46,16 @@ class Chain:
     home: str
     facts: Facts
 
-    def wait_for_block(self) -> None:
-        """Return just after a block of the account's shard."""
-        head = call(self.home, "eth_blockNumber")
-        wait_for(lambda: call(self.home, "eth_blockNumber") != head, "a block")
+    @property
+    def head(self) -> int:
+        """The height of the account's shard."""
+        return int(call(self.home, "eth_blockNumber"), 16)
+
+    def wait_for_block(self) -> int:
+        """Return just after a block of the account's shard, with its height."""
+        head = self.head
+        wait_for(lambda: self.head != head, "a block")
+        return self.head
 
 
 class Chains:
