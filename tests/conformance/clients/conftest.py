@@ -69,7 +69,7 @@ def clients(tmp_path_factory: pytest.TempPathFactory) -> Clients:
     return Clients(directory)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def scene(
     tmp_path_factory: pytest.TempPathFactory, clients: Clients, ledger: dict[str, Any]
 ) -> Iterator[Scene]:

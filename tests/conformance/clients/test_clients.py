@@ -9,6 +9,7 @@ from eth_account import Account
 
 from tests.conformance.clients.conftest import Clients, Scene
 
+pytestmark = pytest.mark.cluster
 SCRIPT_SECONDS = 240
 CAST, FORGE = 2, 3  # which of the scene's accounts are theirs
 

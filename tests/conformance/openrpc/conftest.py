@@ -24,7 +24,7 @@ def specification() -> Specification:
     return load(Path(archive))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """A network on which something of everything has happened."""
     network = Network(tmp_path_factory.mktemp("openrpc") / "network", shards=2, validators=1)
