@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import structlog
 
+pytest.register_assert_rewrite("tests.cluster.support")  # before any of it is imported
 os.environ.setdefault("ETH_HASH_BACKEND", "pysha3")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

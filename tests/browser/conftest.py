@@ -10,11 +10,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-pytest.register_assert_rewrite("tests.cluster.support.client", "tests.cluster.support.network")
-
-from tests.browser.support.driver import CHROMIUM, DRIVER, Browser, chromedriver  # noqa: E402
-from tests.cluster.support.client import call  # noqa: E402
-from tests.cluster.support.network import Network, Networks  # noqa: E402
+from tests.browser.support.driver import CHROMIUM, DRIVER, Browser, chromedriver
+from tests.cluster.support.client import call
+from tests.cluster.support.network import Network, Networks
 
 HERE = Path(__file__).parent
 MISSING = (

@@ -8,14 +8,8 @@ import pytest
 import vyper
 from web3.contract import Contract
 
-pytest.register_assert_rewrite(
-    "tests.cluster.support.client",
-    "tests.cluster.support.load",
-    "tests.cluster.support.network",
-)
-
-from tests.cluster.support.client import deploy  # noqa: E402
-from tests.cluster.support.network import Network, Networks  # noqa: E402
+from tests.cluster.support.client import deploy
+from tests.cluster.support.network import Network, Networks
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

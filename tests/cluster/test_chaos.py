@@ -17,12 +17,10 @@ from typing import Any
 import pytest
 from web3.contract import Contract
 
-pytest.register_assert_rewrite("tests.cluster.support.traffic")
-
-from tests.cluster.support.client import call, call_many, wait_for  # noqa: E402
-from tests.cluster.support.load import ETHER, Load, fund, make_accounts  # noqa: E402
-from tests.cluster.support.network import Network  # noqa: E402
-from tests.cluster.support.traffic import Traffic, read_receipts  # noqa: E402
+from tests.cluster.support.client import call, call_many, wait_for
+from tests.cluster.support.load import ETHER, Load, fund, make_accounts
+from tests.cluster.support.network import Network
+from tests.cluster.support.traffic import Traffic, read_receipts
 
 pytestmark = pytest.mark.skipif(
     "ATOLL_CHAOS_KILLS" not in os.environ,

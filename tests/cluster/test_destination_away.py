@@ -13,13 +13,7 @@ import pytest
 from web3 import Web3
 from web3.exceptions import ContractCustomError, TransactionNotFound
 
-pytest.register_assert_rewrite(
-    "tests.cluster.support.history",
-    "tests.cluster.support.messages",
-    "tests.cluster.support.traffic",
-)
-
-from tests.cluster.support.client import (  # noqa: E402
+from tests.cluster.support.client import (
     ask,
     call,
     call_many,
@@ -28,17 +22,17 @@ from tests.cluster.support.client import (  # noqa: E402
     sign,
     wait_for,
 )
-from tests.cluster.support.history import History  # noqa: E402
-from tests.cluster.support.load import fund, make_accounts  # noqa: E402
-from tests.cluster.support.messages import (  # noqa: E402
+from tests.cluster.support.history import History
+from tests.cluster.support.load import fund, make_accounts
+from tests.cluster.support.messages import (
     ETHER,
     NO_CALLBACK,
     PRICE,
     MessageLoad,
     deploy_books,
 )
-from tests.cluster.support.network import Network, Networks, atoll  # noqa: E402
-from tests.cluster.support.traffic import Traffic  # noqa: E402
+from tests.cluster.support.network import Network, Networks, atoll
+from tests.cluster.support.traffic import Traffic
 
 AWAY_SECONDS = float(os.environ.get("ATOLL_AWAY_SECONDS", "3"))
 WINDOW = 24

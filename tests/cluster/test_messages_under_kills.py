@@ -14,17 +14,11 @@ from typing import Any
 
 import pytest
 
-pytest.register_assert_rewrite(
-    "tests.cluster.support.history",
-    "tests.cluster.support.messages",
-    "tests.cluster.support.traffic",
-)
-
-from tests.cluster.support.history import History  # noqa: E402
-from tests.cluster.support.load import fund, make_accounts  # noqa: E402
-from tests.cluster.support.messages import ETHER, MessageLoad, deploy_books  # noqa: E402
-from tests.cluster.support.network import Network, Networks  # noqa: E402
-from tests.cluster.support.traffic import Traffic  # noqa: E402
+from tests.cluster.support.history import History
+from tests.cluster.support.load import fund, make_accounts
+from tests.cluster.support.messages import ETHER, MessageLoad, deploy_books
+from tests.cluster.support.network import Network, Networks
+from tests.cluster.support.traffic import Traffic
 
 COUNT = int(os.environ.get("ATOLL_MESSAGES", "150"))
 KILLS = int(os.environ.get("ATOLL_MESSAGES_KILLS", "1" if COUNT <= 150 else "10"))
