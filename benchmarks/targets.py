@@ -22,7 +22,8 @@ from typing import Any
 
 from processes import atoll
 
-ANVIL, HARDHAT, GANACHE = "@foundry-rs/anvil@1.7.1", "hardhat@3.18.0", "ganache@7.9.2"
+ANVIL, GANACHE = "@foundry-rs/anvil@1.7.1", "ganache@7.9.2"
+HARDHAT, NODE = "hardhat@3.18.0", "node@22.23.3"  # what hardhat needs, whatever else is installed
 ETH_TESTER = ("eth-tester[py-evm]>=0.13.0b1", "setuptools<81")
 MNEMONIC = "test test test test test test test test test test test junk"
 RICH_KEY = bytes.fromhex("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80")
@@ -109,8 +110,9 @@ def tools_folder(option: str | None) -> Path:
     return Path(base) / "atoll-benchmarks"
 
 
-def npm(tools: Path, package: str) -> Path:
-    """Where the package's commands are. Raises RuntimeError."""
+def npm(tools: Path, package: str, *, node: Path | None = None) -> Path:
+    """Where the package's commands are; `node` is where the command of that name is, if not the system's.
+    Raises RuntimeError."""
     folder = tools / package.replace("/", "_").replace("@", "_")
     if not (folder / "node_modules" / ".bin").exists():
         if shutil.which("npm") is None:
@@ -119,11 +121,17 @@ def npm(tools: Path, package: str) -> Path:
         (folder / "package.json").write_text('{"private": true, "type": "module"}')
         done = subprocess.run(
             ["npm", "install", "--no-audit", "--no-fund", "--silent", package],
-            cwd=folder, capture_output=True, text=True,
+            cwd=folder, capture_output=True, text=True, env=_with(node),
         )  # fmt: skip
         if done.returncode:
             raise RuntimeError(done.stderr.strip()[-300:] or "npm install failed")
     return folder
+
+
+def _with(node: Path | None) -> dict[str, str]:
+    """The environment in which that `node` is the first that is found."""
+    path = os.environ.get("PATH", os.defpath)
+    return {**os.environ, "PATH": path if node is None else f"{node}{os.pathsep}{path}"}
 
 
 def free_port() -> int:
@@ -191,9 +199,11 @@ def anvil(tools: Path, *, block_time: str | None) -> contextlib.AbstractContextM
 
 
 def hardhat(tools: Path) -> contextlib.AbstractContextManager[Target]:
-    folder, port = npm(tools, HARDHAT), free_port()
+    node = npm(tools, NODE) / "node_modules/.bin"
+    folder, port = npm(tools, HARDHAT, node=node), free_port()
     (folder / "hardhat.config.js").write_text("export default {};\n")
-    command = [str(folder / "node_modules/.bin/hardhat"), "node", "--port", str(port)]
+    script = folder / "node_modules/.bin/hardhat"
+    command = [str(node / "node"), str(script), "node", "--port", str(port)]
     return _peer("hardhat automine", command, port, 31337, folder)
 
 

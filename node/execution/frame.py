@@ -103,8 +103,9 @@ class Frame(BaseComputation):  # type: ignore[misc]  # py-evm is not typed for u
         self.state = vm
         self.msg = message
         self.transaction_context = vm
-        self._stack = Stack()
-        self._memory = Memory()
+        if message.code:  # without any nothing runs: a plain transfer, a precompile
+            self._stack = Stack()
+            self._memory = Memory()
         self._gas_meter = GasMeter(message.gas)
         self._error: VMError | None = None
         self._output = b""

@@ -249,10 +249,10 @@ class State:
         self.warm = set()
         self.transient.clear()
 
-    def touched(self) -> tuple[Address, ...]:
+    def touched(self) -> set[Address]:
         """Accounts whose balance, nonce or code the current transaction wrote and did not revert."""
         entries = self._log[self._transaction_start :]
-        return tuple(sorted({Address(entry[1]) for entry in entries if entry[0] == _ACCOUNT}))
+        return {entry[1] for entry in entries if entry[0] == _ACCOUNT}
 
     def mark_warm(self, key: bytes | tuple[bytes, int]) -> bool:
         """Mark an address or a (address, slot) as accessed; whether it was cold."""

@@ -67,11 +67,17 @@ def messenger_code(shard: int, shards: int, params: Params) -> bytes:
     return _RUNTIME + b"".join(word.to_bytes(32, "big") for word in words)
 
 
+_EVERYWHERE = frozenset(
+    (
+        *(MESSENGER, STAKING, BEACON_ROOTS, HISTORY_STORAGE),
+        *(Address(n.to_bytes(20, "big")) for n in range(1, HIGHEST_PRECOMPILE + 1)),
+    )
+)
+
+
 def is_everywhere(address: bytes) -> bool:
     """Accounts that every shard has: never swept, never moved, always at home."""
-    if address in (MESSENGER, STAKING, BEACON_ROOTS, HISTORY_STORAGE):
-        return True
-    return 0 < int.from_bytes(address, "big") <= HIGHEST_PRECOMPILE
+    return address in _EVERYWHERE
 
 
 # ---------------------------------------------------------------------- storage

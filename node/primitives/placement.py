@@ -1,10 +1,15 @@
 """Which shard is home to an address (docs/protocol.md, "Placement")."""
 
+from functools import lru_cache
 from typing import Protocol
 
 from node.primitives.basics import Address, ShardId, keccak_fast
 
+REMEMBERED = 1 << 14
+"""Addresses whose home is not hashed anew: a transaction asks for that of the same few some ten times."""
 
+
+@lru_cache(maxsize=REMEMBERED)
 def home_by_range(address: bytes, shards: int) -> ShardId:
     """The default home: the top 16 bits of keccak256(address) scaled to `shards` shards.
 

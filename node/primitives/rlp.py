@@ -91,6 +91,17 @@ def _items(data: bytes, at: int, end: int, depth: int) -> list[Decoded]:
         raise DecodeError("RLP is nested too deeply")
     out: list[Decoded] = []
     while at < end:
+        first = data[at]
+        if first < 0x80:  # most items are short strings: no need for more than a look
+            out.append(data[at : at + 1])
+            at += 1
+            continue
+        if first < 0xB8 and first != 0x81:
+            start, at = at + 1, at + first - 0x7F
+            if at > end:
+                raise DecodeError("RLP item runs past the end")
+            out.append(data[start:at])
+            continue
         is_list, start, stop = _span(data, at, end)
         out.append(_items(data, start, stop, depth + 1) if is_list else data[start:stop])
         at = stop
@@ -131,9 +142,10 @@ def as_bytes(item: Decoded, size: int | None = None) -> bytes:
 
 def as_int(item: Decoded, bits: int = 256) -> int:
     """An unsigned integer of at most `bits` bits, without leading zeros."""
-    raw = as_bytes(item)
-    if raw[:1] == b"\0":
+    if not isinstance(item, bytes):
+        raise DecodeError("RLP: a string was expected, a list was found")
+    if item and item[0] == 0:
         raise DecodeError("RLP: an integer has leading zeros")
-    if len(raw) * 8 > bits:
+    if len(item) * 8 > bits:
         raise DecodeError(f"RLP: an integer is larger than {bits} bits")
-    return int.from_bytes(raw, "big")
+    return int.from_bytes(item, "big")

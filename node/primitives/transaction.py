@@ -81,6 +81,14 @@ class Transaction:
         return min(self.max_fee_per_gas, base_fee + self.max_priority_fee_per_gas)
 
 
+def _new(kind: type[Transaction], **values: object) -> Transaction:
+    """One with all these fields. The constructor of a frozen dataclass sets them one by one, which takes
+    several times as long."""
+    tx = object.__new__(kind)
+    tx.__dict__.update(values)
+    return tx
+
+
 class FinalTransaction(Transaction):
     """A transaction that stands in a decided block: its signature has been checked, and who signed it is
     found out when somebody wants to know."""
@@ -149,8 +157,7 @@ def _sender(payload: bytes, parity: int, r: int, s: int) -> Address:
 
 
 def _decode_legacy(raw: bytes, sender: Address | None = None) -> Transaction:
-    items = rlp.decode_list(raw, 9)
-    nonce, price, gas, to, value, data, v_item, r_item, s_item = items
+    nonce, price, gas, to, value, data, v_item, r_item, s_item = items = rlp.decode_list(raw, 9)
     v, r, s = rlp.as_int(v_item, 64), rlp.as_int(r_item), rlp.as_int(s_item)
     signed = items[:6]
     chain_id: int | None = None
@@ -164,7 +171,8 @@ def _decode_legacy(raw: bytes, sender: Address | None = None) -> Transaction:
     else:
         raise InvalidTransaction("invalid sender: invalid transaction v, r, s values")
     gas_price = rlp.as_int(price)
-    return Transaction(
+    return _new(
+        Transaction,
         type=TYPE_LEGACY,
         chain_id=chain_id,
         nonce=rlp.as_int(nonce, 64),
@@ -174,6 +182,8 @@ def _decode_legacy(raw: bytes, sender: Address | None = None) -> Transaction:
         to=_recipient(to),
         value=rlp.as_int(value),
         data=rlp.as_bytes(data),
+        access_list=(),
+        authorizations=(),
         v=v,
         r=r,
         s=s,
@@ -186,18 +196,19 @@ def _decode_typed(raw: bytes, sender: Address | None = None) -> Transaction:
     kind = raw[0]
     items = rlp.decode_list(raw[1:], {1: 11, 2: 12, 4: 13}[kind])
     v, r, s = rlp.as_int(items[-3], 8), rlp.as_int(items[-2]), rlp.as_int(items[-1])
-    fields = list(items[:-3])
-    chain_id, nonce = rlp.as_int(fields.pop(0)), rlp.as_int(fields.pop(0), 64)
-    tip = rlp.as_int(fields.pop(0))
-    fee = tip if kind == TYPE_ACCESS_LIST else rlp.as_int(fields.pop(0))
-    gas, to, value, data, access = fields[:5]
-    authorizations = _authorizations(fields[5]) if kind == TYPE_SET_CODE else ()
+    chain_id, nonce = rlp.as_int(items[0]), rlp.as_int(items[1], 64)
+    tip = rlp.as_int(items[2])
+    at = 3 if kind == TYPE_ACCESS_LIST else 4  # the gas
+    fee = rlp.as_int(items[at - 1])
+    gas, to, value, data, access = items[at : at + 5]
+    authorizations = _authorizations(items[9]) if kind == TYPE_SET_CODE else ()
     recipient = _recipient(to)
     if kind == TYPE_SET_CODE and (recipient is None or not authorizations):
         raise InvalidTransaction(
             "a set-code transaction (type 4) needs a recipient and at least one authorization"
         )
-    return Transaction(
+    return _new(
+        Transaction,
         type=kind,
         chain_id=chain_id,
         nonce=nonce,
@@ -207,7 +218,7 @@ def _decode_typed(raw: bytes, sender: Address | None = None) -> Transaction:
         to=recipient,
         value=rlp.as_int(value),
         data=rlp.as_bytes(data),
-        access_list=_access_list(access),
+        access_list=() if access == [] else _access_list(access),
         authorizations=authorizations,
         v=v,
         r=r,

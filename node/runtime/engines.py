@@ -43,7 +43,7 @@ class Engines:
                 member=node.keys.signing is not None,
                 peers=node.topology.shard_peers(node.shard),
                 heartbeat=params.heartbeat,
-                backlog=node.shard_service.pool.__len__,
+                backlog=node.shard_service.backlog,
                 halted=lambda: node.beacon.is_frozen(node.shard),
             )
             self.beacon = self._host(

@@ -30,7 +30,8 @@ class TransactionGossip:
     """Port between the pool, users and peers.
 
     `broadcast` sends a frame to all validators of the shard, `send` to one of them and says whether it
-    was taken; `on_new` tells that the pool has grown, `on_admitted` the hash of a user's transaction in it.
+    was taken; `on_new` tells that the pool has grown, `on_admitted` the hash of a user's transaction in it;
+    `alone` says that the shard has no other validators.
     """
 
     def __init__(
@@ -41,12 +42,14 @@ class TransactionGossip:
         send: Callable[[str, bytes], bool],
         on_new: Callable[[], None],
         on_admitted: Callable[[bytes], None] | None = None,
+        alone: bool = False,
     ) -> None:
         self._service = service
         self._broadcast = broadcast
         self._send = send
         self._on_new = on_new
         self._on_admitted = on_admitted
+        self._alone = alone
         self._queue: deque[bytes] = deque()
         self._queued_bytes = 0
         self._submitted = 0
@@ -54,7 +57,7 @@ class TransactionGossip:
         self._newcomers: dict[str, None] = {}
         self._wake = trio.Event()
         self.counted = PoolCounts()
-        self._log = structlog.get_logger()
+        self._log = structlog.get_logger().bind()  # bound once: a debug line costs nothing then
 
     # ------------------------------------------------------------------ PoolPort
 
@@ -203,7 +206,7 @@ class TransactionGossip:
         return added
 
     def _enqueue(self, raw: bytes) -> None:
-        if self._queued_bytes > MAX_QUEUED_BYTES:
+        if self._alone or self._queued_bytes > MAX_QUEUED_BYTES:
             return  # it stays in our pool; we propose it ourselves
         self._queue.append(raw)
         self._queued_bytes += len(raw)

@@ -258,6 +258,7 @@ class Node:
             send=lambda peer, frame: self.network.send(PeerId(peer), wire.TRANSACTIONS.id, frame),
             on_new=self.shard_host.notify_work,
             on_admitted=None if self.spans is None else self.spans.admitted,
+            alone=not self.topology.shard_peers(self.shard),
         )
         self.puller = LanePuller(
             service=self.shard_service,

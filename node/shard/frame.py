@@ -225,15 +225,25 @@ class BlockFrame:
 
     def sweep(self, origin: Hash32, logs: list[Log]) -> None:
         """Whatever a transaction left on accounts that do not live here goes home as CREDIT."""
-        for address in self.state.touched():
+        for address in self.touched_away():
             self.sweep_account(address, origin, logs)
 
-    def check_sweep(self) -> None:
-        """Raise LaneFull where a lane has no room for the CREDITs that the sweep of the transaction would
+    def check_sweep(self, away: Iterable[Address]) -> None:
+        """Raise LaneFull where a lane has no room for the CREDITs that the sweep of these accounts would
         send, or ShardFrozen. They have twice the room of others, so that a full lane stops few of those."""
-        for address in self.state.touched():
-            if self.state.balance(address) and not self.is_home(address):
+        for address in away:
+            if self.state.balance(address):
                 self.check_room(self.home(address), 0, windows=CREDIT_WINDOWS)
+
+    def touched_away(self) -> list[Address]:
+        """The accounts that the transaction has touched and that do not live here, in order: of most
+        transactions, none."""
+        homes, here = self._homes, self.rules.shard
+        return sorted(
+            address
+            for address in self.state.touched()
+            if homes.get(address) != here and not self.is_home(address)
+        )
 
     def sweep_account(self, address: Address, origin: Hash32, logs: list[Log]) -> None:
         balance = self.state.balance(address)

@@ -165,9 +165,9 @@ class BlockRun(BlockFrame):
         if tx.to is not None and not self.is_home(tx.to):
             gas_used = crossing.depart(self, tx, self.home(tx.to), self.gas_left, logs)
             success = True
+            self.sweep(tx.hash, logs)
         else:
             success, gas_used = self._run_here(tx, logs)
-        self.sweep(tx.hash, logs)
         self.decoded.append((len(self.items), tx))
         self._append(tx, tx.raw, tx.type, success, gas_used, logs)
 
@@ -221,7 +221,8 @@ class BlockRun(BlockFrame):
     # ------------------------------------------------------------------ inside
 
     def _run_here(self, tx: Transaction, logs: list[Log]) -> tuple[bool, int]:
-        """A transaction as in Ethereum: (success, gas used)."""
+        """A transaction as in Ethereum, and what it leaves on accounts of other shards sent on: (success,
+        gas used)."""
         if self.gas_left < tx.gas <= self.context.gas_limit:
             raise DoesNotFit("gas limit reached")
         before = self.state.snapshot()
@@ -232,8 +233,9 @@ class BlockRun(BlockFrame):
             gas_available=self.gas_left,
             may_delegate=self.is_home,
         )
+        away = self.touched_away()
         try:
-            self.check_sweep()
+            self.check_sweep(away)
         except (LaneFull, ShardFrozen):
             self.state.revert(before)
             raise
@@ -241,6 +243,8 @@ class BlockRun(BlockFrame):
         self.note_births(result.created)
         logs.extend(result.logs)
         self.take_sends(result.logs, tx.hash, logs)
+        for address in away:
+            self.sweep_account(address, tx.hash, logs)
         return result.success, result.gas_used
 
     def _append(

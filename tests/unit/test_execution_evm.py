@@ -90,7 +90,7 @@ class TestTransfers:
         assert state.balance(SENDER) == ETHER - 5 - 9 * 21_000
         assert result.burned == 7 * 21_000
         assert state.nonce(SENDER) == 1
-        assert state.touched() == tuple(sorted((SENDER, TARGET, COINBASE)))
+        assert state.touched() == {SENDER, TARGET, COINBASE}
 
     def test_the_tip_is_capped_by_the_fee(self) -> None:
         state = state_with()

@@ -22,7 +22,7 @@ def test_only_what_is_given_changes() -> None:
     assert (state.balance(HELD), state.nonce(HELD), state.code(HELD)) == (9, 3, b"\x00")
     assert (state.storage(HELD, 1), state.storage(HELD, 2)) == (11, 20)
     assert state.original_storage(HELD, 1) == 11
-    assert state.touched() == ()
+    assert state.touched() == set()
 
 
 def test_a_whole_storage() -> None:

@@ -70,7 +70,7 @@ def test_revert_undoes_everything() -> None:
     assert state.code(B) == b"\x00"
     assert A not in state.warm
     assert not any(state.transient.values())
-    assert state.touched() == ()
+    assert state.touched() == set()
     sealed = state.seal()
     assert sealed.root == delta.root
 
@@ -112,7 +112,7 @@ def test_touched_lists_written_accounts_of_this_transaction() -> None:
     inner = state.snapshot()
     state.set_balance(C, 50)
     state.revert(inner)
-    assert state.touched() == (A, B)
+    assert state.touched() == {A, B}
 
 
 def test_original_storage_is_that_of_the_transactions_start() -> None:

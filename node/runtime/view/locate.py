@@ -57,7 +57,7 @@ class TransactionFinder:
             return Included(number)
         if not pooled and self._pooled(tx_hash):
             return None  # what is in our pool is in no block
-        included = await self._included(tx_hash)
+        included = await self._included(tx_hash, pooled=pooled)
         if included is not None:
             return included
         if pooled:
@@ -68,7 +68,7 @@ class TransactionFinder:
                 self.note_home(tx_hash, shard)
                 return Pending(tx)
             # it may have moved from the pool into a block between the two questions
-            included = await self._included(tx_hash)
+            included = await self._included(tx_hash, pooled=True)
             if included is not None:
                 return included
         if self._homes.get(tx_hash) is not None:
@@ -85,7 +85,9 @@ class TransactionFinder:
         answer = await self._shards.ask(home, question)
         return None if answer is None else (home, answer)
 
-    async def _included(self, tx_hash: bytes) -> Included | Pending | None:
+    async def _included(self, tx_hash: bytes, *, pooled: bool) -> Included | Pending | None:
+        """What the shards' blocks say. Who does not want what is `pooled` has no use for the transaction
+        itself: its signature is not recovered then."""
         found = await self._ask(tx_hash, lambda source: source.leg(tx_hash))
         if found is None:
             return None
@@ -93,8 +95,11 @@ class TransactionFinder:
         self.note_home(tx_hash, shard)
         if leg.raw[:1] == bytes([DEV_OPERATION_TYPE]):  # is in no pool: it is shown once it has run
             return await self._follow(shard, leg, None)
-        tx = _decode(shard, leg.raw, tx_hash)
-        return await self._follow(shard, leg, leg.departure) or Pending(tx)
+        _check_named(shard, leg.raw, tx_hash)
+        included = await self._follow(shard, leg, leg.departure)
+        if included is not None or not pooled:
+            return included
+        return Pending(_decode(shard, leg.raw, tx_hash))
 
     async def _message(self, message_id: bytes) -> Included | None:
         """Arrivals that no transaction stands for are listed under the message's id."""
@@ -139,10 +144,18 @@ async def delivery_of(shards: Shards, src: int, departure: Departure) -> Deliver
     return await shards.ask(departure.dst, lambda source: source.delivery(src, departure.seq))
 
 
+def _check_named(shard: int, raw: bytes, tx_hash: bytes) -> None:
+    if keccak256(raw) != tx_hash:
+        raise _other(shard)
+
+
 def _decode(shard: int, raw: bytes, tx_hash: bytes) -> Transaction:
-    if keccak256(raw) == tx_hash:
-        try:
-            return decode_transaction(raw)
-        except (DecodeError, InvalidTransaction):
-            pass
-    raise ResourceUnavailable(f"shard {shard} is unavailable: it named another transaction")
+    _check_named(shard, raw, tx_hash)
+    try:
+        return decode_transaction(raw)
+    except (DecodeError, InvalidTransaction):
+        raise _other(shard) from None
+
+
+def _other(shard: int) -> ResourceUnavailable:
+    return ResourceUnavailable(f"shard {shard} is unavailable: it named another transaction")

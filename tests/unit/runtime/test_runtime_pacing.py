@@ -11,7 +11,7 @@ from node.runtime.host import BACKLOG, MOST_INTERVALS, Pacing
         (0, 1.0),
         (1, 1.0),
         (BACKLOG, 1.0),
-        (BACKLOG * 3 // 2, 1.5),
+        (BACKLOG * 3, 3.0),
         (BACKLOG * 2, 2.0),
         (10**6, MOST_INTERVALS),
     ],

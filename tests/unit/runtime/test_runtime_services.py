@@ -169,6 +169,23 @@ async def test_a_submitted_transaction_reaches_the_peers(autojump_clock: MockClo
         await other.gossip.submit(raw)
 
 
+async def test_who_is_alone_queues_nothing_for_others(autojump_clock: MockClock) -> None:
+    frames: list[bytes] = []
+    gossip = TransactionGossip(
+        service=Net().service(),
+        broadcast=frames.append,
+        send=lambda peer, frame: True,
+        on_new=lambda: None,
+        alone=True,
+    )
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(gossip.run)
+        await gossip.submit(raw_transfer(0, 0))
+        await trio.sleep(1)
+        nursery.cancel_scope.cancel()
+    assert frames == []
+
+
 async def test_a_transaction_waits_for_room_in_a_full_pool(autojump_clock: MockClock) -> None:
     wire = Wire(Net())
     wire.service.pool = TransactionPool(PoolLimits(max_transactions=1))
@@ -317,6 +334,21 @@ async def test_what_cannot_be_included_is_no_work_until_something_changes() -> N
     add(service, transfer(1, 0))
     assert service.has_work()
     assert await decide(service) == 1
+
+
+async def test_only_a_pool_that_fills_again_is_a_backlog() -> None:
+    """What waits for a nonce that never comes slows nobody down, and a burst only what comes with it."""
+    service = Net().service()
+    for nonce in range(5, 9):
+        add(service, transfer(0, nonce))  # without 0 to 4
+    assert service.backlog() == 0
+    for nonce in range(3):
+        add(service, transfer(1, nonce))
+    assert service.backlog() == 0
+    assert await decide(service) == 3
+    assert service.backlog() == 3
+    assert await decide(service) == 0
+    assert service.backlog() == 0
 
 
 async def test_transactions_that_ask_for_a_whole_block_do_not_keep_others_out() -> None:
