@@ -23,6 +23,7 @@ FEE = 1000 * 10**9  # far above any base fee that full blocks lead to
 TIP = 10**9
 GAS = {"transfers": 21_000, "ERC-20": 60_000, "swaps": 160_000}
 ACROSS_GAS = 100_000  # more, for the part at the destination
+GIFT = 20 * ETHER  # for each sender: what a few hundred of its transactions may cost at most
 SETTLE_SECONDS = 120.0
 
 
@@ -94,7 +95,7 @@ class Scene:
         """Raises SystemExit where a transaction fails."""
         self.rich = [Sender(SigningKey(key), shard) for shard, key in enumerate(self.target.rich)]
         self.read_nonces(self.rich)
-        self._each(lambda shard, to: (to, b"", 100 * ETHER))
+        self._each(lambda shard, to: (to, b"", GIFT))
         if self.kind == "transfers":
             return
         for shard in range(self.target.shards):
