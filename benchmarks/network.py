@@ -11,7 +11,7 @@ has succeeded. All targets run on the same cores, one after the other, each with
 - CPU: user and system time of all processes of the target per transaction, admission and receipts included;
 - memory: proportional, of all processes together; disk: what the data grew by, per transaction; wire: what the
   nodes sent to each other, per transaction;
-- ratio: tx/s to that of `anvil` with 0.2 s blocks in the same run.
+- ratios: of tx/s, and of CPU per transaction, to those of `anvil` with 0.2 s blocks in the same run.
 
 Peers come from npm and PyPI, and are left out with a line where that fails. Only loopback is sent anything.
 """
@@ -104,12 +104,12 @@ def measure(target: Target, kind: str, across: float, options: argparse.Namespac
 
 def show(row: Row, rows: list[Row]) -> None:
     base = next((r for r in rows if (r.target, r.workload) == (BASELINE, row.workload)), None)
-    ratio = "" if base is None else f"{row.rate / base.rate:6.2f} x"
-    cpu = "" if base is None else f"{row.cpu / base.cpu:5.2f} x"
+    ratio = "" if base is None else f"{row.rate / base.rate:.2f} x"
+    cpu = "" if base is None else f"{row.cpu / base.cpu:.2f} x"
     print(
-        f"{row.target:<28} {row.workload:<10} {100 * row.across:3.0f} % {row.rate:8,.0f} {ratio:>8}"
-        f" {1000 * row.p50:7.0f} / {1000 * row.p99:<7.0f} {1000 * row.cpu:7.3f} {cpu:>7}"
-        f" {row.memory:7.0f} {row.disk:8.0f} {row.wire:8.0f} {row.confirmed:9,}",
+        f"{row.target:<20} {row.workload:<9} {100 * row.across:3.0f} % {ratio:>7} {cpu:>7}"
+        f" {row.rate:7,.0f} {1000 * row.p50:6.0f} / {1000 * row.p99:<6.0f} {1000 * row.cpu:6.3f}"
+        f" {row.memory:5.0f} {row.disk:8.0f} {row.wire:8.0f} {row.confirmed:9,}",
         flush=True,
     )
 
@@ -150,8 +150,8 @@ def main() -> None:
     parser.add_argument("--tools", help="where the peers are installed")
     options = parser.parse_args()
     print(
-        f"{'':<28} {'':<10} across   tx/s    ratio   p50 / p99 ms    CPU ms/tx          MB   disk/tx"
-        "  wire/tx  receipts"
+        f"{'':<20} {'':<9} across  tx/s    CPU       tx/s  p50 / p99 ms  CPU ms    MB  disk/tx  wire/tx"
+        f"  receipts\n{'':<36}  ratio   ratio"
     )
     rows: list[Row] = []
     for is_ours, start in chosen(options):

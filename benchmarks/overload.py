@@ -1,6 +1,6 @@
 """What becomes of a network at three times the load that it can bear.
 
-    .venv/bin/python benchmarks/overload.py [--shape 2x1] [--seconds 60] [--times 3] [--connections 256]
+    .venv/bin/python benchmarks/overload.py [--shape 2x1] [--seconds 60] [--times 3] [--connections 64]
 
 First a closed loop of 8 connections finds the most transfers per second that the network takes. Then
 `connections` connections offer `times` as many for `seconds`, without waiting for receipts. Prints the
@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("--shape", default="2x1")
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--times", type=float, default=3.0)
-    parser.add_argument("--connections", type=int, default=256)
+    parser.add_argument("--connections", type=int, default=64)
     options = parser.parse_args()
     shards, validators = map(int, options.shape.split("x"))
     with targets.ours(shards, validators) as target:
