@@ -16,6 +16,9 @@ from dataclasses import dataclass, field
 
 PATIENCE = 60.0  # seconds without any receipt, after which the run fails
 BLOCK_POLL = 0.05  # seconds between questions for the newest block
+ASK_AGAIN = 0.5
+"""Seconds after which a receipt is asked for again without a new block: a server that mines with each
+transaction may tell the number of a block before it has its receipts."""
 BUSY_RETRY = 0.02  # seconds until a transaction that found no room is sent again
 FULL = ("txpool is full", "is full", "underpriced", "exceed", "limit", "busy")
 
@@ -117,6 +120,7 @@ class _Worker:
         self.next: Signed | None = next(work, None)
         self.waiting: deque[Sent] = deque()
         self.asked_at = -1  # the block after which there was nothing new
+        self.ask_again = 0.0  # when to ask even so
         self.idle_until = 0.0
         self.under_way: Signed | Sent | None = None
         self.began = 0.0  # when what is under way was first sent
@@ -190,7 +194,7 @@ class Load:
         return outcome
 
     def _start(self, worker: _Worker, outcome: Outcome, sending: bool, now: float) -> None:
-        if worker.waiting and worker.asked_at < self._block:
+        if worker.waiting and (worker.asked_at < self._block or now >= worker.ask_again):
             worker.under_way = worker.waiting[0]
             worker.connection.send(_call("eth_getTransactionReceipt", worker.waiting[0].tx.hash))
         elif sending and worker.next is not None and self._may_send(worker, outcome, now):
@@ -217,7 +221,7 @@ class Load:
         if receipt is None:
             if "error" in answer:
                 raise SystemExit(f"a receipt was refused: {answer['error']}")
-            worker.asked_at = self._block
+            worker.asked_at, worker.ask_again = self._block, now + ASK_AGAIN
             return
         if receipt["status"] != "0x1" or receipt["transactionHash"] != asked.tx.hash:
             raise SystemExit(f"a transaction failed: {receipt}")

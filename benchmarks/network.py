@@ -71,7 +71,7 @@ def drive(scene: Scene, options: argparse.Namespace, seconds: float) -> tuple[Lo
         places.append(target.endpoints[0][0] if options.one_endpoint else nodes[part % len(nodes)])
         count = int(seconds * options.most / (parts * target.shards))
         work.append(scene.work(shard, part, parts, count))
-    load = Load(places, work, window=options.window)
+    load = Load(places, work, window=min(options.window, target.window))
     return load, load.run(seconds)
 
 

@@ -33,7 +33,7 @@ START_SECONDS = 60.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """`endpoints[s]` are those of the nodes of shard s, (host, port, path); a peer has one shard. `rich`
-    is a funded key of each shard, `folders` where its data is."""
+    is a funded key of each shard, `folders` where its data is, `window` how many transactions it bears under way."""
 
     name: str
     pids: Sequence[int]
@@ -41,6 +41,7 @@ class Target:
     rich: Sequence[bytes]
     chain_id: int
     folders: Sequence[Path]
+    window: int = 10**9
 
     @property
     def shards(self) -> int:
@@ -142,7 +143,9 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def _peer(name: str, command: list[str], port: int, chain_id: int, cwd: Path) -> Iterator[Target]:
+def _peer(
+    name: str, command: list[str], port: int, chain_id: int, cwd: Path, *, window: int = 10**9
+) -> Iterator[Target]:
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             command, cwd=cwd, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
@@ -157,6 +160,7 @@ def _peer(name: str, command: list[str], port: int, chain_id: int, cwd: Path) ->
                 rich=[RICH_KEY],
                 chain_id=chain_id,
                 folders=[],
+                window=window,
             )
         finally:
             with contextlib.suppress(ProcessLookupError):
@@ -193,7 +197,8 @@ def anvil(tools: Path, *, block_time: str | None) -> contextlib.AbstractContextM
         "--accounts", "1", "--balance", "100000000000", "--mnemonic", MNEMONIC,
     ]  # fmt: skip
     if block_time is None:
-        return _peer("anvil automine", command, port, 31337, folder)
+        # With 1,024 transactions in its pool it mines no more, for good.
+        return _peer("anvil automine", command, port, 31337, folder, window=500)
     name = f"anvil {block_time} s blocks"
     return _peer(name, [*command, "--block-time", block_time], port, 31337, folder)
 
