@@ -162,7 +162,10 @@ def main() -> None:
                         if across and target.shards == 1:
                             continue
                         rows.append(measure(target, kind, across, options))
-                except RuntimeError as error:
+                except (
+                    RuntimeError,
+                    SystemExit,
+                ) as error:  # what does not start, or fails in its own way
                     print(f"left out: {error}", flush=True)
                     continue
                 show(rows[-1], rows)

@@ -33,7 +33,8 @@ START_SECONDS = 60.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """`endpoints[s]` are those of the nodes of shard s, (host, port, path); a peer has one shard. `rich`
-    is a funded key of each shard, `folders` where its data is, `window` how many transactions it bears under way."""
+    is a funded key of each shard, `folders` where its data is, `window` how many transactions
+    it bears at a time."""
 
     name: str
     pids: Sequence[int]
