@@ -103,7 +103,9 @@ def _start_of(pid: int) -> str | None:
     except OSError:
         return None
     fields = stat.rpartition(")")[2].split()
-    return None if fields[STAT_STATE] in "ZX" else f"{boot}/{fields[STAT_START]}"
+    # The first thread may be gone while others still are: the process has its ports and locks as long as these.
+    ended = fields[STAT_STATE] in "ZX" and _states_of(pid) <= {"Z", "X"}
+    return None if ended else f"{boot}/{fields[STAT_START]}"
 
 
 def _start_by_ps(pid: int) -> str | None:

@@ -273,6 +273,29 @@ def test_a_process_that_has_ended_is_not_alive_before_it_is_reaped(tmp_path: Pat
     process.wait()
 
 
+LEADERLESS = """
+import ctypes, threading
+libc = ctypes.CDLL(None)
+threading.Thread(target=libc.sleep, args=(60,)).start()
+libc.pthread_exit(None)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are seen through /proc")
+def test_a_process_lives_as_long_as_one_of_its_threads() -> None:
+    """Its ports are not free before: a node that is killed has its first thread die first, now and then."""
+    with subprocess.Popen([sys.executable, "-c", LEADERLESS]) as child:
+        try:
+            stat = Path(f"/proc/{child.pid}/stat")
+            until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "Z")
+            process = ProcessId.of(child.pid)
+            assert process is not None
+            assert process.is_alive
+        finally:
+            child.kill()
+        until(lambda: not process.is_alive)
+
+
 def test_last_lines(tmp_path: Path) -> None:
     assert last_lines(tmp_path / "absent") == []
     (tmp_path / "log").write_bytes(b"".join(b"%d \xff\n" % number for number in range(50_000)))
