@@ -162,10 +162,8 @@ def main() -> None:
                         if across and target.shards == 1:
                             continue
                         rows.append(measure(target, kind, across, options))
-                except (
-                    RuntimeError,
-                    SystemExit,
-                ) as error:  # what does not start, or fails in its own way
+                # It does not start, or fails in its own way.
+                except (RuntimeError, SystemExit) as error:
                     print(f"left out: {error}", flush=True)
                     continue
                 show(rows[-1], rows)

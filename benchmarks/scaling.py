@@ -211,9 +211,8 @@ def extrapolate(cpu: Sequence[float], wire: Sequence[float], disk: float, across
                 k = 2**power
                 v, n = validators, validators * k
                 following = pace * b + k * pace * link
-                seat = pace * (
-                    s + (min(BEACON, n) - 1) * m
-                )  # of those that decide the beacon's blocks
+                # of those that decide the beacon's blocks
+                seat = pace * (s + (min(BEACON, n) - 1) * m)
                 fixed = pace * (s + (v - 1) * m) + seat + following + i
                 # Users of each shard ask one of its nodes for receipts: it lists all shards' transactions.
                 each = (1.0 - fixed) / (a / v + e + k * w / v + across * x / v)
@@ -224,14 +223,12 @@ def extrapolate(cpu: Sequence[float], wire: Sequence[float], disk: float, across
                     )
                     continue
                 total = each * k
-                sendings = [
-                    total * (v - 1),
-                    total * across * v,
-                    pace * k * v * (v - 1) + pace * min(BEACON, n) * (min(BEACON, n) - 1),
-                    pace * k * (n - 1),
-                    pace * (n - 1),
-                ]
-                sent = predicted(wire, sendings) / n
+                second = Run(
+                    shards=k, validators=v, across=across, seconds=1.0, transactions=round(total),
+                    crossing=round(total * across), shard_blocks=round(pace * k),
+                    beacon_blocks=round(pace), cpu=0.0, wire=0, disk=0,
+                )  # fmt: skip
+                sent = predicted(wire, second.sendings()) / n
                 print(
                     f"  {k:6} {total:12,.0f} {each:14,.0f} {100 * (following + seat):14.0f} %"
                     f" {sent / 1e6:13.2f} {each * disk * 86400 / 1e9:15.1f}"

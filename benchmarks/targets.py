@@ -28,6 +28,7 @@ ETH_TESTER = ("eth-tester[py-evm]>=0.13.0b1", "setuptools<81")
 MNEMONIC = "test test test test test test test test test test test junk"
 RICH_KEY = bytes.fromhex("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80")
 START_SECONDS = 60.0
+UNBOUNDED = 10**9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +43,7 @@ class Target:
     rich: Sequence[bytes]
     chain_id: int
     folders: Sequence[Path]
-    window: int = 10**9
+    window: int = UNBOUNDED
 
     @property
     def shards(self) -> int:
@@ -145,7 +146,7 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def _peer(
-    name: str, command: list[str], port: int, chain_id: int, cwd: Path, *, window: int = 10**9
+    name: str, command: list[str], port: int, chain_id: int, cwd: Path, *, window: int = UNBOUNDED
 ) -> Iterator[Target]:
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(

@@ -299,8 +299,6 @@ def used_after_refund(vm: Machine, gas: int, frame: Frame) -> int:
 def remove_destroyed(vm: Machine) -> int:
     """Delete what SELFDESTRUCT marked; the wei that is gone with it."""
     burned = vm.burned
-    if not vm.destroyed:
-        return burned
     for address in sorted(set(vm.destroyed)):
         burned += vm.accounts.balance(address)
         vm.accounts.delete_account(address)

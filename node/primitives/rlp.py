@@ -142,10 +142,9 @@ def as_bytes(item: Decoded, size: int | None = None) -> bytes:
 
 def as_int(item: Decoded, bits: int = 256) -> int:
     """An unsigned integer of at most `bits` bits, without leading zeros."""
-    if not isinstance(item, bytes):
-        raise DecodeError("RLP: a string was expected, a list was found")
-    if item and item[0] == 0:
+    raw = as_bytes(item)
+    if raw[:1] == b"\0":
         raise DecodeError("RLP: an integer has leading zeros")
-    if len(item) * 8 > bits:
+    if len(raw) * 8 > bits:
         raise DecodeError(f"RLP: an integer is larger than {bits} bits")
-    return int.from_bytes(item, "big")
+    return int.from_bytes(raw, "big")

@@ -266,10 +266,8 @@ def decode_final(raw: bytes) -> Transaction:
     known = decode_fields(raw, ZERO_ADDRESS)
     if known.type == TYPE_LEGACY and known.v >= 35:
         known = replace(known, chain_id=(known.v - 35) // 2)
-    tx = object.__new__(FinalTransaction)
-    tx.__dict__.update(known.__dict__)
-    del tx.__dict__["sender"]
-    return tx
+    values = {name: value for name, value in known.__dict__.items() if name != "sender"}
+    return _new(FinalTransaction, **values)
 
 
 def decode_fields(raw: bytes, sender: Address) -> Transaction:

@@ -97,7 +97,6 @@ class ShardService:
         self._decoded: tuple[bytes, ShardBlock, Tails] | None = None
         self._anchors = Anchors(beacon, beacon_gate)
         self._pool_changes = 0
-        self._last_items = 0  # of the head, if it was committed in this run
         self._deferred: dict[Hash32, str] = {}  # by our last proposal
         self._hopeless_at = -1
         self._log = structlog.get_logger().bind(chain=self.context.tag.decode())
@@ -187,7 +186,8 @@ class ShardService:
     def backlog(self) -> int:
         """Transactions for which blocks are worth making larger: those that wait, but no more than the last
         block had. What waits for a missing nonce, however much it is, slows nobody down."""
-        return min(len(self.pool), self._last_items)
+        last = self.ledger.recent(self.ledger.head.number)
+        return 0 if last is None else min(len(self.pool), len(last.items))
 
     def pool_changed(self) -> None:
         self._pool_changes += 1
@@ -339,7 +339,6 @@ class ShardService:
         self._executed.clear()
         await self._on_block_thread("commit", partial(self.ledger.commit, executed, certificate))
         self._refresh()
-        self._last_items = len(executed.block.items)
         self.pool.on_committed(executed.senders, self._accounts)
         self.dev_queue.on_committed(operation for _, operation in executed.operations)
         self._note_hopes(executed)

@@ -223,9 +223,9 @@ class BlockFrame:
         self.sent.append(Sent(index=len(self.items), message=message))
         logs.append(messenger.sent_log(message))
 
-    def sweep(self, origin: Hash32, logs: list[Log]) -> None:
-        """Whatever a transaction left on accounts that do not live here goes home as CREDIT."""
-        for address in self.touched_away():
+    def sweep(self, away: Iterable[Address], origin: Hash32, logs: list[Log]) -> None:
+        """Whatever a transaction left on these accounts, which do not live here, goes home as CREDIT."""
+        for address in away:
             self.sweep_account(address, origin, logs)
 
     def check_sweep(self, away: Iterable[Address]) -> None:
@@ -238,12 +238,7 @@ class BlockFrame:
     def touched_away(self) -> list[Address]:
         """The accounts that the transaction has touched and that do not live here, in order: of most
         transactions, none."""
-        homes, here = self._homes, self.rules.shard
-        return sorted(
-            address
-            for address in self.state.touched()
-            if homes.get(address) != here and not self.is_home(address)
-        )
+        return sorted(address for address in self.state.touched() if not self.is_home(address))
 
     def sweep_account(self, address: Address, origin: Hash32, logs: list[Log]) -> None:
         balance = self.state.balance(address)

@@ -131,7 +131,7 @@ class BlockRun(BlockFrame):
         self.state.begin_transaction()
         logs: list[Log] = []
         success, gas_used = delivery.deliver(self, message, logs)
-        self.sweep(message.origin_tx, logs)
+        self.sweep(self.touched_away(), message.origin_tx, logs)
         self.arrivals_gas += gas_used
         self._append(message, encode_arrival(message), ARRIVAL_TYPE, success, gas_used, logs)
 
@@ -165,7 +165,7 @@ class BlockRun(BlockFrame):
         if tx.to is not None and not self.is_home(tx.to):
             gas_used = crossing.depart(self, tx, self.home(tx.to), self.gas_left, logs)
             success = True
-            self.sweep(tx.hash, logs)
+            self.sweep(self.touched_away(), tx.hash, logs)
         else:
             success, gas_used = self._run_here(tx, logs)
         self.decoded.append((len(self.items), tx))
@@ -243,8 +243,7 @@ class BlockRun(BlockFrame):
         self.note_births(result.created)
         logs.extend(result.logs)
         self.take_sends(result.logs, tx.hash, logs)
-        for address in away:
-            self.sweep_account(address, tx.hash, logs)
+        self.sweep(away, tx.hash, logs)
         return result.success, result.gas_used
 
     def _append(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import struct
 import subprocess
 import sys
@@ -13,7 +12,6 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from hashlib import sha256
-from typing import Any
 
 import pytest
 import trio
@@ -26,6 +24,7 @@ from p2p.network import Network
 from p2p.session import Protocols, Session, run_session
 from p2p.types import CONTROL_CHANNEL, ChannelSpec, Limits, MethodSpec, Overflow, PeerId, PeerSpec
 from p2p.yamux import WINDOW
+from tests.unit.test_p2p_network import SECONDS, free_port, until
 
 NETWORK_ID = sha256(b"hostile").digest()
 PROTOCOLS = Protocols.of(NETWORK_ID)
@@ -38,7 +37,6 @@ FRAMES = ChannelSpec(
     overflow=Overflow.DISCONNECT,
 )
 ECHO = MethodSpec(name="echo", max_request=1000, max_response=1000, concurrency=2)
-SECONDS = 60.0  # far more than anything takes: for a machine that does much else
 LIMITS = Limits(
     ping_interval=0.2,
     silence_timeout=30.0,
@@ -53,18 +51,6 @@ HASTY = replace(LIMITS, silence_timeout=2.0, write_timeout=2.0, handshake_timeou
 ATTACKER, VICTIM, WITNESS, STRANGER = sorted(
     (Identity.from_seed(sha256(bytes([i])).digest()) for i in range(4)), key=lambda i: i.peer_id
 )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-async def until(condition: Callable[[], Any], seconds: float = SECONDS) -> None:
-    with trio.fail_after(seconds):
-        while not condition():  # noqa: ASYNC110 - conditions on several nodes
-            await trio.sleep(0.005)
 
 
 class Scene:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from hashlib import sha256
-from typing import Any
 
 import pytest
 import trio
@@ -16,6 +14,7 @@ from p2p.errors import Misuse, PeerUnavailable, RemoteRefused, RequestError, Req
 from p2p.identity import Identity
 from p2p.network import Network
 from p2p.types import ChannelSpec, Limits, MethodSpec, Overflow, PeerId, PeerSpec, RefusalCode
+from tests.unit.test_p2p_network import free_port, until
 
 MIB = 1024 * 1024
 FRAMES = ChannelSpec(
@@ -63,18 +62,6 @@ class Served:
         finally:
             self.running -= 1
         return b"done"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-async def until(condition: Callable[[], Any], seconds: float = 60.0) -> None:
-    with trio.fail_after(seconds):
-        while not condition():  # noqa: ASYNC110 - conditions on several nodes
-            await trio.sleep(0.005)
 
 
 @asynccontextmanager

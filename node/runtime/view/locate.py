@@ -64,7 +64,8 @@ class TransactionFinder:
             waiting = await self._ask(tx_hash, lambda source: source.pooled(tx_hash))
             if waiting is not None:
                 shard, raw = waiting
-                tx = _decode(shard, raw, tx_hash)
+                _check_named(shard, raw, tx_hash)
+                tx = _decode(shard, raw)
                 self.note_home(tx_hash, shard)
                 return Pending(tx)
             # it may have moved from the pool into a block between the two questions
@@ -99,7 +100,7 @@ class TransactionFinder:
         included = await self._follow(shard, leg, leg.departure)
         if included is not None or not pooled:
             return included
-        return Pending(_decode(shard, leg.raw, tx_hash))
+        return Pending(_decode(shard, leg.raw))
 
     async def _message(self, message_id: bytes) -> Included | None:
         """Arrivals that no transaction stands for are listed under the message's id."""
@@ -149,8 +150,7 @@ def _check_named(shard: int, raw: bytes, tx_hash: bytes) -> None:
         raise _other(shard)
 
 
-def _decode(shard: int, raw: bytes, tx_hash: bytes) -> Transaction:
-    _check_named(shard, raw, tx_hash)
+def _decode(shard: int, raw: bytes) -> Transaction:
     try:
         return decode_transaction(raw)
     except (DecodeError, InvalidTransaction):
