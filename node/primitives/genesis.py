@@ -12,7 +12,7 @@ from node.primitives.basics import Address, Hash32, ShardId, keccak256
 from node.primitives.errors import UserError
 from node.primitives.placement import home_by_range
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MAX_SHARDS = 1024
 
 
@@ -68,6 +68,20 @@ class GenesisValidator(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     beacon: bool = False
 
 
+class _Versioned(msgspec.Struct):
+    """What the files of all versions begin with."""
+
+    version: int
+
+
+def _check_version(version: int) -> None:
+    if version != FORMAT_VERSION:
+        raise UserError(
+            f"genesis: version {version} is not {FORMAT_VERSION}, which this version of atoll has: make the "
+            "network anew (`atoll up --reset`), or run it with the version of atoll that made it"
+        )
+
+
 class Genesis(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole file. `alloc` maps addresses to balances in wei."""
 
@@ -98,11 +112,7 @@ class Genesis(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     def check(self) -> "Genesis":
         """Raise UserError, naming the field, where the file cannot be a genesis."""
-        if self.version != FORMAT_VERSION:
-            raise UserError(
-                f"genesis: version {self.version} is not {FORMAT_VERSION}; "
-                "make the network again with this version of atoll"
-            )
+        _check_version(self.version)
         if not 1 <= self.shards <= MAX_SHARDS:
             raise UserError(f"genesis: shards must be 1 to {MAX_SHARDS}, not {self.shards}")
         if not 1 <= self.chain_id < 1 << 53:
@@ -164,9 +174,14 @@ BEACON_TAG = b"beacon"
 
 
 def load_genesis(path: Path) -> Genesis:
-    """Read and check a genesis file. Raises UserError with the path and the reason."""
+    """Read and check a genesis file. Raises UserError with the path and the reason.
+
+    The version comes first: a file of another one may differ in everything else.
+    """
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Genesis).check()
+        content = path.read_bytes()
+        _check_version(msgspec.json.decode(content, type=_Versioned).version)
+        return msgspec.json.decode(content, type=Genesis).check()
     except OSError as error:
         raise UserError(f"{path}: cannot read the genesis: {error.strerror}") from None
     except msgspec.MsgspecError as error:
