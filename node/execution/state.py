@@ -100,9 +100,11 @@ class State:
             return found
 
     def _write(self, address: bytes, old: Account | None, new: Account | None) -> None:
-        self._log.append((_ACCOUNT, address, old))
+        # whether it is to be sealed is undone, too: an empty account is removed only where it was touched
+        dirty = self._dirty
+        self._log.append((_ACCOUNT, address, old, address in dirty))
         self._accounts[address] = new
-        self._dirty.add(address)
+        dirty.add(address)
 
     def balance(self, address: bytes) -> int:
         found = self.account(address)
@@ -284,6 +286,8 @@ class State:
             kind = entry[0]
             if kind == _ACCOUNT:
                 self._accounts[entry[1]] = entry[2]
+                if not entry[3]:
+                    self._dirty.discard(entry[1])
             elif kind == _SLOT:
                 self._slots[entry[1]][entry[2]] = entry[3]
             elif kind == _WARM:
@@ -299,7 +303,7 @@ class State:
 
     def _undo_clear(self, entry: tuple[Any, ...]) -> None:
         _, address, slots, dirty, trie = entry
-        # a deleted account's slots stay marked as changed: writing the same values again is harmless
+        # slots that were written and undone stay marked: writing the same values again is harmless
         self._slots[address] = slots if slots is not None else {}
         self._dirty_slots[address] = dirty if dirty is not None else set()
         if trie is not None:

@@ -124,9 +124,9 @@ def fixed_address(shard: int, shards: int, salt: int = 0) -> Address:
 
 
 class World:
-    """Shard `here` of `shards`, with two users here and two on each other shard."""
+    """Shard `here` of `shards`, with users on each; `alloc` is what the genesis gives besides."""
 
-    def __init__(self, shards: int = 3, here: int = 0, **params) -> None:
+    def __init__(self, shards: int = 3, here: int = 0, alloc=None, **params) -> None:
         self.shards = shards
         self.here = ShardId(here)
         self.users = [[make_user(s, shards, 10 * s + n) for n in range(4)] for s in range(shards)]
@@ -146,7 +146,10 @@ class World:
                 )
                 for s in range(shards)
             ],
-            alloc={"0x" + u.address.hex(): 1000 * ETHER for row in self.users for u in row},
+            alloc={
+                **{"0x" + u.address.hex(): 1000 * ETHER for row in self.users for u in row},
+                **{"0x" + address.hex(): wei for address, wei in (alloc or {}).items()},
+            },
             params=Params(**params),
         ).check()
         self.beacon = FakeBeacon(shards)
