@@ -16,7 +16,7 @@ MLOAD, MSTORE, SHA3, SLOAD, CALLDATALOAD, CONTEXT, BINARY, NOT = 17, 18, 19, 20,
 LOG, CALLDATACOPY, CODECOPY, RETURNDATASIZE, RETURNDATACOPY = 25, 26, 27, 28, 29
 TLOAD, TSTORE, SELFBALANCE, FALLBACK = 30, 31, 32, 33
 ADD_CONST, AND_CONST, EQ_CONST, SHR_CONST, MLOAD_CONST, MSTORE_CONST, SHL_CONST = range(34, 41)
-GAS, ENVIRONMENT, MSTORE8, TERNARY, MCOPY, EXP, MSIZE = range(41, 48)
+GAS, ENVIRONMENT, MSTORE8, TERNARY, MCOPY, EXP, MSIZE, BLOBHASH = range(41, 49)
 
 # Ends of blocks.
 FALL, JUMP, JUMPI, SSTORE, CALL, CREATE, RETURN, REVERT, STOP, SELFDESTRUCT, INVALID = range(11)
@@ -110,6 +110,7 @@ _PLAIN: dict[int, tuple[int, int, int, int]] = {
     0x3D: (RETURNDATASIZE, 2, 0, 1),
     0x3E: (RETURNDATACOPY, 3, 3, 0),
     0x47: (SELFBALANCE, 5, 0, 1),
+    0x49: (BLOBHASH, 3, 1, 1),
     0x50: (POP, 2, 1, 0),
     0x51: (MLOAD, 3, 1, 1),
     0x52: (MSTORE, 3, 2, 0),
@@ -146,7 +147,6 @@ _FALLBACK_STACK: dict[int, tuple[int, int]] = {
     0x3C: (4, 0),  # EXTCODECOPY
     0x3F: (1, 1),  # EXTCODEHASH
     0x40: (1, 1),  # BLOCKHASH
-    0x49: (1, 1),  # BLOBHASH
 }
 # opcode -> (end, static gas, popped, pushed)
 _ENDS: dict[int, tuple[int, int, int, int]] = {

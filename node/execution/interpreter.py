@@ -138,8 +138,12 @@ def run(frame: Frame) -> None:
                     if gas < 0:
                         raise OutOfGas("out of gas")
                     stack[-1] = pow(a, b, _MODULUS)
-                else:  # MSIZE
+                elif op == 47:  # MSIZE
                     push(len(memory))
+                else:  # BLOBHASH
+                    index = stack[-1]
+                    hashes = vm.blob_versioned_hashes
+                    stack[-1] = int.from_bytes(hashes[index], "big") if index < len(hashes) else 0
             elif op == 3:  # POP
                 pop()
             elif op < 11:
