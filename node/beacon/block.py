@@ -13,6 +13,7 @@ from node.beacon.rewind import Rewind
 from node.primitives import rlp
 from node.primitives.basics import Address, Hash32, keccak256
 from node.primitives.crosslink import Crosslink
+from node.primitives.decoding import decoder
 from node.primitives.errors import DecodeError
 
 MAX_BEACON_BLOCK_BYTES = 1024 * 1024
@@ -70,7 +71,9 @@ class BeaconHeader:
         )
 
     @classmethod
+    @decoder("beacon header")
     def decode(cls, data: bytes) -> "BeaconHeader":
+        """Raises DecodeError."""
         if len(data) > MAX_BEACON_HEADER_BYTES:
             raise DecodeError(
                 f"beacon header: {len(data)} bytes, at most {MAX_BEACON_HEADER_BYTES}"
@@ -131,6 +134,7 @@ class BeaconBlock:
         return rlp.encode_list(self.header.encoded + self.body.encoded)
 
     @classmethod
+    @decoder("beacon block")
     def decode(cls, data: bytes) -> "BeaconBlock":
         """Raises DecodeError for anything but the encoding of a block within the size limit."""
         if len(data) > MAX_BEACON_BLOCK_BYTES:

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Generic, TypeVar
 
 from consensus.codec import decode_certificate, encode_certificate
-from consensus.errors import CodecError
 from consensus.types import Certificate, ChainContext, ValidatorSet
 from node.beacon import schema, transition
 from node.beacon.block import BeaconBlock
@@ -24,7 +23,8 @@ from node.execution.trie_cache import NodeCache
 from node.primitives import rlp
 from node.primitives.basics import Address, Hash32, ShardId
 from node.primitives.crosslink import Crosslink
-from node.primitives.errors import CorruptData, DecodeError, InvalidBlock, UserError
+from node.primitives.decoding import decoder, decoding
+from node.primitives.errors import CorruptData, InvalidBlock, UserError
 from node.storage.kv import KeyValueStore
 
 MAX_RECENT_STATES = 64
@@ -132,10 +132,8 @@ class BeaconChain:
         raw = self._store.get(schema.certificate_key(height))
         if raw is None:
             raise CorruptData(f"beacon chain: the certificate of height {height} is missing")
-        try:
+        with decoding(f"beacon chain: certificate of height {height}", CorruptData):
             return decode_certificate(raw)
-        except CodecError as error:
-            raise CorruptData(f"beacon chain: certificate of height {height}: {error}") from None
 
     def state_at(self, height: int) -> BeaconState:
         """The state after the block of that height. Raises LookupError beyond the head."""
@@ -356,10 +354,8 @@ class BeaconChain:
             raw = self._store.get(schema.block_key(height))
             if raw is None:
                 raise CorruptData(f"beacon chain: block {height} is missing")
-            try:
+            with decoding(f"beacon chain: block {height}", CorruptData):
                 block = BeaconBlock.decode(raw)
-            except DecodeError as error:
-                raise CorruptData(f"beacon chain: block {height}: {error}") from None
             self._blocks.put(height, block)
         return block
 
@@ -379,6 +375,7 @@ def _births(block: BeaconBlock) -> list[list[bytes]]:
     ]
 
 
+@decoder("beacon chain: births", CorruptData)
 def _decode_births(raw: bytes) -> list[tuple[Address, ShardId]]:
     rows = [rlp.as_list(row, 2) for row in rlp.decode_list(raw)]
     return [

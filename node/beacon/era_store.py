@@ -2,7 +2,8 @@
 
 from node.beacon import schema
 from node.beacon.eras import EraRecord, Eras
-from node.primitives.errors import CorruptData, DecodeError
+from node.primitives.decoding import decoding
+from node.primitives.errors import CorruptData
 from node.storage.kv import KeyValueStore
 
 
@@ -10,10 +11,8 @@ def load_eras(store: KeyValueStore) -> Eras:
     """Raises CorruptData."""
     found = []
     for key, raw in store.iterate(schema.ERA_PREFIX):
-        try:
+        with decoding(f"the record {key.hex()} of an era", CorruptData):
             found.append(EraRecord.decode(raw).rewind)
-        except DecodeError as error:
-            raise CorruptData(f"the record {key.hex()} of an era: {error}") from None
     return Eras(tuple(found))
 
 

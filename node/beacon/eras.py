@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from consensus.codec import decode_certificate, encode_certificate
-from consensus.errors import CodecError
 from consensus.types import Certificate
 from node.beacon.block import MAX_BEACON_BLOCK_BYTES, BeaconBlock
 from node.beacon.rewind import Rewind
 from node.primitives import rlp
 from node.primitives.basics import ShardId
+from node.primitives.decoding import decoder
 from node.primitives.errors import DecodeError
 
 MAX_RECORD_BYTES = MAX_BEACON_BLOCK_BYTES // 8
@@ -46,18 +46,16 @@ class EraRecord:
         return rlp.encode([self.block.encoded, encode_certificate(self.certificate)])
 
     @classmethod
+    @decoder("era")
     def decode(cls, data: bytes) -> "EraRecord":
         """Raises DecodeError."""
         if len(data) > MAX_RECORD_BYTES:
             raise DecodeError(f"era: {len(data)} bytes, at most {MAX_RECORD_BYTES}")
         block, certificate = rlp.decode_list(data, 2)
-        try:
-            record = cls(
-                block=BeaconBlock.decode(rlp.as_bytes(block)),
-                certificate=decode_certificate(rlp.as_bytes(certificate)),
-            )
-        except CodecError as error:
-            raise DecodeError(f"era: {error}") from None
+        record = cls(
+            block=BeaconBlock.decode(rlp.as_bytes(block)),
+            certificate=decode_certificate(rlp.as_bytes(certificate)),
+        )
         if record.block.body.rewind is None:
             raise DecodeError("era: there is no rewind in it")
         return record

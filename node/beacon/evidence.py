@@ -19,12 +19,12 @@ from consensus.codec import (
     encode_certificate,
     encode_evidence,
 )
-from consensus.errors import CodecError
 from consensus.evidence import Evidence, Offence
 from consensus.types import Certificate
 from node.primitives import rlp
 from node.primitives.basics import ShardId
 from node.primitives.crosslink import Crosslink
+from node.primitives.decoding import decoder
 from node.primitives.errors import DecodeError
 
 MAX_EVIDENCE_ITEMS: Final = 64
@@ -131,28 +131,27 @@ class ShardFork:
 EvidenceItem: TypeAlias = DoubleSigning | ShardFork
 
 
+@decoder("evidence")
 def item_from_items(decoded: rlp.Decoded) -> EvidenceItem:
     """From the decoded RLP list. Raises DecodeError."""
     row = rlp.as_list(decoded)
     kind = rlp.as_int(row[0], 8) if row else 0
-    try:
-        if kind == _DOUBLE_SIGNING:
-            _, chain, evidence = rlp.as_list(row, 3)
-            return DoubleSigning(
-                chain=rlp.as_int(chain, 32), evidence=decode_evidence(rlp.as_bytes(evidence))
-            )
-        if kind == _SHARD_FORK:
-            _, shard, first, second = rlp.as_list(row, 4)
-            return ShardFork(
-                shard=ShardId(rlp.as_int(shard, 16)),
-                first=decode_certificate(rlp.as_bytes(first)),
-                second=decode_certificate(rlp.as_bytes(second)),
-            )
-    except (CodecError, ValueError) as error:
-        raise DecodeError(f"evidence: {error}") from None
+    if kind == _DOUBLE_SIGNING:
+        _, chain, evidence = rlp.as_list(row, 3)
+        return DoubleSigning(
+            chain=rlp.as_int(chain, 32), evidence=decode_evidence(rlp.as_bytes(evidence))
+        )
+    if kind == _SHARD_FORK:
+        _, shard, first, second = rlp.as_list(row, 4)
+        return ShardFork(
+            shard=ShardId(rlp.as_int(shard, 16)),
+            first=decode_certificate(rlp.as_bytes(first)),
+            second=decode_certificate(rlp.as_bytes(second)),
+        )
     raise DecodeError(f"evidence: there is no kind {kind}")
 
 
+@decoder("evidence")
 def decode_item(data: bytes) -> EvidenceItem:
     """From the network. Raises DecodeError for anything but the encoding of an item within the limit."""
     if len(data) > MAX_ITEM_BYTES:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from node.primitives import rlp
 from node.primitives.basics import Hash32
+from node.primitives.decoding import decoder
 from node.primitives.errors import DecodeError
 
 SALT_BYTES = 16
@@ -58,6 +59,7 @@ class Rewind:
         )
 
     @classmethod
+    @decoder("rewind")
     def decode(cls, data: bytes) -> "Rewind":
         """Raises DecodeError."""
         if len(data) > MAX_REWIND_BYTES:

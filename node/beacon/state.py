@@ -36,7 +36,8 @@ from node.beacon.validators import (
 from node.execution.trie import Trie
 from node.primitives import rlp
 from node.primitives.basics import Address, Hash32, ShardId, keccak_fast
-from node.primitives.errors import CorruptData, DecodeError
+from node.primitives.decoding import decoding
+from node.primitives.errors import CorruptData
 from node.primitives.header import Header
 from node.primitives.message import LanePosition
 from node.primitives.placement import home_by_range
@@ -237,10 +238,8 @@ class BeaconState:
         value = self._value(name)
         if not value:
             return None
-        try:
+        with decoding(f"beacon state: entry {name!r}", CorruptData):
             return decode(rlp.decode_list(value))
-        except (DecodeError, IndexError, ValueError) as error:
-            raise CorruptData(f"beacon state: entry {name!r}: {error}") from None
 
 
 class BeaconStateWriter(BeaconState):

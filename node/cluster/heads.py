@@ -5,7 +5,8 @@ from pathlib import Path
 from node.beacon import schema as beacon_schema
 from node.beacon.block import BeaconBlock
 from node.cluster.archive import Head
-from node.primitives.errors import CorruptData, DecodeError
+from node.primitives.decoding import BAD_INPUT
+from node.primitives.errors import CorruptData
 from node.primitives.header import Header
 from node.shard import schema as shard_schema
 from node.storage.level import LevelStore
@@ -28,7 +29,7 @@ def read_heads(database: Path) -> tuple[Head, Head]:
             key = shard_schema.header(height) if height else shard_schema.GENESIS
             header = Header.decode(store.get(key) or b"")
             shard = Head(height=height, hash=f"0x{header.hash.hex()}")
-    except DecodeError as error:
+    except BAD_INPUT as error:
         raise CorruptData(f"{database}: the newest block cannot be read: {error}") from None
     finally:
         store.close()

@@ -6,6 +6,7 @@ from functools import cached_property, lru_cache
 
 from node.primitives import rlp
 from node.primitives.basics import Address, keccak_fast
+from node.primitives.decoding import decoder
 from node.primitives.errors import DecodeError
 
 BLOOM_BYTES = 256
@@ -61,6 +62,7 @@ class Receipt:
         return body if self.type == 0 else bytes([self.type]) + body
 
 
+@decoder("receipt")
 def decode_receipt(data: bytes) -> Receipt:
     """The receipt of its encoding. Raises DecodeError; the bloom must be that of the logs."""
     kind = 0

@@ -22,6 +22,7 @@ from node.light.proof import (
     SentProof,
 )
 from node.primitives.basics import Hash32
+from node.primitives.decoding import decoder
 from node.primitives.errors import DecodeError
 from node.primitives.header import Header
 from node.primitives.message import MAX_MESSAGE_BYTES, Message
@@ -132,18 +133,19 @@ def encode_proof(proof: MessageProof) -> bytes:
     return msgspec.json.format(msgspec.json.encode(proof_document(proof)), indent=2) + b"\n"
 
 
+def _no_proof(reason: str) -> InvalidProof:
+    return InvalidProof("", f"not the JSON of a proof: {reason}")
+
+
+@decoder("", _no_proof, also=(InvalidProof,))
 def decode_proof(data: bytes) -> MessageProof:
     """Raises InvalidProof for anything but the JSON of a proof within the limits."""
     if len(data) > MAX_PROOF_BYTES:
         raise InvalidProof("", f"{len(data)} bytes of JSON, at most {MAX_PROOF_BYTES}")
-    try:
-        version = msgspec.json.decode(data, type=_Versioned).version
-        if version != PROOF_VERSION:
-            raise InvalidProof("version", f"version {version} is not {PROOF_VERSION}")
-        document = msgspec.json.decode(data, type=_Document)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise InvalidProof("", f"not the JSON of a proof: {error}") from None
-    return _proof(document)
+    version = msgspec.json.decode(data, type=_Versioned).version
+    if version != PROOF_VERSION:
+        raise InvalidProof("version", f"version {version} is not {PROOF_VERSION}")
+    return _proof(msgspec.json.decode(data, type=_Document))
 
 
 def _proof(document: _Document) -> MessageProof:

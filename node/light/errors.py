@@ -5,7 +5,10 @@ from contextlib import contextmanager
 
 from consensus.errors import ConsensusError
 from node.execution.errors import BadProof
-from node.primitives.errors import AtollError, CorruptData, DecodeError
+from node.primitives.decoding import BAD_INPUT
+from node.primitives.errors import AtollError, CorruptData
+
+_WRONG: tuple[type[Exception], ...] = (*BAD_INPUT, BadProof, ConsensusError, CorruptData)
 
 
 class InvalidProof(AtollError):
@@ -22,9 +25,9 @@ def part(where: str) -> Iterator[None]:
     """What is wrong with the bytes of this part makes the proof invalid.
 
     CorruptData is what the readers of our own state raise: there it would be a damaged disk, here the
-    state comes with the proof. LookupError is what they raise where a state has no such entry.
+    state comes with the proof. LookupError, of BAD_INPUT, is what they raise where a state has no such entry.
     """
     try:
         yield
-    except (BadProof, ConsensusError, CorruptData, DecodeError, LookupError) as error:
+    except _WRONG as error:
         raise InvalidProof(where, str(error)) from None

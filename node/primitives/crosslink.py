@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from consensus.codec import decode_certificate, encode_certificate
-from consensus.errors import CodecError
 from consensus.types import Certificate
 from node.primitives import rlp
 from node.primitives.basics import ShardId
+from node.primitives.decoding import decoder, decoding
 from node.primitives.errors import DecodeError
 from node.primitives.header import Header
 from node.primitives.requests import ShardRequests
@@ -48,13 +48,12 @@ class Crosslink:
         )
 
     @classmethod
+    @decoder("crosslink")
     def from_items(cls, decoded: rlp.Decoded) -> "Crosslink":
         """From the decoded RLP list. Raises DecodeError."""
         shard, header, requests, certificate = rlp.as_list(decoded, 4)
-        try:
+        with decoding("crosslink: certificate"):
             decided = decode_certificate(rlp.as_bytes(certificate))
-        except CodecError as error:
-            raise DecodeError(f"crosslink: certificate: {error}") from None
         return cls(
             shard=ShardId(rlp.as_int(shard, 16)),
             header=Header.from_items(header),
@@ -63,6 +62,7 @@ class Crosslink:
         )
 
     @classmethod
+    @decoder("crosslink")
     def decode(cls, data: bytes) -> "Crosslink":
         """Raises DecodeError for anything but the encoding of a crosslink within the size limit."""
         if len(data) > MAX_CROSSLINK_BYTES:

@@ -11,6 +11,7 @@ from functools import cached_property
 
 from node.primitives import rlp
 from node.primitives.basics import ZERO_ADDRESS, Address, Hash32, keccak256
+from node.primitives.decoding import decoder
 from node.primitives.errors import DecodeError
 
 DEV_OPERATION_TYPE = 0x7C
@@ -95,6 +96,7 @@ class DevOperation:
         return keccak256(self.encoded)
 
     @classmethod
+    @decoder("development operation")
     def decode(cls, raw: bytes) -> "DevOperation":
         """The operation of a whole item. Raises DecodeError."""
         if len(raw) > MAX_DEV_OPERATION_BYTES:
@@ -104,14 +106,11 @@ class DevOperation:
         if raw[:1] != bytes([DEV_OPERATION_TYPE]):
             raise DecodeError("not a development operation")
         kind, salt, to, number, slot, data = rlp.decode_list(raw[1:], 6)
-        try:
-            return cls(
-                kind=DevKind(rlp.as_int(kind, 8)),
-                salt=rlp.as_bytes(salt, SALT_BYTES),
-                to=Address(rlp.as_bytes(to, 20)),
-                number=rlp.as_int(number),
-                slot=rlp.as_int(slot),
-                data=rlp.as_bytes(data),
-            )
-        except ValueError as error:
-            raise DecodeError(f"development operation: {error}") from None
+        return cls(
+            kind=DevKind(rlp.as_int(kind, 8)),
+            salt=rlp.as_bytes(salt, SALT_BYTES),
+            to=Address(rlp.as_bytes(to, 20)),
+            number=rlp.as_int(number),
+            slot=rlp.as_int(slot),
+            data=rlp.as_bytes(data),
+        )

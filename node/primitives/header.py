@@ -11,6 +11,7 @@ from node.primitives.basics import (
     Hash32,
     keccak256,
 )
+from node.primitives.decoding import decoder
 from node.primitives.errors import DecodeError
 
 BLOOM_BYTES = 256
@@ -110,7 +111,9 @@ class Header:
         )
 
     @classmethod
+    @decoder("header")
     def decode(cls, data: bytes) -> "Header":
+        """Raises DecodeError."""
         return cls.from_items(rlp.decode(data))
 
 

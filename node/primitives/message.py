@@ -15,6 +15,7 @@ from functools import cached_property
 
 from node.primitives import rlp
 from node.primitives.basics import ZERO_HASH, Address, Hash32, ShardId, keccak256
+from node.primitives.decoding import decoder
 from node.primitives.errors import DecodeError
 
 MESSAGE_VERSION = 1
@@ -141,6 +142,7 @@ class Message:
         )
 
     @classmethod
+    @decoder("message")
     def decode(cls, data: bytes) -> "Message":
         """Raises DecodeError."""
         message = cls.from_items(rlp.decode(data))

@@ -30,6 +30,7 @@ from importlib.resources import files
 from typing import Any
 
 from node.primitives.basics import Address, Hash32, ShardId, keccak256
+from node.primitives.decoding import decoder
 from node.primitives.genesis import Params
 from node.primitives.message import LanePosition, Message, MessageKind
 
@@ -144,6 +145,7 @@ def is_sent(address: bytes, topics: Sequence[bytes]) -> bool:
     return address == MESSENGER and len(topics) == 3 and topics[0] == SENT_TOPIC
 
 
+@decoder("log of a message")
 def decode_sent(data: bytes) -> Message:
     """The message in the data of a log that announces one. Raises DecodeError."""
     size = int.from_bytes(data[32:64], "big")
@@ -155,6 +157,7 @@ def is_send(address: bytes, topics: Sequence[bytes]) -> bool:
     return address == MESSENGER and len(topics) == 4 and topics[0] == SEND_TOPIC
 
 
+@decoder("log of a send")
 def decode_send(topics: Sequence[bytes], data: bytes, src: ShardId, origin_tx: Hash32) -> Message:
     """The CALL that a contract of `src` asked for, from the log that `send` made."""
     words = [data[at : at + 32] for at in range(0, 10 * 32, 32)]

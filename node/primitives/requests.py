@@ -18,6 +18,7 @@ from typing import Any
 
 from node.primitives import rlp
 from node.primitives.basics import Address, Hash32, ShardId
+from node.primitives.decoding import decoder
 from node.primitives.errors import DecodeError
 
 LANES_TYPE = 0xA0
@@ -96,6 +97,7 @@ class ShardRequests:
         return Hash32(sha256(b"".join(digests)).digest())
 
     @classmethod
+    @decoder("requests")
     def decode(cls, requests: Sequence[bytes]) -> "ShardRequests":
         """From the typed requests. Raises DecodeError for anything but their canonical form."""
         if sum(len(request) for request in requests) > MAX_REQUESTS_BYTES:

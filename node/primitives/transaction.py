@@ -13,6 +13,7 @@ from functools import cached_property, lru_cache
 
 from node.primitives import rlp
 from node.primitives.basics import ZERO_ADDRESS, Address, Hash32, keccak256, keccak_fast
+from node.primitives.decoding import decoder
 from node.primitives.errors import DecodeError, InvalidTransaction
 from node.primitives.keys import HALF_ORDER, recover_digest
 
@@ -239,6 +240,7 @@ def _unsigned(raw: bytes, signature: list[rlp.Decoded]) -> bytes:
 
 
 @lru_cache(maxsize=RECENT)
+@decoder("transaction", also=(InvalidTransaction,))
 def decode_transaction(raw: bytes) -> Transaction:
     """Decode wire bytes and recover the sender of what is signed.
 
@@ -258,6 +260,7 @@ def decode_transaction(raw: bytes) -> Transaction:
     return _decode(raw)
 
 
+@decoder("transaction", also=(InvalidTransaction,))
 def decode_final(raw: bytes) -> Transaction:
     """Decode a transaction of a decided block without recovering its sender. Raises as `decode_transaction`;
     that its signature is one is not looked at."""
@@ -270,6 +273,7 @@ def decode_final(raw: bytes) -> Transaction:
     return _new(FinalTransaction, **values)
 
 
+@decoder("transaction", also=(InvalidTransaction,))
 def decode_fields(raw: bytes, sender: Address) -> Transaction:
     """Decode a transaction whose sender is known: nothing is made of the signature. Raises as
     `decode_transaction`."""

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from node.primitives import rlp
 from node.primitives.basics import Address
-from node.primitives.errors import DecodeError
+from node.primitives.decoding import decoder
+from node.primitives.errors import DecodeError, InvalidTransaction
 from node.primitives.transaction import (
     TYPE_ACCESS_LIST,
     TYPE_LEGACY,
@@ -46,8 +47,9 @@ def unsigned(tx: Transaction) -> Transaction:
     return replace(tx, v=0, r=0, s=0, raw=prefix + rlp.encode([*fields, b"", b"", b""]))
 
 
+@decoder("transaction", also=(InvalidTransaction,))
 def decode_unsigned(raw: bytes, sender: Address) -> Transaction:
-    """What `unsigned` encoded. Raises DecodeError."""
+    """What `unsigned` encoded. Raises as `decode_transaction`."""
     tx = decode_fields(raw, sender)
     if tx.v or tx.r or tx.s:
         raise DecodeError("transaction: it is signed")

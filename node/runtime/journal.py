@@ -22,10 +22,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from consensus.codec import decode_vote, encode_vote
-from consensus.errors import ConsensusError
 from consensus.inputs import ProposalReceived, Snapshot, TimeoutElapsed
 from consensus.round_state import RoundState, Step
 from consensus.types import NO_ROUND, BlockId, Height, Round, Timeout, TimeoutKind, Vote
+from node.primitives.decoding import decoder
 from node.primitives.errors import CorruptData, DecodeError
 from node.runtime.wire import ProposalMessage, decode_body, encode_body
 from node.storage.wal import WriteAheadLog
@@ -137,7 +137,7 @@ class Journal:
         for raw in raws:
             try:
                 yield _decode_snapshot(raw, raws) if raw[:1] == bytes([_SNAPSHOT]) else _decode(raw)
-            except (DecodeError, ConsensusError, ValueError) as error:
+            except DecodeError as error:
                 raise CorruptData(
                     f"{self.log.path}: a record of another version of atoll, or none of ours: {error}; run the "
                     "network with that version, or make a new one (`atoll up --reset`)"
@@ -265,6 +265,7 @@ def _decode_choice(raw: bytes) -> tuple[int, BlockId | None]:
     return round_, None if round_ == NO_ROUND else BlockId(raw[4:])
 
 
+@decoder("snapshot")
 def _decode_snapshot(raw: bytes, following: Iterator[bytes]) -> Resumed:
     if len(raw) != 91:
         raise DecodeError(f"a snapshot of {len(raw)} bytes")
@@ -303,6 +304,7 @@ def _with_value(record: Judged, values: dict[BlockId, bytes]) -> Judged:
     return replace(record, message=replace(message, value=value))
 
 
+@decoder("record")
 def _decode(raw: bytes) -> Record:
     kind, body = raw[:1], raw[1:]
     if kind == bytes([_STARTED]) and len(body) == 8:

@@ -26,6 +26,7 @@ from node.primitives.keys import KeccakSecp256k1, SigningKey
 from node.runtime import rewinding, wire
 from node.runtime.beacon_service import BeaconService
 from node.runtime.chain_log import ChainLog
+from node.runtime.conveniences import Conveniences
 from node.runtime.crosslinks import CrosslinkPublisher
 from node.runtime.engines import Engines
 from node.runtime.era_follower import EraFollower
@@ -98,6 +99,7 @@ class Node:
         self._ended = trio.Event()  # the era of these services
         self.rewound = False  # since this process was started
         self.worker = Worker()
+        self.beside = Conveniences()
         self.faults = LiveFaults(config.faults)
         self.spans = NodeSpans.of(config, self.keys.signing.address if self.keys.signing else None)
         self._quota = Quota(config.data_dir, config.faults.disk)
@@ -257,7 +259,9 @@ class Node:
             ),
             send=lambda peer, frame: self.network.send(PeerId(peer), wire.TRANSACTIONS.id, frame),
             on_new=self.shard_host.notify_work,
-            on_admitted=None if self.spans is None else self.spans.admitted,
+            on_admitted=None
+            if self.spans is None
+            else self.beside.listener("spans", self.spans.admitted),
             alone=not self.topology.shard_peers(self.shard),
         )
         self.puller = LanePuller(
@@ -270,10 +274,11 @@ class Node:
         self.beacon.on_commit.append(self._beacon_committed)
         self.beacon.on_evidence.append(self.evidence.found)
         chain_log = ChainLog(self.shard_service.context.tag.decode())
-        self.beacon.on_commit.append(chain_log.beacon_block)
-        self.shard_service.on_commit.append(chain_log.shard_block)
+        listener = self.beside.listener
+        self.beacon.on_commit.append(listener("log of blocks", chain_log.beacon_block))
+        self.shard_service.on_commit.append(listener("log of blocks", chain_log.shard_block))
         if self.spans is not None:
-            self.spans.listen(self.shard_service, self.beacon)
+            self.spans.listen(self.shard_service, self.beacon, self.beside)
         self.shard_service.on_commit.append(self._shard_committed)
 
     # ------------------------------------------------------------------ events
@@ -381,10 +386,13 @@ class Node:
                 nursery.start_soon(syncer.run)
                 nursery.start_soon(self.traffic.open_when_connected, chain)
             nursery.start_soon(self.puller.run)
-            nursery.start_soon(self.publisher.run)
-            nursery.start_soon(self.evidence.run)
-            nursery.start_soon(self.gossip.run)
             nursery.start_soon(self.follower.run)
+            for name, task in (
+                ("publisher", self.publisher.run),
+                ("evidence", self.evidence.run),
+                ("gossip", self.gossip.run),
+            ):
+                nursery.start_soon(self.beside.run, name, task)
             task_status.started()
 
     def close(self, *, patience: float = CLOSING_SECONDS) -> bool:

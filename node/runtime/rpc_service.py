@@ -101,8 +101,11 @@ class RpcService:
             directory=node.shard_service.directory,
         )
         bell, cached = Bell(), node.config.cache.blocks_mib << 20
-        node.beacon.on_commit.append(lambda _block, _certificate: bell.ring())
-        node.shard_service.on_commit.append(lambda executed, _: self._included(executed, bell))
+        listener = node.beside.listener
+        node.beacon.on_commit.append(listener("news", lambda _block, _certificate: bell.ring()))
+        node.shard_service.on_commit.append(
+            listener("news", lambda executed, _: self._included(executed, bell))
+        )
         sources: dict[int, ShardSource] = {
             shard: RemoteSource(shard, partial(node.ask_shard, shard))
             for shard in genesis.shard_ids()
@@ -194,7 +197,8 @@ class RpcService:
 
     async def run(self, *, task_status: Started) -> None:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._metrics.run)
+            for name, task in (("lag", self._metrics.watch_lag), ("audit", self._metrics.audit)):
+                nursery.start_soon(self._node.beside.run, name, task)
             await nursery.start(self.server.run)
             task_status.started()
 

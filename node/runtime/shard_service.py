@@ -13,6 +13,7 @@ from node.execution.evm import check_static
 from node.execution.fees import next_base_fee
 from node.primitives import rlp
 from node.primitives.basics import Address, Hash32, ShardId, keccak256
+from node.primitives.decoding import decoder
 from node.primitives.dev_operation import DevOperation
 from node.primitives.errors import InvalidBlock, InvalidTransaction
 from node.primitives.header import Header
@@ -55,6 +56,7 @@ def encode_value(block: ShardBlock, tails: Tails) -> bytes:
     return rlp.encode([block.encoded, tails.encoded])
 
 
+@decoder("block of a shard")
 def decode_value(value: bytes) -> tuple[ShardBlock, Tails]:
     """Raises DecodeError."""
     block, tails = rlp.decode_list(value, 2)

@@ -15,6 +15,7 @@ from typing import Annotated, Any, TypeVar, Union
 import msgspec
 import structlog
 
+from node.primitives.decoding import decoder
 from node.primitives.errors import DecodeError
 from node.primitives.transaction import MAX_TRANSACTION_BYTES
 from node.runtime.items import BlockBrief, ItemRecord, ShardLanes, Traffic
@@ -135,20 +136,20 @@ OPERATIONS: dict[type[Question[Any]], Operation] = {
 }
 
 
-class _Result(msgspec.Struct, frozen=True, tag="ok"):
+class _Result(msgspec.Struct, frozen=True, tag="ok", forbid_unknown_fields=True):
     result: msgspec.Raw
 
 
-class _Refusal(msgspec.Struct, frozen=True, tag="refused"):
+class _Refusal(msgspec.Struct, frozen=True, tag="refused", forbid_unknown_fields=True):
     message: Annotated[str, msgspec.Meta(max_length=4096)]
     code: Annotated[int, msgspec.Meta(ge=-(1 << 31), lt=1 << 31)]
 
 
-class _Unavailable(msgspec.Struct, frozen=True, tag="unavailable"):
+class _Unavailable(msgspec.Struct, frozen=True, tag="unavailable", forbid_unknown_fields=True):
     message: Annotated[str, msgspec.Meta(max_length=4096)]
 
 
-class _Failure(msgspec.Struct, frozen=True, tag="failed"):
+class _Failure(msgspec.Struct, frozen=True, tag="failed", forbid_unknown_fields=True):
     """A bug on the answering side; its log has the details."""
 
 
@@ -168,34 +169,30 @@ def encode_question(question: Question[Any]) -> bytes:
     return _encode(question)
 
 
+@decoder("shard query")
 def decode_question(payload: bytes) -> Question[Any]:
     """Raises DecodeError."""
     if len(payload) > MAX_QUESTION_BYTES:
         raise DecodeError(f"shard query: {len(payload)} bytes, at most {MAX_QUESTION_BYTES}")
-    try:
-        question: Question[Any] = _question_decoder.decode(payload)
-    except (msgspec.MsgspecError, RecursionError) as error:
-        raise DecodeError(f"shard query: {error}") from None
+    question: Question[Any] = _question_decoder.decode(payload)
     return question
 
 
+@decoder("shard answer", also=(Refused, ShardUnavailable))
 def decode_answer(question: Question[T], payload: bytes) -> T:
     """The result. Raises Refused, ShardUnavailable, or DecodeError where it is no answer to `question`."""
     operation = OPERATIONS[type(question)]
     if len(payload) > operation.max_answer:
         raise DecodeError(f"shard answer: {len(payload)} bytes, at most {operation.max_answer}")
-    try:
-        match _answer_decoder.decode(payload):
-            case _Result(result):
-                value: T = _result_decoder(type(question)).decode(result)
-            case _Refusal(message, code):
-                raise Refused(message, code)
-            case _Unavailable(message):
-                raise ShardUnavailable(message)
-            case _Failure():
-                raise ShardUnavailable("the node that was asked had an internal error")
-    except (msgspec.MsgspecError, RecursionError) as error:
-        raise DecodeError(f"shard answer: {error}") from None
+    match _answer_decoder.decode(payload):
+        case _Result(result):
+            value: T = _result_decoder(type(question)).decode(result)
+        case _Refusal(message, code):
+            raise Refused(message, code)
+        case _Unavailable(message):
+            raise ShardUnavailable(message)
+        case _Failure():
+            raise ShardUnavailable("the node that was asked had an internal error")
     _check_numbers(value)
     return value
 

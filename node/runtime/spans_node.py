@@ -1,6 +1,7 @@
 """Where the spans of a node come from. A node whose configuration has no `[tracing]` has nothing of this."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 import trio
@@ -10,6 +11,7 @@ from node.config import NodeConfig, TracingConfig
 from node.primitives.errors import UserError
 from node.runtime.application import Application
 from node.runtime.beacon_service import BeaconService
+from node.runtime.conveniences import Conveniences
 from node.runtime.shard_service import ShardService
 from node.runtime.spans import HeightTimes, Spans, Step
 from node.version import version
@@ -59,13 +61,11 @@ class NodeSpans:
 
         return TimedApplication(app, self._spans.chain(_name(app), began_at), now)
 
-    def listen(self, shard: ShardService, beacon: BeaconService) -> None:
+    def listen(self, shard: ShardService, beacon: BeaconService, beside: Conveniences) -> None:
         """Hear of the blocks of both chains."""
         name = _name(shard)
-        beacon.on_commit.append(self._spans.beacon_block)
-        shard.on_commit.append(
-            lambda executed, certificate: self._spans.shard_block(name, executed, certificate)
-        )
+        beacon.on_commit.append(beside.listener("spans", self._spans.beacon_block))
+        shard.on_commit.append(beside.listener("spans", partial(self._spans.shard_block, name)))
 
     def close(self) -> None:
         """Send what waits, if that does not take long."""

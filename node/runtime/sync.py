@@ -7,7 +7,7 @@ import structlog
 import trio
 
 from consensus.codec import decode_certificate, encode_certificate
-from consensus.errors import CodecError
+from node.primitives.decoding import decoder
 from node.primitives.errors import DecodeError
 from node.runtime.application import Application, NotReady
 from node.runtime.claims import Claims
@@ -144,22 +144,21 @@ class Syncer:
                     await trio.sleep(RETRY)
 
 
+@decoder("a page")
 def decided_of(page: BlocksPage, start: int) -> list[DecidedMessage]:
     """The blocks of a page, which must follow one another. Raises DecodeError."""
     if len(page.blocks) > MAX_PAGE_ITEMS:
         raise DecodeError(f"a page of {len(page.blocks)} blocks")
     out = []
     for offset, block in enumerate(page.blocks):
-        try:
-            certificate = decode_certificate(block.certificate)
-        except CodecError as error:
-            raise DecodeError(f"a page: {error}") from None
+        certificate = decode_certificate(block.certificate)
         if certificate.height != start + offset:
             raise DecodeError(f"a page: block {certificate.height} where {start + offset} was due")
         out.append(DecidedMessage(certificate=certificate, value=block.value))
     return out
 
 
+@decoder("a request for blocks")
 def decode_request(payload: bytes) -> BlocksRequest:
     """Raises DecodeError."""
     return decode_struct(payload, BlocksRequest)

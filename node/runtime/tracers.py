@@ -11,6 +11,7 @@ from node.execution.trace_prestate import PrestateTracer
 from node.execution.trace_selectors import SelectorTracer
 from node.execution.trace_steps import StructLogTracer
 from node.execution.tracing import Budget, Tracer
+from node.primitives.decoding import decoder
 from node.primitives.errors import DecodeError
 from node.runtime.queries import Refused, TraceSpec
 
@@ -54,18 +55,17 @@ def pack(value: Any) -> bytes:
     return zlib.compress(text, 1)
 
 
+@decoder("trace")
 def unpack(packed: bytes) -> bytes:
     """The JSON. Raises DecodeError for what is none: it may come from another node."""
     inflate = zlib.decompressobj()
-    try:
-        text = inflate.decompress(packed, MAX_JSON_BYTES + 1)
-    except zlib.error as error:
-        raise DecodeError(f"trace: {error}") from None
+    text = inflate.decompress(packed, MAX_JSON_BYTES + 1)
     if len(text) > MAX_JSON_BYTES or not inflate.eof or inflate.unused_data:
         raise DecodeError("trace: too large or cut short")
     return text
 
 
+@decoder("trace")
 def unpack_items(packed: bytes, count: int) -> list[msgspec.Raw]:
     """The JSON of each item. Raises DecodeError."""
     items = _parsed(unpack(packed), list[msgspec.Raw])
@@ -74,14 +74,12 @@ def unpack_items(packed: bytes, count: int) -> list[msgspec.Raw]:
     return [msgspec.Raw(bytes(item)) for item in items]
 
 
+@decoder("trace")
 def unpack_one(packed: bytes) -> msgspec.Raw:
     """The JSON of a single trace. Raises DecodeError."""
     return msgspec.Raw(bytes(_parsed(unpack(packed), msgspec.Raw)))
 
 
 def _parsed(text: bytes, kind: Any) -> Any:
-    try:
-        text.decode()  # what is taken over unread has to be valid text
-        return msgspec.json.decode(text, type=kind)
-    except (UnicodeDecodeError, msgspec.DecodeError, RecursionError) as error:
-        raise DecodeError(f"trace: {error}") from None
+    text.decode()  # what is taken over unread has to be valid text
+    return msgspec.json.decode(text, type=kind)

@@ -28,13 +28,13 @@ from consensus.codec import (
     encode_proposal,
     encode_vote,
 )
-from consensus.errors import CodecError
 from consensus.types import Certificate, Proposal, Vote
 from node.beacon.eras import MAX_RECORD_BYTES
 from node.beacon.evidence import MAX_ITEM_BYTES
 from node.beacon.rewind import MAX_REWIND_BYTES
 from node.primitives import rlp
 from node.primitives.crosslink import MAX_CROSSLINK_BYTES
+from node.primitives.decoding import decoder, decoding
 from node.primitives.errors import DecodeError
 from node.primitives.transaction import MAX_TRANSACTION_BYTES
 from node.shard.block import MAX_BLOCK_BYTES
@@ -153,27 +153,25 @@ def encode_body(message: ConsensusMessage) -> bytes:
             return bytes([Kind.VOTE]) + encode_vote(message)
 
 
+@decoder("consensus frame")
 def decode_body(raw: bytes) -> ConsensusMessage:
     """Raises DecodeError."""
     if not raw:
         raise DecodeError("consensus frame: empty")
     body = raw[1:]
-    try:
-        match raw[0]:
-            case Kind.PROPOSAL:
-                head, value = _unpair(body)
-                return ProposalMessage(proposal=decode_proposal(head), value=value)
-            case Kind.VOTE:
-                return decode_vote(body)
-            case Kind.DECIDED:
-                head, value = _unpair(body)
-                return DecidedMessage(certificate=decode_certificate(head), value=value)
-            case Kind.STATUS:
-                if len(body) != 8:
-                    raise DecodeError("consensus frame: a status has 8 bytes")
-                return StatusMessage(height=int.from_bytes(body, "big"))
-    except CodecError as error:
-        raise DecodeError(f"consensus frame: {error}") from None
+    match raw[0]:
+        case Kind.PROPOSAL:
+            head, value = _unpair(body)
+            return ProposalMessage(proposal=decode_proposal(head), value=value)
+        case Kind.VOTE:
+            return decode_vote(body)
+        case Kind.DECIDED:
+            head, value = _unpair(body)
+            return DecidedMessage(certificate=decode_certificate(head), value=value)
+        case Kind.STATUS:
+            if len(body) != 8:
+                raise DecodeError("consensus frame: a status has 8 bytes")
+            return StatusMessage(height=int.from_bytes(body, "big"))
     raise DecodeError(f"consensus frame: unknown kind {raw[0]}")
 
 
@@ -192,38 +190,46 @@ def encode_transactions(raws: list[bytes]) -> bytes:
     return rlp.encode_list(b"".join([rlp.encode_bytes(raw) for raw in raws]))
 
 
+@decoder("transactions")
 def decode_transactions(frame: bytes) -> list[bytes]:
+    """Raises DecodeError."""
     return [rlp.as_bytes(item) for item in rlp.decode_list(frame)]
 
 
 def decode_struct(raw: bytes, type: type[T]) -> T:
     """A msgpack value from a peer. Raises DecodeError, also for what nests too deeply."""
-    try:
+    with decoding(type.__name__):
         return msgspec.msgpack.decode(raw, type=type)
-    except (msgspec.MsgspecError, RecursionError) as error:
-        raise DecodeError(f"{type.__name__}: {error}") from None
 
 
-class BlocksRequest(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class BlocksRequest(
+    msgspec.Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown_fields=True
+):
     """Decided blocks of a chain from `start` on, as many as fit in a page."""
 
     chain: int
     start: int
 
 
-class DecidedBlock(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class DecidedBlock(
+    msgspec.Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown_fields=True
+):
     value: bytes
     certificate: bytes
 
 
-class BlocksPage(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class BlocksPage(
+    msgspec.Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown_fields=True
+):
     """`head` is what the sender has decided."""
 
     head: int
     blocks: list[DecidedBlock]
 
 
-class LaneRequest(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class LaneRequest(
+    msgspec.Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown_fields=True
+):
     """Messages of the lane from the asked node's shard to `dst`, from `start` on."""
 
     dst: int
@@ -231,5 +237,7 @@ class LaneRequest(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     count: int
 
 
-class LanePage(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class LanePage(
+    msgspec.Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown_fields=True
+):
     messages: list[bytes]

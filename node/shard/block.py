@@ -13,8 +13,9 @@ from typing import TypeAlias
 
 from node.primitives import rlp
 from node.primitives.basics import Address, Hash32, ShardId
+from node.primitives.decoding import decoder
 from node.primitives.dev_operation import DEV_OPERATION_TYPE, DevOperation
-from node.primitives.errors import DecodeError
+from node.primitives.errors import DecodeError, InvalidTransaction
 from node.primitives.header import Header
 from node.primitives.message import MAX_MESSAGE_BYTES, Message
 from node.primitives.transaction import Transaction, decode_transaction
@@ -36,7 +37,9 @@ class BeaconOps:
         return bytes([BEACON_OPS_TYPE]) + rlp.encode(rows)
 
     @classmethod
+    @decoder("beacon operations")
     def decode(cls, payload: bytes) -> "BeaconOps":
+        """Raises DecodeError."""
         moved = []
         for row in rlp.decode_list(payload):
             address, home = rlp.as_list(row, 2)
@@ -51,6 +54,7 @@ def encode_arrival(message: Message) -> bytes:
 BodyItem: TypeAlias = BeaconOps | Message | DevOperation | Transaction
 
 
+@decoder("block item", also=(InvalidTransaction,))
 def decode_item(
     raw: bytes, decode: Callable[[bytes], Transaction] = decode_transaction
 ) -> BodyItem:
@@ -87,7 +91,9 @@ class ShardBlock:
         )
 
     @classmethod
+    @decoder("block")
     def decode(cls, data: bytes) -> "ShardBlock":
+        """Raises DecodeError."""
         if len(data) > MAX_BLOCK_BYTES:
             raise DecodeError(f"block: {len(data)} bytes exceed {MAX_BLOCK_BYTES}")
         header, items = rlp.decode_list(data, 2)

@@ -5,7 +5,6 @@ from functools import lru_cache
 from typing import TypeVar
 
 from consensus.codec import decode_certificate, encode_certificate
-from consensus.errors import CodecError
 from consensus.types import Certificate
 from node.execution.evm import Evm
 from node.execution.receipts import Receipt, decode_receipt
@@ -14,8 +13,9 @@ from node.execution.state_store import StateStore
 from node.execution.trie_cache import DEFAULT_CACHE_NODES
 from node.primitives import rlp
 from node.primitives.basics import Address, Hash32, ShardId, keccak256
+from node.primitives.decoding import decoder, decoding
 from node.primitives.dev_operation import DEV_OPERATION_TYPE, DevOperation
-from node.primitives.errors import CorruptData, DecodeError, InvalidBlock, UserError
+from node.primitives.errors import CorruptData, InvalidBlock, UserError
 from node.primitives.genesis import Genesis
 from node.primitives.header import Header
 from node.primitives.message import Message
@@ -94,10 +94,11 @@ class ShardChain:
         raw = self._store.get(key)
         if raw is None:
             raise CorruptData(f"the database lacks {what}{_REMEDY}")
-        try:
+        with decoding(
+            "",
+            lambda reason: CorruptData(f"the database holds a damaged {what}: {reason}{_REMEDY}"),
+        ):
             return decode(raw)
-        except (DecodeError, CodecError) as error:
-            raise CorruptData(f"the database holds a damaged {what}: {error}{_REMEDY}") from None
 
     # ------------------------------------------------------------------ reads
 
@@ -316,10 +317,12 @@ def _env(header: Header, anchor: Anchor) -> BlockEnv:
     return BlockEnv(coinbase=header.coinbase, timestamp=header.timestamp, anchor=anchor)
 
 
+@decoder("requests")
 def _decode_requests(raw: bytes) -> ShardRequests:
     return ShardRequests.decode([rlp.as_bytes(item) for item in rlp.decode_list(raw)])
 
 
+@decoder("receipts")
 def _decode_receipts(raw: bytes) -> tuple[Receipt, ...]:
     return tuple(decode_receipt(rlp.as_bytes(item)) for item in rlp.decode_list(raw))
 

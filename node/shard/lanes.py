@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from node.primitives import rlp
 from node.primitives.basics import Hash32, ShardId
+from node.primitives.decoding import decoder
 from node.primitives.errors import DecodeError, InvalidBlock
 from node.primitives.message import LanePosition, Message, extend_head
 
@@ -33,6 +34,7 @@ class Tails:
         )
 
     @classmethod
+    @decoder("tails")
     def decode(cls, data: bytes) -> "Tails":
         """Raises DecodeError."""
         if len(data) > MAX_TAILS_BYTES:

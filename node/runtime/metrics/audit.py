@@ -57,6 +57,9 @@ class AuditWatch:
             self._runs["failed"] += 1
             self._log.info("not audited", height=number, reason=str(error) or "it took too long")
             return
+        except Exception:
+            self._runs["failed"] += 1
+            raise
         self._latest, self._took, self._made_at = report, time.perf_counter() - started, time.time()
         if report.difference:
             self._log.critical("value is not conserved", height=number, wei=report.difference)

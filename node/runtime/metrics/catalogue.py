@@ -21,6 +21,9 @@ atoll_ready_check gauge check
     1 where a check of /readyz holds.
 atoll_log_events_total counter level
     Log lines written, by level.
+atoll_convenience_failures_total counter what
+    Unexpected failures of what runs beside consensus, by what failed: audit, lag, news, log of blocks,
+    spans, publisher, evidence, gossip. It goes on or begins anew; the log has the trace.
 
 == Consensus
 atoll_consensus_height gauge chain,shard

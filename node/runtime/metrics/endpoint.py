@@ -47,14 +47,16 @@ class Metrics:
         """The node has other services now."""
         self._totals.follow()
 
-    async def run(self) -> None:
-        """Look how late we wake; and audit, while somebody scrapes."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._audit.run)
-            while True:
-                due = trio.current_time() + LAG_INTERVAL
-                await trio.sleep_until(due)
-                self._lag.observe(max(0.0, trio.current_time() - due))
+    async def audit(self) -> None:
+        """Audit, while somebody scrapes."""
+        await self._audit.run()
+
+    async def watch_lag(self) -> None:
+        """Look how late we wake."""
+        while True:
+            due = trio.current_time() + LAG_INTERVAL
+            await trio.sleep_until(due)
+            self._lag.observe(max(0.0, trio.current_time() - due))
 
     def collect(self) -> Sheet:
         started = time.perf_counter()

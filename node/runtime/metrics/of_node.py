@@ -62,6 +62,8 @@ def identity(node: "Node", sheet: Sheet) -> None:
     sheet.put("atoll_ready", all(check.problem is None for check in checks if check.vital))
     for check in checks:
         sheet.put("atoll_ready_check", check.problem is None, check.name)
+    for name, count in node.beside.failures.items():
+        sheet.put("atoll_convenience_failures_total", count, name)
     for level in (*LEVELS, "critical"):
         sheet.put("atoll_log_events_total", control.lines[level], level)
 

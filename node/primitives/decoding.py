@@ -1,0 +1,89 @@
+"""What every decoder of foreign bytes raises: its declared error, and nothing else.
+
+Bytes from a peer, from the disk or from a person's file may be anything. Python has a dozen ways to say so, and
+a caller that forgets one of them ends its task, and with it the node. So a decoder is marked with `decoder`, or
+its part with `decoding`: whatever bad input makes Python raise becomes the declared error, with its cause.
+
+What says nothing about the input goes through: MemoryError, OSError, AssertionError, and those of our errors
+that the decoder names in `also`. `tests/property/decoders.py` feeds every decoder with broken input.
+"""
+
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+import msgspec
+
+from consensus.errors import CodecError
+from node.primitives.errors import DecodeError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+BAD_INPUT: tuple[type[Exception], ...] = (
+    DecodeError,
+    CodecError,
+    msgspec.MsgspecError,
+    ValueError,  # UnicodeDecodeError and JSONDecodeError, too
+    LookupError,
+    TypeError,
+    AttributeError,  # a list where bytes should be
+    ArithmeticError,
+    RecursionError,
+    EOFError,
+    struct.error,
+    zlib.error,
+)
+
+Make = Callable[[str], Exception]
+"""The class of the declared error, or what makes one of a text."""
+
+
+def decoder(
+    what: str, error: Make = DecodeError, *, also: tuple[type[Exception], ...] = ()
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Mark a decoder of `what`, which raises `error`, and the errors `also`, for bad input."""
+    own = (error,) if isinstance(error, type) else ()
+    declared: tuple[type[Exception], ...] = (*own, *also)
+
+    def mark(function: Callable[P, R]) -> Callable[P, R]:
+        @wraps(function)
+        def decode(*args: P.args, **kwargs: P.kwargs) -> R:
+            try:
+                return function(*args, **kwargs)
+            except declared:
+                raise
+            except BAD_INPUT as failure:
+                raise error(_words(what, failure)) from failure
+
+        decode.__dict__["declared"] = declared
+        return decode
+
+    return mark
+
+
+@contextmanager
+def decoding(what: str, error: Make = DecodeError) -> Iterator[None]:
+    """As `decoder`, for a part of a function."""
+    own: tuple[type[Exception], ...] = (error,) if isinstance(error, type) else ()
+    try:
+        yield
+    except own:
+        raise
+    except BAD_INPUT as failure:
+        raise error(_words(what, failure)) from failure
+
+
+def _words(what: str, failure: Exception) -> str:
+    """One line, and not a quotation of all the input."""
+    if isinstance(failure, UnicodeDecodeError):
+        text = f"not UTF-8 at byte {failure.start}"
+    elif isinstance(failure, LookupError):
+        text = f"{type(failure).__name__}: {failure}"
+    else:
+        text = str(failure) or type(failure).__name__
+    text = text[:500]
+    return f"{what}: {text}" if what else text
