@@ -24,6 +24,7 @@ class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """
 
     gas_limit: int = 30_000_000
+    message_gas_limit: int = 2_000_000
     base_fee: int = 1_000_000_000
     min_block_interval: float = 0.05
     heartbeat: float = 3.0
@@ -36,8 +37,8 @@ class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     dev_methods: bool = False
 
     @property
-    def message_gas_limit(self) -> int:
-        """At most half of a block's gas goes to arrivals; one message may carry no more."""
+    def arrivals_gas(self) -> int:
+        """At most half of a block's gas goes to arrivals."""
         return self.gas_limit // 2
 
     def check(self) -> None:
@@ -50,10 +51,16 @@ class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                 continue
             least = "at least" if may_be_zero else "above"
             raise UserError(f"genesis: params.{name} must be {least} 0 and below 2^64, not {value}")
-        if self.lane_gas_window < self.gas_limit:
+        if self.message_gas_limit > self.arrivals_gas:
             raise UserError(
-                "genesis: params.lane_gas_window must be at least params.gas_limit, so that every message "
-                f"has room in an empty lane; {self.lane_gas_window} is below {self.gas_limit}"
+                "genesis: params.message_gas_limit must be at most half of params.gas_limit, the share of a "
+                f"block that arrivals have; {self.message_gas_limit} is above {self.arrivals_gas}"
+            )
+        if self.lane_gas_window < 2 * self.message_gas_limit:
+            raise UserError(
+                "genesis: params.lane_gas_window must be at least twice params.message_gas_limit, so that "
+                "every message and its reply have room in an empty lane; "
+                f"{self.lane_gas_window} is below {2 * self.message_gas_limit}"
             )
 
 

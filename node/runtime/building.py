@@ -13,6 +13,8 @@ from node.shard.selection import Chosen, TransactionSource
 
 _log = structlog.get_logger()
 
+LEAST_SHARE = 4
+"""Transactions have this part of the time at least, however long arrivals took."""
 SLOW_FACTOR = 5
 """Longer rounds allow for a transaction that takes longer than a block should, up to this factor."""
 
@@ -20,7 +22,10 @@ Build = Callable[[TransactionSource], Awaitable[BuiltBlock]]
 
 
 class Paced:
-    """Transactions until a time: the propose timeout of the others runs while we build."""
+    """Transactions until `seconds` after now: the propose timeout of the others runs while we build.
+
+    The arrivals come first and take of that time, all but a quarter of it.
+    """
 
     def __init__(
         self,
@@ -33,6 +38,7 @@ class Paced:
         self._seconds = seconds
         self._limit = SLOW_FACTOR * seconds
         self._clock = clock
+        self._end = clock() + seconds
         self._until: float | None = None
         self._running: tuple[Transaction, float] | None = None
         self.slow: Transaction | None = None
@@ -41,7 +47,7 @@ class Paced:
     def next(self) -> Transaction | None:
         now = self._clock()
         if self._until is None:
-            self._until = now + self._seconds
+            self._until = max(self._end, now + self._seconds / LEAST_SHARE)
         if self._running is not None and now - self._running[1] > self._limit:
             self.slow = self._running[0]
         tx = self._source.next() if now < self._until else None

@@ -34,16 +34,19 @@ from node.shard.chain import HeadAccounts, ShardChain
 from node.shard.crossing import check_departure, departure_gas
 from node.shard.dev_queue import DevQueue
 from node.shard.frame import ShardFrozen, lane_full
+from node.shard.judge import BuiltBlock
 from node.shard.lanes import InboundLane, Tails
 from node.shard.pool import TransactionPool
 from node.shard.ports import Anchor, AnchorState, moved_away
 from node.shard.run import BlockEnv, ExecutedBlock
-from node.shard.selection import draw
+from node.shard.selection import TransactionSource, draw
 from node.shard.withheld import DueLane, withheld
 
 MAX_CLOCK_DRIFT = 10  # seconds a proposal may be ahead of our clock
 ANCHOR_WAIT = 0.4  # seconds a proposal may wait for the beacon block it is anchored to
-BUILD_SECONDS = 0.4  # for user transactions, of the propose timeout (1 s), at a scale of 1
+BUILD_SECONDS = 0.4  # for a block, of the propose timeout (1 s), at a scale of 1
+ARRIVAL_SECONDS = 0.15  # of them, after which no second arrival is begun
+SLOWER = 4  # a proposer may be so many times slower than we are and still deliver as much as is asked of it
 MAX_CHOSEN = 2_000
 K_WITHHELD = 8  # beacon blocks after which a message is due in every proposal that has room for it
 MAX_EXECUTED = 4
@@ -250,10 +253,19 @@ class ShardService:
         operations = self.dev_queue.first()
         lanes = {} if self._withhold() else dict(self.lanes)
         seconds = BUILD_SECONDS * params.timeout_scale
+
+        def build(lanes: dict[ShardId, InboundLane], source: TransactionSource) -> BuiltBlock:
+            return self.ledger.build(
+                env,
+                lanes,
+                source,
+                operations,
+                clock=time.perf_counter,
+                arrival_seconds=ARRIVAL_SECONDS * params.timeout_scale,
+            )
+
         built, dropped = await build_block(
-            lambda source: self._on_block_thread(
-                "build", partial(self.ledger.build, env, lanes, source, operations)
-            ),
+            lambda source: self._on_block_thread("build", partial(build, lanes, source)),
             chosen,
             seconds=seconds,
         )
@@ -265,9 +277,7 @@ class ShardService:
         value = encode_value(block, built.tails)
         if len(value) > MAX_VALUE_BYTES:  # the proofs of very many lanes: do without arrivals
             built, _ = await build_block(
-                lambda source: self._on_block_thread(
-                    "build", partial(self.ledger.build, env, {}, source, operations)
-                ),
+                lambda source: self._on_block_thread("build", partial(build, {}, source)),
                 chosen,
                 seconds=seconds,
             )
@@ -297,7 +307,12 @@ class ShardService:
             await self._on_block_thread(
                 "judge",
                 partial(
-                    self.ledger.judge, block, anchor, None if decided else tails, self._transaction
+                    self.ledger.judge,
+                    block,
+                    anchor,
+                    None if decided else tails,
+                    self._transaction,
+                    clock=time.perf_counter,
                 ),
             )
         )
@@ -332,7 +347,8 @@ class ShardService:
             for src, lane in self.lanes.items()
             if old.lane(src, here).last > self._inbox[src]
         )
-        return withheld(self.ledger.rules, executed, decoded[2], lanes)
+        seconds = ARRIVAL_SECONDS * self.ledger.rules.params.timeout_scale / SLOWER
+        return withheld(self.ledger.rules, executed, decoded[2], lanes, seconds)
 
     async def commit(self, block_id: BlockId, value: bytes, certificate: Certificate) -> None:
         if block_id not in self._executed:  # a restart lost the result of what was judged before

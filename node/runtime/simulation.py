@@ -44,6 +44,7 @@ from node.shard.simulated import CannotSimulate, Simulation
 
 CALL_SECONDS = 5.0
 """geth's limit for eth_call."""
+OUT_OF_GAS = "out of gas"
 SEARCH_SECONDS = 15.0
 """For what runs a call again and again."""
 
@@ -70,13 +71,20 @@ class Simulator:
     def estimate(self, header: Header, spec: CallSpec) -> CallOutcome:
         """`gas_used` is the least gas limit that succeeds; for a call that arrives without intrinsic gas."""
         call, context = self._call(spec), self._context(header, spec)
-        cap = min(call.gas, self._chain.rules.arrivals_gas) if call.arrives else call.gas
+        most = self._chain.rules.message_gas
+        cap = min(call.gas, most) if call.arrives else call.gas
         open_state = partial(self._open, header, spec)
         try:
             with self._timed(SEARCH_SECONDS, spec) as evm:
                 gas = estimate_gas(evm, open_state, context, call, cap)
         except ExecutionFailed as failure:
-            return CallOutcome(error=failure.error, output=failure.output, gas_used=0)
+            error = failure.error
+            if call.arrives and call.gas > most and error == OUT_OF_GAS:
+                error = (
+                    "exceeds message gas limit: a call to another shard may carry at most "
+                    f"{most} gas, and this one needs more"
+                )
+            return CallOutcome(error=error, output=failure.output, gas_used=0)
         return CallOutcome(error=None, output=b"", gas_used=gas)
 
     def access_list(self, header: Header, spec: CallSpec) -> Accessed:

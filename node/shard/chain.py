@@ -1,5 +1,6 @@
 """The shard chain on disk: reads, and one atomic write per block."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import TypeVar
@@ -28,7 +29,7 @@ from node.shard.judge import BuiltBlock, build, judge
 from node.shard.lanes import InboundLane, Tails
 from node.shard.ports import Anchor
 from node.shard.recent import RecentBlock, RecentBlocks
-from node.shard.run import BlockEnv, BlockRun, ExecutedBlock, ShardRules
+from node.shard.run import BlockEnv, BlockRun, ExecutedBlock, ShardRules, no_clock
 from node.shard.selection import TransactionSource
 from node.storage.kv import KeyValueStore
 
@@ -223,7 +224,9 @@ class ShardChain:
 
     # ------------------------------------------------------------------ blocks
 
-    def _run(self, env: BlockEnv, parent: Header | None = None) -> BlockRun:
+    def _run(
+        self, env: BlockEnv, parent: Header | None = None, clock: Callable[[], float] = no_clock
+    ) -> BlockRun:
         parent = parent or self._head
         return BlockRun(
             rules=self.rules,
@@ -232,6 +235,7 @@ class ShardChain:
             parent=parent,
             env=env,
             block_hash=self.hash_of,
+            clock=clock,
         )
 
     def build(
@@ -240,9 +244,14 @@ class ShardChain:
         lanes: dict[ShardId, InboundLane],
         source: TransactionSource,
         operations: Iterable[DevOperation] = (),
+        *,
+        clock: Callable[[], float] = no_clock,
+        arrival_seconds: float = math.inf,
     ) -> BuiltBlock:
+        """See `judge.build`; `clock` is in seconds."""
         new = [op for op in operations if self.find_transaction(op.hash) is None]
-        return build(self._run(env), lanes, source, new)
+        run = self._run(env, clock=clock)
+        return build(run, lanes, source, new, arrival_seconds=arrival_seconds)
 
     def judge(
         self,
@@ -250,6 +259,8 @@ class ShardChain:
         anchor: Anchor,
         tails: Tails | None,
         decode: Callable[[bytes], Transaction] = decode_transaction,
+        *,
+        clock: Callable[[], float] = no_clock,
     ) -> ExecutedBlock:
         """Raises InvalidBlock. The anchor must be the one the header names; `decode` as in `judge.judge`."""
         header = block.header
@@ -258,7 +269,7 @@ class ShardChain:
         if header.parent_beacon_block_root != anchor.hash:
             raise InvalidBlock("the anchor is not the one the header names")
         self._check_operations(block)
-        return judge(self._run(_env(header, anchor)), block, tails, decode)
+        return judge(self._run(_env(header, anchor), clock=clock), block, tails, decode)
 
     def _check_operations(self, block: ShardBlock) -> None:
         """A development operation stands in the chain once: its salt makes it another one."""

@@ -25,10 +25,10 @@ def check_departure(rules: ShardRules, tx: Transaction, dst: ShardId) -> None:
             f"its recipient lives on shard {dst}"
         )
     carried = tx.gas - departure_gas(tx)
-    if carried > rules.arrivals_gas:
+    if carried > rules.message_gas:
         raise InvalidTransaction(
             f"exceeds message gas limit: a call to another shard may carry at most "
-            f"{rules.arrivals_gas} gas, this one carries {carried}"
+            f"{rules.message_gas} gas, this one carries {carried}"
         )
 
 

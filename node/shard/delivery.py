@@ -68,7 +68,7 @@ def _deliver_call(frame: BlockFrame, message: Message, logs: list[Log]) -> tuple
     Another shard cannot speak for an account that lives here: a corrupt one could act as anybody. (What
     was sent on until it came back to the shard of its sender fails for that.)
     """
-    if message.gas > frame.rules.arrivals_gas or frame.is_home(message.sender):
+    if message.gas > frame.rules.message_gas or frame.is_home(message.sender):
         return _conclude(frame, message, None, logs)
     messenger.set_cause(frame.state, message.id, message.src, message.sender)
     frame.state.add_balance(message.sender, message.value)
@@ -119,7 +119,7 @@ def _conclude(
 def _call_back(frame: BlockFrame, reply: Message, logs: list[Log]) -> tuple[bool, int]:
     """The value first, which nothing undoes; then the callback, from MESSENGER, with the prepaid gas."""
     frame.state.add_balance(reply.to, reply.value)
-    if reply.gas > frame.rules.arrivals_gas:
+    if reply.gas > frame.rules.message_gas:
         _pay(frame, reply, 0, reply.all_gas)
         return False, 0
     result = _execute(frame, reply, messenger.MESSENGER, 0, logs)

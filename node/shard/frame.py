@@ -24,6 +24,10 @@ from node.shard.ports import Anchor
 MAX_GAS_LIMIT = MAX_BIRTHS * CREATION_GAS * 4 // 5
 
 
+ITEM_GAS = 5_000
+"""What an arrival, or an address of the beacon operations, counts towards the share of arrivals besides the gas
+that it uses: reading the message, its lane, a sweep take about as long as so much plain computation."""
+
 CREDIT_WINDOWS = 2
 """How many windows full a lane may be for a transaction that pays accounts beyond it."""
 
@@ -63,9 +67,21 @@ class ShardRules:
             )
 
     @property
-    def arrivals_gas(self) -> int:
-        """At most half of a block's gas goes to arrivals; one message may carry no more."""
+    def message_gas(self) -> int:
+        """The gas that one message may carry for its call, and as much for its reply: no block can do
+        without the next message of a lane, so that the dearest one has to be run within a propose timeout."""
         return self.params.message_gas_limit
+
+    def arrival_fits(self, *, moved: int, arrived: int, gas_used: int, gas: int) -> bool:
+        """Whether a message with `gas` has room after `arrived` others that used `gas_used`, and beacon
+        operations on `moved` addresses. The first always has.
+
+        What uses no gas is work as well: each counts `ITEM_GAS` towards the share.
+        """
+        if not arrived:
+            return True
+        work = gas_used + ITEM_GAS * (moved + arrived + 1)
+        return arrived < self.params.max_arrivals and work + gas <= self.params.arrivals_gas
 
 
 def lane_full(

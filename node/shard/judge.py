@@ -1,5 +1,6 @@
 """Building and judging shard blocks: two ways to choose the items, one `BlockRun` to execute them."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -42,13 +43,18 @@ def build(
     lanes: Mapping[ShardId, InboundLane],
     source: TransactionSource,
     operations: Iterable[DevOperation] = (),
+    arrival_seconds: float = math.inf,
 ) -> BuiltBlock:
     """Fill a block: beacon operations, arrivals by lanes in turn, `operations` (as many as a block may
-    have), then the pool's best transactions."""
+    have), then the pool's best transactions.
+
+    Once beacon operations and arrivals took `arrival_seconds` by the clock of `run`, no more than the first
+    arrival is delivered.
+    """
     ops = expected_ops(run.rules, run.env.anchor)
     if ops is not None:
         run.run_beacon_ops(ops)
-    tails = _take_arrivals(run, lanes)
+    tails = _take_arrivals(run, lanes, arrival_seconds)
     for operation in operations:
         if run.size >= BUILD_BYTES:
             break
@@ -59,7 +65,7 @@ def build(
     )
 
 
-def _take_arrivals(run: BlockRun, lanes: Mapping[ShardId, InboundLane]) -> Tails:
+def _take_arrivals(run: BlockRun, lanes: Mapping[ShardId, InboundLane], seconds: float) -> Tails:
     """Deliver what is verified and finalised at the anchor, one of each lane in turn.
 
     A lane is left for this block when its next message does not fit, or when the proof that it is the
@@ -78,6 +84,8 @@ def _take_arrivals(run: BlockRun, lanes: Mapping[ShardId, InboundLane]) -> Tails
         order = order[shift:] + order[:shift]
     room, without_room = MAX_TAIL_HASHES, []
     while order and run.size <= BUILD_BYTES:
+        if run.delivered and run.arrival_seconds >= seconds:
+            break
         src = order.pop(0)
         supply = supplies[src]
         change = supply.tail_size(supply.taken + 1) - supply.tail_size(supply.taken)

@@ -66,7 +66,7 @@ def _executes(run: BlockRun, item: BodyItem) -> bool:
             return (
                 item.kind is MessageKind.CALL
                 and run.is_home(item.to)
-                and item.gas <= run.rules.arrivals_gas
+                and item.gas <= run.rules.message_gas
             )
         case Transaction():
             return item.to is None or run.is_home(item.to)

@@ -4,7 +4,7 @@
 them; both end in `finish`, so that there is one set of rules. Pure: everything it uses is passed in.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from node.execution.receipts import Log, Receipt, or_blooms
@@ -47,6 +47,11 @@ __all__ = [
 ]
 
 
+def no_clock() -> float:
+    """For those who do not ask how long anything takes."""
+    return 0.0
+
+
 @dataclass(frozen=True, kw_only=True)
 class ExecutedBlock:
     """A block and everything its execution produced; nothing is written yet."""
@@ -61,6 +66,7 @@ class ExecutedBlock:
     senders: tuple[tuple[Address, int], ...]  # (sender, nonce) of the user transactions
     decoded: tuple[tuple[int, Transaction], ...]  # (index, transaction)
     operations: tuple[tuple[int, DevOperation], ...] = ()  # (index, operation)
+    arrival_seconds: float = field(default=0.0, compare=False)  # see BlockRun
 
     @property
     def header(self) -> Header:
@@ -72,7 +78,8 @@ class BlockRun(BlockFrame):
     """The execution of one block on top of `parent`. One use.
 
     `size` is the bytes of the items so far, `gas_used` what all of them used, `arrivals_gas` what the
-    arrivals used.
+    arrivals used. `arrival_seconds` is how long beacon operations and arrivals took by `clock`, which changes
+    nothing of the outcome: a builder that has to be in time asks for it, and who judges a builder.
     """
 
     bodies: list[BodyItem] = field(default_factory=list)
@@ -82,7 +89,10 @@ class BlockRun(BlockFrame):
     operations: list[tuple[int, DevOperation]] = field(default_factory=list)
     gas_used: int = 0
     arrivals_gas: int = 0
+    moved: int = 0
     size: int = 0
+    clock: Callable[[], float] = no_clock
+    arrival_seconds: float = 0.0
     _inbox_moved: set[ShardId] = field(default_factory=set)
 
     @property
@@ -93,6 +103,7 @@ class BlockRun(BlockFrame):
         """Balances of addresses that were given another home follow them."""
         if self.items:
             raise InvalidBlock("beacon operations must come first")
+        begun = self.clock()
         self.state.begin_transaction()
         logs: list[Log] = []
         for address, home in ops.moved:
@@ -100,15 +111,17 @@ class BlockRun(BlockFrame):
                 if self.rules.params.dev_methods:
                     dev_ops.give_up(self, address)
                 self.sweep_account(address, self.env.anchor.hash, logs)
+        self.moved = len(ops.moved)
         self._append(ops, ops.encoded, BEACON_OPS_TYPE, True, 0, logs)
+        self.arrival_seconds += self.clock() - begun
 
     def arrival_fits(self, message: Message) -> bool:
-        """Whether there is room for one more arrival; for a first one there always is."""
-        if not self.delivered:
-            return True
-        return (
-            self.arrivals_gas + message.gas <= self.rules.arrivals_gas
-            and len(self.delivered) < self.rules.params.max_arrivals
+        """Whether there is room for one more arrival (`ShardRules.arrival_fits`)."""
+        return self.rules.arrival_fits(
+            moved=self.moved,
+            arrived=len(self.delivered),
+            gas_used=self.arrivals_gas,
+            gas=message.gas,
         )
 
     def run_arrival(self, message: Message) -> None:
@@ -116,6 +129,7 @@ class BlockRun(BlockFrame):
 
         Raises InvalidBlock where it may not stand here.
         """
+        begun = self.clock()
         position = messenger.inbox(self.state, message.src)
         if message.dst != self.rules.shard or message.seq != position.count:
             raise InvalidBlock(
@@ -134,6 +148,7 @@ class BlockRun(BlockFrame):
         self.sweep(self.touched_away(), message.origin_tx, logs)
         self.arrivals_gas += gas_used
         self._append(message, encode_arrival(message), ARRIVAL_TYPE, success, gas_used, logs)
+        self.arrival_seconds += self.clock() - begun
 
     def run_dev_operation(self, operation: DevOperation) -> None:
         """Change the state as a developer asked. One that cannot be done has no effect and status 0.
@@ -216,6 +231,7 @@ class BlockRun(BlockFrame):
             senders=tuple((tx.sender, tx.nonce) for _, tx in self.decoded),
             decoded=tuple(self.decoded),
             operations=tuple(self.operations),
+            arrival_seconds=self.arrival_seconds,
         )
 
     # ------------------------------------------------------------------ inside

@@ -4,12 +4,13 @@ A validator does not prevote for such a proposal (docs/protocol.md, "Order"). Th
 the block is valid, and nobody holds a decided one to this.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from node.primitives.basics import ShardId
 from node.primitives.message import LanePosition, Message
-from node.shard.block import ARRIVAL_TYPE, BEACON_OPS_TYPE
+from node.shard.block import ARRIVAL_TYPE, BEACON_OPS_TYPE, BeaconOps
 from node.shard.judge import BUILD_BYTES
 from node.shard.lanes import MAX_TAIL_HASHES, Supply, Tails
 from node.shard.run import ExecutedBlock, ShardRules
@@ -30,9 +31,15 @@ class DueLane:
 
 
 def withheld(
-    rules: ShardRules, executed: ExecutedBlock, tails: Tails, lanes: Iterable[DueLane]
+    rules: ShardRules,
+    executed: ExecutedBlock,
+    tails: Tails,
+    lanes: Iterable[DueLane],
+    seconds: float = math.inf,
 ) -> str | None:
     """Which message should have been in the block; None if it is as full as it should be.
+
+    That is so, too, if what it delivers took us `seconds` or more: who built it may have run out of time.
 
     The rules of room are the builder's (node.shard.judge), so a proposer that has the messages and builds by
     them is never found here.
@@ -41,7 +48,10 @@ def withheld(
     arrived = len(executed.delivered)
     if arrived >= max(1, rules.params.max_arrivals) or _size(executed) > BUILD_BYTES:
         return None
+    if arrived and executed.arrival_seconds >= seconds:
+        return None
     gas = executed.receipts[executed.delivered[-1][0]].cumulative_gas_used if arrived else 0
+    moved = sum(len(item.moved) for item in executed.bodies[:1] if isinstance(item, BeaconOps))
     room = MAX_TAIL_HASHES - sum(map(len, tails.hashes.values()))
     for lane in lanes:
         supply = Supply.of(lane.messages, lane.checkpoints)
@@ -52,7 +62,9 @@ def withheld(
             continue
         message = supply.next()
         change = supply.tail_size(supply.taken + 1) - supply.tail_size(supply.taken)
-        if change <= room and (not arrived or gas + message.gas <= rules.arrivals_gas):
+        if change <= room and rules.arrival_fits(
+            moved=moved, arrived=arrived, gas_used=gas, gas=message.gas
+        ):
             return f"it has room for message {message.seq} of shard {lane.src}, which waits"
     return None
 

@@ -68,6 +68,7 @@ class LaneMachine(RuleBasedStateMachine):
     def begin(self, window: int, gas_window: int, max_arrivals: int) -> None:
         self.params = Params(
             gas_limit=600_000,
+            message_gas_limit=300_000,
             base_fee=7,
             max_arrivals=max_arrivals,
             lane_window=window,

@@ -83,7 +83,8 @@ def draw_plan(seed: int) -> Plan:
 def _params(draw: random.Random, *, dev_methods: bool) -> Params:
     choice = draw.choice
     return Params(
-        gas_limit=choice((300_000, 600_000)),
+        gas_limit=(gas_limit := choice((300_000, 600_000))),
+        message_gas_limit=gas_limit // 2,
         base_fee=choice((0, 7, GWEI)),
         timeout_scale=1e6,  # building is bounded by real time, of which there is as much as it takes
         max_arrivals=choice((0, 1, 3, 20)),

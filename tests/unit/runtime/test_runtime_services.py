@@ -23,7 +23,7 @@ from node.primitives.keys import KeccakSecp256k1, SigningKey
 from node.primitives.transaction import Transaction, decode_transaction
 from node.runtime.application import NotReady, judge
 from node.runtime.beacon_service import BeaconService
-from node.runtime.building import build_block
+from node.runtime.building import Paced, build_block
 from node.runtime.gossip import ROOM_SECONDS, TransactionGossip
 from node.runtime.shard_service import ShardService, decode_value, encode_value
 from node.runtime.waiting import HeightGate
@@ -591,3 +591,18 @@ async def test_a_shards_clock_goes_ahead_by_agreement() -> None:
         await other.judge(encode_value(ShardBlock(header=beyond, items=()), tails), decided=False)
     with pytest.raises(InvalidTransaction, match="time cannot go back"):
         one.add_operation(operation(DevKind.SET_CLOCK, number=2_999_999))
+
+
+@pytest.mark.parametrize(("arrivals", "taken"), [(0.0, 8), (3.0, 5), (7.0, 2), (30.0, 2)])
+def test_arrivals_take_of_the_time_of_transactions_but_for_a_quarter(
+    arrivals: float, taken: int
+) -> None:
+    now = 100.0
+    transactions = [transfer(0, nonce) for nonce in range(10)]
+    source = Paced(transactions, seconds=8.0, clock=lambda: now)
+    now += arrivals
+    found = 0
+    while source.next() is not None:
+        found += 1
+        now += 1.0
+    assert found == taken

@@ -1,11 +1,15 @@
 """Messages at their destination: outcomes, refunds, order, shares, forwarding."""
 
+from itertools import count
+
 import pytest
 
 from node.primitives.basics import Address
 from node.primitives.errors import InvalidBlock
 from node.primitives.message import MAX_DEPTH, MessageKind
 from node.shard import messenger
+from node.shard.frame import ITEM_GAS
+from node.shard.selection import Chosen
 
 GWEI = 10**9
 PRICE = 2 * GWEI
@@ -118,10 +122,10 @@ def test_whatever_a_message_prepays_is_accounted_for(world, kit):
 
 def test_more_gas_than_a_message_may_carry_is_refused_and_returned(world, kit):
     contract = world.deploy(kit.store)
-    executed = deliver(world, world.message(contract, 5, gas=15_000_001))
+    executed = deliver(world, world.message(contract, 5, gas=2_000_001))
     assert (executed.receipts[0].status, executed.header.gas_used) == (0, 0)
-    assert executed.sent[0].message.value == 5 + 15_000_001 * PRICE
-    executed = deliver(world, world.message(contract, 5, gas=15_000_000))
+    assert executed.sent[0].message.value == 5 + 2_000_001 * PRICE
+    executed = deliver(world, world.message(contract, 5, gas=2_000_000))
     assert executed.receipts[0].status == 1
 
 
@@ -171,7 +175,8 @@ def test_no_arrival_stands_after_a_transaction(world):
         run.run_arrival(world.message(world.users[0][1].address, 1))
 
 
-def test_arrivals_have_half_of_the_gas(world, kit):
+def test_arrivals_have_half_of_the_gas(make_world, kit):
+    world = make_world(message_gas_limit=15_000_000)
     contract = world.deploy(kit.invalid)
     messages = [world.message(contract, gas=6_000_000) for _ in range(3)]
     run = world.run()
@@ -184,7 +189,8 @@ def test_arrivals_have_half_of_the_gas(world, kit):
     assert [m.seq for _, m in world.make().delivered] == [2]
 
 
-def test_gas_that_was_not_used_is_free_for_the_next_arrival(world, kit):
+def test_gas_that_was_not_used_is_free_for_the_next_arrival(make_world, kit):
+    world = make_world(message_gas_limit=15_000_000)
     contract = world.deploy(kit.store)
     messages = [world.message(contract, gas=10_000_000) for _ in range(3)]
     deliver(world, *messages)
@@ -213,7 +219,8 @@ def test_lanes_take_turns_and_the_first_turn_goes_round(make_world):
     assert orders == [[1, 2, 1], [2, 1, 2], [1, 2, 1], [2, 1, 2]]
 
 
-def test_a_large_message_does_not_hold_up_the_other_lane(world, kit):
+def test_a_large_message_does_not_hold_up_the_other_lane(make_world, kit):
+    world = make_world(message_gas_limit=15_000_000)
     contract = world.deploy(kit.invalid)
     alice = world.users[0][1].address
     for _ in range(2):
@@ -222,6 +229,43 @@ def test_a_large_message_does_not_hold_up_the_other_lane(world, kit):
         world.message(alice, 1, src=2)
     counts = {m.src: m.count for m in world.make().requests.inbox}
     assert counts == {1: 1, 2: 3}
+
+
+def test_what_uses_no_gas_counts_towards_the_share(make_world, kit):
+    """Credits, what is sent on, and addresses of the beacon operations: each is work."""
+    most = 60_000 // ITEM_GAS
+    moved = [kit.address(0, 3, 900 + n) for n in range(most)]
+    for births, taken in (((), most), (moved[:5], most - 5), (moved, 1)):
+        world = make_world(gas_limit=120_000, message_gas_limit=60_000)
+        alice, elsewhere = world.users[0][1].address, kit.address(2, 3, 5)
+        for n in range(2 * most):
+            world.message(elsewhere if n % 2 else alice, 1, kind=MessageKind.CREDIT)
+        world.beacon.homes |= dict.fromkeys(births, 1)
+        anchor = world.anchor(births=tuple((address, 1) for address in births))
+        assert len(world.make(anchor=anchor).delivered) == taken
+
+
+def test_a_builder_delivers_until_its_time_is_up(make_world, kit):
+    """By a clock that says that each arrival takes a second; the first one is always delivered, whatever it
+    and the beacon operations took."""
+    world = make_world(shards=3)
+    alice = world.users[0][1].address
+    for src in (1, 1, 1, 2, 2):
+        world.message(alice, 1, src=src)
+    moved = kit.address(0, 3, 900)
+    world.beacon.homes[moved] = 1
+    anchor = world.anchor(births=((moved, 1),))
+    for seconds, taken in ((0.5, 1), (1.5, 1), (2.5, 2), (4.5, 4), (100.0, 5)):
+        ticks = count()
+        built = world.chain.build(
+            world.env(anchor),
+            world.lanes(),
+            Chosen([]),
+            clock=lambda ticks=ticks: float(next(ticks)),
+            arrival_seconds=seconds,
+        )
+        assert len(built.executed.delivered) == taken
+        assert built.executed.arrival_seconds == 1 + taken
 
 
 # ---------------------------------------------------------------------- forwarding

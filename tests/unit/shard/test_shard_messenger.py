@@ -96,7 +96,7 @@ def test_what_the_genesis_says(make_world):
     for name, value in {
         "shardId": 0,
         "shards": 3,
-        "maxMessageGas": 15_000_000,
+        "maxMessageGas": 2_000_000,
         "laneWindow": 7,
         "laneGasWindow": 50_000_000,
         "burned": 0,
@@ -243,10 +243,10 @@ def test_an_account_of_this_shard_needs_no_message(world, kit):
     assert refusal(world, tx) == error("NotRemote(address)", bob.address)
 
 
-@pytest.mark.parametrize("gas", [(15_000_001, 0), (0, 15_000_001), (2**256 - 1, 1)])
+@pytest.mark.parametrize("gas", [(2_000_001, 0), (0, 2_000_001), (2**256 - 1, 1)])
 def test_too_much_gas(world, kit, far, gas):
     tx = world.users[0][1].tx(MESSENGER, 10**18, kit.sending(far, b"", *gas), 200_000)
-    limit = error("GasTooHigh(uint256,uint256)", max(gas), 15_000_000)
+    limit = error("GasTooHigh(uint256,uint256)", max(gas), 2_000_000)
     assert refusal(world, tx) == limit
 
 
@@ -282,7 +282,7 @@ def test_a_lane_is_full_by_messages(make_world, kit):
 
 
 def test_a_lane_is_full_by_gas(make_world, kit):
-    world = make_world(lane_gas_window=30_000_000)
+    world = make_world(lane_gas_window=30_000_000, message_gas_limit=15_000_000)
     alice, bob = world.users[0][1:3]
     far, full = world.users[1][1].address, error("LaneFull(uint256)", 1)
     wei = 10**18

@@ -1,6 +1,7 @@
 """Proposals that leave arrivals out: which ones are objected to, and that a builder's never are."""
 
 import random
+from itertools import count
 
 import pytest
 
@@ -73,7 +74,7 @@ def test_a_full_block_may_leave_arrivals_out(make_world, kit, monkeypatch):
     assert len(built.executed.delivered) == 2
     assert objection(world, built) is None
 
-    world = make_world()
+    world = make_world(message_gas_limit=15_000_000)
     contract = world.deploy(kit.invalid)
     for gas in (10_000_000, 6_000_000):
         world.message(contract, gas=gas)
@@ -91,6 +92,25 @@ def test_a_full_block_may_leave_arrivals_out(make_world, kit, monkeypatch):
     assert objection(world, built) is None
 
 
+def test_a_block_whose_arrivals_took_long_may_leave_others_out(world, waiting):
+    """Who built it may have run out of time: by our clock they took four seconds each."""
+    ticks = count(step=4)
+    built = world.chain.build(
+        world.env(),
+        world.lanes(),
+        Chosen([]),
+        clock=lambda: float(next(ticks)),
+        arrival_seconds=1.0,
+    )
+    assert len(built.executed.delivered) == 1
+    lanes = due_lanes(world)
+    rules = world.chain.rules
+    assert withheld(rules, built.executed, built.tails, lanes, 4.0) is None
+    assert withheld(rules, built.executed, built.tails, lanes, 4.1) is not None
+    empty = propose(world)  # one could always have been delivered
+    assert withheld(rules, empty.executed, empty.tails, lanes, 0.0) is not None
+
+
 @pytest.mark.parametrize("seed", range(60))
 def test_what_is_built_by_the_rules_is_never_objected_to(make_world, kit, monkeypatch, seed):
     """Whatever waits: gas, bytes, counts and proofs of several lanes, in any mixture."""
@@ -99,7 +119,9 @@ def test_what_is_built_by_the_rules_is_never_objected_to(make_world, kit, monkey
     monkeypatch.setattr(rule, "MAX_TAIL_HASHES", tails)
     monkeypatch.setattr(judging, "BUILD_BYTES", size := dice.choice([700, 5000, 10**6]))
     monkeypatch.setattr(rule, "BUILD_BYTES", size)
-    world = make_world(shards=4, max_arrivals=dice.choice([0, 1, 5, 100]))
+    world = make_world(
+        shards=4, message_gas_limit=15_000_000, max_arrivals=dice.choice([0, 1, 5, 100])
+    )
     targets = [world.deploy(kit.invalid), world.deploy(kit.store), world.users[0][1].address]
     for src in (1, 2, 3):
         for _ in range(dice.randrange(20)):

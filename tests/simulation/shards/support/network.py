@@ -48,7 +48,8 @@ class Net:
         self.count = count or choice((1, 2, 2, 3, 3, 4, 5))
         self.ids = [ShardId(s) for s in range(self.count)]
         params = params or Params(
-            gas_limit=choice((300_000, 600_000, 1_500_000)),
+            gas_limit=(gas_limit := choice((300_000, 600_000, 1_500_000))),
+            message_gas_limit=gas_limit // 2,
             base_fee=choice((0, 7, GWEI)),
             max_arrivals=choice((0, 1, 3, 20, 400)),
             lane_window=choice((1, 4, 30, 4096)),
