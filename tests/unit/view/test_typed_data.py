@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.primitives.basics import keccak256
-from node.runtime.view.typed_data import digest
+from node.runtime.view.typed_data import MAX_TEXT, MAX_VALUES, digest
 from rpc.errors import InvalidParams
 
 PERSON = [{"name": "name", "type": "string"}, {"name": "wallet", "type": "address"}]
@@ -130,3 +130,34 @@ def test_a_value_nested_without_end():
         digest(simple("T", value))
     with pytest.raises(InvalidParams, match="x is missing"):
         digest({**EXAMPLE, "types": {**EXAMPLE["types"], "Mail": [{"name": "x", "type": "bool"}]}})
+
+
+def test_a_member_that_is_there_twice_is_refused():
+    """Its value would be hashed once for each: `width ** depth` hashes out of a few kB."""
+    width, depth = 10, 2
+    types = {f"T{i}": [{"name": "a", "type": f"T{i + 1}"}] * width for i in range(depth)}
+    types[f"T{depth}"] = [{"name": "v", "type": "uint256"}]
+    value = {"v": 1}
+    for _ in range(depth):
+        value = {"a": value}
+    bomb = {"types": types, "primaryType": "T0", "domain": {}, "message": value}
+    with pytest.raises(InvalidParams, match="types.T0: the member 'a' is there twice"):
+        digest(bomb)
+
+
+def test_what_a_digest_costs_is_bounded():
+    assert len(digest(simple("uint8[]", [1] * (MAX_VALUES - 1)))) == 32
+    with pytest.raises(InvalidParams, match=f"more than {MAX_VALUES} values"):
+        digest(simple("uint8[]", [1] * MAX_VALUES))
+    wordy = simple("uint8", 1)
+    wordy["types"]["U"] = [{"name": "n" * MAX_TEXT, "type": "bool"}]
+    with pytest.raises(InvalidParams, match="types: more than"):
+        digest(wordy)
+
+
+def test_where_something_is_wrong_is_said_in_a_few_words():
+    name = "n" * 1000
+    data = simple("U[]", [{name: True}, {name: 1}])
+    data["types"]["U"] = [{"name": name, "type": "bool"}]
+    with pytest.raises(InvalidParams, match=r"message\.x\[1\]\.n{63}: a boolean is expected"):
+        digest(data)
