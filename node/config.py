@@ -15,6 +15,7 @@ Relative paths are relative to the file. Every key but `name`, `genesis` and `id
 
     [rpc]
     port = 8545
+    cors_origins = ["https://app.example"]  # web pages that may ask, beside those of this machine
 
     [cache]
     trie_nodes = 400000                # decoded nodes of the state in memory, about 400 bytes each
@@ -38,6 +39,7 @@ Relative paths are relative to the file. Every key but `name`, `genesis` and `id
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -52,6 +54,7 @@ from node.tomlfile import load_toml, render_toml
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 ENVIRONMENT = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*")
+ORIGIN = re.compile(r"https?://(\[[0-9a-fA-F:.]+\]|[^/\[\]:@?#\s]+)(:[0-9]{1,5})?/?")
 MAX_PEERS = 4096
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
@@ -68,16 +71,16 @@ class P2pConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class RpcConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The JSON-RPC endpoint, HTTP and WebSocket on one port.
 
-    `cors_origins`: web origins that may ask ("https://app.example"), "*" for any (the host check below
-    still refuses pages that reach the node under another name). `allowed_hosts`: names,
-    beside those of the local machine, under which clients reach it. `expose_accounts`: whether eth_accounts
-    lists `dev_accounts`.
+    `cors_origins`: origins of web pages that may ask, beside those of this machine ("https://app.example"): a
+    page of a named one may do what a program may, but for faults; "*" lets all in, to read and to submit what
+    is signed. `allowed_hosts`: names, beside those of the local machine, under which clients reach it.
+    `expose_accounts`: whether eth_accounts lists `dev_accounts`.
     """
 
     enabled: bool = True
     host: str = "127.0.0.1"
     port: Port = 8545
-    cors_origins: tuple[str, ...] = ("*",)
+    cors_origins: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
     expose_accounts: bool = True
 
@@ -170,6 +173,7 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             raise UserError(
                 "key 'rpc.host': a host or address to listen at is expected, such as 127.0.0.1"
             )
+        check_origins(self.rpc.cors_origins, "key 'rpc.cors_origins'")
         if len(self.peers) > MAX_PEERS:
             raise UserError(f"key 'peers': {len(self.peers)} are over the limit of {MAX_PEERS}")
         seen: dict[str, str] = {self.name: "name"}
@@ -228,6 +232,16 @@ def check_name(name: str, key: str) -> None:
             f"key {key!r}: {name!r} is not a name: lower-case letters, digits, '.', '_' and '-' are "
             "expected, 63 at most"
         )
+
+
+def check_origins(origins: Sequence[str], where: str) -> None:
+    """Raise UserError, naming `where`, for what is no origin of web pages."""
+    for origin in origins:
+        if origin != "*" and not ORIGIN.fullmatch(origin):
+            raise UserError(
+                f"{where}: {origin!r} is not the origin of a web page, such as https://app.example or "
+                'http://192.168.0.2:3000; "*" stands for all'
+            )
 
 
 def _check_url(url: str, where: str) -> None:

@@ -179,7 +179,7 @@ class Connection:
         await self._stream.send_all(render_response(upgrade.response, close=False))
         self._due = self._latest
         self.session = WebSocketSession(
-            self._stream, self._gateway.dispatcher, upgrade.scope, self._limits
+            self._stream, self._gateway.dispatcher, upgrade.scope, upgrade.trust, self._limits
         )
         self._phase = _Phase.WEBSOCKET
         if self._latest < math.inf:

@@ -35,7 +35,7 @@ H = TypeVar("H", bound=Hashable)
 
 MAX_TOPICS = 4
 MAX_FILTER_ALTERNATIVES = 1000  # addresses, or values for one topic position; geth's number
-MAX_ACCESS_LIST = 10_000  # accounts, and keys of one account; a block cannot hold more
+MAX_ACCESS_LIST = 10_000  # accounts and keys together; a block cannot hold more
 MAX_PERCENTILES = 100
 MAX_PROOF_SLOTS = 1024  # of one eth_getProof; geth's number
 MESSAGE_EVENTS = ("sent", "finalised", "delivered")
@@ -140,6 +140,11 @@ def call_request(value: object) -> CallRequest:
 
 def access_list(value: object) -> tuple[AccessListEntry, ...]:
     """An EIP-2930 access list."""
+    if isinstance(value, list):
+        keys = (row.get("storageKeys") for row in value if isinstance(row, dict))
+        total = len(value) + sum(len(each) for each in keys if isinstance(each, list))
+        if total > MAX_ACCESS_LIST:
+            raise ValueError(f"{total} accounts and keys, at most {MAX_ACCESS_LIST} are allowed")
     return array(value, _access_list_entry, MAX_ACCESS_LIST)
 
 

@@ -10,6 +10,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeAlias
 
 import msgspec
@@ -20,6 +21,7 @@ from rpc.backend import Backend
 from rpc.errors import (
     InternalError,
     InvalidRequest,
+    MethodNotSupported,
     ParseError,
     RequestTimedOut,
     ResponseTooLarge,
@@ -29,8 +31,10 @@ from rpc.filters import Filters
 from rpc.limits import Limits
 from rpc.methods import METHODS, Context, Method, lookup
 from rpc.nesting import too_deep
+from rpc.origins import Trust
 from rpc.params import bind
 from rpc.subscriptions import Subscriber, Subscriptions
+from rpc.threads import SMALL, Threads
 
 log = structlog.get_logger(__name__)
 
@@ -41,8 +45,17 @@ Observer: TypeAlias = Callable[[str, str, float], None]
 Limit: TypeAlias = Callable[[float], None]
 """Told the seconds that a call may take from now on; who gave it cancels the call then."""
 
+FOREIGN = {
+    Trust.NAMED: "it signs with keys of this node or changes the chain: web pages of other machines may call "
+    "it only if their origin is named in rpc.cors_origins",
+    Trust.LOCAL: "it makes this node misbehave: no web page of another machine may call it",
+}
+"""Why a page may not call a method, by the trust that it takes."""
 MAX_CONTEXTS = 1024  # a path may name any number
-_CALLS_PER_CHECKPOINT = 8  # other connections get their turn within a long batch
+BATCH_SECONDS = 0.001
+"""Of a batch, before other connections get their turn."""
+THREADS = 2
+"""Which decode and render what is large."""
 
 
 class _Call(msgspec.Struct, frozen=True):
@@ -91,7 +104,8 @@ class Dispatcher:
         self.backend = backend
         self._limits = limits
         self._observe = observe
-        self._filters = Filters(limits)
+        self.aside = Threads(THREADS)
+        self._filters = Filters(limits, self.aside)
         self._contexts: dict[int | None, Context] = {}  # of those without a subscriber
         self._replaceable = replaceable
         self._resumed: trio.Event | None = None  # set while calls wait
@@ -151,37 +165,63 @@ class Dispatcher:
         subscriber: Subscriber | None = None,
         *,
         limit: Limit | None = None,
+        trust: Trust = Trust.LOCAL,
     ) -> bytes | None:
-        """The answer to a request or a batch, None if it holds notifications only.
+        """The answer to a request or a batch, None if it holds notifications only. `trust`: who asks.
 
         `scope` is the shard the endpoint stands for, None for the network view. Without a `subscriber`
         there is nobody to push to. With `limit`, a single request is not timed here: `limit` is told the
         seconds it may take, and a caller who then cancels this gets the answer from `overdue`. (A scope of
         its own for every request would cost a tenth of a simple one.)
         """
+        large = len(body) > SMALL
+        if large and limit is not None:
+            limit(self._limits.request_timeout)  # it may have to wait for a thread
+        calls = await self.aside.run_if(large, lambda: self._calls(body))
+        if isinstance(calls, bytes):
+            return calls
+        if isinstance(calls, list):
+            return await self._handle_batch(calls, scope, subscriber, trust)
+        return await self._run(calls, scope, subscriber, trust, limit)
+
+    def _calls(self, body: bytes) -> "_Call | list[_Call | bytes] | bytes":
+        """The call in a body, or the calls of a batch, or the answer that says what is wrong."""
         if too_deep(body):
             return _failure(None, ParseError("too many nested arrays and objects"))
-        if _opens_array(body):
-            return await self._handle_batch(body, scope, subscriber)
-        call = _read(body)
-        if isinstance(call, bytes):
-            return call
-        return await self._run(call, scope, subscriber, limit)
+        if not _opens_array(body):
+            return _read(body)
+        try:
+            items = _decode_batch(body)
+        except ValueError as error:
+            return _failure(None, ParseError(str(error)))
+        if not items:
+            return _failure(None, InvalidRequest("empty batch"))
+        if len(items) > self._limits.batch_size:
+            return _failure(
+                None,
+                InvalidRequest(
+                    f"batch too large: {len(items)} requests, "
+                    f"at most {self._limits.batch_size} are allowed"
+                ),
+            )
+        return [_read(item) for item in items]
 
     def _context(self, scope: int | None, subscriber: Subscriber | None) -> Context:
         if subscriber is not None:
-            return Context(self.backend, scope, self._filters, subscriber)
+            return Context(self.backend, scope, self._filters, self.aside, subscriber)
         context = self._contexts.get(scope)
         if context is None:
-            context = Context(self.backend, scope, self._filters)
+            context = Context(self.backend, scope, self._filters, self.aside)
             if len(self._contexts) < MAX_CONTEXTS:
                 self._contexts[scope] = context
         return context
 
     def overdue(self, body: bytes) -> bytes | None:
         """The answer to a single request that `limit` has ended; None if it was a notification."""
-        call = _read(body)
-        return call if isinstance(call, bytes) else _failure_of(call, self._timed_out(call.method))
+        call = self._calls(body)
+        if isinstance(call, _Call):
+            return _failure_of(call, self._timed_out(call.method))
+        return call if isinstance(call, bytes) else _failure(None, RequestTimedOut())
 
     async def health(self) -> tuple[bool, bytes]:
         """Whether the backend calls itself healthy, and its report as JSON. Never raises: a backend that
@@ -197,26 +237,16 @@ class Dispatcher:
             return False, _encode({"error": _as_rpc_error(error, "health").message})
 
     async def _handle_batch(
-        self, body: bytes, scope: int | None, subscriber: Subscriber | None
+        self,
+        calls: "list[_Call | bytes]",
+        scope: int | None,
+        subscriber: Subscriber | None,
+        trust: Trust,
     ) -> bytes | None:
-        try:
-            items = _decode_batch(body)
-        except ValueError as error:
-            return _failure(None, ParseError(str(error)))
-        if not items:
-            return _failure(None, InvalidRequest("empty batch"))
-        if len(items) > self._limits.batch_size:
-            return _failure(
-                None,
-                InvalidRequest(
-                    f"batch too large: {len(items)} requests, "
-                    f"at most {self._limits.batch_size} are allowed"
-                ),
-            )
-        calls = [_read(item) for item in items]
         answers: list[bytes] = []
         size = done = 0
         reason: RpcError = RequestTimedOut()
+        turn = time.perf_counter()
         # In order and one after the other: a batch of transactions relies on it.
         with trio.move_on_after(self._limits.request_timeout):
             for call in calls:
@@ -224,14 +254,17 @@ class Dispatcher:
                     reason = ResponseTooLarge()
                     break
                 answer = (
-                    call if isinstance(call, bytes) else await self._run(call, scope, subscriber)
+                    call
+                    if isinstance(call, bytes)
+                    else await self._run(call, scope, subscriber, trust)
                 )
                 done += 1
                 if answer is not None:
                     answers.append(answer)
                     size += len(answer)
-                if done % _CALLS_PER_CHECKPOINT == 0:
+                if time.perf_counter() - turn > BATCH_SECONDS:
                     await trio.lowlevel.checkpoint()
+                    turn = time.perf_counter()
         for call in calls[done:]:
             left_over = call if isinstance(call, bytes) else _failure_of(call, reason)
             if left_over is not None:
@@ -243,19 +276,22 @@ class Dispatcher:
         call: _Call,
         scope: int | None,
         subscriber: Subscriber | None,
+        trust: Trust,
         limit: Limit | None = None,
     ) -> bytes | None:
         started, outcome = time.perf_counter(), "cancelled"
         try:
             method = lookup(call.method)
-            raw = None if call.params is msgspec.UNSET else call.params
-            arguments = bind(method.params, raw)
+            if trust < method.trust:
+                raise MethodNotSupported(call.method, FOREIGN[method.trust])
             seconds = self._seconds(method)
             if limit is not None:
                 limit(seconds)
+                arguments = await self._bind(method, call)
                 result = await self._perform(method, arguments, scope, subscriber)
             else:
                 with trio.move_on_after(seconds) as within:
+                    arguments = await self._bind(method, call)
                     result = await self._perform(method, arguments, scope, subscriber)
                 if within.cancelled_caught:
                     raise self._timed_out(call.method)
@@ -269,6 +305,13 @@ class Dispatcher:
         finally:
             name = call.method if call.method in METHODS else "unknown"
             self._observe(name, outcome, time.perf_counter() - started)
+
+    async def _bind(self, method: Method, call: _Call) -> list[Any]:
+        """The arguments of a call. Raises InvalidParams."""
+        if call.params is msgspec.UNSET:
+            return bind(method.params, None)
+        large = memoryview(call.params).nbytes > SMALL
+        return await self.aside.run_if(large, partial(bind, method.params, call.params))
 
     async def _perform(
         self,

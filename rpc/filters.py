@@ -17,6 +17,7 @@ from rpc import render
 from rpc.backend import Backend
 from rpc.errors import LimitExceeded, ServerError
 from rpc.limits import Limits
+from rpc.threads import Threads
 from rpc.wire import LogFilter
 
 MAX_BLOCKS = 4096
@@ -39,7 +40,10 @@ class _Filter:
 class Filters:
     """The filters of one server, each of one endpoint. Unused ones expire."""
 
-    def __init__(self, limits: Limits, clock: Callable[[], float] = trio.current_time) -> None:
+    def __init__(
+        self, limits: Limits, aside: Threads, clock: Callable[[], float] = trio.current_time
+    ) -> None:
+        self._aside = aside
         self._limits = limits
         self._clock = clock
         self._filters: OrderedDict[int, _Filter] = OrderedDict()  # the one used last at the end
@@ -98,7 +102,7 @@ class Filters:
         found = self._find(scope, filter_id)
         if found.logs is None:
             raise ServerError("filter not found")
-        return [render.log(view) for view in await backend.logs(scope, found.logs)]
+        return await self._aside.each(render.log, await backend.logs(scope, found.logs))
 
     async def _new_blocks(self, backend: Backend, found: _Filter) -> list[Any]:
         head = await backend.block_number(found.scope)
@@ -130,7 +134,7 @@ class Filters:
                 last = first + (last - first) // 2  # the rest is for the next poll
                 continue
             found.position = last
-            return [render.log(view) for view in views]
+            return await self._aside.each(render.log, views)
 
     # ------------------------------------------------------------------ the registry
 

@@ -3,8 +3,8 @@
 Pure of sockets: a request in, a response (or the permission to upgrade) out. Two checks keep web pages
 that the user did not choose away from a node on their own machine: the Host header must be a name of
 this endpoint (a page that rebinds its DNS name to 127.0.0.1 sends its own name), and an Origin header
-must be that of a page which this endpoint serves itself or one of the allowed. JSON must be declared as
-such, which makes browsers ask first (preflight).
+must be one of those that `rpc.origins` lets in. JSON must be declared as such, which makes browsers ask first
+(preflight).
 """
 
 import base64
@@ -19,11 +19,9 @@ from wsproto.utilities import generate_accept_token
 
 from rpc.dispatch import Dispatcher, Limit
 from rpc.http import HttpRequest, HttpResponse, text_response
+from rpc.origins import ANY, LOCAL_HOSTS, Origins, Trust
 
 log = structlog.get_logger(__name__)
-
-LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
-ANY = "*"
 
 Route: TypeAlias = Callable[[HttpRequest], Awaitable[HttpResponse | None]]
 """What answers GET and HEAD on a further path, such as `/metrics`; None leaves it to the endpoint."""
@@ -42,21 +40,24 @@ class Upgrade:
     """The request may become a WebSocket on this chain; `response` is the 101 that says so."""
 
     scope: int | None
+    trust: Trust
     response: HttpResponse
 
 
 @dataclass(frozen=True, slots=True)
 class _Accepted:
-    """A head under which JSON-RPC is answered: for which chain, and with which further headers."""
+    """A head under which JSON-RPC is answered: for which chain and whom, and with which further headers."""
 
     scope: int | None
+    trust: Trust
     cors: tuple[bytes, ...]
 
 
 class Gateway:
     """The HTTP face of a dispatcher.
 
-    `cors_origins`: origins of web pages that may ask (`https://app.example`), "*" for any.
+    `cors_origins`: origins of web pages that may ask beside those of this machine (`https://app.example`), "*"
+    for any.
     `allowed_hosts`: names, beside those of the local machine, under which clients reach this endpoint;
     "*" turns the check off. `routes`: further paths for GET.
     """
@@ -70,9 +71,7 @@ class Gateway:
         routes: Mapping[str, Route],
     ) -> None:
         self.dispatcher = dispatcher
-        origins = {origin.rstrip("/").lower() for origin in cors_origins}
-        self._any_origin = ANY in origins
-        self._origins = frozenset(origin.encode() for origin in origins)
+        self._origins = Origins(cors_origins)
         hosts = {host.strip("[]").rstrip(".").lower() for host in allowed_hosts}
         self._any_host = ANY in hosts
         self._hosts = frozenset(host.encode() for host in (*LOCAL_HOSTS, *hosts))
@@ -84,17 +83,19 @@ class Gateway:
         """The response to a request; the caller does what `Upgrade` permits. For `limit` see
         `Dispatcher.handle`."""
         if isinstance(accepted := request.memo.get("accepted"), _Accepted):
-            answer = await self.dispatcher.handle(request.body, accepted.scope, limit=limit)
+            answer = await self.dispatcher.handle(
+                request.body, accepted.scope, limit=limit, trust=accepted.trust
+            )
             return _answer(answer, accepted.cors)
-        refusal = self._refusal(request)
-        if refusal is not None:
-            return refusal
+        trust = self._trust(request)
+        if isinstance(trust, HttpResponse):
+            return trust
         path = _path(request.target)
         cors = self._cors(request)
         if request.method == b"POST":
-            return await self._post(request, path, cors, limit)
+            return await self._post(request, path, trust, cors, limit)
         if request.method == b"OPTIONS":
-            return _preflight(request, cors)
+            return _preflight(request, trust, cors)
         scope = _scope(path)
         if request.method in (b"GET", b"HEAD"):
             if path == b"/health":
@@ -104,7 +105,7 @@ class Gateway:
                 return text_response(200, "alive", *cors)
             asks_websocket = request.headers.get(b"upgrade", b"").lower() == b"websocket"
             if request.upgrade and asks_websocket and not isinstance(scope, HttpResponse):
-                return _upgrade(request, scope)
+                return _upgrade(request, scope, trust)
             route = self._routes.get(path)
             if route is not None and (response := await self._routed(route, request, cors)):
                 return response
@@ -121,6 +122,7 @@ class Gateway:
         self,
         request: HttpRequest,
         path: bytes,
+        trust: Trust,
         cors: tuple[bytes, ...],
         limit: Limit | None,
     ) -> HttpResponse:
@@ -134,8 +136,9 @@ class Gateway:
                 return text_response(
                     415, "invalid content type, only application/json is supported", *cors
                 )
-        request.memo["accepted"] = _Accepted(scope, cors)
-        return _answer(await self.dispatcher.handle(request.body, scope, limit=limit), cors)
+        request.memo["accepted"] = _Accepted(scope, trust, cors)
+        answer = await self.dispatcher.handle(request.body, scope, limit=limit, trust=trust)
+        return _answer(answer, cors)
 
     def overdue(self, request: HttpRequest) -> HttpResponse:
         """The response to a call that `limit` has ended."""
@@ -151,7 +154,8 @@ class Gateway:
             return text_response(500, "internal error; the node's log has the reason", *cors)
         return response and replace(response, headers=response.headers + cors)
 
-    def _refusal(self, request: HttpRequest) -> HttpResponse | None:
+    def _trust(self, request: HttpRequest) -> Trust | HttpResponse:
+        """How far who asks is trusted, or why they are refused."""
         host = request.headers.get(b"host")
         if host is None:
             if not request.http_1_0:
@@ -163,28 +167,21 @@ class Gateway:
                 "add it to the allowed hosts if it should be",
             )
         origin = request.headers.get(b"origin")
-        if origin is not None and not self._is_allowed(origin.lower(), host):
+        trust = self._origins.trust(origin, host)
+        if trust is None:
             return text_response(
                 403,
-                f"pages from {_printable(origin)!r} may not use this endpoint; "
-                "add the origin to the CORS origins if they should",
+                f"pages from {_printable(origin or b'')!r} may not use this endpoint; name the origin if they "
+                "should: `atoll up --cors-origin`, or rpc.cors_origins in node.toml",
             )
-        return None
-
-    def _is_allowed(self, origin: bytes, host: bytes | None) -> bool:
-        """`host` has been checked: a page from there is this endpoint's own."""
-        own = (
-            host is not None
-            and origin.removeprefix(b"https://").removeprefix(b"http://") == host.lower()
-        )
-        return self._any_origin or own or origin in self._origins
+        return trust
 
     def _cors(self, request: HttpRequest) -> tuple[bytes, ...]:
         """The headers for a browser; an origin that reaches this point is an allowed one."""
         origin = request.headers.get(b"origin")
         if origin is None:
             return ()
-        if self._any_origin:
+        if self._origins.any:
             return (b"Access-Control-Allow-Origin: *",)
         return (b"Access-Control-Allow-Origin: " + origin, b"Vary: Origin")
 
@@ -195,7 +192,7 @@ def _answer(body: bytes | None, cors: tuple[bytes, ...]) -> HttpResponse:
     return HttpResponse(200, body, headers=cors)
 
 
-def _upgrade(request: HttpRequest, scope: int | None) -> HttpResponse | Upgrade:
+def _upgrade(request: HttpRequest, scope: int | None, trust: Trust) -> HttpResponse | Upgrade:
     """The server's side of the opening handshake, RFC 6455 section 4.2."""
     if request.headers.get(b"sec-websocket-version") != b"13":
         return text_response(426, "WebSocket version 13 is needed", b"Sec-WebSocket-Version: 13")
@@ -208,13 +205,13 @@ def _upgrade(request: HttpRequest, scope: int | None) -> HttpResponse | Upgrade:
         return text_response(400, "invalid WebSocket handshake")
     accept = b"Sec-WebSocket-Accept: " + generate_accept_token(key)
     headers = (b"Upgrade: websocket", b"Connection: Upgrade", accept)
-    return Upgrade(scope, HttpResponse(101, headers=headers))
+    return Upgrade(scope, trust, HttpResponse(101, headers=headers))
 
 
-def _preflight(request: HttpRequest, cors: tuple[bytes, ...]) -> HttpResponse:
+def _preflight(request: HttpRequest, trust: Trust, cors: tuple[bytes, ...]) -> HttpResponse:
     headers = cors + _PREFLIGHT if cors else (b"Allow: POST, OPTIONS",)
-    # Chrome asks this before a public page may reach an address on the local network.
-    if cors and b"access-control-request-private-network" in request.headers:
+    # Chrome asks this before a public page may reach an address on the local network: none but a chosen one.
+    if trust is Trust.NAMED and b"access-control-request-private-network" in request.headers:
         headers += (b"Access-Control-Allow-Private-Network: true",)
     return HttpResponse(204, headers=headers)
 

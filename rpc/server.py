@@ -10,9 +10,10 @@ import trio
 from rpc.connection import Connection
 from rpc.dispatch import Dispatcher
 from rpc.errors import ListenError, PortInUse, join_host_port
-from rpc.gateway import ANY, LOCAL_HOSTS, Gateway, Route
+from rpc.gateway import Gateway, Route
 from rpc.http import text_response
 from rpc.limits import Limits
+from rpc.origins import LOCAL_HOSTS
 
 WATCH_SECONDS = 0.25
 """Between looks at the connections' time limits."""
@@ -30,8 +31,8 @@ class Started(Protocol):
 class Server:
     """JSON-RPC over HTTP and WebSocket on one port.
 
-    `port` 0 takes any free one. `cors_origins`: web pages that may use the endpoint, any by default, as
-    suits a devnet on one's own machine. `allowed_hosts`: names of the endpoint beside localhost,
+    `port` 0 takes any free one. `cors_origins`: web pages that may use the endpoint beside those of this
+    machine (`rpc.origins`). `allowed_hosts`: names of the endpoint beside localhost,
     127.0.0.1 and ::1 ("*": any); requests under another name are refused. `routes`: what GET and HEAD
     answer on further paths, such as `/metrics`; `/health` (the backend's word) and `/healthz` (whether
     anybody answers) are there already.
@@ -44,7 +45,7 @@ class Server:
         host: str,
         port: int,
         limits: Limits,
-        cors_origins: Iterable[str] = (ANY,),
+        cors_origins: Iterable[str] = (),
         allowed_hosts: Iterable[str] = (),
         routes: Mapping[str, Route] | None = None,
     ) -> None:

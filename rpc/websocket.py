@@ -16,6 +16,7 @@ from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from rpc.dispatch import Dispatcher
 from rpc.limits import Limits
+from rpc.origins import Trust
 from rpc.subscriptions import Subscriber, Subscriptions
 
 RECEIVE_SIZE = 64 * 1024
@@ -23,18 +24,21 @@ RECEIVE_SIZE = 64 * 1024
 
 class WebSocketSession:
     """One WebSocket, from after the opening handshake to the closing one. `scope` is the chain its path
-    names. `run` returns when the conversation is over; the stream stays open for its owner to close."""
+    names, `trust` how far who opened it is trusted. `run` returns when the conversation is over; the stream
+    stays open for its owner to close."""
 
     def __init__(
         self,
         stream: trio.abc.HalfCloseableStream,
         dispatcher: Dispatcher,
         scope: int | None,
+        trust: Trust,
         limits: Limits,
     ) -> None:
         self._stream = stream
         self._dispatcher = dispatcher
         self._scope = scope
+        self._trust = trust
         self._limits = limits
         self._frames = Connection(ConnectionType.SERVER)
         self._write_lock = trio.Lock()
@@ -134,7 +138,7 @@ class WebSocketSession:
         assert self._subscriptions is not None  # made before anything is read
         subscriber = Subscriber(self._subscriptions)
         try:
-            answer = await self._dispatcher.handle(body, self._scope, subscriber)
+            answer = await self._dispatcher.handle(body, self._scope, subscriber, trust=self._trust)
             if answer is not None:
                 await self.send(answer.decode())
             subscriber.start()

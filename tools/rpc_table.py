@@ -76,8 +76,26 @@ what `atoll_networkBlock` says of each new block, `atoll_shardBlocks` what `atol
 that a shard has decided. [following.md](following.md) describes these and what `atoll_message`, `atoll_trace`,
 `atoll_lanes` and `atoll_votes` answer.
 
-A browser that opens `/` is sent to the [dashboard](dashboard.md) at `/dashboard`; its pages may use the
-endpoint whatever the CORS origins are.
+A browser that opens `/` is sent to the [dashboard](dashboard.md) at `/dashboard`.
+
+## Web pages
+
+Whatever a page in a browser sends says where the page comes from (the Origin header, of HTTP and of WebSocket).
+Who may do what:
+
+| who asks | reads, submits what is signed | signs with the node's keys, development methods | faults |
+|---|---|---|---|
+| a program; a page of this machine; the dashboard | yes | yes | yes |
+| a page whose origin is named | yes | yes | no |
+| any other page, where the origins hold `"*"` | yes | no | no |
+| any other page | no | no | no |
+
+Pages of this machine come from `localhost`, `127.0.0.1` or `[::1]`, at any port. Others are named with
+`atoll up --cors-origin https://app.example` (several times if need be) for a new network, or in
+`rpc.cors_origins` of a manifest or of a `node.toml`. A named page may also reach a node of this machine from
+a public address (`Access-Control-Allow-Private-Network`); others may not, whatever the origins are. A page of a
+file (`Origin: null`) counts as any other. The Host header has to be a name of this machine or one of
+`rpc.allowed_hosts`, so that no page reaches the node under a name of its own.
 
 ## Errors
 

@@ -38,7 +38,7 @@ from typing import Annotated, Any
 import msgspec
 
 from node.cluster.accounts import MNEMONIC
-from node.config import LogConfig, Port, TracingConfig
+from node.config import LogConfig, Port, TracingConfig, check_origins
 from node.primitives.errors import UserError
 from node.primitives.genesis import MAX_SHARDS, Params
 from node.tomlfile import load_toml, render_toml
@@ -72,7 +72,7 @@ class RpcSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     host: str = "127.0.0.1"
     port: Port = 8545
     same_port: bool = False
-    cors_origins: tuple[str, ...] = ("*",)
+    cors_origins: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
 
 
@@ -143,6 +143,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         if total > MAX_NODES:
             raise UserError(f"{total} validators are over the limit of {MAX_NODES} processes")
         self.protocol_params()
+        check_origins(self.rpc.cors_origins, "key 'rpc.cors_origins'")
         if self.tracing is not None:
             self.tracing.check()
         names = {name for name, _, _ in self.node_names()}

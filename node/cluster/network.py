@@ -46,7 +46,7 @@ from node.cluster.readiness import Readiness
 from node.cluster.show import encode_document
 from node.cluster.signals import StopSignals
 from node.cluster.status import report_nodes
-from node.config import split_host_port
+from node.config import check_origins, split_host_port
 from node.primitives.errors import UserError
 from node.storage.errors import StorageInUse
 from node.storage.files import FileLock, write_atomically
@@ -69,11 +69,13 @@ class Wanted:
     validators: int | None = None
     rpc_port: int | None = None
     chain_id: int | None = None
+    cors_origins: tuple[str, ...] = ()
 
     def manifest(self) -> Manifest:
         """The network to make when there is none."""
         default = Manifest()
-        rpc = default.rpc
+        check_origins(self.cors_origins, "--cors-origin")
+        rpc = msgspec.structs.replace(default.rpc, cors_origins=self.cors_origins)
         if self.rpc_port is not None:
             rpc = msgspec.structs.replace(rpc, port=self.rpc_port)
         return Manifest(
@@ -98,6 +100,12 @@ class Wanted:
         first = layout.nodes[0].config.rpc.port
         if self.rpc_port not in (None, 0, first):
             differences.append(f"RPC port {first}, not {self.rpc_port}")
+        if self.cors_origins and set(self.cors_origins) != set(stored.rpc.cors_origins):
+            named = ", ".join(stored.rpc.cors_origins) or "none"
+            differences.append(
+                f"CORS origins {named} (rpc.cors_origins in each node.toml), "
+                f"not {', '.join(self.cors_origins)}"
+            )
         if differences:
             raise UserError(
                 f"the network in {layout.directory} has {'; '.join(differences)}; leave the options out to "

@@ -32,6 +32,7 @@ def up(
     directory: Directory = DEFAULT_DIRECTORY,
     rpc_port: Annotated[int | None, Parameter(validator=Number(gte=0, lte=65535))] = None,
     chain_id: Annotated[int | None, Parameter(validator=Number(gte=1, lt=1 << 53))] = None,
+    cors_origin: Annotated[list[str] | None, Parameter(negative="")] = None,
     detach: Annotated[bool, Parameter(negative="")] = False,
     reset: Annotated[bool, Parameter(negative="")] = False,
     json: Json = False,
@@ -50,6 +51,9 @@ def up(
         Port of the first node's JSON-RPC (8545); 0 takes free ones. The other nodes take the ports after it.
     chain_id
         Chain id of a new network (31337).
+    cors_origin
+        The origin of web pages that may use a new network beside those of this machine, such as
+        https://app.example; "*" for all. May be given several times.
     detach
         Return once the network is up; `atoll down` stops it.
     reset
@@ -60,7 +64,13 @@ def up(
     from node.cluster.signals import StopSignals
 
     out = console(stderr=json)
-    wanted = Wanted(shards=shards, validators=validators, rpc_port=rpc_port, chain_id=chain_id)
+    wanted = Wanted(
+        shards=shards,
+        validators=validators,
+        rpc_port=rpc_port,
+        chain_id=chain_id,
+        cors_origins=tuple(cors_origin or ()),
+    )
     began = time.monotonic()
     with open_network(directory, wanted, reset=reset) as layout, StopSignals() as signals:
         out.print(f"starting {len(layout.nodes)} nodes from {layout.directory}")

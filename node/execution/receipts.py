@@ -98,7 +98,7 @@ def decode_log(item: rlp.Decoded) -> Log:
 
 
 @lru_cache(maxsize=8192)
-def _bloom_bits(value: bytes) -> int:
+def bloom_bits(value: bytes) -> int:
     """Three of 2048 bits: the low 11 bits of the first three 16-bit words of the hash."""
     digest = keccak_fast(value)
     return (
@@ -112,16 +112,10 @@ def logs_bloom(logs: Iterable[Log]) -> bytes:
     """The 256-byte bloom of the logs' addresses and topics."""
     bits = 0
     for log in logs:
-        bits |= _bloom_bits(log.address)
+        bits |= bloom_bits(log.address)
         for topic in log.topics:
-            bits |= _bloom_bits(topic)
+            bits |= bloom_bits(topic)
     return bits.to_bytes(BLOOM_BYTES, "big") if bits else EMPTY_BLOOM
-
-
-def bloom_contains(bloom: bytes, value: bytes) -> bool:
-    """Whether an address or topic may be in the logs; False is certain."""
-    bits = _bloom_bits(value)
-    return int.from_bytes(bloom, "big") & bits == bits
 
 
 def or_blooms(blooms: Iterable[bytes]) -> bytes:

@@ -51,12 +51,12 @@ from node.runtime.queries import (
 from node.runtime.simulation import Simulator
 from node.runtime.view import legs
 from node.runtime.view.caching import JoinedCache
-from node.runtime.view.threads import Threads
 from node.shard import messenger
 from node.shard.chain import ShardChain
 from node.shard.pool import PoolContent
 from node.shard.ports import Anchor, AnchorState
 from node.shard.recent import RecentBlock
+from rpc.threads import Threads
 
 T = TypeVar("T")
 

@@ -1,7 +1,8 @@
 """The shard port answered by a node of that shard over the network."""
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 from node.primitives.errors import DecodeError
 from node.runtime.items import BlockBrief, ItemRecord, ShardLanes, Traffic
@@ -72,13 +73,15 @@ from node.runtime.source_codec import (
     decode_answer,
     encode_question,
 )
-from node.runtime.spec_check import check_simulation, check_spec
+from rpc.threads import SMALL, Threads
 
 T = TypeVar("T")
 Ask = Callable[[bytes, float], Awaitable[bytes]]
 """Sends a question to a healthy node of the shard and waits so many seconds; raises ShardUnavailable."""
 
 ATTEMPTS = 2
+THREADS = 2
+"""Which check what users ask and read long answers."""
 
 
 class RemoteSource:
@@ -88,16 +91,20 @@ class RemoteSource:
     def __init__(self, shard: int, ask: Ask) -> None:
         self.shard = shard
         self._send = ask
+        self._aside = Threads(THREADS)
 
     async def _ask(self, question: Question[T]) -> T:
-        payload = encode_question(question)
+        return await self._put(question, encode_question(question))
+
+    async def _put(self, question: Question[T], payload: bytes) -> T:
         if len(payload) > MAX_QUESTION_BYTES:
             raise Refused(f"the request is larger than {MAX_QUESTION_BYTES} bytes", TOO_LARGE)
         timeout = OPERATIONS[type(question)].timeout
         for attempt in range(1, ATTEMPTS + 1):
             answer = await self._send(payload, timeout)
             try:
-                return decode_answer(question, answer)
+                large = len(answer) > SMALL
+                return await self._aside.run_if(large, partial(decode_answer, question, answer))
             except ShardUnavailable:
                 if attempt == ATTEMPTS:
                     raise
@@ -107,6 +114,19 @@ class RemoteSource:
                         f"a node of shard {self.shard} answered nonsense: {error}"
                     ) from error
         raise AssertionError("unreachable")
+
+    async def _execute(self, kind: Callable[..., Question[T]], **arguments: Any) -> T:
+        """The same for what users make long. Raises Refused for what no node would take."""
+
+        def make() -> tuple[Question[T], bytes]:
+            question = kind(**arguments)
+            return question, encode_question(question)
+
+        try:
+            question, payload = await self._aside.run(make)
+        except ValueError as error:
+            raise Refused(str(error), INVALID_QUESTION) from None
+        return await self._put(question, payload)
 
     async def head(self) -> int:
         return await self._ask(HeadQuestion())
@@ -148,30 +168,22 @@ class RemoteSource:
         return await self._ask(DeliveryQuestion(src=src, seq=seq))
 
     async def call(self, height: int, spec: CallSpec) -> CallOutcome:
-        _check(spec)
-        return await self._ask(CallQuestion(height=height, spec=spec))
+        return await self._execute(CallQuestion, height=height, spec=spec)
 
     async def estimate(self, height: int, spec: CallSpec) -> CallOutcome:
-        _check(spec)
-        return await self._ask(EstimateQuestion(height=height, spec=spec))
+        return await self._execute(EstimateQuestion, height=height, spec=spec)
 
     async def access_list(self, height: int, spec: CallSpec) -> Accessed:
-        _check(spec)
-        return await self._ask(AccessListQuestion(height=height, spec=spec))
+        return await self._execute(AccessListQuestion, height=height, spec=spec)
 
     async def simulate_blocks(self, height: int, spec: SimulationSpec) -> list[BlockReport]:
-        try:
-            check_simulation(spec)
-        except ValueError as error:
-            raise Refused(str(error), INVALID_QUESTION) from None
-        return await self._ask(SimulateQuestion(height=height, spec=spec))
+        return await self._execute(SimulateQuestion, height=height, spec=spec)
 
     async def trace_items(self, height: int, items: list[TracedItem], trace: TraceSpec) -> bytes:
-        return await self._ask(TraceItemsQuestion(height=height, items=items, trace=trace))
+        return await self._execute(TraceItemsQuestion, height=height, items=items, trace=trace)
 
     async def trace_call(self, height: int, spec: CallSpec, trace: TraceSpec) -> bytes:
-        _check(spec)
-        return await self._ask(TraceCallQuestion(height=height, spec=spec, trace=trace))
+        return await self._execute(TraceCallQuestion, height=height, spec=spec, trace=trace)
 
     async def prove(self, height: int, address: bytes, slots: list[bytes]) -> ProvenAccount:
         return await self._ask(ProveQuestion(height=height, address=address, slots=slots))
@@ -225,11 +237,3 @@ class RemoteSource:
 
     async def supply(self, height: int) -> Supply:
         return await self._ask(SupplyQuestion(height=height))
-
-
-def _check(spec: CallSpec) -> None:
-    """A user's call that no node would take is refused here. Raises Refused."""
-    try:
-        check_spec(spec)
-    except ValueError as error:
-        raise Refused(str(error), INVALID_QUESTION) from None

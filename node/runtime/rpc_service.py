@@ -34,6 +34,7 @@ from rpc.errors import ResourceUnavailable
 from rpc.http import HttpRequest, HttpResponse
 from rpc.limits import Limits
 from rpc.server import Server
+from rpc.threads import Threads
 
 if TYPE_CHECKING:
     from node.runtime.node import Node
@@ -49,6 +50,7 @@ class RpcService:
         self._node = node
         self._wallet = _wallet(node)
         self._local: LocalSource
+        self._aside = Threads(1)  # long questions of other nodes
         self._atoll: AtollView
         config, limits = node.config.rpc, Limits()
         self.counts = RpcCounts()
@@ -193,7 +195,7 @@ class RpcService:
 
     async def serve_query(self, payload: bytes) -> bytes:
         """Answer another node's question about our shard."""
-        return await serve(self._local, payload)
+        return await serve(self._local, payload, self._aside)
 
     async def run(self, *, task_status: Started) -> None:
         async with trio.open_nursery() as nursery:

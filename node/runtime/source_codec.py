@@ -9,7 +9,7 @@ safe to act on; what is larger than its operation can need is not decoded at all
 """
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Annotated, Any, TypeVar, Union
 
 import msgspec
@@ -78,6 +78,7 @@ from node.runtime.questions import (
     TrafficQuestion,
 )
 from node.runtime.spec_check import MAX_HEIGHT
+from rpc.threads import SMALL, Threads
 
 log = structlog.get_logger(__name__)
 
@@ -209,10 +210,11 @@ def _check_numbers(value: object) -> None:
         raise DecodeError("shard answer: a number is out of range")
 
 
-async def serve(source: ShardSource, payload: bytes) -> bytes:
-    """Answer a question from the network out of `source`. Never raises (but can be cancelled)."""
+async def serve(source: ShardSource, payload: bytes, aside: Threads) -> bytes:
+    """Answer a question from the network out of `source`; `aside` reads long ones. Never raises (but can be
+    cancelled)."""
     try:
-        question = decode_question(payload)
+        question = await aside.run_if(len(payload) > SMALL, partial(decode_question, payload))
     except DecodeError as error:
         return _encode(_Refusal(message=str(error)[:1024], code=INVALID_QUESTION))
     name = question.__struct_config__.tag

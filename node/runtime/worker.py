@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 import trio
 
 from node.execution.guard import RECURSION_LIMIT, STACK_BYTES, check_interpreter
-from node.runtime.turns import Turns
 from rpc.caller import CALLER
+from rpc.turns import Turns
 
 T = TypeVar("T")
 

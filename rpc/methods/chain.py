@@ -19,7 +19,8 @@ from rpc.methods.table import (
     Method,
 )
 from rpc.params import Param
-from rpc.wire import BlockRef, LogFilter
+from rpc.threads import FEW
+from rpc.wire import BlockRef, BlockView, LogFilter, ReceiptView
 
 
 async def _block_number(c: Context) -> str:
@@ -28,12 +29,20 @@ async def _block_number(c: Context) -> str:
 
 async def _block_by_number(c: Context, ref: BlockRef, full: bool) -> Any:
     view = await c.backend.block_by_number(c.scope, ref, full)
-    return None if view is None else render.block(view)
+    return None if view is None else await _rendered(c, view)
 
 
 async def _block_by_hash(c: Context, block_hash: bytes, full: bool) -> Any:
     view = await c.backend.block_by_hash(c.scope, block_hash, full)
-    return None if view is None else render.block(view)
+    return None if view is None else await _rendered(c, view)
+
+
+async def _rendered(c: Context, view: BlockView) -> Any:
+    return await c.aside.run_if(len(view.transactions) > FEW, lambda: render.block(view))
+
+
+async def _receipt(c: Context, view: ReceiptView) -> dict[str, Any]:
+    return await c.aside.run_if(len(view.logs) > FEW, lambda: render.receipt(view))
 
 
 async def _transaction_count_of_block(c: Context, ref: BlockRef) -> str | None:
@@ -76,7 +85,7 @@ async def _send_raw_transaction_sync(
             head = await c.backend.block_number(c.scope)
             view = await c.backend.transaction_receipt(c.scope, transaction_hash)
             if view is not None:
-                return render.receipt(view)
+                return await _receipt(c, view)
             await c.backend.wait_for_block(c.scope, head)
     raise RpcError(
         NOT_YET_INCLUDED,
@@ -107,16 +116,21 @@ async def _raw_transaction(c: Context, transaction_hash: bytes) -> str | None:
 
 async def _transaction_receipt(c: Context, transaction_hash: bytes) -> Any:
     view = await c.backend.transaction_receipt(c.scope, transaction_hash)
-    return None if view is None else render.receipt(view)
+    return None if view is None else await _receipt(c, view)
 
 
 async def _block_receipts(c: Context, ref: BlockRef) -> Any:
     views = await c.backend.block_receipts(c.scope, ref)
-    return None if views is None else [render.receipt(view) for view in views]
+    if views is None:
+        return None
+    logs = sum(len(view.logs) for view in views)
+    return await c.aside.run_if(
+        len(views) + logs > FEW, lambda: [render.receipt(view) for view in views]
+    )
 
 
 async def _logs(c: Context, wanted: LogFilter) -> Any:
-    return [render.log(view) for view in await c.backend.logs(c.scope, wanted)]
+    return await c.aside.each(render.log, await c.backend.logs(c.scope, wanted))
 
 
 SYNC_SECONDS = 20.0

@@ -31,7 +31,7 @@ async def _raw_receipts(c: Context, ref: BlockRef) -> list[str]:
     receipts = await c.backend.raw_receipts(c.scope, ref)
     if receipts is None:
         raise ResourceNotFound("block not found")
-    return ["0x" + receipt.hex() for receipt in receipts]
+    return await c.aside.each(lambda receipt: "0x" + receipt.hex(), receipts)
 
 
 async def _raw_transaction(c: Context, transaction_hash: bytes) -> str:

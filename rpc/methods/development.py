@@ -18,6 +18,7 @@ from rpc.encoding import (
 )
 from rpc.errors import InvalidParams, MethodNotSupported
 from rpc.methods.table import EXECUTE, REQUEST, Context, Method
+from rpc.origins import Trust
 from rpc.params import Param
 from rpc.wire import CallRequest
 
@@ -253,7 +254,7 @@ def _where_allowed(name: str, method: Method) -> Method:
             raise MethodNotSupported(name, reason)
         return await inner(c, *arguments)
 
-    return Method(method.params, handler, method.seconds, method.outlives)
+    return Method(method.params, handler, method.seconds, method.outlives, trust=Trust.NAMED)
 
 
 METHODS: dict[str, Method] = {

@@ -6,6 +6,7 @@ from rpc.encoding import parse_data
 from rpc.errors import MethodNotSupported
 from rpc.faults import FaultBackend
 from rpc.methods.table import Context, Method
+from rpc.origins import Trust
 from rpc.params import Param
 
 
@@ -35,7 +36,9 @@ async def _submit_evidence(c: Context, evidence: bytes) -> bool:
 
 
 METHODS: dict[str, Method] = {
-    "atoll_faults": Method((), _faults),
-    "atoll_setFaults": Method((Param("faults", _document),), _set_faults),
-    "atoll_submitEvidence": Method((Param("evidence", parse_data),), _submit_evidence),
+    "atoll_faults": Method((), _faults, trust=Trust.LOCAL),
+    "atoll_setFaults": Method((Param("faults", _document),), _set_faults, trust=Trust.LOCAL),
+    "atoll_submitEvidence": Method(
+        (Param("evidence", parse_data),), _submit_evidence, trust=Trust.LOCAL
+    ),
 }

@@ -10,7 +10,7 @@ from rpc.encoding import parse_address, parse_data
 from rpc.errors import ServerError
 from rpc.methods.table import Context, Method
 from rpc.params import Param
-from rpc.wire import TransactionView
+from rpc.wire import PoolView, TransactionView
 
 
 async def _client_version(c: Context) -> str:
@@ -90,19 +90,27 @@ async def _pool_status(c: Context) -> dict[str, str]:
 
 async def _pool_content(c: Context) -> dict[str, Any]:
     pool = await c.backend.pool(c.scope, None)
-    return {"pending": _by_sender(pool.pending), "queued": _by_sender(pool.queued)}
+    return await c.aside.run(
+        lambda: {"pending": _by_sender(pool.pending), "queued": _by_sender(pool.queued)}
+    )
 
 
 async def _pool_content_from(c: Context, sender: bytes) -> dict[str, Any]:
     pool = await c.backend.pool(c.scope, sender)
-    return {
-        name: {str(view.nonce): render.transaction(view) for view in part}
-        for name, part in (("pending", pool.pending), ("queued", pool.queued))
-    }
+    return await c.aside.run(
+        lambda: {
+            name: {str(view.nonce): render.transaction(view) for view in part}
+            for name, part in (("pending", pool.pending), ("queued", pool.queued))
+        }
+    )
 
 
 async def _pool_inspect(c: Context) -> dict[str, Any]:
     pool = await c.backend.pool(c.scope, None)
+    return await c.aside.run(lambda: _inspected(pool))
+
+
+def _inspected(pool: PoolView) -> dict[str, Any]:
     out: dict[str, dict[str, dict[str, str]]] = {}
     for name, part in (("pending", pool.pending), ("queued", pool.queued)):
         senders = out[name] = {}

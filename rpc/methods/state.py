@@ -2,11 +2,14 @@
 
 from typing import Any
 
+import trio
+
 from rpc import decode, decode_overrides, decode_simulate, render
 from rpc.encoding import parse_storage_slot
 from rpc.errors import RpcError, ServerError
 from rpc.methods.table import ADDRESS, EXECUTE, LATEST, REQUEST, Context, Method
 from rpc.params import Param
+from rpc.threads import FEW
 from rpc.wire import (
     NO_OVERRIDES,
     AccountOverride,
@@ -37,12 +40,14 @@ async def _storage_at(c: Context, address: bytes, slot: int, ref: BlockRef) -> s
 async def _storage_values(
     c: Context, requests: tuple[tuple[bytes, tuple[int, ...]], ...], ref: BlockRef
 ) -> dict[str, list[str]]:
-    return {
-        "0x" + address.hex(): [
-            "0x" + (await c.backend.storage_at(c.scope, address, slot, ref)).hex() for slot in slots
-        ]
-        for address, slots in requests
-    }
+    values: dict[str, list[str]] = {}
+    for address, slots in requests:
+        found = values["0x" + address.hex()] = []
+        for slot in slots:
+            found.append("0x" + (await c.backend.storage_at(c.scope, address, slot, ref)).hex())
+            if len(found) % FEW == 0:
+                await trio.lowlevel.checkpoint()
+    return values
 
 
 async def _transaction_count(c: Context, address: bytes, ref: BlockRef) -> str:
@@ -52,7 +57,8 @@ async def _transaction_count(c: Context, address: bytes, ref: BlockRef) -> str:
 async def _proof(
     c: Context, address: bytes, slots: tuple[int, ...], ref: BlockRef
 ) -> dict[str, Any]:
-    return render.account_proof(await c.backend.proof(c.scope, address, slots, ref))
+    proof = await c.backend.proof(c.scope, address, slots, ref)
+    return await c.aside.run_if(len(slots) > FEW, lambda: render.account_proof(proof))
 
 
 def _overrides(
@@ -91,9 +97,8 @@ async def _create_access_list(
     accounts: dict[bytes, AccountOverride] | None,
 ) -> dict[str, Any]:
     overrides = _overrides(accounts, None)
-    return render.access_list_result(
-        await c.backend.create_access_list(c.scope, request, ref, overrides)
-    )
+    made = await c.backend.create_access_list(c.scope, request, ref, overrides)
+    return await c.aside.run(lambda: render.access_list_result(made))
 
 
 async def _simulate(c: Context, request: SimulateRequest, ref: BlockRef) -> list[dict[str, Any]]:
@@ -102,7 +107,7 @@ async def _simulate(c: Context, request: SimulateRequest, ref: BlockRef) -> list
     if sum(len(block.calls) for block in request.blocks) > decode_simulate.MAX_CALLS:
         raise RpcError(TOO_MUCH, f"too many calls: at most {decode_simulate.MAX_CALLS}")
     blocks = await c.backend.simulate(c.scope, request, ref)
-    return [render.simulated_block(block) for block in blocks]
+    return await c.aside.run(lambda: [render.simulated_block(block) for block in blocks])
 
 
 async def _gas_price(c: Context) -> str:
@@ -133,7 +138,8 @@ async def _fee_history(
         return {"oldestBlock": "0x0", "gasUsedRatio": [], "baseFeePerGas": []}
     history = await c.backend.fee_history(c.scope, min(count, MAX_FEE_HISTORY), newest, percentiles)
     blocks = len(history.gas_used_ratio)  # none of which carries blobs
-    return render.fee_history(history) | {
+    rendered = await c.aside.run_if(blocks > FEW, lambda: render.fee_history(history))
+    return rendered | {
         "baseFeePerBlobGas": [hex(blob_base_fee(0))] * (blocks + 1),
         "blobGasUsedRatio": [0] * blocks,
     }

@@ -8,8 +8,10 @@ from rpc import decode
 from rpc.backend import Backend
 from rpc.encoding import parse_address, parse_hash
 from rpc.filters import Filters
+from rpc.origins import Trust
 from rpc.params import Param
 from rpc.subscriptions import Subscriber
+from rpc.threads import Threads
 from rpc.wire import BlockHash, BlockRef
 
 Scope: TypeAlias = int | None
@@ -18,11 +20,12 @@ Scope: TypeAlias = int | None
 @dataclass(frozen=True, slots=True)
 class Context:
     """Whom a call asks: `scope` is None for the network view, else a shard; `subscriber` is None where the
-    transport carries answers only."""
+    transport carries answers only. `aside` is for what may be long."""
 
     backend: Backend
     scope: Scope
     filters: Filters
+    aside: Threads
     subscriber: Subscriber | None = None
 
 
@@ -40,13 +43,14 @@ class Method:
     """A method of the endpoint. `seconds` is what a call of it may take; an endpoint that gives
     requests less than that gives it no more. `outlives`: it goes on where the backend is replaced.
     `brief`: it is done in a moment, so where the backend is replaced it may as well end on the old one; the
-    methods that are called most are spared a scope by it."""
+    methods that are called most are spared a scope by it. `trust`: who may call it at least."""
 
     params: tuple[Param, ...]
     handler: Handler
     seconds: float = LOOK_UP
     outlives: bool = False
     brief: bool = False
+    trust: Trust = Trust.ANYBODY
 
 
 def _hash_ref(value: object) -> BlockRef:

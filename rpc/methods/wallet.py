@@ -6,7 +6,9 @@ from rpc import decode, render
 from rpc.encoding import parse_data
 from rpc.errors import InvalidParams
 from rpc.methods.table import ADDRESS, EXECUTE, REQUEST, Context, Method
+from rpc.origins import Trust
 from rpc.params import Param
+from rpc.threads import SMALL
 from rpc.wire import CallRequest, PreparedTransaction
 
 
@@ -28,11 +30,18 @@ async def _sign_typed_data(c: Context, address: bytes, data: dict[str, Any]) -> 
 
 async def _fill_transaction(c: Context, request: CallRequest) -> dict[str, Any]:
     prepared = await c.backend.fill_transaction(c.scope, _with_sender(request))
-    return {"raw": "0x" + prepared.raw.hex(), "tx": render.unsigned_transaction(prepared.view)}
+    return await c.aside.run_if(
+        len(prepared.raw) > SMALL,
+        lambda: {
+            "raw": "0x" + prepared.raw.hex(),
+            "tx": render.unsigned_transaction(prepared.view),
+        },
+    )
 
 
 async def _sign_transaction(c: Context, request: CallRequest) -> dict[str, Any]:
-    return _signed(await c.backend.sign_transaction(c.scope, _with_sender(request)))
+    prepared = await c.backend.sign_transaction(c.scope, _with_sender(request))
+    return await c.aside.run_if(len(prepared.raw) > SMALL, lambda: _signed(prepared))
 
 
 async def _send_transaction(c: Context, request: CallRequest) -> str:
@@ -51,15 +60,17 @@ def _with_sender(request: CallRequest) -> CallRequest:
 
 METHODS: dict[str, Method] = {
     "eth_accounts": Method((), _accounts),
-    "eth_sign": Method((ADDRESS, Param("message", parse_data)), _sign),
-    "personal_sign": Method((Param("message", parse_data), ADDRESS), _personal_sign),
-    "eth_signTypedData": Method(
-        (ADDRESS, Param("typed data", decode.typed_data)), _sign_typed_data
+    "eth_sign": Method((ADDRESS, Param("message", parse_data)), _sign, trust=Trust.NAMED),
+    "personal_sign": Method(
+        (Param("message", parse_data), ADDRESS), _personal_sign, trust=Trust.NAMED
     ),
-    "eth_signTypedData_v4": Method(
-        (ADDRESS, Param("typed data", decode.typed_data)), _sign_typed_data
+    **dict.fromkeys(
+        ("eth_signTypedData", "eth_signTypedData_v4"),
+        Method(
+            (ADDRESS, Param("typed data", decode.typed_data)), _sign_typed_data, trust=Trust.NAMED
+        ),
     ),
     "eth_fillTransaction": Method((REQUEST,), _fill_transaction, EXECUTE),
-    "eth_signTransaction": Method((REQUEST,), _sign_transaction, EXECUTE),
-    "eth_sendTransaction": Method((REQUEST,), _send_transaction, EXECUTE),
+    "eth_signTransaction": Method((REQUEST,), _sign_transaction, EXECUTE, trust=Trust.NAMED),
+    "eth_sendTransaction": Method((REQUEST,), _send_transaction, EXECUTE, trust=Trust.NAMED),
 }

@@ -39,6 +39,17 @@ def test_development_methods_are_on_where_it_is_said_and_in_what_up_makes(tmp_pa
         load(tmp_path, "[params]\ndev_methods = 1\n")
 
 
+def test_origins_of_web_pages_are_named_on_the_command_line(tmp_path: Path) -> None:
+    assert Wanted().manifest().rpc.cors_origins == Manifest().rpc.cors_origins == ()
+    wanted = Wanted(cors_origins=("https://app.example", "*"))
+    assert wanted.manifest().check().rpc.cors_origins == ("https://app.example", "*")
+    for wrong in ("app.example", "https://app.example/path", "ftp://a", ""):
+        with pytest.raises(UserError, match="--cors-origin"):
+            Wanted(cors_origins=(wrong,)).manifest()
+    with pytest.raises(UserError, match=r"rpc\.cors_origins"):
+        load(tmp_path, '[rpc]\ncors_origins = ["app.example"]\n')
+
+
 def test_what_is_rendered_is_read_back(tmp_path: Path) -> None:
     manifest = Manifest(
         shards=3,

@@ -5,6 +5,7 @@ import pytest
 from rpc.errors import LimitExceeded, ServerError
 from rpc.filters import Filters
 from rpc.limits import Limits
+from rpc.threads import Threads
 from rpc.wire import LogFilter, LogView, PendingPage
 
 TOKEN = b"\x70" * 20
@@ -68,7 +69,7 @@ def clock():
 
 @pytest.fixture
 def filters(clock):
-    return Filters(Limits(filters=3, filter_expiry=300), clock)
+    return Filters(Limits(filters=3, filter_expiry=300), Threads(1), clock)
 
 
 @pytest.fixture
@@ -159,7 +160,7 @@ async def test_their_number_is_bounded_until_some_expire(filters, chain, clock):
 
 async def test_filters_go_back_with_the_chain(chain):
     """What comes again is told again; a poll that is under way then is of no effect."""
-    filters = Filters(Limits(), Clock())
+    filters = Filters(Limits(), Threads(1), Clock())
     blocks = await filters.add_blocks(chain, None)
     logs = await filters.add_logs(chain, None, LogFilter())
     shard = await filters.add_blocks(chain, 1)

@@ -1,6 +1,7 @@
 """The HTTP parser and the gateway, without sockets."""
 
 import base64
+import json
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,8 @@ from rpc.dispatch import Dispatcher
 from rpc.gateway import Gateway, Upgrade
 from rpc.http import HttpRequest, HttpResponse, RequestParser, render_response
 from rpc.limits import Limits
+from rpc.methods import METHODS
+from rpc.origins import Trust
 
 LIMITS = Limits(body_size=1000, header_size=500)
 CALL = b'{"jsonrpc":"2.0","id":1,"method":"eth_chainId"}'
@@ -271,16 +274,28 @@ async def test_a_route_may_leave_a_request_to_the_endpoint():
         (b"localhost:8545", b"http://localhost:8545", 200),
         (b"LOCALHOST:8545", b"http://localhost:8545", 200),
         (b"localhost:8545", b"https://localhost:8545", 200),
-        (b"localhost:8545", b"http://localhost:9999", 403),
-        (b"localhost:8545", b"http://127.0.0.1:8545", 403),
+        (b"node.example:80", b"http://node.example:80", 200),
+        (b"node.example:80", b"http://node.example:81", 403),
+        (b"localhost:8545", b"http://localhost:9999", 200),
+        (b"localhost:8545", b"https://127.0.0.1", 200),
+        (b"127.0.0.1:8545", b"http://[::1]:3000", 200),
+        (b"localhost:8545", b"http://127.0.0.1.evil.example", 403),
+        (b"localhost:8545", b"http://localhost@evil.example", 403),
+        (b"localhost:8545", b"http://localhost:80:80", 403),
+        (b"localhost:8545", b"http://192.168.0.2:3000", 403),
         (b"localhost:8545", b"http://evil.example", 403),
         (b"localhost:8545", b"null", 403),
         (b"evil.example", b"http://evil.example", 403),
     ],
 )
-async def test_pages_of_this_endpoint_may_use_it_whatever_the_origins_are(host, origin, status):
-    response = await gateway(cors_origins=()).respond(request(host=host, origin=origin))
+async def test_pages_of_this_machine_may_use_it_whatever_the_origins_are(host, origin, status):
+    face = gateway(cors_origins=(), allowed_hosts=("node.example",))
+    response = await face.respond(request(host=host, origin=origin))
     assert response.status == status
+    opened = await face.respond(upgrade_request(host=host, origin=origin))
+    assert isinstance(opened, Upgrade) == (status == 200)
+    if status == 403:
+        assert not any(b"Access-Control" in header for header in response.headers)
 
 
 @pytest.mark.parametrize(
@@ -329,7 +344,7 @@ async def test_cors_for_any_origin():
     )
     assert preflight.status == 204
     assert b"Access-Control-Allow-Headers: Content-Type" in preflight.headers
-    assert b"Access-Control-Allow-Private-Network: true" in preflight.headers
+    assert not any(b"Private-Network" in header for header in preflight.headers)
 
 
 async def test_cors_for_listed_origins():
@@ -337,11 +352,61 @@ async def test_cors_for_listed_origins():
     response = await listed.respond(request(origin=b"https://app.example"))
     assert b"Access-Control-Allow-Origin: https://app.example" in response.headers
     assert b"Vary: Origin" in response.headers
+    asked = request(
+        b"OPTIONS", origin=b"https://app.example", access_control_request_private_network=b"true"
+    )
+    assert b"Access-Control-Allow-Private-Network: true" in (await listed.respond(asked)).headers
     for method in (b"POST", b"OPTIONS", b"GET"):
         refused = await listed.respond(request(method, origin=b"https://evil.example"))
         assert refused.status == 403
         assert not any(b"Access-Control" in header for header in refused.headers)
     assert (await listed.respond(request())).status == 200  # not a browser
+
+
+NEEDS = {  # who may call it at least
+    "eth_chainId": Trust.ANYBODY,
+    "eth_accounts": Trust.ANYBODY,
+    "eth_sendRawTransaction": Trust.ANYBODY,
+    "eth_sign": Trust.NAMED,
+    "personal_sign": Trust.NAMED,
+    "eth_signTypedData_v4": Trust.NAMED,
+    "eth_signTransaction": Trust.NAMED,
+    "eth_sendTransaction": Trust.NAMED,
+    "eth_sendUnsignedTransaction": Trust.NAMED,
+    "anvil_setBalance": Trust.NAMED,
+    "evm_revert": Trust.NAMED,
+    "atoll_setLogLevel": Trust.NAMED,
+    "atoll_setFaults": Trust.LOCAL,
+    "atoll_faults": Trust.LOCAL,
+    "atoll_submitEvidence": Trust.LOCAL,
+}
+
+
+@pytest.mark.parametrize(
+    ("origin", "trust"),
+    [
+        (None, Trust.LOCAL),
+        (b"http://localhost:3000", Trust.LOCAL),
+        (b"https://app.example", Trust.NAMED),
+        (b"https://evil.example", Trust.ANYBODY),
+        (b"null", Trust.ANYBODY),
+    ],
+)
+@pytest.mark.parametrize("method", NEEDS)
+async def test_a_page_may_do_what_its_origin_is_trusted_with(origin, trust, method):
+    face = gateway(cors_origins=("https://app.example", "*"))
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": []}).encode()
+    for asked in (body, b"[" + body + b"]"):  # again from the same connection: the head is known
+        response = await face.respond(request(body=asked, origin=origin))
+        assert (b"web page" in response.body) == (trust < NEEDS[method])
+
+
+def test_no_method_that_signs_or_changes_the_chain_is_for_everybody():
+    changing = ("anvil_", "hardhat_", "evm_")
+    for name, method in METHODS.items():
+        signs = "sign" in name.lower() or (name.startswith("eth_send") and "Raw" not in name)
+        if name.startswith(changing) or signs:
+            assert method.trust >= Trust.NAMED, name
 
 
 def upgrade_request(**changes):

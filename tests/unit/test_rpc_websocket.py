@@ -235,6 +235,15 @@ async def test_a_foreign_page_is_refused():
         assert event.status_code == 403
 
 
+async def test_a_page_of_anywhere_does_not_sign():
+    async with serving(cors_origins=("*",)) as (port, _):
+        for origin, refused in ((b"https://evil.example", True), (b"http://localhost:1", False)):
+            async with dialled(port, Origin=origin) as client:
+                await client.next()
+                answer = await client.ask("eth_sign")
+                assert ("web page" in answer["error"]["message"]) is refused
+
+
 async def test_a_stop_answers_what_is_under_way_then_says_1001():
     backend = Backend()
     async with (

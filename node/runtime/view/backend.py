@@ -351,7 +351,7 @@ class NodeBackend:
         return self._wallet.sign_message(address, message)
 
     async def sign_typed_data(self, address: bytes, data: dict[str, Any]) -> bytes:
-        return self._wallet.sign_typed_data(address, data)
+        return await self._wallet.sign_typed_data(address, data)
 
     async def fill_transaction(
         self, scope: int | None, request: CallRequest

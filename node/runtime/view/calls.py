@@ -19,6 +19,7 @@ from node.runtime.queries import (
 from node.runtime.view.reads import StatePlace, read_account
 from node.runtime.view.shards import Shards
 from rpc.errors import ExecutionReverted, InvalidParams, ServerError
+from rpc.threads import FEW
 from rpc.wire import (
     AccessListEntry,
     AccessListResult,
@@ -76,6 +77,16 @@ def check_request(request: CallRequest, chain_id: int) -> None:
         )
     if request.to is None and request.authorization_list:
         raise InvalidParams("an authorizationList needs a recipient")
+
+
+def is_large(request: CallRequest, overrides: Overrides) -> bool:
+    """Whether there is so much in a call that others should have their turn while it is worked on."""
+    entries, patches = request.access_list or (), overrides.accounts.values()
+    return (
+        max(len(entries), len(patches), len(request.authorization_list or ())) > FEW
+        or any(len(entry.storage_keys) > FEW for entry in entries)
+        or any(len(patch.state or patch.state_diff or ()) > FEW for patch in patches)
+    )
 
 
 def call_spec(

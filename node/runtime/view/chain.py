@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import trio
+
 from node.primitives.basics import Address
 from node.primitives.errors import DecodeError, InvalidTransaction
 from node.primitives.transaction import FinalTransaction, Transaction, decode_transaction
@@ -21,8 +23,8 @@ from node.runtime.view.gather import gather
 from node.runtime.view.logs import MAX_LOGS, LogQuery
 from node.runtime.view.reads import StatePlace, read_account, read_proof, read_slot
 from node.runtime.view.shards import Shards
-from node.runtime.view.threads import Threads
 from rpc.errors import InvalidParams, LimitExceeded, ServerError, TransactionRejected
+from rpc.threads import FEW, Threads
 from rpc.wire import (
     NO_OVERRIDES,
     AccessListResult,
@@ -42,6 +44,7 @@ from rpc.wire import (
 
 THREADS = 2  # that assemble blocks
 READ_AHEAD = 8  # blocks that are read at a time
+BREATH = 32  # blocks that are scanned before other tasks get their turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,8 @@ class ChainView(ABC):
 
     def __init__(self, shards: Shards, *, chain_id: int) -> None:
         self._shards = shards
-        self._in_thread = Threads(THREADS).run
+        self.aside = Threads(THREADS)
+        self._in_thread = self.aside.run
         self.chain_id = chain_id
 
     # ------------------------------------------------------------------ what each chain knows
@@ -88,8 +92,8 @@ class ChainView(ABC):
         """Where a transaction is. With `pooled` the pools are searched as well."""
 
     @abstractmethod
-    async def _candidates(self, first: int, last: int, query: LogQuery) -> list[int]:
-        """The blocks of a range whose blooms say that they may hold a match."""
+    async def _blooms_of(self, number: int) -> Sequence[bytes]:
+        """The blooms of a block, of which one has a log's bits if the block holds that log."""
 
     @abstractmethod
     async def _fees(self, first: int, last: int) -> FeeRange:
@@ -159,7 +163,8 @@ class ChainView(ABC):
         if number is None:
             return None
         listed = await (self._with_senders(number) if full else self.listed(number))
-        return present.block(listed, full)
+        large = len(listed.entries) > FEW
+        return await self.aside.run_if(large, lambda: present.block(listed, full))
 
     async def _with_senders(self, number: int) -> ListedBlock:
         """A block of which all transactions are going to be shown: recovering their senders, where they are
@@ -188,7 +193,11 @@ class ChainView(ABC):
         if number is None:
             return None
         block = await self._with_senders(number)
-        return tuple(present.receipt_at(block, index) for index in range(len(block.entries)))
+        large = len(block.entries) + block.first_log[-1] > FEW
+        return await self.aside.run_if(
+            large,
+            lambda: tuple(present.receipt_at(block, i) for i in range(len(block.entries))),
+        )
 
     # ------------------------------------------------------------------ transactions
 
@@ -215,7 +224,10 @@ class ChainView(ABC):
 
     async def raw_receipts(self, ref: BlockRef) -> tuple[bytes, ...] | None:
         number = await self.number_of(ref)
-        return None if number is None else present.raw_receipts(await self.listed(number))
+        if number is None:
+            return None
+        block = await self.listed(number)
+        return await self._in_thread(lambda: present.raw_receipts(block))
 
     async def raw_transaction_at(self, ref: BlockRef, index: int) -> bytes | None:
         number = await self.number_of(ref)
@@ -237,7 +249,11 @@ class ChainView(ABC):
 
     async def transaction_receipt(self, tx_hash: bytes) -> ReceiptView | None:
         found = await self.locate(tx_hash)
-        return None if found is None else present.receipt_at(*found)
+        if found is None:
+            return None
+        block, index = found
+        large = len(block.entries[index].logs) > FEW
+        return await self.aside.run_if(large, lambda: present.receipt_at(block, index))
 
     async def send_raw_transaction(self, raw: bytes) -> bytes:
         """Hand a signed transaction to the pool of its sender's shard; its hash."""
@@ -310,7 +326,10 @@ class ChainView(ABC):
             it.shard, lambda source: source.estimate(it.height, it.spec), slow=True
         )
         least = calls.result_of(outcome).gas_used
-        return least + calls.source_gas(request) if it.crosses else least
+        if not it.crosses:
+            return least
+        large = calls.is_large(request, NO_OVERRIDES)
+        return least + await self.aside.run_if(large, lambda: calls.source_gas(request))
 
     async def create_access_list(
         self, request: CallRequest, ref: BlockRef, overrides: Overrides = NO_OVERRIDES
@@ -319,7 +338,7 @@ class ChainView(ABC):
         accessed = await self._shards.ask(
             it.shard, lambda source: source.access_list(it.height, it.spec), slow=True
         )
-        return calls.access_list_result(request, it, accessed)
+        return await self._in_thread(lambda: calls.access_list_result(request, it, accessed))
 
     # ------------------------------------------------------------------ fees
 
@@ -339,11 +358,25 @@ class ChainView(ABC):
         first = max(0, last + 1 - count)
         fees = await self._fees(first, last)
         if not percentiles:
-            return fee_history(first, fees, None)
+            large = len(fees.blocks) > FEW
+            return await self.aside.run_if(large, lambda: fee_history(first, fees, None))
         blocks = await gather([partial(self.listed, n) for n in range(first, last + 1)], READ_AHEAD)
-        return fee_history(first, fees, tuple(rewards(b.entries, percentiles) for b in blocks))
+        return await self._in_thread(
+            lambda: fee_history(first, fees, tuple(rewards(b.entries, percentiles) for b in blocks))
+        )
 
     # ------------------------------------------------------------------ logs
+
+    async def _candidates(self, first: int, last: int, query: LogQuery) -> list[int]:
+        """The blocks of a range whose blooms say that they may hold a match. Others have their turn after
+        `BREATH` blocks, and a filter with many alternatives is held against blooms in a thread."""
+        out: list[int] = []
+        for start in range(first, last + 1, BREATH):
+            numbers = range(start, min(start + BREATH, last + 1))
+            rows = [(number, await self._blooms_of(number)) for number in numbers]
+            out += await self.aside.run_if(query.size > FEW, partial(_may_match, rows, query))
+            await trio.lowlevel.checkpoint()
+        return out
 
     async def logs(self, wanted: LogFilter) -> tuple[LogView, ...]:
         """Matching logs in chain order. Raises LimitExceeded, ServerError for an unknown block, InvalidParams
@@ -364,16 +397,28 @@ class ChainView(ABC):
             raise LimitExceeded(
                 f"block range is too wide: {last - first + 1} blocks, at most {self.MAX_LOG_BLOCKS}"
             )
-        query = LogQuery.of(wanted)
+        options = sum(len(each) for each in (wanted.addresses, *wanted.topics) if each)
+        query = await self.aside.run_if(options > FEW, lambda: LogQuery.of(wanted))
         candidates = await self._candidates(first, last, query)
         out: list[LogView] = []
         for start in range(0, len(candidates), READ_AHEAD):
             numbers = candidates[start : start + READ_AHEAD]
-            for block in await gather([partial(self.listed, n) for n in numbers]):
-                out += present.matching_logs(block, query)
+            blocks = await gather([partial(self.listed, n) for n in numbers])
+            out += await self.aside.run_if(
+                sum(block.first_log[-1] for block in blocks) > FEW,
+                partial(_matching, blocks, query),
+            )
             if len(out) > MAX_LOGS:
                 raise LimitExceeded(f"query returned more than {MAX_LOGS} results")
         return tuple(out)
+
+
+def _may_match(rows: Sequence[tuple[int, Sequence[bytes]]], query: LogQuery) -> list[int]:
+    return [number for number, blooms in rows if any(map(query.may_match, blooms))]
+
+
+def _matching(blocks: Sequence[ListedBlock], query: LogQuery) -> list[LogView]:
+    return [view for block in blocks for view in present.matching_logs(block, query)]
 
 
 def _tag(ref: BlockTag | int, head: int) -> int:

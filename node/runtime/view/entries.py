@@ -91,4 +91,9 @@ def listed(head: BlockView, entries: tuple[Entry, ...]) -> ListedBlock:
     block = ListedBlock(head=head, entries=entries)
     gas_used = block.cumulative_gas[-1] if entries else 0
     summed = replace(head, gas_used=gas_used, logs_bloom=or_blooms(block.blooms))
-    return ListedBlock(head=summed, entries=entries)
+    found = {
+        name: getattr(block, name) for name in ("index", "cumulative_gas", "first_log", "blooms")
+    }
+    out = ListedBlock(head=summed, entries=entries)
+    vars(out).update(found)  # made here, where there is a thread for it
+    return out

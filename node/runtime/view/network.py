@@ -40,23 +40,21 @@ from node.runtime.view.assembly import (
     origin_of,
 )
 from node.runtime.view.caching import JoinedCache, Lru
-from node.runtime.view.chain import ChainView, Included, Pending
+from node.runtime.view.chain import BREATH, ChainView, Included, Pending
 from node.runtime.view.entries import ListedBlock, listed
 from node.runtime.view.fees import BlockFees, FeeRange
 from node.runtime.view.gather import gather
 from node.runtime.view.locate import TransactionFinder
-from node.runtime.view.logs import LogQuery
 from node.runtime.view.ports import BeaconReader
 from node.runtime.view.reads import StatePlace
 from node.runtime.view.shards import Shards
 from node.shard import messenger
 from node.shard.recent import RecentBlock
 from rpc.errors import ServerError
-from rpc.wire import BlockRef, BlockView, CallRequest, Overrides
+from rpc.wire import NO_OVERRIDES, BlockRef, BlockView, CallRequest, Overrides
 
 CACHED_BYTES = 96 << 20
 CACHED_BLOOMS = 16_384
-BREATH = 32  # beacon blocks that are scanned before other tasks get their turn
 
 
 class NetworkView(ChainView):
@@ -184,19 +182,13 @@ class NetworkView(ChainView):
     def _note_submitted(self, tx_hash: bytes, shard: int) -> None:
         self._finder.note_home(tx_hash, shard)
 
-    async def _candidates(self, first: int, last: int, query: LogQuery) -> list[int]:
-        out = []
-        for number in range(first, last + 1):
-            blooms = self._blooms.get(number)
-            if blooms is None:
-                links = self._beacon_block(number).body.crosslinks
-                blooms = tuple(b for c in links if (b := c.header.logs_bloom) != EMPTY_BLOOM)
-                self._blooms.put(number, blooms)
-            if any(query.may_match(bloom) for bloom in blooms):
-                out.append(number)
-            if number % BREATH == 0:
-                await trio.lowlevel.checkpoint()
-        return out
+    async def _blooms_of(self, number: int) -> Sequence[bytes]:
+        blooms = self._blooms.get(number)
+        if blooms is None:
+            links = self._beacon_block(number).body.crosslinks
+            blooms = tuple(b for c in links if (b := c.header.logs_bloom) != EMPTY_BLOOM)
+            self._blooms.put(number, blooms)
+        return blooms
 
     # ------------------------------------------------------------------ fees
 
@@ -236,8 +228,11 @@ class NetworkView(ChainView):
         shard, crosses = _where(state, request)
         gas = await self._prepay(state, request, overrides) if crosses else None
         tip = state.tip(shard)
-        spec = calls.call_spec(
-            request, overrides, base_fee=tip.header.base_fee_per_gas, credit=crosses, gas=gas
+        spec = await self.aside.run_if(
+            calls.is_large(request, overrides),
+            lambda: calls.call_spec(
+                request, overrides, base_fee=tip.header.base_fee_per_gas, credit=crosses, gas=gas
+            ),
         )
         return calls.Simulation(shard=shard, height=tip.height, spec=spec, crosses=crosses)
 
@@ -269,7 +264,8 @@ class NetworkView(ChainView):
         await calls.check_funds(self._shards, _tip_place(state, home), request, overrides)
         if request.gas is None:
             return None
-        here = calls.source_gas(request)
+        large = calls.is_large(request, NO_OVERRIDES)
+        here = await self.aside.run_if(large, lambda: calls.source_gas(request))
         if request.gas < here:
             raise ServerError(f"intrinsic gas too low: have {request.gas}, want {here}")
         return request.gas - here

@@ -13,8 +13,8 @@ from node.runtime.queries import PoolDump, PoolNews, ShardSource
 from node.runtime.view.gather import gather
 from node.runtime.view.present import pending_transaction
 from node.runtime.view.shards import Shards
-from node.runtime.view.threads import Threads
 from rpc.errors import RpcError
+from rpc.threads import Threads
 from rpc.wire import PendingPage, PoolView, TransactionView
 
 REMEMBERED = 16_384

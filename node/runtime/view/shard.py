@@ -13,11 +13,10 @@ from node.runtime.queries import Departure, ShardSource
 from node.runtime.view import calls
 from node.runtime.view.assembly import OpenBlock, open_block, opened, shard_entries
 from node.runtime.view.caching import JoinedCache
-from node.runtime.view.chain import ChainView, Included, Pending
+from node.runtime.view.chain import BREATH, ChainView, Included, Pending
 from node.runtime.view.entries import ListedBlock
 from node.runtime.view.fees import BlockFees, FeeRange
 from node.runtime.view.locate import delivery_of
-from node.runtime.view.logs import LogQuery
 from node.runtime.view.ports import BeaconReader
 from node.runtime.view.reads import StatePlace
 from node.runtime.view.shards import Shards
@@ -27,7 +26,6 @@ from rpc.errors import TransactionRejected
 from rpc.wire import BlockRef, BlockView, CallRequest, Overrides
 
 CACHED_BYTES = 24 << 20
-BREATH = 32
 
 
 class ShardView(ChainView):
@@ -139,14 +137,8 @@ class ShardView(ChainView):
     def _note_submitted(self, tx_hash: bytes, shard: int) -> None:
         pass  # this chain has only one pool to look in
 
-    async def _candidates(self, first: int, last: int, query: LogQuery) -> list[int]:
-        out = []
-        for height in range(first, last + 1):
-            if query.may_match((await self._header(height)).logs_bloom):
-                out.append(height)
-            if height % BREATH == 0:
-                await trio.lowlevel.checkpoint()
-        return out
+    async def _blooms_of(self, number: int) -> Sequence[bytes]:
+        return ((await self._header(number)).logs_bloom,)
 
     # ------------------------------------------------------------------ fees
 
@@ -182,7 +174,10 @@ class ShardView(ChainView):
         calls.check_request(request, self.chain_id)
         height = await self.state_number(ref)
         base_fee = (await self._header(height)).base_fee_per_gas or 0
-        spec = calls.call_spec(request, overrides, base_fee=base_fee, credit=False)
+        spec = await self.aside.run_if(
+            calls.is_large(request, overrides),
+            lambda: calls.call_spec(request, overrides, base_fee=base_fee, credit=False),
+        )
         return calls.Simulation(shard=self.shard, height=height, spec=spec)
 
     async def simulation_base(

@@ -8,16 +8,20 @@ import trio
 from node.primitives.errors import DecodeError
 from node.runtime.queries import Refused, ShardSource, ShardUnavailable
 from rpc.errors import ResourceNotFound, ResourceUnavailable, RpcError, ServerError
+from rpc.threads import Threads
 
 T = TypeVar("T")
 
 FAST, SLOW = 12.0, 27.0
 """Seconds for a look-up, and for execution or a walk over a state; both below the endpoint's limit."""
 SERVER_ERROR = -32000
+THREADS = 2
+"""Which make questions and read answers that are large."""
 
 
 class Shards:
-    """The shards' sources by id. `own` is the shard whose chain this node has, None if it has none."""
+    """The shards' sources by id. `own` is the shard whose chain this node has, None if it has none.
+    `aside` is for large questions and answers."""
 
     def __init__(
         self,
@@ -32,6 +36,7 @@ class Shards:
         self.ids = tuple(sorted(sources))
         self._fast = fast
         self._slow = slow
+        self.aside = Threads(THREADS)
 
     def __contains__(self, shard: object) -> bool:
         return shard in self._sources

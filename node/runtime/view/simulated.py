@@ -1,8 +1,10 @@
 """eth_simulateV1: blocks that nobody decided, on the state of one shard, with guests from others."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+
+import trio
 
 from node.execution.receipts import Log, decode_log
 from node.primitives import rlp
@@ -31,6 +33,7 @@ from node.runtime.view.shards import Shards
 from node.runtime.view.wallet import type_of
 from node.shard.block import ShardBlock
 from rpc.errors import ExecutionReverted, LimitExceeded
+from rpc.threads import FEW
 from rpc.wire import (
     BlockRef,
     CallRequest,
@@ -56,20 +59,11 @@ async def simulate(
     shards: Shards, view: ChainView, request: SimulateRequest, ref: BlockRef
 ) -> tuple[SimulatedBlock, ...]:
     """Raises RpcError with the codes of the specification."""
-    for block in request.blocks:
-        for call in block.calls:
-            calls.check_request(call, view.chain_id)
-    base = await view.simulation_base(list(_accounts(request)), ref)
+    accounts, blocks = await shards.aside.run(partial(_prepared, request, view.chain_id))
+    base = await view.simulation_base(accounts, ref)
     spec = SimulationSpec(
-        blocks=[
-            BlockSpec(
-                calls=[_call(call) for call in block.calls],
-                accounts=calls.patches_of(block.overrides),
-                block=calls.block_patch_of(block.overrides.block),
-            )
-            for block in request.blocks
-        ],
-        guests=await _guests(shards, base, request),
+        blocks=blocks,
+        guests=await _guests(shards, base, accounts, request),
         beacon=base.beacon,
         validation=request.validation,
         trace_transfers=request.trace_transfers,
@@ -77,10 +71,28 @@ async def simulate(
 
     async def question(source: ShardSource) -> list[_Reported]:
         reports = await source.simulate_blocks(base.height, spec)
-        return [_listed(base.shard, report) for report in reports]
+        return await shards.aside.run(lambda: [_listed(base.shard, report) for report in reports])
 
     found = await shards.ask(base.shard, question, slow=True)
-    return tuple(_shown(item, request.full_transactions) for item in found)
+    return await shards.aside.run(
+        lambda: tuple(_shown(item, request.full_transactions) for item in found)
+    )
+
+
+def _prepared(request: SimulateRequest, chain_id: int) -> tuple[list[Address], list[BlockSpec]]:
+    """The accounts that may say where to simulate, each once, and the blocks as the port takes them."""
+    for block in request.blocks:
+        for call in block.calls:
+            calls.check_request(call, chain_id)
+    blocks = [
+        BlockSpec(
+            calls=[_call(call) for call in block.calls],
+            accounts=calls.patches_of(block.overrides),
+            block=calls.block_patch_of(block.overrides.block),
+        )
+        for block in request.blocks
+    ]
+    return list(dict.fromkeys(_accounts(request))), blocks
 
 
 def _accounts(request: SimulateRequest) -> Iterable[Address]:
@@ -95,7 +107,10 @@ def _accounts(request: SimulateRequest) -> Iterable[Address]:
 
 
 async def _guests(
-    shards: Shards, base: calls.SimulationBase, request: SimulateRequest
+    shards: Shards,
+    base: calls.SimulationBase,
+    accounts: Sequence[Address],
+    request: SimulateRequest,
 ) -> list[AccountPatch]:
     """The accounts that calls name and that live on other shards, as they are there. Those with code have
     storage and stay where they are, unless their code is overridden. Raises RpcError."""
@@ -105,7 +120,12 @@ async def _guests(
         for who, override in block.overrides.accounts.items()
         if override.code is not None
     }
-    away = {who: place for who in _accounts(request) if (place := base.away(who)) is not None}
+    away: dict[Address, StatePlace] = {}
+    for number, who in enumerate(accounts):
+        if (place := base.away(who)) is not None:
+            away[who] = place
+        if number % FEW == FEW - 1:
+            await trio.lowlevel.checkpoint()
     if len(away) > MAX_GUESTS:
         raise LimitExceeded(
             f"the calls name {len(away)} accounts of other shards than shard {base.shard}, "

@@ -13,8 +13,8 @@ from node.runtime.view.chain import ChainView
 from node.runtime.view.entries import Entry
 from node.runtime.view.gather import gather
 from node.runtime.view.shards import Shards
-from node.runtime.view.threads import Threads
 from rpc.errors import ServerError
+from rpc.threads import Threads
 from rpc.wire import BlockHash, BlockRef, CallRequest, Overrides, TraceOptions
 
 SHARDS_AT_ONCE = 4

@@ -5,6 +5,7 @@ Keys that everybody knows, in a network that is worth nothing: whoever reaches t
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import trio
@@ -12,6 +13,7 @@ import trio
 from node.primitives.basics import Address, keccak_fast
 from node.primitives.keys import SigningKey
 from node.primitives.transaction import (
+    MAX_TRANSACTION_BYTES,
     TYPE_ACCESS_LIST,
     TYPE_DYNAMIC_FEE,
     TYPE_LEGACY,
@@ -20,16 +22,19 @@ from node.primitives.transaction import (
     encode_impersonated,
 )
 from node.runtime.view import typed_data
+from node.runtime.view.calls import is_large
 from node.runtime.view.chain import ChainView
 from node.runtime.view.impersonation import Impersonation
 from node.runtime.view.present import pending_transaction
 from node.runtime.view.signing import SIGNABLE, Unsigned, encode_unsigned, sign
 from rpc.errors import InvalidParams, ServerError
+from rpc.threads import Threads
 from rpc.wire import NO_OVERRIDES, CallRequest, PreparedTransaction, TransactionView
 
 RECENT_SECONDS = 3.0
 """How long a nonce that was given out counts, although the pool does not show it: another node of the
 shard may answer, which has not heard of it yet."""
+AUTHORIZATION_BYTES = 24  # at least
 _SIGNED_MESSAGE = b"\x19Ethereum Signed Message:\n"
 
 
@@ -51,6 +56,7 @@ class Wallet:
         self._locks = {address: trio.Lock() for address in self._keys}
         self._given: dict[bytes, tuple[int, float]] = {}  # the newest nonce of each, and when
         self.impersonation = Impersonation()
+        self._aside = Threads(1)
 
     # ------------------------------------------------------------------ messages
 
@@ -59,9 +65,10 @@ class Wallet:
         digest = keccak_fast(_SIGNED_MESSAGE + b"%d" % len(message) + message)
         return _electrum(self._key(address).sign_digest(digest))
 
-    def sign_typed_data(self, address: bytes, data: dict[str, Any]) -> bytes:
+    async def sign_typed_data(self, address: bytes, data: dict[str, Any]) -> bytes:
         """The same of EIP-712 data. Raises InvalidParams for data that are not what their types say."""
-        return _electrum(self._key(address).sign_digest(typed_data.digest(data)))
+        key = self._key(address)
+        return _electrum(key.sign_digest(await self._aside.run(partial(typed_data.digest, data))))
 
     # ------------------------------------------------------------------ transactions
 
@@ -71,15 +78,24 @@ class Wallet:
         if nonce is None:
             nonce = await view.transaction_count(request.from_ or b"", "pending")
         tx = await self._fill(view, request, nonce)
-        return PreparedTransaction(raw=encode_unsigned(tx), view=_unsigned_view(tx, request))
+
+        def prepare() -> PreparedTransaction:
+            return PreparedTransaction(raw=encode_unsigned(tx), view=_unsigned_view(tx, request))
+
+        return await self._aside.run_if(is_large(request, NO_OVERRIDES), prepare)
 
     async def sign(self, view: ChainView, request: CallRequest) -> PreparedTransaction:
         key = self._key(request.from_)
         nonce = request.nonce
         if nonce is None:
             nonce = await view.transaction_count(key.address, "pending")
-        raw = sign(await self._fill(view, request, nonce), key)
-        return PreparedTransaction(raw=raw, view=pending_transaction(decode_transaction(raw)))
+        tx = await self._fill(view, request, nonce)
+
+        def prepare() -> PreparedTransaction:
+            raw = sign(tx, key)
+            return PreparedTransaction(raw=raw, view=pending_transaction(decode_transaction(raw)))
+
+        return await self._aside.run_if(is_large(request, NO_OVERRIDES), prepare)
 
     async def send(self, view: ChainView, request: CallRequest) -> bytes:
         """Nonces of an account are given out one at a time, in the order in which they are asked for."""
@@ -108,7 +124,9 @@ class Wallet:
         nonce = request.nonce
         if nonce is None:
             nonce = await self._next_nonce(view, sender)
-        raw = encode(await self._fill(view, request, nonce))
+        tx = await self._fill(view, request, nonce)
+        large = is_large(request, NO_OVERRIDES)
+        raw = await self._aside.run_if(large, partial(encode, tx))
         tx_hash = await view.send_raw_transaction(raw)
         if nonce > self._given.get(sender, (-1, 0.0))[0]:
             self._given[sender] = (nonce, self._clock())
@@ -147,6 +165,7 @@ class Wallet:
             )
         if request.to is None and not request.data:
             raise ServerError("contract creation without any data provided")
+        _check_size(request)
         kind = type_of(request)
         max_fee, tip = await _fees(view, request, kind)
         gas = request.gas
@@ -188,6 +207,17 @@ def type_of(request: CallRequest) -> int:
     if not fixed_price and request.gas_price is not None:
         raise InvalidParams(f"a transaction of type {kind} has a maxFeePerGas, no gasPrice")
     return kind
+
+
+def _check_size(request: CallRequest) -> None:
+    """Refuse what no pool takes before anything is made of it. Raises ServerError."""
+    entries = request.access_list or ()
+    least = len(request.data) + sum(20 + 32 * len(entry.storage_keys) for entry in entries)
+    least += AUTHORIZATION_BYTES * len(request.authorization_list or ())
+    if least > MAX_TRANSACTION_BYTES:
+        raise ServerError(
+            f"oversized data: transaction size {least}, limit {MAX_TRANSACTION_BYTES}"
+        )
 
 
 async def _fees(view: ChainView, request: CallRequest, kind: int) -> tuple[int, int]:

@@ -7,9 +7,9 @@ from functools import partial
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from node.runtime.turns import Turns
 from node.runtime.worker import Worker
 from rpc.caller import CALLER
+from rpc.turns import Turns
 
 USER: ContextVar[str] = ContextVar("USER")
 

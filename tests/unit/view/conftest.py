@@ -51,6 +51,7 @@ from node.shard.pool import TransactionPool
 from node.shard.ports import Anchor
 from node.shard.run import BlockEnv
 from node.storage.memory import MemoryStore
+from rpc.threads import Threads
 
 CHAIN_ID = 1337
 ETHER = 10**18
@@ -407,11 +408,11 @@ class Devnet:
 
     def remote(self, shard: int) -> RemoteSource:
         """The source of another node, through the codec of the network."""
-        local = self.source(shard)
+        local, aside = self.source(shard), Threads(1)
 
         async def ask(payload: bytes, seconds: float) -> bytes:
             with trio.fail_after(seconds):
-                return await serve(local, payload)
+                return await serve(local, payload, aside)
 
         return RemoteSource(shard, ask)
 

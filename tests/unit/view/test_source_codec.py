@@ -65,6 +65,7 @@ from node.runtime.source_codec import (
     encode_question,
     serve,
 )
+from rpc.threads import Threads
 
 ADDRESS, HASH = b"\1" * 20, b"\2" * 32
 BRIEF = MessageBrief(
@@ -213,7 +214,7 @@ class Recording:
 def over_the_wire(source) -> RemoteSource:
     async def ask(payload, seconds):
         assert seconds > 0
-        return await serve(source, payload)
+        return await serve(source, payload, Threads(1))
 
     return RemoteSource(3, ask)
 
@@ -275,7 +276,7 @@ HOSTILE = [
 @pytest.mark.parametrize("payload", HOSTILE, ids=range(len(HOSTILE)))
 async def test_hostile_questions_reach_no_method(payload):
     source = Recording(1)
-    answer = await serve(source, payload)
+    answer = await serve(source, payload, Threads(1))
     assert source.calls == []
     with pytest.raises(Refused) as caught:
         decode_answer(HeadQuestion(), answer)

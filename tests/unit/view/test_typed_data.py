@@ -141,7 +141,7 @@ def test_a_member_that_is_there_twice_is_refused():
     for _ in range(depth):
         value = {"a": value}
     bomb = {"types": types, "primaryType": "T0", "domain": {}, "message": value}
-    with pytest.raises(InvalidParams, match="types.T0: the member 'a' is there twice"):
+    with pytest.raises(InvalidParams, match=r"types\.T0: the member 'a' is there twice"):
         digest(bomb)
 
 

@@ -12,7 +12,7 @@ from rpc.methods.development import METHODS as DEVELOPMENT
 @pytest.mark.parametrize("name", sorted(DEVELOPMENT))
 async def test_without_the_flag_every_method_says_so(net, name):
     backend = net.views().backend
-    context = Context(backend=backend, scope=None, filters=None)
+    context = Context(backend=backend, scope=None, filters=None, aside=None)
     with pytest.raises(MethodNotSupported, match=r"dev_methods = false.*`atoll up`") as refusal:
         await METHODS[name].handler(context)
     assert refusal.value.code == -32004

@@ -87,7 +87,7 @@ def test_the_endpoint_has_to_be_this_machines_own() -> None:
 
 @pytest.mark.parametrize("name", sorted(FAULTS))
 async def test_without_the_flag_every_method_says_so(net, name) -> None:
-    context = Context(backend=net.views().backend, scope=None, filters=None)
+    context = Context(backend=net.views().backend, scope=None, filters=None, aside=None)
     with pytest.raises(MethodNotSupported, match=r"dev_methods = false.*`atoll up`") as refusal:
         await METHODS[name].handler(context, *({} for _ in METHODS[name].params))
     assert refusal.value.code == -32004
