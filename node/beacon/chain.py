@@ -17,7 +17,7 @@ from node.beacon.offences import check_item
 from node.beacon.rewind import Rewind
 from node.beacon.rules import BeaconRules, validator_set
 from node.beacon.state import BeaconState, BeaconStateWriter
-from node.beacon.transition import BeaconExecution
+from node.beacon.transition import BeaconExecution, Births
 from node.execution.trie import Trie
 from node.execution.trie_cache import NodeCache
 from node.primitives import rlp
@@ -60,7 +60,7 @@ class BeaconChain:
         block, nodes = genesis
         stored = store.get(schema.HEAD)
         if stored is None:
-            self._write(block, nodes, None)
+            self._write(block, nodes, None, ())
             self._blocks.put(0, block)
             self._head = block
         else:
@@ -160,7 +160,7 @@ class BeaconChain:
         return self._upto_head(self._store.get(schema.crosslink_key(shard, shard_height)))
 
     def births_between(self, after: int, upto: int) -> list[tuple[Address, ShardId]]:
-        """The births that beacon blocks `after` + 1 to `upto` took in, in the order of the blocks.
+        """What beacon blocks `after` + 1 to `upto` put into the directory, in the order of the blocks.
 
         Raises LookupError if `upto` is beyond the head.
         """
@@ -313,7 +313,7 @@ class BeaconChain:
             raise ValueError("a rewind is no block of the chain: it begins an era")
         if certificate.height != block.height or certificate.block_id != bytes(block.hash):
             raise ValueError("the certificate is for another block")
-        self._write(block, execution.nodes, certificate)
+        self._write(block, execution.nodes, certificate, execution.births)
 
     def adopt(self, execution: BeaconExecution) -> None:
         """The block that was written is the head from now on."""
@@ -326,7 +326,11 @@ class BeaconChain:
     # ------------------------------------------------------------------ inside
 
     def _write(
-        self, block: BeaconBlock, nodes: Mapping[bytes, bytes], certificate: Certificate | None
+        self,
+        block: BeaconBlock,
+        nodes: Mapping[bytes, bytes],
+        certificate: Certificate | None,
+        births: Births,
     ) -> None:
         height = schema.encode_height(block.height)
         batch: dict[bytes, bytes | None] = {
@@ -343,8 +347,9 @@ class BeaconChain:
             batch[schema.crosslink_key(crosslink.shard, crosslink.height)] = height
         if block.body.evidence:
             batch[schema.evidence_key(block.height)] = b"\x01"
-        if births := _births(block):
-            batch[schema.births_key(block.height)] = rlp.encode(births)
+        if births:
+            rows = [[address, rlp.int_to_bytes(shard)] for address, shard in births]
+            batch[schema.births_key(block.height)] = rlp.encode(rows)
         batch[schema.HEAD] = height
         self._store.write(batch, sync=True)
 
@@ -364,15 +369,6 @@ class BeaconChain:
 
     def _read_node(self, node_hash: bytes) -> bytes | None:
         return self._store.get(schema.node_key(node_hash))
-
-
-def _births(block: BeaconBlock) -> list[list[bytes]]:
-    """The births of a block in order, as rows of its index entry."""
-    return [
-        [address, rlp.int_to_bytes(crosslink.shard)]
-        for crosslink in block.body.crosslinks
-        for address in crosslink.requests.births
-    ]
 
 
 @decoder("beacon chain: births", CorruptData)

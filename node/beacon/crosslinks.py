@@ -2,10 +2,11 @@
 
 Checked is everything that the beacon can know without running the shard: that its committee decided
 the header, that it follows the tip, and that lanes and births stay consistent between shards. What
-the shard's transactions did is vouched for by its committee.
+the shard's transactions did is vouched for by its committee, for its own accounts only. Whatever a shard's
+judges pass is taken: what the other shards did meanwhile is no reason to refuse a decided block.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from node.beacon.block import BeaconHeader
@@ -14,6 +15,7 @@ from node.beacon.rules import BeaconRules, check_certificate
 from node.beacon.state import BeaconState, BeaconStateWriter, LaneState, ShardTip
 from node.beacon.validators import Members
 from node.primitives.basics import Address, Hash32, ShardId
+from node.primitives.births import Birth
 from node.primitives.crosslink import Crosslink
 from node.primitives.errors import InvalidBlock
 from node.primitives.message import LanePosition
@@ -94,7 +96,7 @@ def apply_crosslink(
     requests = crosslink.requests
     sent = [_sent(rules, writer, shard, move, where) for move in requests.outbox]
     consumed = [_consumed(rules, writer, shard, move, where) for move in requests.inbox]
-    born = [a for a in requests.births if _is_new(writer, shard, a, where)]
+    born = _born(writer, shard, requests.births)
     writer.set_tip(shard, ShardTip(anchor_height=anchor, header=header))
     for dst, lane in sent:
         writer.set_lane(shard, dst, lane)
@@ -189,13 +191,23 @@ def _consumed(
     return move.src, LaneState(consumed=move.count, consumed_gas=move.gas, checkpoints=left)
 
 
-def _is_new(state: BeaconState, shard: ShardId, address: Address, where: str) -> bool:
-    """Whether the directory needs an entry.
+def _born(state: BeaconState, shard: ShardId, births: Iterable[Birth]) -> list[Address]:
+    """The addresses that need an entry in the directory, in the order of their creation.
 
-    The same birth can come twice: destroyed and created again before the shard's anchor shows the
-    entry. A birth elsewhere cannot: an address is created by one creator or one key, who has one home.
+    A birth counts where its creator lives on the shard, by the books or by the births before it: a shard
+    speaks for nobody else's contracts. One of an address that lives elsewhere, or whose creator does,
+    is left out. It is no reason to refuse the block: a decided block that could never be taken in would
+    stop its shard for good. A contract that is gone again makes no entry, but those it created live here.
     """
-    entry = state.directory_entry(address)
-    if entry is not None and entry != shard:
-        raise InvalidBlock(f"{where}: 0x{address.hex()} is born, but lives on shard {entry}")
-    return state.home(address) != shard
+    here: set[Address] = set()
+    away: dict[Address, None] = {}
+    for birth in births:
+        if birth.creator not in here and state.home(birth.creator) != shard:
+            continue
+        address = birth.address
+        if state.directory_entry(address) not in (None, shard):
+            continue
+        here.add(address)
+        if birth.kept and state.home(address) != shard:
+            away[address] = None
+    return list(away)

@@ -249,7 +249,8 @@ class BeaconStateWriter(BeaconState):
         super().__init__(base._trie)
         self._remember(base)
         self._changes: dict[bytes, bytes] = {}
-        self._moved = False  # whether an address was given another home
+        self.births: list[tuple[Address, ShardId]] = []
+        """The addresses that were given a home outside of their range, in order."""
         self._homes = base._directory  # of the base, which are ours unless some are set
 
     def set_shards(self, count: int) -> None:
@@ -271,7 +272,7 @@ class BeaconStateWriter(BeaconState):
     def set_home(self, address: Address, shard: ShardId) -> None:
         self._set(_home_name(address), [rlp.int_to_bytes(shard)])
         self._directory[address] = shard
-        self._moved = True
+        self.births.append((address, shard))
 
     def set_validators(self, records: Iterable[ValidatorRecord]) -> None:
         """All of them: those of the genesis."""
@@ -311,7 +312,7 @@ class BeaconStateWriter(BeaconState):
         root = trie.commit(nodes)
         after = BeaconState(trie)
         after._remember(self)
-        if not self._moved:
+        if not self.births:
             after._directory = self._homes  # one memory for both: no address has another home
         return root, nodes, after
 

@@ -46,16 +46,20 @@ __all__ = [
 ]
 
 
+Births = tuple[tuple[Address, ShardId], ...]
+
+
 class AppliedBody(NamedTuple):
     """The state after a body: its root, the new trie nodes by hash, and the state to read.
 
-    `outcome` is what its evidence did.
+    `outcome` is what its evidence did, `births` what it put into the directory.
     """
 
     state_root: Hash32
     nodes: dict[bytes, bytes]
     state: BeaconState
     outcome: Outcome
+    births: Births
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,13 +68,15 @@ class BeaconExecution:
 
     `refused` is for the builder: crosslinks it was given that break a rule now, each with the reason.
     That can change (an anchor that this node has not finalised yet), so it is no reason to drop them.
-    `refused_evidence` is the same for evidence. `outcome` is what the evidence in the block does.
+    `refused_evidence` is the same for evidence. `outcome` is what the evidence in the block does, `births` are
+    the contracts that it gives a home outside of their range, in order.
     """
 
     block: BeaconBlock
     nodes: dict[bytes, bytes]
     state: BeaconState
     outcome: Outcome = NOTHING_PUNISHED
+    births: Births = ()
     refused: tuple[tuple[Crosslink, str], ...] = ()
     refused_evidence: tuple[tuple[EvidenceItem, str], ...] = ()
 
@@ -148,7 +154,7 @@ def apply_body(
                 f"more than {rules.max_crosslinks} crosslinks of shard {crosslink.shard}"
             )
         apply_crosslink(rules, parent, writer, crosslink, anchor_height_of)
-    return AppliedBody(*writer.finish(), outcome)
+    return AppliedBody(*writer.finish(), outcome, tuple(writer.births))
 
 
 def judge(
@@ -184,7 +190,11 @@ def judge(
     if header.state_root != applied.state_root:
         raise InvalidBlock("the state root is not the one that the body leads to")
     return BeaconExecution(
-        block=block, nodes=applied.nodes, state=applied.state, outcome=applied.outcome
+        block=block,
+        nodes=applied.nodes,
+        state=applied.state,
+        outcome=applied.outcome,
+        births=applied.births,
     )
 
 
@@ -289,6 +299,7 @@ def build(
         nodes=nodes,
         state=after,
         outcome=chosen.outcome,
+        births=tuple(writer.births),
         refused=tuple(refused.values()),
         refused_evidence=chosen.refused,
     )

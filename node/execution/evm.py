@@ -25,8 +25,8 @@ from node.execution.validity import (
     floor_gas,
     intrinsic_gas,
 )
-from node.primitives import rlp
-from node.primitives.basics import ZERO_ADDRESS, ZERO_HASH, Address, keccak_fast
+from node.primitives.basics import ZERO_ADDRESS, ZERO_HASH, Address
+from node.primitives.births import contract_address
 from node.primitives.transaction import AccessList, Authorization, Transaction
 
 __all__ = ["Evm", "check_static", "contract_address", "floor_gas", "intrinsic_gas"]
@@ -41,11 +41,6 @@ MayDelegate = Callable[[Address], bool]
 
 def always(_: Address) -> bool:
     return True
-
-
-def contract_address(sender: bytes, nonce: int) -> Address:
-    """Where a creation by `sender` at `nonce` goes."""
-    return Address(keccak_fast(rlp.encode([sender, rlp.int_to_bytes(nonce)]))[12:])
 
 
 class Evm:
@@ -161,7 +156,7 @@ class Evm:
             logs=tuple(vm.logs),
             output=frame.result,
             contract_address=created if success else None,
-            created=vm.contracts() if vm.created else (),
+            created=vm.births() if vm.created else (),
             burned=burned,
             error=None if success else error_text(frame),
         )
@@ -313,7 +308,7 @@ def call_result(vm: Machine, frame: Frame, gas_used: int) -> CallResult:
         gas_used=gas_used,
         logs=tuple(vm.logs),
         output=frame.result,
-        created=vm.contracts() if vm.created else (),
+        created=vm.births() if vm.created else (),
         burned=burned,
         error=None if success else error_text(frame),
     )

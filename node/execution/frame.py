@@ -19,8 +19,8 @@ class Message:
     `storage_address` is whose balance and storage the code works on, `code_address` the account that
     was called (a precompile is found by it; the code of a delegated account is its delegate's). `data`
     is the call data, of a large call a view of its caller's memory that is released when the call
-    ends; a creation has its init code in `code`. `opcode` is the instruction that called,
-    CALL for a transaction; of a creation it tells nothing.
+    ends; a creation has its init code in `code`, and one by CREATE2 a `salt` of 32 bytes. `opcode` is the
+    instruction that called, CALL for a transaction; of a creation it tells nothing.
     """
 
     __slots__ = (
@@ -32,6 +32,7 @@ class Message:
         "is_create",
         "is_static",
         "opcode",
+        "salt",
         "sender",
         "storage_address",
         "transfers",
@@ -53,6 +54,7 @@ class Message:
         is_static: bool = False,
         is_create: bool = False,
         opcode: int = 0xF1,
+        salt: bytes = b"",
     ) -> None:
         self.gas = gas
         self.sender = sender
@@ -66,6 +68,7 @@ class Message:
         self.is_static = is_static
         self.is_create = is_create
         self.opcode = opcode
+        self.salt = salt
 
     @property
     def data_as_bytes(self) -> bytes:
@@ -110,6 +113,8 @@ class Frame(BaseComputation):  # type: ignore[misc]  # py-evm is not typed for u
         self._error: VMError | None = None
         self._output = b""
         self.return_data = b""
+        self.salt = b""
+        """Of the CREATE2 that runs; py-evm does not hand it on."""
 
     @property
     def meter(self) -> GasMeter:
@@ -140,6 +145,7 @@ class Frame(BaseComputation):  # type: ignore[misc]  # py-evm is not typed for u
             code=code,
             depth=self.msg.depth + 1,
             is_create=True,
+            salt=self.salt,
         )
 
     def apply_child_computation(self, child_msg: Message) -> "Frame":

@@ -305,6 +305,7 @@ def run(frame: Frame) -> None:
             return
         elif end == 5:  # CREATE, CREATE2
             meter.gas_remaining = gas
+            frame.salt = stack[-4].to_bytes(32, "big") if block.argument == 0xF5 else b""
             PRAGUE_OPCODES[block.argument](frame)
             gas = meter.gas_remaining
             memory = frame._memory._bytes

@@ -8,6 +8,8 @@ from node.execution.precompiles import PRECOMPILES, Precompile
 from node.execution.pyevm import OutOfGas, ReservedBytesInCode, VMError
 from node.execution.storage_ops import self_destruct
 from node.execution.substate import Vm
+from node.primitives.basics import Address, keccak_fast
+from node.primitives.births import Birth
 
 MAX_CODE_BYTES = 24_576  # EIP-170
 MAX_INITCODE_BYTES = 2 * MAX_CODE_BYTES  # EIP-3860
@@ -65,7 +67,7 @@ class Machine(Vm):
         snapshot = state.snapshot()
         mark = self.mark()
         state.set_nonce(address, 1)
-        self.created.append(address)
+        self.created[address] = _birth(message, state.nonce(message.sender) - 1)
         frame = self.execute(message)
         if not frame.is_error:
             code = frame.result
@@ -81,6 +83,14 @@ class Machine(Vm):
         state.revert(snapshot)
         self.rollback(mark)
         return frame
+
+
+def _birth(message: Message, nonce: int) -> Birth:
+    """`nonce` is the one that the creator gave to this creation."""
+    creator = Address(message.sender)
+    if not message.salt:
+        return Birth(creator=creator, nonce=nonce)
+    return Birth(creator=creator, salt=message.salt, init_hash=keccak_fast(message.code))
 
 
 def check_init_code(message: Message) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from node.execution.receipts import Log
 from node.primitives.basics import Address
+from node.primitives.births import Birth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -11,15 +12,16 @@ class CallResult:
     """The outcome of a message call.
 
     `gas_used` in units, after refunds. `output` is what it returned, or the revert reason. `created` are
-    the contracts created in it that are still there, sorted. `burned` is the wei that left the supply
-    through SELFDESTRUCT. `error` is geth's text, None on success.
+    the contracts created in it, in this order; what was undone again is not there, what destroyed itself
+    is. `burned` is the wei that left the supply through SELFDESTRUCT. `error` is geth's text, None on
+    success.
     """
 
     success: bool
     gas_used: int
     logs: tuple[Log, ...]
     output: bytes = field(repr=False)
-    created: tuple[Address, ...]
+    created: tuple[Birth, ...]
     burned: int
     error: str | None
 
@@ -39,6 +41,6 @@ class TransactionResult:
     logs: tuple[Log, ...]
     output: bytes = field(repr=False)
     contract_address: Address | None
-    created: tuple[Address, ...]
+    created: tuple[Birth, ...]
     burned: int
     error: str | None

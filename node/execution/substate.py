@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from node.execution.program import Program, cache
 from node.execution.pyevm import VMError
 from node.execution.receipts import Log
 from node.execution.state import State
-from node.primitives.basics import Address
+from node.primitives.births import Birth
 
 if TYPE_CHECKING:
     from node.execution.frame import Frame, Message
@@ -23,8 +24,8 @@ class Vm(ABC):
     """The state, the block and the transaction that all frames of one execution share.
 
     It answers for py-evm's StateAPI, ExecutionContextAPI and TransactionContextAPI, as far as the
-    opcodes that are left to py-evm ask. The lists of the substate only grow within a frame, so a frame
-    that fails is undone by cutting them to their earlier lengths (`mark`, `rollback`).
+    opcodes that are left to py-evm ask. What the substate lists only grows within a frame, so a frame
+    that fails is undone by cutting it to its earlier length (`mark`, `rollback`).
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class Vm(ABC):
         self.blob_versioned_hashes = blob_hashes
         # the substate
         self.logs: list[Log] = []
-        self.created: list[bytes] = []
+        self.created: dict[bytes, Birth] = {}
         self.destroyed: list[bytes] = []
         self.refund = 0
         self.burned = 0
@@ -105,7 +106,8 @@ class Vm(ABC):
     def rollback(self, mark: tuple[int, int, int, int, int]) -> None:
         logs, created, destroyed, self.refund, self.burned = mark
         del self.logs[logs:]
-        del self.created[created:]
+        while len(self.created) > created:
+            self.created.popitem()
         del self.destroyed[destroyed:]
 
     # -- py-evm's StateAPI
@@ -120,8 +122,13 @@ class Vm(ABC):
         self.accounts.set_nonce(address, self.accounts.nonce(address) + 1)
 
     def has_code_or_nonce(self, address: bytes) -> bool:
-        """Whether a creation collides there: code, nonce or, per EIP-7610, storage."""
-        return self.accounts.has_code_or_nonce(address) or self.accounts.has_storage(address)
+        """Whether a creation collides there: code, nonce or, per EIP-7610, storage; or the address lives
+        elsewhere."""
+        return (
+            self.accounts.has_code_or_nonce(address)
+            or self.accounts.has_storage(address)
+            or self.context.lives_elsewhere(address)
+        )
 
     def delete_storage(self, address: bytes) -> None:
         """CREATE2 wants the new contract's storage cleared; `has_code_or_nonce` saw that there is none."""
@@ -134,6 +141,10 @@ class Vm(ABC):
             return b""
         return self.context.block_hash(number) or b""
 
-    def contracts(self) -> tuple[Address, ...]:
-        """The contracts that were created and are still there, sorted."""
-        return tuple(sorted(Address(a) for a in set(self.created) - set(self.destroyed)))
+    def births(self) -> tuple[Birth, ...]:
+        """The contracts that were created, in this order, and whether they are still there."""
+        gone = set(self.destroyed)
+        return tuple(
+            replace(birth, kept=False) if address in gone else birth
+            for address, birth in self.created.items()
+        )

@@ -18,7 +18,7 @@ from node.primitives.errors import DecodeError
 from node.primitives.header import Header
 from node.primitives.requests import ShardRequests
 
-MAX_CROSSLINK_BYTES = 224 * 1024
+MAX_CROSSLINK_BYTES = 448 * 1024
 """Room for requests and a certificate at their limits: a block that its shard could decide but the
 beacon could never take in would stop the shard for good. Usual crosslinks are about 1 KiB."""
 

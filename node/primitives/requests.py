@@ -1,10 +1,11 @@
 """What a shard block tells the beacon, as EIP-7685 requests (docs/protocol.md, "Shard block").
 
     0xA0 || rlp([[[dst, count, head, gas], ...], [[src, count, gas], ...]])   lanes that moved: sent, consumed
-    0xA1 || rlp([address, ...])                                               accounts born away from home
+    0xA1 || rlp([birth, ...])   contracts that were created (node.primitives.births)
 
-A type without content is left out; the types ascend; every list is sorted and without duplicates, so
-that there is exactly one encoding of the same requests. The header commits to them in `requests_hash`.
+A type without content is left out; the types ascend; lanes are sorted and without duplicates, births in
+the order of creation, so that there is exactly one encoding of the same requests. The header commits to
+them in `requests_hash`.
 
 Reference: https://eips.ethereum.org/EIPS/eip-7685
 """
@@ -17,7 +18,8 @@ from operator import lt
 from typing import Any
 
 from node.primitives import rlp
-from node.primitives.basics import Address, Hash32, ShardId
+from node.primitives.basics import Hash32, ShardId
+from node.primitives.births import Birth
 from node.primitives.decoding import decoder
 from node.primitives.errors import DecodeError
 
@@ -27,8 +29,8 @@ MAX_LANE_MOVES = 1024
 """Per direction: one for every other shard of the largest network."""
 MAX_BIRTHS = 2048
 """More than the contracts that 65 million gas can create (32,000 each)."""
-MAX_REQUESTS_BYTES = 144 * 1024
-"""Above the encoding of requests at both limits (about 136 KiB)."""
+MAX_REQUESTS_BYTES = 352 * 1024
+"""Above the encoding of requests at all limits."""
 GAS_BITS = 128
 """Of the gas of a lane: a message may name 2^65 - 2, whatever its source is, and 2^64 can follow."""
 
@@ -55,24 +57,24 @@ class InboxMove:
 
 @dataclass(frozen=True, kw_only=True)
 class ShardRequests:
-    """The requests of one block. The constructor takes them in any order and keeps them sorted.
+    """The requests of one block. The constructor takes lanes in any order and keeps them sorted; births
+    are in the order of creation: every contract that the block created, wherever its range is.
 
-    Raises ValueError for a shard or an address twice, or for more of a kind than the limits: a builder
-    must not let a block grow that far, because such a block could never be crosslinked.
+    Raises ValueError for a shard twice, or for more of a kind than the limits: a builder must not let a
+    block grow that far, because such a block could never be crosslinked.
     """
 
     outbox: tuple[OutboxMove, ...] = ()
     inbox: tuple[InboxMove, ...] = ()
-    births: tuple[Address, ...] = ()
+    births: tuple[Birth, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "outbox", tuple(sorted(self.outbox, key=lambda move: move.dst)))
         object.__setattr__(self, "inbox", tuple(sorted(self.inbox, key=lambda move: move.src)))
-        object.__setattr__(self, "births", tuple(sorted(self.births)))
         reason = (
             _disorder([move.dst for move in self.outbox], MAX_LANE_MOVES, "outbox")
             or _disorder([move.src for move in self.inbox], MAX_LANE_MOVES, "inbox")
-            or _disorder(self.births, MAX_BIRTHS, "births")
+            or _excess(self.births, MAX_BIRTHS, "births")
         )
         if reason:
             raise ValueError(reason)
@@ -87,7 +89,7 @@ class ShardRequests:
             consumed = [[number(m.src), number(m.count), number(m.gas)] for m in self.inbox]
             out.append(bytes([LANES_TYPE]) + rlp.encode([sent, consumed]))
         if self.births:
-            out.append(bytes([BIRTHS_TYPE]) + rlp.encode(self.births))
+            out.append(bytes([BIRTHS_TYPE]) + rlp.encode([b.row() for b in self.births]))
         return tuple(out)
 
     @cached_property
@@ -104,7 +106,7 @@ class ShardRequests:
             raise DecodeError(f"requests: more than {MAX_REQUESTS_BYTES} bytes")
         outbox: tuple[OutboxMove, ...] = ()
         inbox: tuple[InboxMove, ...] = ()
-        births: tuple[Address, ...] = ()
+        births: tuple[Birth, ...] = ()
         last = -1
         for request in requests:
             kind = request[0] if request else -1
@@ -150,18 +152,23 @@ def _decode_lanes(payload: bytes) -> tuple[tuple[OutboxMove, ...], tuple[InboxMo
     return tuple(outbox), tuple(inbox)
 
 
-def _decode_births(payload: bytes) -> tuple[Address, ...]:
-    births = tuple(Address(rlp.as_bytes(item, 20)) for item in rlp.decode_list(payload))
-    if not births:
+def _decode_births(payload: bytes) -> tuple[Birth, ...]:
+    rows = rlp.decode_list(payload)
+    if not rows:
         raise DecodeError("requests: births without content")
-    _refuse_disorder(births, MAX_BIRTHS, "births")
-    return births
+    if reason := _excess(rows, MAX_BIRTHS, "births"):
+        raise DecodeError(f"requests: {reason}")
+    return tuple(map(Birth.from_row, rows))
+
+
+def _excess(rows: Sequence[Any], limit: int, what: str) -> str | None:
+    return f"{what}: {len(rows)} entries, at most {limit}" if len(rows) > limit else None
 
 
 def _disorder(keys: Sequence[Any], limit: int, what: str) -> str | None:
     """What keeps `keys` from being a strictly ascending list of at most `limit`, in words."""
-    if len(keys) > limit:
-        return f"{what}: {len(keys)} entries, at most {limit}"
+    if reason := _excess(keys, limit, what):
+        return reason
     if not all(map(lt, keys, keys[1:])):
         return f"{what}: not in strictly ascending order"
     return None

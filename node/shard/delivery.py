@@ -143,7 +143,7 @@ def _execute(
         origin=message.refund_to,
     )
     frame.burned += result.burned
-    frame.note_births(result.created)
+    frame.births += result.created
     logs.extend(result.logs)
     frame.take_sends(result.logs, message.origin_tx, logs)
     return result

@@ -10,17 +10,17 @@ from node.execution.receipts import Log
 from node.execution.state import State
 from node.execution.validity import CREATION_GAS
 from node.primitives.basics import Address, Hash32, ShardId
+from node.primitives.births import Birth
 from node.primitives.errors import InvalidBlock, InvalidTransaction, UserError
 from node.primitives.genesis import Params
 from node.primitives.header import Header
 from node.primitives.message import LanePosition, Message, MessageKind
-from node.primitives.placement import home_by_range
 from node.primitives.requests import MAX_BIRTHS
 from node.shard import messenger
 from node.shard.ports import Anchor
 
-# A block reports every contract that it creates away from its range, and cannot report more than
-# MAX_BIRTHS. Refunds (EIP-3529) hide at most a fifth of the gas that creations really cost.
+# A block reports every contract that it creates, and cannot report more than MAX_BIRTHS. Refunds (EIP-3529)
+# hide at most a fifth of the gas that creations really cost.
 MAX_GAS_LIMIT = MAX_BIRTHS * CREATION_GAS * 4 // 5
 
 
@@ -137,7 +137,7 @@ class BlockFrame:
     block_hash: Callable[[int], bytes | None]
     items: list[bytes] = field(default_factory=list)
     sent: list[Sent] = field(default_factory=list)
-    births: set[Address] = field(default_factory=set)
+    births: list[Birth] = field(default_factory=list)
     burned: int = 0
     outbox_moved: set[ShardId] = field(default_factory=set)
     context: BlockContext = field(init=False)
@@ -157,6 +157,7 @@ class BlockFrame:
             prev_randao=anchor.randao,
             parent_beacon_block_root=anchor.hash,
             block_hash=self.block_hash,
+            lives_elsewhere=self._lives_elsewhere,
         )
         if not self.is_home(self.env.coinbase):
             raise InvalidBlock("the fee recipient is not at home on this shard")
@@ -199,11 +200,10 @@ class BlockFrame:
     def is_home(self, address: Address) -> bool:
         return self.home(address) == self.rules.shard
 
-    def note_births(self, created: tuple[Address, ...]) -> None:
-        """Contracts away from their range are for the beacon's directory."""
-        for address in created:
-            if home_by_range(address, self.rules.shards) != self.rules.shard:
-                self.births.add(address)
+    def _lives_elsewhere(self, address: bytes) -> bool:
+        """Whether the directory has an address on another shard: two contracts must not come to be there."""
+        entry = self.env.anchor.state.directory_entry(Address(address))
+        return entry is not None and entry != self.rules.shard
 
     # ------------------------------------------------------------------ sending
 

@@ -29,6 +29,9 @@ class AnchorState(Protocol):
 
     def home(self, address: Address) -> ShardId: ...
 
+    def directory_entry(self, address: Address) -> ShardId | None:
+        """Where the directory has an address; None where it has no entry."""
+
     def lane(self, src: ShardId, dst: ShardId) -> Lane: ...
 
     def is_frozen(self, shard: ShardId) -> bool:

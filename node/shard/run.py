@@ -200,7 +200,7 @@ class BlockRun(BlockFrame):
                 for src in sorted(self._inbox_moved)
                 if (p := messenger.inbox(self.state, src))
             ),
-            births=tuple(sorted(self.births)),
+            births=tuple(self.births),
         )
         delta = self.state.seal()
         header = Header(
@@ -256,7 +256,7 @@ class BlockRun(BlockFrame):
             self.state.revert(before)
             raise
         self.burned += result.burned
-        self.note_births(result.created)
+        self.births += result.created
         logs.extend(result.logs)
         self.take_sends(result.logs, tx.hash, logs)
         self.sweep(away, tx.hash, logs)

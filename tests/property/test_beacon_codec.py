@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from node.beacon.block import BeaconBlock, BeaconHeader
 from node.primitives import rlp
+from node.primitives.births import Birth
 from node.primitives.crosslink import Crosslink
 from node.primitives.errors import DecodeError
 from node.primitives.requests import InboxMove, OutboxMove, ShardRequests
@@ -14,6 +15,10 @@ counts = st.integers(0, 2**64 - 1)
 gases = st.integers(0, 2**128 - 1)
 hashes = st.binary(min_size=32, max_size=32)
 addresses = st.binary(min_size=20, max_size=20)
+kept = st.booleans()
+births = st.builds(Birth, creator=addresses, nonce=counts, kept=kept) | st.builds(
+    Birth, creator=addresses, salt=hashes, init_hash=hashes, kept=kept
+)
 requests = st.builds(
     ShardRequests,
     outbox=st.lists(
@@ -23,7 +28,7 @@ requests = st.builds(
     inbox=st.lists(
         st.builds(InboxMove, src=shards, count=counts, gas=gases), unique_by=lambda m: m.src
     ).map(tuple),
-    births=st.lists(addresses, unique=True).map(tuple),
+    births=st.lists(births).map(tuple),
 )
 headers = st.builds(
     BeaconHeader,

@@ -12,6 +12,7 @@ from node.execution.state import State
 from node.execution.system_contracts import BEACON_ROOTS_ADDRESS, HISTORY_ADDRESS
 from node.primitives import rlp
 from node.primitives.basics import Address, Hash32, keccak256
+from node.primitives.births import Birth
 from node.primitives.keys import SigningKey
 from node.primitives.transaction import Authorization, Transaction
 
@@ -98,7 +99,8 @@ class TestContracts:
         address = contract_address(SENDER, 0)
         assert result.success
         assert result.contract_address == address
-        assert result.created == (address,)
+        assert result.created == (Birth(creator=SENDER, nonce=0),)
+        assert result.created[0].address == address
         assert state.code(address) == STORE_CALLER
         assert (state.balance(address), state.nonce(address)) == (3, 1)
 
@@ -177,7 +179,7 @@ class TestSelfDestruct:
         result = apply(state, tx(to=None, data=bytes.fromhex("30ff"), value=40))
         address = contract_address(SENDER, 0)
         assert result.success
-        assert result.created == ()
+        assert [birth.kept for birth in result.created] == [False]
         assert not state.exists(address)
         assert before - total(state, address) == result.burned
         assert result.burned == 40 + BASE_FEE * result.gas_used

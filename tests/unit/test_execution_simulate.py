@@ -76,7 +76,7 @@ def test_gas_under_the_intrinsic_gas() -> None:
 
 def test_a_creation_uses_the_senders_nonce() -> None:
     result = simulate(EVM, opener(), CONTEXT, replace(CALL, to=None, data=b"\x00"))
-    assert result.created == (contract_address(SENDER, 5),)
+    assert [birth.address for birth in result.created] == [contract_address(SENDER, 5)]
     with pytest.raises(InvalidTransaction, match="max initcode size exceeded"):
         simulate(EVM, opener(), CONTEXT, replace(CALL, to=None, data=b"\0" * 49_153))
 

@@ -5,7 +5,8 @@ from hashlib import sha256
 import pytest
 
 from node.primitives import rlp
-from node.primitives.basics import Address, Hash32, ShardId
+from node.primitives.basics import Address, Hash32, ShardId, keccak256
+from node.primitives.births import Birth
 from node.primitives.errors import DecodeError
 from node.primitives.requests import (
     MAX_BIRTHS,
@@ -18,6 +19,9 @@ from node.primitives.requests import (
 
 HEAD = Hash32(b"\xaa" * 32)
 A, B = Address(b"\x01" * 20), Address(b"\x02" * 20)
+ONE = Birth(creator=A, nonce=7)
+TWO = Birth(creator=B, salt=bytes(32), init_hash=HEAD, kept=False)
+ROW = [A, b"\x07", b"\x01"]
 
 
 def out(dst, count=1, gas=0):
@@ -40,11 +44,11 @@ def test_no_requests():
 
 
 def test_the_encoding_is_the_documented_one():
-    requests = ShardRequests(outbox=(out(3, 7, 9),), inbox=(into(0, 300, 256),), births=(A,))
+    requests = ShardRequests(outbox=(out(3, 7, 9),), inbox=(into(0, 300, 256),), births=(TWO, ONE))
     first = b"\xa0" + rlp.encode(
         [[[b"\x03", b"\x07", HEAD, b"\x09"]], [[b"", b"\x01\x2c", b"\x01\x00"]]]
     )
-    second = b"\xa1" + rlp.encode([A])
+    second = b"\xa1" + rlp.encode([[B, bytes(32), HEAD, b""], [A, b"\x07", b"\x01"]])
     assert requests.encoded == (first, second)
     assert requests.hash == sha256(sha256(first).digest() + sha256(second).digest()).digest()
     assert ShardRequests.decode(requests.encoded) == requests
@@ -55,8 +59,8 @@ def test_the_encoding_is_the_documented_one():
     [
         ShardRequests(outbox=(out(1),)),
         ShardRequests(inbox=(into(1),)),
-        ShardRequests(births=(A, B)),
-        ShardRequests(outbox=(out(1),), births=(A,)),
+        ShardRequests(births=(TWO, ONE, TWO)),
+        ShardRequests(outbox=(out(1),), births=(ONE,)),
         ShardRequests(outbox=(out(1, 2**64 - 1, 2**128 - 1),), inbox=(into(65535, 2**64 - 1, 1),)),
     ],
 )
@@ -64,11 +68,26 @@ def test_round_trip(requests):
     assert ShardRequests.decode(requests.encoded) == requests
 
 
-def test_order_does_not_matter_to_the_constructor():
-    one = ShardRequests(outbox=(out(2), out(1)), inbox=(into(5), into(4)), births=(B, A))
-    two = ShardRequests(outbox=(out(1), out(2)), inbox=(into(4), into(5)), births=(A, B))
+def test_the_order_of_lanes_does_not_matter_to_the_constructor():
+    one = ShardRequests(outbox=(out(2), out(1)), inbox=(into(5), into(4)))
+    two = ShardRequests(outbox=(out(1), out(2)), inbox=(into(4), into(5)))
     assert one == two
     assert one.encoded == two.encoded
+
+
+def test_births_stay_in_the_order_of_creation():
+    assert ShardRequests(births=(ONE, TWO)) != ShardRequests(births=(TWO, ONE))
+
+
+def test_an_address_follows_from_its_birth():
+    """The examples of EIP-1014, and of a first contract."""
+    deployer = Address(bytes.fromhex("deadbeef00000000000000000000000000000000"))
+    salted = Birth(creator=deployer, salt=bytes(32), init_hash=keccak256(b"\0"))
+    assert salted.address.hex() == "b928f69bb1d91cd65274e3c79d8986362984fda3"
+    usual = Birth(
+        creator=Address(bytes.fromhex("6ac7ea33f8831ea9dcc53393aaa88b25a785dbf0")), nonce=1
+    )
+    assert usual.address.hex() == "343c43a37d37dff08ae8c4a11544c718abb4fcf8"
 
 
 @pytest.mark.parametrize(
@@ -76,8 +95,7 @@ def test_order_does_not_matter_to_the_constructor():
     [
         {"outbox": (out(1), out(1, 2))},
         {"inbox": (into(1), into(1, 2))},
-        {"births": (A, A)},
-        {"births": tuple(Address(i.to_bytes(20, "big")) for i in range(MAX_BIRTHS + 1))},
+        {"births": (ONE,) * (MAX_BIRTHS + 1)},
         {"outbox": tuple(out(i) for i in range(MAX_LANE_MOVES + 1))},
     ],
 )
@@ -96,7 +114,7 @@ ROW_IN, ROW_IN_2 = [b"\x01", b"\x01", b""], [b"\x02", b"\x01", b""]
         ([b""], "ascend"),
         ([b"\xa2\xc0"], "unknown type 0xa2"),
         ([b"\x00\xc0"], "unknown type 0x00"),
-        ([b"\xa1" + rlp.encode([A]), lanes([ROW_OUT], [])], "ascend"),
+        ([b"\xa1" + rlp.encode([ROW]), lanes([ROW_OUT], [])], "ascend"),
         ([lanes([ROW_OUT], []), lanes([ROW_OUT], [])], "ascend"),
         ([lanes([], [])], "without content"),
         ([b"\xa1" + rlp.encode([])], "without content"),
@@ -104,9 +122,14 @@ ROW_IN, ROW_IN_2 = [b"\x01", b"\x01", b""], [b"\x02", b"\x01", b""]
         ([lanes([ROW_OUT, ROW_OUT], [])], "ascending"),
         ([lanes([], [ROW_IN_2, ROW_IN])], "ascending"),
         ([lanes([], [ROW_IN, ROW_IN])], "ascending"),
-        ([b"\xa1" + rlp.encode([B, A])], "ascending"),
-        ([b"\xa1" + rlp.encode([A, A])], "ascending"),
-        ([b"\xa1" + rlp.encode([A[1:]])], "20 bytes"),
+        ([b"\xa1" + rlp.encode([ROW] * (MAX_BIRTHS + 1))], "entries"),
+        ([b"\xa1" + rlp.encode([A])], "list"),
+        ([b"\xa1" + rlp.encode([[A, b"\x07"]])], "3 or 4 fields"),
+        ([b"\xa1" + rlp.encode([[A[1:], b"\x07", b"\x01"]])], "20 bytes"),
+        ([b"\xa1" + rlp.encode([[A, b"\x07", b"\x02"]])], "kept or not"),
+        ([b"\xa1" + rlp.encode([[A, b"\x07" * 9, b"\x01"]])], "64 bits"),
+        ([b"\xa1" + rlp.encode([[A, bytes(31), HEAD, b"\x01"]])], "32 bytes"),
+        ([b"\xa1" + rlp.encode([[A, bytes(32), HEAD[1:], b"\x01"]])], "32 bytes"),
         ([lanes([[b"\x01", b"\x01", HEAD[1:], b""]], [])], "32 bytes"),
         ([lanes([[b"\x01", b"\x00", HEAD, b""]], [])], "leading zeros"),
         ([lanes([[b"\x01\x00\x00", b"\x01", HEAD, b""]], [])], "16 bits"),
@@ -130,7 +153,7 @@ def test_the_limits_hold_together():
     largest = ShardRequests(
         outbox=tuple(out(65535 - i, 2**64 - 1, 2**128 - 1) for i in range(MAX_LANE_MOVES)),
         inbox=tuple(into(65535 - i, 2**64 - 1, 2**128 - 1) for i in range(MAX_LANE_MOVES)),
-        births=tuple(Address(i.to_bytes(20, "big")) for i in range(MAX_BIRTHS)),
+        births=(Birth(creator=A, salt=b"\xff" * 32, init_hash=HEAD),) * MAX_BIRTHS,
     )
     assert sum(map(len, largest.encoded)) <= MAX_REQUESTS_BYTES
     assert ShardRequests.decode(largest.encoded) == largest

@@ -5,6 +5,7 @@ import pytest
 from node.beacon import schema
 from node.beacon.chain import MAX_RECENT_STATES, BeaconChain
 from node.primitives.basics import ZERO_HASH, Address, ShardId
+from node.primitives.births import Birth
 from node.primitives.errors import CorruptData, InvalidBlock, UserError
 from node.primitives.placement import home_by_range
 from node.primitives.requests import InboxMove, OutboxMove, ShardRequests
@@ -29,8 +30,11 @@ class FlakyStore(MemoryStore):
 
 
 def away_from(shard, count):
-    found = (Address(i.to_bytes(20, "big")) for i in range(10_000))
-    return [a for a in found if home_by_range(a, 2) != shard][:count]
+    """Births by an account of `shard` of contracts in the range of the other."""
+    addresses = (Address(i.to_bytes(20, "big")) for i in range(100))
+    creator = next(a for a in addresses if home_by_range(a, 2) == shard)
+    found = (Birth(creator=creator, nonce=n) for n in range(100))
+    return [birth for birth in found if home_by_range(birth.address, 2) != shard][:count]
 
 
 def sends(count):
@@ -181,6 +185,7 @@ def test_births_come_in_the_order_of_the_blocks(driver):
     )
     driver.grow()
     chain = driver.chain
+    first, second, third = (birth.address for birth in (first, second, third))
     assert chain.births_between(0, 3) == [(second, 0), (first, 0), (third, 1)]
     assert chain.births_between(1, 2) == [(first, 0), (third, 1)]
     assert chain.births_between(2, 3) == chain.births_between(3, 3) == []

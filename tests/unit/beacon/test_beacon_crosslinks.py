@@ -11,6 +11,7 @@ from node.beacon.crosslinks import MAX_CHECKPOINTS, MAX_GAP, check_crosslink, th
 from node.beacon.state import LaneState
 from node.beacon.transition import apply_body
 from node.primitives.basics import Address, ShardId, keccak256
+from node.primitives.births import Birth
 from node.primitives.crosslink import Crosslink
 from node.primitives.errors import InvalidBlock
 from node.primitives.message import LanePosition
@@ -37,8 +38,8 @@ def consumes(src, count, gas=None):
     return ShardRequests(inbox=(InboxMove(src=ShardId(src), count=count, gas=gas),))
 
 
-def born(*addresses):
-    return ShardRequests(births=addresses)
+def born(*births):
+    return ShardRequests(births=births)
 
 
 def address_in_range(shard, shards=2):
@@ -47,6 +48,15 @@ def address_in_range(shard, shards=2):
         for i in range(1000)
         if home_by_range(a := Address(i.to_bytes(20, "big")), shards) == shard
     )
+
+
+def birth(creator, shard, nonce=0, **fields):
+    """The first one from `nonce` on, by `creator`, of a contract whose range is that of `shard`."""
+    while True:
+        found = Birth(creator=creator, nonce=nonce, **fields)
+        if home_by_range(found.address, 2) == shard:
+            return found
+        nonce += 1
 
 
 def apply(driver, *crosslinks):
@@ -290,15 +300,15 @@ def test_gaps_between_checkpoints_stay_within_what_a_tail_can_hold(step):
 
 def test_a_refused_crosslink_changes_nothing(driver):
     """A good move beside a bad one: the builder goes on with the state it had."""
-    address = address_in_range(1)
+    contract = birth(address_in_range(0), 1)
     requests = ShardRequests(
-        outbox=sends(1, 1).outbox, inbox=consumes(1, 1).inbox, births=(address,)
+        outbox=sends(1, 1).outbox, inbox=consumes(1, 1).inbox, births=(contract,)
     )
     execution = driver.build(driver.next(0, requests), other := driver.next(1))
     assert execution.block.body.crosslinks == (other,)
     assert "0 are finalised" in execution.refused[0][1]
     assert execution.state.lane(ShardId(0), ShardId(1)) == LaneState()
-    assert execution.state.directory_entry(address) is None
+    assert execution.state.directory_entry(contract.address) is None
     assert execution.state.tip(ShardId(0)).height == 0
 
 
@@ -306,30 +316,83 @@ def test_a_refused_crosslink_changes_nothing(driver):
 
 
 def test_a_birth_gives_the_address_a_home(driver):
-    address = address_in_range(1)
-    assert driver.chain.state.home(address) == 1
-    driver.grow(driver.next(0, born(address)))
-    assert driver.chain.state.directory_entry(address) == 0
-    assert driver.chain.state.home(address) == 0
+    contract = birth(address_in_range(0), 1)
+    assert driver.chain.state.home(contract.address) == 1
+    execution = driver.grow(driver.next(0, born(contract)))
+    assert execution.births == ((contract.address, 0),)
+    assert driver.chain.state.directory_entry(contract.address) == 0
+    assert driver.chain.state.home(contract.address) == 0
 
 
 def test_a_birth_at_home_needs_no_entry(driver):
-    address = address_in_range(0)
-    driver.grow(driver.next(0, born(address)))
-    assert driver.chain.state.directory_entry(address) is None
-    assert driver.chain.state.home(address) == 0
+    contract = birth(address_in_range(0), 0)
+    assert driver.grow(driver.next(0, born(contract))).births == ()
+    assert driver.chain.state.directory_entry(contract.address) is None
+    assert driver.chain.state.home(contract.address) == 0
 
 
 def test_the_same_birth_again_changes_nothing(driver):
-    address = address_in_range(1)
-    driver.grow(driver.next(0, born(address)), driver.next(0, born(address)))
-    assert driver.chain.state.home(address) == 0
+    """Destroyed in its transaction and created again, in one block or a later one."""
+    contract = birth(address_in_range(0), 1)
+    first = driver.next(0, born(replace(contract, kept=False), contract, contract))
+    assert driver.grow(first, driver.next(0, born(contract))).births == ((contract.address, 0),)
+    assert driver.chain.state.home(contract.address) == 0
 
 
-def test_a_birth_on_a_second_shard_is_refused(driver):
-    address = address_in_range(1)
-    driver.grow(driver.next(0, born(address)))
-    refused(driver, driver.next(1, born(address)), "is born, but lives on shard 0")
+@pytest.mark.parametrize("shard", [0, 1])
+def test_a_shard_speaks_for_the_contracts_of_its_own_accounts_only(driver, shard):
+    """A corrupt one claims births of accounts of another: they are left out, its block is taken."""
+    stranger = birth(address_in_range(1 - shard), 1 - shard)
+    child = birth(stranger.address, 1 - shard)
+    mine = birth(address_in_range(shard), 1 - shard)
+    crosslink = driver.next(shard, born(stranger, mine, child))
+    assert driver.grow(crosslink).births == ((mine.address, shard),)
+    assert driver.chain.births_between(0, 1) == [(mine.address, shard)]
+    assert driver.chain.state.home(stranger.address) == 1 - shard
+    assert driver.chain.state.home(child.address) == 1 - shard
+
+
+def test_what_lives_elsewhere_is_left_out_and_the_shard_goes_on(driver):
+    """A block that was decided and could never be taken in would stop its shard for good."""
+    factory = birth(address_in_range(0), 1)  # on shard 1, so far
+    child = birth(factory.address, 0)
+    driver.grow(driver.next(1, born(child)))
+    driver.grow(driver.next(0, born(factory)))  # its creator is of shard 0
+    assert driver.chain.state.home(child.address) == 1
+    grandchild = birth(child.address, 1)
+    assert driver.grow(driver.next(0, born(child, grandchild)), driver.next(0)).births == ()
+    assert driver.chain.state.home(child.address) == 1
+    assert driver.chain.state.tip(ShardId(0)).height == 3
+
+
+def test_children_of_a_contract_that_is_gone_live_where_it_did(driver):
+    gone = birth(address_in_range(0), 1, kept=False)
+    child = birth(gone.address, 1)
+    salted = next(
+        b
+        for n in range(1000)
+        if home_by_range(
+            (
+                b := Birth(creator=gone.address, salt=n.to_bytes(32, "big"), init_hash=head(0))
+            ).address,
+            2,
+        )
+        == 1
+    )
+    births = driver.grow(driver.next(0, born(gone, child, salted))).births
+    assert births == ((child.address, 0), (salted.address, 0))
+    assert driver.chain.state.directory_entry(gone.address) is None
+    later = birth(gone.address, 1, nonce=child.nonce + 1)  # it cannot create any more
+    assert driver.grow(driver.next(0, born(later))).births == ()
+
+
+def test_births_count_in_the_order_of_creation(driver):
+    """A creator that is born away from its range has to be there first."""
+    parent = birth(address_in_range(0), 1)
+    child = birth(parent.address, 1)
+    assert driver.grow(driver.next(0, born(child))).births == ()
+    births = driver.grow(driver.next(0, born(parent, child))).births
+    assert births == ((parent.address, 0), (child.address, 0))
 
 
 # ------------------------------------------------------------------ the codec
@@ -337,7 +400,9 @@ def test_a_birth_on_a_second_shard_is_refused(driver):
 
 def test_a_crosslink_survives_the_codec(driver):
     requests = ShardRequests(
-        outbox=sends(1, 3).outbox, inbox=consumes(1, 1).inbox, births=(address_in_range(1),)
+        outbox=sends(1, 3).outbox,
+        inbox=consumes(1, 1).inbox,
+        births=(birth(address_in_range(0), 1),),
     )
     crosslink = driver.next(0, requests)
     again = Crosslink.decode(crosslink.encoded)

@@ -9,6 +9,7 @@ from node.beacon.block import BeaconBody, next_randao
 from node.beacon.rules import validator_set
 from node.beacon.transition import apply_body, genesis_block, judge
 from node.primitives.basics import EMPTY_TRIE_ROOT, ZERO_HASH, ShardId, keccak256
+from node.primitives.births import Birth
 from node.primitives.errors import InvalidBlock
 from node.primitives.requests import ShardRequests
 
@@ -198,7 +199,7 @@ def test_the_builder_leaves_out_what_is_stale_foreign_or_after_a_gap(driver):
 
 
 def test_a_bad_crosslink_does_not_hold_up_other_shards(driver):
-    bad = replace(driver.next(0), requests=ShardRequests(births=(b"\x01" * 20,)))
+    bad = replace(driver.next(0), requests=ShardRequests(births=(Birth(creator=b"\x01" * 20),)))
     after = driver.next(0)
     good = driver.next(1)
     execution = driver.build(bad, after, good)

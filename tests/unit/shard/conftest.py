@@ -54,6 +54,9 @@ class FakeBeacon:
     def home(self, address):
         return self.homes.get(address, home_by_range(address, self.shards))
 
+    def directory_entry(self, address):
+        return self.homes.get(address)
+
     def lane(self, src, dst):
         return self.lanes.get((src, dst), FakeLane())
 

@@ -4,6 +4,7 @@ import pytest
 
 from node.execution.evm import contract_address
 from node.primitives.basics import Address, keccak256
+from node.primitives.births import Birth
 from node.primitives.errors import InvalidBlock, UserError
 from node.primitives.genesis import Params
 from node.primitives.message import MessageKind
@@ -26,7 +27,12 @@ def deploy_away(world, user, runtime, value=0):
         executed = world.make(user.tx(None, value, runtime, 3_000_000))
         if home_by_range(address, 3) != 0:
             return address, executed
-        assert executed.requests.births == ()
+        assert addresses(executed) == [address]
+
+
+def addresses(executed):
+    """Of what the block tells that it created and that is still there."""
+    return [birth.address for birth in executed.requests.births if birth.kept]
 
 
 # ---------------------------------------------------------------------- births
@@ -35,7 +41,8 @@ def deploy_away(world, user, runtime, value=0):
 def test_a_contract_away_from_its_range_is_born_and_at_home_at_once(world, kit):
     alice = world.users[0][1]
     address, executed = deploy_away(world, alice, kit.initcode(kit.store))
-    assert executed.requests.births == (address,)
+    assert executed.requests.births == (Birth(creator=alice.address, nonce=alice.nonce - 1),)
+    assert addresses(executed) == [address]
     assert world.beacon.home(address) != 0  # the anchor has not heard of it
     executed = world.make(alice.tx(address, 0, (7).to_bytes(32, "big"), 100_000))
     assert executed.sent == ()
@@ -59,11 +66,36 @@ def test_it_can_be_called_in_the_block_of_its_birth(world, kit):
     assert world.balance(address) == 2
 
 
-def test_a_contract_in_its_range_is_no_birth(world, kit):
+def test_a_contract_in_its_range_is_told_too(world, kit):
+    """The beacon has to know who the creators of others are."""
     alice = world.users[0][1]
     while home_by_range(contract_address(alice.address, alice.nonce), 3) != 0:
         world.make(alice.tx(world.coinbase, 1))
-    assert world.make(alice.tx(None, 0, kit.initcode(kit.store), 200_000)).requests.births == ()
+    executed = world.make(alice.tx(None, 0, kit.initcode(kit.store), 200_000))
+    assert addresses(executed) == [contract_address(alice.address, alice.nonce - 1)]
+
+
+def test_nothing_is_created_where_the_directory_has_another_shard(world, kit):
+    """It fails as a collision does (EIP-684): by a transaction, by CREATE and by CREATE2."""
+    alice = world.users[0][1]
+    factory = world.deploy(bytes.fromhex("5f5f5ff05f555f5f5f5ff560015500"))
+    taken = [
+        contract_address(alice.address, alice.nonce + 1),
+        contract_address(factory, 1),
+        create2_address(factory, 0, b""),
+    ]
+    world.beacon.homes |= dict.fromkeys(taken, 2)
+    executed = world.make(
+        alice.tx(factory, gas=25_000_000), alice.tx(None, 0, kit.initcode(kit.store), 200_000)
+    )
+    assert [receipt.status for receipt in executed.receipts] == [1, 0]
+    assert executed.requests.births == ()
+    state = world.chain.state()
+    assert [state.storage(factory, slot) for slot in (0, 1)] == [0, 0]
+    assert not any(state.has_code_or_nonce(address) for address in taken)
+    world.beacon.homes |= dict.fromkeys((contract_address(factory, 3),), 0)  # here is not elsewhere
+    world.make(alice.tx(factory, gas=1_000_000))
+    assert world.chain.state().storage(factory, 0) != 0
 
 
 def create2_address(creator, salt, init):
@@ -76,8 +108,8 @@ def test_contracts_of_contracts_are_born_where_their_creator_lives(world):
     expected = [contract_address(factory, nonce) for nonce in (1, 2)]
     expected += [create2_address(factory, 9, b"")]
     executed = world.make(alice.tx(factory, 0, (9).to_bytes(32, "big"), 1_000_000))
-    away = sorted(a for a in expected if home_by_range(a, 3) != 0)
-    assert list(executed.requests.births) == away
+    assert addresses(executed) == expected
+    assert executed.requests.births[2].salt == (9).to_bytes(32, "big")
     state = world.chain.state()
     assert all(state.nonce(address) == 1 for address in expected)
 
@@ -90,18 +122,28 @@ def test_a_reverted_creation_is_no_birth(world):
     assert (executed.requests.births, executed.receipts[0].status) == ((), 0)
 
 
-def test_destroyed_in_its_own_transaction_is_no_birth(world, kit):
-    """And what it held goes to the beneficiary, or is burned where that is itself."""
+def test_destroyed_in_its_own_transaction_is_told_as_gone(world, kit):
+    """What it held goes to the beneficiary, or is burned where that is itself."""
     alice = world.users[0][1]
     far = world.users[1][1].address
     executed = world.make(alice.tx(None, 5, kit.destroy(far), 1_000_000))
-    assert executed.requests.births == ()
+    assert [birth.kept for birth in executed.requests.births] == [False]
     assert credits(executed) == {(far, 1): 5}
     burned = messenger.burned(world.chain.state())
     executed = world.make(alice.tx(None, 5, bytes.fromhex("30ff"), 1_000_000))
     fees = executed.header.gas_used * executed.header.base_fee_per_gas
     assert messenger.burned(world.chain.state()) == burned + fees + 5
-    assert (executed.requests.births, executed.sent) == ((), ())
+    assert (addresses(executed), executed.sent) == ([], ())
+
+
+def test_a_contract_that_is_gone_stands_before_what_it_created(world):
+    alice = world.users[0][1]
+    parent = contract_address(alice.address, alice.nonce)
+    executed = world.make(alice.tx(None, 0, bytes.fromhex("5f5f5ff0505fff"), 1_000_000))
+    assert executed.requests.births == (
+        Birth(creator=alice.address, nonce=alice.nonce - 1, kept=False),
+        Birth(creator=parent, nonce=1),
+    )
 
 
 def test_a_message_can_give_birth(world):
@@ -109,9 +151,7 @@ def test_a_message_can_give_birth(world):
     expected = [contract_address(factory, nonce) for nonce in range(1, 9)]
     world.message(factory, gas=1_000_000)
     executed = world.make()
-    away = sorted(a for a in expected if home_by_range(a, 3) != 0)
-    assert away
-    assert list(executed.requests.births) == away
+    assert addresses(executed) == expected
 
 
 def test_no_block_can_hold_more_births_than_it_can_report(make_world):
