@@ -88,18 +88,21 @@ class _Outgoing:
 class _Incoming:
     """A body on its way in."""
 
-    __slots__ = ("body", "total")
+    __slots__ = ("body", "total", "whole")
 
     def __init__(self, total: int) -> None:
         self.total = total
         self.body = bytearray()
+        self.whole = False
 
     def add(self, chunk: bytes | memoryview) -> bool:
-        """Append; True when the body is complete. Raises `ProtocolViolation` beyond its length."""
-        if len(self.body) + len(chunk) > self.total or (not chunk and self.total):
+        """Append; True when the body is complete. Raises `ProtocolViolation` for more, even if that is empty:
+        a request is served once."""
+        if self.whole or len(self.body) + len(chunk) > self.total or (not chunk and self.total):
             raise ProtocolViolation("request body does not match its announced length")
         self.body += chunk
-        return len(self.body) == self.total
+        self.whole = len(self.body) == self.total
+        return self.whole
 
 
 class _Call:

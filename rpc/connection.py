@@ -13,7 +13,7 @@ from enum import Enum, auto
 
 import trio
 
-from rpc.caller import CALLER
+from rpc.caller import CALLER, new_caller
 from rpc.gateway import Gateway, Upgrade
 from rpc.http import HttpRequest, HttpResponse, RequestParser, render_response, text_response
 from rpc.limits import Limits
@@ -52,7 +52,7 @@ class Connection:
 
     async def serve(self) -> None:
         """Serves until the client leaves, breaks a rule or runs out of time; then closes the stream."""
-        CALLER.set(self)
+        CALLER.set(new_caller())
         try:
             with self._scope:
                 await self._converse()

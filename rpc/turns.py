@@ -1,22 +1,29 @@
 """A few threads, shared out between many users."""
 
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Hashable
+from collections.abc import AsyncIterator, Callable, Hashable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import trio
+
+from rpc.errors import LimitExceeded
+
+MOST = 1024
+"""Jobs that wait."""
 
 
 class Turns:
     """At most `total` jobs at a time, of which one user has no more than `total - 1` (but one): whoever comes
     next need not wait for those of a user that asks for much. Users take turns, each of whose jobs come in
-    their order. `user` says for whom the task that asks works.
+    their order. `user` says for whom the task that asks works. No more than `most` wait.
 
     For `trio.to_thread.run_sync`, in the place of a `CapacityLimiter`.
     """
 
-    def __init__(self, total: int, user: Callable[[], Hashable]) -> None:
+    def __init__(self, total: int, user: Callable[[], Hashable], *, most: int = MOST) -> None:
         self._free = total
+        self._most = most
         self._share = max(1, total - 1)
         self._user = user
         self._running: dict[Any, Hashable] = {}
@@ -32,9 +39,11 @@ class Turns:
         return sum(map(len, self._waiting.values()))
 
     async def acquire_on_behalf_of(self, borrower: Any) -> None:
-        """Wait until `borrower` may run."""
+        """Wait until `borrower` may run. Raises LimitExceeded where too many wait."""
         user, turn = self._user(), trio.Event()
         await trio.lowlevel.checkpoint_if_cancelled()
+        if self.waiting >= self._most:
+            raise LimitExceeded(f"too much to do: {self._most} wait already, try again later")
         self._waiting.setdefault(user, deque()).append((borrower, turn))
         self._go_on()
         try:
@@ -45,6 +54,16 @@ class Turns:
             else:
                 self._forget(user, (borrower, turn))
             raise
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """The same for what runs in no thread."""
+        borrower = object()
+        await self.acquire_on_behalf_of(borrower)
+        try:
+            yield
+        finally:
+            self.release_on_behalf_of(borrower)
 
     def release_on_behalf_of(self, borrower: Any) -> None:
         """`borrower` has run."""

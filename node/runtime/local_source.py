@@ -56,6 +56,7 @@ from node.shard.chain import ShardChain
 from node.shard.pool import PoolContent
 from node.shard.ports import Anchor, AnchorState
 from node.shard.recent import RecentBlock
+from rpc.errors import LimitExceeded
 from rpc.threads import Threads
 
 T = TypeVar("T")
@@ -117,7 +118,7 @@ class LocalSource:
         self._chain = chain
         self._pool = pool
         self._wait_height = wait_height
-        self._run_call = run_call
+        self._run = run_call
         self._content = content
         self._anchor_of = anchor_of
         self._beacon_state = directory
@@ -298,6 +299,13 @@ class LocalSource:
         return total
 
     # ------------------------------------------------------------------ execution
+
+    async def _run_call(self, job: Callable[[], T]) -> T:
+        """Raises Refused where too many executions wait."""
+        try:
+            return await self._run(job)
+        except LimitExceeded as error:
+            raise Refused(f"shard {self._chain.shard}: {error.message}", error.code) from None
 
     async def call(self, height: int, spec: CallSpec) -> CallOutcome:
         header = await self._header(height)

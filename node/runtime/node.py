@@ -55,6 +55,7 @@ from node.storage.level import LevelStore
 from node.storage.quota import Quota
 from p2p.identity import Identity
 from p2p.types import PeerId, PeerSpec
+from rpc.caller import caller_number
 
 CLOSING_SECONDS = 3.0  # for executions that still run
 
@@ -199,7 +200,8 @@ class Node:
             channels=wire.CHANNELS,
             methods={
                 wire.LANE: self.traffic.serve_lane,
-                wire.QUERY: self.traffic.serve_query,
+                wire.QUERY: partial(self.traffic.serve_query, False),
+                wire.EXECUTE: partial(self.traffic.serve_query, True),
             },
             peers=[
                 PeerSpec(peer_id=PeerId(p.peer_id), address=p.address, name=p.name)
@@ -306,8 +308,14 @@ class Node:
         self.puller.wake()
 
     async def ask_shard(self, shard: int, payload: bytes, timeout: float) -> bytes:  # noqa: ASYNC109
-        """A question to some node of another shard. Raises ShardUnavailable."""
-        return await self.router.ask(shard, wire.QUERY, payload, timeout)
+        """A question to some node of another shard. Raises ShardUnavailable, Refused where all are busy."""
+        user = caller_number().to_bytes(wire.USER_BYTES, "big")
+        return await self.router.ask(shard, wire.QUERY, user + payload, timeout)
+
+    async def ask_execution(self, shard: int, payload: bytes, timeout: float) -> bytes:  # noqa: ASYNC109
+        """The same for a question that is answered by executing something."""
+        user = caller_number().to_bytes(wire.USER_BYTES, "big")
+        return await self.router.ask(shard, wire.EXECUTE, user + payload, timeout, queues=True)
 
     # ------------------------------------------------------------------ eras
 

@@ -264,6 +264,10 @@ class LaneKey(msgspec.Struct, frozen=True, kw_only=True):
     seq: int
 
 
+BUSY = -32005
+"""The code of what is refused since there is too much to do."""
+
+
 class Refused(Exception):
     """The shard understood and says no; `code` is that of JSON-RPC, the text is for the user."""
 

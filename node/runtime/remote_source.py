@@ -4,9 +4,12 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, TypeVar
 
+import trio
+
 from node.primitives.errors import DecodeError
 from node.runtime.items import BlockBrief, ItemRecord, ShardLanes, Traffic
 from node.runtime.queries import (
+    BUSY,
     Accessed,
     AccountAt,
     BlockReport,
@@ -73,35 +76,45 @@ from node.runtime.source_codec import (
     decode_answer,
     encode_question,
 )
+from rpc.caller import CALLER
+from rpc.errors import LimitExceeded
 from rpc.threads import SMALL, Threads
+from rpc.turns import Turns
 
 T = TypeVar("T")
 Ask = Callable[[bytes, float], Awaitable[bytes]]
-"""Sends a question to a healthy node of the shard and waits so many seconds; raises ShardUnavailable."""
+"""Sends a question to a healthy node of the shard and waits so many seconds; raises ShardUnavailable or
+Refused."""
 
 ATTEMPTS = 2
+EXECUTIONS = 16
+LONGEST = 26.0
+"""Seconds that an execution takes, with its wait for a turn; less than who asks for it waits."""
 THREADS = 2
 """Which check what users ask and read long answers."""
 
 
 class RemoteSource:
-    """A `ShardSource` over `ask`. An answer that is none, or a node that lags behind, is asked once more:
-    the next node may do better."""
+    """A `ShardSource` over `ask`, and `execute` (the same if it is left out) for what takes long there: so many
+    of these are under way at a time, of users in turn. An answer that is none, or a node that lags behind, is
+    asked once more: the next node may do better."""
 
-    def __init__(self, shard: int, ask: Ask) -> None:
+    def __init__(self, shard: int, ask: Ask, execute: Ask | None = None) -> None:
         self.shard = shard
-        self._send = ask
+        self._ask_node = ask
+        self._execute_on_node = execute or ask
+        self._turns = Turns(EXECUTIONS, CALLER.get)
         self._aside = Threads(THREADS)
 
     async def _ask(self, question: Question[T]) -> T:
-        return await self._put(question, encode_question(question))
+        return await self._put(self._ask_node, question, encode_question(question))
 
-    async def _put(self, question: Question[T], payload: bytes) -> T:
+    async def _put(self, ask: Ask, question: Question[T], payload: bytes) -> T:
         if len(payload) > MAX_QUESTION_BYTES:
             raise Refused(f"the request is larger than {MAX_QUESTION_BYTES} bytes", TOO_LARGE)
         timeout = OPERATIONS[type(question)].timeout
         for attempt in range(1, ATTEMPTS + 1):
-            answer = await self._send(payload, timeout)
+            answer = await ask(payload, timeout)
             try:
                 large = len(answer) > SMALL
                 return await self._aside.run_if(large, partial(decode_answer, question, answer))
@@ -126,7 +139,17 @@ class RemoteSource:
             question, payload = await self._aside.run(make)
         except ValueError as error:
             raise Refused(str(error), INVALID_QUESTION) from None
-        return await self._put(question, payload)
+        try:
+            with trio.fail_after(LONGEST):
+                async with self._turns.turn():
+                    return await self._put(self._execute_on_node, question, payload)
+        except LimitExceeded as error:
+            raise Refused(f"shard {self.shard}: {error.message}", error.code) from None
+        except trio.TooSlowError:
+            raise Refused(
+                f"shard {self.shard}: too much to do: it did not come to this in {LONGEST:g} s",
+                BUSY,
+            ) from None
 
     async def head(self) -> int:
         return await self._ask(HeadQuestion())

@@ -6,10 +6,10 @@ import trio
 
 from node.primitives.basics import ShardId
 from node.runtime.era_network import EraNetwork
-from node.runtime.queries import ShardUnavailable
+from node.runtime.queries import BUSY, Refused, ShardUnavailable
 from node.runtime.topology import Topology
-from p2p.errors import PeerFault
-from p2p.types import MethodSpec, PeerId
+from p2p.errors import PeerFault, RemoteRefused, RequestTimeout
+from p2p.types import MethodSpec, PeerId, RefusalCode
 
 FIRST_TRY = 2.0  # seconds after which another node of the shard is asked
 BENCH_SECONDS = 3.0  # how long a node that did not answer is asked last
@@ -25,24 +25,42 @@ class Router:
         self._benched: dict[PeerId, float] = {}
         self._favourite: dict[int, PeerId] = {}
 
-    async def ask(self, shard: int, method: MethodSpec, payload: bytes, timeout: float) -> bytes:  # noqa: ASYNC109
-        """An answer from some node of `shard`. Raises ShardUnavailable, naming what went wrong."""
+    async def ask(
+        self,
+        shard: int,
+        method: MethodSpec,
+        payload: bytes,
+        timeout: float,  # noqa: ASYNC109
+        *,
+        queues: bool = False,
+    ) -> bytes:
+        """An answer from some node of `shard`. With `queues` it may have to wait its turn there: who takes long
+        then is as good as before, and nobody else is asked the same meanwhile.
+
+        Raises ShardUnavailable, naming what went wrong, or Refused where its nodes have too much to do.
+        """
         deadline = trio.current_time() + timeout
-        reason = "none of its nodes is connected"
+        reason, busy = "none of its nodes is connected", False
+        patience = timeout if queues else max(FIRST_TRY, timeout / 2)
         for peer in self.candidates(shard):
             left = deadline - trio.current_time()
             if left <= 0:
                 break
             try:
                 answer = await self._network().request(
-                    peer, method, payload, timeout=min(left, max(FIRST_TRY, timeout / 2))
+                    peer, method, payload, timeout=min(left, patience)
                 )
             except PeerFault as error:
+                if _is_busy(error) or (queues and isinstance(error, RequestTimeout)):
+                    busy = True
+                    continue
                 reason = f"{self._topology.name_of(peer)}: {error}"
                 self.bench(peer)
                 continue
             self._favourite[shard] = peer
             return answer
+        if busy:
+            raise Refused(f"shard {shard}: its nodes have too much to do, try again later", BUSY)
         raise ShardUnavailable(f"shard {shard} does not answer ({reason})")
 
     async def ask_peer(
@@ -83,3 +101,8 @@ class Router:
                 p != favourite,
             ),
         )
+
+
+def _is_busy(error: PeerFault) -> bool:
+    """Whether a node has as much to do for us as it takes; it is well otherwise."""
+    return isinstance(error, RemoteRefused) and error.code == RefusalCode.BUSY

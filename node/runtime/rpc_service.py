@@ -109,7 +109,9 @@ class RpcService:
             listener("news", lambda executed, _: self._included(executed, bell))
         )
         sources: dict[int, ShardSource] = {
-            shard: RemoteSource(shard, partial(node.ask_shard, shard))
+            shard: RemoteSource(
+                shard, partial(node.ask_shard, shard), partial(node.ask_execution, shard)
+            )
             for shard in genesis.shard_ids()
             if shard != node.shard
         }
@@ -193,9 +195,9 @@ class RpcService:
         ready, report = self._ready()
         return HttpResponse(200 if ready else 503, msgspec.json.encode(report))
 
-    async def serve_query(self, payload: bytes) -> bytes:
-        """Answer another node's question about our shard."""
-        return await serve(self._local, payload, self._aside)
+    async def serve_query(self, payload: bytes, executes: bool) -> bytes:
+        """Answer another node's question about our shard, which `executes` something or does not."""
+        return await serve(self._local, payload, self._aside, executes=executes)
 
     async def run(self, *, task_status: Started) -> None:
         async with trio.open_nursery() as nursery:

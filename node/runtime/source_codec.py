@@ -96,11 +96,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """The type of an operation's result, what an answer may weigh, and how long the asker waits."""
+    """The type of an operation's result, what an answer may weigh, how long the asker waits, and whether it
+    executes what a user gave."""
 
     result: Any
     max_answer: int = 4 * KIB
     timeout: float = FAST
+    executes: bool = False
 
 
 OPERATIONS: dict[type[Question[Any]], Operation] = {
@@ -112,12 +114,12 @@ OPERATIONS: dict[type[Question[Any]], Operation] = {
     LegQuestion: Operation(Leg | None, MAX_TRANSACTION_BYTES + 4 * KIB),
     LegsQuestion: Operation(list[Leg | None], MAX_ANSWER_BYTES, timeout=10.0),
     DeliveryQuestion: Operation(Delivery | None),
-    CallQuestion: Operation(CallOutcome, MAX_ANSWER_BYTES, timeout=SLOW),
-    EstimateQuestion: Operation(CallOutcome, MAX_ANSWER_BYTES, timeout=SLOW),
-    AccessListQuestion: Operation(Accessed, MAX_ANSWER_BYTES, timeout=SLOW),
-    SimulateQuestion: Operation(list[BlockReport], MAX_ANSWER_BYTES, timeout=SLOW),
-    TraceItemsQuestion: Operation(bytes, MAX_ANSWER_BYTES, timeout=SLOW),
-    TraceCallQuestion: Operation(bytes, MAX_ANSWER_BYTES, timeout=SLOW),
+    CallQuestion: Operation(CallOutcome, MAX_ANSWER_BYTES, timeout=SLOW, executes=True),
+    EstimateQuestion: Operation(CallOutcome, MAX_ANSWER_BYTES, timeout=SLOW, executes=True),
+    AccessListQuestion: Operation(Accessed, MAX_ANSWER_BYTES, timeout=SLOW, executes=True),
+    SimulateQuestion: Operation(list[BlockReport], MAX_ANSWER_BYTES, timeout=SLOW, executes=True),
+    TraceItemsQuestion: Operation(bytes, MAX_ANSWER_BYTES, timeout=SLOW, executes=True),
+    TraceCallQuestion: Operation(bytes, MAX_ANSWER_BYTES, timeout=SLOW, executes=True),
     ProveQuestion: Operation(ProvenAccount, MAX_ANSWER_BYTES, timeout=10.0),
     PoolContentQuestion: Operation(PoolDump, MAX_ANSWER_BYTES, timeout=10.0),
     PoolNewsQuestion: Operation(PoolNews, 256 * KIB),
@@ -210,14 +212,18 @@ def _check_numbers(value: object) -> None:
         raise DecodeError("shard answer: a number is out of range")
 
 
-async def serve(source: ShardSource, payload: bytes, aside: Threads) -> bytes:
-    """Answer a question from the network out of `source`; `aside` reads long ones. Never raises (but can be
-    cancelled)."""
+async def serve(
+    source: ShardSource, payload: bytes, aside: Threads, *, executes: bool | None = None
+) -> bytes:
+    """Answer a question from the network out of `source`; `aside` reads long ones. It came among those that
+    execute, or that do not, unless that is left open. Never raises (but can be cancelled)."""
     try:
         question = await aside.run_if(len(payload) > SMALL, partial(decode_question, payload))
     except DecodeError as error:
         return _encode(_Refusal(message=str(error)[:1024], code=INVALID_QUESTION))
     name = question.__struct_config__.tag
+    if executes not in (None, OPERATIONS[type(question)].executes):
+        return _encode(_Refusal(message=f"{name}: asked in the wrong queue", code=INVALID_QUESTION))
     try:
         method = getattr(source, str(name))
         result = await method(**msgspec.structs.asdict(question))

@@ -15,7 +15,7 @@ from node.runtime.lane_puller import serve_lane
 from node.runtime.sync import decode_request, serve_blocks
 from p2p.errors import RequestError
 from p2p.types import MethodSpec, PeerId
-from rpc.caller import CALLER
+from rpc.caller import CALLER, Caller
 
 if TYPE_CHECKING:
     from node.runtime.node import Node
@@ -153,9 +153,13 @@ class Traffic:
         except DecodeError as error:
             raise RequestError(BAD_REQUEST, str(error)) from None
 
-    async def serve_query(self, peer: PeerId, payload: bytes) -> bytes:
-        CALLER.set(peer)  # of this request's task alone
-        return await self._node.rpc.serve_query(payload)
+    async def serve_query(self, executes: bool, peer: PeerId, payload: bytes) -> bytes:
+        """What a user of that node asks about our shard."""
+        if len(payload) < wire.USER_BYTES:
+            raise RequestError(BAD_REQUEST, "the question has no user")
+        number = int.from_bytes(payload[: wire.USER_BYTES], "big")
+        CALLER.set(Caller(number, via=peer))  # of this request's task alone
+        return await self._node.rpc.serve_query(payload[wire.USER_BYTES :], executes)
 
     # ------------------------------------------------------------------ start
 

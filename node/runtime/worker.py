@@ -25,6 +25,9 @@ several. At 5 ms, as Python has it, trivial answers take some 15 ms beside full 
 of that, and the blocks no longer (benchmarks/busy_rpc.py).
 """
 
+MAX_WAITING = 256
+"""User calls that wait for a thread."""
+
 # A mapping, since the stubs that libp2p brings along are of a trio that did not know the word.
 _ABANDON: dict[str, Any] = {"abandon_on_cancel": True}
 
@@ -56,7 +59,7 @@ class Worker:
         threading.stack_size(STACK_BYTES)
         sys.setswitchinterval(SWITCH_SECONDS)
         self._blocks = trio.CapacityLimiter(1)
-        self._calls = Turns(calls, CALLER.get)
+        self._calls = Turns(calls, CALLER.get, most=MAX_WAITING)
         self._running = 0
         self._changed = threading.Condition()
 
@@ -65,7 +68,8 @@ class Worker:
         return await trio.to_thread.run_sync(self._counted, job, limiter=self._blocks, **_ABANDON)
 
     async def call(self, job: Callable[[], T]) -> T:
-        """For user calls. A caller that gives up leaves the thread to finish within its gas."""
+        """For user calls. A caller that gives up leaves the thread to finish within its gas. Raises
+        LimitExceeded where too many wait."""
         limiter: Any = self._calls  # trio asks for no more than this has, its stubs do
         return await trio.to_thread.run_sync(self._counted, job, limiter=limiter, **_ABANDON)
 

@@ -271,6 +271,8 @@ REQUEST_ATTACKS = {
     "body beyond its length": request(0, b"echo", 1, b"xx"),
     "empty first chunk": request(0, b"echo", 5, b""),
     "ids go back": request(5, b"echo", 0, b"") + request(5, b"echo", 0, b""),
+    "more of an empty body": request(0, b"echo", 0, b"") + message(3, bytes(4)),
+    "more of a whole body": request(0, b"echo", 1, b"x") + message(3, bytes(4) + b"x"),
     "body of nothing": message(3, struct.pack(">I", 7) + b"x"),
     "response to nothing": message(2, struct.pack(">II", 7, 1) + b"x"),
     "refusal of nothing": message(5, struct.pack(">IH", 7, 1)),

@@ -8,7 +8,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from node.runtime.worker import Worker
-from rpc.caller import CALLER
+from rpc.caller import CALLER, Caller, new_caller
 from rpc.turns import Turns
 
 USER: ContextVar[str] = ContextVar("USER")
@@ -97,7 +97,9 @@ async def test_long_calls_of_one_user_do_not_hold_up_another() -> None:
     """As many as there are threads and more, on the real worker."""
     worker, ends = Worker(), threading.Event()
 
-    async def call(user: str, job) -> None:
+    greedy, modest = new_caller(), new_caller()
+
+    async def call(user: Caller, job) -> None:
         CALLER.set(user)
         await worker.call(job)
 
@@ -105,10 +107,10 @@ async def test_long_calls_of_one_user_do_not_hold_up_another() -> None:
     with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
             for _ in range(10):
-                nursery.start_soon(call, "greedy", partial(ends.wait, 30))
+                nursery.start_soon(call, greedy, partial(ends.wait, 30))
             await wait_all_tasks_blocked()
             assert worker.calls == (1, 9)
-            await call("modest", partial(seen.append, "done"))
+            await call(modest, partial(seen.append, "done"))
             assert seen == ["done"]
             ends.set()
     assert worker.calls == (0, 0)
