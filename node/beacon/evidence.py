@@ -99,6 +99,8 @@ class ShardFork:
         if one.certificate.block_id == other.certificate.block_id:
             return None
         certificates = (one.certificate, other.certificate)
+        if any(certificate.height != one.height for certificate in certificates):
+            return None  # anybody can put a certificate beside a header
         first, second = sorted(certificates, key=lambda c: (c.round, c.block_id))
         return cls(shard=one.shard, first=first, second=second)
 

@@ -7,7 +7,16 @@ from collections.abc import Collection, Coroutine
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from consensus import BlockId, Decided, Evidence, Height, Proposal, ProposalReceived, StartHeight
+from consensus import (
+    BlockId,
+    Certificate,
+    Decided,
+    Evidence,
+    Height,
+    Proposal,
+    ProposalReceived,
+    StartHeight,
+)
 from consensus.types import NO_ROUND, ChainContext, ValidatorSet
 from node.beacon.block import BeaconBlock
 from node.primitives.basics import Hash32
@@ -87,6 +96,10 @@ class DevnetChain(Chain):
     def validators(self, height: int) -> ValidatorSet:
         """The set of a height that some node has begun."""
         return self._sets[height]
+
+    def set_of(self, height: int) -> ValidatorSet | None:
+        """The same, None if nobody has begun it."""
+        return self._sets.get(height)
 
     def start_height(self, height: Height, key: int) -> StartHeight:
         """Hosts have their own."""
@@ -249,18 +262,31 @@ class BlockHost(Host):
         known = self.node.beacon.ledger.height_of
         return value.anchor is None or known(value.anchor) is not None
 
-    def judge(self, block: Any) -> bool:
-        """Whether a block is valid and has in it what is due."""
+    def judge(self, block: Any, *, decided: bool = False) -> bool:
+        """Whether a block is valid."""
         app = self.app
-        assert app.identify(block.raw) == block.id
-        if block.id in self.valid:
+        if block.id in self.valid and self.blocks.get(block.id) == block:
             return True
         try:
-            valid = drive(judge(app, block.raw, decided=False)) == block.id
+            assert app.identify(block.raw) == block.id
+            valid = drive(judge(app, block.raw, decided=decided)) == block.id
         except (InvalidBlock, DecodeError):
             return False
         self.valid.add(block.id)
         return valid
+
+    def shown(self, certificate: Certificate, block: Any) -> None:
+        """A decided block: kept only if it is what its certificate names, to the last byte, and valid.
+
+        One whose anchor is not here yet is asked for again.
+        """
+        if block.id not in self.blocks:
+            if not self.is_ready(block):
+                return
+            if not self.judge(block, decided=True):
+                self.node.net.stats["bodies refused"] += 1
+                return
+        super().shown(certificate, block)
 
     def proposed(self, proposal: Proposal, block: Any, tries: int = RETRIES) -> None:
         """Judge a proposal, or wait a little for its anchor."""

@@ -6,9 +6,11 @@ from functools import cache
 
 from consensus import BlockId
 from node.beacon.block import BeaconBlock
+from node.beacon.evidence import EvidenceItem, ShardFork
 from node.beacon.rules import BeaconRules
 from node.beacon.transition import genesis_block
 from node.primitives.basics import Address, ShardId
+from node.primitives.crosslink import Crosslink
 from node.primitives.genesis import Genesis, GenesisValidator
 from node.primitives.placement import home_by_range
 from node.shard.chain import ShardChain
@@ -24,7 +26,7 @@ from tests.simulation.shards.support.replicas import grind
 from tests.simulation.shards.support.traffic import CHAIN_ID, FUNDS, Traffic
 from tests.simulation.simnet.network import Network
 from tests.simulation.simnet.observer import Violation
-from tests.simulation.simnet.scheme import CHECKER, address
+from tests.simulation.simnet.scheme import CHECKER, address, key_of
 
 USERS = 2
 """Users of each shard."""
@@ -183,9 +185,30 @@ class Devnet:
             self.books.note(ledger, executed)
 
     def beacon_committed(self, node: Node, block: BeaconBlock) -> None:
-        """A node has committed a beacon block."""
+        """A node has committed a beacon block. It says of nobody what is not so."""
         if self._is_first(-1, block.height, block.hash):
+            for crosslink in block.body.crosslinks:
+                self._crosslinked(crosslink)
+            for item in block.body.evidence:
+                self._accused(item)
             self.books.check(node.beacon.ledger.state, self._ledgers.__getitem__)
+
+    def _crosslinked(self, crosslink: Crosslink) -> None:
+        """The beacon has taken in a block: of those whom it names enough have decided it."""
+        name = f"block {crosslink.height} of shard {crosslink.shard}"
+        block = crosslink.header.hash
+        agreed = self._decided.setdefault((crosslink.shard, crosslink.height), block)
+        if agreed != block or crosslink.certificate.block_id != block:
+            raise Violation("crosslink", f"{name} that was taken in is not the one decided")
+        self.shards[crosslink.shard].observer.weigh(crosslink.certificate)
+
+    def _accused(self, item: EvidenceItem) -> None:
+        """The beacon has punished somebody."""
+        if isinstance(item, ShardFork):
+            raise Violation("accusation", f"shard {item.shard} did not fork")
+        key = key_of(Address(item.offence.validator))
+        if not any(node.faulty and node.key == key for node in self.nodes):
+            raise Violation("accusation", f"honest key {key} was punished")
 
     # ------------------------------------------------------------------ the end
 

@@ -24,6 +24,7 @@ from node.shard.pool import PoolRejected, TransactionPool
 from node.shard.run import ExecutedBlock
 from node.storage.memory import MemoryStore
 from tests.simulation.devnet.chains import BlockHost, DevnetChain, FaultyBlockHost
+from tests.simulation.devnet.forger import FORGE_EVERY, Forger
 from tests.simulation.devnet.plan import Slyness
 from tests.simulation.simnet.disk import MemoryDisk
 from tests.simulation.simnet.observer import Violation
@@ -93,6 +94,8 @@ class Node:
         if self.alive:
             self.every(PULL_EVERY, self.pull)
             self.every(FIRST_REPEAT, self.repeat)
+            if Slyness.FORGES in self.sly:
+                self.every(FORGE_EVERY, Forger(self).forge)
 
     def die(self) -> None:
         """The process ends at once."""

@@ -11,6 +11,8 @@ from tests.simulation.simnet.scenario import BadLink, Behaviour, Outage, Partiti
 from tests.simulation.simnet.scheme import MAX_KEYS, address
 
 GWEI = 10**9
+HEAVY = 0.3
+"""Share of the committees in which one stake is 40."""
 
 
 class Slyness(Enum):
@@ -19,6 +21,7 @@ class Slyness(Enum):
     WITHHOLDS_ARRIVALS = "proposes blocks without arrivals"
     LIES_ABOUT_LANES = "gives away lanes that are shortened, changed or out of order"
     KEEPS_CROSSLINKS = "tells nobody what its shard has decided"
+    FORGES = "shows others what nobody has decided, done or said; see forger.py"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +64,10 @@ def draw_plan(seed: int) -> Plan:
     for shard in range(draw.choice((0, 0, 1, 1, 1, 2))):
         sizes[shard] = 4
     weighted = draw.random() < 0.3
+    heavy = random.Random(f"heavy {seed}")
     shards = tuple(
-        tuple(draw.randint(1, 4) if weighted else 1 for _ in range(size)) for size in sizes
+        _with_a_heavy_one(heavy, tuple(draw.randint(1, 4) if weighted else 1 for _ in range(size)))
+        for size in sizes
     )
     powers = tuple(stake for row in shards for stake in row)
     nodes = range(len(powers))
@@ -78,6 +83,14 @@ def draw_plan(seed: int) -> Plan:
     if draw.random() < 0.6:
         plan = _with_faulty(draw, plan)
     return plan
+
+
+def _with_a_heavy_one(draw: random.Random, stakes: tuple[int, ...]) -> tuple[int, ...]:
+    """Now and then one has nearly all of the stake: then many heads are little of it."""
+    place = draw.randrange(len(stakes))
+    if draw.random() >= HEAVY:
+        return stakes
+    return (*stakes[:place], 40, *stakes[place + 1 :])
 
 
 def _params(draw: random.Random, *, dev_methods: bool) -> Params:
@@ -164,5 +177,5 @@ def _with_faulty(draw: random.Random, plan: Plan) -> Plan:
     faulty = tuple(
         (node, frozenset(draw.sample(SAFE, draw.choice((0, 1, 1, 2))))) for node in chosen
     )
-    sly = {node: frozenset(s for s in Slyness if draw.random() < 0.5) for node in chosen}
+    sly = {node: frozenset(s for s in Slyness if draw.random() < 0.6) for node in chosen}
     return replace(plan, scenario=replace(plan.scenario, faulty=faulty), sly=sly)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
-from functools import partial
+from functools import cached_property, partial
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -37,7 +37,7 @@ class Chain(ABC):
         self.dice = network.dice.named(name)
         self.timeouts = TimeoutParams(scale=scenario.timeout_scale)
         self.limit = scenario.heights
-        self.observer = Observer(self.validators, context)
+        self.observer = Observer(self.validators, context, self.is_honest)
         self.crashing = scenario.crash_rate > 0 or bool(scenario.crash_points)
         self.hosts: dict[int, Host] = {}
         self._packets: dict[Message, Packet] = {}
@@ -72,10 +72,17 @@ class Chain(ABC):
         """The hosts that keep to the protocol."""
         return [host for host in self.hosts.values() if not host.byzantine]
 
+    def is_honest(self, key: int) -> bool:
+        """Whether a key belongs to a host that keeps to the protocol."""
+        return key in self._honest_keys
+
+    @cached_property
+    def _honest_keys(self) -> frozenset[int]:
+        return frozenset(host.key for host in self.honest)
+
     def accuse(self, evidence: Evidence) -> None:
         """An honest node has found evidence."""
-        keys = {node.key for node in self.honest}
-        self.observer.accuses(evidence, keys.__contains__)
+        self.observer.accuses(evidence)
 
     # ------------------------------------------------------------------ what hosts use
 

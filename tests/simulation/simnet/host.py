@@ -373,8 +373,12 @@ class Host:
                 self.blocks.setdefault(block.id, block)
                 self.proposed(message, block)
             case Certificate() if block is not None and block.id == message.block_id:
-                self.blocks.setdefault(block.id, block)
-                self.catch_up(message)
+                self.shown(message, block)
+
+    def shown(self, certificate: Certificate, block: Block) -> None:
+        """A decided block of this height."""
+        self.blocks.setdefault(block.id, block)
+        self.catch_up(certificate)
 
     def proposed(self, proposal: Proposal, block: Block) -> None:
         """A proposal of this height, with its block."""

@@ -5,11 +5,13 @@ from collections.abc import Callable
 from consensus import (
     Address,
     BlockId,
+    Certificate,
     ChainContext,
     Decided,
     Engine,
     Evidence,
     ValidatorSet,
+    VoteType,
     verify_certificate,
     verify_evidence,
 )
@@ -29,7 +31,9 @@ class Observer:
 
     agreement    all honest nodes decide the same block at a height
     validity     what they decide is a valid block on the block before
-    certificate  each decision comes with a certificate of that block that verifies
+    certificate  each decision comes with a certificate of that block that verifies, and, counted apart
+                 from the product's check, holds more than two thirds of the stake and no precommit of an
+                 honest key that it did not make
     double-sign  no honest key signs two things for one (chain, height, round, type)
     lock         a lock that a signature rests on is never given up for an earlier one
     round        a node never goes back behind a round it signed in
@@ -37,8 +41,14 @@ class Observer:
     state        locked_round <= valid_round <= round
     """
 
-    def __init__(self, set_of: Callable[[int], ValidatorSet], context: ChainContext) -> None:
+    def __init__(
+        self,
+        set_of: Callable[[int], ValidatorSet],
+        context: ChainContext,
+        is_honest: Callable[[int], bool],
+    ) -> None:
         self._set_of = set_of
+        self._is_honest = is_honest
         self._context = context
         self.blocks: dict[int, BlockId] = {}
         self.rounds: dict[int, int] = {}
@@ -87,13 +97,30 @@ class Observer:
         if (certificate.height, certificate.block_id) != (height, decided.block_id):
             raise Violation("certificate", f"of something else at height {height}")
         verify_certificate(self._context, self._set_of(height), certificate, CHECKER)
+        self.weigh(certificate)
         self.rounds[height] = max(decided.round, self.rounds.get(height, 0))
 
-    def accuses(self, evidence: Evidence, honest: Callable[[int], bool]) -> None:
+    def weigh(self, certificate: Certificate) -> None:
+        """Count what stands behind a certificate that somebody honest relies on."""
+        name = f"of height {certificate.height}, round {certificate.round}"
+        place = (certificate.height, certificate.round, int(VoteType.PRECOMMIT))
+        stake = total = 0
+        for index, member in enumerate(self._set_of(certificate.height)):
+            total += member.power
+            if not certificate.signers >> index & 1:
+                continue
+            stake += member.power
+            key = key_of(member.address)
+            if self._is_honest(key) and self.signed.get((key, place)) != certificate.block_id:
+                raise Violation("certificate", f"{name}: key {key} did not precommit that")
+        if 3 * stake <= 2 * total:
+            raise Violation("certificate", f"{name}: {stake} of {total} are behind it")
+
+    def accuses(self, evidence: Evidence) -> None:
         """An honest node has evidence."""
         offence = evidence.offence
         verify_evidence(self._context, self._set_of(offence.height), evidence, CHECKER)
         key = key_of(Address(offence.validator))
-        if honest(key):
+        if self._is_honest(key):
             raise Violation("accusation", f"honest key {key} stands accused")
         self.accused.add(key)

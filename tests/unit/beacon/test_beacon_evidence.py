@@ -387,6 +387,8 @@ def test_crosslinks_that_conflict_make_a_fork(driver, net):
     assert {fork.first.block_id, fork.second.block_id} == {one.header.hash, other.header.hash}
     assert ShardFork.of(one, one) is None
     assert ShardFork.of(one, driver.next(1)) is None
+    strange = replace(other, certificate=replace(other.certificate, height=7))
+    assert ShardFork.of(one, strange) is ShardFork.of(strange, one) is None
     driver.grow(one)
     kept = driver.chain.crosslink(S0, 1)
     assert ShardFork.of(kept, other) == fork
