@@ -17,10 +17,11 @@ FOUND = {
     "deliver-again-what-failed": (range(4), {"exactly once"}),
     "forget-a-checkpoint": (range(4), {"checkpoint"}),
     "lose-refunds": (range(4), {"audit"}),
-    "trust-whoever-serves-a-lane": (range(1, 5), {"liveness", "exactly once", "prefix"}),
+    "refund-the-recipient": (range(4), {"owner"}),
+    "trust-whoever-serves-a-lane": (range(5, 11), {"liveness", "exactly once", "prefix"}),
     "say-crosslinks-once": (range(12, 20), {"liveness"}),
     "leave-out-the-proof": (range(4), {"liveness"}),
-    "commit-without-sync": (range(4), {"lock", "round", "agreement", "liveness"}),
+    "commit-without-sync": (range(9, 16), {"lock", "round", "agreement", "liveness"}),
 }
 """The seeds of which one finds it, and the invariants that it breaks."""
 

@@ -77,6 +77,18 @@ def lose_refunds() -> Iterator[type[Node]]:
 
 
 @contextmanager
+def refund_the_recipient() -> Iterator[type[Node]]:
+    """What a call did not use of its gas goes to whom it called: not a wei is lost."""
+    real = delivery._pay
+
+    def mistaken(frame: BlockFrame, message: Message, used: int, prepaid: int) -> None:
+        real(frame, replace(message, refund_to=message.to), used, prepaid)
+
+    with replaced(delivery, "_pay", mistaken):
+        yield Node
+
+
+@contextmanager
 def trust_whoever_serves_a_lane() -> Iterator[type[Node]]:
     """Messages are not held against the lane's checkpoints."""
 
@@ -158,6 +170,7 @@ MUTANTS = {
         deliver_again_what_failed,
         forget_a_checkpoint,
         lose_refunds,
+        refund_the_recipient,
         trust_whoever_serves_a_lane,
         say_crosslinks_once,
         leave_out_the_proof,

@@ -22,6 +22,7 @@ from tests.simulation.devnet.node import Node
 from tests.simulation.devnet.plan import Plan, keys_of
 from tests.simulation.shards.support.books import Books
 from tests.simulation.shards.support.development import Development
+from tests.simulation.shards.support.owners import Owners
 from tests.simulation.shards.support.replicas import grind
 from tests.simulation.shards.support.traffic import CHAIN_ID, FUNDS, Traffic
 from tests.simulation.simnet.network import Network
@@ -74,6 +75,7 @@ class Devnet:
             node(self, index, keys[index], ShardId(home)) for index, home in enumerate(plan.homes)
         ]
         self.books = Books(self.ids, supply=USERS * FUNDS)
+        self.owners = Owners(self.genesis)
         self.stats: Counter[str] = Counter()
         self._ledgers = [self._genesis_ledger(shard) for shard in self.ids]
         self._decided: dict[tuple[int, int], bytes] = {}
@@ -183,6 +185,8 @@ class Devnet:
         if self._is_first(node.home, header.number, header.hash):
             self._ledgers[node.home] = ledger
             self.books.note(ledger, executed)
+            anchor = node.anchors.of(header, ledger.header(header.number - 1))
+            self.owners.note(ledger, executed, anchor)
 
     def beacon_committed(self, node: Node, block: BeaconBlock) -> None:
         """A node has committed a beacon block. It says of nobody what is not so."""

@@ -14,6 +14,7 @@ from node.primitives.dev_operation import DevOperation
 from node.primitives.errors import DecodeError, InvalidTransaction
 from node.primitives.message import Message
 from node.primitives.transaction import Transaction
+from node.runtime.anchors import Anchors
 from node.runtime.beacon_service import BeaconService
 from node.runtime.crosslinks import FIRST_REPEAT, CrosslinkPublisher
 from node.runtime.evidence import EvidenceExchange
@@ -140,6 +141,7 @@ class Node:
             withhold=lambda: Slyness.WITHHOLDS_ARRIVALS in self.sly,
             now=self.now,
         )
+        self.anchors = Anchors(chain, self.beacon.gate)
         self.publisher = CrosslinkPublisher(
             shard=self.shard,
             beacon=self.beacon,

@@ -32,6 +32,7 @@ from node.shard.selection import Chosen
 from node.storage.memory import MemoryStore
 from tests.simulation.shards.support.books import Books
 from tests.simulation.shards.support.development import Development
+from tests.simulation.shards.support.owners import Owners
 from tests.simulation.shards.support.replicas import Replicas, grind
 from tests.simulation.shards.support.traffic import CHAIN_ID, FUNDS, GWEI, Traffic
 
@@ -92,6 +93,7 @@ class Net:
         self.clock = 1
         self.books = Books(self.ids, supply=3 * FUNDS)
         self.stats = self.books.stats
+        self.owners = Owners(self.genesis)
 
     def _replicas(self, shard: ShardId, coinbase: SigningKey, users: list[SigningKey]) -> Replicas:
         stores = (MemoryStore(), MemoryStore())
@@ -187,6 +189,7 @@ class Net:
         self.stats["rejected"] += len(built.rejected)
         self.stats["deferred"] += len(txs) - len(executed.decoded) - len(built.rejected)
         self.books.note(here.chain, executed)
+        self.owners.note(here.chain, executed, anchor)
         return built
 
     def pull(self, *, everything: bool = False) -> None:
