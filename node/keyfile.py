@@ -1,10 +1,15 @@
-"""The file of a validator's consensus key: the 32 secret bytes as one line of hexadecimal."""
+"""The files of a node's keys, which only its owner can read.
 
-import os
+A validator's consensus key is the 32 secret bytes as one line of hexadecimal, an identity the 32 bytes of its
+seed.
+"""
+
 from pathlib import Path
 
 from node.primitives.errors import UserError
 from node.primitives.keys import SigningKey
+from node.storage.files import write_new
+from p2p.identity import Identity
 
 MAX_FILE_BYTES = 1024
 
@@ -26,9 +31,10 @@ def load_validator_key(path: Path) -> SigningKey:
 
 
 def save_validator_key(path: Path, key: SigningKey) -> None:
-    """Write a new key file that only its owner can read. An existing file is never replaced."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with open(descriptor, "w", encoding="ascii") as file:
-        file.write(key.secret.hex() + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    """Write a new key file. An existing file is never replaced."""
+    write_new(path, [key.secret.hex().encode() + b"\n"], mode=0o600)
+
+
+def save_identity(path: Path, identity: Identity) -> None:
+    """As `save_validator_key`. The file is what `Identity.load` reads."""
+    write_new(path, [identity.to_bytes()], mode=0o600)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from pathlib import Path
 from typing import Any
@@ -56,18 +55,6 @@ class Identity:
             raise IdentityError(f"cannot read the identity {path}: {error.strerror}") from error
         except IdentityError as error:
             raise IdentityError(f"{path} is not an identity file: {error}") from error
-
-    def save(self, path: Path) -> None:
-        """Write the identity with mode 0600, whole or not at all, replacing an older file."""
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        try:
-            os.fchmod(descriptor, 0o600)
-            os.write(descriptor, self._seed)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        temporary.replace(path)
 
     @property
     def peer_id(self) -> PeerId:

@@ -6,6 +6,7 @@ from pathlib import Path
 from node.cluster.fault_model import File
 from node.cluster.layout import NodeLayout
 from node.primitives.errors import UserError
+from node.storage.files import make_directory, write_atomically
 
 FIRST, STEP = 20, 1024
 """One byte in each KiB, so that no block or record of the file stays whole."""
@@ -37,11 +38,11 @@ def damage(node: NodeLayout, file: File) -> Path:
     path = max(found, key=lambda path: (path.stat().st_size, path.name))
     content = bytearray(path.read_bytes())
     kept = _kept(node, path)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    kept.write_bytes(content)
+    make_directory(kept.parent)
+    write_atomically(kept, bytes(content))
     for place in range(FIRST, len(content), STEP):
         content[place] ^= 0xFF
-    path.write_bytes(content)
+    write_atomically(path, bytes(content))
     return path
 
 
@@ -54,7 +55,7 @@ def repair(node: NodeLayout, file: File) -> None:
     else:
         for path in data.glob(_PATTERNS[file]):
             if (kept := _kept(node, path)).exists():
-                shutil.copyfile(kept, path)
+                write_atomically(path, kept.read_bytes())
     shutil.rmtree(node.files.directory / KEPT, ignore_errors=True)
 
 

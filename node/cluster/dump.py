@@ -34,7 +34,7 @@ from node.cluster.pause import held
 from node.cluster.processes import running_nodes
 from node.primitives.errors import CorruptData, UserError
 from node.storage.errors import StorageInUse
-from node.storage.files import FileLock, sync_directory
+from node.storage.files import FileLock, replacing
 from node.version import version
 
 STAGE = ".dump-"
@@ -248,18 +248,7 @@ def _height(head: Head) -> int:
 
 def _write(file: Path, contents: Contents, sources: Sequence[Path], progress: Progress) -> int:
     """Write the archive beside its place, then give it its name; its size in bytes."""
-    temporary = file.with_name(file.name + ".new")
-    temporary.unlink(missing_ok=True)  # of one that was killed
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with open(descriptor, "wb") as out:
+    with replacing(file, mode=0o600) as descriptor:
+        with open(descriptor, "wb", closefd=False) as out:
             write_archive(out, contents, sources, progress)
-            out.flush()
-            os.fsync(out.fileno())
-            size = out.tell()
-        temporary.replace(file)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_directory(file.absolute().parent)
-    return size
+        return os.fstat(descriptor).st_size

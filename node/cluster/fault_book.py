@@ -10,7 +10,7 @@ from node.cluster.fault_model import ActiveFault
 from node.cluster.layout import FAULTS, FAULTS_LOCK, NetworkLayout
 from node.primitives.errors import UserError
 from node.storage.errors import StorageInUse
-from node.storage.files import FileLock, write_atomically
+from node.storage.files import FileLock, remove, write_atomically
 
 LOCK_DEADLINE = 180.0
 POLL_INTERVAL = 0.05
@@ -59,4 +59,4 @@ class FaultBook:
             text = msgspec.json.format(msgspec.json.encode(active), indent=2) + b"\n"
             write_atomically(self._path, text)
         else:
-            self._path.unlink(missing_ok=True)
+            remove(self._path)

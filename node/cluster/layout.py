@@ -24,6 +24,7 @@ from node.config import NodeConfig, load_node_config
 from node.primitives.basics import ShardId
 from node.primitives.errors import UserError
 from node.primitives.genesis import Genesis, load_genesis
+from node.storage.files import make_directory, remove, write_new
 
 MARKER = ".atoll"
 MARKER_TEXT = "Made by `atoll`. `atoll up --reset` deletes what it made here, and nothing else.\n"
@@ -160,8 +161,8 @@ def clear_directory(directory: Path) -> None:
             "choose another directory with --dir"
         )
     try:
+        remove(directory / MANIFEST)  # from here on it is no network, after a crash either
         for name in (
-            MANIFEST,
             NETWORK,
             LAUNCHER,
             TARGETS,
@@ -169,7 +170,7 @@ def clear_directory(directory: Path) -> None:
             GENESIS,
             FAULTS,
             FAULTS_LOCK,
-        ):  # the manifest first: then it is no network
+        ):
             (directory / name).unlink(missing_ok=True)
         if (directory / NODES).exists():
             shutil.rmtree(directory / NODES)
@@ -185,7 +186,7 @@ def claim_directory(directory: Path) -> None:
     Raises UserError if it holds a network, or anything else.
     """
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        make_directory(directory)
         marker = directory / MARKER
         if has_network(directory):
             raise UserError(f"there is a network in {directory} already; --reset makes a new one")
@@ -196,7 +197,8 @@ def claim_directory(directory: Path) -> None:
                 f"{directory} is not empty and was not made by atoll; "
                 "choose another directory with --dir"
             )
-        marker.write_text(MARKER_TEXT)
+        if not marker.exists():
+            write_new(marker, [MARKER_TEXT.encode()])  # that it is there says all
     except OSError as error:
         raise UserError(f"{directory}: cannot make a network here: {error.strerror}") from None
 

@@ -13,7 +13,6 @@ from node.cluster.layout import (
     ACCOUNTS,
     GENESIS,
     MANIFEST,
-    NODES,
     NetworkLayout,
     claim_directory,
     encode_accounts,
@@ -24,12 +23,12 @@ from node.cluster.layout import (
 from node.cluster.manifest import ETHER, Manifest, NodeSection, render_manifest
 from node.cluster.targets import write_targets
 from node.config import NodeConfig, P2pConfig, PeerConfig, RpcConfig, render_node_config
-from node.keyfile import save_validator_key
+from node.keyfile import save_identity, save_validator_key
 from node.primitives.errors import UserError
-from node.primitives.genesis import Genesis, GenesisValidator, save_genesis
+from node.primitives.genesis import Genesis, GenesisValidator, encode_genesis
 from node.primitives.keys import CURVE_ORDER, SigningKey
 from node.primitives.placement import home_by_range
-from node.storage.files import sync_directory, write_atomically
+from node.storage.files import make_directory, write_atomically
 from p2p.identity import Identity
 
 
@@ -70,11 +69,10 @@ def make_network(manifest: Manifest, directory: Path) -> NetworkLayout:
     genesis = make_genesis(manifest, planned, accounts)
     claim_directory(directory)
     try:
-        save_genesis(genesis, directory / GENESIS)
+        write_atomically(directory / GENESIS, encode_genesis(genesis))
         write_atomically(directory / ACCOUNTS, encode_accounts(accounts), mode=0o600)
         for node in planned:
             _write_node(manifest, directory, node, planned, accounts)
-        sync_directory(directory / NODES)
         # Last: from here on it is a whole network. Only its owner may know a mnemonic or a seed.
         write_atomically(directory / MANIFEST, render_manifest(manifest).encode(), mode=0o600)
         layout = load_layout(directory)
@@ -171,11 +169,11 @@ def _write_node(
     accounts: Sequence[DevAccount],
 ) -> None:
     files = node_files(directory, node.name)
-    files.directory.mkdir(parents=True)
+    make_directory(files.directory)
     if not manifest.data_dir.is_absolute():
-        (files.directory / manifest.data_dir).mkdir(mode=0o700, parents=True)
+        make_directory(files.directory / manifest.data_dir, mode=0o700)
     save_validator_key(files.validator_key, node.key)
-    node.identity.save(files.identity_key)
+    save_identity(files.identity_key, node.identity)
     config = NodeConfig(
         name=node.name,
         genesis=Path("..") / ".." / GENESIS,

@@ -5,15 +5,13 @@ to listen elsewhere: here every node gets loopback addresses with ports that are
 network has.
 """
 
-import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 from node.cluster.addresses import NodeAddresses, plan_addresses
-from node.cluster.archive import ArchiveReader, Contents, Entry, Progress
+from node.cluster.archive import ArchiveReader, Contents, Progress
 from node.cluster.check_file import check_file
 from node.cluster.layout import (
     ACCOUNTS,
@@ -42,7 +40,7 @@ from node.config import NodeConfig, render_node_config
 from node.faults import NodeFaults
 from node.primitives.errors import UserError
 from node.primitives.genesis import load_genesis
-from node.storage.files import sync_directory, write_atomically
+from node.storage.files import make_directory, remove, write_atomically, write_new
 from node.tomlfile import load_toml
 
 SECRET = (".key", ACCOUNTS, MANIFEST)
@@ -99,18 +97,8 @@ def _check_space(directory: Path, wanted: int) -> None:
 def _extract(archive: ArchiveReader, directory: Path, progress: Progress) -> None:
     for entry, pieces in archive.files(progress):
         path = directory / (STORED if entry.path == MANIFEST else entry.path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write(path, entry, pieces)
-
-
-def _write(path: Path, entry: Entry, pieces: Iterator[bytes]) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-    mode = 0o600 if entry.path.endswith(SECRET) else 0o644
-    with open(os.open(path, flags, mode), "wb") as out:
-        for piece in pieces:
-            out.write(piece)
-        out.flush()
-        os.fsync(out.fileno())
+        make_directory(path.parent)
+        write_new(path, pieces, mode=0o600 if entry.path.endswith(SECRET) else 0o644)
 
 
 def _settle(file: Path, directory: Path, contents: Contents, rpc_port: int | None) -> None:
@@ -130,11 +118,9 @@ def _settle(file: Path, directory: Path, contents: Contents, rpc_port: int | Non
     for node, config in zip(files, configs, strict=True):
         _rewrite(node, config, by_name)
         check_file(node.config)
-        (node.directory / "data").mkdir(exist_ok=True)
+        make_directory(node.directory / "data")
         (node.directory / "data").chmod(0o700)
-        sync_directory(node.directory)
-    (directory / STORED).unlink()
-    sync_directory(directory / NODES)
+    remove(directory / STORED)
     write_atomically(directory / MANIFEST, render_manifest(manifest).encode(), mode=0o600)
 
 

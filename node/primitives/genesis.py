@@ -197,5 +197,6 @@ def load_genesis(path: Path) -> Genesis:
         raise UserError(f"{path}: {error}") from None
 
 
-def save_genesis(genesis: Genesis, path: Path) -> None:
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(genesis), indent=2) + b"\n")
+def encode_genesis(genesis: Genesis) -> bytes:
+    """The content of a genesis file."""
+    return msgspec.json.format(msgspec.json.encode(genesis), indent=2) + b"\n"

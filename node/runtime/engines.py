@@ -16,6 +16,7 @@ from node.runtime.journal import Journal
 from node.runtime.participant import Participant
 from node.runtime.signer import Signer
 from node.runtime.worker import on_disk
+from node.storage.files import make_directory
 from node.storage.last_signed import LastSigned
 from node.storage.quota import Quota
 from node.storage.wal import WriteAheadLog
@@ -102,7 +103,7 @@ class Engines:
         # The head may be in an earlier era: its next height has been decided long ago.
         context: ChainContext = replace(app.context, era=node.beacon_chain.eras.current)
         folder = node.config.data_dir / "consensus"
-        folder.mkdir(parents=True, exist_ok=True)
+        make_directory(folder)  # a record in a directory that a crash takes is no record
         name = context.tag.decode().replace("/", "-")
         record = LastSigned(folder / f"{name}.signed")
         self._files.append(record)

@@ -1,7 +1,14 @@
-"""Durable files: the few operations whose order decides what a crash leaves behind."""
+"""Durable files: the few operations whose order decides what a crash leaves behind.
+
+All that has to outlive a crash is written by these, or by the write-ahead log and the last-signed record, or is
+in the database. A new name is durable only when the directory that it stands in was synced, and a new directory
+in turn only when its own was.
+"""
 
 import fcntl
 import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -34,6 +41,18 @@ def sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
+def make_directory(path: Path, *, mode: int = 0o777) -> None:
+    """Make `path`, and the directories it is in, unless they are there. Durable when it returns.
+
+    `mode` is that of `path`. Its name is synced even if it was there: who made it may have died before that.
+    Raises OSError.
+    """
+    if not path.parent.is_dir():
+        make_directory(path.parent)
+    path.mkdir(mode=mode, exist_ok=True)
+    sync_directory(path.parent)
+
+
 def write_fully(descriptor: int, data: bytes) -> None:
     """os.write until everything is written: a single call may write less."""
     view = memoryview(data)
@@ -41,20 +60,54 @@ def write_fully(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def write_atomically(path: Path, data: bytes, *, mode: int = 0o644) -> None:
-    """Create or replace `path`: after a crash it is the old file or the new one, never a mixture.
+@contextmanager
+def replacing(path: Path, *, mode: int = 0o644) -> Iterator[int]:
+    """Create or replace `path` by what is written to the descriptor that this gives.
 
-    Durable (file and directory entry) when it returns. Raises OSError.
+    After a crash, or an error within, it is the old file or the new one, never a mixture. Durable (bytes and
+    name) when it ends. Raises OSError.
     """
     temporary = path.with_name(path.name + ".new")
     temporary.unlink(missing_ok=True)  # of an earlier crash; its mode may be another
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
+        try:
+            yield descriptor
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)
+
+
+def write_atomically(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Create or replace `path`: see `replacing`."""
+    with replacing(path, mode=mode) as descriptor:
         write_fully(descriptor, data)
+
+
+def write_new(path: Path, pieces: Iterable[bytes], *, mode: int = 0o644) -> None:
+    """Create `path`, which must not be there. Durable when it returns; before, it may be there in part.
+
+    Raises OSError, FileExistsError for a link, too.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(path, flags, mode)
+    try:
+        for piece in pieces:
+            write_fully(descriptor, piece)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    temporary.replace(path)
+    sync_directory(path.parent)
+
+
+def remove(path: Path) -> None:
+    """Delete a file, if it is there. Durable when it returns. Raises OSError."""
+    path.unlink(missing_ok=True)
     sync_directory(path.parent)
 
 

@@ -21,7 +21,13 @@ from typing import Self
 
 from node.primitives.errors import CorruptData
 from node.storage.errors import StorageUnavailable, WouldEquivocate
-from node.storage.files import FileLock, other_version, unavailable, write_atomically
+from node.storage.files import (
+    FileLock,
+    other_version,
+    sync_directory,
+    unavailable,
+    write_atomically,
+)
 from node.storage.wal import Tail, WriteAheadLog
 
 KIND = b"ATOLSGN"
@@ -79,12 +85,14 @@ class LastSigned:
         self._descriptor = -1
         self._lock = FileLock(path.with_name(path.name + ".lock"), guards=f"the record {path}")
         try:
-            if not path.exists():
+            if path.exists():
+                # What counts from here on must not be lost later, even where a crash came before the fsync.
+                sync_directory(path.parent)
+            else:
                 first = _encode(_Slot(sequence=0, position=None, tail=None))
                 write_atomically(path, first.ljust(FILE_BYTES, b"\0"), mode=0o600)
             # Every write waits for the disk: one system call instead of two.
             self._descriptor = os.open(path, os.O_RDWR | os.O_DSYNC | os.O_CLOEXEC)
-            # What counts from here on must not be lost later, even where a crash came before the fsync.
             os.fsync(self._descriptor)
             slots = self._read()
         except OSError as error:

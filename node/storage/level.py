@@ -9,7 +9,7 @@ import plyvel
 
 from node.primitives.errors import CorruptData
 from node.storage.errors import StorageInUse, StorageUnavailable
-from node.storage.files import unavailable
+from node.storage.files import make_directory, unavailable
 from node.storage.kv import prefix_end
 from node.storage.quota import Quota
 
@@ -52,7 +52,7 @@ class LevelStore:
         """
         try:
             if create:
-                path.mkdir(parents=True, exist_ok=True)
+                make_directory(path)
             exists = (path / "CURRENT").exists()
             if not exists and any(path.glob("*.l[do][bg]")):
                 # LevelDB would take this for a new database and delete the rest of the old one.

@@ -131,9 +131,9 @@ def test_who_loses_its_log_but_not_its_record_never_equivocates():
         check(Schedule(seed=seed, scenario=scenario))
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(12))
 def test_the_real_journal_and_record(seed: int):
-    """The node's own write-ahead log and last-signed record, in files, with torn writes."""
+    """The node's own write-ahead log and last-signed record, in files, on a disk that forgets."""
     faulty = ((1, frozenset({Behaviour.LOSES_LOG})),) if seed % 2 else ()
     scenario = Scenario(
         powers=(1, 1, 1, 1),

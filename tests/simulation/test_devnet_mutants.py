@@ -14,14 +14,14 @@ PATIENCE = 40.0
 
 FOUND = {
     "skip-a-message": (range(4), {"prefix"}),
-    "deliver-again-what-failed": (range(4), {"exactly once"}),
+    "deliver-again-what-failed": (range(3, 8), {"exactly once"}),
     "forget-a-checkpoint": (range(4), {"checkpoint"}),
     "lose-refunds": (range(4), {"audit"}),
     "refund-the-recipient": (range(4), {"owner"}),
     "trust-whoever-serves-a-lane": (range(5, 11), {"liveness", "exactly once", "prefix"}),
     "say-crosslinks-once": (range(12, 20), {"liveness"}),
     "leave-out-the-proof": (range(4), {"liveness"}),
-    "commit-without-sync": (range(9, 16), {"lock", "round", "agreement", "liveness"}),
+    "commit-without-sync": (range(9, 16), {"lost"}),
 }
 """The seeds of which one finds it, and the invariants that it breaks."""
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from node.keyfile import save_identity
 from p2p.errors import IdentityError, LinkLost, Misuse, ProtocolViolation, RequestError
 from p2p.framing import FrameDecoder, frame_header
 from p2p.identity import Identity
@@ -137,9 +138,10 @@ def test_token_bucket_lets_the_burst_pass_and_then_the_rate() -> None:
 
 def test_identity_file_is_private_and_comes_back(tmp_path: Path) -> None:
     path = tmp_path / "node.key"
-    path.write_bytes(b"an older file, readable by all")
     identity = Identity.generate()
-    identity.save(path)
+    save_identity(path, identity)
+    with pytest.raises(FileExistsError):
+        save_identity(path, Identity.generate())
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert Identity.load(path).peer_id == identity.peer_id
     assert Identity.from_bytes(identity.to_bytes()).peer_id == identity.peer_id

@@ -6,7 +6,9 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import plyvel
 import pytest
 
 from node.primitives.errors import CorruptData, UserError
@@ -110,6 +112,31 @@ def test_damage_found_at_reading_is_never_returned_as_data(tmp_path: Path) -> No
     assert damaged
     with pytest.raises(CorruptData):
         list(store.iterate(b""))
+    store.close()
+
+
+class Recorded:
+    """A LevelDB of which is noted how each batch was written."""
+
+    def __init__(self, database: Any) -> None:
+        self._database = database
+        self.syncs: list[bool] = []
+
+    def write_batch(self, *, sync: bool = False) -> Any:
+        self.syncs.append(sync)
+        return self._database.write_batch(sync=sync)
+
+    def close(self) -> None:
+        self._database.close()
+
+
+def test_a_batch_is_synced_where_that_is_asked_for_and_not_elsewhere(tmp_path: Path) -> None:
+    recorded = Recorded(plyvel.DB(str(tmp_path / "db"), create_if_missing=True))
+    store = LevelStore(tmp_path / "db", recorded)
+    asked = [True, False, False, True, False]
+    for number, sync in enumerate(asked):
+        store.write({b"%d" % number: b"x"}, sync=sync)
+    assert recorded.syncs == asked
     store.close()
 
 

@@ -18,9 +18,9 @@ from node.shard import delivery, messenger
 from node.shard.frame import BlockFrame
 from node.shard.lanes import InboundLane, Supply
 from node.shard.run import BlockRun
-from node.storage.memory import MemoryStore
 from tests.simulation.devnet.node import Node
 from tests.simulation.simnet.mutants import replaced
+from tests.support.forgetful_store import ForgetfulStore
 
 
 @contextmanager
@@ -124,22 +124,12 @@ def leave_out_the_proof() -> Iterator[type[Node]]:
         yield Node
 
 
-class Volatile(MemoryStore):
-    """A store whose last write is gone after a crash."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._undo: dict[bytes, bytes | None] = {}
+class Deaf(ForgetfulStore):
+    """A store that does not hear of `sync`."""
 
     def write(self, batch: Mapping[bytes, bytes | None], *, sync: bool) -> None:
-        """Remember what was there before."""
-        self._undo = {key: self.get(key) for key in batch}
-        super().write(batch, sync=sync)
-
-    def crash(self) -> None:
-        """Lose it."""
-        super().write(self._undo, sync=True)
-        self._undo = {}
+        """Nothing of it is durable."""
+        super().write(batch, sync=False)
 
 
 class Unsynced(Node):
@@ -147,14 +137,7 @@ class Unsynced(Node):
 
     def __init__(self, *args: object) -> None:
         super().__init__(*args)  # type: ignore[arg-type]
-        self.stores = MemoryStore(), Volatile()
-
-    def die(self) -> None:
-        """The last block is gone."""
-        super().die()
-        if self.shard_host.chain:
-            self.shard_host.chain.pop()
-            self.stores[1].crash()
+        self.stores = ForgetfulStore(), Deaf()
 
 
 @contextmanager

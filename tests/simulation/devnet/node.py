@@ -23,13 +23,13 @@ from node.runtime.shard_service import ShardService
 from node.shard.chain import ShardChain
 from node.shard.pool import PoolRejected, TransactionPool
 from node.shard.run import ExecutedBlock
-from node.storage.memory import MemoryStore
 from tests.simulation.devnet.chains import BlockHost, DevnetChain, FaultyBlockHost
 from tests.simulation.devnet.forger import FORGE_EVERY, Forger
 from tests.simulation.devnet.plan import Slyness
 from tests.simulation.simnet.disk import MemoryDisk
 from tests.simulation.simnet.observer import Violation
 from tests.simulation.simnet.scheme import address
+from tests.support.forgetful_store import ForgetfulStore
 
 if TYPE_CHECKING:
     from tests.simulation.devnet.net import Devnet
@@ -62,7 +62,7 @@ class Node:
         self.sly = net.plan.sly.get(index, frozenset())
         behaviours = dict(net.plan.scenario.faulty).get(index)
         self.faulty = behaviours is not None
-        self.stores = MemoryStore(), MemoryStore()
+        self.stores = ForgetfulStore(), ForgetfulStore()
         self.alive = False
         self.lives = 0
         self.clock_ahead = 0
@@ -105,6 +105,8 @@ class Node:
         for host in self.hosts:
             if host.alive:
                 host.end_process()
+        for number, store in enumerate(self.stores):
+            store.power_fails(self.net.network.dice.unit(f"{self.index} {self.lives} {number}"))
 
     def stop(self) -> None:
         """Somebody kills it."""
@@ -130,9 +132,16 @@ class Node:
         """What ``Node`` of the runtime puts together."""
         net = self.net
         chain = BeaconChain(self.stores[0], net.first, net.rules)
+        shard_chain = ShardChain(self.stores[1], net.genesis, self.home)
+        for host, height in zip(
+            self.hosts, (chain.head.height, shard_chain.head.number), strict=True
+        ):
+            if height < len(host.chain):
+                name = f"{host.world.name}{height + 1}"
+                raise Violation("lost", f"node {self.index} has forgotten its decided block {name}")
         self.beacon = BeaconService(chain=chain, proposer=self.address, now=self.now)
         self.shard = ShardService(
-            chain=ShardChain(self.stores[1], net.genesis, self.home),
+            chain=shard_chain,
             beacon=chain,
             beacon_gate=self.beacon.gate,
             pool=TransactionPool(),

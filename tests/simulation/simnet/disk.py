@@ -1,5 +1,6 @@
 """What survives a node's death: its log up to the last sync, and its last-signed record."""
 
+import random
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
@@ -19,8 +20,10 @@ from consensus import (
 from consensus.types import BlockId, Round, Vote
 from node.runtime.journal import Built, Journal, Judged, Resumed, Started
 from node.runtime.wire import ProposalMessage
+from node.storage.files import remove
 from node.storage.last_signed import LastSigned
 from node.storage.wal import WriteAheadLog
+from tests.support.forgetful import ForgetfulDisk, mounted
 
 Place = tuple[int, int, int]
 """Height, round, step; the step of a proposal is 0, that of a vote its type."""
@@ -124,14 +127,16 @@ class MemoryDisk:
 class FileDisk:
     """The node's own journal over a write-ahead log, and its last-signed record, in a directory.
 
-    Dying tears the log's last write: bytes that were not synced are cut off anywhere. Values are
-    stored as block ids; the blocks are the host's, in memory.
+    Dying is the machine going off: what was not synced is lost, torn or there. Values are stored as block ids;
+    the blocks are the host's, in memory.
     """
 
     def __init__(self, directory: Path, start: Callable[[int], StartHeight]) -> None:
         self._directory = directory
         self._start = start
-        self._open()
+        self.forgetful = ForgetfulDisk(directory)
+        with mounted(self.forgetful):
+            self._open()
 
     def _open(self) -> None:
         self._wal = WriteAheadLog(self._directory / "wal")
@@ -183,14 +188,8 @@ class FileDisk:
 
     def die(self, survives: float) -> None:
         """See :class:`Disk`."""
-        durable = self._wal.size
-        if survives > 0.3:
-            self._journal.sync()
-        self.close()
-        path = self._directory / "wal"
-        torn = path.stat().st_size - durable
-        with path.open("r+b") as file:
-            file.truncate(durable + int(torn * survives))
+        self._close_files()
+        self.forgetful.power_fails(random.Random(survives))
         self._open()
 
     def load(self, height: int) -> list[Input]:
@@ -219,18 +218,22 @@ class FileDisk:
     def lose_log(self) -> None:
         """See :class:`Disk`."""
         self._wal.reset()
-        self.close()
+        self._close_files()
         self._open()
 
     def wipe(self) -> None:
         """See :class:`Disk`."""
-        self.close()
+        self._close_files()
         for name in ("wal", "signed"):
-            (self._directory / name).unlink(missing_ok=True)
+            remove(self._directory / name)
         self._open()
 
     def close(self) -> None:
-        """Close the files."""
+        """Close the files, for good."""
+        self._close_files()
+        self.forgetful.close()
+
+    def _close_files(self) -> None:
         with ExitStack() as stack:
             stack.callback(self._wal.close)
             stack.callback(self._last.close)

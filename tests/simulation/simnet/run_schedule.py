@@ -4,10 +4,12 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.simulation.simnet.disk import FileDisk
 from tests.simulation.simnet.host import Host
 from tests.simulation.simnet.observer import Violation
 from tests.simulation.simnet.scenario import Schedule
 from tests.simulation.simnet.world import World
+from tests.support.forgetful import mounted
 
 PATIENCE = 800.0
 """Virtual seconds, times the scale of the timeouts, within which a healed network finishes. That is
@@ -32,8 +34,10 @@ def run_schedule(schedule: Schedule, *, host: type[Host] = Host) -> Outcome:
         return _run(World(schedule, host=host), schedule)
     with tempfile.TemporaryDirectory(prefix="atoll-simulation-") as directory:
         world = World(schedule, directory=Path(directory), host=host)
+        disks = (node.disk for node in world.hosts.values())
         try:
-            return _run(world, schedule)
+            with mounted(*(disk.forgetful for disk in disks if isinstance(disk, FileDisk))):
+                return _run(world, schedule)
         finally:
             world.close()
 

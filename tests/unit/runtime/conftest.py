@@ -1,11 +1,10 @@
 """A network of consensus hosts in memory: virtual time, real journals and last-signed records.
 
 Everything is drawn from one seed. Messages travel in their wire form and can be late, lost, or held up by
-a partition; a node can die at any point where something becomes durable or leaves it. What must never
-happen is asserted where it would happen.
+a partition; a node can die at any point where something becomes durable or leaves it, and its disk forgets
+what was not synced. What must never happen is asserted where it would happen.
 """
 
-import os
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -43,6 +42,7 @@ from node.runtime.wire import ConsensusMessage, ProposalMessage, StatusMessage, 
 from node.storage.last_signed import LastSigned
 from node.storage.wal import WriteAheadLog
 from p2p.errors import PeerUnavailable
+from tests.support.forgetful import ForgetfulDisk, mounted
 
 CONTEXT = ChainContext(chain_id=1337, tag=b"shard/0")
 CHECKER = KeccakSecp256k1()
@@ -127,6 +127,8 @@ class Member:
         self.world = world
         self.name = f"v{index}"
         self.key = world.keys[index]
+        (world.folder / self.name).mkdir()
+        self.disk = ForgetfulDisk(world.folder / self.name)
         self.app = ToyChain(members=world.members, salt=self.name)
         self.up = False
         self.runs = 0
@@ -149,8 +151,7 @@ class Member:
         self._scope.cancel()
 
     async def _live(self) -> None:
-        folder = self.world.folder / self.name
-        folder.mkdir(exist_ok=True)
+        folder = self.disk.root
         self.runs += 1
         self._scope = trio.CancelScope()
         with (
@@ -170,10 +171,7 @@ class Member:
                 pass
             finally:
                 self.up = False
-        # The power failed as well: what the log did not wait for is gone, in whole or in part.
-        unsure = self.wal.size - self.wal.durable
-        with (folder / "toy.wal").open("r+b") as file:
-            file.truncate(self.wal.durable + int(unsure * self.world.random.random()))
+        self.disk.power_fails(self.world.random)  # it was the machine
 
     def _build(self, record: LastSigned) -> None:
         world = self.world
@@ -369,11 +367,8 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., World]:
+def world(tmp_path: Path) -> Callable[..., World]:
     """Makes a world of `count` nodes; `running` runs it."""
-    # Nodes die, the machine does not: what was written is there. It saves half of the time.
-    monkeypatch.setattr(os, "fdatasync", lambda descriptor: None)
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
     def make(count: int = 4, seed: int = 1) -> World:
         return World(tmp_path, count, seed)
@@ -387,11 +382,14 @@ def running() -> Callable[[World], AbstractAsyncContextManager[World]]:
 
     @asynccontextmanager
     async def run(world: World) -> AsyncIterator[World]:
-        async with trio.open_nursery() as nursery:
-            world.nursery = nursery
-            for node in world.nodes:
-                nursery.start_soon(node.run)
-            yield world
-            nursery.cancel_scope.cancel()
+        with mounted(*(node.disk for node in world.nodes)):
+            async with trio.open_nursery() as nursery:
+                world.nursery = nursery
+                for node in world.nodes:
+                    nursery.start_soon(node.run)
+                yield world
+                nursery.cancel_scope.cancel()
+        for node in world.nodes:
+            node.disk.close()
 
     return run

@@ -6,16 +6,26 @@ from pathlib import Path
 from consensus import Address, BlockId, ChainContext, VoteType
 from consensus.effects import SendProposal, SendVote
 from consensus.errors import InvalidSignature
+from consensus.params import TimeoutParams
 from consensus.signing import check_vote
 from consensus.types import Height, Round, Validator, ValidatorSet, Vote
+from node.primitives.basics import keccak_fast
 from node.primitives.keys import KeccakSecp256k1, SigningKey
+from node.runtime.journal import Journal
+from node.runtime.participant import Participant
 from node.runtime.signer import Signer
+from node.runtime.wire import ProposalMessage
 from node.storage.last_signed import LastSigned
 from node.storage.wal import WriteAheadLog
+from tests.unit.runtime.conftest import ToyChain
 
 KEY = SigningKey(b"\1" * 32)
 CONTEXT = ChainContext(chain_id=1, tag=b"toy")
 MEMBERS = ValidatorSet([Validator(address=Address(KEY.address), power=1)])
+OTHER = Address(SigningKey(b"\2" * 32).address)
+OF_MANY = ValidatorSet(
+    [Validator(address=Address(KEY.address), power=3), Validator(address=OTHER, power=2)]
+)
 A, B = BlockId(b"a" * 32), BlockId(b"b" * 32)
 
 
@@ -75,6 +85,48 @@ def test_the_same_vote_in_a_new_log_is_durable_before_it_is_sent_again(tmp_path:
             assert log.durable == log.size
     with WriteAheadLog(tmp_path / "new") as log:
         assert list(log.replay()) == [b"what led to it"]
+
+
+async def test_what_the_log_says_we_signed_is_on_record_after_a_replay(tmp_path: Path) -> None:
+    """The log was synced, and the machine went off before the record was written."""
+    voted, proposed = signer_of_lost_record(tmp_path)
+    record = LastSigned(tmp_path / "signed")
+    log = WriteAheadLog(tmp_path / "wal", tails=record.tails)
+    participant = Participant(
+        app=ToyChain(members=OF_MANY, context=CONTEXT),
+        signer=signer(record),
+        journal=Journal(log),
+        checker=KeccakSecp256k1(),
+        timeouts=TimeoutParams(),
+        broadcast=lambda message: None,
+    )
+    assert await participant.recover()
+    log.close()
+    record.close()
+    (tmp_path / "wal").unlink()  # from here on the record has to know it by itself
+    with LastSigned(tmp_path / "signed") as record:
+        again = signer(record)
+        assert again.proposal(replace(proposed, block_id=B)) is None
+        assert again.vote(replace(voted, block_id=B)) is None
+        assert again.vote(replace(voted, block_id=None)) is None
+
+
+def signer_of_lost_record(folder: Path) -> tuple[SendVote, SendProposal]:
+    """A log with a proposal and a prevote of ours, and no record."""
+    value = b"1/v0/1"
+    block_id = BlockId(keccak_fast(value))
+    voted = SendVote(type=VoteType.PREVOTE, height=Height(1), round=Round(0), block_id=block_id)
+    proposed = SendProposal(height=Height(1), round=Round(0), block_id=block_id, pol_round=-1)
+    with LastSigned(folder / "elsewhere") as record, WriteAheadLog(folder / "wal") as log:
+        one, journal = signer(record), Journal(log)
+        proposal, vote = one.proposal(proposed), one.vote(voted)
+        assert proposal is not None
+        assert vote is not None
+        journal.start(1)
+        journal.judged(ProposalMessage(proposal=proposal, value=value), True)
+        journal.vote(vote)
+        journal.sync()
+    return voted, proposed
 
 
 def test_a_height_comes_again_in_a_later_era_and_never_in_an_earlier_one(tmp_path: Path) -> None:

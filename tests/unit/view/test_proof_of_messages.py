@@ -20,7 +20,7 @@ from node.light import (
 )
 from node.light.build import beacon_step, committee_changes
 from node.primitives.basics import Address, keccak256
-from node.primitives.genesis import save_genesis
+from node.primitives.genesis import encode_genesis
 from node.primitives.message import Message, MessageKind
 from node.primitives.messenger import MESSENGER
 from node.primitives.placement import home_by_range
@@ -348,7 +348,7 @@ async def test_the_command_verify(net, tmp_path, capsys):
     message = await transfer(net, views)
     net.settle()
     genesis, file = tmp_path / "genesis.json", tmp_path / "proof.json"
-    save_genesis(net.genesis, genesis)
+    genesis.write_bytes(encode_genesis(net.genesis))
     document = await views.backend.prove_message(message.id)
     file.write_bytes(msgspec.json.encode(document))
     arguments = ["verify", str(file), "--genesis", str(genesis)]
