@@ -1,7 +1,7 @@
 """Transactions: from users and peers into the pool, and on to the shard's validators in batches."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import structlog
 import trio
@@ -20,6 +20,7 @@ ROOM_SECONDS = 2.0
 """How long a user's transaction waits for room in a full pool before it is refused. A client that sends faster
 than blocks are made is slowed down by it; refusing it at once would have it send all the more."""
 MAX_WAITING = 512  # such transactions; more are refused at once
+MAX_OWN = 8192  # hashes of users' transactions; twice as many are looked through
 MAX_QUEUED_BYTES = 32 << 20
 ANNOUNCED_BYTES = 4 << 20  # of the pool, to a peer that has connected
 MAX_MALFORMED = 16  # in one frame; then the rest is not looked at
@@ -53,6 +54,9 @@ class TransactionGossip:
         self._queue: deque[bytes] = deque()
         self._queued_bytes = 0
         self._submitted = 0
+        self._own: dict[
+            Hash32, None
+        ] = {}  # by users of this node, in order; may be in blocks by now
         self._waiting = 0  # for room in the pool
         self._newcomers: dict[str, None] = {}
         self._wake = trio.Event()
@@ -112,13 +116,35 @@ class TransactionGossip:
         reason = self._service.why_waiting(tx)
         if reason is not None and tx.hash not in self._service.pool:
             raise PoolRejected(f"{reason}; send it again when there is room (atoll_lanes)", "lane")
-        if self._add(tx):
+        if self._add_own(tx):
             self.counted.admitted["user"] += 1
             self._log.debug("transaction admitted", tx="0x" + tx.hash.hex())
             if self._on_admitted is not None:
                 self._on_admitted(tx.hash)
-            self._enqueue(tx.raw)
-            self._on_new()
+
+    def own(self) -> list[bytes]:
+        """Of what users of this node handed in, what is in the pool, in the order of its arrival."""
+        found = (self._service.pool.get(tx_hash) for tx_hash in self._own)
+        return [tx.raw for tx in found if tx is not None]
+
+    async def bring_back(self, raws: Sequence[bytes]) -> int:
+        """Take in what `own` gave in an earlier life, as far as it is still valid; how many that are.
+
+        One that finds its lane full waits in the pool, as it did.
+        """
+        count = 0
+        for index, raw in enumerate(raws):
+            try:
+                tx = decode_transaction(raw)
+                self._service.check_static(tx)
+                count += self._add_own(tx)
+            except (DecodeError, InvalidTransaction) as error:
+                self._log.debug(
+                    "not brought back", tx="0x" + keccak_fast(raw).hex(), reason=str(error)
+                )
+            if index % YIELD_EVERY == YIELD_EVERY - 1:
+                await trio.lowlevel.checkpoint()
+        return count
 
     def next_nonce(self, address: bytes) -> int:
         account = Address(address)
@@ -204,6 +230,16 @@ class TransactionGossip:
         if added:
             self._service.pool_changed()
         return added
+
+    def _add_own(self, tx: Transaction) -> bool:
+        if not self._add(tx):
+            return False
+        if len(self._own) >= 2 * MAX_OWN:
+            self._own = {h: None for h in self._own if h in self._service.pool}
+        self._own[tx.hash] = None
+        self._enqueue(tx.raw)
+        self._on_new()
+        return True
 
     def _enqueue(self, raw: bytes) -> None:
         if self._alone or self._queued_bytes > MAX_QUEUED_BYTES:

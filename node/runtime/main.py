@@ -40,6 +40,8 @@ def run_node(config: NodeConfig) -> int:
         trio.run(_run_until_signal, node)
     except* (AtollError, P2PError, ListenError) as group:
         failure = _first(group)
+    else:
+        node.keep_pool()
     finally:
         closed = node.close(patience=SHUTDOWN_SECONDS)
     code = 0 if failure is None else _fail(failure)

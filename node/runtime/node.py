@@ -20,7 +20,7 @@ from node.config import NodeConfig
 from node.faults import NodeFaults
 from node.keyfile import load_validator_key
 from node.primitives.basics import ZERO_ADDRESS, Address, ShardId
-from node.primitives.errors import UserError
+from node.primitives.errors import DecodeError, UserError
 from node.primitives.genesis import load_genesis, parse_address
 from node.primitives.keys import KeccakSecp256k1, SigningKey
 from node.runtime import rewinding, wire
@@ -35,6 +35,7 @@ from node.runtime.evidence import EvidenceExchange
 from node.runtime.faults import LiveFaults, link_faults
 from node.runtime.gossip import TransactionGossip
 from node.runtime.lane_puller import LanePuller
+from node.runtime.pool_file import PoolFile
 from node.runtime.router import Router
 from node.runtime.rpc_service import RpcService
 from node.runtime.shard_service import ShardService
@@ -103,6 +104,7 @@ class Node:
         self.beside = Conveniences()
         self.faults = LiveFaults(config.faults)
         self.spans = NodeSpans.of(config, self.keys.signing.address if self.keys.signing else None)
+        self._pool_file = PoolFile(config.data_dir / "pool", bytes(self.genesis.hash))
         self._quota = Quota(config.data_dir, config.faults.disk)
         try:
             self._opened = self.store = LevelStore.open(
@@ -362,12 +364,36 @@ class Node:
     async def run(self, *, task_status: Started = trio.TASK_STATUS_IGNORED) -> None:
         """Run until cancelled."""
         limit_recursion()
+        await self._bring_pool_back()
         async with trio.open_nursery() as nursery:
             await nursery.start(self.network.run)
             await nursery.start(self._live)
             if self.config.rpc.enabled:
                 await nursery.start(self.rpc.run)
             task_status.started()
+
+    async def _bring_pool_back(self) -> None:
+        """What was in the pool when the node was stopped."""
+        try:
+            kept = self._pool_file.take(era=self.beacon_chain.eras.current)
+        except (OSError, DecodeError) as error:
+            self._log.warning("no transactions are brought back", reason=str(error))
+            return
+        if kept:
+            count = await self.gossip.bring_back(kept)
+            self._log.info(
+                "transactions brought back", count=count, no_longer_valid=len(kept) - count
+            )
+
+    def keep_pool(self) -> None:
+        """What users handed in and no block has goes to disk, to be brought back by the next `run`.
+
+        To be called when `run` has ended because it was asked to."""
+        own = self.gossip.own()
+        try:
+            self._pool_file.save(own, era=self.beacon_chain.eras.current)
+        except OSError as error:
+            self._log.error("transactions are lost", count=len(own), reason=str(error))
 
     async def _live(self, *, task_status: Started) -> None:
         """One era after the other."""
