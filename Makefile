@@ -1,5 +1,5 @@
 # Two commands for a fresh clone: `make up` runs a network, `make test` runs the tests.
-.PHONY: up test containers conformance fuzz bench-execution bench-memory check format lock clean help
+.PHONY: up test containers conformance fuzz fuzz-decoders bench-execution bench-memory check format lock clean help
 
 ATOLL = .venv/bin/atoll
 ARGS ?=
@@ -31,6 +31,11 @@ conformance:
 fuzz:
 	@tools/setup.sh dev
 	@.venv/bin/python -m tests.conformance.differential $(ARGS)
+
+# make fuzz-decoders [ARGS="--inputs 1000000 --seed 3"]: broken input for every decoder
+fuzz-decoders:
+	@tools/setup.sh dev
+	@.venv/bin/python -m tests.property.decoders $(ARGS)
 
 # make bench-execution [ARGS="--rounds 9"]: blocks and state roots, ours against py-evm and EELS
 bench-execution:

@@ -29,7 +29,7 @@ class PeerFault(ConsensusError):
     """Input from the network is wrong. Never a reason to stop the node."""
 
 
-class CodecError(PeerFault):
+class CodecError(PeerFault, ValueError):
     """The bytes are not the canonical encoding of the expected message."""
 
 

@@ -7,6 +7,7 @@ seed.
 from pathlib import Path
 
 from node.primitives.errors import UserError
+from node.primitives.files import read_file
 from node.primitives.keys import SigningKey
 from node.storage.files import write_new
 from p2p.identity import Identity
@@ -16,11 +17,7 @@ MAX_FILE_BYTES = 1024
 
 def load_validator_key(path: Path) -> SigningKey:
     """Read a key file. Raises UserError; the text never quotes what the file holds."""
-    try:
-        with path.open("rb") as file:
-            text = file.read(MAX_FILE_BYTES).strip()
-    except OSError as error:
-        raise UserError(f"{path}: cannot read the validator key: {error.strerror}") from None
+    text = read_file(path, what="the validator key", limit=MAX_FILE_BYTES).strip()
     try:
         return SigningKey(bytes.fromhex(text.decode("ascii").removeprefix("0x")))
     except (ValueError, UserError):

@@ -10,9 +10,13 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
+from node.primitives.decoding import decoder
 from node.primitives.errors import UserError
+from node.primitives.files import read_file
 
 MAX_FILE_BYTES = 4 << 20
+MAX_LINE, MAX_PARTS = 4096, 64
+"""A line is longer, or has more dots, but not both."""
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -22,34 +26,43 @@ def load_toml(path: Path, kind: type[T], *, what: str) -> T:
 
     Raises UserError: the file, the key and what is wrong with it.
     """
+    content = read_file(path, what=what, limit=MAX_FILE_BYTES)
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_FILE_BYTES + 1)
-    except FileNotFoundError:
-        raise UserError(f"{path}: there is no such file; {what} is expected there") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot read {what}: {error.strerror}") from None
-    if len(content) > MAX_FILE_BYTES:
-        raise UserError(f"{path}: too large for {what} (over {MAX_FILE_BYTES} bytes)")
-    try:
-        return parse_toml(content.decode(), kind)
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not a text file in UTF-8 (byte {error.start})") from None
+        return _struct(toml_document(content), kind)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
 
 
 def parse_toml(text: str, kind: type[T]) -> T:
     """`text` as a `kind`. Raises UserError without a path."""
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"not valid TOML: {error}") from None
+    return _struct(toml_document(text.encode()), kind)
+
+
+def _struct(document: dict[str, Any], kind: type[T]) -> T:
     _refuse_unknown_keys(document, kind, "")
     try:
-        return msgspec.convert(document, kind, dec_hook=_decode_path)
+        return _converted(document, kind)
     except msgspec.ValidationError as error:
         raise UserError(_in_words(str(error))) from None
+
+
+@decoder("not valid TOML", UserError)
+def toml_document(content: bytes) -> dict[str, Any]:
+    """The tables of a TOML text. Raises UserError without a path."""
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        raise UserError(f"not a text file in UTF-8 (byte {error.start})") from None
+    # tomllib takes the square of a key's parts in time.
+    for number, line in enumerate(text.split("\n"), 1):
+        if len(line) > MAX_LINE and line.count(".") > MAX_PARTS:
+            raise UserError(f"not valid TOML: line {number} is too long")
+    return tomllib.loads(text)
+
+
+@decoder("not what is expected", UserError, also=(msgspec.ValidationError,))
+def _converted(document: dict[str, Any], kind: type[T]) -> T:
+    return msgspec.convert(document, kind, dec_hook=_decode_path)
 
 
 def _decode_path(kind: type, value: object) -> object:
@@ -57,7 +70,10 @@ def _decode_path(kind: type, value: object) -> object:
         raise TypeError(f"{kind} has no place in these TOML files")
     if not isinstance(value, str) or not value or "\0" in value:
         raise ValueError("a path is expected")
-    return Path(value).expanduser()
+    try:
+        return Path(value).expanduser()
+    except RuntimeError as error:  # ~name of nobody here
+        raise ValueError(str(error)) from None
 
 
 def _encode_path(value: object) -> object:

@@ -50,7 +50,8 @@ class Identity:
     def load(cls, path: Path) -> Identity:
         """Read an identity file; raises `IdentityError` if it is missing or is not one."""
         try:
-            return cls(path.read_bytes())
+            with path.open("rb") as file:
+                return cls(file.read(_SEED_SIZE + 1))
         except OSError as error:
             raise IdentityError(f"cannot read the identity {path}: {error.strerror}") from error
         except IdentityError as error:

@@ -8,6 +8,7 @@ import msgspec
 
 from node.cluster.units import check_address, checksum_address, parse_amount, parse_data
 from node.primitives.basics import keccak256
+from node.primitives.decoding import BAD_INPUT, decoder
 from node.primitives.errors import UserError
 
 EXAMPLE = '"balanceOf(address)(uint256)"'
@@ -26,6 +27,7 @@ class Signature:
         return keccak256(f"{self.name}({','.join(self.inputs)})".encode())[:4]
 
 
+@decoder("not a function", UserError)
 def parse_signature(text: str) -> Signature:
     """Raises UserError."""
     compact = "".join(text.split())
@@ -46,6 +48,7 @@ def encode_call(signature: str, arguments: Sequence[str]) -> bytes:
     return function.selector + encode_arguments(function.inputs, arguments)
 
 
+@decoder("an argument does not fit", UserError)
 def encode_arguments(types: Sequence[str], arguments: Sequence[str]) -> bytes:
     """The ABI's encoding of arguments as people write them: numbers also as 0x hex or with a unit such as
     1.5ether, bytes as 0x hex, arrays and tuples as JSON arrays. Raises UserError."""
@@ -63,6 +66,7 @@ def encode_arguments(types: Sequence[str], arguments: Sequence[str]) -> bytes:
         raise UserError(f"an argument does not fit: {error}") from None
 
 
+@decoder("not an answer of this function", UserError)
 def decode_result(types: Sequence[str], data: bytes) -> list[Any]:
     """What a function returned, ready for JSON: numbers in decimal text, bytes in hex. Raises UserError."""
     from eth_abi.abi import decode
@@ -145,7 +149,7 @@ def _value(kind: str, value: object) -> Any:
 def _json_array(kind: str, value: object) -> list[Any]:
     try:
         items = msgspec.json.decode(value) if isinstance(value, str) else value
-    except msgspec.DecodeError:
+    except BAD_INPUT:
         items = None
     if not isinstance(items, list):
         raise UserError(f"{value!r} is not a {kind}: a JSON array is expected, such as [1, 2]")

@@ -19,12 +19,15 @@ from typing import IO, Annotated
 
 import msgspec
 
-from node.primitives.errors import UserError
+from node.primitives.decoding import decoder
+from node.primitives.errors import DecodeError, UserError
+from node.primitives.genesis import MAX_SHARDS
 
 FORMAT = 1
 CONTENTS = "atoll-dump.json"
-MAX_CONTENTS_BYTES = 32 << 20
+MAX_CONTENTS_BYTES = 24 << 20  # the largest list of so many files
 MAX_FILES = 100_000
+MAX_NODES = 1024
 MAX_FILE_BYTES = (8 << 30) - 1  # what a ustar header can say
 COMPRESSION = 3  # LevelDB's tables are compressed already
 CHUNK_BYTES = 1 << 20
@@ -71,8 +74,8 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     chain_id: int
     running: bool
     beacon: Head
-    shards: list[ShardHead]
-    nodes: list[str]
+    shards: Annotated[list[ShardHead], msgspec.Meta(max_length=MAX_SHARDS)]
+    nodes: Annotated[list[str], msgspec.Meta(max_length=MAX_NODES)]
     files: Annotated[list[Entry], msgspec.Meta(max_length=MAX_FILES)]
 
     @property
@@ -178,15 +181,11 @@ class ArchiveReader:
         text = self._exactly(size)
         self._exactly(len(_padding(size)))
         try:
-            written = msgspec.json.decode(text, type=_Version)
-            if written.format != FORMAT:
-                raise UserError(
-                    f"{self.path}: a dump of format {written.format} by atoll {written.atoll or '?'}; this "
-                    f"version reads format {FORMAT}: use the version that wrote it"
-                )
-            contents = msgspec.json.decode(text, type=Contents)
-        except msgspec.MsgspecError as error:
-            raise self._bad(f"its list makes no sense: {error}") from None
+            contents = decode_contents(text)
+        except DecodeError as error:
+            raise self._bad(str(error)) from None
+        except UserError as error:
+            raise UserError(f"{self.path}: {error}") from None
         seen: set[str] = set()
         for entry in contents.files:
             if not PATH.fullmatch(entry.path):
@@ -211,13 +210,15 @@ class ArchiveReader:
         header = tarfile.TarInfo.frombuf(
             self._exactly(tarfile.BLOCKSIZE), "ascii", "backslashreplace"
         )
-        if header.type != tarfile.REGTYPE:
+        if (
+            header.type != tarfile.REGTYPE or header.size < 0
+        ):  # a size can be written as a negative number
             raise tarfile.HeaderError(f"{header.name[:200]!r} is no plain file")
         return header.name, header.size
 
     def _exactly(self, size: int) -> bytes:
         parts = []
-        while size:
+        while size > 0:
             parts.append(self._some(size))
             if not parts[-1]:
                 raise self._bad("it ends too early")
@@ -233,6 +234,18 @@ class ArchiveReader:
 
     def _bad(self, reason: str) -> UserError:
         return UserError(f"{self.path} is damaged: {reason}; make or copy the dump again")
+
+
+@decoder("its list makes no sense", also=(UserError,))
+def decode_contents(text: bytes) -> Contents:
+    """The list of an archive. Raises DecodeError, or UserError where it is of another format."""
+    written = msgspec.json.decode(text, type=_Version)
+    if written.format != FORMAT:
+        raise UserError(
+            f"a dump of format {written.format} by atoll {written.atoll[:40] or '?'}; this version reads "
+            f"format {FORMAT}: use the version that wrote it"
+        )
+    return msgspec.json.decode(text, type=Contents)
 
 
 def _header(path: str, size: int, made: int) -> bytes:

@@ -7,7 +7,9 @@ from typing import Any
 import msgspec
 
 from node.cluster.units import parse_data
+from node.primitives.decoding import decoding
 from node.primitives.errors import UserError
+from node.primitives.files import read_file
 
 MAX_BYTES = 32 << 20
 
@@ -23,14 +25,9 @@ class Artifact:
 def load_artifact(path: Path) -> Artifact:
     """Read a contract: the JSON of Foundry, Hardhat or solc with `bytecode` and `abi`, a Vyper source (if
     vyper is installed), or creation code in hex. Raises UserError."""
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise UserError(f"{path}: over {MAX_BYTES} bytes; this is no contract")
-        text = path.read_text()
-    except OSError as error:
-        raise UserError(f"{path}: cannot read the contract: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: not a text; creation code is expected in hex") from None
+    content = read_file(path, what="a contract", limit=MAX_BYTES)
+    with decoding(f"{path}: not a text; creation code is expected in hex", UserError):
+        text = content.decode()
     if path.suffix == ".vy":
         return _compile(path, text)
     if path.suffix == ".sol":
@@ -57,10 +54,8 @@ def _compile(path: Path, source: str) -> Artifact:
 
 
 def _from_json(path: Path, text: str) -> Artifact:
-    try:
+    with decoding(f"{path}: not JSON", UserError):
         document: Any = msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
-        raise UserError(f"{path}: not JSON: {error}") from None
     code = document.get("bytecode") if isinstance(document, dict) else None
     if isinstance(code, dict):  # Foundry
         code = code.get("object")
@@ -69,7 +64,9 @@ def _from_json(path: Path, text: str) -> Artifact:
             f"{path}: there is no 'bytecode'; the artifact of one contract is expected, as Foundry and "
             "Hardhat write it"
         )
-    return Artifact(bytecode=_code(path, code), constructor=_constructor(document.get("abi")))
+    with decoding(f"{path}: the 'abi' is none", UserError):
+        constructor = _constructor(document.get("abi"))
+    return Artifact(bytecode=_code(path, code), constructor=constructor)
 
 
 def _code(path: Path, text: str) -> bytes:

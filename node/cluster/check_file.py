@@ -1,6 +1,5 @@
 """Whether a configuration file, or a whole network, is right before anything is started with it."""
 
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,9 @@ from node.cluster.ports import is_loopback
 from node.config import NodeConfig, load_node_config, split_host_port
 from node.keyfile import load_validator_key
 from node.primitives.errors import UserError
+from node.primitives.files import read_file
 from node.primitives.genesis import Genesis, load_genesis, parse_address
+from node.tomlfile import MAX_FILE_BYTES, toml_document
 
 
 def check_file(path: Path) -> dict[str, Any]:
@@ -59,8 +60,8 @@ def _check_directory(path: Path) -> dict[str, Any]:
 def _is_node(path: Path) -> bool:
     """Whether it has a key that only the configuration of a node has; its loader says what else is wrong."""
     try:
-        keys = set(tomllib.loads(path.read_text()))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        keys = set(toml_document(read_file(path, what="a configuration", limit=MAX_FILE_BYTES)))
+    except UserError:
         return path.name != "network.toml"
     return bool(keys & {"name", "genesis", "identity_key", "validator_key", "peers"})
 

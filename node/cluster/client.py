@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from node.cluster.errors import RpcRefused, RpcUnreachable
+from node.primitives.decoding import BAD_INPUT
 
 WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104
 """What a server listens at to be reached at every address of its machine, and where it is found then."""
@@ -43,7 +44,7 @@ def call(url: str, method: str, *params: object, timeout: float = 5.0) -> Any:
     body, status = _post(url, _request(method, params), timeout)
     try:
         answer = decode_answer(body)
-    except msgspec.MsgspecError:
+    except BAD_INPUT:
         raise _not_json_rpc(url, status) from None
     return _result(answer)
 
@@ -59,7 +60,7 @@ def call_each(
         try:
             found = {answer.id: answer for answer in decode_answers(body)}
             answers = [found[request["id"]] for request in batch]
-        except (msgspec.MsgspecError, KeyError):
+        except BAD_INPUT:
             raise _not_json_rpc(url, status) from None
         for answer in answers:
             results.append(answer.result if answer.error is None else _refused(answer.error))

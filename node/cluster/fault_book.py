@@ -8,14 +8,23 @@ import msgspec
 
 from node.cluster.fault_model import ActiveFault
 from node.cluster.layout import FAULTS, FAULTS_LOCK, NetworkLayout
+from node.primitives.decoding import decoder
 from node.primitives.errors import UserError
+from node.primitives.files import read_file
 from node.storage.errors import StorageInUse
 from node.storage.files import FileLock, remove, write_atomically
 
 LOCK_DEADLINE = 180.0
 POLL_INTERVAL = 0.05
 
+MAX_BYTES = 16 << 20
+
 _decode = msgspec.json.Decoder(list[ActiveFault]).decode
+
+
+@decoder("not a list of faults", UserError)
+def _decoded(content: bytes) -> list[ActiveFault]:
+    return _decode(content)
 
 
 class FaultBook:
@@ -45,13 +54,13 @@ class FaultBook:
 
     def read(self) -> list[ActiveFault]:
         """Oldest first. Raises UserError if the file makes no sense."""
-        try:
-            return _decode(self._path.read_bytes())
-        except FileNotFoundError:
+        if not self._path.exists():
             return []
-        except (OSError, msgspec.MsgspecError) as error:
+        try:
+            return _decoded(read_file(self._path, what="the faults", limit=MAX_BYTES))
+        except UserError as error:
             raise UserError(
-                f"{self._path}: not a list of faults: {error}; delete it, and start the network again"
+                f"{self._path}: {error}; delete it, and start the network again"
             ) from None
 
     def write(self, active: Sequence[ActiveFault]) -> None:

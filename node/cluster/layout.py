@@ -22,7 +22,9 @@ from node.cluster.accounts import DevAccount
 from node.cluster.manifest import Manifest, load_manifest
 from node.config import NodeConfig, load_node_config
 from node.primitives.basics import ShardId
+from node.primitives.decoding import decoding
 from node.primitives.errors import UserError
+from node.primitives.files import read_file
 from node.primitives.genesis import Genesis, load_genesis
 from node.storage.files import make_directory, remove, write_new
 
@@ -217,6 +219,9 @@ def account_json(account: DevAccount) -> dict[str, str | int]:
     }
 
 
+MAX_ACCOUNTS_BYTES = 64 << 20
+
+
 class _AccountRow(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     address: str
     private_key: str
@@ -224,12 +229,9 @@ class _AccountRow(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
 
 
 def _load_accounts(path: Path) -> list[DevAccount]:
-    try:
-        rows = msgspec.json.decode(path.read_bytes(), type=list[_AccountRow])
-    except OSError as error:
-        raise UserError(f"{path}: cannot read the accounts: {error.strerror}") from None
-    except msgspec.MsgspecError as error:
-        raise UserError(f"{path}: not a list of accounts: {error}") from None
+    content = read_file(path, what="the accounts", limit=MAX_ACCOUNTS_BYTES)
+    with decoding(f"{path}: not a list of accounts", UserError):
+        rows = msgspec.json.decode(content, type=list[_AccountRow])
     return [
         DevAccount(address=row.address, private_key=row.private_key, home=ShardId(row.home))
         for row in rows

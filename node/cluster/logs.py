@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from node.cluster.logfile import older
+from node.primitives.decoding import BAD_INPUT
 from node.primitives.errors import UserError
 
 CHUNK_BYTES = 64 * 1024
@@ -128,7 +129,7 @@ class LogReader:
         elif text.startswith("{"):
             try:
                 fields = _decode(raw)
-            except msgspec.MsgspecError:
+            except BAD_INPUT:
                 pass
             else:
                 self._time, self._level = fields.timestamp, fields.level

@@ -45,6 +45,7 @@ from node.tomlfile import load_toml, render_toml
 
 MAX_NODES = 1024
 ETHER = 10**18
+MAX_HOST = 253  # RFC 1035, without the dot at the end
 
 Count = Annotated[int, msgspec.Meta(ge=1, le=MAX_NODES)]
 
@@ -172,13 +173,14 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 def fill_template(template: str, key: str, *, name: str, shard: int, index: int) -> str:
     """A host with {name}, {shard} and {index} filled in. Raises UserError naming `key`."""
-    try:
-        host = template.format_map({"name": name, "shard": shard, "index": index})
-    except (KeyError, ValueError, IndexError, AttributeError):
-        host = ""
-    if not host or any(character.isspace() or character in "/{}" for character in host):
+    host = template  # no str.format: a width of its language fills the memory
+    for word, value in (("name", name), ("shard", shard), ("index", index)):
+        host = host.replace(f"{{{word}}}", str(value))
+    if not 0 < len(host) <= MAX_HOST or any(
+        c.isspace() or c in "/{}" or not c.isprintable() for c in host
+    ):
         raise UserError(
-            f"key {key!r}: {template!r} is not a host; {{name}}, {{shard}} and {{index}} may stand in it"
+            f"key {key!r}: {template[:80]!r} is no host, in which {{name}}, {{shard}} and {{index}} may stand"
         )
     return host
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from node.primitives.errors import UserError
+from node.primitives.decoding import decoding
+from node.primitives.errors import DecodeError, UserError
 from node.storage.files import write_atomically
 
 PROC = Path("/proc")
@@ -68,8 +69,9 @@ def write_pid_file(path: Path, process: ProcessId) -> None:
 def read_pid_file(path: Path) -> ProcessId | None:
     """The process that the file names, alive or not; None if there is no file or it makes no sense."""
     try:
-        return _decode(path.read_bytes())
-    except (OSError, msgspec.MsgspecError):
+        with decoding("a pid file"):
+            return _decode(path.read_bytes())
+    except (OSError, DecodeError):
         return None
 
 

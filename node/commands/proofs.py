@@ -76,14 +76,11 @@ def verify(
     """
     from node.light import MAX_PROOF_BYTES, InvalidProof, decode_proof
     from node.light import verify as check
+    from node.primitives.files import read_file
     from node.primitives.genesis import load_genesis
 
     root = load_genesis(genesis if genesis is not None else directory / "genesis.json")
-    try:
-        with file.open("rb") as stream:
-            text = stream.read(MAX_PROOF_BYTES + 1)
-    except OSError as error:
-        raise UserError(f"{file}: cannot be read: {error.strerror}") from None
+    text = read_file(file, what="a proof", limit=MAX_PROOF_BYTES)
     try:
         proven = check(root, decode_proof(text))
     except InvalidProof as error:

@@ -17,7 +17,6 @@ from typing import ParamSpec, TypeVar
 
 import msgspec
 
-from consensus.errors import CodecError
 from node.primitives.errors import DecodeError
 
 P = ParamSpec("P")
@@ -25,9 +24,8 @@ R = TypeVar("R")
 
 BAD_INPUT: tuple[type[Exception], ...] = (
     DecodeError,
-    CodecError,
     msgspec.MsgspecError,
-    ValueError,  # UnicodeDecodeError and JSONDecodeError, too
+    ValueError,  # UnicodeDecodeError, JSONDecodeError, and CodecError of consensus, too
     LookupError,
     TypeError,
     AttributeError,  # a list where bytes should be

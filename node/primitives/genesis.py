@@ -9,11 +9,14 @@ from pathlib import Path
 import msgspec
 
 from node.primitives.basics import Address, Hash32, ShardId, keccak256
+from node.primitives.decoding import decoder
 from node.primitives.errors import UserError
+from node.primitives.files import read_file
 from node.primitives.placement import home_by_range
 
 FORMAT_VERSION = 2
 MAX_SHARDS = 1024
+MAX_GENESIS_BYTES = 64 << 20
 
 
 class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -181,20 +184,22 @@ BEACON_TAG = b"beacon"
 
 
 def load_genesis(path: Path) -> Genesis:
-    """Read and check a genesis file. Raises UserError with the path and the reason.
+    """Read and check a genesis file. Raises UserError with the path and the reason."""
+    content = read_file(path, what="a genesis", limit=MAX_GENESIS_BYTES)
+    try:
+        return decode_genesis(content)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+@decoder("not a genesis file", UserError)
+def decode_genesis(content: bytes) -> Genesis:
+    """From the JSON. Raises UserError with the reason.
 
     The version comes first: a file of another one may differ in everything else.
     """
-    try:
-        content = path.read_bytes()
-        _check_version(msgspec.json.decode(content, type=_Versioned).version)
-        return msgspec.json.decode(content, type=Genesis).check()
-    except OSError as error:
-        raise UserError(f"{path}: cannot read the genesis: {error.strerror}") from None
-    except msgspec.MsgspecError as error:
-        raise UserError(f"{path}: not a genesis file: {error}") from None
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
+    _check_version(msgspec.json.decode(content, type=_Versioned).version)
+    return msgspec.json.decode(content, type=Genesis).check()
 
 
 def encode_genesis(genesis: Genesis) -> bytes:

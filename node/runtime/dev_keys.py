@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from node.primitives.decoding import decoding
 from node.primitives.errors import UserError
 from node.primitives.keys import SigningKey
 
@@ -35,12 +36,12 @@ def load_dev_keys(genesis: Path, addresses: Iterable[bytes]) -> dict[bytes, Sign
     if not wanted:
         return {}
     try:
-        with path.open("rb") as file:
+        with path.open("rb") as file, decoding("not a list of accounts", UserError):
             rows = msgspec.json.decode(file.read(MAX_BYTES), type=list[_Row])
-        keys = [SigningKey(bytes.fromhex(row.private_key.removeprefix("0x"))) for row in rows]
+            keys = [SigningKey(bytes.fromhex(row.private_key.removeprefix("0x"))) for row in rows]
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, msgspec.MsgspecError, UserError) as error:
+    except (OSError, UserError) as error:
         log.warning("no development keys", file=str(path), error=str(error))
         return {}
     return {key.address: key for key in keys if key.address in wanted}

@@ -37,7 +37,7 @@ def test_importing_the_command_is_light() -> None:
         (["logs", "s0v0", "--dir", "absent"], "there is no network in"),
         (["prove", "0x00", "--dir", "absent"], "there is no network in"),
         (["verify"], "FILE"),
-        (["verify", "absent.json"], ".atoll/genesis.json: cannot read the genesis"),
+        (["verify", "absent.json"], ".atoll/genesis.json: there is no such file; a genesis"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_2(

@@ -329,7 +329,7 @@ def test_sending(net: Net, capsys: pytest.CaptureFixture[str]) -> None:
         (["call", BOB, "f"], "is not a function"),
         (["call", BOB, "f(bool)"], "1 arguments are expected"),
         (["call", BOB, "f()", "--block", "soon"], "a number or latest"),
-        (["deploy", "absent.json"], "cannot read the contract"),
+        (["deploy", "absent.json"], "there is no such file; a contract"),
     ],
 )
 def test_mistakes(
@@ -432,7 +432,10 @@ def test_checking_configurations(net: Net, capsys: pytest.CaptureFixture[str]) -
         assert error.count("\n") == 1
 
     right = config.read_text()
-    wrong(right.replace("validator.key", "absent.key"), "absent.key: cannot read the validator key")
+    wrong(
+        right.replace("validator.key", "absent.key"),
+        "absent.key: there is no such file; the validator key",
+    )
     wrong(right.replace("identity.key", "absent.key"), "cannot read the identity")
     wrong(
         right.replace('name = "s1v0"', 'name = "other"'), "calls the validator of this key 's1v0'"

@@ -72,5 +72,5 @@ def test_what_is_no_contract(tmp_path, name, text, why):
 
 
 def test_a_file_that_is_not_there(tmp_path):
-    with pytest.raises(UserError, match="cannot read the contract"):
+    with pytest.raises(UserError, match="there is no such file; a contract"):
         load_artifact(tmp_path / "absent.json")

@@ -198,5 +198,5 @@ def test_a_damaged_key_is_named_and_not_quoted(tmp_path: Path) -> None:
         with pytest.raises(UserError, match="not a validator key") as caught:
             load_validator_key(path)
         assert content not in str(caught.value)
-    with pytest.raises(UserError, match="No such file"):
+    with pytest.raises(UserError, match="there is no such file"):
         load_validator_key(tmp_path / "absent")

@@ -147,7 +147,7 @@ def test_zero_is_a_base_fee_and_a_block_interval() -> None:
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (None, "cannot read the genesis: No such file"),
+        (None, "there is no such file; a genesis is expected"),
         (b"", "not a genesis file"),
         (b"[]", "not a genesis file"),
         (b"\xff\xfe", "not a genesis file"),
