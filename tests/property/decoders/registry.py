@@ -6,6 +6,7 @@ and what decodes is that.
 """
 
 import contextlib
+import hashlib
 import random
 import zlib
 from collections.abc import Callable, Sequence
@@ -41,7 +42,7 @@ from node.primitives.errors import CorruptData, DecodeError, UserError
 from node.primitives.header import Header
 from node.primitives.message import Message, MessageKind
 from node.primitives.requests import InboxMove, OutboxMove, ShardRequests
-from node.runtime import journal, shard_service, source_codec, sync, tracers, wire
+from node.runtime import journal, pool_file, shard_service, source_codec, sync, tracers, wire
 from node.runtime.questions import Question
 from node.shard import block as shard_block
 from node.shard import chain as shard_chain
@@ -569,6 +570,7 @@ _trie = [
 ]
 _votes = [codec.encode_vote(_vote()), codec.encode_vote(_vote(None))]
 _snapshot = b"\x05" + bytes(7) + b"\x09" + bytes(3) + b"\x01\x01\x00" + bytes(72) + bytes(4)
+_pool = pool_file.KeptPool(genesis=R(32), era=1, transactions=_transactions())
 DISK = [
     Entry(
         decoder=shard_chain._decode_requests,
@@ -600,6 +602,15 @@ DISK = [
         call=lambda raw: journal._decode_snapshot(raw, iter(_votes)),
         seeds=[_snapshot[:91]],
     ),
+    Entry(
+        decoder=pool_file.decode_pool,
+        call=lambda raw: pool_file.decode_pool(
+            pool_file.MAGIC + hashlib.sha256(raw).digest() + raw  # as one who knows how would
+        ),
+        seeds=[rlp.encode([R(32), b"\x02", _transactions()])],
+        form="rlp",
+    ),
+    Entry(decoder=pool_file.decode_pool, seeds=[pool_file.encode_pool(_pool)], note="any bytes"),
     Entry(
         decoder=last_signed._decode,
         call=lambda raw: last_signed._decode(raw.ljust(last_signed.SLOT_BYTES, b"\0"), 0),
