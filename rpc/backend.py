@@ -179,6 +179,9 @@ class Backend(Protocol):
 
     # What filters and subscriptions are made of.
 
+    async def block_logs(self, scope: int | None, number: int) -> tuple[LogView, ...]:
+        """All logs of a block in order, however many there are."""
+
     async def block_hashes(self, scope: int | None, first: int, last: int) -> tuple[bytes, ...]:
         """The hashes of the blocks `first` to `last`, both of which exist."""
 

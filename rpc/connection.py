@@ -13,6 +13,7 @@ from enum import Enum, auto
 
 import trio
 
+from rpc.budget import Share
 from rpc.caller import CALLER, new_caller
 from rpc.gateway import Gateway, Upgrade
 from rpc.http import HttpRequest, HttpResponse, RequestParser, render_response, text_response
@@ -35,9 +36,12 @@ class _Phase(Enum):
 
 
 class Connection:
-    """Serves one stream with a gateway."""
+    """Serves one stream with a gateway. `share`: what it may hold in memory, with the others."""
 
-    def __init__(self, stream: trio.SocketStream, gateway: Gateway, limits: Limits) -> None:
+    def __init__(
+        self, stream: trio.SocketStream, gateway: Gateway, limits: Limits, share: Share
+    ) -> None:
+        self._share = share
         self._stream = stream
         self._gateway = gateway
         self._limits = limits
@@ -72,6 +76,8 @@ class Connection:
         """Ends what takes longer than it may. `now` is of trio's clock."""
         if now >= self._due:
             self._scope.cancel()
+        if self.session is not None:
+            self.session.expire(now)
 
     async def refuse(self, response: HttpResponse) -> None:
         """Says why this connection is not served, and closes it."""
@@ -113,6 +119,7 @@ class Connection:
     async def _receive(self) -> bool:
         """Reads until a request is complete or the parser gives up; False at the end of the stream."""
         parser = self._parser
+        self._share.hold(0)  # what came before is answered
         self._phase = _Phase.IDLE
         self._allow(self._limits.idle_timeout)
         while True:
@@ -120,6 +127,11 @@ class Connection:
             if not data:
                 return False
             parser.feed(data)
+            if not self._share.hold(parser.body_size):
+                self._phase = _Phase.WORKING
+                full = "too many large requests at once, try again later"
+                await self._last_words(text_response(503, full, b"Retry-After: 1"))
+                return False
             if parser.requests or parser.failure is not None:
                 return True
             if self._phase is _Phase.IDLE:
@@ -151,6 +163,8 @@ class Connection:
         except OSError as error:
             raise trio.BrokenResourceError("the client is gone") from error
         if sent < len(data):
+            if not self._share.hold(self._parser.body_size + len(data) - sent):
+                raise trio.BrokenResourceError("too many answers wait to be read")
             self._allow(self._limits.write_timeout)
             await self._stream.send_all(memoryview(data)[sent:])
 
@@ -179,7 +193,12 @@ class Connection:
         await self._stream.send_all(render_response(upgrade.response, close=False))
         self._due = self._latest
         self.session = WebSocketSession(
-            self._stream, self._gateway.dispatcher, upgrade.scope, upgrade.trust, self._limits
+            self._stream,
+            self._gateway.dispatcher,
+            upgrade.scope,
+            upgrade.trust,
+            self._limits,
+            self._share,
         )
         self._phase = _Phase.WEBSOCKET
         if self._latest < math.inf:

@@ -8,8 +8,7 @@ traceback under a report id and the caller sees the id.
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -27,13 +26,14 @@ from rpc.errors import (
     ResponseTooLarge,
     RpcError,
 )
+from rpc.feeds import Feeds
 from rpc.filters import Filters
 from rpc.limits import Limits
 from rpc.methods import METHODS, Context, Method, lookup
 from rpc.nesting import too_deep
 from rpc.origins import Trust
 from rpc.params import bind
-from rpc.subscriptions import Subscriber, Subscriptions
+from rpc.subscriptions import Subscriber
 from rpc.threads import SMALL, Threads
 
 log = structlog.get_logger(__name__)
@@ -110,7 +110,7 @@ class Dispatcher:
         self._replaceable = replaceable
         self._resumed: trio.Event | None = None  # set while calls wait
         self._running: set[trio.CancelScope] = set()
-        self._followers: set[Subscriptions] = set()
+        self.feeds = Feeds(backend, self.aside, limits.subscriptions_of_all)
 
     def pause(self) -> None:
         """The backend answers no more."""
@@ -118,8 +118,7 @@ class Dispatcher:
             self._resumed = trio.Event()
         for scope in list(self._running):
             scope.cancel()
-        for follower in self._followers:
-            follower.pause()
+        self.feeds.pause()
 
     def go_on(self, backend: Backend, heads: Mapping[int | None, int]) -> None:
         """Another backend answers. `heads` are the newest blocks of its chains by scope: filters and
@@ -127,8 +126,7 @@ class Dispatcher:
         self.backend = backend
         self._contexts.clear()
         self._filters.go_back(heads)
-        for follower in self._followers:
-            follower.go_on(backend, heads)
+        self.feeds.go_on(backend, heads)
         if self._resumed is not None:
             self._resumed.set()
             self._resumed = None
@@ -137,17 +135,6 @@ class Dispatcher:
         """Return when there is a backend that answers."""
         while self._resumed is not None:
             await self._resumed.wait()
-
-    @contextmanager
-    def telling(self, subscriptions: Subscriptions) -> Iterator[None]:
-        """Tell these when the backend is replaced."""
-        self._followers.add(subscriptions)
-        if self._resumed is not None:
-            subscriptions.pause()
-        try:
-            yield
-        finally:
-            self._followers.discard(subscriptions)
 
     def _is(self, backend: Backend) -> bool:
         """Whether this is still the one that answers."""

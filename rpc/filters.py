@@ -6,7 +6,7 @@ never comes back but that, until it expires.
 """
 
 import secrets
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,6 +15,7 @@ import trio
 
 from rpc import render
 from rpc.backend import Backend
+from rpc.caller import CALLER, Caller
 from rpc.errors import LimitExceeded, ServerError
 from rpc.limits import Limits
 from rpc.threads import Threads
@@ -34,6 +35,8 @@ class _Filter:
     used: float
     logs: LogFilter | None = None
     blocks: bool = False
+    owner: Caller | None = None
+    polled: bool = False
     busy: trio.Lock = field(default_factory=trio.Lock)
 
 
@@ -140,21 +143,37 @@ class Filters:
 
     def _add(self, new: _Filter) -> int:
         self._expire()
-        if len(self._filters) >= self._limits.filters:
+        new.owner = CALLER.get()
+        most = self._limits.filters_of_one
+        if sum(each.owner == new.owner for each in self._filters.values()) >= most:
             raise LimitExceeded(
-                f"too many filters: {self._limits.filters} are installed; uninstall some, "
+                f"too many filters: this connection has installed {most}; uninstall some, "
                 f"or wait until unused ones expire"
             )
+        if len(self._filters) >= self._limits.filters:
+            del self._filters[self._dispensable()]
         filter_id = secrets.randbits(127) | 1 << 127
         self._filters[filter_id] = new
         return filter_id
+
+    def _dispensable(self) -> int:
+        """The filter that makes room: of whoever has the most, one that was never polled if there is such a
+        filter, and the one that was used least lately. A client that polls its own keeps them."""
+        owners = Counter(each.owner for each in self._filters.values())
+        most = max(owners.values())
+        return min(
+            (id for id, each in self._filters.items() if owners[each.owner] == most),
+            key=lambda id: (
+                self._filters[id].polled
+            ),  # the first of equals: they are in order of use
+        )
 
     def _find(self, scope: int | None, filter_id: int) -> _Filter:
         self._expire()
         found = self._filters.get(filter_id)
         if found is None or found.scope != scope:
             raise ServerError("filter not found")
-        found.used = self._clock()
+        found.used, found.polled = self._clock(), True
         self._filters.move_to_end(filter_id)
         return found
 

@@ -26,6 +26,8 @@ log = structlog.get_logger(__name__)
 Route: TypeAlias = Callable[[HttpRequest], Awaitable[HttpResponse | None]]
 """What answers GET and HEAD on a further path, such as `/metrics`; None leaves it to the endpoint."""
 
+MAX_ACCEPTED = 256
+MAX_TELLING = 512  # bytes
 _JSON_TYPES = (b"application/json", b"application/json-rpc", b"application/jsonrequest")
 _SHARD_PATH = re.compile(rb"/shard/([0-9]{1,6})/?")
 _PREFLIGHT = (
@@ -46,7 +48,7 @@ class Upgrade:
 
 @dataclass(frozen=True, slots=True)
 class _Accepted:
-    """A head under which JSON-RPC is answered: for which chain and whom, and with which further headers."""
+    """Headers under which JSON-RPC is answered: for which chain and whom, and with which further headers."""
 
     scope: int | None
     trust: Trust
@@ -75,6 +77,7 @@ class Gateway:
         hosts = {host.strip("[]").rstrip(".").lower() for host in allowed_hosts}
         self._any_host = ANY in hosts
         self._hosts = frozenset(host.encode() for host in (*LOCAL_HOSTS, *hosts))
+        self._accepted: dict[tuple[bytes | None, ...], _Accepted] = {}  # clients repeat themselves
         self._routes = {path.encode(): route for path, route in routes.items()}
 
     async def respond(
@@ -82,7 +85,9 @@ class Gateway:
     ) -> HttpResponse | Upgrade:
         """The response to a request; the caller does what `Upgrade` permits. For `limit` see
         `Dispatcher.handle`."""
-        if isinstance(accepted := request.memo.get("accepted"), _Accepted):
+        posted = _telling(request)
+        accepted = self._accepted.get(posted) if posted else None
+        if accepted is not None:
             answer = await self.dispatcher.handle(
                 request.body, accepted.scope, limit=limit, trust=accepted.trust
             )
@@ -136,7 +141,10 @@ class Gateway:
                 return text_response(
                     415, "invalid content type, only application/json is supported", *cors
                 )
-        request.memo["accepted"] = _Accepted(scope, trust, cors)
+        if posted := _telling(request):
+            if len(self._accepted) >= MAX_ACCEPTED:
+                self._accepted.clear()
+            self._accepted[posted] = _Accepted(scope, trust, cors)
         answer = await self.dispatcher.handle(request.body, scope, limit=limit, trust=trust)
         return _answer(answer, cors)
 
@@ -190,6 +198,15 @@ def _answer(body: bytes | None, cors: tuple[bytes, ...]) -> HttpResponse:
     if body is None:  # notifications only
         return HttpResponse(204, headers=cors)
     return HttpResponse(200, body, headers=cors)
+
+
+def _telling(request: HttpRequest) -> tuple[bytes | None, ...] | None:
+    """All that decides how a POST is taken; None where it is longer than such things are."""
+    if request.method != b"POST" or request.http_1_0:
+        return None
+    get = request.headers.get
+    found = (request.target, get(b"host"), get(b"origin"), get(b"content-type"))
+    return found if sum(len(each or b"") for each in found) <= MAX_TELLING else None
 
 
 def _upgrade(request: HttpRequest, scope: int | None, trust: Trust) -> HttpResponse | Upgrade:

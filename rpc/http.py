@@ -2,8 +2,7 @@
 
 `RequestParser` wraps httptools (llhttp in its strict mode) and adds what it leaves to its user: the limits
 on headers and bodies, and the first failure, after which nothing more is read. Requests that came
-complete before a failure are still delivered, so pipelining stays in order. A client repeats its heads
-to the byte, but for the length: one that was parsed on this connection before is not parsed again.
+complete before a failure are still delivered, so pipelining stays in order.
 """
 
 from collections import deque
@@ -13,10 +12,6 @@ from http import HTTPStatus
 import httptools
 
 from rpc.limits import Limits
-
-KNOWN_HEADS = 16  # of one connection
-KNOWN_HEAD_BYTES = 1024
-_UNUSUAL = frozenset((b"transfer-encoding", b"expect", b"upgrade"))
 
 
 @dataclass(slots=True)
@@ -31,21 +26,6 @@ class HttpRequest:
     keep_alive: bool
     upgrade: bool
     body: bytes = b""
-    memo: dict[str, object] = field(default_factory=dict)
-    """What was found out about the head; requests with the same head share it."""
-
-    def with_body(self, body: bytes) -> "HttpRequest":
-        """A request with the same head. (`dataclasses.replace` takes several times as long.)"""
-        return HttpRequest(
-            self.method,
-            self.target,
-            self.headers,
-            self.http_1_0,
-            self.keep_alive,
-            self.upgrade,
-            body,
-            self.memo,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,31 +55,24 @@ class RequestParser:
         self.failure: HttpResponse | None = None
         self.trailing = b""
         self.wants_continue = False
+        self.body_size = 0
+        "Bytes of the body that arrives, or that has arrived last."
         self._limits = limits
         self._parser = httptools.HttpRequestParser(self)
         self._finished = False
         self._target = b""
         self._headers: dict[bytes, bytes] = {}
         self._body: list[bytes] = []
-        self._body_size = 0
+        self.body_size = 0
         self._header_size = 0
         self._fed_before_headers = 0
         self._in_headers = True
         self._request: HttpRequest | None = None
-        self._heads: dict[bytes, tuple[HttpRequest, int]] = {}  # without body, and its length
 
     def feed(self, data: bytes) -> None:
         """Takes input from the peer. Never raises for what the peer sends."""
         if self._finished:
             return
-        whole = b""
-        if self._in_headers and not self._fed_before_headers:
-            head, _, body = data.partition(b"\r\n\r\n")
-            known, length = self._heads.get(head, (None, 0))
-            if known is not None and len(body) == length:
-                self.requests.append(known.with_body(body))
-                return
-            whole = head
         # The callbacks see a header only when it is whole: an endless one is measured here.
         if self._in_headers:
             self._fed_before_headers += len(data)
@@ -112,29 +85,8 @@ class RequestParser:
         except httptools.HttpParserError:
             # Also what a callback raised, after it said why.
             self._fail(400, _diagnose(data))
-        else:
-            self._learn(whole, len(data))
         if self._in_headers and self._fed_before_headers > self._limits.header_size:
             self._fail(431, "the request's headers are too large")
-
-    def _learn(self, head: bytes, size: int) -> None:
-        """Keep a head if exactly this one request came with it, with nothing out of the ordinary."""
-        if not head or len(head) > KNOWN_HEAD_BYTES or len(self.requests) != 1:
-            return
-        request = self.requests[0]
-        plain = (
-            request.method == b"POST"
-            and request.keep_alive
-            and not request.upgrade
-            and not (_UNUSUAL & request.headers.keys())
-            and self._in_headers
-            and not self._fed_before_headers
-            and len(head) + 4 + len(request.body) == size
-        )
-        if plain:
-            if len(self._heads) >= KNOWN_HEADS:
-                del self._heads[next(iter(self._heads))]
-            self._heads[head] = request.with_body(b""), len(request.body)
 
     # Callbacks of httptools, in their order.
 
@@ -144,7 +96,7 @@ class RequestParser:
         self._target = b""
         self._headers = {}
         self._body = []
-        self._body_size = self._header_size = 0
+        self.body_size = self._header_size = 0
 
     def on_url(self, url: bytes) -> None:
         self._target += url
@@ -189,8 +141,8 @@ class RequestParser:
             self.wants_continue = True
 
     def on_body(self, body: bytes) -> None:
-        self._body_size += len(body)
-        if self._body_size > self._limits.body_size:
+        self.body_size += len(body)
+        if self.body_size > self._limits.body_size:
             self._refuse_body()
         self._body.append(body)
 

@@ -28,14 +28,23 @@ class Limits:
     """The same in bytes."""
     subscriptions: int = 128
     """Subscriptions of one WebSocket."""
+    subscriptions_of_all: int = 4096
+    """Subscriptions of all WebSockets."""
     filters: int = 4096
-    """Filters of the endpoint."""
+    """Filters of the endpoint. Where there are as many, a new one takes the place of one that is used less."""
+    filters_of_one: int = 1024
+    """Filters that one connection has made."""
+    buffered: int = 256 * MIB
+    """What all connections hold together of messages that arrive or are worked on, and of answers and
+    notifications that wait to be read."""
+    buffered_free: int = 64 * KIB
+    """Of what each holds, so much does not count."""
     filter_expiry: float = 300.0
     """A filter that is not polled for so long is gone."""
     idle_timeout: float = 120.0
     """A kept-alive HTTP connection without a request."""
     read_timeout: float = 30.0
-    """From the first byte of an HTTP request to its last: what a slow client gets."""
+    """From the first byte of an HTTP request or WebSocket message to its last: what a slow client gets."""
     request_timeout: float = 30.0
     """Work on one request or one batch."""
     write_timeout: float = 30.0

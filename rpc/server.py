@@ -7,6 +7,7 @@ from typing import Protocol
 import structlog
 import trio
 
+from rpc.budget import Budget, Share
 from rpc.connection import Connection
 from rpc.dispatch import Dispatcher
 from rpc.errors import ListenError, PortInUse, join_host_port
@@ -49,6 +50,7 @@ class Server:
         allowed_hosts: Iterable[str] = (),
         routes: Mapping[str, Route] | None = None,
     ) -> None:
+        self._dispatcher = dispatcher
         self._host = host
         self._port = port
         self._limits = limits
@@ -58,6 +60,7 @@ class Server:
             allowed_hosts=allowed_hosts,
             routes=routes or {},
         )
+        self._budget = Budget(limits.buffered)
         self._connections: set[Connection] = set()
         self._refusing = 0
         self.refused = 0
@@ -89,6 +92,7 @@ class Server:
             try:
                 task_status.started(port)
                 connections.start_soon(self._watch)
+                connections.start_soon(self._dispatcher.feeds.run)
                 await trio.serve_listeners(
                     self._serve_stream, listeners, handler_nursery=connections
                 )
@@ -111,7 +115,8 @@ class Server:
         return listeners
 
     async def _serve_stream(self, stream: trio.SocketStream) -> None:
-        connection = Connection(stream, self._gateway, self._limits)
+        share = Share(self._budget, self._limits.buffered_free)
+        connection = Connection(stream, self._gateway, self._limits, share)
         if len(self._connections) >= self._limits.connections:
             await self._refuse(connection, stream)
             return
@@ -123,6 +128,7 @@ class Server:
         except Exception:  # a bug in serving one client must not end the others
             log.exception("rpc.connection_failed")
         finally:
+            share.hold(0)
             self._connections.discard(connection)
 
     async def _watch(self) -> None:

@@ -7,6 +7,7 @@ read them is dropped with code 1008. A ping now and then finds peers that vanish
 """
 
 from collections import deque
+from contextlib import closing
 
 import trio
 from wsproto.connection import Connection, ConnectionType
@@ -14,6 +15,7 @@ from wsproto.events import BytesMessage, CloseConnection, Event, Ping, TextMessa
 from wsproto.frame_protocol import CloseReason
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
+from rpc.budget import Share
 from rpc.dispatch import Dispatcher
 from rpc.limits import Limits
 from rpc.origins import Trust
@@ -34,7 +36,9 @@ class WebSocketSession:
         scope: int | None,
         trust: Trust,
         limits: Limits,
+        share: Share,
     ) -> None:
+        self._share = share
         self._stream = stream
         self._dispatcher = dispatcher
         self._scope = scope
@@ -47,6 +51,8 @@ class WebSocketSession:
         self._everything = trio.CancelScope()
         self._last_heard = 0.0
         self._message = bytearray()
+        self._began: float | None = None  # the message that arrives
+        self._working_bytes = 0
         self._farewell = CloseConnection(CloseReason.NORMAL_CLOSURE)
         self._subscriptions: Subscriptions | None = None
         self._notifications: deque[bytes] = deque()
@@ -58,16 +64,15 @@ class WebSocketSession:
         self._last_heard = trio.current_time()
         with self._everything:
             async with trio.open_nursery() as tasks:
-                self._subscriptions = Subscriptions(
-                    self._dispatcher.backend,
+                subscriptions = self._subscriptions = Subscriptions(
+                    self._dispatcher.feeds,
                     self._scope,
-                    self._limits,
-                    push=self._push,
-                    tasks=tasks,
+                    self._limits.subscriptions,
+                    self._push,
                 )
                 tasks.start_soon(self._ping)
                 tasks.start_soon(self._notify)
-                with self._dispatcher.telling(self._subscriptions), self._reading:
+                with closing(subscriptions), self._reading:
                     await self._read(trailing, tasks)
                 for _ in range(self._limits.websocket_concurrency):
                     await self._slots.acquire()  # until the last answer under way is sent
@@ -84,6 +89,21 @@ class WebSocketSession:
         `1001 going away`."""
         self._farewell = CloseConnection(CloseReason.GOING_AWAY)
         self._reading.cancel()
+
+    def expire(self, now: float) -> None:
+        """End the session if a message takes too long to arrive. `now` is of trio's clock."""
+        if self._began is not None and now >= self._began + self._limits.read_timeout:
+            self._dismiss(
+                CloseReason.POLICY_VIOLATION, "too slow: a message took too long to arrive"
+            )
+
+    def _dismiss(self, reason: CloseReason, why: str) -> None:
+        self._farewell = CloseConnection(reason, why)
+        self._reading.cancel()
+
+    def _hold(self) -> bool:
+        """Whether there is room for what is held now."""
+        return self._share.hold(len(self._message) + self._working_bytes + self._notification_bytes)
 
     async def send(self, text: str) -> None:
         """Sends one text message. Safe from several tasks; a peer that does not read for the write timeout
@@ -121,8 +141,16 @@ class WebSocketSession:
                 if len(self._message) > self._limits.body_size:
                     self._farewell = CloseConnection(CloseReason.MESSAGE_TOO_BIG)
                     return False
+                if not self._hold():
+                    self._farewell = CloseConnection(
+                        CloseReason.TRY_AGAIN_LATER, "too many large messages at once"
+                    )
+                    return False
+                if self._began is None:
+                    self._began = trio.current_time()
                 if event.message_finished:
-                    body, self._message = bytes(self._message), bytearray()
+                    body, self._message, self._began = bytes(self._message), bytearray(), None
+                    self._working_bytes += len(body)
                     await self._slots.acquire()
                     tasks.start_soon(self._answer, body)
             case Ping():
@@ -137,12 +165,20 @@ class WebSocketSession:
     async def _answer(self, body: bytes) -> None:
         assert self._subscriptions is not None  # made before anything is read
         subscriber = Subscriber(self._subscriptions)
+        size = len(body)
         try:
             answer = await self._dispatcher.handle(body, self._scope, subscriber, trust=self._trust)
             if answer is not None:
+                size += len(answer)
+                self._working_bytes += len(answer)
+                if not self._hold():
+                    self._dismiss(CloseReason.TRY_AGAIN_LATER, "too many answers wait to be read")
+                    return
                 await self.send(answer.decode())
             subscriber.start()
         finally:
+            self._working_bytes -= size
+            self._hold()
             self._slots.release()
 
     def _push(self, notification: bytes) -> None:
@@ -154,13 +190,11 @@ class WebSocketSession:
         if (
             len(self._notifications) > self._limits.notifications
             or self._notification_bytes > self._limits.notification_size
+            or not self._hold()
         ):
             self._notifications.clear()
             self._notification_bytes = 0
-            self._farewell = CloseConnection(
-                CloseReason.POLICY_VIOLATION, "too slow: notifications are not read"
-            )
-            self._reading.cancel()
+            self._dismiss(CloseReason.POLICY_VIOLATION, "too slow: notifications are not read")
         self._notified.set()
 
     async def _notify(self) -> None:
@@ -168,9 +202,13 @@ class WebSocketSession:
             await self._notified.wait()
             self._notified = trio.Event()
             while self._notifications:
-                notification = self._notifications.popleft()
-                self._notification_bytes -= len(notification)
-                await self.send(notification.decode())
+                some, size = [], 0
+                while self._notifications and size < RECEIVE_SIZE:
+                    some.append(self._notifications.popleft())
+                    size += len(some[-1])
+                await self._send(*(TextMessage(each.decode()) for each in some))
+                self._notification_bytes = max(0, self._notification_bytes - size)
+                self._hold()
 
     async def _ping(self) -> None:
         interval = self._limits.ping_interval
@@ -181,10 +219,10 @@ class WebSocketSession:
                 return
             await self._send(Ping())
 
-    async def _send(self, event: Event) -> None:
+    async def _send(self, *events: Event) -> None:
         async with self._write_lock:
             try:
-                data = self._frames.send(event)
+                data = b"".join([self._frames.send(event) for event in events])
             except LocalProtocolError:
                 return  # the closing handshake has begun: nothing more may be said
             with trio.move_on_after(self._limits.write_timeout) as within:

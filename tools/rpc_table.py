@@ -116,7 +116,10 @@ file (`Origin: null`) counts as any other. The Host header has to be a name of t
 | 3 | execution reverted; `data` is what the contract returned |
 | -38010 to -38026, -32016 | `eth_simulateV1`, as the specification says |
 
-A WebSocket that does not read its notifications is closed with code 1008.
+A WebSocket that does not read its notifications, or whose message takes too long to arrive, is closed with
+code 1008; one that has too much in memory while others need it with 1013, and HTTP answers 503 then. Where
+there are too many filters, a new one takes the place of one of whoever has the most, which was polled never or
+longest ago.
 
 ## Limits
 
@@ -132,13 +135,17 @@ LIMITS = (
     ("connections", "connections"),
     ("websocket_concurrency", "messages of a WebSocket worked on at once"),
     ("subscriptions", "subscriptions of a WebSocket"),
+    ("subscriptions_of_all", "subscriptions of all WebSockets"),
     ("notifications", "notifications that wait to be read"),
     ("notification_size", "bytes of these"),
+    ("buffered", "bytes that all connections hold together of what arrives or waits to be read"),
+    ("buffered_free", "bytes of each that do not count there"),
     ("filters", "filters"),
+    ("filters_of_one", "filters that one connection has made"),
     ("filter_expiry", "seconds until an unused filter expires"),
     ("request_timeout", "seconds for a request or batch"),
     ("write_timeout", "seconds for a client to read its answer"),
-    ("read_timeout", "seconds for a request to arrive"),
+    ("read_timeout", "seconds for a request or message to arrive"),
     ("idle_timeout", "seconds an HTTP connection may be idle"),
 )
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from rpc.caller import CALLER, new_caller
 from rpc.errors import LimitExceeded, ServerError
 from rpc.filters import Filters
 from rpc.limits import Limits
@@ -148,14 +149,55 @@ async def test_unused_filters_expire_and_used_ones_stay(filters, chain, clock):
     assert len(filters) == 1
 
 
-async def test_their_number_is_bounded_until_some_expire(filters, chain, clock):
+async def test_their_number_is_bounded_until_some_expire(chain, clock):
+    filters = Filters(Limits(filters_of_one=3, filter_expiry=300), Threads(1), clock)
     for _ in range(3):
         await filters.add_blocks(chain, None)
-    with pytest.raises(LimitExceeded, match="too many filters: 3"):
+    with pytest.raises(LimitExceeded, match="this connection has installed 3"):
         await filters.add_pending(chain, None)
     clock.now = 301
     await filters.add_blocks(chain, None)
     assert len(filters) == 1
+
+
+async def made_by(filters, chain, caller, count=1):
+    """Filters of a connection."""
+    token = CALLER.set(caller)
+    try:
+        return [await filters.add_blocks(chain, None) for _ in range(count)]
+    finally:
+        CALLER.reset(token)
+
+
+async def is_there(filters, chain, filter_id):
+    try:
+        await filters.changes(chain, None, filter_id)
+    except ServerError:
+        return False
+    return True
+
+
+async def test_whoever_has_the_most_makes_room(chain, clock):
+    filters = Filters(Limits(filters=6, filters_of_one=5), Threads(1), clock)
+    modest, greedy = new_caller(), new_caller()
+    (mine,) = await made_by(filters, chain, modest)
+    theirs = await made_by(filters, chain, greedy, 5)
+    (another,) = await made_by(filters, chain, modest)
+    (third,) = await made_by(filters, chain, new_caller())
+    assert not await is_there(filters, chain, theirs[0])
+    assert not await is_there(filters, chain, theirs[1])
+    for kept in (mine, another, third, *theirs[2:]):
+        assert await is_there(filters, chain, kept)
+
+
+async def test_many_connections_do_not_take_a_filter_that_is_polled(chain, clock):
+    filters = Filters(Limits(filters=6), Threads(1), clock)
+    (mine,) = await made_by(filters, chain, new_caller())
+    assert await is_there(filters, chain, mine)
+    for _ in range(20):
+        await made_by(filters, chain, new_caller())
+    assert len(filters) == 6
+    assert await is_there(filters, chain, mine)
 
 
 async def test_filters_go_back_with_the_chain(chain):

@@ -25,7 +25,7 @@ def block(number):
         parent_hash=bytes(32),
         nonce=bytes(8),
         sha3_uncles=bytes(32),
-        logs_bloom=bytes(256),
+        logs_bloom=bytes(256) if number % 2 else b"\1" * 256,
         transactions_root=bytes(32),
         state_root=bytes(32),
         receipts_root=bytes(32),
@@ -52,6 +52,8 @@ class Chain:
         self.failures = 0
         self.happened = []
         self.missed = False
+        self.reads = []
+        "Blocks and logs of blocks that were read."
 
     def grow(self, count=1):
         self.head += count
@@ -70,13 +72,12 @@ class Chain:
         if self.failures:
             self.failures -= 1
             raise ResourceUnavailable("shard 1 is unavailable")
+        self.reads.append(number)
         return block(number)
 
-    async def logs(self, scope, wanted):
-        assert wanted.from_block == wanted.to_block
-        number = wanted.from_block
-        if number % 2:
-            return ()
+    async def block_logs(self, scope, number):
+        assert number % 2 == 0, "its bloom says that there is none"
+        self.reads.append(number)
         return (
             LogView(
                 address=TOKEN,
@@ -128,6 +129,7 @@ class Client:
         self.stream = stream
         self.ws = WSConnection(ConnectionType.CLIENT)
         self.events = []
+        self.others = []
 
     async def next(self):
         while not self.events:
@@ -143,6 +145,17 @@ class Client:
             parts.append(event.data)
             if event.message_finished:
                 return json.loads("".join(parts))
+
+    async def another(self):
+        """A connection to the same endpoint."""
+        client = Client(await trio.open_tcp_stream("127.0.0.1", self.port))
+        client.port = self.port
+        self.others.append(client)
+        await client.stream.send_all(
+            client.ws.send(Request(host=f"localhost:{self.port}", target="/"))
+        )
+        assert isinstance(await client.next(), AcceptConnection)
+        return client
 
     async def ask(self, method, *params):
         body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}
@@ -170,11 +183,14 @@ async def connected(chain, limits=None, path="/"):
             port = await nursery.start(lambda task_status: server.run(task_status=task_status))
             stream = await trio.open_tcp_stream("127.0.0.1", port)
             client = Client(stream)
-            client.dispatcher = dispatcher
+            client.dispatcher, client.port = dispatcher, port
             await stream.send_all(client.ws.send(Request(host=f"localhost:{port}", target=path)))
             assert isinstance(await client.next(), AcceptConnection)
-            yield client
-            await trio.aclose_forcefully(stream)
+            try:
+                yield client
+            finally:
+                for each in (client, *client.others):
+                    await trio.aclose_forcefully(each.stream)
             nursery.cancel_scope.cancel()
 
 
@@ -256,6 +272,60 @@ async def test_their_number_is_bounded(chain):
             await client.subscribe("newHeads")
         error = (await client.ask("eth_subscribe", "newHeads"))["error"]
         assert error["code"] == -32005
+
+
+async def test_their_number_is_bounded_for_all_connections_together(chain):
+    async with connected(chain, Limits(subscriptions_of_all=2)) as client:
+        first = await client.subscribe("newHeads")
+        await client.subscribe("logs", {})
+        other = await client.another()
+        error = (await other.ask("eth_subscribe", "newHeads"))["error"]
+        assert error["code"] == -32005
+        assert (await client.ask("eth_unsubscribe", first))["result"] is True
+        assert await other.subscribe("newHeads")
+
+
+async def test_a_block_is_read_once_for_all_subscriptions(chain):
+    """Of all connections, and its logs too; those that begin later are told what comes after."""
+    async with connected(chain) as client:
+        other = await client.another()
+        topic = "0x" + "11" * 32
+        wanted = ({}, {"address": "0x" + TOKEN.hex()}, {"address": topic[:42]}, {"topics": [topic]})
+        listening = {client: [], other: []}
+        for who, mine in listening.items():
+            for _ in range(20):
+                mine.append(await who.subscribe("newHeads"))
+            logs = [await who.subscribe("logs", each) for each in wanted]
+            mine += logs[:2]  # which is what matches
+        chain.grow()
+        for who, mine in listening.items():
+            told = [(await who.json())["params"] for _ in range(22)]
+            assert {each["subscription"] for each in told} == set(mine)
+            numbers = [each["result"].get("number") for each in told]
+            assert (numbers.count("0x6"), numbers.count(None)) == (20, 2)
+        assert sorted(chain.reads) == [6, 6, 6]  # the header for both kinds, and the logs
+        chain.reads.clear()
+        late = await client.subscribe("newHeads")
+        chain.grow()
+        seen = [(await client.json())["params"] for _ in range(21)]
+        assert {each["result"]["number"] for each in seen} == {"0x7"}
+        assert late in {each["subscription"] for each in seen}
+        assert sorted(chain.reads) == [7, 7]  # no log, says its bloom
+
+
+async def test_nobody_asks_for_whom_nobody_listens(chain):
+    """What is followed for nobody any more is not followed."""
+    async with connected(chain) as client:
+        mine = [await client.subscribe("newHeads") for _ in range(3)]
+        for subscription in mine:
+            assert (await client.ask("eth_unsubscribe", subscription))["result"] is True
+        other = await client.another()
+        await other.subscribe("newHeads")
+        await trio.aclose_forcefully(other.stream)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        chain.grow()
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        assert chain.reads == []
 
 
 async def test_over_http_there_are_none(chain):

@@ -327,6 +327,9 @@ class NodeBackend:
     async def logs(self, scope: int | None, filter: LogFilter) -> tuple[LogView, ...]:
         return await self._view(scope).logs(filter)
 
+    async def block_logs(self, scope: int | None, number: int) -> tuple[LogView, ...]:
+        return await self._view(scope).block_logs(number)
+
     async def raw_transaction(self, scope: int | None, hash: bytes) -> bytes | None:
         return await self._view(scope).raw_transaction(hash)
 

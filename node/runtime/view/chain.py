@@ -367,6 +367,13 @@ class ChainView(ABC):
 
     # ------------------------------------------------------------------ logs
 
+    async def block_logs(self, number: int) -> tuple[LogView, ...]:
+        """All logs of a block that exists."""
+        block = await self.listed(number)
+        every = LogQuery.of(LogFilter())
+        large = block.first_log[-1] > FEW
+        return tuple(await self.aside.run_if(large, partial(_matching, [block], every)))
+
     async def _candidates(self, first: int, last: int, query: LogQuery) -> list[int]:
         """The blocks of a range whose blooms say that they may hold a match. Others have their turn after
         `BREATH` blocks, and a filter with many alternatives is held against blooms in a thread."""
