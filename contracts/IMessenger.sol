@@ -25,6 +25,12 @@ interface IMessenger {
     error GasTooHigh(uint256 gas, uint256 limit);
     /// Too much is under way to that shard: try again later.
     error LaneFull(uint256 dst);
+    /// Too much that you pay for is under way to that shard: try again later.
+    error ShareUsed(uint256 dst);
+    /// The shard has stopped for good.
+    error Frozen(uint256 dst);
+    /// tx.gasprice is below the base fee of that shard.
+    error Underpriced(uint256 price, uint256 floor);
     /// msg.value does not pay for the gas.
     error Underpaid(uint256 needed);
 
@@ -60,6 +66,9 @@ interface IMessenger {
     function inbox(uint256 src) external view returns (uint256 count, bytes32 head, uint256 gas);
 
     function consumed(uint256 dst) external view returns (uint256 count, uint256 gas);
+
+    /// What tx.gasprice has to be at least to send to that shard.
+    function floorPrice(uint256 dst) external view returns (uint256);
 
     function burned() external view returns (uint256);
 }

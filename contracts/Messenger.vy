@@ -10,16 +10,24 @@
 """
 
 MAX_DATA: constant(uint256) = 16384  # bytes of call data
-HIGHEST_PRECOMPILE: constant(uint160) = 17
+# A precompile that answers from the beacon state that the block is anchored to.
+BEACON: constant(address) = 0xa70110000000000000000000000000000000a703
+BUCKETS: constant(uint256) = 1024  # of payers
+SHARE: constant(uint256) = 4       # one of them may have this part of a window under way
+LOW_24: constant(uint256) = 2**24 - 1
+LOW_56: constant(uint256) = 2**56 - 1
+LOW_128: constant(uint256) = 2**128 - 1
 
 struct Lane:
     count: uint256  # messages
     head: bytes32   # of the hash chain of their hashes
     gas: uint256    # prepaid by them, for calls and replies
 
-struct Consumed:
-    count: uint256
-    gas: uint256
+struct Facts:
+    consumed: uint256
+    consumedGas: uint256
+    baseFee: uint256
+    frozen: bool
 
 event Send:
     id: indexed(bytes32)
@@ -41,10 +49,10 @@ outbox: public(HashMap[uint256, Lane])
 inbox: public(HashMap[uint256, Lane])
 # Wei destroyed on this shard since genesis. Written by the protocol.
 burned: public(uint256)
-# How far each shard has consumed our outbox, as of the anchor. Written by the protocol.
-consumed: public(HashMap[uint256, Consumed])
-# Contracts that live outside their range: shard + 1. Written by the protocol.
-directory: HashMap[address, uint256]
+# By destination and bucket, what payers have sent: two generations of 128 bits, of which the older one, above, is
+# dropped once it is consumed. Each is the number after its last message (48 bits), how many (24), their gas (56).
+# The protocol counts what it sends for users.
+shares: HashMap[uint256, HashMap[uint256, uint256]]
 
 # The message that the execution is caused by, where it is caused by one. Written by the protocol.
 causeId: transient(bytes32)
@@ -91,14 +99,22 @@ def send(
                 max(callGas, replyGas), maxMessageGas, method_id=method_id("GasTooHigh(uint256,uint256)")
             )
         )
+    facts: Facts = self._facts(dst)
+    if facts.frozen:
+        raw_revert(abi_encode(dst, method_id=method_id("Frozen(uint256)")))
+    if tx.gasprice < facts.baseFee:
+        raw_revert(
+            abi_encode(tx.gasprice, facts.baseFee, method_id=method_id("Underpriced(uint256,uint256)"))
+        )
     total: uint256 = callGas + replyGas
     seq: uint256 = self.outbox[dst].count
     sent: uint256 = self.outbox[dst].gas
     # A shard could claim to have consumed more than there is: that must not stop ours.
-    waiting: uint256 = seq - min(self.consumed[dst].count, seq)
-    gas_waiting: uint256 = sent - min(self.consumed[dst].gas, sent)
+    waiting: uint256 = seq - min(facts.consumed, seq)
+    gas_waiting: uint256 = sent - min(facts.consumedGas, sent)
     if waiting >= laneWindow or gas_waiting + total > laneGasWindow:
         raw_revert(abi_encode(dst, method_id=method_id("LaneFull(uint256)")))
+    self._take_share(dst, facts.consumed, seq, total)
     prepaid: uint256 = total * tx.gasprice
     if msg.value < prepaid:
         raw_revert(abi_encode(prepaid, method_id=method_id("Underpaid(uint256)")))
@@ -133,6 +149,25 @@ def homeOf(account: address) -> uint256:
 
 @external
 @view
+def consumed(dst: uint256) -> (uint256, uint256):
+    """
+    @notice How far a shard has consumed what this one sent to it, in messages and gas, as of the anchor.
+    """
+    facts: Facts = self._facts(dst)
+    return facts.consumed, facts.consumedGas
+
+
+@external
+@view
+def floorPrice(dst: uint256) -> uint256:
+    """
+    @notice What `tx.gasprice` has to be at least for a message to a shard: the base fee there, as of the anchor.
+    """
+    return self._facts(dst).baseFee
+
+
+@external
+@view
 def isCrossShardCall() -> bool:
     """
     @notice Whether a message from another shard caused this execution.
@@ -153,13 +188,50 @@ def crossShardCall() -> (bytes32, uint256, address):
 @internal
 @view
 def _home(account: address) -> uint256:
-    entry: uint256 = self.directory[account]
-    if entry != 0:
-        return entry - 1
-    digest: bytes32 = keccak256(slice(convert(account, bytes32), 12, 20))
-    shard: uint256 = (convert(digest, uint256) >> 240) * shards >> 16
-    # The newest contracts of this shard are not in the directory yet, and some accounts are everywhere.
-    number: uint160 = convert(account, uint160)
-    if shard != shardId and (account.is_contract or (number != 0 and number <= HIGHEST_PRECOMPILE)):
-        return shardId
-    return shard
+    return convert(
+        raw_call(
+            BEACON,
+            abi_encode(account, method_id=method_id("homeOf(address)")),
+            max_outsize=32,
+            is_static_call=True,
+        ),
+        uint256,
+    )
+
+
+@internal
+@view
+def _facts(shard: uint256) -> Facts:
+    answer: Bytes[128] = raw_call(
+        BEACON,
+        abi_encode(shard, method_id=method_id("shard(uint256)")),
+        max_outsize=128,
+        is_static_call=True,
+    )
+    return abi_decode(answer, Facts)
+
+
+@internal
+def _take_share(dst: uint256, consumed: uint256, seq: uint256, amount: uint256):
+    """
+    Count message `seq` for who pays for it. Reverts where too much of theirs is under way; one always may be.
+    """
+    bucket: uint256 = convert(keccak256(convert(tx.origin, bytes32)), uint256) % BUCKETS
+    share: uint256 = self.shares[dst][bucket]
+    older: uint256 = share >> 128
+    newer: uint256 = share & LOW_128
+    if consumed >= newer >> 80:
+        older = 0
+        newer = 0
+    elif consumed >= older >> 80:
+        older = newer
+        newer = 0
+    count: uint256 = (newer >> 56) & LOW_24
+    held: uint256 = newer & LOW_56
+    under_way: uint256 = count + ((older >> 56) & LOW_24)
+    if under_way != 0:
+        gas_under_way: uint256 = held + (older & LOW_56)
+        if under_way + 1 > laneWindow // SHARE or gas_under_way + amount > laneGasWindow // SHARE:
+            raw_revert(abi_encode(dst, method_id=method_id("ShareUsed(uint256)")))
+    newer = ((seq + 1) << 80) | ((count + 1) << 56) | (held + amount)
+    self.shares[dst][bucket] = (older << 128) | newer

@@ -33,6 +33,7 @@ from node.beacon.validators import (
     Term,
     ValidatorRecord,
 )
+from node.execution.fees import next_base_fee
 from node.execution.trie import Trie
 from node.primitives import rlp
 from node.primitives.basics import Address, Hash32, ShardId, keccak_fast
@@ -124,6 +125,10 @@ class BeaconState:
                 raise LookupError(f"there is no shard {shard}")
             self._tips[shard] = tip
         return tip
+
+    def base_fee(self, shard: ShardId) -> int:
+        """In wei, of the block after the tip. Raises LookupError."""
+        return next_base_fee(self.tip(shard).header)
 
     def tips(self) -> dict[ShardId, ShardTip]:
         """All tips, by ascending shard."""

@@ -2,10 +2,39 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
 
 from node.primitives.basics import ZERO_HASH, Address, Hash32
 
+if TYPE_CHECKING:
+    from node.execution.state import State
+
 MIN_BLOB_BASE_FEE = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardFacts:
+    """What a beacon state says of another shard: how far it has consumed the lane to it, in messages and gas,
+    the base fee of its next block in wei, and whether it has stopped for good."""
+
+    consumed: int
+    consumed_gas: int
+    base_fee: int
+    frozen: bool
+
+
+class BeaconView(Protocol):
+    """What the precompile BEACON answers from."""
+
+    @property
+    def height(self) -> int:
+        """Of the beacon block that the block is anchored to."""
+
+    def home(self, accounts: "State", address: Address) -> int:
+        """The shard on which an account lives, as the block sees it."""
+
+    def shard(self, shard: int) -> ShardFacts | None:
+        """None where there is no such shard."""
 
 
 def _nobody(_: bytes) -> bool:
@@ -23,6 +52,7 @@ class BlockContext:
     `block_hash` gives the hash of an ancestor by number, None where it is unknown; it is asked for the
     last 256 only. `lives_elsewhere` tells of an address whether another shard is known to have it, so that
     nothing is created there. `blob_base_fee` is what BLOBBASEFEE answers: the minimum where there are no blobs.
+    Without a `beacon` the precompile BEACON fails.
     """
 
     chain_id: int
@@ -36,3 +66,4 @@ class BlockContext:
     block_hash: Callable[[int], bytes | None] = field(default=_no_hash, repr=False, compare=False)
     lives_elsewhere: Callable[[bytes], bool] = field(default=_nobody, repr=False, compare=False)
     blob_base_fee: int = MIN_BLOB_BASE_FEE
+    beacon: BeaconView | None = field(default=None, repr=False, compare=False)

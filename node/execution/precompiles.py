@@ -1,4 +1,4 @@
-"""The precompiled contracts of Prague, 0x01 to 0x11.
+"""The precompiled contracts of Prague, 0x01 to 0x11, and BEACON.
 
 What py-evm does well enough is py-evm's. Ours are: ecrecover (coincurve, without eth_keys' objects),
 modexp (py-evm has 0^0 mod m = 0, and Python's pow takes ten times as long as GMP's), blake2f (py-evm
@@ -18,6 +18,7 @@ from gmpy2 import powmod
 
 from node.execution import precompiles_bls, precompiles_bn, precompiles_kzg
 from node.execution.frame import Frame
+from node.execution.precompile_beacon import BEACON, beacon
 from node.execution.pyevm import VMError
 from node.primitives.basics import Address
 from node.primitives.keys import CURVE_ORDER, address_of_public_key
@@ -138,4 +139,5 @@ PRECOMPILES: dict[bytes, Precompile] = {
     _address(0x0F): precompiles_bls.pairing_check,
     _address(0x10): precompiles_bls.map_fp_to_g1,
     _address(0x11): precompiles_bls.map_fp2_to_g2,
+    BEACON: beacon,
 }

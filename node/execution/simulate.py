@@ -62,13 +62,7 @@ def simulate(evm: Evm, state: State, context: BlockContext, call: SimulatedCall)
             f"insufficient funds for gas * price + value: address {to_checksum_address(call.sender)} "
             f"have {balance} want {cost + call.value}"
         )
-    if call.gas_price == 0:
-        context = replace(context, base_fee=0)
-    elif call.gas_price < context.base_fee:
-        raise FeeTooLow(
-            f"max fee per gas less than block base fee: address {to_checksum_address(call.sender)}, "
-            f"maxFeePerGas: {call.gas_price}, baseFee: {context.base_fee}"
-        )
+    context = _priced(call, context)
     nonce = state.nonce(call.sender)
     state.begin_transaction()
     vm = evm.machine(state, context, origin=call.sender, gas_price=call.gas_price)
@@ -124,9 +118,22 @@ def estimate_gas(
     return high
 
 
+def _priced(call: SimulatedCall, context: BlockContext) -> BlockContext:
+    """The block that a call at its price is in: one that pays nothing has no base fee. Raises FeeTooLow."""
+    if call.gas_price == 0:
+        return replace(context, base_fee=0)
+    if call.gas_price < context.base_fee:
+        raise FeeTooLow(
+            f"max fee per gas less than block base fee: address {to_checksum_address(call.sender)}, "
+            f"maxFeePerGas: {call.gas_price}, baseFee: {context.base_fee}"
+        )
+    return context
+
+
 def _arrive(evm: Evm, state: State, context: BlockContext, call: SimulatedCall) -> CallResult:
     if call.to is None:
         raise InvalidTransaction("a contract creation does not leave its sender's shard")
+    context = _priced(call, context)
     state.begin_transaction()
     brought = min(
         call.value, MAX_BALANCE - state.balance(call.sender)

@@ -17,6 +17,9 @@ from node.primitives.placement import home_by_range
 FORMAT_VERSION = 2
 MAX_SHARDS = 1024
 MAX_GENESIS_BYTES = 64 << 20
+MAX_LANE_WINDOW = (1 << 24) - 1
+MAX_LANE_GAS = (1 << 56) - 1
+"""What MESSENGER can count in a sender's share."""
 
 
 class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,6 +57,11 @@ class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                 continue
             least = "at least" if may_be_zero else "above"
             raise UserError(f"genesis: params.{name} must be {least} 0 and below 2^64, not {value}")
+        for name, most in (("lane_window", MAX_LANE_WINDOW), ("lane_gas_window", MAX_LANE_GAS)):
+            if getattr(self, name) > most:
+                raise UserError(
+                    f"genesis: params.{name} must be at most {most}, not {getattr(self, name)}"
+                )
         if self.message_gas_limit > self.arrivals_gas:
             raise UserError(
                 "genesis: params.message_gas_limit must be at most half of params.gas_limit, the share of a "

@@ -9,8 +9,7 @@ keccak256(slot || key) (Solidity: key || slot), its next ones follow.
     slot 0  outbox: dst => (count, head, gas)    sent on the lane to dst; gas is all that was prepaid
     slot 1  inbox: src => (count, head, gas)     consumed of the lane from src
     slot 2  burned                               wei destroyed on this shard since genesis
-    slot 3  consumed: dst => (count, gas)        how far dst has consumed the outbox, as of the anchor
-    slot 4  directory: address => shard + 1      contracts that live outside their range
+    slot 3  shares: dst => bucket => word        what the payers of a bucket have under way (node.shard.room)
     slot of "atoll.issued"                       wei that development operations made, less what they took
     slot of "atoll.clock"                        seconds that they put the shard's clock ahead
     transient slots 1, 2, 3                      id, source and sender of the message being delivered
@@ -36,11 +35,14 @@ from node.primitives.message import LanePosition, Message, MessageKind
 
 MESSENGER = Address(bytes.fromhex("a70110000000000000000000000000000000a701"))
 STAKING = Address(bytes.fromhex("a70110000000000000000000000000000000a702"))
+BEACON = Address(bytes.fromhex("a70110000000000000000000000000000000a703"))
+"""A precompile (node.execution.precompile_beacon): it has no code and no storage."""
 BEACON_ROOTS = Address(bytes.fromhex("000f3df6d732807ef1319fb7b8bb8522d0beac02"))
 HISTORY_STORAGE = Address(bytes.fromhex("0000f90827f1c53a10cb7a02335b175320002935"))
 HIGHEST_PRECOMPILE = 0x11
 
-OUTBOX_SLOT, INBOX_SLOT, BURNED_SLOT, CONSUMED_SLOT, DIRECTORY_SLOT = range(5)
+OUTBOX_SLOT, INBOX_SLOT, BURNED_SLOT, SHARE_SLOT = range(4)
+SHARE_BUCKETS = 1024
 CAUSE_ID, CAUSE_SOURCE, CAUSE_SENDER = 1, 2, 3
 ISSUED_SLOT, CLOCK_SLOT = (
     int.from_bytes(keccak256(name), "big") for name in (b"atoll.issued", b"atoll.clock")
@@ -70,7 +72,7 @@ def messenger_code(shard: int, shards: int, params: Params) -> bytes:
 
 _EVERYWHERE = frozenset(
     (
-        *(MESSENGER, STAKING, BEACON_ROOTS, HISTORY_STORAGE),
+        *(MESSENGER, STAKING, BEACON, BEACON_ROOTS, HISTORY_STORAGE),
         *(Address(n.to_bytes(20, "big")) for n in range(1, HIGHEST_PRECOMPILE + 1)),
     )
 )
@@ -117,14 +119,10 @@ def inbox_slots(src: int) -> LaneSlots:
     return _lane_slots(INBOX_SLOT, src)
 
 
-def consumed_slots(dst: int) -> tuple[int, int]:
-    """Where count and gas of what `dst` has consumed stand."""
-    first = entry_slot(CONSUMED_SLOT, dst)
-    return first, first + 1
-
-
-def directory_slot(address: bytes) -> int:
-    return entry_slot(DIRECTORY_SLOT, int.from_bytes(address, "big"))
+def share_slot(dst: int, payer: bytes) -> int:
+    """Where the share of who pays stands on the lane to `dst`."""
+    bucket = int.from_bytes(keccak256(bytes(12) + payer), "big") % SHARE_BUCKETS
+    return entry_slot(entry_slot(SHARE_SLOT, dst), bucket)
 
 
 # ---------------------------------------------------------------------- logs

@@ -113,7 +113,7 @@ class TransactionGossip:
 
     def _admit(self, tx: Transaction) -> None:
         self._service.check_static(tx)
-        reason = self._service.why_waiting(tx)
+        reason = self._service.lane_refusal(tx)
         if reason is not None and tx.hash not in self._service.pool:
             raise PoolRejected(f"{reason}; send it again when there is room (atoll_lanes)", "lane")
         if self._add_own(tx):

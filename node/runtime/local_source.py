@@ -122,7 +122,7 @@ class LocalSource:
         self._content = content
         self._anchor_of = anchor_of
         self._beacon_state = directory
-        self._simulator = Simulator(chain, gas_cap=gas_cap)
+        self._simulator = Simulator(chain, gas_cap=gas_cap, anchor_of=anchor_of)
         self.journal = PoolJournal(self._pooled_hashes)
         self._read = Threads(READERS).run
         self._walk = Threads(1).run

@@ -31,13 +31,13 @@ from node.runtime.worker import Worker
 from node.shard import dev_ops, messenger
 from node.shard.block import ShardBlock
 from node.shard.chain import HeadAccounts, ShardChain
-from node.shard.crossing import check_departure, departure_gas
+from node.shard.crossing import check_departure, departure_base_fee, departure_gas, lane_to
 from node.shard.dev_queue import DevQueue
-from node.shard.frame import ShardFrozen, lane_full
 from node.shard.judge import BuiltBlock
 from node.shard.lanes import InboundLane, Tails
 from node.shard.pool import TransactionPool
 from node.shard.ports import Anchor, AnchorState, moved_away
+from node.shard.room import LaneFull, ShardFrozen, Underpriced
 from node.shard.run import BlockEnv, ExecutedBlock
 from node.shard.selection import TransactionSource, draw
 from node.shard.withheld import DueLane, withheld
@@ -167,18 +167,32 @@ class ShardService:
         return self.ledger.state().has_code_or_nonce(address)
 
     def why_waiting(self, tx: Transaction) -> str | None:
-        """What keeps a transaction from the next block as far as lanes go; None if nothing is known.
+        """What keeps a transaction from the next block as far as lanes and prices there go; None if nothing
+        is known.
 
-        That a departure's lane is full can be seen from the head and the beacon. That credits would find
-        no room shows only when it is executed: then it is what our last proposal found.
+        That a departure's lane is full, or its price too low, can be seen from the head and the beacon. That
+        credits would find no room shows only when it is executed: then it is what our last proposal found.
         """
         if tx.to is None or self._is_here(tx.to):
             return self._deferred.get(tx.hash)
-        state, here, dst = self._beacon.state, self.ledger.shard, self._beacon.state.home(tx.to)
-        lane, sent = state.lane(here, dst), messenger.outbox(self.ledger.state(), dst)
-        gas, params = tx.gas - departure_gas(tx), self.ledger.rules.params
-        reason = lane_full(params, sent, lane.consumed, lane.consumed_gas, gas)
-        return None if reason is None else f"the lane to shard {dst} is full: {reason}"
+        beacon, dst = self._beacon.state, self._beacon.state.home(tx.to)
+        try:
+            departure_base_fee(tx, dst, self.next_base_fee(), beacon.base_fee(dst))
+        except Underpriced as error:
+            return str(error)
+        return self.lane_refusal(tx)
+
+    def lane_refusal(self, tx: Transaction) -> str | None:
+        """Why a departure finds no room on its lane now; None where it does, and for what does not depart."""
+        if tx.to is None or self._is_here(tx.to):
+            return None
+        beacon, here, dst = self._beacon.state, self.ledger.shard, self._beacon.state.home(tx.to)
+        lane = lane_to(self.ledger.state(), beacon, here, dst, tx.sender)
+        try:
+            lane.check(self.ledger.rules.params, tx.gas - departure_gas(tx))
+        except LaneFull as error:
+            return str(error)
+        return None
 
     def waiting(self) -> int:
         """Pooled transactions that found no room on a lane when we last built a block."""

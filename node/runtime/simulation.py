@@ -4,7 +4,7 @@ Synchronous; meant for the worker's threads, as the EVM needs a deep stack.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
@@ -37,6 +37,7 @@ from node.runtime.simulation_specs import (
     patched,
     report_of,
 )
+from node.shard.anchor_view import AnchorView
 from node.shard.chain import ShardChain
 from node.shard.ports import Anchor, AnchorState
 from node.shard.replay import Watched, replay
@@ -50,13 +51,17 @@ SEARCH_SECONDS = 15.0
 
 
 class Simulator:
-    """`gas_cap` bounds the gas of one execution, the seconds all that one question runs.
+    """`gas_cap` bounds the gas of one execution, the seconds all that one question runs. `anchor_of` gives the
+    anchor that the header of a decided block names.
 
     Raises Refused where not even a transaction could be made of a call, and where the time is up.
     """
 
-    def __init__(self, chain: ShardChain, *, gas_cap: int) -> None:
+    def __init__(
+        self, chain: ShardChain, *, gas_cap: int, anchor_of: Callable[[Header], Anchor]
+    ) -> None:
         self._chain = chain
+        self._anchor_of = anchor_of
         self._gas_cap = gas_cap
 
     # ------------------------------------------------------------------ calls
@@ -139,7 +144,7 @@ class Simulator:
             header=header,
             deadline=time.monotonic() + SEARCH_SECONDS,
             gas=self._gas_cap,
-            home=directory.home,
+            beacon=self._beacon(header, directory),
             block_hash=self._chain.hash_of,
             validation=spec.validation,
             trace_transfers=spec.trace_transfers,
@@ -178,6 +183,16 @@ class Simulator:
     def _call(self, spec: CallSpec) -> SimulatedCall:
         return call_of(spec, min(spec.gas, self._gas_cap))
 
+    def _beacon(self, header: Header, state: AnchorState | None = None) -> AnchorView:
+        """What the precompile BEACON answers on top of `header`."""
+        anchor = self._anchor_of(header)
+        return AnchorView(
+            here=self._chain.shard,
+            shards=self._chain.rules.shards,
+            height=anchor.height,
+            state=anchor.state if state is None else state,
+        )
+
     def _context(self, header: Header, spec: CallSpec) -> BlockContext:
         context = BlockContext(
             chain_id=self._chain.rules.chain_id,
@@ -189,5 +204,6 @@ class Simulator:
             prev_randao=header.prev_randao,
             parent_beacon_block_root=header.parent_beacon_block_root,
             block_hash=self._chain.hash_of,
+            beacon=self._beacon(header),
         )
         return context if spec.block is None else patched(context, spec.block)

@@ -5,11 +5,15 @@ Wei moves in step: what leaves the state is in the message.
 
 from node.execution.evm import floor_gas, intrinsic_gas
 from node.execution.receipts import Log
-from node.primitives.basics import ShardId
+from node.execution.state import State
+from node.primitives.basics import Address, ShardId
 from node.primitives.errors import InvalidTransaction
 from node.primitives.message import Message, MessageKind
 from node.primitives.transaction import TYPE_SET_CODE, Transaction
+from node.shard import messenger
 from node.shard.frame import BlockFrame, DoesNotFit, ShardRules
+from node.shard.ports import AnchorState
+from node.shard.room import Lane, ShardFrozen, Underpriced
 
 
 def departure_gas(tx: Transaction) -> int:
@@ -32,6 +36,29 @@ def check_departure(rules: ShardRules, tx: Transaction, dst: ShardId) -> None:
         )
 
 
+def departure_base_fee(tx: Transaction, dst: ShardId, here: int, there: int) -> int:
+    """The base fee that a departing transaction is priced at: the higher one of both shards, in wei.
+
+    What its call costs is burned at the price of the shard that executes it; whoever fills that shard from
+    another one pays for it as those who live there do. Raises Underpriced.
+    """
+    if tx.max_fee_per_gas < there:
+        raise Underpriced(dst, tx.max_fee_per_gas, there)
+    return max(here, there)
+
+
+def lane_to(state: State, beacon: AnchorState, here: ShardId, dst: ShardId, payer: Address) -> Lane:
+    """The lane from shard `here` to `dst`, as `state` and an anchor's beacon state have it, for who pays."""
+    lane = beacon.lane(here, dst)
+    return Lane(
+        dst=dst,
+        sent=messenger.outbox(state, dst),
+        consumed=lane.consumed,
+        consumed_gas=lane.consumed_gas,
+        share=messenger.share(state, dst, payer).after(lane.consumed),
+    )
+
+
 def depart(frame: BlockFrame, tx: Transaction, dst: ShardId, gas_left: int, logs: list[Log]) -> int:
     """Charge the source's part of a transaction and send the rest along. Returns gas used here.
 
@@ -43,8 +70,14 @@ def depart(frame: BlockFrame, tx: Transaction, dst: ShardId, gas_left: int, logs
     here = departure_gas(tx)
     if here > gas_left:
         raise DoesNotFit("gas limit reached")
-    frame.check_room(dst, tx.gas - here)
-    price = tx.effective_gas_price(frame.base_fee)
+    beacon = frame.env.anchor.state
+    if beacon.is_frozen(dst):
+        raise ShardFrozen(dst)
+    price = tx.effective_gas_price(
+        departure_base_fee(tx, dst, frame.base_fee, beacon.base_fee(dst))
+    )
+    lane = lane_to(state, beacon, rules.shard, dst, tx.sender)
+    lane.check(rules.params, tx.gas - here)
     state.begin_transaction()
     state.set_nonce(tx.sender, tx.nonce + 1)
     state.add_balance(tx.sender, -(tx.gas * price + tx.value))
@@ -65,5 +98,6 @@ def depart(frame: BlockFrame, tx: Transaction, dst: ShardId, gas_left: int, logs
         data=tx.data,
         origin_tx=tx.hash,
     )
+    messenger.set_share(state, dst, tx.sender, lane.share.sent(lane.sent.count, call.all_gas))
     frame.send(call, logs)
     return here

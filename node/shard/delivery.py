@@ -51,6 +51,8 @@ def _forward(frame: BlockFrame, message: Message, logs: list[Log]) -> tuple[bool
     is_call = message.kind is MessageKind.CALL
     if is_call and message.depth >= MAX_DEPTH:
         return _conclude(frame, message, None, logs)
+    if frame.env.anchor.state.is_frozen(frame.home(message.to)):
+        return _end_here(frame, message, logs)
     onward = replace(
         message,
         src=frame.rules.shard,
@@ -60,6 +62,16 @@ def _forward(frame: BlockFrame, message: Message, logs: list[Log]) -> tuple[bool
     )
     frame.send(onward, logs)
     return True, 0
+
+
+def _end_here(frame: BlockFrame, message: Message, logs: list[Log]) -> tuple[bool, int]:
+    """The recipient lives on a shard that has stopped for good: a CALL fails, what others bring stays under
+    the account, and prepaid gas goes back to who paid it."""
+    if message.kind is MessageKind.CALL:
+        return _conclude(frame, message, None, logs)
+    frame.state.add_balance(message.to, message.value)
+    frame.state.add_balance(message.refund_to, message.all_gas * message.gas_price)
+    return False, 0
 
 
 def _deliver_call(frame: BlockFrame, message: Message, logs: list[Log]) -> tuple[bool, int]:
@@ -86,10 +98,11 @@ def _conclude(
     state, price = frame.state, message.gas_price
     success = result is not None and result.success
     gas_used = result.gas_used if result is not None else 0
-    reserved = message.reply_gas if message.callback else 0
+    told = message.callback and not frame.env.anchor.state.is_frozen(frame.home(message.sender))
+    reserved = message.reply_gas if told else 0
     _pay(frame, message, gas_used, message.all_gas - reserved)
     returned = 0 if success else message.value
-    if not message.callback:
+    if not told:
         state.add_balance(message.sender, returned)
         return success, gas_used
     reply = Message(

@@ -14,10 +14,12 @@ from node.primitives.births import Birth
 from node.primitives.errors import InvalidBlock, InvalidTransaction, UserError
 from node.primitives.genesis import Params
 from node.primitives.header import Header
-from node.primitives.message import LanePosition, Message, MessageKind
+from node.primitives.message import Message, MessageKind
 from node.primitives.requests import MAX_BIRTHS
 from node.shard import messenger
+from node.shard.anchor_view import AnchorView
 from node.shard.ports import Anchor
+from node.shard.room import CREDIT_WINDOWS, LaneFull, ShardFrozen, lane_full
 
 # A block reports every contract that it creates, and cannot report more than MAX_BIRTHS. Refunds (EIP-3529)
 # hide at most a fifth of the gas that creations really cost.
@@ -27,23 +29,6 @@ MAX_GAS_LIMIT = MAX_BIRTHS * CREATION_GAS * 4 // 5
 ITEM_GAS = 5_000
 """What an arrival, or an address of the beacon operations, counts towards the share of arrivals besides the gas
 that it uses: reading the message, its lane, a sweep take about as long as so much plain computation."""
-
-CREDIT_WINDOWS = 2
-"""How many windows full a lane may be for a transaction that pays accounts beyond it."""
-
-
-class LaneFull(InvalidTransaction):
-    """The lane to the recipient's shard has no room now; the transaction can wait."""
-
-
-class ShardFrozen(InvalidTransaction):
-    """The recipient's shard has stopped for good: what is sent there would be lost."""
-
-    def __init__(self, shard: ShardId) -> None:
-        super().__init__(
-            f"shard {shard} is frozen: it was proven to have forked, and what is sent to its accounts "
-            "never arrives; send to an account of another shard (atoll_evidence lists frozen shards)"
-        )
 
 
 class DoesNotFit(InvalidTransaction):
@@ -82,27 +67,6 @@ class ShardRules:
             return True
         work = gas_used + ITEM_GAS * (moved + arrived + 1)
         return arrived < self.params.max_arrivals and work + gas <= self.params.arrivals_gas
-
-
-def lane_full(
-    params: Params,
-    sent: LanePosition,
-    consumed: int,
-    consumed_gas: int,
-    gas: int,
-    *,
-    windows: int = 1,
-) -> str | None:
-    """Why a message that prepays `gas` has no room on a lane now; None where it has."""
-    waiting = max(
-        sent.count - consumed, 0
-    )  # a shard may claim to have consumed what was never sent
-    if waiting >= windows * params.lane_window:
-        return f"{waiting} messages are under way"
-    gas_waiting = max(sent.gas - consumed_gas, 0)
-    if windows == 1 and gas_waiting + gas > params.lane_gas_window:
-        return f"messages with {gas_waiting} gas are under way, at most {params.lane_gas_window} may be"
-    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,23 +122,16 @@ class BlockFrame:
             parent_beacon_block_root=anchor.hash,
             block_hash=self.block_hash,
             lives_elsewhere=self._lives_elsewhere,
+            beacon=AnchorView(
+                here=self.rules.shard,
+                shards=self.rules.shards,
+                height=anchor.height,
+                state=anchor.state,
+            ),
         )
         if not self.is_home(self.env.coinbase):
             raise InvalidBlock("the fee recipient is not at home on this shard")
         self.evm.begin_block(self.state, self.context)
-        self._follow_beacon()
-
-    def _follow_beacon(self) -> None:
-        """Give MESSENGER what the beacon has said since the parent: where lanes and contracts are."""
-        anchor, here = self.env.anchor, self.rules.shard
-        for address, home in anchor.births:
-            messenger.set_home(self.state, address, home)
-        if anchor.hash == self.parent.parent_beacon_block_root:
-            return
-        for dst in map(ShardId, range(self.rules.shards)):
-            lane = anchor.state.lane(here, dst)
-            if lane.consumed:
-                messenger.set_consumed(self.state, dst, lane.consumed, lane.consumed_gas)
 
     @property
     def base_fee(self) -> int:
@@ -207,21 +164,6 @@ class BlockFrame:
 
     # ------------------------------------------------------------------ sending
 
-    def check_room(self, dst: ShardId, gas: int, *, windows: int = 1) -> None:
-        """Raise LaneFull where a message to `dst` that prepays `gas` has to wait, ShardFrozen where it
-        would wait for ever.
-
-        Messages with `windows` above 1 have more room, and are not counted by gas. The contract has the
-        same rule for `send`.
-        """
-        if self.env.anchor.state.is_frozen(dst):
-            raise ShardFrozen(dst)
-        lane = self.env.anchor.state.lane(self.rules.shard, dst)
-        sent, params = messenger.outbox(self.state, dst), self.rules.params
-        reason = lane_full(params, sent, lane.consumed, lane.consumed_gas, gas, windows=windows)
-        if reason is not None:
-            raise LaneFull(f"the lane to shard {dst} is full: {reason}")
-
     def send(self, message: Message, logs: list[Log]) -> None:
         """Put a message on its lane; `seq` is filled in here. Its wei have left the state already."""
         position = messenger.outbox(self.state, message.dst)
@@ -246,10 +188,26 @@ class BlockFrame:
 
     def check_sweep(self, away: Iterable[Address]) -> None:
         """Raise LaneFull where a lane has no room for the CREDITs that the sweep of these accounts would
-        send, or ShardFrozen. They have twice the room of others, so that a full lane stops few of those."""
+        send, or ShardFrozen where nothing would be swept. They have twice the room of others, so that a full
+        lane stops few of those."""
+        beacon, here = self.env.anchor.state, self.rules.shard
         for address in away:
-            if self.state.balance(address):
-                self.check_room(self.home(address), 0, windows=CREDIT_WINDOWS)
+            if not self.state.balance(address):
+                continue
+            dst = self.home(address)
+            if beacon.is_frozen(dst):
+                raise ShardFrozen(dst)
+            lane, sent = beacon.lane(here, dst), messenger.outbox(self.state, dst)
+            reason = lane_full(
+                self.rules.params,
+                sent,
+                lane.consumed,
+                lane.consumed_gas,
+                0,
+                windows=CREDIT_WINDOWS,
+            )
+            if reason is not None:
+                raise LaneFull(f"the lane to shard {dst} is full: {reason}")
 
     def touched_away(self) -> list[Address]:
         """The accounts that the transaction has touched and that do not live here, in order: of most
@@ -260,6 +218,8 @@ class BlockFrame:
         balance = self.state.balance(address)
         if not balance or self.is_home(address):
             return
+        if self.env.anchor.state.is_frozen(self.home(address)):
+            return  # it would never arrive: it stays under the account, here
         self.state.add_balance(address, -balance)
         credit = Message(
             src=self.rules.shard,

@@ -14,7 +14,8 @@ from node.shard import messenger
 from node.shard.block import MAX_BLOCK_BYTES, BeaconOps, ShardBlock, decode_item
 from node.shard.lanes import MAX_TAIL_HASHES, InboundLane, Supply, Tails, check_lane
 from node.shard.ports import Anchor
-from node.shard.run import BlockRun, DoesNotFit, ExecutedBlock, LaneFull, ShardRules
+from node.shard.room import MustWait
+from node.shard.run import BlockRun, DoesNotFit, ExecutedBlock, ShardRules
 from node.shard.selection import TransactionSource
 
 # A proposal's items stay well below what a block may have, so that its frame always fits.
@@ -30,7 +31,7 @@ class BuiltBlock:
     tails: Tails
     rejected: tuple[tuple[Hash32, str], ...]
     deferred: tuple[tuple[Hash32, str], ...]
-    "Transactions that wait for room in a lane, each with the reason."
+    "Transactions that wait for room in a lane, or for gas to cost less, each with the reason."
 
 
 def expected_ops(rules: ShardRules, anchor: Anchor) -> BeaconOps | None:
@@ -117,7 +118,7 @@ def _take_transactions(
             break
         try:
             run.run_transaction(tx)
-        except LaneFull as error:
+        except MustWait as error:
             source.drop_sender(tx.sender)
             deferred.append((tx.hash, str(error)))
         except (DoesNotFit, NonceTooHigh):

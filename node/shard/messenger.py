@@ -24,10 +24,8 @@ from node.primitives.messenger import (
     SENT_TOPIC,
     STAKING,
     LaneSlots,
-    consumed_slots,
     decode_send,
     decode_sent,
-    directory_slot,
     inbox_slots,
     is_everywhere,
     is_send,
@@ -35,7 +33,9 @@ from node.primitives.messenger import (
     outbox_slots,
     sent_data,
     sent_topics,
+    share_slot,
 )
+from node.shard.room import Share
 
 __all__ = [
     "BEACON_ROOTS",
@@ -57,10 +57,10 @@ __all__ = [
     "sent_log",
     "set_cause",
     "set_clock",
-    "set_consumed",
-    "set_home",
     "set_inbox",
     "set_outbox",
+    "set_share",
+    "share",
     "take_sends",
 ]
 
@@ -94,16 +94,13 @@ def set_inbox(state: State, src: ShardId, position: LanePosition) -> None:
     _write(state, inbox_slots(src), position)
 
 
-def set_consumed(state: State, dst: ShardId, count: int, gas: int) -> None:
-    """Tell the contract how far `dst` is with our outbox."""
-    for slot, value in zip(consumed_slots(dst), (count, gas), strict=True):
-        if state.storage(MESSENGER, slot) != value:
-            state.set_storage(MESSENGER, slot, value)
+def share(state: State, dst: ShardId, payer: Address) -> Share:
+    """What is under way of the payers of one bucket on the lane to `dst`, before `Share.after`."""
+    return Share.of(state.storage(MESSENGER, share_slot(dst, payer)))
 
 
-def set_home(state: State, address: Address, home: ShardId) -> None:
-    """Tell the contract of an entry of the beacon's directory."""
-    state.set_storage(MESSENGER, directory_slot(address), home + 1)
+def set_share(state: State, dst: ShardId, payer: Address, value: Share) -> None:
+    state.set_storage(MESSENGER, share_slot(dst, payer), value.word)
 
 
 def set_cause(state: State, message_id: Hash32, source: ShardId, sender: Address) -> None:

@@ -34,6 +34,9 @@ class AnchorState(Protocol):
 
     def lane(self, src: ShardId, dst: ShardId) -> Lane: ...
 
+    def base_fee(self, shard: ShardId) -> int:
+        """In wei, of the block after the newest one of `shard` that the beacon has taken in."""
+
     def is_frozen(self, shard: ShardId) -> bool:
         """Whether nothing is decided on `shard` any more, so that no message to it ever arrives."""
 

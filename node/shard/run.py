@@ -30,18 +30,16 @@ from node.shard.frame import (
     BlockEnv,
     BlockFrame,
     DoesNotFit,
-    LaneFull,
     Sent,
-    ShardFrozen,
     ShardRules,
 )
+from node.shard.room import MustWait, ShardFrozen
 
 __all__ = [
     "BlockEnv",
     "BlockRun",
     "DoesNotFit",
     "ExecutedBlock",
-    "LaneFull",
     "Sent",
     "ShardRules",
 ]
@@ -252,7 +250,7 @@ class BlockRun(BlockFrame):
         away = self.touched_away()
         try:
             self.check_sweep(away)
-        except (LaneFull, ShardFrozen):
+        except (MustWait, ShardFrozen):
             self.state.revert(before)
             raise
         self.burned += result.burned

@@ -37,6 +37,7 @@ from node.primitives.requests import ShardRequests
 from node.primitives.transaction import Transaction
 from node.primitives.unsigned import unsigned
 from node.shard import messenger
+from node.shard.anchor_view import AnchorView
 
 MAX_BLOCKS = 256
 
@@ -102,7 +103,7 @@ class Simulated:
 class Simulation:
     """Simulated blocks on top of `header`, whose state is `state`. One use.
 
-    `home` says where accounts live that this shard does not hold; `guests` are accounts of others, as they
+    `beacon` says where accounts live that this shard does not hold; `guests` are accounts of others, as they
     are there. They, and accounts that are overridden, are taken to live here. `gas` is what all calls
     together may use. With `validation` a call needs what a transaction needs, but a signature and a sender
     without code; without it its nonce does not matter and fees are only paid where asked for.
@@ -114,7 +115,7 @@ class Simulation:
     header: Header
     deadline: float
     gas: int
-    home: Callable[[Address], ShardId]
+    beacon: AnchorView
     block_hash: Callable[[int], bytes | None]
     validation: bool = False
     trace_transfers: bool = False
@@ -199,6 +200,7 @@ class Simulation:
             prev_randao=parent.prev_randao if block.prev_randao is None else block.prev_randao,
             parent_beacon_block_root=parent.parent_beacon_block_root,
             block_hash=self._hash_of,
+            beacon=replace(self.beacon, settled=self._settled.__contains__),
         )
         fee = block.blob_base_fee
         return context if fee is None else replace(context, blob_base_fee=fee)
@@ -294,9 +296,10 @@ class Simulation:
     # ------------------------------------------------------------------ placement
 
     def _is_home(self, address: Address) -> bool:
-        if address in self._settled or messenger.is_everywhere(address):
-            return True
-        return self.state.has_code_or_nonce(address) or self.home(address) == self.shard
+        return address in self._settled or self._home(address) == self.shard
+
+    def _home(self, address: Address) -> ShardId:
+        return self.beacon.home(self.state, address)
 
     def _check_place(self, tx: Transaction, index: int) -> None:
         """A call of nobody in particular (the zero address) may be made anywhere."""
@@ -305,7 +308,7 @@ class Simulation:
                 raise CannotSimulate(
                     f"call {index}: one shard is simulated, here shard {self.shard}, and "
                     f"{to_checksum_address(who or b'')} lives on shard "
-                    f"{self.home(Address(who or b''))}",
+                    f"{self._home(Address(who or b''))}",
                     SERVER_ERROR,
                 )
 

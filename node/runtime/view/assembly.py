@@ -153,7 +153,8 @@ def _entry(block: OpenBlock, index: int) -> Entry:
     base_fee = block.header.base_fee_per_gas
     match item:
         case Transaction():
-            price = item.effective_gas_price(base_fee)
+            left = legs.departure(item, receipt) if receipt.logs else None
+            price = item.effective_gas_price(base_fee) if left is None else left.gas_price
         case Message():
             price = item.gas_price
         case BeaconOps() | DevOperation():

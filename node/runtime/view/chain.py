@@ -13,6 +13,7 @@ from node.primitives.transaction import FinalTransaction, Transaction, decode_tr
 from node.runtime.view import calls, present
 from node.runtime.view.entries import ListedBlock
 from node.runtime.view.fees import (
+    HEADROOM,
     MAX_REWARD_BLOCKS,
     PRIORITY_FEE,
     FeeRange,
@@ -344,7 +345,8 @@ class ChainView(ABC):
 
     async def gas_price(self) -> int:
         head = await self.block_number()
-        return (await self._fees(head, head)).next_base_fee + PRIORITY_FEE
+        base_fee = (await self._fees(head, head)).next_base_fee
+        return base_fee + base_fee // HEADROOM + PRIORITY_FEE
 
     async def max_priority_fee(self) -> int:
         return PRIORITY_FEE

@@ -9,6 +9,9 @@ from rpc.wire import FeeHistory
 GWEI = 10**9
 PRIORITY_FEE = GWEI
 """What we suggest: blocks have room, so any tip is enough; this one is what wallets expect to see."""
+HEADROOM = 8
+"""What eth_gasPrice allows for: a full block between being told and being included raises the base fee by this
+part. (Prices with a cap of their own, EIP-1559, are told the base fee as it is, and clients double it.)"""
 MAX_REWARD_BLOCKS = 128
 """Blocks of one history with rewards: each has to be read whole."""
 

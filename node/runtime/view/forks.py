@@ -3,6 +3,7 @@
 import zlib
 from typing import Any
 
+from node.execution.precompile_beacon import BEACON
 from node.execution.precompiles import PRECOMPILES
 from node.execution.system_contracts import BEACON_ROOTS_ADDRESS, HISTORY_ADDRESS
 from rpc.wire import BlockView
@@ -11,6 +12,7 @@ BLOB_FRACTION = 5_007_716
 """Prague's (EIP-7691); it never matters, since a block may have no blob."""
 
 _NAMES = {
+    int.from_bytes(BEACON, "big"): "ATOLL_BEACON",
     0x01: "ECREC",
     0x02: "SHA256",
     0x03: "RIPEMD160",

@@ -50,6 +50,7 @@ class FakeBeacon:
     homes: dict[Address, ShardId] = field(default_factory=dict)
     lanes: dict[tuple[int, int], FakeLane] = field(default_factory=dict)
     frozen: set[int] = field(default_factory=set)
+    base_fees: dict[int, int] = field(default_factory=dict)
 
     def home(self, address):
         return self.homes.get(address, home_by_range(address, self.shards))
@@ -59,6 +60,9 @@ class FakeBeacon:
 
     def lane(self, src, dst):
         return self.lanes.get((src, dst), FakeLane())
+
+    def base_fee(self, shard):
+        return self.base_fees.get(shard, 0)
 
     def is_frozen(self, shard):
         return shard in self.frozen

@@ -9,7 +9,8 @@ from node.shard import messenger
 from node.shard.block import decode_item, encode_arrival
 from node.shard.crossing import departure_gas
 from node.shard.frame import ShardFrozen
-from node.shard.run import DoesNotFit, LaneFull
+from node.shard.room import LaneFull
+from node.shard.run import DoesNotFit
 
 GWEI = 10**9
 
@@ -178,17 +179,20 @@ def test_nothing_departs_to_a_frozen_shard(world):
 
 def test_a_full_lane_defers_what_would_fill_it(make_world, kit):
     world = make_world(lane_window=3)
-    alice, bob = world.users[0][1:3]
+    carol, alice, bob, dave = world.users[0]
     far, other = world.users[1][1].address, world.users[2][1].address
     built, _ = world.build(
-        *[alice.tx(far, 1) for _ in range(5)], bob.tx(other, 1), bob.tx(world.coinbase, 1)
+        *[user.tx(far, 1) for user in (carol, alice, dave)],
+        alice.tx(far, 1),
+        bob.tx(other, 1),
+        bob.tx(world.coinbase, 1),
     )
     assert built.rejected == ()  # they wait in the pool
     assert [s.message.dst for s in built.executed.sent] == [1, 1, 1, 2]
     assert len(built.executed.decoded) == 5  # the other senders are not held up
-    alice.nonce = bob.nonce = 0
-    world.make(*[alice.tx(far, 1) for _ in range(3)])
-    tx = alice.tx(far, 1)
+    carol.nonce = alice.nonce = dave.nonce = bob.nonce = 0
+    world.make(*[user.tx(far, 1) for user in (carol, alice, dave)])
+    tx = bob.tx(far, 1)
     assert "the lane to shard 1 is full: 3 messages" in refused(world, tx, LaneFull)
     world.beacon.lanes[0, 1] = kit.lane(consumed=1)
     assert len(world.make(tx).sent) == 1

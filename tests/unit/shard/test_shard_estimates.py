@@ -10,7 +10,8 @@ def estimate(world, to, gas):
     spec = CallSpec(
         sender=world.users[1][0].address, to=to, value=b"", data=b"", gas=gas, credit=True
     )
-    return Simulator(world.chain, gas_cap=50_000_000).estimate(world.chain.head, spec)
+    simulator = Simulator(world.chain, gas_cap=50_000_000, anchor_of=lambda _: world.anchor())
+    return simulator.estimate(world.chain.head, spec)
 
 
 def test_more_than_a_message_may_carry_is_named(world):

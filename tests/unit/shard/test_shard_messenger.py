@@ -45,8 +45,7 @@ def test_the_layout_is_the_compilers():
         "outbox": layout.OUTBOX_SLOT,
         "inbox": layout.INBOX_SLOT,
         "burned": layout.BURNED_SLOT,
-        "consumed": layout.CONSUMED_SLOT,
-        "directory": layout.DIRECTORY_SLOT,
+        "shares": layout.SHARE_SLOT,
     }
     transient = {name: entry["slot"] for name, entry in found["transient_storage_layout"].items()}
     assert transient == {
@@ -111,7 +110,13 @@ def test_homes_are_those_of_the_protocol(world, kit):
     run = world.run()
     known = [Address(keccak256(b"%d" % n)[:20]) for n in range(40)]
     known += [Address(n.to_bytes(20, "big")) for n in range(20)]
-    known += [MESSENGER, messenger.STAKING, messenger.BEACON_ROOTS, messenger.HISTORY_STORAGE]
+    known += [
+        MESSENGER,
+        layout.BEACON,
+        messenger.STAKING,
+        messenger.BEACON_ROOTS,
+        messenger.HISTORY_STORAGE,
+    ]
     born = next(
         address
         for n in range(10)
@@ -124,7 +129,6 @@ def test_homes_are_those_of_the_protocol(world, kit):
     for address in known:
         assert ask(world, "homeOf(address)", address, returns=["uint256"]) == (run.home(address),)
     assert ask(world, "homeOf(address)", asked, returns=["uint256"]) == (0,)
-    world.make(anchor=world.anchor(births=((far, 2), (near, 1))))
     assert ask(world, "homeOf(address)", far, returns=["uint256"]) == (2,)
     assert ask(world, "homeOf(address)", near, returns=["uint256"]) == (1,)
 
@@ -147,13 +151,12 @@ def test_positions_can_be_asked_for(world, kit):
     assert ask(world, "burned()", returns=["uint256"]) == (messenger.burned(state),)
 
 
-def test_what_the_beacon_knows_is_written_when_a_block_begins(world, kit):
+def test_what_the_beacon_knows_is_asked_for(world, kit):
     alice, far = world.users[0][1], world.users[1][1]
     for _ in range(3):
         world.make(alice.tx(far.address, 5, gas=50_000))
     assert ask(world, "consumed(uint256)", 1, returns=["uint256", "uint256"]) == (0, 0)
     world.beacon.lanes[0, 1] = kit.lane(2, 58_000)
-    world.make()
     assert ask(world, "consumed(uint256)", 1, returns=["uint256", "uint256"]) == (2, 58_000)
 
 
@@ -197,15 +200,15 @@ def test_no_callback_is_none(world, kit, far):
 
 
 def test_what_a_send_costs(world, kit, far):
-    """What docs/messages.md says; the first send on a lane writes to two empty slots."""
+    """What docs/messages.md says; the first send on a lane writes to three empty slots."""
     costs = []
     for data in (b"", b"", b"\1" * 100, b"\1" * 1000):
         call = kit.sending(far, data, 1000)
         tx = world.users[0][1].tx(MESSENGER, 10**16, call, 300_000)
         executed = world.make(tx)
         costs.append(executed.receipts[-1].cumulative_gas_used - intrinsic_gas(tx))
-    assert costs[0] == costs[1] + 34_200
-    assert costs[1] < 28_000
+    assert costs[1] + 50_000 < costs[0] < costs[1] + 52_000
+    assert costs[1] < 31_000
     assert costs[2] - costs[1] < 1_300
     assert costs[3] - costs[1] < 9_000
 
@@ -270,9 +273,9 @@ def test_a_lane_is_full_by_messages(make_world, kit):
     world = make_world(lane_window=3)
     alice, bob = world.users[0][1:3]
     far, full = world.users[1][1].address, error("LaneFull(uint256)", 1)
-    for _ in range(2):
-        world.make(alice.tx(MESSENGER, 0, kit.sending(far), 200_000))
-    world.make(alice.tx(far, 1))  # a departure counts as well
+    for user in (alice, world.users[0][0]):
+        world.make(user.tx(MESSENGER, 0, kit.sending(far), 200_000))
+    world.make(world.users[0][3].tx(far, 1))  # a departure counts as well
     assert refusal(world, bob.tx(MESSENGER, 0, kit.sending(far), 200_000, nonce=0)) == full
     other = world.users[2][1].address
     assert len(world.make(alice.tx(MESSENGER, 0, kit.sending(other), 200_000)).sent) == 1
@@ -283,13 +286,13 @@ def test_a_lane_is_full_by_messages(make_world, kit):
 
 def test_a_lane_is_full_by_gas(make_world, kit):
     world = make_world(lane_gas_window=30_000_000, message_gas_limit=15_000_000)
-    alice, bob = world.users[0][1:3]
+    carol, alice, bob = world.users[0][:3]
     far, full = world.users[1][1].address, error("LaneFull(uint256)", 1)
     wei = 10**18
     world.make(alice.tx(MESSENGER, wei, kit.sending(far, b"", 14_000_000, 15_000_000), 200_000))
     tx = bob.tx(MESSENGER, wei, kit.sending(far, b"", 600_000, 400_001), 200_000, nonce=0)
     assert refusal(world, tx) == full
-    world.make(alice.tx(MESSENGER, wei, kit.sending(far, b"", 600_000, 400_000), 200_000))
+    world.make(carol.tx(MESSENGER, wei, kit.sending(far, b"", 600_000, 400_000), 200_000))
     assert refusal(world, tx) == full
     world.beacon.lanes[0, 1] = kit.lane(1, 29_000_000)
     bob.nonce = 0

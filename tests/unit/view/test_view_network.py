@@ -354,7 +354,7 @@ async def test_fees_follow_the_shards(net, code):
     assert history.reward[2] == (2 * GWEI,) * 3  # what departed is paid for where it arrived
     tips = [net.beacon.state.tip(s).header for s in net.ids]
     assert history.base_fee_per_gas[-2] == max(tip.base_fee_per_gas for tip in tips)
-    assert await view.gas_price() == history.base_fee_per_gas[-1] + GWEI
+    assert await view.gas_price() == history.base_fee_per_gas[-1] * 9 // 8 + GWEI
     assert await view.max_priority_fee() == GWEI
     short = await view.fee_history(1, last, ())
     assert short.oldest_block == last

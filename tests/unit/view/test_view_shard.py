@@ -102,7 +102,7 @@ async def test_state_calls_and_fees_are_those_of_the_shard(net, backend):
     history = await backend.fee_history(0, 2, "latest", (50.0,))
     assert history.base_fee_per_gas[1] == head.base_fee_per_gas
     assert history.reward == ((0,), (0,))
-    assert await backend.gas_price(0) == history.base_fee_per_gas[-1] + GWEI
+    assert await backend.gas_price(0) == history.base_fee_per_gas[-1] * 9 // 8 + GWEI
 
 
 async def test_a_shard_that_does_not_exist_is_named(net, backend):

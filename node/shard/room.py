@@ -1,0 +1,155 @@
+"""Whether a message may be sent now: the window of its lane, its sender's share of it, its price. Pure.
+
+MESSENGER has the same rules for `send` (contracts/Messenger.vy). The reasons here are what users see of
+transactions that wait.
+"""
+
+from dataclasses import dataclass
+
+from node.primitives.basics import ShardId
+from node.primitives.errors import InvalidTransaction
+from node.primitives.genesis import Params
+from node.primitives.message import LanePosition
+
+CREDIT_WINDOWS = 2
+"""How many windows full a lane may be for a transaction that pays accounts beyond it."""
+SHARE = 4
+"""One payer may have this part of a window under way."""
+
+
+class MustWait(InvalidTransaction):
+    """Not in this block; the transaction can wait in the pool.
+
+    MustWait
+    |-- LaneFull       the lane has no room, or its payer's share is used
+    `-- Underpriced    gas costs more on the recipient's shard
+    """
+
+
+class LaneFull(MustWait):
+    """The lane to the recipient's shard has no room now."""
+
+
+class Underpriced(MustWait):
+    """The transaction does not pay the base fee of the shard on which its call is to run."""
+
+    def __init__(self, dst: ShardId, most: int, floor: int) -> None:
+        super().__init__(
+            f"max fee per gas less than base fee of shard {dst}: its call pays for gas there; "
+            f"maxFeePerGas: {most}, baseFee: {floor}"
+        )
+
+
+class ShardFrozen(InvalidTransaction):
+    """The recipient's shard has stopped for good: what is sent there would be lost."""
+
+    def __init__(self, shard: ShardId) -> None:
+        super().__init__(
+            f"shard {shard} is frozen: it was proven to have forked, and what is sent to its accounts "
+            "never arrives; send to an account of another shard (atoll_evidence lists frozen shards)"
+        )
+
+
+def lane_full(
+    params: Params,
+    sent: LanePosition,
+    consumed: int,
+    consumed_gas: int,
+    gas: int,
+    *,
+    windows: int = 1,
+) -> str | None:
+    """Why a message that prepays `gas` has no room on a lane now; None where it has."""
+    waiting = max(
+        sent.count - consumed, 0
+    )  # a shard may claim to have consumed what was never sent
+    if waiting >= windows * params.lane_window:
+        return f"{waiting} messages are under way"
+    gas_waiting = max(sent.gas - consumed_gas, 0)
+    if windows == 1 and gas_waiting + gas > params.lane_gas_window:
+        return f"messages with {gas_waiting} gas are under way, at most {params.lane_gas_window} may be"
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """Messages of one bucket of payers on one lane: all are below `until` (a number of the lane).
+
+    In 128 bits: `until` has 48, `count` 24, `gas` 56.
+    """
+
+    until: int = 0
+    count: int = 0
+    gas: int = 0
+
+    @property
+    def word(self) -> int:
+        return self.until << 80 | self.count << 56 | self.gas
+
+    @classmethod
+    def of(cls, word: int) -> "Generation":
+        return cls(word >> 80, word >> 56 & (1 << 24) - 1, word & (1 << 56) - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What the payers of a bucket have under way on a lane: never less than it is, at most as much as they
+    have sent since the older generation began.
+
+    One word for each of `SHARE_BUCKETS` buckets (`node.primitives.messenger`), whatever happens: a generation
+    is dropped as a whole once all of it is consumed, and then a new one begins.
+    """
+
+    older: Generation = Generation()
+    newer: Generation = Generation()
+
+    @property
+    def word(self) -> int:
+        return self.older.word << 128 | self.newer.word
+
+    @classmethod
+    def of(cls, word: int) -> "Share":
+        return cls(Generation.of(word >> 128), Generation.of(word & (1 << 128) - 1))
+
+    def after(self, consumed: int) -> "Share":
+        """When the destination has consumed so many messages of the lane."""
+        if consumed >= self.newer.until:
+            return Share()
+        if consumed >= self.older.until:
+            return Share(self.newer, Generation())
+        return self
+
+    def sent(self, seq: int, gas: int) -> "Share":
+        """With message `seq` of the lane, which prepays `gas`."""
+        newer = self.newer
+        return Share(self.older, Generation(seq + 1, newer.count + 1, newer.gas + gas))
+
+    def used(self, params: Params, gas: int) -> str | None:
+        """Why a message that prepays `gas` has no room; None where it has. One always has."""
+        count, held = self.older.count + self.newer.count, self.older.gas + self.newer.gas
+        most, most_gas = params.lane_window // SHARE, params.lane_gas_window // SHARE
+        if count and count + 1 > most:
+            return f"{count} of its messages are under way, at most {max(most, 1)} of one sender may be"
+        if count and held + gas > most_gas:
+            return f"its messages under way prepaid {held} gas, at most {most_gas} of one sender may be"
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """A lane as its source can see it at an anchor, for one payer."""
+
+    dst: ShardId
+    sent: LanePosition
+    consumed: int
+    consumed_gas: int
+    share: Share
+
+    def check(self, params: Params, gas: int) -> None:
+        """Raise LaneFull where a message that prepays `gas` has to wait."""
+        reason = lane_full(params, self.sent, self.consumed, self.consumed_gas, gas)
+        if reason is not None:
+            raise LaneFull(f"the lane to shard {self.dst} is full: {reason}")
+        reason = self.share.used(params, gas)
+        if reason is not None:
+            raise LaneFull(f"the sender's share of the lane to shard {self.dst} is used: {reason}")
