@@ -10,7 +10,9 @@ from node.primitives.basics import Address, Hash32, keccak_fast
 from node.primitives.dev_operation import DEV_OPERATION_TYPE, DevOperation
 from node.primitives.errors import DecodeError, InvalidTransaction
 from node.primitives.transaction import Transaction, decode_transaction
+from node.runtime.frontier import Frontier
 from node.runtime.metrics.counts import PoolCounts
+from node.runtime.parked import Parked
 from node.runtime.shard_service import ShardService
 from node.runtime.wire import MAX_BATCH_BYTES, decode_transactions, encode_transactions
 from node.shard.pool import PoolFull, PoolRejected
@@ -24,6 +26,8 @@ MAX_OWN = 8192  # hashes of users' transactions; twice as many are looked throug
 MAX_QUEUED_BYTES = 32 << 20
 ANNOUNCED_BYTES = 4 << 20  # of the pool, to a peer that has connected
 MAX_MALFORMED = 16  # in one frame; then the rest is not looked at
+FINAL = frozenset({"known", "nonce", "underpriced", "full"})
+"""Refusals that a newer block would not take back."""
 YIELD_EVERY = 16  # transactions; a signature costs some 50 us
 
 
@@ -31,14 +35,16 @@ class TransactionGossip:
     """Port between the pool, users and peers.
 
     `broadcast` sends a frame to all validators of the shard, `send` to one of them and says whether it
-    was taken; `on_new` tells that the pool has grown, `on_admitted` the hash of a user's transaction in it;
-    `alone` says that the shard has no other validators.
+    was taken; `frontier` knows how far the network may have been shown to users; `on_new` tells that the
+    pool has grown, `on_admitted` the hash of a user's transaction in it; `alone` says that the shard has no
+    other validators.
     """
 
     def __init__(
         self,
         *,
         service: ShardService,
+        frontier: Frontier,
         broadcast: Callable[[bytes], None],
         send: Callable[[str, bytes], bool],
         on_new: Callable[[], None],
@@ -46,6 +52,7 @@ class TransactionGossip:
         alone: bool = False,
     ) -> None:
         self._service = service
+        self._frontier = frontier
         self._broadcast = broadcast
         self._send = send
         self._on_new = on_new
@@ -59,6 +66,8 @@ class TransactionGossip:
         ] = {}  # by users of this node, in order; may be in blocks by now
         self._waiting = 0  # for room in the pool
         self._newcomers: dict[str, None] = {}
+        self._parked = Parked()
+        self._shown = trio.Event()
         self._wake = trio.Event()
         self.counted = PoolCounts()
         self._log = structlog.get_logger().bind()  # bound once: a debug line costs nothing then
@@ -66,39 +75,64 @@ class TransactionGossip:
     # ------------------------------------------------------------------ PoolPort
 
     async def submit(self, raw: bytes) -> bytes:
-        """Admit a user's transaction or development operation. Raises DecodeError, InvalidTransaction.
+        """Admit a user's transaction or development operation. Raises DecodeError, InvalidTransaction, Behind.
 
+        Who sends it may have seen more of the network than this node shows. So a call that would find no code
+        here is taken once this node knows that there is none, and nothing is refused on an old state.
         One for a full lane is refused; one that finds its lane full later waits in the pool. One for which the
         pool has no room waits a little for the next blocks.
         """
         try:
             if _is_operation(raw):
-                return self._submit_operation(raw)
+                return await self._submit_operation(raw)
             return await self._submit(decode_transaction(raw))
         except (DecodeError, InvalidTransaction) as error:
             self.counted.refused[_reason(error)] += 1
             raise
 
-    def _submit_operation(self, raw: bytes) -> bytes:
+    async def _submit_operation(self, raw: bytes) -> bytes:
         operation = DevOperation.decode(raw)
-        if self._service.add_operation(operation):
+        try:
+            new = self._service.add_operation(operation)
+        except InvalidTransaction as refusal:
+            await self._look_again(refusal)
+            new = self._service.add_operation(operation)
+        if new:
             self._enqueue(raw)
             self._on_new()
         return operation.hash
 
     async def _submit(self, tx: Transaction) -> bytes:
+        sure = self._service.may_be_newborn(tx)
+        if sure:
+            await self._frontier.reach()
         give_up = trio.current_time() + ROOM_SECONDS
         while True:
             try:
                 self._admit(tx)
             except PoolFull:
                 await self._wait_for_room(give_up)
+            except InvalidTransaction as refusal:
+                if sure:
+                    raise
+                await self._look_again(refusal)
+                sure = True
             else:
                 break
         self._submitted += 1
         if self._submitted % YIELD_EVERY == 0:  # many may stand in one buffer of a connection
             await trio.lowlevel.checkpoint()
         return tx.hash
+
+    async def _look_again(self, refusal: InvalidTransaction) -> None:
+        """Return once this node shows all that the user can have seen: the refusal may not hold then. Raises it
+        where that would change nothing, or takes too long."""
+        if isinstance(refusal, PoolRejected) and refusal.kind in FINAL:
+            raise refusal
+        before = self._frontier.shown()
+        await self._frontier.try_reach()
+        if self._frontier.shown() == before:
+            raise refusal
 
     async def _wait_for_room(self, give_up: float) -> None:
         """Return after the next block. Raises PoolFull where it has taken too long, or too many wait."""
@@ -167,12 +201,24 @@ class TransactionGossip:
     # ------------------------------------------------------------------ the network
 
     async def received(self, peer: str, frame: bytes) -> None:
-        """A batch from a peer. What does not fit our pool is left out."""
+        """A batch from a peer. It waits here for the network block that the peer had: what it holds may
+        rely on it. What does not fit our pool is left out."""
         try:
-            raws = decode_transactions(frame)
+            shown, raws = decode_transactions(frame)
         except DecodeError as error:
             self._log.info("bad transactions", peer=peer, reason=str(error))
             return
+        if shown > self._frontier.shown():
+            self._parked.put(shown, peer, raws, trio.current_time())
+        else:
+            await self._take(peer, raws)
+
+    def grown(self) -> None:
+        """This node shows more of the network."""
+        if len(self._parked):
+            self._shown.set()
+
+    async def _take(self, peer: str, raws: list[bytes]) -> None:
         new, malformed = False, 0
         for index, raw in enumerate(raws):
             if Hash32(keccak_fast(raw)) in self._service.pool:
@@ -207,19 +253,33 @@ class TransactionGossip:
             self._wake.set()
 
     async def run(self) -> None:
-        """Send what was admitted: one frame per few milliseconds or 64 KiB."""
+        """Send what was admitted, and take what was parked."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._send_forever)
+            nursery.start_soon(self._unpark_forever)
+
+    async def _unpark_forever(self) -> None:
+        while True:
+            await self._shown.wait()
+            self._shown = trio.Event()
+            shown, now = self._frontier.shown(), trio.current_time()
+            for peer, raws in list(self._parked.take(shown, now)):
+                await self._take(peer, raws)
+
+    async def _send_forever(self) -> None:
+        """One frame per few milliseconds or 64 KiB."""
         while True:
             await self._wake.wait()
             self._wake = trio.Event()
             await trio.sleep(FLUSH_SECONDS)
             for batch in _batches(self._drain()):
-                self._broadcast(encode_transactions(batch))
+                self._broadcast(encode_transactions(self._frontier.shown(), batch))
                 await trio.lowlevel.checkpoint()
             while self._newcomers:
                 peer = next(iter(self._newcomers))
                 del self._newcomers[peer]
                 for batch in _batches(self._announced()):
-                    if not self._send(peer, encode_transactions(batch)):
+                    if not self._send(peer, encode_transactions(self._frontier.shown(), batch)):
                         break
                     await trio.lowlevel.checkpoint()
 

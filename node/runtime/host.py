@@ -171,6 +171,11 @@ class ConsensusHost:
         """What waits to be handled."""
         return len(self._mailbox)
 
+    def reached(self) -> int:
+        """The highest height that this node has decided or helped to decide."""
+        signed = 0 if self.participant is None else self.participant.precommitted
+        return max(self.app.head_height(), signed)
+
     def status(self) -> dict[str, Any]:
         height = self.app.head_height()
         round_ = self.participant.round if self.participant is not None and self._started else 0

@@ -15,6 +15,7 @@ from node.primitives.errors import DecodeError, InvalidTransaction
 from node.primitives.header import Header
 from node.primitives.message import Message
 from node.primitives.transaction import Transaction, decode_transaction
+from node.runtime.frontier import Behind
 from node.runtime.item_reader import (
     read_block_brief,
     read_item,
@@ -73,7 +74,7 @@ class PoolPort(Protocol):
     """The shard's pool with the checks that stand before it."""
 
     async def submit(self, raw: bytes) -> bytes:
-        """Take a transaction in and pass it on; its hash. Raises InvalidTransaction, DecodeError."""
+        """Take a transaction in and pass it on; its hash. Raises InvalidTransaction, DecodeError, Behind."""
 
     def next_nonce(self, address: Address) -> int:
         """The first nonce that neither the state nor a pooled transaction has."""
@@ -100,7 +101,8 @@ class LocalSource:
     takes too long. `run_call` runs executions; reads have threads of their own, and so have walks over
     whole states, so that neither holds up the others. `content` lists the pool, `anchor_of` gives the
     anchor that a decided block names, `directory` the beacon state at a height, None where it is not here
-    yet, `gas_cap` bounds the gas of one simulated call.
+    yet, `show` returns when this node shows a network block and raises Behind when that takes too long,
+    `gas_cap` bounds the gas of one simulated call.
     """
 
     def __init__(
@@ -113,6 +115,7 @@ class LocalSource:
         content: Callable[[], PoolContent],
         anchor_of: Callable[[Header], Anchor],
         directory: Callable[[int], AnchorState | None],
+        show: Callable[[int], Awaitable[None]],
         gas_cap: int = CALL_GAS_CAP,
     ) -> None:
         self._chain = chain
@@ -123,6 +126,7 @@ class LocalSource:
         self._anchor_of = anchor_of
         self._beacon_state = directory
         self._simulator = Simulator(chain, gas_cap=gas_cap, anchor_of=anchor_of)
+        self._show = show
         self.journal = PoolJournal(self._pooled_hashes)
         self._read = Threads(READERS).run
         self._walk = Threads(1).run
@@ -361,16 +365,23 @@ class LocalSource:
 
     # ------------------------------------------------------------------ pool
 
-    async def submit(self, raw: bytes) -> bytes:
+    async def submit(self, raw: bytes, known: int = 0) -> bytes:
         try:
+            await self._show(known)
             tx_hash = await self._pool.submit(raw)
         except (InvalidTransaction, DecodeError) as error:
             raise Refused(str(error)) from None
+        except Behind as error:
+            raise ShardUnavailable(f"{error}; send it again") from None
         if raw[0] != DEV_OPERATION_TYPE:
             self.journal.note(tx_hash)
         return tx_hash
 
-    async def pool_nonce(self, address: bytes) -> int:
+    async def pool_nonce(self, address: bytes, known: int = 0) -> int:
+        try:
+            await self._show(known)
+        except Behind as error:
+            raise ShardUnavailable(str(error)) from None
         return self._pool.next_nonce(Address(address))
 
     async def pooled(self, tx_hash: bytes) -> bytes | None:

@@ -33,6 +33,7 @@ from node.runtime.era_follower import EraFollower
 from node.runtime.era_network import EraNetwork
 from node.runtime.evidence import EvidenceExchange
 from node.runtime.faults import LiveFaults, link_faults
+from node.runtime.frontier import Frontier
 from node.runtime.gossip import TransactionGossip
 from node.runtime.lane_puller import LanePuller
 from node.runtime.pool_file import PoolFile
@@ -204,6 +205,7 @@ class Node:
                 wire.LANE: self.traffic.serve_lane,
                 wire.QUERY: partial(self.traffic.serve_query, False),
                 wire.EXECUTE: partial(self.traffic.serve_query, True),
+                wire.HEIGHT: self.traffic.serve_height,
             },
             peers=[
                 PeerSpec(peer_id=PeerId(p.peer_id), address=p.address, name=p.name)
@@ -256,8 +258,16 @@ class Node:
             send=lambda peer, frame: self.network.send(PeerId(peer), wire.EVIDENCE.id, frame),
             on_new=self.beacon_host.notify_work,
         )
+        self.frontier = Frontier(
+            committee=self.beacon.validators,
+            me=ValidatorAddress(self.keys.signing.address) if self.keys.signing else None,
+            reached=self.beacon_host.reached,
+            shown=lambda: self.status.view_head(),
+            ask=self.traffic.ask_height,
+        )
         self.gossip = TransactionGossip(
             service=self.shard_service,
+            frontier=self.frontier,
             broadcast=lambda frame: self.traffic.broadcast(
                 wire.TRANSACTIONS.id, frame, self.topology.shard_peers(self.shard)
             ),
@@ -419,6 +429,7 @@ class Node:
             for chain, syncer in self.syncers.items():
                 nursery.start_soon(syncer.run)
                 nursery.start_soon(self.traffic.open_when_connected, chain)
+            await nursery.start(self.frontier.run)
             nursery.start_soon(self.puller.run)
             nursery.start_soon(self.follower.run)
             for name, task in (

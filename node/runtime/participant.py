@@ -114,6 +114,11 @@ class Participant:
         return self._journal.log, self._signer.record
 
     @property
+    def precommitted(self) -> int:
+        """The highest height at which our key has precommitted a block, or may have before a restart."""
+        return self._signer.precommitted
+
+    @property
     def round(self) -> int:
         return max(self._engine.round, 0)
 

@@ -320,9 +320,11 @@ class ShardSource(Protocol):
 
     async def prove(self, height: int, address: bytes, slots: list[bytes]) -> ProvenAccount: ...
 
-    async def submit(self, raw: bytes) -> bytes: ...
+    async def submit(self, raw: bytes, known: int = 0) -> bytes:
+        """Take in a transaction of a user who can have seen network block `known`."""
 
-    async def pool_nonce(self, address: bytes) -> int: ...
+    async def pool_nonce(self, address: bytes, known: int = 0) -> int:
+        """The next nonce, `known` as for `submit`."""
 
     async def pooled(self, tx_hash: bytes) -> bytes | None: ...
 

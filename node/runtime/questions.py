@@ -157,12 +157,14 @@ class SubmitQuestion(Question[bytes], frozen=True, tag="submit"):
     """`ShardSource.submit`"""
 
     raw: RawTransaction
+    known: Height = 0
 
 
 class PoolNonceQuestion(Question[int], frozen=True, tag="pool_nonce"):
     """`ShardSource.pool_nonce`"""
 
     address: AddressBytes
+    known: Height = 0
 
 
 class PooledQuestion(Question[bytes | None], frozen=True, tag="pooled"):

@@ -211,11 +211,11 @@ class RemoteSource:
     async def prove(self, height: int, address: bytes, slots: list[bytes]) -> ProvenAccount:
         return await self._ask(ProveQuestion(height=height, address=address, slots=slots))
 
-    async def submit(self, raw: bytes) -> bytes:
-        return await self._ask(SubmitQuestion(raw=raw))
+    async def submit(self, raw: bytes, known: int = 0) -> bytes:
+        return await self._ask(SubmitQuestion(raw=raw, known=known))
 
-    async def pool_nonce(self, address: bytes) -> int:
-        return await self._ask(PoolNonceQuestion(address=address))
+    async def pool_nonce(self, address: bytes, known: int = 0) -> int:
+        return await self._ask(PoolNonceQuestion(address=address, known=known))
 
     async def pooled(self, tx_hash: bytes) -> bytes | None:
         return await self._ask(PooledQuestion(tx_hash=tx_hash))

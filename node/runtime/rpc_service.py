@@ -101,6 +101,7 @@ class RpcService:
             content=node.shard_service.pool.content,
             anchor_of=node.shard_service.anchor_of,
             directory=node.shard_service.directory,
+            show=node.frontier.show,
         )
         bell, cached = Bell(), node.config.cache.blocks_mib << 20
         listener = node.beside.listener
@@ -136,6 +137,7 @@ class RpcService:
                 cached_bytes=cached,
                 recent=self._local.recent,
                 pooled=node.shard_service.pool.__contains__,
+                catch_up=node.frontier.try_reach,
             ),
             shards={
                 shard: ShardView(

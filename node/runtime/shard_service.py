@@ -50,6 +50,7 @@ SLOWER = 4  # a proposer may be so many times slower than we are and still deliv
 MAX_CHOSEN = 2_000
 K_WITHHELD = 8  # beacon blocks after which a message is due in every proposal that has room for it
 MAX_EXECUTED = 4
+TRANSFER_GAS = 21_000
 
 Committed = Callable[[ExecutedBlock, Certificate], None]
 T = TypeVar("T")
@@ -166,6 +167,18 @@ class ShardService:
             return True
         return self.ledger.state().has_code_or_nonce(address)
 
+    def may_be_newborn(self, tx: Transaction, directory: AnchorState | None = None) -> bool:
+        """Whether the next block would find nobody at the recipient of a call. If another shard has just made
+        a contract there and our anchor does not show it, the call would be taken for a transfer. `directory` is
+        the beacon state at the anchor, the newest if it is left out."""
+        if tx.to is None or messenger.is_everywhere(tx.to):
+            return False
+        if not tx.data and tx.gas <= TRANSFER_GAS:
+            return False  # it brings no gas for any code
+        if (directory or self._beacon.state).home(tx.to) != self.ledger.shard:
+            return False  # whoever is not there any more is followed
+        return not self.ledger.state().has_code_or_nonce(tx.to)
+
     def why_waiting(self, tx: Transaction) -> str | None:
         """What keeps a transaction from the next block as far as lanes and prices there go; None if nothing
         is known.
@@ -253,16 +266,21 @@ class ShardService:
 
     async def build(self) -> tuple[BlockId, bytes]:
         params = self.ledger.rules.params
+        furthest = self._anchors.furthest()
         env = BlockEnv(
             coinbase=self._coinbase,
             timestamp=max(int(self._now()) + self._clock, self.ledger.head.timestamp),
-            anchor=self._anchors.at(self._anchors.furthest()),
+            anchor=self._anchors.at(furthest),
         )
+        known, behind = env.anchor.state, furthest < self._beacon.head.height
         changes = self._pool_changes
         chosen = draw(  # with some to spare for those that turn out not to fit
             self.pool.best(self._accounts, self.next_base_fee()),
             gas=2 * params.gas_limit,
             count=MAX_CHOSEN,
+            waits=lambda tx: (
+                behind and self.may_be_newborn(tx, known)
+            ),  # births lie beyond this step
         )
         operations = self.dev_queue.first()
         lanes = {} if self._withhold() else dict(self.lanes)

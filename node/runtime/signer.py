@@ -9,7 +9,7 @@ import structlog
 
 from consensus.effects import SendProposal, SendVote
 from consensus.signing import proposal_sign_bytes, vote_sign_bytes
-from consensus.types import Address, ChainContext, Proposal, Vote
+from consensus.types import Address, ChainContext, Proposal, Vote, VoteType
 from node.primitives.basics import keccak_fast
 from node.primitives.keys import SigningKey
 from node.storage.last_signed import LastSigned, SignedPosition
@@ -30,6 +30,8 @@ class Signer:
         self._first = context.era << ERA_SHIFT  # height 0 of our era, as the record counts
         self.record = record
         self._signed: SignedPosition | None = None  # and not recorded yet
+        self.precommitted = self._may_have_precommitted()
+        "The highest height of our era at which this key has precommitted a block, 0 for none."
         self._log = structlog.get_logger().bind(chain=context.tag.decode())
 
     def vote(self, effect: SendVote) -> Vote | None:
@@ -37,6 +39,8 @@ class Signer:
         digest = self._vote_digest(effect)
         if not self._take(effect.height, effect.round, effect.type, digest):
             return None
+        if effect.type == VoteType.PRECOMMIT and effect.block_id is not None:
+            self.precommitted = max(self.precommitted, effect.height)
         return Vote(
             type=effect.type,
             height=effect.height,
@@ -95,6 +99,14 @@ class Signer:
                 proposal.pol_round,
             )
         )
+
+    def _may_have_precommitted(self) -> int:
+        """As far as the record goes back: it does not tell a block from nil."""
+        last = self.record.load()
+        if last is None:
+            return 0
+        did = (last.round, last.step) >= (0, VoteType.PRECOMMIT)
+        return max(last.height - self._first - (0 if did else 1), 0)
 
     def _take(self, height: int, round_: int, step: int, digest: bytes) -> bool:
         """Whether this may be signed; it is what the next `commit` records then."""

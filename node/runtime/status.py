@@ -52,8 +52,12 @@ class StatusReport:
 
     def _advance_view(self) -> None:
         head = self._node.beacon_chain.head.header.height
+        before = self._view_head
         while self._view_head < head and self._servable(self._view_head + 1):
             self._view_head += 1
+        if self._view_head > before:
+            self._node.frontier.grown()
+            self._node.gossip.grown()
 
     # ------------------------------------------------------------------ answers
 

@@ -51,6 +51,11 @@ class Topology:
         """The consensus address of a validator by its peer id; None for other peers."""
         return self._addresses.get(peer)
 
+    def peer_of(self, address: bytes) -> PeerId | None:
+        """The peer id of a validator by its consensus address; None for other addresses."""
+        found = (p for p, known in self._addresses.items() if known == address)
+        return next((PeerId(peer) for peer in found), None)
+
     def validator_name(self, address: bytes) -> str | None:
         """The name of a validator by its consensus address; None for other addresses."""
         found = (v.name for v in self.validators if self._addresses[v.peer_id] == address)

@@ -7,10 +7,12 @@ import msgspec
 import structlog
 import trio
 
+from consensus.types import Address as ValidatorAddress
 from node.beacon.rewind import Rewind
 from node.primitives.errors import DecodeError
 from node.runtime import wire
 from node.runtime.era_network import EraNetwork
+from node.runtime.frontier import PATIENCE
 from node.runtime.lane_puller import serve_lane
 from node.runtime.sync import decode_request, serve_blocks
 from p2p.errors import RequestError
@@ -152,6 +154,18 @@ class Traffic:
             return await serve_lane(self._node.shard_chain, payload)
         except DecodeError as error:
             raise RequestError(BAD_REQUEST, str(error)) from None
+
+    async def serve_height(self, peer: PeerId, payload: bytes) -> bytes:
+        """The beacon block up to which this node has decided, or may have helped to decide."""
+        return wire.encode_height(self._node.beacon_host.reached())
+
+    async def ask_height(self, member: ValidatorAddress) -> int:
+        """What `member` of the beacon says to that. Raises a peer's fault."""
+        peer = self._node.topology.peer_of(member)
+        if peer is None:
+            raise DecodeError(f"0x{member.hex()} is no validator")
+        answer = await self.ask(peer, wire.HEIGHT, b"", PATIENCE)
+        return wire.decode_height(answer)
 
     async def serve_query(self, executes: bool, peer: PeerId, payload: bytes) -> bytes:
         """What a user of that node asks about our shard."""

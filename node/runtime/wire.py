@@ -6,7 +6,7 @@ Consensus frame:   chain(4) | kind(1) | body          chain = shard id, or BEACO
     DECIDED        size(4) | certificate | value       a decided block, pushed to who follows
     STATUS         height(8)                           what the sender has decided
 Crosslink frame:   an encoded Crosslink
-Transaction frame: rlp list of raw transactions
+Transaction frame: rlp([the network block that the sender shows, [raw transaction, ...]])
 Evidence frame:    an encoded EvidenceItem
 Era frame:         nothing (a notice), or an encoded Rewind that somebody asks for
 
@@ -107,6 +107,7 @@ EXECUTE = MethodSpec(  # in a queue of its own: what is looked up does not wait 
     max_response=16 << 20,
     concurrency=16,
 )
+HEIGHT = MethodSpec(name="height", max_request=ERA_BYTES, max_response=8, concurrency=64)
 ERA = MethodSpec(name="era", max_request=ERA_BYTES, max_response=MAX_RECORD_BYTES, concurrency=4)
 
 
@@ -197,14 +198,29 @@ def decode_frame(frame: bytes) -> tuple[int, bytes]:
     return int.from_bytes(frame[:4], "big"), frame[4:]
 
 
-def encode_transactions(raws: list[bytes]) -> bytes:
-    return rlp.encode_list(b"".join([rlp.encode_bytes(raw) for raw in raws]))
+def encode_transactions(shown: int, raws: list[bytes]) -> bytes:
+    """`shown` is the network block that we show: who has it knows what these transactions may rely on."""
+    items = rlp.encode_list(b"".join([rlp.encode_bytes(raw) for raw in raws]))
+    return rlp.encode_list(rlp.encode_int(shown) + items)
 
 
 @decoder("transactions")
-def decode_transactions(frame: bytes) -> list[bytes]:
+def decode_transactions(frame: bytes) -> tuple[int, list[bytes]]:
+    """(network block that the sender shows, raw transactions). Raises DecodeError."""
+    shown, raws = rlp.decode_list(frame, 2)
+    return rlp.as_int(shown, 64), [rlp.as_bytes(item) for item in rlp.as_list(raws)]
+
+
+def encode_height(height: int) -> bytes:
+    return height.to_bytes(8, "big")
+
+
+@decoder("height")
+def decode_height(raw: bytes) -> int:
     """Raises DecodeError."""
-    return [rlp.as_bytes(item) for item in rlp.decode_list(frame)]
+    if len(raw) != 8:
+        raise DecodeError("a height has 8 bytes")
+    return int.from_bytes(raw, "big")
 
 
 def decode_struct(raw: bytes, type: type[T]) -> T:

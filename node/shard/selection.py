@@ -1,6 +1,7 @@
 """A choice of transactions taken from the pool, so that a block can be built beside the event loop."""
 
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
 from node.execution.evm import intrinsic_gas
@@ -35,8 +36,15 @@ class Chosen:
         self._dropped.add(address)
 
 
-def draw(source: TransactionSource, *, gas: int, count: int) -> list[Transaction]:
-    """At most `count` transactions from `source`, until what they use at least adds up to `gas`.
+def draw(
+    source: TransactionSource,
+    *,
+    gas: int,
+    count: int,
+    waits: Callable[[Transaction], bool] = lambda _: False,
+) -> list[Transaction]:
+    """At most `count` transactions from `source`, until what they use at least adds up to `gas`; without those
+    that have to wait for another block, and what follows them.
 
     Their gas limits say nothing of it: a few that ask for a whole block and use little of it must
     not keep out what fits beside them.
@@ -44,6 +52,9 @@ def draw(source: TransactionSource, *, gas: int, count: int) -> list[Transaction
     out: list[Transaction] = []
     total = 0
     while len(out) < count and total < gas and (tx := source.next()) is not None:
+        if waits(tx):
+            source.drop_sender(tx.sender)
+            continue
         out.append(tx)
         total += intrinsic_gas(tx)
     return out

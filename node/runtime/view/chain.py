@@ -1,15 +1,21 @@
 """What the network's chain and one shard's chain have in common when they are shown as Ethereum's."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import trio
 
 from node.primitives.basics import Address
 from node.primitives.errors import DecodeError, InvalidTransaction
-from node.primitives.transaction import FinalTransaction, Transaction, decode_transaction
+from node.primitives.transaction import (
+    FinalTransaction,
+    ImpersonatedTransaction,
+    Transaction,
+    decode_transaction,
+)
 from node.runtime.view import calls, present
 from node.runtime.view.entries import ListedBlock
 from node.runtime.view.fees import (
@@ -24,7 +30,13 @@ from node.runtime.view.gather import gather
 from node.runtime.view.logs import MAX_LOGS, LogQuery
 from node.runtime.view.reads import StatePlace, read_account, read_proof, read_slot
 from node.runtime.view.shards import Shards
-from rpc.errors import InvalidParams, LimitExceeded, ServerError, TransactionRejected
+from rpc.errors import (
+    ExecutionReverted,
+    InvalidParams,
+    LimitExceeded,
+    ServerError,
+    TransactionRejected,
+)
 from rpc.threads import FEW, Threads
 from rpc.wire import (
     NO_OVERRIDES,
@@ -42,6 +54,8 @@ from rpc.wire import (
     ReceiptView,
     TransactionView,
 )
+
+T = TypeVar("T")
 
 THREADS = 2  # that assemble blocks
 READ_AHEAD = 8  # blocks that are read at a time
@@ -141,6 +155,29 @@ class ChainView(ABC):
     @abstractmethod
     async def raw_header(self, ref: BlockRef) -> bytes | None:
         """See `rpc.backend.Backend.raw_header`."""
+
+    async def look_again(self) -> bool:
+        """Wait for what users can have seen at other nodes; whether this one shows more now."""
+        return False
+
+    def _known(self) -> int:
+        """The network block that users of this chain can have seen here."""
+        return 0
+
+    async def _surely(
+        self, read: Callable[[], Awaitable[T]], ref: BlockRef, doubtful: Callable[[T], bool]
+    ) -> T:
+        """What `read` brings. A failure, or what is `doubtful`, of the newest block is not said before this
+        node shows all that the user can have seen elsewhere."""
+        try:
+            found = await read()
+        except (ServerError, ExecutionReverted):
+            if not _is_tag(ref) or not await self.look_again():
+                raise
+        else:
+            if not _is_tag(ref) or not doubtful(found) or not await self.look_again():
+                return found
+        return await read()
 
     # ------------------------------------------------------------------ naming blocks
 
@@ -270,9 +307,11 @@ class ChainView(ABC):
             raise TransactionRejected(
                 f"invalid chain id for signer: have {tx.chain_id} want {self.chain_id}"
             )
-        shard = self._submission_shard(tx)
+        if isinstance(tx, ImpersonatedTransaction):
+            await self.look_again()  # its sender may be a contract that was just born
+        shard, known = self._submission_shard(tx), self._known()
         try:
-            await self._shards.ask(shard, lambda source: source.submit(raw))
+            await self._shards.ask(shard, lambda source: source.submit(raw, known))
         except ServerError as error:
             raise TransactionRejected(error.message) from None
         self._note_submitted(tx.hash, shard)
@@ -289,17 +328,24 @@ class ChainView(ABC):
         return int.from_bytes(account.balance, "big")
 
     async def code(self, address: bytes, ref: BlockRef) -> bytes:
-        place = await self._state_place(address, ref)
-        return (await read_account(self._shards, place, address, code=True)).code
+        async def read() -> bytes:
+            place = await self._state_place(address, ref)
+            return (await read_account(self._shards, place, address, code=True)).code
+
+        return await self._surely(read, ref, lambda code: not code)
 
     async def storage_at(self, address: bytes, slot: int, ref: BlockRef) -> bytes:
         place = await self._state_place(address, ref)
         return await read_slot(self._shards, place, address, slot.to_bytes(32, "big"))
 
     async def transaction_count(self, address: bytes, ref: BlockRef) -> int:
-        place = await self._state_place(address, ref)
         if ref == "pending":
-            return await self._shards.ask(place.shard, lambda source: source.pool_nonce(address))
+            await self.look_again()  # whoever has seen a receipt does not use its nonce again
+            place, known = await self._state_place(address, ref), self._known()
+            return await self._shards.ask(
+                place.shard, lambda source: source.pool_nonce(address, known)
+            )
+        place = await self._state_place(address, ref)
         return (await read_account(self._shards, place, address)).nonce
 
     async def proof(self, address: bytes, slots: Sequence[int], ref: BlockRef) -> AccountProof:
@@ -313,33 +359,44 @@ class ChainView(ABC):
     async def call(
         self, request: CallRequest, ref: BlockRef, overrides: Overrides = NO_OVERRIDES
     ) -> bytes:
-        it = await self.simulation(request, ref, overrides)
-        outcome = await self._shards.ask(
-            it.shard, lambda source: source.call(it.height, it.spec), slow=True
-        )
-        return calls.result_of(outcome).output
+        async def read() -> bytes:
+            it = await self.simulation(request, ref, overrides)
+            outcome = await self._shards.ask(
+                it.shard, lambda source: source.call(it.height, it.spec), slow=True
+            )
+            return calls.result_of(outcome).output
+
+        return await self._surely(read, ref, lambda output: not output)
 
     async def estimate_gas(
         self, request: CallRequest, ref: BlockRef, overrides: Overrides = NO_OVERRIDES
     ) -> int:
-        it = await self.simulation(request, ref, overrides)
-        outcome = await self._shards.ask(
-            it.shard, lambda source: source.estimate(it.height, it.spec), slow=True
-        )
-        least = calls.result_of(outcome).gas_used
-        if not it.crosses:
-            return least
         large = calls.is_large(request, NO_OVERRIDES)
-        return least + await self.aside.run_if(large, lambda: calls.source_gas(request))
+        bare = await self.aside.run_if(large, lambda: calls.source_gas(request))
+
+        async def read() -> int:
+            it = await self.simulation(request, ref, overrides)
+            outcome = await self._shards.ask(
+                it.shard, lambda source: source.estimate(it.height, it.spec), slow=True
+            )
+            least = calls.result_of(outcome).gas_used
+            return least + bare if it.crosses else least
+
+        return await self._surely(read, ref, lambda gas: gas <= bare)  # no code has run
 
     async def create_access_list(
         self, request: CallRequest, ref: BlockRef, overrides: Overrides = NO_OVERRIDES
     ) -> AccessListResult:
-        it = await self.simulation(request, ref, overrides)
-        accessed = await self._shards.ask(
-            it.shard, lambda source: source.access_list(it.height, it.spec), slow=True
+        async def read() -> AccessListResult:
+            it = await self.simulation(request, ref, overrides)
+            accessed = await self._shards.ask(
+                it.shard, lambda source: source.access_list(it.height, it.spec), slow=True
+            )
+            return await self._in_thread(lambda: calls.access_list_result(request, it, accessed))
+
+        return await self._surely(
+            read, ref, lambda found: bool(found.error or not found.access_list)
         )
-        return await self._in_thread(lambda: calls.access_list_result(request, it, accessed))
 
     # ------------------------------------------------------------------ fees
 
@@ -428,6 +485,10 @@ def _may_match(rows: Sequence[tuple[int, Sequence[bytes]]], query: LogQuery) -> 
 
 def _matching(blocks: Sequence[ListedBlock], query: LogQuery) -> list[LogView]:
     return [view for block in blocks for view in present.matching_logs(block, query)]
+
+
+def _is_tag(ref: BlockRef) -> bool:
+    return isinstance(ref, str) and ref != "earliest"
 
 
 def _tag(ref: BlockTag | int, head: int) -> int:

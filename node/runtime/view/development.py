@@ -113,6 +113,7 @@ class Development:
 
     async def _change(self, address: bytes, kind: DevKind, **arguments: Any) -> None:
         operation = _operation(kind, to=Address(address), **arguments)
+        await self._network.look_again()  # it may be a contract that was just born
         home = self._beacon.state_at(await self._network.block_number()).home(operation.to)
         with _deadline(f"{kind.name} on shard {home}"):
             await self._perform(home, operation)

@@ -6,7 +6,7 @@ header crosslinked up to n: a consistent cut through all shards.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 import trio
@@ -60,7 +60,7 @@ CACHED_BLOOMS = 16_384
 class NetworkView(ChainView):
     """The view that `/` serves. `head_height` is the highest block whose state this node can serve;
     `recent` gives blocks of its own shard that are in memory, `pooled` says whether a transaction is in its
-    own pool."""
+    own pool; `catch_up` returns when this node shows all that any node can have shown, or gives up."""
 
     def __init__(
         self,
@@ -72,11 +72,13 @@ class NetworkView(ChainView):
         cached_bytes: int = CACHED_BYTES,
         recent: Callable[[int], RecentBlock | None] = lambda _: None,
         pooled: Callable[[bytes], bool] = lambda _: False,
+        catch_up: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint,
     ) -> None:
         super().__init__(shards, chain_id=chain_id)
         self._beacon = beacon
         self._head_height = head_height
         self._recent = recent
+        self._catch_up = catch_up
         self._finder = TransactionFinder(beacon, shards, head_height, pooled)
         self._blocks: JoinedCache[int, ListedBlock] = JoinedCache(
             cached_bytes, lambda block: block.weight
@@ -86,6 +88,14 @@ class NetworkView(ChainView):
     # ------------------------------------------------------------------ blocks
 
     async def block_number(self) -> int:
+        return self._head_height()
+
+    async def look_again(self) -> bool:
+        before = self._head_height()
+        await self._catch_up()
+        return self._head_height() > before
+
+    def _known(self) -> int:
         return self._head_height()
 
     async def _height_of(self, block_hash: bytes) -> int | None:

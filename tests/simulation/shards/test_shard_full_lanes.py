@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
+from consensus.types import Validator, ValidatorSet
 from node.primitives import rlp
 from node.primitives.basics import Address, ShardId
 from node.primitives.transaction import Transaction, decode_transaction
+from node.runtime.frontier import Frontier
 from node.runtime.gossip import TransactionGossip
 from node.runtime.shard_service import ShardService
 from node.runtime.waiting import HeightGate
@@ -38,6 +40,20 @@ def service(net: Any) -> ShardService:
     )
 
 
+def frontier(net: Any) -> Frontier:
+    """Of a node that decides the beacon's blocks alone."""
+    height, committee = net.beacon.head.height, net.beacon.beacon_committee()
+    return Frontier(
+        committee=lambda: ValidatorSet(
+            [Validator(address=committee.validators[0].address, power=1)]
+        ),
+        me=committee.validators[0].address,
+        reached=lambda: height,
+        shown=lambda: height,
+        ask=None,  # type: ignore[arg-type]
+    )
+
+
 def transfer(net: Any, user: int, nonce: int, to: bytes) -> Transaction:
     key = net.shards[0].users[user]
     numbers = (net.genesis.chain_id, nonce, 1, 100 * GWEI, 21_000)
@@ -51,7 +67,11 @@ async def test_a_full_lane_is_told_and_what_was_pooled_waits(
     net = network(make_net)
     node, far = service(net), net.shards[1].users[0].address
     gossip = TransactionGossip(
-        service=node, broadcast=lambda _: None, send=lambda *_: True, on_new=lambda: None
+        service=node,
+        frontier=frontier(net),
+        broadcast=lambda _: None,
+        send=lambda *_: True,
+        on_new=lambda: None,
     )
     first, second, near = (
         transfer(net, 0, 0, far),

@@ -10,7 +10,8 @@ import trio.testing
 from eth_account import Account
 from trio.testing import MockClock
 
-from consensus.types import Certificate, Height, Round
+from consensus.types import Address as ValidatorAddress
+from consensus.types import Certificate, Height, Round, Validator, ValidatorSet
 from node.beacon.chain import BeaconChain
 from node.beacon.rules import BeaconRules
 from node.beacon.state import BeaconState
@@ -24,6 +25,7 @@ from node.primitives.transaction import Transaction, decode_transaction
 from node.runtime.application import NotReady, judge
 from node.runtime.beacon_service import BeaconService
 from node.runtime.building import Paced, build_block
+from node.runtime.frontier import Frontier
 from node.runtime.gossip import ROOM_SECONDS, TransactionGossip
 from node.runtime.shard_service import ShardService, decode_value, encode_value
 from node.runtime.waiting import HeightGate
@@ -130,6 +132,18 @@ def add(service: ShardService, tx: Transaction) -> None:
 # ---------------------------------------------------------------------- gossip
 
 
+def frontier_of_one() -> Frontier:
+    """Of a node that shows all there is."""
+    me = ValidatorAddress(KEY.address)
+    return Frontier(
+        committee=lambda: ValidatorSet([Validator(address=me, power=1)]),
+        me=me,
+        reached=lambda: 0,
+        shown=lambda: 0,
+        ask=None,  # type: ignore[arg-type]
+    )
+
+
 class Wire:
     """Two pools and the frames between them."""
 
@@ -140,6 +154,7 @@ class Wire:
         self.news = 0
         self.gossip = TransactionGossip(
             service=self.service,
+            frontier=frontier_of_one(),
             broadcast=self.frames.append,
             send=lambda peer, frame: self.sent.append((peer, frame)) or True,
             on_new=self._new,
@@ -173,6 +188,7 @@ async def test_who_is_alone_queues_nothing_for_others(autojump_clock: MockClock)
     frames: list[bytes] = []
     gossip = TransactionGossip(
         service=Net().service(),
+        frontier=frontier_of_one(),
         broadcast=frames.append,
         send=lambda peer, frame: True,
         on_new=lambda: None,
@@ -272,11 +288,11 @@ async def test_a_frozen_shard_takes_no_transactions(monkeypatch: pytest.MonkeyPa
 async def test_hostile_batches_are_left_out() -> None:
     wire = Wire(Net())
     good = raw_transfer(0, 0)
-    frames = [b"", b"\xff" * 50, b"\xc1\xc0", encode_transactions([b""] * 1000)]
+    frames = [b"", b"\xff" * 50, b"\xc1\xc0", encode_transactions(0, [b""] * 1000)]
     foreign = bytes(Account.from_key(keccak256(b"nobody")).sign_transaction(
         {"chainId": 1, "nonce": 0, "to": USERS[0].address, "value": 0, "gas": 21000, "gasPrice": 1}
     ).raw_transaction)  # fmt: skip
-    frames.append(encode_transactions([foreign, good[:-1], b"\x05abc", good]))
+    frames.append(encode_transactions(0, [foreign, good[:-1], b"\x05abc", good]))
     for frame in frames:
         await wire.gossip.received("peer", frame)
     assert wire.gossip.counts() == (1, 0)
@@ -284,7 +300,7 @@ async def test_hostile_batches_are_left_out() -> None:
 
 async def test_a_large_batch_lets_others_run() -> None:
     wire = Wire(Net())
-    frame = encode_transactions([raw_transfer(0, nonce) for nonce in range(200)])
+    frame = encode_transactions(0, [raw_transfer(0, nonce) for nonce in range(200)])
     turns = 0
 
     async def count() -> None:
@@ -307,7 +323,7 @@ async def test_a_submitter_out_of_frames_still_holds_its_transactions() -> None:
     await wire.gossip.submit(raw_transfer(0, 0))
     assert wire.gossip.counts() == (1, 0)
     assert not wire.frames
-    assert decode_transactions(encode_transactions([])) == []
+    assert decode_transactions(encode_transactions(7, [])) == (7, [])
 
 
 # ---------------------------------------------------------------------- the shard as an application
@@ -554,14 +570,14 @@ async def test_an_operation_is_refused_with_the_reason() -> None:
     allowed, plain = Wire(Net(dev_methods=True)), Wire(Net())
     with pytest.raises(InvalidTransaction, match="dev_methods = false"):
         await plain.gossip.submit(operation(DevKind.MINE).encoded)
-    await plain.gossip.received("peer", encode_transactions([operation(DevKind.MINE).encoded]))
+    await plain.gossip.received("peer", encode_transactions(0, [operation(DevKind.MINE).encoded]))
     assert len(plain.service.dev_queue) == 0
     precompile = operation(DevKind.SET_CODE, to=Address(bytes(19) + b"\1"), data=b"\1")
     with pytest.raises(InvalidTransaction, match="account of the protocol"):
         await allowed.gossip.submit(precompile.encoded)
     with pytest.raises(DecodeError):
         await allowed.gossip.submit(b"\x7c\xc0")
-    await allowed.gossip.received("peer", encode_transactions([b"\x7c\xc0", raw_transfer(0, 0)]))
+    await allowed.gossip.received("peer", encode_transactions(0, [b"\x7c\xc0", raw_transfer(0, 0)]))
     assert allowed.gossip.counts() == (1, 0)
 
 

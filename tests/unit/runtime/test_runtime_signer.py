@@ -158,3 +158,30 @@ def _is_of(context: ChainContext, vote: Vote) -> bool:
     except InvalidSignature:
         return False
     return True
+
+
+def test_it_knows_how_far_it_may_have_helped_to_decide(tmp_path: Path) -> None:
+    def precommit(block_id: BlockId | None, height: int, round: int = 0) -> SendVote:
+        return replace(prevote(block_id, round), type=VoteType.PRECOMMIT, height=Height(height))
+
+    with (
+        LastSigned(tmp_path / "signed") as record,
+        WriteAheadLog(tmp_path / "wal", tails=record.tails) as log,
+    ):
+        one = signer(record)
+        assert one.precommitted == 0
+        one.vote(precommit(A, 4))
+        one.vote(prevote(A))
+        one.vote(precommit(None, 5))
+        assert one.precommitted == 4, "a vote for nil decides nothing"
+        one.vote(prevote(A, round=1))
+        one.commit(log)
+        assert signer(record).precommitted == 5, "in round 0: the record does not say for what"
+        one.vote(precommit(A, 5, round=1))
+        one.commit(log)
+        assert one.precommitted == 5
+        one.vote(replace(prevote(A), height=Height(6)))
+        one.commit(log)
+        assert signer(record).precommitted == 5
+        later = Signer(key=KEY, context=replace(CONTEXT, era=1), record=record)
+        assert later.precommitted == 0, "heights of an earlier era are other blocks"

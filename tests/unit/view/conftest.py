@@ -156,7 +156,7 @@ class PoolAdapter:
     def accounts(self) -> HeadAccounts:
         return HeadAccounts(self.chain.state())
 
-    async def submit(self, raw: bytes) -> bytes:
+    async def submit(self, raw: bytes, known: int = 0) -> bytes:
         tx = decode_transaction(raw)
         self.pool.add(tx, self.accounts())
         return tx.hash
@@ -390,6 +390,9 @@ class Devnet:
         async def too_slow(height: int) -> None:
             raise trio.TooSlowError
 
+        async def show(height: int) -> None:
+            assert height <= self.beacon.head.height
+
         async def run_call(job):
             return await trio.to_thread.run_sync(job)
 
@@ -401,6 +404,7 @@ class Devnet:
             content=self.pools[shard].pool.content,
             anchor_of=partial(self._anchor_of, shard),
             directory=self.beacon.state_at,
+            show=show,
         )
 
     def head_height(self) -> int:

@@ -1,0 +1,167 @@
+"""Whoever has seen the receipt of a deployment can call the contract at once: from the other shard, through
+another node, whatever the links are like. No call is taken for a transfer.
+
+ATOLL_JUST_BORN says how many calls; `make` targets and CI leave it at a few hundred.
+"""
+
+import http.client
+import json
+import os
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from eth_account.signers.local import LocalAccount
+
+from node.cluster.wallet import Wanted, sign
+from node.execution.evm import contract_address
+from node.primitives.keys import SigningKey
+from node.primitives.placement import home_by_range
+from tests.cluster.support.client import call_many, receipt, send, wait_for
+from tests.cluster.support.network import Network, Networks
+
+CALLS = int(os.environ.get("ATOLL_JUST_BORN", "160"))
+CLIENTS = 8
+AT_ONCE = 20 if CALLS <= 1000 else 50  # contracts of a client in one round
+DELAY = 0.3
+GWEI = 10**9
+SECONDS = 60.0
+FAST = "[params]\nheartbeat = 0.5\ndev_methods = true"
+COUNTER = bytes.fromhex("5f546001015f5500")  # slot 0 rises by one with each call
+CREATION = bytes.fromhex(f"61{len(COUNTER):04x}80600a5f395ff3") + COUNTER
+CREATION_GAS, CALL_GAS = 150_000, 120_000
+
+
+@pytest.fixture(params=[1, 4], ids=["2x1", "2x4"])
+def slow(request: pytest.FixtureRequest, networks: Networks) -> Iterator[Network]:
+    """Two shards whose links take 0.3 s each way."""
+    network = networks.use(shards=2, validators=request.param, manifest=FAST)
+    with network.faults.delay(DELAY):
+        yield network
+    network.check()
+
+
+class Endpoint:
+    """JSON-RPC to one node, for many threads."""
+
+    def __init__(self, url: str) -> None:
+        self._place = urlsplit(url).netloc
+
+    def ask(self, body: Any) -> Any:
+        with closing(http.client.HTTPConnection(self._place, timeout=SECONDS)) as link:
+            link.request("POST", "/", json.dumps(body), {"content-type": "application/json"})
+            return json.loads(link.getresponse().read())
+
+    def call(self, method: str, *params: Any) -> Any:
+        answer = self.ask({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+        assert "error" not in answer, (method, answer["error"])
+        return answer["result"]
+
+    def call_each(self, method: str, arguments: Sequence[str]) -> list[Any]:
+        body = [
+            {"jsonrpc": "2.0", "id": index, "method": method, "params": [argument]}
+            for index, argument in enumerate(arguments)
+        ]
+        answers = self.ask(body)
+        assert all("error" not in answer for answer in answers), answers
+        return [answer["result"] for answer in answers]
+
+
+class Client:
+    """Deploys on one shard through one node, and calls from the other shard through another node."""
+
+    def __init__(self, network: Network, index: int, chain_id: int) -> None:
+        self._shards = len(network.shards)
+        self.born, self._other = index % self._shards, (index + 1) % self._shards
+        nodes = {shard: network.shard_nodes(shard) for shard in network.shards}
+        self._here = Endpoint(nodes[self.born][index % len(nodes[self.born])]["rpc"])
+        others = nodes[self._other]
+        self._there = Endpoint(others[(index + 1) % len(others)]["rpc"])
+        self._chain_id = chain_id
+        self.deployer = network.fresh_account(self.born)
+        self.caller = network.fresh_account(self._other)
+        self._nonces = {self.deployer.address: 0, self.caller.address: 0}
+        self.contracts: list[str] = []
+        self.away = 0
+        "How many live outside of their range: whoever does not know the birth takes them for nobody."
+        self.calls: list[str] = []
+
+    def _sign(self, account: LocalAccount, wanted: Wanted, gas: int) -> str:
+        nonce = self._nonces[account.address]
+        self._nonces[account.address] = nonce + 1
+        key, fees = SigningKey(bytes(account.key)), {"tip": GWEI, "fee": 100 * GWEI}
+        raw = sign(key, wanted, chain_id=self._chain_id, nonce=nonce, gas=gas, **fees)
+        return "0x" + raw.hex()
+
+    def round(self, count: int) -> None:
+        """`count` contracts, each called the moment its receipt is seen."""
+        first = self._nonces[self.deployer.address]
+        deployer = bytes.fromhex(self.deployer.address[2:])
+        places = [contract_address(deployer, first + index) for index in range(count)]
+        raws = [
+            self._sign(self.deployer, Wanted(to=None, data=CREATION), CREATION_GAS)
+            for _ in range(count)
+        ]
+        waiting = dict(
+            zip(self._here.call_each("eth_sendRawTransaction", raws), places, strict=True)
+        )
+        sent: list[Future[str]] = []
+        with ThreadPoolExecutor(count) as threads:
+            deadline = time.monotonic() + SECONDS
+            while waiting:
+                assert time.monotonic() < deadline, f"{len(waiting)} deployments have no receipt"
+                receipts = self._here.call_each("eth_getTransactionReceipt", list(waiting))
+                for tx_hash, found in zip(list(waiting), receipts, strict=True):
+                    if found is None:
+                        continue
+                    assert found["status"] == "0x1", found
+                    place = waiting.pop(tx_hash)
+                    self.away += home_by_range(place, self._shards) == self._other
+                    self.contracts.append("0x" + place.hex())
+                    raw = self._sign(self.caller, Wanted(to=place), CALL_GAS)
+                    sent.append(threads.submit(self._there.call, "eth_sendRawTransaction", raw))
+        self.calls += [future.result() for future in sent]
+
+
+def _all_of(network: Network, asked: list[tuple[str, list[Any]]]) -> list[Any]:
+    """The answers, none while one is missing."""
+    found = call_many(network.endpoint(0), asked)
+    return found if all(found) else []
+
+
+def test_a_contract_can_be_called_as_soon_as_its_receipt_is_seen(slow: Network) -> None:
+    w3 = slow.w3()
+    clients = [Client(slow, index, w3.eth.chain_id) for index in range(CLIENTS)]
+    for client in clients:
+        for account, shard in ((client.deployer, client.born), (client.caller, 1 - client.born)):
+            rich = slow.accounts(shard)[0]
+            sent = send(slow.w3(shard), rich, to=account.address, value=10**21, gas=21_000)
+    receipt(w3, sent)
+
+    def work(client: Client) -> None:
+        left = CALLS // CLIENTS
+        while left > 0:
+            client.round(min(left, AT_ONCE))
+            left -= AT_ONCE
+
+    with ThreadPoolExecutor(CLIENTS) as threads:
+        for done in [threads.submit(work, client) for client in clients]:
+            done.result()
+
+    lost, ran = 0, 0
+    for client in clients:
+        asked = [("eth_getTransactionReceipt", [tx]) for tx in client.calls]
+        found = wait_for(lambda asked=asked: _all_of(slow, asked), "the receipts of all calls")
+        assert all(row["status"] == "0x1" for row in found)
+        reads = [("eth_getStorageAt", [place, "0x0", "latest"]) for place in client.contracts]
+        slots = [int(slot, 16) for slot in call_many(slow.endpoint(0), reads)]
+        lost += slots.count(0)
+        ran += slots.count(1)
+    away = sum(client.away for client in clients)
+    assert lost == 0, f"{lost} of {lost + ran} calls did not run; {away} contracts lived elsewhere"
+    assert ran == sum(len(client.calls) for client in clients)
+    assert away > ran // 4
