@@ -1,7 +1,5 @@
 """Executing transactions, calls and a block's system calls on a state (Prague rules)."""
 
-from collections.abc import Callable
-
 from node.execution.blobs import BlobTransaction
 from node.execution.calls import delegation_of
 from node.execution.context import BlockContext
@@ -35,12 +33,6 @@ MAX_REFUND_QUOTIENT = 5  # EIP-3529
 AUTHORIZATION_REFUND = AUTHORIZATION_GAS - 12_500  # EIP-7702
 DELEGATION_PREFIX = b"\xef\x01\x00"
 _PRECOMPILE_ADDRESSES = frozenset(PRECOMPILES)
-
-MayDelegate = Callable[[Address], bool]
-
-
-def always(_: Address) -> bool:
-    return True
 
 
 class Evm:
@@ -94,18 +86,14 @@ class Evm:
         tx: Transaction,
         *,
         gas_available: int,
-        may_delegate: MayDelegate = always,
     ) -> TransactionResult:
         """Execute one transaction. Raises InvalidTransaction, the state being as before.
 
-        An authorization whose authority `may_delegate` refuses is skipped, as an invalid one is. Base
-        fees are burned, tips go to the coinbase.
+        Base fees are burned, tips go to the coinbase.
         """
         intrinsic, floor = check_static(tx, self.chain_id)
         check_against(state, context, tx, gas_available)
-        return self.run_transaction(
-            state, context, tx, intrinsic=intrinsic, floor=floor, may_delegate=may_delegate
-        )
+        return self.run_transaction(state, context, tx, intrinsic=intrinsic, floor=floor)
 
     def run_transaction(
         self,
@@ -115,7 +103,6 @@ class Evm:
         *,
         intrinsic: int,
         floor: int,
-        may_delegate: MayDelegate = always,
     ) -> TransactionResult:
         """Execute a transaction that was checked: its sender can pay, and its gas is the intrinsic gas
         and the floor at least. The price may be below the base fee (of a simulated one): all of it is
@@ -133,7 +120,7 @@ class Evm:
         state.set_nonce(sender, tx.nonce + 1)
         warm_up(state, context, sender, tx.to, tx.access_list)
         if tx.authorizations:
-            vm.refund += self.delegate(state, tx.authorizations, may_delegate)
+            vm.refund += self.delegate(state, tx.authorizations)
         created: Address | None = None
         gas = tx.gas - intrinsic
         if tx.to is None:
@@ -165,7 +152,6 @@ class Evm:
         self,
         state: State,
         authorizations: tuple[Authorization, ...],
-        may_delegate: MayDelegate = always,
     ) -> int:
         """Set the code of every authority that validly asks for it (EIP-7702); the gas to refund."""
         refund = 0
@@ -173,7 +159,7 @@ class Evm:
             if item.chain_id not in (0, self.chain_id) or item.nonce >= MAX_NONCE:
                 continue
             authority = item.authority()
-            if authority is None or not may_delegate(authority):
+            if authority is None:
                 continue
             state.mark_warm(authority)
             code = state.code(authority)

@@ -14,7 +14,7 @@ from typing import Any
 
 from node.execution.context import BlockContext
 from node.execution.errors import TraceTooLarge
-from node.execution.evm import Evm, MayDelegate, always, contract_address
+from node.execution.evm import Evm, contract_address
 from node.execution.frame import Frame, Message
 from node.execution.messages import Machine, check_init_code
 from node.execution.precompiles import PRECOMPILES, Precompile
@@ -182,7 +182,6 @@ class TracedEvm(TimedEvm):
         tx: Transaction,
         *,
         gas_available: int,
-        may_delegate: MayDelegate = always,
     ) -> TransactionResult:
         execution = Execution(
             sender=tx.sender,
@@ -195,9 +194,7 @@ class TracedEvm(TimedEvm):
             authorities=_authorities(tx.authorizations),
         )
         self._tracer.start(state, execution)
-        result = super().apply_transaction(
-            state, context, tx, gas_available=gas_available, may_delegate=may_delegate
-        )
+        result = super().apply_transaction(state, context, tx, gas_available=gas_available)
         self._tracer.finish(state, result)
         return result
 
@@ -267,14 +264,13 @@ def trace_transaction(
     tracer: Tracer,
     *,
     gas_available: int,
-    may_delegate: MayDelegate = always,
 ) -> TransactionResult:
     """`evm.apply_transaction` under `tracer`. Raises InvalidTransaction and TraceTooLarge.
 
     `state` is changed, and left in the middle by TraceTooLarge: use one that is thrown away.
     """
     return TracedEvm(evm.chain_id, tracer).apply_transaction(
-        state, context, tx, gas_available=gas_available, may_delegate=may_delegate
+        state, context, tx, gas_available=gas_available
     )
 
 

@@ -31,7 +31,13 @@ from node.runtime.worker import Worker
 from node.shard import dev_ops, messenger
 from node.shard.block import ShardBlock
 from node.shard.chain import HeadAccounts, ShardChain
-from node.shard.crossing import check_departure, departure_base_fee, departure_gas, lane_to
+from node.shard.crossing import (
+    check_authorizations,
+    check_departure,
+    departure_base_fee,
+    departure_gas,
+    lane_to,
+)
 from node.shard.dev_queue import DevQueue
 from node.shard.judge import BuiltBlock
 from node.shard.lanes import InboundLane, Tails
@@ -140,6 +146,7 @@ class ShardService:
                 "have forked and makes no more blocks; its accounts can be used again only in a new genesis "
                 "(atoll_evidence has the proof)"
             )
+        check_authorizations(tx.authorizations, rules.chain_id, self.ledger.shard, self._home)
         if tx.to is not None and not self._is_here(tx.to):
             dst = self._beacon.state.home(tx.to)
             if self._beacon.state.is_frozen(dst):
@@ -178,6 +185,9 @@ class ShardService:
         if (directory or self._beacon.state).home(tx.to) != self.ledger.shard:
             return False  # whoever is not there any more is followed
         return not self.ledger.state().has_code_or_nonce(tx.to)
+
+    def _home(self, address: Address) -> ShardId:
+        return self.ledger.shard if self._is_here(address) else self._beacon.state.home(address)
 
     def why_waiting(self, tx: Transaction) -> str | None:
         """What keeps a transaction from the next block as far as lanes and prices there go; None if nothing

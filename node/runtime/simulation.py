@@ -31,6 +31,7 @@ from node.runtime.queries import (
 )
 from node.runtime.simulation_specs import (
     REVERTED,
+    authorizations_of,
     block_of,
     call_of,
     overrides_of,
@@ -39,6 +40,7 @@ from node.runtime.simulation_specs import (
 )
 from node.shard.anchor_view import AnchorView
 from node.shard.chain import ShardChain
+from node.shard.crossing import check_authorizations
 from node.shard.ports import Anchor, AnchorState
 from node.shard.replay import Watched, replay
 from node.shard.simulated import CannotSimulate, Simulation
@@ -178,6 +180,11 @@ class Simulator:
         state = self._chain.state(header)
         if spec.accounts:
             apply_overrides(state, overrides_of(spec.accounts))
+        if spec.authorizations:
+            rules, beacon = self._chain.rules, self._beacon(header)
+            check_authorizations(
+                authorizations_of(spec), rules.chain_id, rules.shard, partial(beacon.home, state)
+            )
         return state
 
     def _call(self, spec: CallSpec) -> SimulatedCall:

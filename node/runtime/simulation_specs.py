@@ -33,12 +33,12 @@ def call_of(spec: CallSpec, gas: int) -> SimulatedCall:
         gas=gas,
         gas_price=int.from_bytes(spec.gas_price, "big"),
         access_list=_access_list(spec),
-        authorizations=_authorizations(spec),
+        authorizations=authorizations_of(spec),
         arrives=spec.credit,
     )
 
 
-def _authorizations(spec: CallSpec) -> tuple[Authorization, ...]:
+def authorizations_of(spec: CallSpec) -> tuple[Authorization, ...]:
     return tuple(
         Authorization(
             chain_id=int.from_bytes(item.chain_id, "big"),
@@ -129,7 +129,7 @@ def _transaction(item: BlockCall, chain_id: int) -> Transaction:
         value=int.from_bytes(call.value, "big"),
         data=call.data,
         access_list=_access_list(call),
-        authorizations=_authorizations(call),
+        authorizations=authorizations_of(call),
         v=0,
         r=0,
         s=0,

@@ -3,13 +3,15 @@
 Wei moves in step: what leaves the state is in the message.
 """
 
+from collections.abc import Callable, Sequence
+
 from node.execution.evm import floor_gas, intrinsic_gas
 from node.execution.receipts import Log
 from node.execution.state import State
-from node.primitives.basics import Address, ShardId
+from node.primitives.basics import ZERO_ADDRESS, Address, ShardId
 from node.primitives.errors import InvalidTransaction
 from node.primitives.message import Message, MessageKind
-from node.primitives.transaction import TYPE_SET_CODE, Transaction
+from node.primitives.transaction import TYPE_SET_CODE, Authorization, Transaction
 from node.shard import messenger
 from node.shard.frame import BlockFrame, DoesNotFit, ShardRules
 from node.shard.ports import AnchorState
@@ -34,6 +36,34 @@ def check_departure(rules: ShardRules, tx: Transaction, dst: ShardId) -> None:
             f"exceeds message gas limit: a call to another shard may carry at most "
             f"{rules.message_gas} gas, this one carries {carried}"
         )
+
+
+def check_authorizations(
+    authorizations: Sequence[Authorization],
+    chain_id: int,
+    here: ShardId,
+    home: Callable[[Address], ShardId],
+) -> None:
+    """Raise InvalidTransaction where one (EIP-7702) names an account or code of another shard: the account
+    cannot be changed from here, and calls to such code would run nothing and succeed.
+
+    Those for another chain, or without a signature, have no effect, as in Ethereum.
+    """
+    for item in authorizations:
+        authority = item.authority() if item.chain_id in (0, chain_id) else None
+        if authority is None:
+            continue
+        shard = home(authority)
+        if shard != here:
+            raise InvalidTransaction(
+                f"the authorization of 0x{authority.hex()} can only be set on the shard of that account, "
+                f"shard {shard}: send the transaction from an account there, not from one on shard {here}"
+            )
+        if item.address != ZERO_ADDRESS and home(item.address) != here:
+            raise InvalidTransaction(
+                f"0x{authority.hex()} cannot delegate to 0x{item.address.hex()}, which lives on shard "
+                f"{home(item.address)}: calls would run nothing; deploy the code on shard {here}"
+            )
 
 
 def departure_base_fee(tx: Transaction, dst: ShardId, here: int, there: int) -> int:

@@ -180,6 +180,9 @@ class BlockRun(BlockFrame):
             success = True
             self.sweep(self.touched_away(), tx.hash, logs)
         else:
+            crossing.check_authorizations(
+                tx.authorizations, self.rules.chain_id, self.rules.shard, self.home
+            )
             success, gas_used = self._run_here(tx, logs)
         self.decoded.append((len(self.items), tx))
         self._append(tx, tx.raw, tx.type, success, gas_used, logs)
@@ -245,7 +248,6 @@ class BlockRun(BlockFrame):
             self.context,
             tx,
             gas_available=self.gas_left,
-            may_delegate=self.is_home,
         )
         away = self.touched_away()
         try:

@@ -31,13 +31,14 @@ from node.execution.tracing import TracedEvm
 from node.execution.trie import ordered_root
 from node.execution.validity import MAX_NONCE, gas_of
 from node.primitives.basics import ZERO_ADDRESS, Address, Hash32, ShardId
-from node.primitives.errors import AtollError
+from node.primitives.errors import AtollError, InvalidTransaction
 from node.primitives.header import Header
 from node.primitives.requests import ShardRequests
 from node.primitives.transaction import Transaction
 from node.primitives.unsigned import unsigned
 from node.shard import messenger
 from node.shard.anchor_view import AnchorView
+from node.shard.crossing import check_authorizations
 
 MAX_BLOCKS = 256
 
@@ -213,6 +214,12 @@ class Simulation:
 
     def _call(self, call: Call, context: BlockContext, gas_left: int, index: int) -> Called:
         self._check_place(call.tx, index)
+        try:
+            check_authorizations(
+                call.tx.authorizations, self.chain_id, self.shard, self._settled_home
+            )
+        except InvalidTransaction as error:
+            raise CannotSimulate(f"call {index}: {error}", SERVER_ERROR) from None
         tx = self._filled(call, gas_left, index)
         floor, intrinsic = self._check(tx, context, index)
         tracer = TransferTracer()
@@ -221,9 +228,7 @@ class Simulation:
             evm = TracedEvm(
                 self.chain_id, tracer, deadline=self.deadline, precompiles=self._precompiles
             )
-        result = evm.run_transaction(
-            self.state, context, tx, intrinsic=intrinsic, floor=floor, may_delegate=self._is_home
-        )
+        result = evm.run_transaction(self.state, context, tx, intrinsic=intrinsic, floor=floor)
         if tx.nonce == MAX_NONCE:
             self.state.set_nonce(tx.sender, 0)  # it wraps around where nobody validates
         self.gas -= result.gas_used
@@ -297,6 +302,9 @@ class Simulation:
 
     def _is_home(self, address: Address) -> bool:
         return address in self._settled or self._home(address) == self.shard
+
+    def _settled_home(self, address: Address) -> ShardId:
+        return self.shard if self._is_home(address) else self._home(address)
 
     def _home(self, address: Address) -> ShardId:
         return self.beacon.home(self.state, address)

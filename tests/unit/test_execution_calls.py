@@ -237,19 +237,6 @@ class TestDelegation:
         assert state.storage(AUTHORITY.address, 0) == int.from_bytes(SENDER, "big")
         assert AUTHORITY.address in state.touched()
 
-    def test_one_that_may_not_delegate_is_skipped(self) -> None:
-        asked = []
-
-        def refuse(address: Address) -> bool:
-            asked.append(address)
-            return False
-
-        state, result = self.run(authorization(), may_delegate=refuse)
-        assert result.success
-        assert asked == [AUTHORITY.address]
-        assert state.code(AUTHORITY.address) == b""
-        assert state.nonce(AUTHORITY.address) == 0
-
     @pytest.mark.parametrize(
         "changes", [{"chain_id": 1}, {"nonce": 1}, {"nonce": 2**64 - 1}], ids=str
     )

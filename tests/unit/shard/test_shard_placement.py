@@ -287,18 +287,23 @@ def test_beacon_operations_may_have_nothing_to_move(world, kit):
 # ---------------------------------------------------------------------- delegations
 
 
-def test_only_authorities_that_live_here_are_delegated(world, kit):
+def test_delegations_name_accounts_and_code_of_this_shard(world, kit):
+    """Anything else would be charged, do nothing and say nothing: it may not be in a block."""
     alice, bob, far = world.users[0][1], world.users[0][2], world.users[1][1]
-    code = world.deploy(kit.store)
-    executed = world.make(
-        alice.tx(
-            bob.address,
-            gas=300_000,
-            authorizations=[bob.authorize(code, 0), far.authorize(code, 0)],
-        )
-    )
-    state = world.chain.state()
-    assert executed.receipts[0].status == 1
-    assert state.code(bob.address) == b"\xef\x01\x00" + code
-    assert (state.code(far.address), state.nonce(far.address)) == (b"", 0)
-    assert executed.sent == ()
+    code, remote = world.deploy(kit.store), kit.address(2, 3, 8)
+
+    def refusals(*authorizations):
+        tx = alice.tx(bob.address, gas=300_000, nonce=0, authorizations=authorizations)
+        built, _ = world.build(tx)
+        return [reason for _, reason in built.rejected]
+
+    (reason,) = refusals(bob.authorize(code, 0), far.authorize(code, 0))
+    assert f"the authorization of 0x{far.address.hex()} can only be set" in reason
+    assert "shard 1: send the transaction from an account there, not from one on shard 0" in reason
+    (reason,) = refusals(bob.authorize(remote, 0))
+    assert f"0x{bob.address.hex()} cannot delegate to 0x{remote.hex()}, which lives" in reason
+    assert refusals(bob.authorize(code, 0)) == []
+    assert refusals(bob.authorize(bytes(20), 0)) == []
+    assert refusals(bob.authorize(bytes(19) + b"\4", 0)) == []  # a precompile is everywhere
+    world.make(alice.tx(bob.address, gas=300_000, authorizations=[bob.authorize(code, 0)]))
+    assert world.chain.state().code(bob.address) == b"\xef\x01\x00" + code
