@@ -123,6 +123,20 @@ class Engine:
         has brought it, and it is valid. The host keeps its value for as long."""
         return self._process is not None and self._process.knows(block_id)
 
+    def valid_blocks(self) -> tuple[BlockId, ...]:
+        """The blocks of the current height that are known to be valid, the one proposed first before the
+        others. A host answers BuildValue with one of them rather than with a new one, which everybody would
+        have to execute once more."""
+        return () if self._process is None else self._process.valid_blocks()
+
+    def names(self, block_id: BlockId) -> bool:
+        """Whether votes of more than a third of the stake, of one round and type, are for this block.
+
+        Somebody honest took it for valid then. A proposal of a round that is over is worth judging only if
+        so: nothing else can make its block matter any more.
+        """
+        return self._process is not None and self._process.names(block_id)
+
     def messages(self) -> Iterator[Vote | Proposal]:
         """Everything that is kept of what was heard at the current height."""
         return iter(()) if self._process is None else self._process.messages()

@@ -132,6 +132,14 @@ class HeightProcess:
         """Whether the block is known to be valid."""
         return self._proposals.is_valid(block_id)
 
+    def valid_blocks(self) -> tuple[BlockId, ...]:
+        """The blocks known to be valid, the one that was proposed first before the others."""
+        return self._proposals.valid_blocks()
+
+    def names(self, block_id: BlockId) -> bool:
+        """Whether votes of more than a third of the stake, of one round and type, are for this block."""
+        return self._votes.is_named(block_id)
+
     def messages(self) -> Iterator[Vote | Proposal]:
         """Everything that is kept of what was heard."""
         yield from self._proposals.all()

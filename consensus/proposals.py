@@ -116,6 +116,11 @@ class ProposalLog:
         """Whether some proposal of this height brought the block and the host found it valid."""
         return block_id in self._valid
 
+    def valid_blocks(self) -> tuple[BlockId, ...]:
+        """The blocks known to be valid, in the order of the rounds that proposed them first."""
+        ordered = (p.block_id for round in sorted(self._rounds) for p in self._rounds[round])
+        return tuple(dict.fromkeys(block_id for block_id in ordered if block_id in self._valid))
+
     def of_block(self, block_id: BlockId) -> Proposal | None:
         """The first proposal that is kept of this block, if it is valid."""
         if block_id not in self._valid:

@@ -274,6 +274,14 @@ class VoteKeeper:
             return ()
         return tuple(sorted((p for p in polkas if after < p[0] < before), reverse=True))
 
+    def is_named(self, block_id: BlockId) -> bool:
+        """More than 1/3 of the stake voted for this block, in one round and one way: somebody honest did."""
+        return any(
+            self._validators.is_skip(ballot.tally.get(block_id, 0))
+            for entry in self._rounds.values()
+            for ballot in entry.ballots.values()
+        )
+
     def skip_round(self) -> Round | None:
         """The highest later round in which more than 1/3 of the stake votes already (L55)."""
         return max(self._skips, default=None)

@@ -1,12 +1,14 @@
 """Which messages of one height are worth checking, journalling and stepping. Pure.
 
 The engine keeps its memory bounded by itself. What reaches the journal is bounded here: what a
-validator can add per second is limited, and a proposal is judged once. (Votes that the engine counts
-already never get here: `Engine.has_vote`.) Only what was signed is counted, so nobody can use up
-another's allowance.
+validator can add per second is limited, and a proposal is judged once. So is what is executed, since a block
+can take long: a proposal of a round that is over waits on a shelf until votes name it. (Votes that the
+engine counts already never get here: `Engine.has_vote`.) Only what was signed is counted, so nobody can use
+up another's allowance.
 """
 
 from collections import OrderedDict
+from collections.abc import Callable
 
 from consensus.proposals import MAX_PROPOSALS
 from consensus.types import Address, BlockId, Proposal, Vote
@@ -28,6 +30,8 @@ class Admission:
         self._allowance: dict[Address, tuple[float, float]] = {}
         self._judged: dict[int, dict[tuple[BlockId, int], float | None]] = {}
         self._stash: OrderedDict[int, ProposalMessage] = OrderedDict()
+        self._shelf: dict[ProposalMessage, None] = {}
+        self._faults: dict[Address | None, float] = {}
 
     # ------------------------------------------------------------------ votes
 
@@ -41,6 +45,28 @@ class Admission:
         return True
 
     # ------------------------------------------------------------------ proposals
+
+    def wants(self, message: ProposalMessage, sender: Address | None, now: float) -> bool:
+        """Whether a proposal is worth a look: it is to be judged (again), or to be kept for its round."""
+        proposal = message.proposal
+        lied_at = self._faults.get(sender, float("-inf"))
+        if sender != proposal.proposer and now < lied_at + REJUDGE_SECONDS:
+            return False
+        if proposal.round > self._round:
+            return self._stash.get(proposal.round) != message
+        if proposal.round < self._round - PAST_ROUNDS:
+            return False  # if it is decided after all, it comes with its certificate
+        judged = self._judged.get(proposal.round, {})
+        key = (proposal.block_id, proposal.pol_round)
+        if key not in judged:
+            return len(judged) < MAX_PROPOSALS and message not in self._shelf
+        refused_at = judged[key]
+        return refused_at is not None and now >= refused_at + REJUDGE_SECONDS
+
+    def fault(self, sender: Address | None, now: float) -> None:
+        """Somebody passed on a proposal with a value that is not valid: it is not believed for a while."""
+        if sender is not None:
+            self._faults[sender] = now
 
     def stash(self, message: ProposalMessage) -> bool:
         """Keep a signed proposal of a later round until that begins; False if its round is here."""
@@ -56,16 +82,25 @@ class Admission:
         self._stash[proposal.round] = message
         return True
 
-    def wants(self, proposal: Proposal, now: float) -> bool:
-        """Whether a proposal of this or an earlier round is to be judged (again)."""
-        if proposal.round < self._round - PAST_ROUNDS:
-            return False  # if it is decided after all, it comes with its certificate
-        judged = self._judged.get(proposal.round, {})
-        key = (proposal.block_id, proposal.pol_round)
-        if key not in judged:
-            return len(judged) < MAX_PROPOSALS
-        refused_at = judged[key]
-        return refused_at is not None and now >= refused_at + REJUDGE_SECONDS
+    def shelve(self, message: ProposalMessage) -> None:
+        """Keep a signed proposal of a round that is over, for the case that votes name its block: of each
+        proposer the last few, and not more than `STASHED`."""
+        proposer = message.proposal.proposer
+        mine = [m for m in self._shelf if m.proposal.proposer == proposer]
+        if message in mine:
+            return
+        if len(mine) >= STASHED_PER_PROPOSER:
+            del self._shelf[mine[0]]
+        elif len(self._shelf) >= STASHED:
+            del self._shelf[next(iter(self._shelf))]
+        self._shelf[message] = None
+
+    def take_named(self, names: Callable[[BlockId], bool]) -> list[ProposalMessage]:
+        """What was shelved and is named by votes now."""
+        named = [message for message in self._shelf if names(message.proposal.block_id)]
+        for message in named:
+            del self._shelf[message]
+        return named
 
     def note_judged(self, proposal: Proposal, *, valid: bool, now: float) -> bool:
         """Remember a verdict; True if it is new."""

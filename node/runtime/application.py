@@ -55,9 +55,10 @@ class Application(Protocol):
         """
 
     def objection(self, block_id: BlockId) -> str | None:
-        """Why not to prevote for a block, valid as it is, when it is proposed for the first time.
+        """Why not to prevote for a block, valid as it is, that is proposed without a polka.
 
-        Asked once, right after `judge`, and never of a block that has a polka, is decided or our own.
+        Asked of what `judge` or `build` has gone through, before we vote for it and before we propose it
+        again; never of a block that has a polka or is decided.
         """
 
     async def commit(self, block_id: BlockId, value: bytes, certificate: Certificate) -> None:

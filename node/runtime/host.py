@@ -1,12 +1,14 @@
 """The consensus host: runs one chain's engine between the network, the disk and the clock.
 
-One task owns everything: it takes events from a mailbox and fires timers, so there are no locks. A
-node that is no validator of the chain uses the same host without an engine: it applies decided blocks
-that are pushed or pulled.
+One task owns everything: it takes events from a mailbox and fires timers. Proposals are executed beside it
+(`block_work`), for that may take longer than a round; only a decided block is waited for. A node that is no
+validator of the chain uses the same host without an engine: it applies decided blocks that are pushed or
+pulled.
 """
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -86,8 +88,15 @@ class _Open:
     waited: bool
 
 
+class _Worked:
+    """A block was built or judged."""
+
+
 class _Alarm:
     """It may be time to start a height, or for one of its timers."""
+
+
+_Event = Frame | _Apply | _Work | _Worked | _PeerUp | _Open | _Alarm
 
 
 class ConsensusHost:
@@ -188,6 +197,8 @@ class ConsensusHost:
         self._decided_at = trio.current_time()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._alarm.run)
+            if self.participant is not None:
+                nursery.start_soon(self.participant.work, lambda: self._mailbox.post(_Worked()))
             task_status.started()
             await self._serve()
 
@@ -295,7 +306,8 @@ class ConsensusHost:
             self._commit_at = float("inf")
             return
         try:
-            await self._commit(value, certificate)
+            async with self.participant.paused():
+                await self._commit(value, certificate)
             self.counts.decided += 1
         except NotReady as error:
             self._log.info(
@@ -337,7 +349,7 @@ class ConsensusHost:
 
     # ------------------------------------------------------------------ events
 
-    async def _handle(self, event: Frame | _Apply | _Work | _PeerUp | _Open | _Alarm) -> None:
+    async def _handle(self, event: _Event) -> None:
         match event:
             case Frame(peer=peer, body=body):
                 await self._blaming(peer, self._frame, peer, body)
@@ -345,6 +357,10 @@ class ConsensusHost:
                 pass  # the timers are looked at after every event
             case _Work():
                 self._work_posted = False
+            case _Worked():
+                assert self.participant is not None
+                await self.participant.finish()
+                await self._settle()
             case _Open(waited=waited):
                 await self._opened(waited)
             case _PeerUp():
@@ -443,7 +459,8 @@ class ConsensusHost:
         verify_certificate(self.app.context, self.app.validators(), certificate, self._checker)
         if self.app.identify(message.value) != certificate.block_id:
             raise DecodeError("a decided block is not the one its certificate names")
-        if await judge(self.app, message.value, decided=True) != certificate.block_id:
-            raise DecodeError("a decided block is not the one its certificate names")
-        await self._commit(message.value, certificate)
+        async with nullcontext() if self.participant is None else self.participant.paused():
+            if await judge(self.app, message.value, decided=True) != certificate.block_id:
+                raise DecodeError("a decided block is not the one its certificate names")
+            await self._commit(message.value, certificate)
         self.counts.synced += 1

@@ -5,7 +5,7 @@ Record: kind(1) | body. A restarted node feeds them again (see consensus.engine,
     STARTED   era(3) | height(5)
     PROPOSAL  valid(1) | proposal with its value, or without (see below)
     VOTE      vote
-    BUILT     height(8) | round(4) | block id(32) | value
+    BUILT     height(8) | round(4) | block id(32) | value, or nothing (see below)
     TIMEOUT   kind(1) | height(8) | round(4)
     SNAPSHOT  state(86) | number of records(4); the PROPOSALs and VOTEs that follow belong to it
 
@@ -122,7 +122,8 @@ class Journal:
             if isinstance(record, Judged):
                 record = _with_value(record, values)
             elif isinstance(record, Built):
-                values[record.block_id] = record.value
+                value = _value_of(record.block_id, record.value, values)
+                record = replace(record, value=value)
             elif isinstance(record, Resumed):
                 filled = (
                     m if isinstance(m, Vote) else _with_value(m, values) for m in record.messages
@@ -163,13 +164,14 @@ class Journal:
         self.log.append(_encode_vote(vote))
 
     def built(self, record: Built) -> None:
+        value = b"" if record.block_id in self._written else record.value
         self._written.add(record.block_id)
         self.log.append(
             bytes([_BUILT])
             + record.height.to_bytes(8, "big")
             + record.round.to_bytes(4, "big")
             + record.block_id
-            + record.value
+            + value
         )
 
     def timeout(self, timeout: Timeout) -> None:
@@ -297,11 +299,17 @@ def _with_value(record: Judged, values: dict[BlockId, bytes]) -> Judged:
         return record
     message = record.message
     block_id = message.proposal.block_id
-    value = message.value or values.get(block_id)
+    value = _value_of(block_id, message.value, values)
+    return replace(record, message=replace(message, value=value))
+
+
+def _value_of(block_id: BlockId, written: bytes, values: dict[BlockId, bytes]) -> bytes:
+    """What a record brings, or one before it has; noted for those after it."""
+    value = written or values.get(block_id)
     if value is None:
         raise CorruptData(f"the journal lacks the value of block 0x{block_id.hex()}")
     values[block_id] = value
-    return replace(record, message=replace(message, value=value))
+    return value
 
 
 @decoder("record")
@@ -316,7 +324,7 @@ def _decode(raw: bytes) -> Record:
             return Judged(message=message, valid=bool(body[0]))
     if kind == bytes([_VOTE]):
         return decode_vote(body)
-    if kind == bytes([_BUILT]) and len(body) > 44:
+    if kind == bytes([_BUILT]) and len(body) >= 44:
         return Built(
             height=int.from_bytes(body[:8], "big"),
             round=int.from_bytes(body[8:12], "big"),

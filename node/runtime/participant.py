@@ -4,11 +4,16 @@ The order of things is the engine's contract (see consensus.engine): every input
 before it is stepped, the journal is on disk before anything of ours is sent, and own messages are
 stepped after the effects of the step that asked for them.
 
+Blocks are built and judged beside this (`block_work`): that can take longer than a round does, and votes and
+timeouts go on meanwhile. What comes of it is one more input. A block that is known to be valid is proposed
+again in later rounds, so that it has to be executed by everybody but once, whatever the timeouts are.
+
 What is signed waits for `flush`, which makes all of it durable by one write and then sends it.
 """
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from functools import partial
 
@@ -53,9 +58,10 @@ from consensus.types import (
     ValidatorSet,
     Vote,
 )
-from node.primitives.errors import DecodeError, InvalidBlock, PeerFault
+from node.primitives.errors import DecodeError, PeerFault
 from node.runtime.admission import Admission
-from node.runtime.application import Application, judge
+from node.runtime.application import Application
+from node.runtime.block_work import BlockWork, Product, Valued, Verdict
 from node.runtime.journal import Built, Journal, Judged, Record, Resumed, Started, judged_of
 from node.runtime.metrics.counts import ConsensusCounts
 from node.runtime.signer import Signer
@@ -68,7 +74,8 @@ Accuse = Callable[[Vote | Proposal, Vote | Proposal], None]
 
 
 class Participant:
-    """Everything that signs. Used by one task only (the host's).
+    """Everything that signs. Used by one task only (the host's), but for `work`, which has its own and
+    touches neither engine nor journal.
 
     `on_disk` is how the disk is waited for; `accuse` is given two messages by which a key has
     contradicted itself, after a restart once more.
@@ -101,7 +108,9 @@ class Participant:
         self._admission = Admission()
         self._timers: dict[Timeout, float] = {}
         self._values: dict[BlockId, bytes] = {}  # of all blocks that the engine knows to be valid
-        self._stashed: list[ProposalMessage] = []
+        self._stashed: list[ProposalMessage] = []  # of the round that has just begun
+        self._own: BlockId | None = None  # what we built last, proposed or not
+        self._work = BlockWork(app, again=self._again, known=lambda block: block in self._values)
         self._decision: Certificate | None = None
         self._unsent: list[ProposalMessage | Vote] = []  # signed and journalled
         self._began: float | None = None  # when the height did; unknown after a restart within it
@@ -148,7 +157,9 @@ class Participant:
         self._admission = Admission()
         self._timers.clear()
         self._values = {}
+        self._own = None
         self._stashed.clear()
+        self._work.clear()
         self._decision = None
         self._began = None
 
@@ -197,6 +208,7 @@ class Participant:
                 return VoteReceived(vote=record)
             case Built(round=round_, block_id=block_id, value=value):
                 self._values[block_id] = value
+                self._own = block_id
                 return ValueBuilt(height=Height(height), round=Round(round_), block_id=block_id)
             case TimeoutElapsed():
                 return record
@@ -273,22 +285,36 @@ class Participant:
             self._journal.vote(message)
             await self._step(VoteReceived(vote=message))
             return
-        if message.proposal.round <= self.round and not self._admission.wants(
-            message.proposal, now
-        ):
+        if not self._admission.wants(message, sender, now):
             return
         self.check(message)
         if not self._admission.stash(message):
-            await self._proposed(message, sender == message.proposal.proposer)
+            await self._offer(message, sender)
 
-    async def _proposed(self, message: ProposalMessage, from_proposer: bool) -> None:
+    async def _offer(self, message: ProposalMessage, sender: Address | None) -> None:
+        """A proposal, checked, of this or an earlier round."""
+        block_id = message.proposal.block_id
+        if block_id in self._values:
+            await self._judged(message, sender, None)
+        elif self._is_over(message):
+            self._admission.shelve(message)
+        else:
+            self._work.judge(message, sender)
+
+    async def _judged(
+        self, message: ProposalMessage, sender: Address | None, reason: str | None
+    ) -> None:
+        """The verdict on a proposal, maybe of a round that has ended meanwhile."""
         proposal = message.proposal
-        reason = await self._judge(message)
-        if reason is not None and not from_proposer:
+        if reason is not None and sender != proposal.proposer:
             # What is beside the block is not signed: only the proposer's own copy makes us vote nil.
-            raise PeerFault(f"a proposal was passed on with a value that is not valid: {reason}")
-        if reason is None and proposal.pol_round == NO_ROUND:
-            reason = self._app.objection(proposal.block_id)
+            self._admission.fault(sender, trio.current_time())
+            self._log.info("a proposal was passed on with a value that is not valid", reason=reason)
+            return
+        if reason is None:
+            self._values.setdefault(proposal.block_id, message.value)
+            if proposal.pol_round == NO_ROUND:
+                reason = self._app.objection(proposal.block_id)
         if reason is not None:
             self._log.warning(
                 "prevoting nil",
@@ -303,18 +329,41 @@ class Participant:
             self._journal.judged(message, valid)
             await self._step(ProposalReceived(proposal=proposal, valid=valid))
 
-    async def _judge(self, message: ProposalMessage) -> str | None:
-        """Why the block is not valid; None if it is."""
-        block_id, value = message.proposal.block_id, message.value
-        known = self._values.get(block_id)
-        if known is None:
-            await self.flush()  # what comes now may take long
-            try:
-                if await judge(self._app, value, decided=False) != block_id:
-                    return "it is another block"
-            except (InvalidBlock, DecodeError) as error:
-                return str(error)
-        self._values[block_id] = known or value
+    # ------------------------------------------------------------------ work beside
+
+    async def work(self, done: Callable[[], None]) -> None:
+        """Build and judge until cancelled, in a task of its own; `done` asks for `finish` to be called."""
+        await self._work.run(done)
+
+    def paused(self) -> AbstractAsyncContextManager[None]:
+        """No block is built or judged inside; entering it waits for the one that is."""
+        return self._work.paused()
+
+    async def finish(self) -> None:
+        """Take what was built or judged, if its height is still under way."""
+        match self._work.take():
+            case Verdict(job=job, reason=reason):
+                await self._judged(job.message, job.sender, reason)
+            case Product(job=job, block_id=block_id, value=value):
+                await self._built(job.height, job.round, block_id, value)
+
+    async def _built(self, height: int, round_: int, block_id: BlockId, value: bytes) -> None:
+        self._values[block_id] = value
+        if not self._engine.knows(block_id):
+            self._own = block_id
+        if round_ == self._engine.round:  # else it is there for our next turn
+            at = Height(height)
+            self._journal.built(Built(height=at, round=round_, block_id=block_id, value=value))
+            await self._step(ValueBuilt(height=at, round=Round(round_), block_id=block_id))
+
+    def _again(self) -> Valued | None:
+        """A block of this height that need not be built: one that was proposed and is valid, for others have
+        executed it as we have; or one of ours for which the round was too short."""
+        own = () if self._own is None else (self._own,)
+        for block_id in (*self._engine.valid_blocks(), *own):
+            value = self._values.get(block_id)
+            if value is not None and self._app.objection(block_id) is None:
+                return block_id, value
         return None
 
     def next_timer(self) -> float:
@@ -349,16 +398,11 @@ class Participant:
             for effect in self._engine.step(queue.popleft()):
                 await self._perform(effect, queue)
         while self._stashed:
-            await self._unstash(self._stashed.pop())
+            await self._offer(self._stashed.pop(), None)
+        for message in self._admission.take_named(self._engine.names):
+            self._work.judge(message, None)
         if self._journal.is_long:
             await self._compact()
-
-    async def _unstash(self, message: ProposalMessage) -> None:
-        if self._decision is None and self._admission.wants(message.proposal, trio.current_time()):
-            try:
-                await self._proposed(message, from_proposer=False)
-            except PeerFault as error:
-                self._log.info("a stashed proposal is of no use", reason=str(error))
 
     # ------------------------------------------------------------------ effects
 
@@ -369,7 +413,7 @@ class Participant:
             case SendProposal():
                 self._send_proposal(effect, queue)
             case BuildValue():
-                await self._build(effect, queue)
+                self._work.build(effect.height, effect.round)
             case StartTimeout(timeout=timeout):
                 self._timers[timeout] = trio.current_time() + self._timeouts.duration(timeout)
             case Rebroadcast():
@@ -385,16 +429,23 @@ class Participant:
             case EnteredRound(round=round_, height=height):
                 self._enter(height, round_)
 
+    def _is_over(self, message: ProposalMessage) -> bool:
+        """Whether a proposal is one of an earlier round, and nobody honest is known to have voted for it."""
+        proposal = message.proposal
+        return proposal.round < self._engine.round and not self._engine.names(proposal.block_id)
+
     def _enter(self, height: int, round_: int) -> None:
         self.counts.rounds += 1
         self._timers.clear()  # the engine ignores those of earlier rounds
         waiting = self._admission.enter(round_)
+        for job in self._work.withdraw(self._is_over):
+            self._admission.shelve(job.message)
         if waiting is not None:
             self._stashed.append(waiting)
         # No sooner: what the engine knows to be valid it may lock, propose and decide, also by votes that
         # come rounds later; and the others may have no other copy.
         known = self._engine.knows
-        self._values = {b: value for b, value in self._values.items() if known(b)}
+        self._values = {b: value for b, value in self._values.items() if b == self._own or known(b)}
         if round_:
             self._log.info("new round", height=height, round=round_)
 
@@ -428,14 +479,6 @@ class Participant:
         await self._on_disk(partial(self._signer.commit, self._journal.log))
         for message in messages:
             self._broadcast(message)
-
-    async def _build(self, effect: BuildValue, queue: deque[Input]) -> None:
-        await self.flush()  # building may take long
-        block_id, value = await self._app.build()
-        self._values[block_id] = value
-        at, round_ = effect.height, effect.round
-        self._journal.built(Built(height=at, round=round_, block_id=block_id, value=value))
-        queue.append(ValueBuilt(height=at, round=round_, block_id=block_id))
 
     async def _rebroadcast(self, effect: Rebroadcast) -> None:
         await self.flush()  # what is said again may not have been said yet

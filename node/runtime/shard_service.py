@@ -105,7 +105,8 @@ class ShardService:
         self._coinbase = coinbase
         self._withhold = withhold  # on purpose, for tests: propose no arrivals
         self._now = now  # seconds since the epoch
-        self._executed: dict[bytes, ExecutedBlock] = {}  # the last few; more can be judged again
+        # The last few, with what proved their arrivals; more can be judged again.
+        self._executed: dict[bytes, tuple[ExecutedBlock, Tails]] = {}
         self._decoded: tuple[bytes, ShardBlock, Tails] | None = None
         self._anchors = Anchors(beacon, beacon_gate)
         self._pool_changes = 0
@@ -328,7 +329,7 @@ class ShardService:
         self._deferred = dict(built.deferred)
         if not built.executed.senders:
             self._hopeless_at = changes  # nothing of the pool can be included until it changes
-        self._remember(built.executed)
+        self._remember(built.executed, built.tails)
         return BlockId(block.hash), value
 
     def identify(self, value: bytes) -> BlockId:
@@ -336,28 +337,28 @@ class ShardService:
 
     async def judge(self, value: bytes, *, decided: bool) -> BlockId:
         block, tails = self._decode(value)
-        known = self._executed.get(block.hash)
-        if known is not None and (decided or known.block.items == block.items):
-            return BlockId(block.hash)
+        if block.hash in self._executed:
+            known, proof = self._executed[block.hash]
+            if decided or (known.block.items == block.items and proof == tails):
+                return BlockId(block.hash)
         header = block.header
         if not decided and header.timestamp > self._now() + self._clock + MAX_CLOCK_DRIFT:
             raise InvalidBlock(f"its time {header.timestamp} is ahead of our clock")
         anchor = await self._anchors.find(
             header.parent_beacon_block_root, 0.0 if decided else ANCHOR_WAIT
         )
-        self._remember(
-            await self._on_block_thread(
-                "judge",
-                partial(
-                    self.ledger.judge,
-                    block,
-                    anchor,
-                    None if decided else tails,
-                    self._transaction,
-                    clock=time.perf_counter,
-                ),
-            )
+        executed = await self._on_block_thread(
+            "judge",
+            partial(
+                self.ledger.judge,
+                block,
+                anchor,
+                None if decided else tails,
+                self._transaction,
+                clock=time.perf_counter,
+            ),
         )
+        self._remember(executed, tails)
         return BlockId(block.hash)
 
     def _transaction(self, raw: bytes) -> Transaction:
@@ -368,14 +369,9 @@ class ShardService:
     def objection(self, block_id: BlockId) -> str | None:
         """A message that has been finalised for K_WITHHELD beacon blocks and is not in the block."""
         since = min(self._beacon.head.height - K_WITHHELD, self._anchors.furthest())
-        executed, decoded = self._executed.get(block_id), self._decoded
-        if (
-            executed is None
-            or decoded is None
-            or bytes(decoded[1].hash) != bytes(block_id)
-            or since < 0
-        ):
+        if block_id not in self._executed or since < 0:
             return None
+        executed, tails = self._executed[block_id]
         here, old = self.ledger.shard, self._beacon.state_at(since)
         anchor = self._anchors.height_of(executed.header.parent_beacon_block_root)
         provable = self._beacon.state_at(max(anchor, since))  # an old anchor is no excuse
@@ -390,12 +386,12 @@ class ShardService:
             if old.lane(src, here).last > self._inbox[src]
         )
         seconds = ARRIVAL_SECONDS * self.ledger.rules.params.timeout_scale / SLOWER
-        return withheld(self.ledger.rules, executed, decoded[2], lanes, seconds)
+        return withheld(self.ledger.rules, executed, tails, lanes, seconds)
 
     async def commit(self, block_id: BlockId, value: bytes, certificate: Certificate) -> None:
         if block_id not in self._executed:  # a restart lost the result of what was judged before
             await self.judge(value, decided=True)
-        executed = self._executed[block_id]
+        executed, _ = self._executed[block_id]
         self._executed.clear()
         await self._on_block_thread("commit", partial(self.ledger.commit, executed, certificate))
         self._refresh()
@@ -428,8 +424,8 @@ class ShardService:
             self._decoded = (value, *decode_value(value))
         return self._decoded[1:]
 
-    def _remember(self, executed: ExecutedBlock) -> None:
-        self._executed[executed.block.hash] = executed
+    def _remember(self, executed: ExecutedBlock, tails: Tails) -> None:
+        self._executed[executed.block.hash] = executed, tails
         while len(self._executed) > MAX_EXECUTED:
             del self._executed[next(iter(self._executed))]
 

@@ -9,6 +9,7 @@ import os
 
 import pytest
 
+from consensus.types import Height, Round, Timeout, TimeoutKind
 from tests.simulation.simnet.run_schedule import run_schedule
 from tests.simulation.simnet.scenario import (
     Behaviour,
@@ -84,6 +85,22 @@ def test_a_quiet_network_decides_in_round_0():
         world = World(Schedule(seed=n, scenario=Scenario(powers=(1,) * n, heights=4)))
         world.run_until(lambda world=world: world.all_reached(4), PATIENCE)
         assert world.observer.rounds == dict.fromkeys(range(1, 5), 0)
+
+
+@pytest.mark.parametrize("n", [1, 4, 7, 16])
+def test_blocks_that_take_longer_than_rounds_are_decided_once_everybody_has_executed_one(n: int):
+    """However long they take: the rounds that pass meanwhile are as many as fit in, and a few more."""
+    for times in (3.0, 30.0):
+        scenario = Scenario(powers=(1,) * n, heights=2, execution=times)
+        world = World(Schedule(seed=n, scenario=scenario))
+        world.run_until(lambda world=world: world.all_reached(2), 40 * times)
+        assert world.all_reached(2), world.status()
+        timeouts, passed, fit = world.timeouts, 0.0, 0
+        while passed < 3 * times:
+            timeout = Timeout(kind=TimeoutKind.PROPOSE, height=Height(1), round=Round(fit))
+            passed += timeouts.duration(timeout)
+            fit += 1
+        assert max(world.observer.rounds.values()) <= fit + 3, world.observer.rounds
 
 
 @pytest.mark.parametrize("behaviour", Behaviour)

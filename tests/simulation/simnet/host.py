@@ -51,12 +51,18 @@ REPLY_EVERY = 0.1
 """Seconds between two answers to a node that votes on what is decided, times the scale."""
 COMPACTED = 0.3
 """Share of the steps in which the log is shortened: far more often than a node does it."""
+SHELVED = 8
+"""Proposals of ended rounds that are kept for the case that votes name their blocks."""
 PAGE = 10
 """Blocks in an answer to such a question."""
 
 
 class Died(Exception):
     """The node's process ends here."""
+
+
+Job = Callable[[], tuple[float, Callable[[], None]]]
+"""Begins to execute a block: how long that takes (seconds), and what comes then."""
 
 
 class Host:
@@ -85,6 +91,10 @@ class Host:
         self.past = PastHeights(world.context, CHECKER)
         self.own: deque[Input] = deque()
         self.early: list[tuple[int, Packet]] = []
+        self.shelf: dict[Proposal, Block] = {}
+        self.jobs: deque[Job] = deque()
+        self.working = False
+        self.built_last: BlockId | None = None
         self.skew = world.skew(index)
         self.replied: dict[int, float] = {}
         self.scale = world.scenario.timeout_scale
@@ -101,6 +111,7 @@ class Host:
         self.past = PastHeights(self.world.context, CHECKER)
         self.own.clear()
         self.early.clear()
+        self.forget_work()
         self.world.at(ASK_EVERY * self.scale, self.in_this_life(self.ask))
         self.guarded(self.recover)
 
@@ -165,6 +176,7 @@ class Host:
     def start_next(self) -> None:
         """Start the height after the last stored block, unless it is under way."""
         while self.may_start():
+            self.forget_work()
             start = self.start_input(Height(len(self.chain) + 1))
             self.disk.begin(start)
             self.process(start)
@@ -178,6 +190,8 @@ class Host:
         self.disk.append(input)
         self.process(input)
         self.drain()
+        for proposal in [p for p in self.shelf if self.engine.names(p.block_id)]:
+            self.offered(proposal, self.shelf.pop(proposal))
 
     def drain(self) -> None:
         """Step our own messages, in the order in which they were logged."""
@@ -220,10 +234,8 @@ class Host:
         """Perform one effect."""
         world = self.world
         match effect:
-            case BuildValue(height=height, round=round):
-                built = ValueBuilt(height=height, round=round, block_id=self.build(height).id)
-                pause = 0.05 * self.scale * world.dice.unit(f"build {built}")
-                world.at(pause, self.in_this_life(lambda: self.step(built)))
+            case BuildValue():
+                self.work(lambda: self.begin_building(effect))
             case SendProposal():
                 self.send_proposal(effect)
             case SendVote():
@@ -257,6 +269,79 @@ class Host:
         block = Block(height=height, parent=self.tip(), salt=salt, good=good)
         self.blocks[block.id] = block
         return block
+
+    # ------------------------------------------------------------------ executing
+
+    def work(self, job: Job) -> None:
+        """Execute a block after those that wait; the node goes on meanwhile."""
+        self.jobs.append(job)
+        self.work_on()
+
+    def work_on(self) -> None:
+        """Begin the next block, if none is being executed."""
+        while self.jobs and not self.working:
+            pause, then = self.jobs.popleft()()
+            height = self.engine.height
+
+            def done(height: Height | None = height, then: Callable[[], None] = then) -> None:
+                if self.engine.height == height:
+                    self.working = False
+                    then()
+                    self.work_on()
+
+            if pause:
+                self.working = True
+                self.world.at(pause, self.in_this_life(done))
+            else:
+                then()
+
+    def forget_work(self) -> None:
+        """The height is over, or the process is another one."""
+        self.built_last = None
+        self.shelf.clear()
+        self.jobs.clear()
+        self.working = False
+
+    def begin_building(self, effect: BuildValue) -> tuple[float, Callable[[], None]]:
+        """A new block, unless one is known that is valid: that needs no time."""
+        dice, known = self.world.dice, self.known_block()
+        block_id = self.build(effect.height).id if known is None else known
+        self.built_last = block_id
+        built = ValueBuilt(height=effect.height, round=effect.round, block_id=block_id)
+        pause = 0.0 if known else self.execution(f"build {built}")
+        pause += 0.05 * self.scale * dice.unit(f"build {built}")
+        return pause, lambda: self.step(built)
+
+    def known_block(self) -> BlockId | None:
+        """A valid block of this height that was proposed, or one of ours for which the round was too short."""
+        return next(iter(self.engine.valid_blocks()), self.built_last)
+
+    def execution(self, name: str) -> float:
+        """How long it takes to execute a block (seconds)."""
+        most = self.world.scenario.execution
+        return (
+            most * (0.5 + 0.5 * self.world.dice.unit(f"{self.index} executes: {name}"))
+            if most
+            else 0.0
+        )
+
+    def offered(self, proposal: Proposal, block: Block) -> None:
+        """A proposal is heard. One of a round that is over is judged only if votes name its block."""
+        if self.engine.knows(block.id):
+            self.proposed(proposal, block)
+        else:
+            self.work(lambda: self.begin_judging(proposal, block))
+
+    def begin_judging(self, proposal: Proposal, block: Block) -> tuple[float, Callable[[], None]]:
+        """Execute somebody's block, or keep it for later."""
+        if self.engine.knows(block.id):
+            return 0.0, lambda: self.proposed(proposal, block)
+        if proposal.round < self.engine.round and not self.engine.names(block.id):
+            self.shelf[proposal] = block
+            if len(self.shelf) > SHELVED:
+                del self.shelf[next(iter(self.shelf))]
+            return 0.0, lambda: None
+        return self.execution(f"judge {block.id.hex()}"), lambda: self.proposed(proposal, block)
 
     # ------------------------------------------------------------------ signing and sending
 
@@ -371,7 +456,7 @@ class Host:
                 self.step(VoteReceived(vote=message))
             case Proposal() if block is not None and block.id == message.block_id:
                 self.blocks.setdefault(block.id, block)
-                self.proposed(message, block)
+                self.offered(message, block)
             case Certificate() if block is not None and block.id == message.block_id:
                 self.shown(message, block)
 

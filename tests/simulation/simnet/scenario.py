@@ -84,6 +84,8 @@ class Scenario:
     """Every height has other powers. Only without faulty nodes."""
     timeout_scale: float = 1.0
     """Small ones make rounds end while their messages are on the way."""
+    execution: float = 0.0
+    """Seconds that it takes to build or to judge a block, at most; at least half of that."""
     sync_through_engine: bool = True
     """Certificates are given to the engine; otherwise the host applies the block past it."""
     real_disk: bool = False
@@ -140,6 +142,12 @@ def add_latecomers(
     draw = random.Random(f"latecomers {seed}")
     late = frozenset({Behaviour.LATECOMER})
     return tuple((node, what | late if draw.random() < 0.2 else what) for node, what in faulty)
+
+
+def draw_execution(seed: int, scale: float) -> float:
+    """Seconds that blocks take at most: often none, else about a propose timeout, or several of them."""
+    draw = random.Random(f"execution {seed}")
+    return scale * draw.choice((0.0, 0.0, 0.0, 0.8, 4.0))
 
 
 def draw_schedule(seed: int) -> Schedule:
@@ -205,6 +213,7 @@ def draw_schedule(seed: int) -> Schedule:
             faulty=faulty,
             rotate_powers=draw.random() < 0.3,
             timeout_scale=scale,
+            execution=draw_execution(seed, scale),
             sync_through_engine=draw.random() < 0.5,
         ),
     )

@@ -67,6 +67,8 @@ class ToyChain:
     built: int = 0
     judged: int = 0
     salt: str = ""
+    slow: float = 0.0  # seconds to build or to judge a block
+    executing: int = 0  # blocks at this moment
     chain: int = 0
     context: ChainContext = CONTEXT
 
@@ -84,8 +86,22 @@ class ToyChain:
     async def build(self) -> tuple[BlockId, bytes]:
         self.built += 1
         value = f"{self.head_height() + 1}/{self.salt}/{self.built}".encode()
-        await trio.lowlevel.checkpoint()
+        await self._execute()
+        self._builders[self.identify(value)] = self.salt
         return self.identify(value), value
+
+    def restarted(self) -> None:
+        """The process is another one: what was executed and not stored is gone."""
+        self.executing = 0
+        self._builders.clear()
+
+    async def _execute(self) -> None:
+        assert not self.executing, "two blocks are executed at once"
+        self.executing += 1
+        try:
+            await trio.sleep(self.slow)
+        finally:
+            self.executing -= 1
 
     def identify(self, value: bytes) -> BlockId:
         if not value or b"garbage" in value:
@@ -94,7 +110,7 @@ class ToyChain:
 
     async def judge(self, value: bytes, *, decided: bool) -> BlockId:
         self.judged += 1
-        await trio.lowlevel.checkpoint()
+        await self._execute()
         if value in self.missing:
             raise NotReady("it refers to what is not here")
         if b"bug" in value:
@@ -111,7 +127,8 @@ class ToyChain:
         return "it is disliked" if self._builders.get(block_id) in self.disliked else None
 
     async def commit(self, block_id: BlockId, value: bytes, certificate: Certificate) -> None:
-        if await self.judge(value, decided=True) != block_id:
+        executed = self._builders if self.identify(value) == block_id else ()
+        if block_id not in executed and await self.judge(value, decided=True) != block_id:
             raise InvalidBlock("it is another block")
         assert certificate.height == self.head_height() + 1
         self.blocks.append((value.split(b"|")[0], certificate))
@@ -153,6 +170,7 @@ class Member:
     async def _live(self) -> None:
         folder = self.disk.root
         self.runs += 1
+        self.app.restarted()
         self._scope = trio.CancelScope()
         with (
             LastSigned(folder / "toy.signed") as record,

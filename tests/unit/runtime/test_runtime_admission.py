@@ -4,7 +4,7 @@ import trio
 from trio.testing import MockClock
 
 from consensus.types import Address, BlockId, Height, Proposal, Round, Vote, VoteType
-from node.runtime.admission import STASHED_PER_PROPOSER, VOTES_BURST, Admission
+from node.runtime.admission import STASHED, STASHED_PER_PROPOSER, VOTES_BURST, Admission
 from node.runtime.claims import LONGEST_BENCH, Claims
 from node.runtime.early import PEER_MESSAGES, PEER_PROPOSALS, EarlyMessages
 from node.runtime.mailbox import Frame, Mailbox
@@ -65,29 +65,57 @@ def test_a_proposer_cannot_push_out_another() -> None:
 
 def test_a_verdict_is_final_only_if_it_is_good() -> None:
     admission = Admission()
-    first = proposal(0).proposal
-    assert admission.wants(first, 0.0)
+    message = proposal(0)
+    first, sender = message.proposal, message.proposal.proposer
+    assert admission.wants(message, sender, 0.0)
     assert admission.note_judged(first, valid=False, now=0.0)
-    assert not admission.wants(first, 0.5)
-    assert admission.wants(first, 1.5)  # what it refers to may have come
+    assert not admission.wants(message, sender, 0.5)
+    assert admission.wants(message, sender, 1.5)  # what it refers to may have come
     assert not admission.note_judged(first, valid=False, now=1.5)
     assert admission.note_judged(first, valid=True, now=3.0)
-    assert not admission.wants(first, 100.0)
+    assert not admission.wants(message, sender, 100.0)
 
 
 def test_an_equivocating_proposer_cannot_keep_us_busy() -> None:
     admission = Admission()
     judged = 0
     for block in range(100):
-        candidate = proposal(0, block=block).proposal
-        if admission.wants(candidate, 0.0):
-            admission.note_judged(candidate, valid=True, now=0.0)
+        candidate = proposal(0, block=block)
+        if admission.wants(candidate, candidate.proposal.proposer, 0.0):
+            admission.note_judged(candidate.proposal, valid=True, now=0.0)
             judged += 1
     assert judged == 4
     admission.enter(1)
-    assert admission.wants(proposal(1).proposal, 0.0)
+    assert admission.wants(proposal(1), None, 0.0)
     admission.enter(100)
-    assert not admission.wants(proposal(1).proposal, 0.0)
+    assert not admission.wants(proposal(1), None, 0.0)
+
+
+def test_proposals_of_rounds_that_are_over_wait_for_votes_in_bounded_memory() -> None:
+    admission = Admission()
+    admission.enter(16)
+    for round_ in range(16):
+        for who in range(1, 30):
+            admission.shelve(proposal(round_, who=who, block=who))
+    admission.shelve(proposal(15, who=77, block=77))
+    assert not admission.wants(proposal(15, who=77, block=77), None, 0.0), "it is there"
+    assert admission.take_named(lambda block: block == bytes([77]) * 32) == [
+        proposal(15, who=77, block=77)
+    ]
+    assert len(admission.take_named(lambda block: True)) < STASHED
+    for round_ in range(16):
+        admission.shelve(proposal(round_, who=1))
+    assert len(admission.take_named(lambda block: True)) == STASHED_PER_PROPOSER
+
+
+def test_who_passes_on_what_is_not_valid_is_not_heard_for_a_while() -> None:
+    admission = Admission()
+    relay = Address(bytes([9]) * 20)
+    message = proposal(0)
+    admission.fault(relay, 10.0)
+    assert not admission.wants(message, relay, 10.5)
+    assert admission.wants(message, message.proposal.proposer, 10.5)
+    assert admission.wants(message, relay, 11.5)
 
 
 def test_early_messages_come_in_order_and_old_ones_go() -> None:
