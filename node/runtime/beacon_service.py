@@ -1,6 +1,5 @@
 """The beacon chain of this node as consensus sees it, with the crosslinks and evidence that wait for it."""
 
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -44,7 +43,7 @@ class BeaconService:
         *,
         chain: BeaconChain,
         proposer: Address,
-        now: Callable[[], float] = time.time,
+        now: Callable[[], float],
         on_disk: OnDisk = at_once,
         on_rewind: Callable[[EraRecord], None] = lambda record: None,
     ) -> None:
@@ -133,7 +132,7 @@ class BeaconService:
 
     def _next_rewind(self) -> BeaconExecution | None:
         """The first that the next block can hold, as that block."""
-        head, now = self.ledger.head.header, int(time.time())
+        head, now = self.ledger.head.header, int(self._now())
         for rewind in self._rewinds.values():
             with suppress(InvalidBlock):
                 return self.ledger.build_rewind(

@@ -2,7 +2,8 @@
 
 Executing a block can take longer than the timeouts of a round. Meanwhile the host goes on: it hears votes,
 its timers elapse, and rounds end. It hands work over (`judge`, `build`), is told when something is done, and
-fetches that (`take`). While it makes a decided block the head, nothing else works on the chain (`paused`).
+fetches that (`take`). While it makes a decided block the head, nothing else works on the chain (`paused`): what
+is under way for a height that has ended is given up.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -85,6 +86,7 @@ class BlockWork:
         self._chain = trio.Lock()  # fair: who pauses is next
         self._wake = trio.Event()
         self._taken = trio.Event()
+        self._scope = trio.CancelScope()
 
     # ------------------------------------------------------------------ from the host
 
@@ -132,8 +134,15 @@ class BlockWork:
         self.take()
 
     @asynccontextmanager
-    async def paused(self) -> AsyncIterator[None]:
-        """Nothing is executed inside: waits for what is, and nothing new begins."""
+    async def paused(self, block_id: BlockId) -> AsyncIterator[None]:
+        """Nothing is executed inside, where that block becomes the head.
+
+        If it is the one that is being judged, that is waited for; anything else is given up, and begun anew
+        if the height goes on.
+        """
+        running = self._running
+        if not isinstance(running, Judging) or running.message.proposal.block_id != block_id:
+            self._scope.cancel()
         async with self._chain:
             yield
 
@@ -151,7 +160,12 @@ class BlockWork:
             async with self._chain:
                 if self._running is not job:
                     continue  # the height ended while it was waited for
-                outcome = await self._do(job)
+                with trio.CancelScope() as self._scope:
+                    outcome = await self._do(job)
+                if self._scope.cancelled_caught:
+                    self._waiting.insert(0, job)
+                    self._running = None
+                    continue
             if self._running is job:
                 self._done, self._taken = outcome, trio.Event()
                 done()

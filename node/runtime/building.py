@@ -1,6 +1,5 @@
 """Building a block that the others can have in time, whatever is in the pool."""
 
-import time
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -32,7 +31,7 @@ class Paced:
         transactions: list[Transaction],
         *,
         seconds: float,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float],
     ) -> None:
         self._source = Chosen(transactions)
         self._seconds = seconds
@@ -59,7 +58,7 @@ class Paced:
 
 
 async def build_block(
-    build: Build, transactions: list[Transaction], *, seconds: float
+    build: Build, transactions: list[Transaction], *, seconds: float, clock: Callable[[], float]
 ) -> tuple[BuiltBlock, list[tuple[Hash32, str]]]:
     """A block from `transactions`, of `seconds` at most, and what the pool should not offer again.
 
@@ -70,7 +69,7 @@ async def build_block(
     """
     dropped: list[tuple[Hash32, str]] = []
     while True:
-        source = Paced(transactions, seconds=seconds)
+        source = Paced(transactions, seconds=seconds, clock=clock)
         try:
             built = await build(source)
         except AtollError:

@@ -1,12 +1,11 @@
 """The consensus host: runs one chain's engine between the network, the disk and the clock.
 
 One task owns everything: it takes events from a mailbox and fires timers. Proposals are executed beside it
-(`block_work`), for that may take longer than a round; only a decided block is waited for. A node that is no
+(`block_work`), for that may take longer than a round; only for a decided block is waited. A node that is no
 validator of the chain uses the same host without an engine: it applies decided blocks that are pushed or
 pulled.
 """
 
-import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -306,7 +305,7 @@ class ConsensusHost:
             self._commit_at = float("inf")
             return
         try:
-            async with self.participant.paused():
+            async with self.participant.paused(certificate.block_id):
                 await self._commit(value, certificate)
             self.counts.decided += 1
         except NotReady as error:
@@ -336,7 +335,7 @@ class ConsensusHost:
         self._begun = self._early.has(certificate.height + 1)
         self._commit_at = float("inf")
         self._decided_at = trio.current_time()
-        self.counts.committed_at = time.time()
+        self.counts.committed_at = self._decided_at
         self.counts.unsigned = len(validators) - certificate.signers.bit_count()
         if self.participant is not None:
             await self.participant.leave(certificate)
@@ -459,7 +458,8 @@ class ConsensusHost:
         verify_certificate(self.app.context, self.app.validators(), certificate, self._checker)
         if self.app.identify(message.value) != certificate.block_id:
             raise DecodeError("a decided block is not the one its certificate names")
-        async with nullcontext() if self.participant is None else self.participant.paused():
+        participant, block_id = self.participant, certificate.block_id
+        async with nullcontext() if participant is None else participant.paused(block_id):
             if await judge(self.app, message.value, decided=True) != certificate.block_id:
                 raise DecodeError("a decided block is not the one its certificate names")
             await self._commit(message.value, certificate)

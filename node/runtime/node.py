@@ -1,5 +1,6 @@
 """One node, put together: storage, chains, consensus, network, RPC. The only place that knows them all."""
 
+import time
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -185,8 +186,9 @@ class Node:
             pool=TransactionPool(),
             worker=self.worker,
             coinbase=me,
-            withhold=lambda: self.faults.current.withhold,
             now=self.faults.time,
+            stopwatch=time.perf_counter,
+            withhold=lambda: self.faults.current.withhold,
         )
 
     def _build_consensus(self) -> None:

@@ -335,9 +335,9 @@ class Participant:
         """Build and judge until cancelled, in a task of its own; `done` asks for `finish` to be called."""
         await self._work.run(done)
 
-    def paused(self) -> AbstractAsyncContextManager[None]:
-        """No block is built or judged inside; entering it waits for the one that is."""
-        return self._work.paused()
+    def paused(self, block_id: BlockId) -> AbstractAsyncContextManager[None]:
+        """No block is built or judged inside, where this one becomes the head."""
+        return self._work.paused(block_id)
 
     async def finish(self) -> None:
         """Take what was built or judged, if its height is still under way."""

@@ -1,6 +1,5 @@
 """The shard chain of this node as consensus sees it, with its pool and its inbound lanes."""
 
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
@@ -85,8 +84,9 @@ class ShardService:
         pool: TransactionPool,
         worker: Worker,
         coinbase: Address,
+        now: Callable[[], float],
+        stopwatch: Callable[[], float],
         withhold: Callable[[], bool] = lambda: False,
-        now: Callable[[], float] = time.time,
     ) -> None:
         self.ledger = chain
         self.chain = int(chain.shard)
@@ -105,6 +105,7 @@ class ShardService:
         self._coinbase = coinbase
         self._withhold = withhold  # on purpose, for tests: propose no arrivals
         self._now = now  # seconds since the epoch
+        self._stopwatch = stopwatch  # seconds since any time, for what an execution takes
         # The last few, with what proved their arrivals; more can be judged again.
         self._executed: dict[bytes, tuple[ExecutedBlock, Tails]] = {}
         self._decoded: tuple[bytes, ShardBlock, Tails] | None = None
@@ -303,7 +304,7 @@ class ShardService:
                 lanes,
                 source,
                 operations,
-                clock=time.perf_counter,
+                clock=self._stopwatch,
                 arrival_seconds=ARRIVAL_SECONDS * params.timeout_scale,
             )
 
@@ -311,6 +312,7 @@ class ShardService:
             lambda source: self._on_block_thread("build", partial(build, lanes, source)),
             chosen,
             seconds=seconds,
+            clock=self._stopwatch,
         )
         for tx_hash, reason in dropped:
             self._log.info("transaction dropped", tx="0x" + tx_hash.hex(), reason=reason)
@@ -323,6 +325,7 @@ class ShardService:
                 lambda source: self._on_block_thread("build", partial(build, {}, source)),
                 chosen,
                 seconds=seconds,
+                clock=self._stopwatch,
             )
             block = built.executed.block
             value = encode_value(block, built.tails)
@@ -355,7 +358,7 @@ class ShardService:
                 anchor,
                 None if decided else tails,
                 self._transaction,
-                clock=time.perf_counter,
+                clock=self._stopwatch,
             ),
         )
         self._remember(executed, tails)
@@ -413,9 +416,9 @@ class ShardService:
     # ------------------------------------------------------------------ inside
 
     async def _on_block_thread(self, step: str, job: Callable[[], T]) -> T:
-        started = time.perf_counter()
+        started = self._stopwatch()
         result = await self._worker.block(job)
-        self.counts.seconds[step].observe(time.perf_counter() - started)
+        self.counts.seconds[step].observe(self._stopwatch() - started)
         return result
 
     def _decode(self, value: bytes) -> tuple[ShardBlock, Tails]:

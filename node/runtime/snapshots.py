@@ -11,7 +11,6 @@ agree by less than the time between two requests.
 """
 
 import secrets
-import time
 from typing import TYPE_CHECKING
 
 import structlog
@@ -47,7 +46,7 @@ class Snapshots:
     def take(self) -> int:
         """The id of a snapshot of the network block that this node shows as its newest."""
         beacon, height = self._node.beacon_chain, self._node.status.view_head()
-        self._taken = max(self._taken + 1, time.time_ns() // 1000)
+        self._taken = max(self._taken + 1, int(self._node.faults.time() * 1_000_000))
         block = beacon.block(height)
         assert block is not None, "the view shows blocks that are here"
         raw = (

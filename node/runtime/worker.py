@@ -27,6 +27,7 @@ of that, and the blocks no longer (benchmarks/busy_rpc.py).
 
 MAX_WAITING = 256
 """User calls that wait for a thread."""
+BLOCKS = 2  # one that counts, and one that does not any more
 
 # A mapping, since the stubs that libp2p brings along are of a trio that did not know the word.
 _ABANDON: dict[str, Any] = {"abandon_on_cancel": True}
@@ -49,8 +50,9 @@ async def at_once(job: Callable[[], None]) -> None:
 class Worker:
     """Runs functions in threads; at most `calls` user calls at a time, for users in turn.
 
-    Nothing but the end of the node cancels a block's job. It is left to finish alone then, as is a call
-    whose caller gives up; `wait_idle` tells when what they use can be closed.
+    Blocks are executed one at a time. There is room for two: one that was given up, for its height has ended
+    or the node does, is left to finish alone; it reads only. So is a call whose caller gives up; `wait_idle`
+    tells when what they use can be closed.
     """
 
     def __init__(self, *, calls: int = 2) -> None:
@@ -58,14 +60,18 @@ class Worker:
         limit_recursion()
         threading.stack_size(STACK_BYTES)
         sys.setswitchinterval(SWITCH_SECONDS)
-        self._blocks = trio.CapacityLimiter(1)
+        self._turn = trio.Lock()
+        self._blocks = trio.CapacityLimiter(BLOCKS)
         self._calls = Turns(calls, CALLER.get, most=MAX_WAITING)
         self._running = 0
         self._changed = threading.Condition()
 
     async def block(self, job: Callable[[], T]) -> T:
         """For building, judging and committing blocks."""
-        return await trio.to_thread.run_sync(self._counted, job, limiter=self._blocks, **_ABANDON)
+        async with self._turn:
+            return await trio.to_thread.run_sync(
+                self._counted, job, limiter=self._blocks, **_ABANDON
+            )
 
     async def call(self, job: Callable[[], T]) -> T:
         """For user calls. A caller that gives up leaves the thread to finish within its gas. Raises
@@ -80,8 +86,11 @@ class Worker:
 
     async def blocks_done(self) -> None:
         """Return when no block's job runs, those that were abandoned included."""
-        async with self._blocks:
-            pass
+        tokens = [object() for _ in range(BLOCKS)]
+        for token in tokens:
+            await self._blocks.acquire_on_behalf_of(token)
+        for token in tokens:
+            self._blocks.release_on_behalf_of(token)
 
     def wait_idle(self, seconds: float) -> bool:
         """Block until no job runs, `seconds` at most; whether none does."""

@@ -15,7 +15,7 @@ class ConsensusCounts:
     synced: int = 0
     "Blocks committed on somebody's certificate."
     committed_at: float | None = None
-    "Seconds since 1970 of the last of both."
+    "Of the last of both, in trio's time."
     unsigned: int | None = None
     "Validators whose precommit is not in its certificate."
     rounds: int = 0

@@ -3,6 +3,8 @@
 import time
 from typing import TYPE_CHECKING
 
+import trio
+
 from consensus.types import Certificate
 from node.beacon.block import BeaconBlock
 from node.primitives.basics import ShardId
@@ -69,7 +71,9 @@ def _engine(node: "Node", sheet: Sheet, host: ConsensusHost, chain: str, shard: 
     status, counts = host.status(), host.counts
     sheet.put("atoll_consensus_height", status["height"], chain, shard)
     sheet.put("atoll_consensus_round", status["round"], chain, shard)
-    sheet.put("atoll_consensus_last_block_timestamp_seconds", counts.committed_at, chain, shard)
+    if counts.committed_at is not None:
+        committed_at = time.time() - (trio.current_time() - counts.committed_at)
+        sheet.put("atoll_consensus_last_block_timestamp_seconds", committed_at, chain, shard)
     sheet.put("atoll_consensus_blocks_total", counts.decided, chain, shard, "consensus")
     sheet.put("atoll_consensus_blocks_total", counts.synced, chain, shard, "sync")
     sheet.put("atoll_consensus_rounds_total", counts.rounds, chain, shard)
@@ -178,7 +182,7 @@ def _age(node: "Node", dst: ShardId, seq: int) -> float | None:
     found = node.shard_chain.sent(dst, seq)
     if found is None:
         return None
-    now = time.time() + messenger.clock(node.shard_chain.state())
+    now = node.faults.time() + messenger.clock(node.shard_chain.state())
     return max(0.0, round(now - node.shard_chain.header(found[0]).timestamp, 3))
 
 

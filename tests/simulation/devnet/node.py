@@ -149,6 +149,7 @@ class Node:
             coinbase=self.address,
             withhold=lambda: Slyness.WITHHOLDS_ARRIVALS in self.sly,
             now=self.now,
+            stopwatch=self.now,  # nothing takes any time here
         )
         self.anchors = Anchors(chain, self.beacon.gate)
         self.publisher = CrosslinkPublisher(

@@ -1,5 +1,6 @@
 """Transactions to a shard that does not keep up: what users are told, and what waits in the pool."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -36,6 +37,8 @@ def service(net: Any) -> ShardService:
         beacon_gate=HeightGate(net.beacon.head.height),
         pool=TransactionPool(),
         worker=Worker(),
+        now=time.time,
+        stopwatch=time.perf_counter,
         coinbase=Address(here.coinbase.address),
     )
 

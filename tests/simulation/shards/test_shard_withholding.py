@@ -1,5 +1,6 @@
 """A proposer that leaves arrivals out, judged by another node of its shard, on a real beacon chain."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -36,6 +37,8 @@ def service(net: Any, replica: int, *, withhold: bool) -> ShardService:
         beacon_gate=HeightGate(net.beacon.head.height),
         pool=TransactionPool(),
         worker=Worker(),
+        now=time.time,
+        stopwatch=time.perf_counter,
         coinbase=Address(here.coinbase.address),
         withhold=lambda: withhold,
     )

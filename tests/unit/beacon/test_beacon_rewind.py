@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from node.beacon.block import BeaconBody
+from node.beacon.block import BeaconBlock, BeaconBody
 from node.beacon.era_proof import check_era
 from node.beacon.era_store import begin_era, era_record, load_eras
 from node.beacon.eras import EraRecord
@@ -12,6 +12,7 @@ from node.beacon.rewind import Rewind
 from node.beacon.rewinding import rewind_beacon
 from node.primitives.basics import ShardId, keccak256
 from node.primitives.errors import CorruptData, DecodeError, InvalidBlock
+from node.runtime.beacon_service import BeaconService
 from node.storage.memory import MemoryStore
 
 S0 = ShardId(0)
@@ -216,3 +217,19 @@ def test_records_on_the_disk(grown, store):
         load_eras(store)
     with pytest.raises(DecodeError):
         EraRecord.decode(bytes(1 << 20))
+
+
+@pytest.mark.parametrize("behind", [0, 100, 100_000])
+async def test_a_rewind_is_dated_by_the_clock_that_the_validators_have(grown, behind):
+    """One that is behind, too: else none of the others would take the block for one of this time."""
+    head = grown.chain.head.header.timestamp
+    ours, another = (
+        BeaconService(
+            chain=grown.chain, proposer=grown.net.proposer, now=lambda: head + 100_000 - behind
+        )
+        for _ in range(2)
+    )
+    assert ours.want_rewind(rewind_to(grown.chain, 2))
+    block_id, value = await ours.build()
+    assert BeaconBlock.decode(value).header.timestamp == head + 100_000 - behind
+    assert await another.judge(value, decided=False) == block_id

@@ -1,6 +1,7 @@
 """Evidence between the beacon's service, the network and the engines."""
 
 import random
+import time
 
 import pytest
 import trio
@@ -20,7 +21,7 @@ def net(make_net):
 @pytest.fixture
 def service(net, driver):
     """On the chain of `driver`."""
-    return BeaconService(chain=driver.chain, proposer=net.proposer)
+    return BeaconService(chain=driver.chain, proposer=net.proposer, now=time.time)
 
 
 @pytest.fixture
@@ -138,7 +139,7 @@ async def test_a_frozen_shard_is_known_at_once_and_after_a_restart(net, driver, 
     assert not service.has_work()
     with pytest.raises(InvalidBlock, match="frozen"):
         service.offer(one)
-    again = BeaconService(chain=driver.chain, proposer=net.proposer)
+    again = BeaconService(chain=driver.chain, proposer=net.proposer, now=time.time)
     assert again.is_frozen(ShardId(0))
 
 

@@ -67,7 +67,7 @@ class ToyChain:
     built: int = 0
     judged: int = 0
     salt: str = ""
-    slow: float = 0.0  # seconds to build or to judge a block
+    slow: float = 0.0  # seconds to build or to judge a block that is not decided
     executing: int = 0  # blocks at this moment
     chain: int = 0
     context: ChainContext = CONTEXT
@@ -86,7 +86,7 @@ class ToyChain:
     async def build(self) -> tuple[BlockId, bytes]:
         self.built += 1
         value = f"{self.head_height() + 1}/{self.salt}/{self.built}".encode()
-        await self._execute()
+        await self._execute(self.slow)
         self._builders[self.identify(value)] = self.salt
         return self.identify(value), value
 
@@ -95,11 +95,11 @@ class ToyChain:
         self.executing = 0
         self._builders.clear()
 
-    async def _execute(self) -> None:
+    async def _execute(self, seconds: float) -> None:
         assert not self.executing, "two blocks are executed at once"
         self.executing += 1
         try:
-            await trio.sleep(self.slow)
+            await trio.sleep(seconds)
         finally:
             self.executing -= 1
 
@@ -110,7 +110,7 @@ class ToyChain:
 
     async def judge(self, value: bytes, *, decided: bool) -> BlockId:
         self.judged += 1
-        await self._execute()
+        await self._execute(0.0 if decided else self.slow)
         if value in self.missing:
             raise NotReady("it refers to what is not here")
         if b"bug" in value:

@@ -1,5 +1,7 @@
 """Who decides a shard's next block, while the beacon punishes one of them."""
 
+import time
+
 import pytest
 
 from consensus.evidence import make_evidence
@@ -51,13 +53,15 @@ class Net:
         first = genesis_block(genesis, {ShardId(0): shard_genesis(genesis, ShardId(0))[0]})
         chain = BeaconChain(MemoryStore(), (first.block, first.nodes), self.rules)
         me = Address(KEYS[0].address)
-        self.beacon = BeaconService(chain=chain, proposer=me)
+        self.beacon = BeaconService(chain=chain, proposer=me, now=time.time)
         self.shard = ShardService(
             chain=ShardChain(MemoryStore(), genesis, ShardId(0)),
             beacon=chain,
             beacon_gate=self.beacon.gate,
             pool=TransactionPool(),
             worker=Worker(),
+            now=time.time,
+            stopwatch=time.perf_counter,
             coinbase=me,
         )
 

@@ -1,5 +1,6 @@
 """Transactions between pools, the shard as an application, and what keeps a proposer going."""
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -71,6 +72,7 @@ class Net:
         self.beacon = BeaconService(
             chain=self.beacon_chain,
             proposer=Address(KEY.address),
+            now=time.time,
         )
 
     def service(self) -> ShardService:
@@ -81,6 +83,8 @@ class Net:
             beacon_gate=self.beacon.gate,
             pool=TransactionPool(),
             worker=Worker(),
+            now=time.time,
+            stopwatch=time.perf_counter,
             coinbase=Address(KEY.address),
         )
 
@@ -467,7 +471,7 @@ async def _build_with(
             taken.append(tx)
         return type("Built", (), {"rejected": (), "taken": taken})
 
-    return await build_block(build, transactions, seconds=0.05)
+    return await build_block(build, transactions, seconds=0.05, clock=time.monotonic)
 
 
 async def test_a_transaction_that_breaks_the_builder_is_found_and_left_out() -> None:
@@ -503,7 +507,7 @@ async def test_a_transaction_that_takes_too_long_is_left_out() -> None:
                 time.sleep(0.12)  # noqa: ASYNC251 - stands for an execution
         return type("Built", (), {"rejected": (), "taken": taken})
 
-    built, dropped = await build_block(build, transactions, seconds=0.02)
+    built, dropped = await build_block(build, transactions, seconds=0.02, clock=time.monotonic)
     assert built.taken == []
     assert [h for h, _ in dropped] == [transactions[1].hash]
 

@@ -5,6 +5,7 @@ import threading
 from functools import partial
 
 import trio
+import trio.testing
 
 from node.execution.guard import RECURSION_LIMIT
 from node.runtime.worker import SWITCH_SECONDS, Worker
@@ -64,3 +65,26 @@ def test_the_interpreter_is_set_up_for_it() -> None:
     Worker()
     assert sys.getswitchinterval() <= SWITCH_SECONDS * 1.01
     assert sys.getrecursionlimit() == RECURSION_LIMIT
+
+
+async def test_a_block_that_was_given_up_holds_up_no_other() -> None:
+    worker, through = Worker(), threading.Event()
+    with trio.CancelScope() as scope:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(worker.block, through.wait)
+            await trio.testing.wait_all_tasks_blocked()
+            scope.cancel()
+    with trio.fail_after(5):
+        assert await worker.block(lambda: 7) == 7
+    done = trio.Event()
+
+    async def wait() -> None:
+        await worker.blocks_done()
+        done.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        await trio.testing.wait_all_tasks_blocked()
+        assert not done.is_set(), "it still runs"
+        through.set()
+    assert worker.wait_idle(5)
