@@ -21,7 +21,7 @@ REAL, BARE, SIGNED, SAFE, READY = range(5)
 VOTE_BYTES = 132
 PAUSE = 0.04
 """Seconds between a decision and the next proposal, so that everybody has finished."""
-CONTEXT = ChainContext(chain_id=1337, tag=b"shard/0")
+CONTEXT = ChainContext(genesis=b"g" * 32, tag=b"shard/0")
 KEYS = [SigningKey(hashlib.sha256(b"validator %d" % i).digest()) for i in range(N)]
 SET = ValidatorSet(Validator(address=Address(key.address), power=1) for key in KEYS)
 

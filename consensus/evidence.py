@@ -52,14 +52,14 @@ class Offence:
     def id(self, ctx: ChainContext) -> bytes:
         """32 bytes that name the offence among those of all chains of the network.
 
-        SHA-256 over 32-byte words: domain, chain id, chain tag padded with NUL, height, round,
+        SHA-256 over 32-byte words: domain, genesis hash, chain tag padded with NUL, height, round,
         kind, validator.
         """
-        words = (ctx.chain_id, self.height, self.round, self.kind)
-        chain_id, *rest = (word.to_bytes(32, "big") for word in words)
+        numbers = (self.height, self.round, self.kind)
+        rest = (number.to_bytes(32, "big") for number in numbers)
         tag = ctx.signed_tag.ljust(32, b"\0")
         return sha256(
-            b"".join((_OFFENCE_DOMAIN, chain_id, tag, *rest, self.validator.rjust(32, b"\0")))
+            b"".join((_OFFENCE_DOMAIN, ctx.genesis, tag, *rest, self.validator.rjust(32, b"\0")))
         ).digest()
 
 

@@ -6,8 +6,8 @@ can rebuild it and check a certificate with ``ecrecover``. The caller hashes it 
 ======  ==============================  ================================
 word    vote                            proposal
 ======  ==============================  ================================
-0       ``atoll/consensus/vote/v1``     ``atoll/consensus/proposal/v1``
-1       chain id                        chain id
+0       ``atoll/consensus/vote/v2``     ``atoll/consensus/proposal/v2``
+1       genesis hash                    genesis hash
 2       chain tag, NUL padded           chain tag, NUL padded
 3       height                          height
 4       round                           round
@@ -46,8 +46,8 @@ from consensus.types import (
     VoteType,
 )
 
-_VOTE_DOMAIN: Final = b"atoll/consensus/vote/v1".ljust(32, b"\0")
-_PROPOSAL_DOMAIN: Final = b"atoll/consensus/proposal/v1".ljust(32, b"\0")
+_VOTE_DOMAIN: Final = b"atoll/consensus/vote/v2".ljust(32, b"\0")
+_PROPOSAL_DOMAIN: Final = b"atoll/consensus/proposal/v2".ljust(32, b"\0")
 _NIL: Final = bytes(BLOCK_ID_LENGTH)
 
 
@@ -71,7 +71,7 @@ def _header(domain: bytes, ctx: ChainContext, height: Height, round: Round) -> b
     if not (0 <= height <= MAX_HEIGHT and 0 <= round <= MAX_ROUND):
         raise ContractViolation(f"height {height} or round {round} is out of range")
     return b"".join(
-        (domain, _word(ctx.chain_id), ctx.signed_tag.ljust(32, b"\0"), _word(height), _word(round))
+        (domain, ctx.genesis, ctx.signed_tag.ljust(32, b"\0"), _word(height), _word(round))
     )
 
 

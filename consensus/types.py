@@ -22,6 +22,7 @@ BlockId = NewType("BlockId", bytes)
 
 ADDRESS_LENGTH: Final = 20
 BLOCK_ID_LENGTH: Final = 32
+GENESIS_LENGTH: Final = 32
 SIGNATURE_LENGTH: Final = 65
 """r || s || v of a recoverable secp256k1 signature."""
 MAX_VALIDATORS: Final = 1024
@@ -44,7 +45,8 @@ class ChainContext:
     """What a signature is bound to besides its message, so that none is valid on another chain.
 
     Args:
-        chain_id: the network's EIP-155 chain id, 0 < chain_id < 2**256.
+        genesis: hash of the network's genesis, 32 bytes. Its chain id is not enough: networks with one chain
+            id and the same keys would share signatures.
         tag: which of the network's chains, e.g. ``b"beacon"`` or ``b"shard/0"``; without NUL.
         era: how often the chain was taken back to an earlier height before this one was decided: its
             heights come again, and what was signed for them must not count twice.
@@ -53,13 +55,13 @@ class ChainContext:
         InvalidChainContext: one of them is out of range, or ``signed_tag`` has not 1 to 32 bytes.
     """
 
-    chain_id: int
+    genesis: bytes
     tag: bytes
     era: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 < self.chain_id < 2**256:
-            raise InvalidChainContext(f"chain id {self.chain_id} is not in 1..2**256-1")
+        if len(self.genesis) != GENESIS_LENGTH:
+            raise InvalidChainContext(f"genesis hash of {len(self.genesis)} bytes instead of 32")
         if self.era < 0:
             raise InvalidChainContext(f"era {self.era} is negative")
         if not self.tag or len(self.signed_tag) > MAX_TAG_LENGTH or 0 in self.tag:

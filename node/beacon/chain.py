@@ -6,9 +6,12 @@ from dataclasses import replace
 from typing import Generic, TypeVar
 
 from consensus.codec import decode_certificate, encode_certificate
+from consensus.errors import ConsensusError
+from consensus.signing import verify_certificate
 from consensus.types import Certificate, ChainContext, ValidatorSet
 from node.beacon import schema, transition
 from node.beacon.block import BeaconBlock
+from node.beacon.committees import deciders
 from node.beacon.crosslinks import apply_crosslink, is_decided
 from node.beacon.era_store import load_eras
 from node.beacon.eras import Eras
@@ -77,8 +80,8 @@ class BeaconChain:
     def rules(self) -> BeaconRules:
         """Those of the block after the head, which is of a later era than ours if there was a rewind."""
         era = self._eras.at(self._head.height + 1)
-        if era != self._rules.era:
-            self._rules = replace(self._rules, era=era)
+        if (era, self._eras) != (self._rules.era, self._rules.eras):
+            self._rules = replace(self._rules, era=era, eras=self._eras)
         return self._rules
 
     @property
@@ -289,6 +292,24 @@ class BeaconChain:
     def is_decided(self, crosslink: Crosslink) -> bool:
         """Whether a crosslink of the height after its shard's tip is by that height's committee."""
         return is_decided(self.rules, self._state, crosslink)
+
+    def is_certified(self, crosslink: Crosslink) -> bool:
+        """Whether a crosslink of a height that was taken in has a certificate of that height's committee.
+
+        Reads no block. False where the committee is not remembered any more.
+        """
+        certificate, height = crosslink.certificate, crosslink.height
+        if certificate.height != height or bytes(certificate.block_id) != bytes(
+            crosslink.header.hash
+        ):
+            return False
+        try:
+            members = deciders(self._state, crosslink.shard, height)
+            context = self.shard_context(crosslink.shard, height)
+            verify_certificate(context, members, certificate, self.rules.checker)
+        except (LookupError, ConsensusError):
+            return False
+        return True
 
     def check_evidence(self, item: EvidenceItem) -> None:
         """Raise InvalidBlock unless the next block can hold this; TooEarly if a later one may."""

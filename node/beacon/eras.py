@@ -97,6 +97,12 @@ class Eras:
         index = bisect_left(self._all, height, key=lambda rewind: rewind.tips[shard])
         return self._all[index - 1].era if index else 0
 
+    def upto(self, era: int) -> "Eras":
+        """What was known of them in that era."""
+        if era >= self.current:
+            return self
+        return Eras(tuple(rewind for rewind in self._all if rewind.era <= era))
+
     def after(self, era: int) -> Rewind | None:
         """The first era, later than `era`, that somebody who knows all up to it can go on with: what it
         goes back to is common to all later ones. None if there is none."""

@@ -121,7 +121,7 @@ def deciders_of(state: BeaconState, item: EvidenceItem) -> ValidatorSet:
 
 def _verify(rules: BeaconRules, validators: ValidatorSet, item: EvidenceItem) -> None:
     """Check signatures. Raises InvalidBlock."""
-    context = rules.context(item.chain)
+    context = rules.context_at(item.chain, item.height)
     try:
         if isinstance(item, DoubleSigning):
             verify_evidence(context, validators, item.evidence, rules.checker)

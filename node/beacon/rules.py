@@ -1,12 +1,13 @@
 """What the beacon's rules take from the genesis, and certificates held against committees."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from consensus.errors import InvalidCertificate
 from consensus.signing import SignatureChecker, verify_certificate
 from consensus.types import Address as ConsensusAddress
 from consensus.types import Certificate, ChainContext, Validator, ValidatorSet
+from node.beacon.eras import Eras
 from node.beacon.validators import BEACON_CHAIN, Members
 from node.primitives.basics import Hash32, ShardId
 from node.primitives.errors import InvalidBlock
@@ -18,20 +19,22 @@ class BeaconRules:
     """What the transition takes from the genesis. `max_crosslinks` is per shard and beacon block.
 
     `dev_methods`: a block may be as late as the shard headers in it, whose clocks may be put ahead, and
-    may take the network back. `era` is that of the blocks which are signed under these rules.
+    may take the network back. `era` is that of the blocks which are signed under these rules, `eras` says which
+    heights were decided in earlier ones.
     """
 
-    chain_id: int
+    genesis: Hash32
     shards: int
     max_crosslinks: int
     checker: SignatureChecker
     dev_methods: bool = False
     era: int = 0
+    eras: Eras = field(default_factory=Eras)
 
     @classmethod
     def of(cls, genesis: Genesis, checker: SignatureChecker) -> "BeaconRules":
         return cls(
-            chain_id=genesis.chain_id,
+            genesis=genesis.hash,
             shards=genesis.shards,
             max_crosslinks=genesis.params.max_crosslinks,
             dev_methods=genesis.params.dev_methods,
@@ -39,16 +42,19 @@ class BeaconRules:
         )
 
     def shard_context(self, shard: ShardId) -> ChainContext:
-        return ChainContext(chain_id=self.chain_id, tag=shard_tag(shard), era=self.era)
+        return ChainContext(genesis=self.genesis, tag=shard_tag(shard), era=self.era)
 
     def beacon_context(self) -> ChainContext:
-        return ChainContext(chain_id=self.chain_id, tag=BEACON_TAG, era=self.era)
+        return ChainContext(genesis=self.genesis, tag=BEACON_TAG, era=self.era)
 
-    def context(self, chain: int) -> ChainContext:
-        """Of a shard, or of BEACON_CHAIN."""
+    def context_at(self, chain: int, height: int) -> ChainContext:
+        """What was signed for that height of a shard, or of BEACON_CHAIN, is bound to: its era is that in which
+        the height was decided, not a later one that began after it."""
+        eras = self.eras.upto(self.era)
         if chain == BEACON_CHAIN:
-            return self.beacon_context()
-        return self.shard_context(ShardId(chain))
+            return replace(self.beacon_context(), era=eras.at(height))
+        shard = ShardId(chain)
+        return replace(self.shard_context(shard), era=eras.at_shard(shard, height))
 
 
 def check_certificate(

@@ -83,7 +83,7 @@ def make_fork(layout: NetworkLayout, shard: int) -> ShardFork:
         for node in layout.of_shard(shard)
         if node.config.validator_key is not None
     ]
-    context = ChainContext(chain_id=layout.genesis.chain_id, tag=shard_tag(shard))
+    context = ChainContext(genesis=layout.genesis.hash, tag=shard_tag(shard))
     first, second = (
         _certificate(context, validator_set(seats), keys, Height(max(1, height)), Round(round))
         for round in ROUNDS

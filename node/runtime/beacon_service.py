@@ -18,7 +18,7 @@ from node.beacon.pending_evidence import PendingEvidence
 from node.beacon.punishment import Outcome
 from node.beacon.rewind import Rewind
 from node.beacon.transition import BeaconExecution
-from node.primitives.basics import Address, ShardId
+from node.primitives.basics import Address, Hash32, ShardId
 from node.primitives.crosslink import Crosslink
 from node.primitives.errors import InvalidBlock
 from node.runtime.waiting import HeightGate
@@ -27,6 +27,7 @@ from node.runtime.worker import OnDisk, at_once
 
 MAX_CLOCK_DRIFT = 10
 MAX_EXECUTED = 4
+MAX_TAKEN = 4096
 MAX_REWINDS = 16  # that wait to be decided
 
 Committed = Callable[[BeaconBlock, Certificate], None]
@@ -61,6 +62,9 @@ class BeaconService:
         self._proposer = proposer
         self._now = now  # seconds since the epoch
         self._executed: dict[bytes, BeaconExecution] = {}
+        self._taken: dict[
+            tuple[ShardId, int], Hash32
+        ] = {}  # by us, of late: most come several times
         self._takable: dict[bytes, bool] = {}
         self._takable_at = b""
         self._log = structlog.get_logger().bind(chain="beacon")
@@ -68,19 +72,23 @@ class BeaconService:
     def offer(self, crosslink: Crosslink) -> bool:
         """A decided shard block asks to be crosslinked; True if it is new. Raises what is wrong.
 
-        One that contradicts another of its height is evidence, whatever else becomes of it.
+        One that contradicts another of its height is evidence, whatever else becomes of it. No block of ours
+        is read for it before its certificate was checked: anybody can name any height.
         """
         if not 0 <= crosslink.shard < self.ledger.rules.shards:
             raise InvalidBlock(f"crosslink: there is no shard {crosslink.shard}")
-        self._note_fork(crosslink)
-        if crosslink.height <= self.ledger.state.tip(crosslink.shard).height:
+        shard, height = crosslink.shard, crosslink.height
+        if height <= self.ledger.state.tip(shard).height:
+            known = self._taken.get((shard, height)) == crosslink.header.hash
+            if not known and self.ledger.is_certified(crosslink):
+                self._note_fork(crosslink, self.ledger.crosslink(shard, height))
             return False
+        self._note_fork(crosslink, self.pending.rival(crosslink))
         check_crosslink(self.ledger.rules, self.ledger.state, crosslink)
         return self.pending.add(crosslink)
 
-    def _note_fork(self, crosslink: Crosslink) -> None:
+    def _note_fork(self, crosslink: Crosslink, rival: Crosslink | None) -> None:
         shard, height = crosslink.shard, crosslink.height
-        rival = self.pending.rival(crosslink) or self.ledger.crosslink(shard, height)
         fork = ShardFork.of(rival, crosslink) if rival is not None else None
         if fork is None:
             return
@@ -225,6 +233,10 @@ class BeaconService:
             self._on_rewind(EraRecord(block=execution.block, certificate=certificate))
             await trio.sleep_forever()  # nothing comes after it in this era
         self._executed.clear()
+        for crosslink in execution.block.body.crosslinks:
+            self._taken[crosslink.shard, crosslink.height] = crosslink.header.hash
+        while len(self._taken) > MAX_TAKEN:
+            del self._taken[next(iter(self._taken))]
         await self._on_disk(partial(self.ledger.write, execution, certificate))
         self.ledger.adopt(execution)
         self.pending.prune(self.ledger.state.tips(), decided=self.ledger.is_decided)

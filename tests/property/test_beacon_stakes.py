@@ -130,7 +130,7 @@ class World:
 
     def offend(self, index, chain, ahead, round):
         height = max(0, self.newest(chain) + ahead)
-        ctx = self.rules.context(chain)
+        ctx = self.rules.context_at(chain, height)
         votes = [vote(ctx, KEYS[index].address, height, b, round) for b in BLOCKS]
         self.offer(DoubleSigning(chain=chain, evidence=make_evidence(*votes)))
 
@@ -140,7 +140,7 @@ class World:
             members = committees.deciders(self.chain.state, shard, height)
         except LookupError:
             return
-        ctx = self.rules.context(shard)
+        ctx = self.rules.context_at(shard, height)
         first = certify(ctx, members, height, min(BLOCKS))
         second = certify(ctx, members, height, max(BLOCKS), round)
         self.offer(ShardFork(shard=shard, first=first, second=second))
@@ -155,7 +155,7 @@ class World:
             anchor_block = self.chain.block(anchor)
             block = header(shard, parent, anchor_block.hash)
             certificate = certify(
-                self.rules.context(shard),
+                self.rules.shard_context(shard),
                 self.chain.committee_at(shard, known),
                 block.number,
                 block.hash,

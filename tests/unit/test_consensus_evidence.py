@@ -42,7 +42,7 @@ from consensus import (
 from consensus.codec import MAX_EVIDENCE_SIZE
 from consensus.evidence_pool import MAX_PER_VALIDATOR
 
-CTX = ChainContext(chain_id=1337, tag=b"shard/0")
+CTX = ChainContext(genesis=b"g" * 32, tag=b"shard/0")
 H, R = Height(10), Round(2)
 PV, PC = VoteType.PREVOTE, VoteType.PRECOMMIT
 A, B, C = (BlockId(letter * 32) for letter in (b"A", b"B", b"C"))
@@ -143,7 +143,7 @@ def test_different_offences_have_different_ids():
         replace(offence, validator=KEYS[1]),
     ]
     ids = {o.id(CTX) for o in (offence, *others)}
-    ids |= {offence.id(replace(CTX, chain_id=1)), offence.id(replace(CTX, tag=b"shard/1"))}
+    ids |= {offence.id(replace(CTX, genesis=b"h" * 32)), offence.id(replace(CTX, tag=b"shard/1"))}
     assert len(ids) == 7
 
 

@@ -28,8 +28,8 @@ from consensus import (
 from tests.simulation.simnet.forgery import Forgers
 from tests.simulation.simnet.scheme import CHECKER, address, key_of, sign
 
-CTX = ChainContext(chain_id=1337, tag=b"shard/0")
-OTHER = ChainContext(chain_id=1337, tag=b"shard/1")
+CTX = ChainContext(genesis=b"g" * 32, tag=b"shard/0")
+OTHER = ChainContext(genesis=b"g" * 32, tag=b"shard/1")
 H, R, BLOCK, TRUE = Height(9), Round(2), BlockId(b"F" * 32), BlockId(b"T" * 32)
 STAKES = [(1, 1, 1, 40), (40, 1, 1, 1), (1, 1, 1), (1, 1), (1,), (2, 2, 2, 3, 3), (1, 1, 2)]
 

@@ -86,7 +86,7 @@ def checker() -> Checker:
 
 @pytest.fixture
 def past(checker: Checker) -> PastHeights:
-    return PastHeights(ChainContext(chain_id=1, tag=b"shard/0"), checker)
+    return PastHeights(ChainContext(genesis=b"g" * 32, tag=b"shard/0"), checker)
 
 
 def test_a_late_vote_against_the_certificate(past: PastHeights, checker: Checker) -> None:
@@ -164,7 +164,7 @@ def test_memory_is_bounded_by_heights_and_rounds(past: PastHeights) -> None:
 
 
 def test_many_validators_shorten_the_memory(checker: Checker) -> None:
-    ctx = ChainContext(chain_id=1, tag=b"shard/0")
+    ctx = ChainContext(genesis=b"g" * 32, tag=b"shard/0")
     past = PastHeights(ctx, checker, limit=10)
     for height in range(1, 20):
         past.remember(certificate(height), SET)

@@ -39,7 +39,7 @@ from consensus import (
 from consensus.errors import ContractViolation
 from consensus.types import MAX_VALIDATORS
 
-CTX = ChainContext(chain_id=1337, tag=b"shard/0")
+CTX = ChainContext(genesis=b"g" * 32, tag=b"shard/0")
 BLOCK = BlockId(b"B" * 32)
 PV, PC = VoteType.PREVOTE, VoteType.PRECOMMIT
 H, R = Height(9), Round(2)
@@ -87,8 +87,8 @@ def test_preimages_are_rows_of_words():
     preimage = vote_sign_bytes(CTX, PC, H, R, BLOCK)
     assert preimage == b"".join(
         (
-            b"atoll/consensus/vote/v1".ljust(32, b"\0"),
-            (1337).to_bytes(32, "big"),
+            b"atoll/consensus/vote/v2".ljust(32, b"\0"),
+            b"g" * 32,
             b"shard/0".ljust(32, b"\0"),
             (9).to_bytes(32, "big"),
             (2).to_bytes(32, "big"),
@@ -109,7 +109,7 @@ def test_every_field_is_signed():
         vote_sign_bytes(CTX, PC, H, Round(3), BLOCK),
         vote_sign_bytes(CTX, PC, H, R, zero),
         vote_sign_bytes(CTX, PC, H, R, None),
-        vote_sign_bytes(replace(CTX, chain_id=1), PC, H, R, BLOCK),
+        vote_sign_bytes(replace(CTX, genesis=b"h" * 32), PC, H, R, BLOCK),
         vote_sign_bytes(replace(CTX, tag=b"beacon"), PC, H, R, BLOCK),
         proposal_sign_bytes(CTX, H, R, BLOCK, -1),
         proposal_sign_bytes(CTX, H, R, BLOCK, 0),
@@ -151,7 +151,7 @@ def test_a_changed_vote_fails(change: dict[str, object]):
 
 
 def test_a_vote_is_good_on_one_chain_only():
-    other = ChainContext(chain_id=1337, tag=b"shard/1")
+    other = ChainContext(genesis=b"g" * 32, tag=b"shard/1")
     with pytest.raises(InvalidSignature):
         check_vote(other, SET, vote(KEYS[0]), CHECKER)
 
@@ -239,7 +239,7 @@ def test_prevotes_cannot_pass_for_precommits():
 
 
 def test_contexts_that_cannot_be_signed_unambiguously():
-    for bad in ({"chain_id": 0}, {"chain_id": 2**256}, {"tag": b""}, {"tag": b"a\0"}):
+    for bad in ({"genesis": b""}, {"genesis": b"g" * 33}, {"tag": b""}, {"tag": b"a\0"}):
         with pytest.raises(InvalidChainContext):
             replace(CTX, **bad)
     with pytest.raises(InvalidChainContext):

@@ -108,7 +108,7 @@ class Forgers:
             "another height": (context, precommit, min(height + 1, MAX_HEIGHT), round, block),
             "another block": (context, precommit, height, round, bytes(32)),
             "another network": (
-                replace(context, chain_id=context.chain_id + 1), precommit, height, round, block,
+                replace(context, genesis=bytes(32)), precommit, height, round, block,
             ),
             "another chain": (replace(context, tag=b"x"), precommit, height, round, block),
             "another era": (

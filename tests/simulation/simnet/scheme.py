@@ -24,7 +24,7 @@ from consensus import (
     verify_certificate,
 )
 
-CTX = ChainContext(chain_id=1337, tag=b"shard/0")
+CTX = ChainContext(genesis=b"g" * 32, tag=b"shard/0")
 GENESIS = BlockId(bytes(32))
 MAX_KEYS = 40
 

@@ -122,7 +122,7 @@ class Net:
         self, index, chain=0, height=1, round=0, type=VoteType.PREVOTE, blocks=(b"x", b"y")
     ) -> DoubleSigning:
         """Two votes by the validator number `index`."""
-        ctx, address = self.rules.context(chain), self.keys[index].address
+        ctx, address = self.rules.context_at(chain, height), self.keys[index].address
         one, other = (
             self.vote(ctx, address, height, block and keccak256(block), round=round, type=type)
             for block in blocks

@@ -8,8 +8,10 @@ from node.beacon.block import BeaconBlock, BeaconBody
 from node.beacon.era_proof import check_era
 from node.beacon.era_store import begin_era, era_record, load_eras
 from node.beacon.eras import EraRecord
+from node.beacon.offences import check_item
 from node.beacon.rewind import Rewind
 from node.beacon.rewinding import rewind_beacon
+from node.beacon.validators import BEACON_CHAIN
 from node.primitives.basics import ShardId, keccak256
 from node.primitives.errors import CorruptData, DecodeError, InvalidBlock
 from node.runtime.beacon_service import BeaconService
@@ -233,3 +235,32 @@ async def test_a_rewind_is_dated_by_the_clock_that_the_validators_have(grown, be
     block_id, value = await ours.build()
     assert BeaconBlock.decode(value).header.timestamp == head + 100_000 - behind
     assert await another.judge(value, decided=False) == block_id
+
+
+def test_what_was_signed_before_a_rewind_is_punished_after_it(make_net, store, make_driver):
+    """Heights that the rewind left stand in the chain: their era is that in which they were decided."""
+    net = make_net(dev_methods=True, per_shard=2)
+    grown = make_driver(net, net.chain(store))
+    for _ in range(4):
+        grown.grow(grown.next(0), grown.next(1))
+    rules = grown.chain.rules
+    before = [net.double_vote(1, height=2), net.double_vote(0, chain=BEACON_CHAIN, height=1)]
+    undone = net.double_vote(1, height=4)
+    record = decide(grown, rewind_to(grown.chain, 2))
+    chain = go_back(grown, store, record)
+    net.rules = chain.rules
+    driver = make_driver(net, chain)
+    for item in before:
+        check_item(chain.rules, chain.state, chain.head.height, item)
+    driver.grow(driver.next(0))
+    driver.grow(driver.next(0))
+    with pytest.raises(InvalidBlock, match="not signed"):  # for what is there now
+        check_item(chain.rules, chain.state, chain.head.height, undone)
+    check_item(chain.rules, chain.state, chain.head.height, net.double_vote(1, height=4))
+    # A block of the era before, as a node that syncs judges it: what began later is nothing to it.
+    early = replace(chain.rules, era=rules.era)
+    newest = net.double_vote(1, height=3)
+    net.rules = early
+    in_time = net.double_vote(1, height=3)
+    assert newest != in_time
+    check_item(early, chain.state, chain.head.height, in_time)

@@ -124,6 +124,23 @@ def test_a_rival_with_a_false_certificate_is_none(net, driver, service, exchange
     assert said == []
 
 
+def test_no_block_is_read_for_a_crosslink_that_nobody_signed(net, driver, service, monkeypatch):
+    """Anybody can put any certificate beside a header of any height."""
+    one = net.crosslink(0, driver.tips[0], driver.chain.head.hash)
+    strangers = net.genesis_members(1)
+    false = net.crosslink(
+        0, driver.tips[0], driver.chain.head.hash, members=strangers, timestamp=1_700_000_001
+    )
+    other = net.crosslink(0, driver.tips[0], driver.chain.head.hash, timestamp=1_700_000_001)
+    driver.grow(one)
+    read = []
+    monkeypatch.setattr(driver.chain, "crosslink", lambda *place: read.append(place))
+    assert not service.offer(false)
+    assert not read
+    assert not service.offer(other)
+    assert read == [(0, 1)]
+
+
 async def test_a_frozen_shard_is_known_at_once_and_after_a_restart(net, driver, service, exchange):
     one = net.crosslink(0, driver.tips[0], driver.chain.head.hash)
     other = net.crosslink(0, driver.tips[0], driver.chain.head.hash, timestamp=1_700_000_001)

@@ -44,7 +44,7 @@ from node.storage.wal import WriteAheadLog
 from p2p.errors import PeerUnavailable
 from tests.support.forgetful import ForgetfulDisk, mounted
 
-CONTEXT = ChainContext(chain_id=1337, tag=b"shard/0")
+CONTEXT = ChainContext(genesis=b"g" * 32, tag=b"shard/0")
 CHECKER = KeccakSecp256k1()
 PACING = Pacing(min_interval=0.05, heartbeat=1.0)
 

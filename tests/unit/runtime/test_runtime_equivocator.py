@@ -18,7 +18,7 @@ from node.primitives.keys import KeccakSecp256k1, SigningKey
 from node.runtime.faults import Equivocator
 
 KEY = SigningKey(keccak256(b"equivocator"))
-CONTEXT = ChainContext(chain_id=1337, tag=b"shard/0")
+CONTEXT = ChainContext(genesis=b"g" * 32, tag=b"shard/0")
 SET = ValidatorSet([Validator(address=Address(KEY.address), power=1)])
 
 

@@ -188,7 +188,7 @@ class Lane:
         service = SimpleNamespace(
             ledger=ledger,
             lanes={ShardId(1): self.inbound},
-            context=ChainContext(chain_id=1, tag=b"shard/0"),
+            context=ChainContext(genesis=b"g" * 32, tag=b"shard/0"),
         )
         state = SimpleNamespace(
             tip=lambda shard: SimpleNamespace(height=self.tip),

@@ -43,7 +43,7 @@ async def test_whoever_contradicts_its_prevotes_is_accused_by_all(
     async with running(net):
         await net.reach(10)
     assert {by for by, _, _ in net.accused} == {"v0", "v1", "v2"}
-    context = ChainContext(chain_id=1337, tag=b"shard/0")
+    context = ChainContext(genesis=b"g" * 32, tag=b"shard/0")
     for _, first, second in net.accused:
         evidence = make_evidence(first, second)
         verify_evidence(context, net.members, evidence, KeccakSecp256k1())
@@ -80,7 +80,7 @@ async def test_a_contradiction_that_comes_after_the_decision_is_seen(
     world: Make, running: Running, autojump_clock: MockClock
 ) -> None:
     net = world()
-    context = ChainContext(chain_id=1337, tag=b"shard/0")
+    context = ChainContext(genesis=b"g" * 32, tag=b"shard/0")
     liar = net.nodes[3]
 
     def second_vote(height: int, type: VoteType) -> Vote:

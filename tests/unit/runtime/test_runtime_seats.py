@@ -67,7 +67,7 @@ class Net:
 
     def double_vote(self, key: SigningKey, height: int) -> DoubleSigning:
         def vote(block_id: bytes | None) -> Vote:
-            context = self.rules.context(0)
+            context = self.rules.context_at(0, height)
             preimage = vote_sign_bytes(
                 context, VoteType.PREVOTE, Height(height), Round(0), block_id
             )

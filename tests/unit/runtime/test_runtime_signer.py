@@ -20,7 +20,7 @@ from node.storage.wal import WriteAheadLog
 from tests.unit.runtime.conftest import ToyChain
 
 KEY = SigningKey(b"\1" * 32)
-CONTEXT = ChainContext(chain_id=1, tag=b"toy")
+CONTEXT = ChainContext(genesis=b"g" * 32, tag=b"toy")
 MEMBERS = ValidatorSet([Validator(address=Address(KEY.address), power=1)])
 OTHER = Address(SigningKey(b"\2" * 32).address)
 OF_MANY = ValidatorSet(
