@@ -112,6 +112,10 @@ class Frontier:
     async def run(self, *, task_status: Started = trio.TASK_STATUS_IGNORED) -> None:
         """Ask on behalf of those who wait, until cancelled."""
         async with trio.open_nursery() as self._nursery:
+            if (
+                self._next is not None
+            ):  # somebody asked before: the network serves while the node starts
+                self._nursery.start_soon(self._conduct, self._next)
             task_status.started()
             await trio.sleep_forever()
 
@@ -178,9 +182,9 @@ class Frontier:
             alone.poll = own
             return alone
         if self._next is None:
-            assert self._nursery is not None, "run() is what asks"
             self._next = _Round()
-            self._nursery.start_soon(self._conduct, self._next)
+            if self._nursery is not None:
+                self._nursery.start_soon(self._conduct, self._next)
         return self._next
 
     def _own_poll(self) -> Poll:

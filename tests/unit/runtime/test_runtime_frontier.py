@@ -148,6 +148,18 @@ async def test_one_that_lies_delays_and_holds_nothing_up(
         assert trio.current_time() - started <= DOUBT + 0.01
 
 
+async def test_who_asks_while_the_node_starts_is_served_then(autojump_clock: MockClock) -> None:
+    around, done = Around(), []
+    async with trio.open_nursery() as nursery:
+        reaching(around, nursery, done)()
+        await wait_all_tasks_blocked()
+        assert not around.asked
+        await nursery.start(around.frontier.run)
+        await trio.sleep(1.0)
+        nursery.cancel_scope.cancel()
+    assert done
+
+
 async def test_many_share_a_poll_that_begins_after_all_of_them(autojump_clock: MockClock) -> None:
     around, done = Around(), []
     async with around.running() as nursery:
