@@ -1,5 +1,6 @@
 """A client that saw a receipt at one node goes on at another, which does not have that block yet."""
 
+import time
 from collections.abc import Callable
 
 import pytest
@@ -42,6 +43,8 @@ class Lagging:
             pool=TransactionPool(),
             worker=Worker(),
             coinbase=Address(here.validators[1].address),
+            now=time.time,
+            stopwatch=time.perf_counter,
         )
         self.frontier = Frontier(
             committee=here.beacon.beacon_committee,
@@ -73,7 +76,7 @@ class Lagging:
         """How many messages its next block sends to shard 0."""
         _, value = await self.service.build()
         await self.service.judge(value, decided=True)
-        executed = self.service._executed[decode_value(value)[0].hash]
+        executed, _ = self.service._executed[decode_value(value)[0].hash]
         assert len(executed.senders) == 1
         logs = [log for receipt in executed.receipts for log in receipt.logs]
         return sum(map(messenger.is_sent_log, logs))
