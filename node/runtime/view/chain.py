@@ -182,7 +182,13 @@ class ChainView(ABC):
     # ------------------------------------------------------------------ naming blocks
 
     async def number_of(self, ref: BlockRef) -> int | None:
-        """The number of a block that exists, else None."""
+        """The number of a block that exists, else None: for one that is named, after a second look."""
+        number = await self._number_of(ref)
+        if number is None and not _is_tag(ref) and await self.look_again():
+            number = await self._number_of(ref)
+        return number
+
+    async def _number_of(self, ref: BlockRef) -> int | None:
         head = await self.block_number()
         number = await self._height_of(ref.hash) if isinstance(ref, BlockHash) else _tag(ref, head)
         return number if number is not None and 0 <= number <= head else None

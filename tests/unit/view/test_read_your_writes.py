@@ -235,6 +235,15 @@ async def test_no_code_is_said_of_the_newest_block_only(behind, net, code) -> No
     assert await view.code(place, "latest") == code[1]
 
 
+async def test_a_block_that_a_receipt_names_is_there(behind, net) -> None:
+    view, _ = behind
+    newest = net.beacon.head
+    found = await view.block(newest.height, False)
+    assert found is not None
+    assert found.hash == newest.hash
+    assert await view.block(newest.height + 1, False) is None
+
+
 async def test_an_estimate_knows_the_contract(behind, net) -> None:
     view, place = behind
     request = CallRequest(from_=net.users[1][0].address, to=place, data=(5).to_bytes(32, "big"))
