@@ -152,4 +152,4 @@ class Lane:
             raise LaneFull(f"the lane to shard {self.dst} is full: {reason}")
         reason = self.share.used(params, gas)
         if reason is not None:
-            raise LaneFull(f"the sender's share of the lane to shard {self.dst} is used: {reason}")
+            raise LaneFull(f"the sender's share of the lane to shard {self.dst} is full: {reason}")

@@ -41,7 +41,11 @@ HERE, AWAY = 0, 1
 MORE_MEMORY = 48 << 20
 """Bytes by which a node may grow meanwhile; what waits is some KiB."""
 CALL_TRACER = {"tracer": "callTracer"}
-LANE_FULL = Web3.to_hex(Web3.keccak(text="LaneFull(uint256)")[:4])
+SHARE = WINDOW // 4  # that one sender may have under way
+LANE_FULL, SHARE_USED = (
+    Web3.to_hex(Web3.keccak(text=error)[:4])
+    for error in ("LaneFull(uint256)", "ShareUsed(uint256)")
+)
 
 PARAMS = f"[params]\nlane_window = {WINDOW}\n"
 LAYOUTS = {
@@ -112,10 +116,21 @@ def test_a_shard_is_away_for_a_while(
     beacon = height(network, "beacon")
     before = [resident(node) for node in network.shard_nodes(HERE)]
 
-    # more departures than have room, admitted at once
+    # more departures than have room, of a sender who has a quarter of it, admitted at once
     bob = network.fresh_account(AWAY).address
-    first = shard.eth.get_transaction_count(alice.address)
     chain_id = network.info["chainId"]
+    others = [
+        sign(
+            other, chainId=chain_id, nonce=shard.eth.get_transaction_count(other.address) + n,
+            to=network.fresh_account(AWAY).address, value=1, gas=21_000, gasPrice=PRICE,
+        )
+        for other in network.accounts(HERE)[1:4]
+        for n in range(SHARE)
+    ]  # fmt: skip
+    call_many(
+        network.endpoint(HERE), [("eth_sendRawTransaction", ["0x" + raw.hex()]) for raw in others]
+    )
+    first = shard.eth.get_transaction_count(alice.address)
     raws = [
         sign(
             alice,
@@ -147,7 +162,7 @@ def test_a_shard_is_away_for_a_while(
     assert wait_for(reason, "the pool to say why") == (
         f"the lane to shard {AWAY} is full: {WINDOW} messages are under way"
     )
-    assert shard.eth.get_transaction_count(alice.address) == first + WINDOW
+    assert shard.eth.get_transaction_count(alice.address) == first + SHARE
 
     # what comes now is refused, by the node and by the contract
     carol = network.accounts(HERE)[0]
@@ -224,5 +239,5 @@ def test_a_shard_is_away_for_a_while(
     assert full
     for order in full:
         trace = call(network.endpoint(HERE), "debug_traceTransaction", [order.hash, CALL_TRACER])
-        assert trace["calls"][0]["output"].startswith(LANE_FULL), trace
+        assert trace["calls"][0]["output"].startswith((LANE_FULL, SHARE_USED)), trace
     load.check(history)

@@ -108,7 +108,7 @@ def test_one_sender_has_a_quarter_of_a_lane(make_world, kit):
     assert len(built.executed.sent) == 5
     ((_, reason),) = built.deferred
     assert reason == (
-        "the sender's share of the lane to shard 1 is used: 4 of its messages are under way, "
+        "the sender's share of the lane to shard 1 is full: 4 of its messages are under way, "
         "at most 4 of one sender may be"
     )
     alice.nonce = bob.nonce = 0
