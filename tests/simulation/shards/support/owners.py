@@ -50,7 +50,8 @@ class Owners:
         """
         run = chain.run_again(executed.header, anchor)
         ledger = self.ledgers[chain.shard]
-        ledger.apply(executed, executions_of(run, executed.block.items))
+        floors = [anchor.state.base_fee(shard) for shard in self.ledgers]
+        ledger.apply(executed, executions_of(run, executed.block.items), floors)
         ledger.compare(chain, executed, anchor.state)
 
 
@@ -66,8 +67,10 @@ class ShardLedger:
 
     # ------------------------------------------------------------------ a block
 
-    def apply(self, executed: ExecutedBlock, executions: list[list[Executed]]) -> None:
-        """Replay a block."""
+    def apply(
+        self, executed: ExecutedBlock, executions: list[list[Executed]], floors: list[int]
+    ) -> None:
+        """Replay a block. `floors` are the base fees that its anchor tells of each shard."""
         self.touched = {executed.header.coinbase}
         before = 0
         for index, item in enumerate(executed.bodies):
@@ -75,7 +78,7 @@ class ShardLedger:
             gas_used = receipt.cumulative_gas_used - before
             before = receipt.cumulative_gas_used
             sent = [s.message for s in executed.sent if s.index == index]
-            block = _Item(self, executed, index, executions[index], sent, gas_used)
+            block = _Item(self, executed, index, executions[index], sent, gas_used, floors)
             match item:
                 case Message():
                     block.arrival(item)
@@ -175,8 +178,10 @@ class _Item:
         executions: list[Executed],
         sent: list[Message],
         gas_used: int,
+        floors: list[int],
     ) -> None:
         self.ledger = ledger
+        self.floors = floors
         self.receipt = executed.receipts[index]
         self.coinbase = executed.header.coinbase
         self.base_fee = executed.header.base_fee_per_gas
@@ -191,8 +196,11 @@ class _Item:
     def transaction(self, tx: Transaction) -> None:
         """One of a user: it runs here or departs."""
         ledger, used = self.ledger, self.gas_used
-        price = min(tx.max_fee_per_gas, self.base_fee + tx.max_priority_fee_per_gas)
-        assert price >= self.base_fee, f"{self.name}: it pays less than the base fee"
+        base_fee = self.base_fee
+        if not self.executions:  # it departs: to where gas may cost more
+            base_fee = max(base_fee, *(self.floors[m.dst] for m in self.sent))
+        price = min(tx.max_fee_per_gas, base_fee + tx.max_priority_fee_per_gas)
+        assert price >= base_fee, f"{self.name}: it pays less than the base fee"
         if tx.sender in ledger.nonces:
             assert ledger.nonces[tx.sender] == tx.nonce, f"{self.name}: nonce"
         ledger.nonces[tx.sender] = tx.nonce + 1
