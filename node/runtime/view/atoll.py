@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import trio
+
 from node.primitives.basics import Address, ShardId
 from node.primitives.genesis import Params
 from node.primitives.header import Header
@@ -107,9 +109,13 @@ class AtollView:
             shard, header, brief, anchor, self._number(shard, header.number)
         )
 
-    def votes(self, number: int, count: int) -> list[dict[str, Any]]:
+    async def votes(self, number: int, count: int) -> list[dict[str, Any]]:
         """Who voted for the blocks that became final with each of `count` network blocks up to `number`."""
-        return votes.report(self._beacon, range(max(1, number - count + 1), number + 1))
+        found: list[dict[str, Any]] = []
+        for each in range(max(1, number - count + 1), number + 1):
+            found += votes.report(self._beacon, [each])
+            await trio.lowlevel.checkpoint()  # a committee may be large
+        return found
 
     async def trace(self, name: bytes) -> dict[str, Any] | None:
         """All that a transaction or a message caused, as a tree; None if no shard knows it."""

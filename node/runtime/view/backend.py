@@ -3,9 +3,11 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import trio
+
 from node.runtime.view import present
 from node.runtime.view.atoll import AtollView
-from node.runtime.view.chain import ChainView
+from node.runtime.view.chain import BREATH, ChainView
 from node.runtime.view.changes import Bell
 from node.runtime.view.development import Development
 from node.runtime.view.forks import fork_config
@@ -215,7 +217,12 @@ class NodeBackend:
 
     async def block_hashes(self, scope: int | None, first: int, last: int) -> tuple[bytes, ...]:
         view = self._view(scope)
-        return tuple([await view.block_hash(number) for number in range(first, last + 1)])
+        hashes = []
+        for number in range(first, last + 1):
+            hashes.append(await view.block_hash(number))
+            if number % BREATH == 0:
+                await trio.lowlevel.checkpoint()
+        return tuple(hashes)
 
     async def wait_for_block(self, scope: int | None, beyond: int) -> int:
         view = self._view(scope)
@@ -391,7 +398,7 @@ class NodeBackend:
         return await self._atoll.shard_block(shard, height)
 
     async def votes(self, ref: BlockRef, count: int) -> list[dict[str, Any]]:
-        return self._atoll.votes(await self._network.state_number(ref), count)
+        return await self._atoll.votes(await self._network.state_number(ref), count)
 
     async def trace(self, hash: bytes) -> dict[str, Any] | None:
         return await self._atoll.trace(hash)

@@ -114,6 +114,8 @@ DEAR = {
     "a full block": ("eth_getBlockByNumber", ["0x1", True]),
     "all receipts of a block": ("eth_getBlockReceipts", ["0x1"]),
     "the same encoded": ("debug_getRawReceipts", ["0x1"]),
+    "all votes": ("atoll_votes", ["latest", 64]),
+    "the lanes": ("atoll_lanes", []),
     "a batch": [
         {"jsonrpc": "2.0", "id": n, "method": "eth_getProof", "params": [B, words(60)]}
         for n in range(50)
