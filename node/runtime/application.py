@@ -47,6 +47,10 @@ class Application(Protocol):
     def identify(self, value: bytes) -> BlockId:
         """The id that a value claims, without judging it. Raises DecodeError."""
 
+    def body_matches(self, value: bytes) -> bool:
+        """Whether what the block holds is what its id commits to: only then its signers vouch for it.
+        Raises DecodeError."""
+
     async def judge(self, value: bytes, *, decided: bool) -> BlockId:
         """The id of a valid value of the next height. Raises InvalidBlock, NotReady or DecodeError.
 

@@ -205,6 +205,10 @@ class BeaconService:
     def identify(self, value: bytes) -> BlockId:
         return BlockId(BeaconBlock.decode(value).hash)
 
+    def body_matches(self, value: bytes) -> bool:
+        block = BeaconBlock.decode(value)
+        return block.body.root == block.header.body_root
+
     async def judge(self, value: bytes, *, decided: bool) -> BlockId:
         block = BeaconBlock.decode(value)
         known = self._executed.get(block.hash)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 STALL_FACTOR = 5  # heartbeats without a block after which a chain is called stalled
 STALL_FLOOR = 10.0
 BEHIND = 8  # blocks; peers are a block or two ahead at any time, and at times more for a moment
+UNCROSSLINKED = 8  # decided blocks that the beacon lacks; a few are on their way at any time
 MIN_FREE_BYTES = 64 << 20
 
 
@@ -30,15 +31,26 @@ class Check:
 
 
 class Health:
-    """Answers from what the node's parts know; holds only when each chain last grew."""
+    """Answers from what the node's parts know; holds only when chains last grew, and were crosslinked."""
 
     def __init__(self, node: "Node") -> None:
         self._node = node
         self._grown: dict[str, float] = {}
+        self._crosslinked = (-1, 0.0)  # up to which height, and since when
 
     def grew(self, chain: str) -> None:
         """A block of the "shard" or the "beacon" was taken in."""
         self._grown[chain] = trio.current_time()
+        self.uncrosslinked_seconds()
+
+    def uncrosslinked_seconds(self) -> float:
+        """Seconds since the beacon took in a block of our shard, while it lacks some; else 0."""
+        shard, now = self._node.shard_service, trio.current_time()
+        height, since = self._crosslinked
+        if shard.crosslinked() != height or shard.uncrosslinked() <= 0:
+            self._crosslinked = shard.crosslinked(), now
+            return 0.0
+        return now - since
 
     def checks(self) -> list[Check]:
         """All of them. A node that has just been started is ready once it has seen both chains grow."""
@@ -48,6 +60,7 @@ class Health:
         node = self._node
         yield Check(name="shard", problem=self._frozen() or self._stalled("shard"))
         yield Check(name="beacon", problem=self._stalled("beacon"))
+        yield Check(name="crosslinks", problem=self._uncrosslinked())
         behind = [self._behind(syncer) for syncer in node.syncers.values()]
         yield Check(name="synced", problem=next((why for why in behind if why), None))
         yield Check(name="peers", problem=self._lonely(node.shard_host, f"shard {node.shard}"))
@@ -74,12 +87,27 @@ class Health:
         return None
 
     def _stalled(self, chain: str) -> str | None:
-        patience = max(STALL_FLOOR, STALL_FACTOR * self._node.genesis.params.heartbeat)
+        patience = self._patience()
         grown = self._grown.get(chain)
         if grown is None:
             return f"the {chain} has made no block since this node was started"
         silent = trio.current_time() - grown
         return f"the {chain} has made no block for {silent:.0f} s" if silent > patience else None
+
+    def _patience(self) -> float:
+        return max(STALL_FLOOR, STALL_FACTOR * self._node.genesis.params.heartbeat)
+
+    def _uncrosslinked(self) -> str | None:
+        """Decided is not final for the network: users see a block, and other shards its messages, once the
+        beacon has taken it in."""
+        seconds, missing = self.uncrosslinked_seconds(), self._node.shard_service.uncrosslinked()
+        least = min(UNCROSSLINKED, self._node.genesis.params.max_uncrosslinked)
+        if missing < least or seconds <= self._patience():
+            return None
+        return (
+            f"the beacon has taken in no block of shard {self._node.shard} for {seconds:.0f} s, "
+            f"and lacks {missing}: they are decided, but not final for the network"
+        )
 
     def _behind(self, syncer: Syncer) -> str | None:
         if not is_behind(syncer):

@@ -317,6 +317,14 @@ class ConsensusHost:
             )
             self._commit_at = trio.current_time() + COMMIT_RETRY_SECONDS
 
+    def _diverged(self, certificate: Certificate, reason: Exception) -> Diverged:
+        return Diverged(
+            f"{self.app.context.tag.decode()}: block {certificate.height} "
+            f"(0x{certificate.block_id.hex()}) was decided, but is not valid here: {reason}; "
+            "does this node run the same version as the others? If its data is damaged, delete "
+            "its data directory but the last-signed records, and it syncs again"
+        )
+
     async def _commit(self, value: bytes, certificate: Certificate) -> None:
         """Raises NotReady, and then nothing has changed; Diverged, which ends the node."""
         validators = self.app.validators()
@@ -325,12 +333,7 @@ class ConsensusHost:
         except NotReady:
             raise
         except (InvalidBlock, DecodeError) as error:
-            raise Diverged(
-                f"{self.app.context.tag.decode()}: block {certificate.height} "
-                f"(0x{certificate.block_id.hex()}) was decided, but is not valid here: {error}; "
-                "does this node run the same version as the others? If its data is damaged, delete "
-                "its data directory but the last-signed records, and it syncs again"
-            ) from error
+            raise self._diverged(certificate, error) from error
         self._started = False
         self._begun = self._early.has(certificate.height + 1)
         self._commit_at = float("inf")
@@ -460,7 +463,19 @@ class ConsensusHost:
             raise DecodeError("a decided block is not the one its certificate names")
         participant, block_id = self.participant, certificate.block_id
         async with nullcontext() if participant is None else participant.paused(block_id):
-            if await judge(self.app, message.value, decided=True) != certificate.block_id:
-                raise DecodeError("a decided block is not the one its certificate names")
+            await self._execute_decided(message)
             await self._commit(message.value, certificate)
         self.counts.synced += 1
+
+    async def _execute_decided(self, message: DecidedMessage) -> None:
+        """Raises the peer's fault, or NotReady; Diverged, where the quorum that decided it has to be blamed."""
+        certificate = message.certificate
+        try:
+            if await judge(self.app, message.value, decided=True) != certificate.block_id:
+                raise DecodeError("a decided block is not the one its certificate names")
+        except NotReady:
+            raise
+        except (InvalidBlock, DecodeError) as error:
+            if self.app.body_matches(message.value):
+                raise self._diverged(certificate, error) from error
+            raise  # a peer has put other contents under a header that was decided

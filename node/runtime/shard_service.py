@@ -10,6 +10,7 @@ from consensus.types import BlockId, Certificate, ChainContext, ValidatorSet
 from node.beacon.chain import BeaconChain
 from node.execution.evm import check_static
 from node.execution.fees import next_base_fee
+from node.execution.trie import ordered_root
 from node.primitives import rlp
 from node.primitives.basics import Address, Hash32, ShardId, keccak256
 from node.primitives.decoding import decoder
@@ -238,7 +239,11 @@ class ShardService:
 
     def uncrosslinked(self) -> int:
         """How many decided blocks the beacon has not taken in yet."""
-        return self.ledger.head.number - self._beacon.state.tip(self.ledger.shard).height
+        return self.ledger.head.number - self.crosslinked()
+
+    def crosslinked(self) -> int:
+        """The height up to which the beacon has taken our shard's blocks in."""
+        return self._beacon.state.tip(self.ledger.shard).height
 
     # ------------------------------------------------------------------ Application
 
@@ -337,6 +342,10 @@ class ShardService:
 
     def identify(self, value: bytes) -> BlockId:
         return BlockId(self._decode(value)[0].hash)
+
+    def body_matches(self, value: bytes) -> bool:
+        block, _ = self._decode(value)
+        return ordered_root(block.items) == block.header.transactions_root
 
     async def judge(self, value: bytes, *, decided: bool) -> BlockId:
         block, tails = self._decode(value)

@@ -104,6 +104,9 @@ class TimedApplication:
     def identify(self, value: bytes) -> BlockId:
         return self._app.identify(value)
 
+    def body_matches(self, value: bytes) -> bool:
+        return self._app.body_matches(value)
+
     async def judge(self, value: bytes, *, decided: bool) -> BlockId:
         return await self._timed("judge", self._app.judge(value, decided=decided))
 

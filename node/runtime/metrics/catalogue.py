@@ -200,6 +200,8 @@ atoll_beacon_tip_height gauge shard
     Height up to which the beacon has taken in a shard, any shard.
 atoll_beacon_lag_blocks gauge shard
     Blocks of this node's shard that the beacon has not taken in.
+atoll_beacon_lag_seconds gauge shard
+    Seconds since the beacon took in a block of this node's shard, while it lacks some.
 atoll_beacon_crosslinks_total counter shard
     Crosslinks of a shard, any shard, in beacon blocks taken in.
 atoll_beacon_pending_crosslinks gauge shard

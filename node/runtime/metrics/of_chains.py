@@ -195,6 +195,8 @@ def beacon(node: "Node", totals: ShardTotals, sheet: Sheet) -> None:
         sheet.put("atoll_beacon_crosslinks_total", totals.crosslinks[shard], shard)
         sheet.put("atoll_beacon_pending_crosslinks", waiting.get(shard, 0), shard)
     sheet.put("atoll_beacon_lag_blocks", node.shard_service.uncrosslinked(), node.shard)
+    lag = node.status.healthy.uncrosslinked_seconds()
+    sheet.put("atoll_beacon_lag_seconds", round(lag, 3), node.shard)
     sheet.put("atoll_beacon_pending_evidence", len(service.evidence))
     jailed = sum(record.jailed_at is not None for record in state.validators())
     sheet.put("atoll_beacon_jailed_validators", jailed)

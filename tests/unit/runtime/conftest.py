@@ -108,11 +108,16 @@ class ToyChain:
             raise DecodeError("not a toy value")
         return BlockId(keccak_fast(value.split(b"|")[0]))  # what follows is beside the block
 
+    def body_matches(self, value: bytes) -> bool:
+        return b"forged" not in value
+
     async def judge(self, value: bytes, *, decided: bool) -> BlockId:
         self.judged += 1
         await self._execute(0.0 if decided else self.slow)
         if value in self.missing:
             raise NotReady("it refers to what is not here")
+        if b"forged" in value:
+            raise InvalidBlock("it holds something else than its id says")
         if b"bug" in value:
             raise LookupError("a fault of ours")
         if not value.startswith(f"{self.head_height() + 1}/".encode()):

@@ -39,7 +39,10 @@ def node(tmp_path):
     return SimpleNamespace(
         shard=0,
         beacon=SimpleNamespace(is_frozen=lambda shard: False),
-        genesis=SimpleNamespace(params=SimpleNamespace(heartbeat=1.0), shard_ids=lambda: range(2)),
+        genesis=SimpleNamespace(
+            params=SimpleNamespace(heartbeat=1.0, max_uncrosslinked=64), shard_ids=lambda: range(2)
+        ),
+        shard_service=SimpleNamespace(crosslinked=lambda: 90, uncrosslinked=lambda: 3),
         syncers={0: Syncer(), 1: Syncer()},
         shard_host=SimpleNamespace(app=SimpleNamespace(validators=lambda: committee)),
         network=SimpleNamespace(connected={SECOND, THIRD, FOURTH, OTHER}),
@@ -63,7 +66,15 @@ def grown(node):
 def failing(health):
     ready, report = health.report()
     failed = {name for name, found in report["checks"].items() if found != "ok"}
-    assert set(report["checks"]) == {"shard", "beacon", "synced", "peers", "disk", "lanes"}
+    assert set(report["checks"]) == {
+        "shard",
+        "beacon",
+        "crosslinks",
+        "synced",
+        "peers",
+        "disk",
+        "lanes",
+    }
     assert ready == report["ready"] == (not report["reasons"])
     assert len(failed) == len(report["reasons"]) + len(report["warnings"])
     return failed
@@ -90,6 +101,31 @@ async def test_a_chain_that_stands_still(node, autojump_clock):
     await trio.sleep(2)
     assert failing(health) == {"shard"}
     assert health.report()[1]["reasons"] == ["the shard has made no block for 11 s"]
+
+
+async def test_blocks_that_the_beacon_does_not_take_in(node, autojump_clock):
+    """The shard goes on deciding, and nobody sees it."""
+    health, here = Health(node), node.shard_service
+
+    async def both_go_on(seconds):
+        for _ in range(seconds):
+            await trio.sleep(1)
+            health.grew("shard")
+            health.grew("beacon")
+
+    await both_go_on(30)
+    assert failing(health) == set(), "few are on their way at any time"
+    here.uncrosslinked = lambda: 20
+    assert failing(health) == {"crosslinks"}
+    (reason,) = health.report()[1]["reasons"]
+    assert "no block of shard 0 for 29 s, and lacks 20" in reason
+    here.crosslinked = lambda: 91
+    await both_go_on(5)
+    assert failing(health) == set(), "many, and it gets on"
+    await both_go_on(10)
+    assert failing(health) == {"crosslinks"}
+    here.uncrosslinked = lambda: 0
+    assert failing(health) == set()
 
 
 async def test_a_frozen_shard(node):

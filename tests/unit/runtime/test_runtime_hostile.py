@@ -14,6 +14,7 @@ from consensus.codec import encode_certificate
 from consensus.signing import proposal_sign_bytes, vote_sign_bytes
 from consensus.types import Address, BlockId, Height, Proposal, Round, Vote, VoteType
 from node.primitives.basics import keccak_fast
+from node.primitives.errors import InvalidBlock
 from node.runtime.application import Diverged
 from node.runtime.wire import (
     BlocksPage,
@@ -231,6 +232,49 @@ async def test_a_quorum_that_decides_what_we_refuse_ends_the_node(
         await live()
     assert net.nodes[0].height == 2
     assert _contains(caught.value, Diverged)
+
+
+async def test_a_decided_block_that_we_alone_refuse_in_sync_ends_the_node(
+    world: Make, running: Running, autojump_clock: MockClock
+) -> None:
+    """The certificate is by the committee, and the block is what it names: no peer has lied."""
+    net = world()
+    alone = net.nodes[3]
+    real = alone.app.judge
+
+    async def judge(value: bytes, *, decided: bool) -> BlockId:
+        if int(value.split(b"/")[0]) >= 3 and b"/v3/" not in value:
+            raise InvalidBlock("our rules differ")
+        block_id: BlockId = await real(value, decided=decided)
+        return block_id
+
+    async def live() -> None:
+        async with running(net):
+            await net.reach(20, *net.nodes[:3])
+
+    alone.app.judge = judge
+    with pytest.raises(BaseExceptionGroup) as caught:
+        await live()
+    assert alone.height >= 2
+    assert _contains(caught.value, Diverged)
+
+
+async def test_other_contents_under_a_decided_header_are_the_fault_of_who_sent_them(
+    world: Make, running: Running, autojump_clock: MockClock
+) -> None:
+    net = world()
+    async with running(net):
+        net.partition = {"v3"}
+        await net.reach(3, *net.nodes[:3])
+        late = net.nodes[3]
+        value, certificate = net.nodes[0].app.decided(late.height + 1)
+        message = DecidedMessage(certificate=certificate, value=value + b"|forged")
+        with pytest.raises(InvalidBlock):
+            await late.host.apply_decided(message)
+        await late.host.deliver("v1", encode_body(message))
+        net.heal()
+        await net.reach(5)
+        assert late.runs == 1
 
 
 def _contains(error: BaseException, kind: type[BaseException]) -> bool:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from trio.testing import MockClock
 
 from consensus.types import Address as ValidatorAddress
 from consensus.types import Certificate, Height, Round, Validator, ValidatorSet
+from node.beacon.block import BeaconBlock
 from node.beacon.chain import BeaconChain
 from node.beacon.rules import BeaconRules
 from node.beacon.state import BeaconState
@@ -331,6 +333,22 @@ async def test_a_submitter_out_of_frames_still_holds_its_transactions() -> None:
 
 
 # ---------------------------------------------------------------------- the shard as an application
+
+
+async def test_contents_that_the_header_does_not_commit_to_are_nobodys_decision() -> None:
+    net = Net()
+    service = net.service()
+    add(service, transfer(0, 0))
+    _, value = await service.build()
+    block, tails = decode_value(value)
+    assert service.body_matches(value)
+    assert not service.body_matches(encode_value(replace(block, items=()), tails))
+    _, value = await net.beacon.build()
+    beacon_block = BeaconBlock.decode(value)
+    assert net.beacon.body_matches(value)
+    other = replace(beacon_block.header, body_root=beacon_block.hash)
+    with suppress(DecodeError):  # or it is no block at all
+        assert not net.beacon.body_matches(replace(beacon_block, header=other).encoded)
 
 
 async def test_a_transaction_that_comes_during_an_empty_block_is_work_at_once() -> None:
