@@ -26,6 +26,7 @@ from node.commands import (
 from node.commands.common import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USER_ERROR, print_json
 from node.commands.completion import bash_nodes
 from node.primitives.errors import AtollError, UserError
+from node.terminal import say
 from node.version import version
 
 app = App(
@@ -102,10 +103,14 @@ def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
 
     In bash names of nodes are completed as well.
     """
-    print(app.generate_completion(shell=shell))
+    say(app.generate_completion(shell=shell))
     if shell == "bash":
-        print(bash_nodes(app))
+        say(bash_nodes(app))
     return 0
+
+
+MAX_REASON = 2000
+"""Characters of what a person is told: a file or an answer may be quoted."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -119,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = app(arguments, exit_on_error=False, print_error=False)
         return code if isinstance(code, int) else 0
     except CycloptsError as error:
-        return fail(f"{error}".replace("\n", " "), EXIT_USER_ERROR)
+        return fail(str(error), EXIT_USER_ERROR)
     except UserError as error:
         return fail(str(error), EXIT_USER_ERROR)
     except AtollError as error:
@@ -129,11 +134,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `atoll logs s0v0 | head`
         sys.stderr.close()
         return EXIT_FAILED
+    except OSError as error:  # a path that cannot be what it is used for, or a disk that is full
+        reason = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        return fail(reason, EXIT_USER_ERROR)
 
 
 def _fail(reason: str, code: int) -> int:
     if code != EXIT_INTERRUPTED:
-        print(f"atoll: error: {reason}", file=sys.stderr)
+        line = " ".join(reason.split("\n"))
+        say(f"atoll: error: {line[:MAX_REASON]}", file=sys.stderr)
     return code
 
 

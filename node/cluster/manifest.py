@@ -143,7 +143,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         total = sum(self.committee_sizes())
         if total > MAX_NODES:
             raise UserError(f"{total} validators are over the limit of {MAX_NODES} processes")
-        self.protocol_params()
+        self.protocol_params().check()
         check_origins(self.rpc.cors_origins, "key 'rpc.cors_origins'")
         if self.tracing is not None:
             self.tracing.check()

@@ -24,6 +24,7 @@ from node.cluster.lifeline import end_with
 from node.cluster.logfile import keep_bounded, open_log
 from node.cluster.pidfile import ProcessId, read_pid_file, running_process, write_pid_file
 from node.primitives.errors import AtollError, UserError
+from node.terminal import say
 
 RunNode = Callable[[Path], int]
 """Runs the node of a configuration file until it is told to stop (SIGTERM, SIGINT); its exit code."""
@@ -242,11 +243,11 @@ def _child(
     except KeyboardInterrupt:
         code = 130
     except AtollError as error:
-        print(f"atoll: error: {error}", file=sys.stderr)
+        say(f"atoll: error: {error}", file=sys.stderr)
         code = 2 if isinstance(error, UserError) else 1
     except SystemExit as error:  # as the interpreter does: a number, nothing, or what to print
         if not isinstance(error.code, int | None):
-            print(error.code, file=sys.stderr)
+            say(error.code, file=sys.stderr)
         code = error.code if isinstance(error.code, int) else int(error.code is not None)
     except BaseException:  # noqa: BLE001 - the top of a process: what is left goes to its log
         traceback.print_exc()

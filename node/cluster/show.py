@@ -9,6 +9,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
 from node.cluster.units import format_amount
+from node.terminal import shows
 
 UNKNOWN = "-"
 DEV_METHODS = "on: whoever reaches an endpoint may change accounts and time"
@@ -22,6 +23,7 @@ STATE_STYLES = {
 }
 
 
+@shows
 def network_tables(document: Mapping[str, Any], *, balance_ether: int) -> RenderableType:
     """What a person needs from network.json: endpoints, layout, accounts with their keys and homes."""
     shards = document["shards"]
@@ -54,6 +56,7 @@ def network_tables(document: Mapping[str, Any], *, balance_ether: int) -> Render
     return Group(facts, "", nodes, "", accounts)
 
 
+@shows
 def status_tables(document: Mapping[str, Any]) -> RenderableType:
     """The document of `network_status` for a person."""
     chains = plain_table("chain", "height", "round", "hash", "pool", "nodes")
@@ -103,6 +106,7 @@ def status_tables(document: Mapping[str, Any]) -> RenderableType:
     return Group(*parts, *(["", *problems] if problems else []))
 
 
+@shows
 def audit_table(document: Mapping[str, Any]) -> RenderableType:
     """The answer to `atoll_audit`: its amounts, those of each shard and lane, and whether they balance."""
     facts = Table.grid(padding=(0, 2))

@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from node.cluster.fault_model import ActiveFault, fault_row
 from node.cluster.show import plain_table
 from node.faults import NodeFaults
+from node.terminal import shows
 
 
 def faults_document(
@@ -21,6 +22,7 @@ def faults_document(
     }
 
 
+@shows
 def fault_table(document: Mapping[str, Any]) -> RenderableType:
     if not document["faults"] and not document["told"]:
         return "no faults are in force"

@@ -9,11 +9,13 @@ from rich.tree import Tree
 
 from node.cluster.show import UNKNOWN, plain_table
 from node.cluster.units import format_amount
+from node.terminal import shows
 
 OUTCOME_STYLES = {"ok": "green", "failed": "bold red", "departed": "cyan", "forwarded": "cyan"}
 STATUS_STYLES = {"delivered": "green", "finalised": "yellow", "sent": "yellow", "pending": "yellow"}
 
 
+@shows
 def trace_tree(document: Mapping[str, Any]) -> RenderableType:
     """The answer to `atoll_trace`."""
     root = document["root"]
@@ -37,6 +39,7 @@ def trace_tree(document: Mapping[str, Any]) -> RenderableType:
     return Group(tree, verdict)
 
 
+@shows
 def message_story(document: Mapping[str, Any]) -> RenderableType:
     """The answer to `atoll_message`: what it is, a line for each stage of each leg, and what it caused."""
     facts = Table.grid(padding=(0, 2))
@@ -63,6 +66,7 @@ def message_story(document: Mapping[str, Any]) -> RenderableType:
     return Group(facts, "", stages, *(["", *caused] if caused else []))
 
 
+@shows
 def lane_table(lanes: list[dict[str, Any]]) -> RenderableType:
     """The answer to `atoll_lanes`."""
     table = plain_table(
@@ -90,6 +94,7 @@ def lane_table(lanes: list[dict[str, Any]]) -> RenderableType:
     return table
 
 
+@shows
 def audit_line(document: Mapping[str, Any]) -> str:
     """One audit as one line."""
     verdict = "[green]balanced[/]"

@@ -1,6 +1,6 @@
 """What people write on the command line: amounts of money, addresses, hashes."""
 
-from decimal import Decimal, InvalidOperation, localcontext
+from decimal import Decimal, localcontext
 
 from node.primitives.basics import keccak256
 from node.primitives.errors import UserError
@@ -22,7 +22,7 @@ def parse_amount(text: str) -> int:
     try:
         with localcontext(prec=_MAX_DIGITS):
             wei = Decimal(number).scaleb(digits)
-    except InvalidOperation:
+    except ArithmeticError:  # no number, or one beyond all exponents
         raise UserError(
             f"{text!r} is not an amount: a number is expected, in ether or with one of the units "
             f"{', '.join(UNITS)}"

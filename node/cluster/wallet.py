@@ -17,6 +17,7 @@ from node.primitives.keys import SigningKey
 
 WAIT_SECONDS = 120.0
 POLL_INTERVAL = 0.1
+MAX_DIGITS = 10  # of the number of an account
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +37,7 @@ def find_account(layout: NetworkLayout, text: str) -> DevAccount:
     """
     accounts = layout.accounts
     if text.isascii() and text.isdigit():
-        if int(text) < len(accounts):
+        if len(text) < MAX_DIGITS and int(text) < len(accounts):
             return accounts[int(text)]
         raise UserError(f"there is no account {text}: they are 0 to {len(accounts) - 1}")
     address = check_address(text)

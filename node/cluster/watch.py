@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from node.cluster.show import STATE_STYLES, UNKNOWN
+from node.terminal import legible
 
 WINDOW_SECONDS = 10.0
 """Over which rates are taken."""
@@ -63,7 +64,7 @@ class Watch:
 
     def observe(self, document: Mapping[str, Any], at: float) -> None:
         """`at`: seconds of any clock that does not go back."""
-        self._document = document
+        self._document = document = legible(document, markup=False)
         for name, chain in _chains(document):
             self._heights.setdefault(name, _Counter()).add(at, chain["height"])
         for lane in document["lanes"]:

@@ -7,6 +7,7 @@ from cyclopts.validators import Number
 
 from node.commands.common import DEFAULT_DIRECTORY, EXIT_FAILED, Directory, Json, print_json
 from node.primitives.errors import UserError
+from node.terminal import say
 
 if TYPE_CHECKING:
     from node.cluster.accounts import DevAccount
@@ -144,7 +145,7 @@ def send_and_show(
     tx_hash = send(layout, account, wanted)
     receipt: dict[str, Any] | None = None
     if not json:
-        print(tx_hash, flush=True)
+        say(tx_hash, flush=True)
     if wait:
         receipt = wait_for_receipt(layout, tx_hash)
     succeeded = receipt is None or receipt["status"] == "0x1"
@@ -153,7 +154,7 @@ def send_and_show(
     elif receipt is not None:
         created = receipt["contractAddress"]
         created = checksum_address(parse_data(created)) if created else None
-        print(
+        say(
             f"{'ok' if succeeded else 'failed'} in network block {int(receipt['blockNumber'], 16)}, "
             f"gas {int(receipt['gasUsed'], 16):,}" + (f"\ncontract {created}" if created else "")
         )

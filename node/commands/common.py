@@ -8,6 +8,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from node.terminal import plain_json
+
 DEFAULT_DIRECTORY = Path(".atoll")
 EXIT_FAILED, EXIT_USER_ERROR, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -21,14 +23,14 @@ def print_json(document: object) -> None:
     """One JSON document on standard output."""
     from node.cluster.show import encode_document
 
-    sys.stdout.write(encode_document(document).decode())
+    sys.stdout.write(plain_json(encode_document(document).decode()))
 
 
 def print_json_line(document: object) -> None:
     """One of many documents: a line, at once."""
     import msgspec
 
-    sys.stdout.write(msgspec.json.encode(document).decode() + "\n")
+    sys.stdout.write(plain_json(msgspec.json.encode(document).decode()) + "\n")
     sys.stdout.flush()
 
 

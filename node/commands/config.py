@@ -6,6 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from node.commands.common import DEFAULT_DIRECTORY, Directory, Json, print_json
+from node.terminal import say
 
 
 def check(
@@ -31,5 +32,5 @@ def check(
     if json:
         print_json(document)
     else:
-        print(f"{path}: {document['summary']}")
+        say(f"{path}: {document['summary']}")
     return 0

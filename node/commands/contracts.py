@@ -8,6 +8,7 @@ from cyclopts import Parameter
 from node.commands.accounts import From, Gas, send_and_show
 from node.commands.common import DEFAULT_DIRECTORY, Directory, Json, print_json
 from node.primitives.errors import UserError
+from node.terminal import say
 
 Arguments = Annotated[str, Parameter(name="ARGS", negative="", allow_leading_hyphen=True)]
 
@@ -49,14 +50,14 @@ def call(
         if json:
             print_json({"data": answer})
         else:
-            print(answer)
+            say(answer)
         return 0
     values = decode_result(function.outputs, parse_data(answer))
     if json:
         print_json({"data": answer, "values": values})
     else:
         for value in values:
-            print(value)
+            say(value)
     return 0
 
 

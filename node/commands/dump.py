@@ -9,6 +9,7 @@ from cyclopts.validators import Number
 
 from node.commands.common import DEFAULT_DIRECTORY, Directory, Json, print_json
 from node.commands.progress import progress_bar
+from node.terminal import say
 
 if TYPE_CHECKING:
     from node.cluster.archive import Contents, Head, ShardHead
@@ -49,11 +50,11 @@ def dump(
         print_json({**facts, **_facts(made.contents)})
         return 0
     _show_heads(made.contents)
-    print(
+    say(
         f"{len(made.contents.nodes)} nodes in {file}, {made.size:,} bytes; it has the keys: keep it to yourself"
     )
     if made.contents.running:
-        print(f"the nodes were held for {made.held * 1000:.0f} ms and go on")
+        say(f"the nodes were held for {made.held * 1000:.0f} ms and go on")
     return 0
 
 
@@ -98,9 +99,9 @@ def load(
         print_json({"directory": str(layout.directory), "rpc": endpoint, **_facts(contents)})
         return 0
     _show_heads(contents)
-    print(f"{len(contents.nodes)} nodes in {layout.directory}; start them with")
-    print(f"    atoll up --dir {directory}")
-    print(f"and the endpoint is {endpoint}")
+    say(f"{len(contents.nodes)} nodes in {layout.directory}; start them with")
+    say(f"    atoll up --dir {directory}")
+    say(f"and the endpoint is {endpoint}")
     return 0
 
 
@@ -115,6 +116,4 @@ def _show_heads(contents: "Contents") -> None:
         *((f"shard {head.id}", head) for head in contents.shards),
     ]
     for name, head in heads:
-        print(
-            f"{name:9} {'-' if head.height is None else head.height:<9} {head.hash or ''}".rstrip()
-        )
+        say(f"{name:9} {'-' if head.height is None else head.height:<9} {head.hash or ''}".rstrip())

@@ -7,6 +7,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from node.commands.common import DEFAULT_DIRECTORY, Directory, Json, print_json
+from node.terminal import say
 
 if TYPE_CHECKING:
     from node.cluster.faults import CausedFault, Faults
@@ -70,7 +71,7 @@ def restart(
     if json:
         print_json({"restarted": list(nodes)})
     else:
-        print(f"{', '.join(nodes)} started again")
+        say(f"{', '.join(nodes)} started again")
     return 0
 
 
@@ -297,9 +298,9 @@ def heal(
         print_json({"healed": [fault_row(item) for item in ended]})
     else:
         for item in ended:
-            print(f"{item.name} healed")
+            say(f"{item.name} healed")
         if not ended:
-            print("there was nothing to heal")
+            say("there was nothing to heal")
     return 0
 
 
@@ -322,10 +323,10 @@ def _cause(
 
         print_json({"name": caused.name, "fault": msgspec.to_builtins(caused.fault)})
     else:
-        print(f"{caused.name}: {describe(caused.fault)}")
+        say(f"{caused.name}: {describe(caused.fault)}")
     if lasting is not None:
         with caused:
             time.sleep(lasting)
         if not json:
-            print(f"{caused.name} healed")
+            say(f"{caused.name} healed")
     return 0

@@ -21,6 +21,7 @@ from node.commands.common import (
 from node.commands.node import preloaded_node
 from node.commands.progress import status_line
 from node.primitives.errors import UserError
+from node.terminal import say
 
 FOLLOW_INTERVAL = 0.1
 
@@ -106,9 +107,9 @@ def down(*, directory: Directory = DEFAULT_DIRECTORY, json: Json = False) -> int
     if json:
         print_json({"stopped": stopped, "killed": killed})
         return 0
-    print(f"stopped {len(stopped)} nodes" if stopped else f"no node of {directory} is running")
+    say(f"stopped {len(stopped)} nodes" if stopped else f"no node of {directory} is running")
     if killed:
-        print(f"did not stop in time and were killed: {', '.join(killed)}")
+        say(f"did not stop in time and were killed: {', '.join(killed)}")
     return 0
 
 
@@ -137,8 +138,8 @@ def init(
         nodes = [{"name": node.name, "config": str(node.files.config)} for node in layout.nodes]
         print_json({"directory": str(layout.directory), "nodes": nodes})
         return 0
-    print(f"{len(layout.nodes)} nodes in {layout.directory}; start each one with")
-    print(f"    atoll node --config {layout.nodes[0].files.config}")
+    say(f"{len(layout.nodes)} nodes in {layout.directory}; start each one with")
+    say(f"    atoll node --config {layout.nodes[0].files.config}")
     return 0
 
 
@@ -191,7 +192,7 @@ def logs(
                     {"node": line.node, "time": line.time, "level": line.level, "text": line.text}
                 )
             else:
-                print(f"{line.node:{width}}  {line.text}" if width else line.text)
+                say(f"{line.node:{width}}  {line.text}" if width else line.text)
     sys.stdout.flush()
     return 0
 

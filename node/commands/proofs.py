@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from node.commands.common import DEFAULT_DIRECTORY, Directory, Json, print_json
 from node.primitives.errors import AtollError, UserError
+from node.terminal import plain_json, say
 
 if TYPE_CHECKING:
     from node.light import Place, ProvenMessage
@@ -41,7 +42,7 @@ def prove(
         raise AtollError(f"no shard knows a message {message_id}")
     text = encode_document(document)
     if out is None:
-        sys.stdout.write(text.decode())
+        sys.stdout.write(plain_json(text.decode()))
         return 0
     try:
         out.write_bytes(text)
@@ -50,8 +51,8 @@ def prove(
     if json:
         print_json({"file": str(out), "size": len(text)})
         return 0
-    print(f"{len(text):,} bytes in {out}; whoever has the genesis checks it with")
-    print(f"    atoll verify {out} --genesis genesis.json")
+    say(f"{len(text):,} bytes in {out}; whoever has the genesis checks it with")
+    say(f"    atoll verify {out} --genesis genesis.json")
     return 0
 
 
@@ -95,21 +96,21 @@ def verify(
 def _show(proven: "ProvenMessage") -> None:
     message, delivered = proven.message, proven.delivered
     kind, lane = message.kind.name, f"shard {message.src} to shard {message.dst}"
-    print(f"message       0x{message.id.hex()}")
-    print(f"              {kind}, number {message.seq} from {lane}")
-    print(f"from          0x{message.sender.hex()}")
-    print(f"to            0x{message.to.hex()}")
-    print(f"value         {message.value} wei")
-    print(f"gas           {message.gas} at {message.gas_price} wei")
-    print(f"sent in       {_where(proven.sent)}")
-    print(f"finalised in  beacon block {proven.sent.beacon}")
+    say(f"message       0x{message.id.hex()}")
+    say(f"              {kind}, number {message.seq} from {lane}")
+    say(f"from          0x{message.sender.hex()}")
+    say(f"to            0x{message.to.hex()}")
+    say(f"value         {message.value} wei")
+    say(f"gas           {message.gas} at {message.gas_price} wei")
+    say(f"sent in       {_where(proven.sent)}")
+    say(f"finalised in  beacon block {proven.sent.beacon}")
     if delivered is None:
-        print("delivered in  not shown by this proof")
+        say("delivered in  not shown by this proof")
         return
-    print(f"delivered in  {_where(delivered.place)}")
-    print(f"finalised in  beacon block {delivered.place.beacon}")
-    print(f"outcome       {delivered.outcome.value}")
-    print(f"gas used      {delivered.gas_used}")
+    say(f"delivered in  {_where(delivered.place)}")
+    say(f"finalised in  beacon block {delivered.place.beacon}")
+    say(f"outcome       {delivered.outcome.value}")
+    say(f"gas used      {delivered.gas_used}")
 
 
 def _where(place: "Place") -> str:

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from node.commands.common import EXIT_FAILED, EXIT_INTERRUPTED, Json, print_json
 from node.commands.node import preloaded_node
+from node.terminal import say
 
 File = Annotated[Path, Parameter(name="FILE", negative="", help="The scenario, a TOML file.")]
 
@@ -46,16 +47,16 @@ def run(
     temporary = None if directory else Path(tempfile.mkdtemp(prefix="atoll-scenario-"))
     place = directory or (temporary or Path()) / "network"
 
-    def say(line: str) -> None:
-        print(line, file=sys.stderr if json else sys.stdout, flush=True)
+    def tell(line: str) -> None:
+        say(line, file=sys.stderr if json else sys.stdout, flush=True)
 
     kept = True
     try:
         with StopSignals() as signals:
-            report = run_scenario(scenario, place, say=say, run=preloaded_node(), signals=signals)
+            report = run_scenario(scenario, place, say=tell, run=preloaded_node(), signals=signals)
         kept = keep or report.failure is not None
     except Interrupted as error:
-        say(str(error))
+        tell(str(error))
         return EXIT_INTERRUPTED
     finally:
         if temporary is not None and not kept:
@@ -63,9 +64,9 @@ def run(
     if json:
         print_json(report.document())
     elif report.failure is None:
-        print(f"as expected, after {report.seconds:.1f} s; load: {report.load}")
+        say(f"as expected, after {report.seconds:.1f} s; load: {report.load}")
     else:
-        print(f"FAILED: {report.failure}\nseed {report.seed}; logs below {report.directory}/nodes")
+        say(f"FAILED: {report.failure}\nseed {report.seed}; logs below {report.directory}/nodes")
     return EXIT_FAILED if report.failure else 0
 
 
@@ -82,7 +83,7 @@ def check(file: File, /, *, json: Json = False) -> int:
     if json:
         print_json({"file": str(file), "title": scenario.title, **counts})
     else:
-        print(f"{file} is right: {', '.join(f'{n} {what}' for what, n in counts.items())}")
+        say(f"{file} is right: {', '.join(f'{n} {what}' for what, n in counts.items())}")
     return 0
 
 
@@ -104,5 +105,5 @@ def generate(
         sys.stdout.write(text)
     else:
         out.write_text(text)
-        print(out)
+        say(out)
     return 0

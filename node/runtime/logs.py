@@ -18,6 +18,7 @@ from structlog.contextvars import bind_contextvars, merge_contextvars
 
 from node.config import LogConfig, LogLevel
 from node.primitives.errors import UserError
+from node.terminal import plain
 
 LEVELS: tuple[LogLevel, ...] = get_args(LogLevel)
 
@@ -75,10 +76,10 @@ class Logger(structlog.BoundLoggerBase):
 
 def configure_logging(config: LogConfig, *, node: str, colours: bool = False) -> None:
     """Text for people or JSON for machines, one line an event."""
-    renderer: Any = (
-        structlog.processors.JSONRenderer()
+    renderers: list[Any] = (
+        [structlog.processors.JSONRenderer()]
         if config.format == "json"
-        else structlog.dev.ConsoleRenderer(colors=colours, pad_event_to=0)
+        else [_plain, structlog.dev.ConsoleRenderer(colors=colours, pad_event_to=0)]
     )
     control.configured = config.level
     control.set(config.level)
@@ -89,7 +90,7 @@ def configure_logging(config: LogConfig, *, node: str, colours: bool = False) ->
             _count,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            renderer,
+            *renderers,
         ],
         wrapper_class=Logger,
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
@@ -100,6 +101,17 @@ def configure_logging(config: LogConfig, *, node: str, colours: bool = False) ->
 
 def _count(_: Any, __: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     control.lines[fields["level"]] += 1
+    return fields
+
+
+TRACES = ("exception", "stack")  # of several lines
+
+
+def _plain(_: Any, __: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """What others wrote neither steers the terminal nor makes a line of its own."""
+    for name, value in fields.items():
+        if isinstance(value, str):
+            fields[name] = plain(value, one_line=name not in TRACES)
     return fields
 
 

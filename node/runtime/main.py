@@ -13,6 +13,7 @@ from node.config import NodeConfig
 from node.primitives.errors import AtollError, UserError
 from node.runtime.logs import configure_logging, watch_signals
 from node.runtime.node import Node
+from node.terminal import say
 from p2p.errors import P2PError
 from rpc.errors import ListenError
 
@@ -76,7 +77,7 @@ async def _watch(signals: Any, scope: trio.CancelScope) -> None:
 
 
 def _fail(error: BaseException) -> int:
-    sys.stderr.write(f"atoll: error: {error}\n")
+    say(f"atoll: error: {error}", file=sys.stderr)
     return EXIT_USER_ERROR
 
 
