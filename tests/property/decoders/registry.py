@@ -383,10 +383,11 @@ NETWORK = [
     Entry(decoder=wire.decode_body, seeds=_frames(), again=wire.encode_body),
     Entry(
         decoder=wire.decode_transactions,
-        seeds=[wire.encode_transactions(_transactions())],
+        seeds=[wire.encode_transactions(7, _transactions())],
         form="rlp",
-        again=wire.encode_transactions,
+        again=lambda value: wire.encode_transactions(*value),
     ),
+    Entry(decoder=wire.decode_height, seeds=[bytes(7) + b"\x05"], again=wire.encode_height),
     *_structs(),
     *_question_entries(),
     Entry(
