@@ -180,7 +180,7 @@ def fill_template(template: str, key: str, *, name: str, shard: int, index: int)
         c.isspace() or c in "/{}" or not c.isprintable() for c in host
     ):
         raise UserError(
-            f"key {key!r}: {template[:80]!r} is no host, in which {{name}}, {{shard}} and {{index}} may stand"
+            f"key {key!r}: {template[:80]!r} is not a host, in which {{name}}, {{shard}} and {{index}} may be"
         )
     return host
 

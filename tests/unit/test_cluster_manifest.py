@@ -56,12 +56,12 @@ def test_what_is_rendered_is_read_back(tmp_path: Path) -> None:
         validators=(1, 2, 4),
         seed='a "seed"',
         timestamp=5,
-        params={"heartbeat": 1.5, "gas_limit": 7},
+        params={"heartbeat": 1.5, "gas_limit": 7_000_000},
         tracing=TracingConfig(sample_ratio=0.5),
         nodes={"s1v1": NodeSection(rpc_port=9000, dial_host="elsewhere")},
     )
     assert load(tmp_path, render_manifest(manifest)) == manifest
-    assert manifest.protocol_params() == Params(heartbeat=1.5, gas_limit=7)
+    assert manifest.protocol_params() == Params(heartbeat=1.5, gas_limit=7_000_000)
     assert [name for name, _, _ in manifest.node_names()] == [
         "s0v0", "s1v0", "s1v1", "s2v0", "s2v1", "s2v2", "s2v3",
     ]  # fmt: skip
