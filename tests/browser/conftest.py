@@ -59,8 +59,19 @@ class Page:
         self.browser.shows("#connection", "Node ")
 
     def go(self, path: str) -> None:
-        """As a link on the page does."""
-        self.browser.run("location.hash = arguments[0]", path)
+        """As a link on the page does; returns when the page has another view."""
+        script = (
+            "window.left = document.getElementById('main').firstElementChild;"
+            "const same = location.hash === arguments[0]; location.hash = arguments[0]; return same"
+        )
+        if not self.browser.run(script, path):
+            other = "return document.getElementById('main').firstElementChild !== window.left"
+            self.browser.gives(other, True, f"the view of {path}")
+            self.browser.is_soon(
+                lambda: self.browser.text("#main"),
+                lambda text: "Asking the node" not in (text or ""),
+                f"what {path} shows",
+            )
 
     def call(self, method: str, *params: Any) -> Any:
         return call(self.network.endpoint(0), method, params)

@@ -63,14 +63,11 @@ def test_text_can_be_read_in_both_themes(page: Page, theme: str) -> None:
     browser.media(prefers_color_scheme=theme, prefers_reduced_motion="reduce")
     paths = views(page)
     page.open()
-    dark = browser.run("return matchMedia('(prefers-color-scheme: dark)').matches")
-    assert dark is (theme == "dark")
+    is_dark = "return matchMedia('(prefers-color-scheme: dark)').matches"
+    browser.gives(is_dark, theme == "dark", f"the {theme} theme")
     for path in paths:
         page.go(path)
-        browser.until(lambda: "Asking the node" not in (browser.text("#main") or ""), path)
-        looked, bad = browser.run(CONTRAST)
-        assert looked > 10, path
-        assert bad == [], path
+        browser.gives(CONTRAST, lambda found: found[0] > 10 and not found[1], f"contrast in {path}")
 
 
 def test_what_can_be_used_has_a_name(page: Page) -> None:
@@ -79,8 +76,7 @@ def test_what_can_be_used_has_a_name(page: Page) -> None:
     page.open()
     for path in paths:
         page.go(path)
-        browser.until(lambda: "Asking the node" not in (browser.text("#main") or ""), path)
-        assert browser.run(NAMELESS) == [[], [], 0], path
+        browser.gives(NAMELESS, [[], [], 0], f"names for all in {path}")
 
 
 def test_the_theme_is_the_systems_until_another_is_chosen_and_that_stays(page: Page) -> None:
@@ -93,15 +89,15 @@ def test_the_theme_is_the_systems_until_another_is_chosen_and_that_stays(page: P
     page.open()
     dark = ground()
     browser.media(prefers_color_scheme="light")
-    light = ground()
-    assert dark != light
+    light = browser.is_soon(ground, lambda found: found != dark, "another theme")
     browser.click("#theme")
-    assert ground() == dark
+    browser.is_soon(ground, dark, "the dark theme")
     page.open()
-    assert ground() == dark
+    browser.is_soon(ground, dark, "the dark theme, which was chosen")
     browser.press("t")
-    assert ground() == light
-    assert browser.run("return document.getElementById('theme').ariaPressed") == "false"
+    browser.is_soon(ground, light, "the light theme")
+    pressed = "return document.getElementById('theme').ariaPressed"
+    browser.gives(pressed, "false", "a button that is not pressed")
 
 
 def test_everything_can_be_done_by_keyboard(page: Page) -> None:
@@ -109,7 +105,7 @@ def test_everything_can_be_done_by_keyboard(page: Page) -> None:
     page.open()
     browser.until(lambda: browser.count(".lanes .block") > 6, "blocks")
     browser.press("Tab")
-    assert "To the content" in browser.focused()
+    browser.focuses("To the content")
     walked = []
     for _ in range(14):
         browser.press("Tab")
@@ -121,29 +117,29 @@ def test_everything_can_be_done_by_keyboard(page: Page) -> None:
 
     browser.press("p")  # it stands still while we walk through it
     browser.run("document.querySelector('.lanes .block[tabindex=\"0\"]').focus()")
-    assert "Network block" in browser.focused()
+    browser.focuses("Network block")
     start = browser.focused()
     browser.press("ArrowLeft")
-    assert browser.focused() != start
+    browser.is_soon(browser.focused, lambda found: found != start, "another block in focus")
     browser.press("ArrowRight")
-    assert browser.focused() == start
+    browser.is_soon(browser.focused, start, "the first block in focus")
     browser.press("ArrowDown")
-    assert "of shard 0" in browser.focused()
+    browser.focuses("of shard 0")
     browser.press("ArrowDown")
-    assert "of shard 1" in browser.focused()
-    assert browser.count('.lanes .block[tabindex="0"]') == 1
+    browser.focuses("of shard 1")
+    browser.has('.lanes .block[tabindex="0"]', 1)
     browser.press("Enter")
     browser.shows("#main h1", "Shard 1 block")
 
     browser.press("?")
     browser.shows("#help", "Keys")
-    assert browser.run("return document.getElementById('help').open")
+    browser.gives("return document.getElementById('help').open", True, "an open dialog")
     browser.press("Escape")
-    browser.until(lambda: browser.text("#help") is None, "the help to close")
+    browser.lacks("#help")
     browser.press("/")
-    assert "input #query" in browser.focused()
+    browser.focuses("input #query")
     browser.press("v")  # a letter in a field is a letter
-    assert browser.run("return document.getElementById('query').value") == "v"
+    browser.gives("return document.getElementById('query').value", "v", "the letter")
     browser.press("Escape")
     browser.press("v")
     browser.shows("#main h1", "Validators")
@@ -165,7 +161,7 @@ def test_what_has_the_focus_keeps_it_while_the_network_goes_on(page: Page, part:
     head = page.number("block")
     browser.until(lambda: page.number("block") > head + 2, "blocks to grow")
     script = "const e = document.activeElement; return e.parentElement.tagName + e.tagName === role"
-    assert browser.run(script), browser.focused()
+    browser.is_still(lambda: browser.run(script), True, "the focus where it was")
 
 
 def test_what_has_the_focus_can_be_seen(page: Page) -> None:
@@ -173,11 +169,12 @@ def test_what_has_the_focus_can_be_seen(page: Page) -> None:
     page.open()
     for _ in range(8):
         browser.press("Tab")
-        width = browser.run(
+        browser.gives(
             "const s = getComputedStyle(document.activeElement);"
-            "return s.outlineStyle === 'none' ? 0 : parseFloat(s.outlineWidth)"
+            "return s.outlineStyle === 'none' ? 0 : parseFloat(s.outlineWidth)",
+            lambda width: width >= 2,
+            f"an outline of {browser.focused()}",
         )
-        assert width >= 2, browser.focused()
 
 
 def test_less_motion_where_that_is_wished(page: Page) -> None:
@@ -188,12 +185,13 @@ def test_less_motion_where_that_is_wished(page: Page) -> None:
         page.transfer()
         browser.until(lambda: browser.count(".lanes .arrow.moving .line") > 0, "an arrow")
         moving = (
-            "return getComputedStyle(document.querySelector('.arrow.moving .line')).animationName"
+            "const line = document.querySelector('.arrow.moving .line');"
+            "return line && getComputedStyle(line).animationName"
         )
-        assert browser.run(moving) == "none"
+        browser.gives(moving, "none", "no motion")
         browser.media(prefers_reduced_motion="no-preference")
-        assert browser.run(moving) == "travel"
-    browser.until(lambda: browser.count(".lanes .arrow.moving") == 0, "its delivery")
+        browser.gives(moving, "travel", "motion")
+    browser.has(".lanes .arrow.moving", 0)
 
 
 @pytest.mark.parametrize("width", [390, 820, 1920])
@@ -204,8 +202,8 @@ def test_no_width_makes_the_page_scroll_sideways(page: Page, width: int) -> None
     browser.until(lambda: browser.count(".lanes .block") > 2, "blocks")
     for path in VIEWS:
         page.go(path)
-        browser.until(lambda: "Asking the node" not in (browser.text("#main") or ""), path)
-        assert browser.run("return document.documentElement.scrollWidth") <= width, path
+        wide = "return document.documentElement.scrollWidth"
+        browser.gives(wide, lambda found: found <= width, f"no more than {width} pixels in {path}")
 
 
 def test_a_node_that_is_killed_is_said_to_be_away_and_comes_back(page: Page) -> None:
@@ -218,10 +216,10 @@ def test_a_node_that_is_killed_is_said_to_be_away_and_comes_back(page: Page) -> 
     browser.shows("#away", "This node does not answer")
     browser.shows("#connection", "Node away")
     browser.shows("#away-when", "Trying")
-    assert page.number("block") >= before  # what is known stays on the page
+    browser.is_still(lambda: page.number("block"), lambda n: n >= before, "what was known")
     network.up()
     browser.shows("#connection", "Node s0v0", 60)
-    assert browser.text("#away") is None
+    browser.lacks("#away")
     browser.until(lambda: page.number("block") > before + 1, "blocks to grow again", 60)
     page.transfer()
     browser.until(lambda: browser.count(".lanes .arrow") > 0, "messages to be told again")

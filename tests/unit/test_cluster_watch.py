@@ -114,6 +114,14 @@ def test_what_is_wrong_is_seen_in_any_terminal(trouble: dict[str, Any], told: st
     short["shards"][0]["frozen"] = True
     watch.observe(short, 1.0)
     assert any("shard 0 is frozen" in line for line in drawn(watch, 80, 16))
-    # The node that is not well comes first where there is no room for all.
-    rows = [line for line in drawn(watch, 80, 22) if line.startswith("s")]
-    assert not rows or rows[0].startswith(("s1v3", "shard"))
+
+
+def test_the_node_that_is_not_up_comes_first_where_there_is_no_room_for_all() -> None:
+    watch = Watch("here")
+    watch.observe(document(state="down", height=None, lag=None, peers=None, beacon=None), 0.0)
+    rows = [line[:4] for line in drawn(watch, 80, 22) if line.startswith(("s0v", "s1v"))]
+    assert rows[0] == "s1v3"
+    assert 1 < len(rows) < 8
+    rows = [line[:4] for line in drawn(watch, 80, 50) if line.startswith(("s0v", "s1v"))]
+    assert rows[0] == "s0v0"
+    assert len(rows) == 8

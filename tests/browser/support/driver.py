@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import requests
@@ -38,6 +38,9 @@ KEYS = {
     "Tab": "\ue004", "Enter": "\ue007", "Escape": "\ue00c", "Shift": "\ue008",
     "ArrowLeft": "\ue012", "ArrowUp": "\ue013", "ArrowRight": "\ue014", "ArrowDown": "\ue015",
 }  # fmt: skip
+
+
+T = TypeVar("T")
 
 
 class Browser:
@@ -140,6 +143,57 @@ class Browser:
             return wait_for(condition, what, seconds)
         except pytest.fail.Exception:
             pytest.fail(f"waited {seconds:g} s for {what}; the page says:\n{self.text('body')}")
+
+    def is_soon(self, look: Callable[[], T], wanted: T | Callable[[T], bool], what: str) -> T:
+        """Wait until what is looked at is this, or is right; the last of it.
+
+        A page follows the network, and a click, when it comes to it: whatever is asserted of it has a
+        deadline of its own.
+        """
+        found: list[T] = []
+
+        def right() -> bool:
+            found[:] = [look()]
+            return wanted(found[0]) if callable(wanted) else bool(found[0] == wanted)
+
+        try:
+            self.until(right, what)
+        except pytest.fail.Exception as error:
+            pytest.fail(f"{found[0]!r} instead of {what}: {error}")
+        return found[0]
+
+    def is_still(self, look: Callable[[], T], wanted: T | Callable[[T], bool], what: str) -> None:
+        """What had come is there: nothing is waited for."""
+        found = look()
+        assert wanted(found) if callable(wanted) else found == wanted, f"{found!r}, not {what}"
+
+    def has(self, selector: str, count: int) -> None:
+        """Wait until there are so many of these elements."""
+        self.is_soon(lambda: self.count(selector), count, f"{count} of {selector}")
+
+    def says(self, selector: str, words: str) -> None:
+        """Wait until one of these elements, shown or not, contains these words."""
+        self.is_soon(
+            lambda: self.texts(selector),
+            lambda texts: any(words in text for text in texts),
+            f"{words!r} in a {selector}",
+        )
+
+    def lacks(self, selector: str) -> None:
+        """Wait until no such element is shown."""
+        self.is_soon(lambda: self.text(selector), None, f"no {selector}")
+
+    def gives(self, script: str, wanted: Any, what: str) -> None:
+        """Wait until what the body of a function returns in the page is this, or is right."""
+        self.is_soon(lambda: self.run(script), wanted, what)
+
+    def focuses(self, words: str) -> None:
+        """Wait until what has the focus is called so."""
+        self.is_soon(self.focused, lambda found: words in found, f"the focus on {words!r}")
+
+    def is_at(self, words: str) -> None:
+        """Wait until the address contains these words."""
+        self.is_soon(lambda: self.url, lambda url: words in url, f"the address {words}")
 
     def shows(self, selector: str, words: str, seconds: float = SECONDS) -> str:
         """Wait until the first such element contains these words; its whole text."""

@@ -115,20 +115,25 @@ async def test_gathered_results_keep_their_order_and_width():
 
 
 async def test_the_first_error_of_gathered_jobs_is_raised_alone_and_ends_the_rest():
-    ended = []
+    begun, ended = trio.Event(), []
 
     async def fail():
+        await begun.wait()
         raise LookupError("no")
 
     async def wait():
         try:
+            begun.set()
             await trio.sleep_forever()
         finally:
-            ended.append(1)
+            ended.append("wait")
 
-    with pytest.raises(LookupError, match="no"):
-        await gather([wait, fail, wait])
-    assert len(ended) <= 2
+    async def never():
+        ended.append("never")
+
+    with trio.fail_after(5), pytest.raises(LookupError, match="no"):
+        await gather([wait, fail, never], width=2)
+    assert ended == ["wait"]
 
 
 class Answering:
