@@ -164,4 +164,4 @@ async def test_a_disk_that_refuses_is_said_and_the_node_ends(path: Path) -> None
 
 
 def _frame(*raws: bytes) -> bytes:
-    return encode_transactions(list(raws))
+    return encode_transactions(0, list(raws))
