@@ -61,9 +61,9 @@ interface IMessenger {
     /// The message that caused this execution; zeros where none did.
     function crossShardCall() external view returns (bytes32 id, uint256 source, address sender);
 
-    function outbox(uint256 dst) external view returns (uint256 count, bytes32 head, uint256 gas);
+    function outbox(uint256 dst) external view returns (uint256 count, bytes32 head, uint256 gas, uint256 amount);
 
-    function inbox(uint256 src) external view returns (uint256 count, bytes32 head, uint256 gas);
+    function inbox(uint256 src) external view returns (uint256 count, bytes32 head, uint256 gas, uint256 amount);
 
     function consumed(uint256 dst) external view returns (uint256 count, uint256 gas);
 

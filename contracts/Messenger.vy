@@ -22,6 +22,7 @@ struct Lane:
     count: uint256  # messages
     head: bytes32   # of the hash chain of their hashes
     gas: uint256    # prepaid by them, for calls and replies
+    amount: uint256 # wei that they brought, gas included. Written by the protocol.
 
 struct Facts:
     consumed: uint256

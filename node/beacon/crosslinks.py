@@ -12,14 +12,14 @@ from dataclasses import replace
 from node.beacon.block import BeaconHeader
 from node.beacon.committees import check_any, follow_tip, sets_from_tip
 from node.beacon.rules import BeaconRules, check_certificate
-from node.beacon.state import BeaconState, BeaconStateWriter, LaneState, ShardTip
+from node.beacon.state import BeaconState, BeaconStateWriter, LaneState, ShardTip, SupplyState
 from node.beacon.validators import Members
 from node.primitives.basics import Address, Hash32, ShardId
 from node.primitives.births import Birth
 from node.primitives.crosslink import Crosslink
 from node.primitives.errors import InvalidBlock
 from node.primitives.message import LanePosition
-from node.primitives.requests import InboxMove, OutboxMove
+from node.primitives.requests import WEI_BITS, InboxMove, OutboxMove, ShardRequests
 
 MAX_CHECKPOINTS = 256
 """Per lane. A lane whose destination is down drops every second checkpoint when it reaches this, unless
@@ -96,8 +96,11 @@ def apply_crosslink(
     requests = crosslink.requests
     sent = [_sent(rules, writer, shard, move, where) for move in requests.outbox]
     consumed = [_consumed(rules, writer, shard, move, where) for move in requests.inbox]
+    supply = _supply(rules, writer, shard, requests, where)
     born = _born(writer, shard, requests.births)
     writer.set_tip(shard, ShardTip(anchor_height=anchor, header=header))
+    if supply != writer.supply(shard):
+        writer.set_supply(shard, supply)
     for dst, lane in sent:
         writer.set_lane(shard, dst, lane)
     for src, lane in consumed:
@@ -139,11 +142,15 @@ def _sent(
         raise InvalidBlock(
             f"{where}: the outbox to {move.dst} goes from {lane.last} to {move.count}"
         )
-    position = LanePosition(count=move.count, head=move.head, gas=move.gas)
+    if move.wei < lane.sent_wei:
+        raise InvalidBlock(
+            f"{where}: the wei of the outbox to {move.dst} go from {lane.sent_wei} to {move.wei}"
+        )
+    position = LanePosition(count=move.count, head=move.head, gas=move.gas, wei=move.wei)
     checkpoints = (*lane.checkpoints, position)
     if len(checkpoints) >= MAX_CHECKPOINTS:
         checkpoints = thinned(lane.consumed, checkpoints)
-    return move.dst, replace(lane, checkpoints=checkpoints)
+    return move.dst, replace(lane, sent_wei=move.wei, checkpoints=checkpoints)
 
 
 def thinned(consumed: int, checkpoints: tuple[LanePosition, ...]) -> tuple[LanePosition, ...]:
@@ -174,6 +181,11 @@ def _consumed(
 
     Its gas only has to grow. It is not compared with the source's: a source that lies about its gas
     would stop those who consume its messages.
+
+    Its wei are at most those of the first checkpoint that proves what it consumed: no more than has left
+    the source. The shard's judges have held each message to the checkpoint that proves it at the anchor
+    (node.shard.run), which is this one or an earlier one, so that no honest block is refused, whatever
+    the source says of its wei.
     """
     if not 0 <= move.src < rules.shards or move.src == shard:
         raise InvalidBlock(f"{where}: consumes from {move.src}, which is no other shard")
@@ -187,8 +199,45 @@ def _consumed(
         raise InvalidBlock(
             f"{where}: the gas of the inbox from {move.src} goes from {lane.consumed_gas} to {move.gas}"
         )
+    proof = next(c for c in lane.checkpoints if c.count >= move.count)
+    if not lane.consumed_wei <= move.wei <= proof.wei:
+        raise InvalidBlock(
+            f"{where}: the wei of the inbox from {move.src} go from {lane.consumed_wei} to {move.wei}, "
+            f"and {proof.wei} were sent"
+        )
     left = tuple(c for c in lane.checkpoints if c.count > move.count)
-    return move.src, LaneState(consumed=move.count, consumed_gas=move.gas, checkpoints=left)
+    return move.src, replace(
+        lane,
+        consumed=move.count,
+        consumed_gas=move.gas,
+        consumed_wei=move.wei,
+        checkpoints=left,
+    )
+
+
+def _supply(
+    rules: BeaconRules, state: BeaconState, shard: ShardId, requests: ShardRequests, where: str
+) -> SupplyState:
+    """What the shard holds after the block. It cannot give away more than it has."""
+    before = state.supply(shard)
+    counters = before.counters if requests.counters is None else requests.counters
+    issued = counters.issued - before.counters.issued
+    burned = counters.burned - before.counters.burned
+    if burned < 0:
+        raise InvalidBlock(f"{where}: the wei that were burned become fewer")
+    if issued and not rules.dev_methods:
+        raise InvalidBlock(
+            f"{where}: wei are issued, which the genesis does not allow (params.dev_methods)"
+        )
+    received = sum(move.wei - state.lane(move.src, shard).consumed_wei for move in requests.inbox)
+    sent = sum(move.wei - state.lane(shard, move.dst).sent_wei for move in requests.outbox)
+    wei = before.wei + received - sent + issued - burned
+    if not 0 <= wei < 1 << WEI_BITS:
+        raise InvalidBlock(
+            f"{where}: the shard would hold {wei} wei: it had {before.wei}, received {received}, sent "
+            f"{sent}, issued {issued}, burned {burned}"
+        )
+    return SupplyState(wei=wei, counters=counters)
 
 
 def _born(state: BeaconState, shard: ShardId, births: Iterable[Birth]) -> list[Address]:

@@ -4,8 +4,9 @@ Every entry is one leaf under the keccak256 of its name, its value an RLP list:
 
     shards                          [count]
     tip       || shard              [anchor height, header]            the last crosslinked header
-    lane      || src || dst         [consumed, gas consumed, [[count, head, gas], ...]]   absent: nothing
-                                    was ever sent
+    lane      || src || dst         [consumed, gas consumed, wei consumed, wei sent,
+                                    [[count, head, gas, wei], ...]]    absent: nothing was ever sent
+    supply    || shard              [wei, issued, burned]              what the shard holds by the books
     home      || address            [shard]                            absent: home by range
     validators                      [address, ...]                     ascending
     validator || address            [stake, slashed, jailed at, shard, beacon]
@@ -21,7 +22,7 @@ node.beacon.validators.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from node.beacon.validators import (
@@ -42,7 +43,7 @@ from node.primitives.errors import CorruptData
 from node.primitives.header import Header
 from node.primitives.message import LanePosition
 from node.primitives.placement import home_by_range
-from node.primitives.requests import GAS_BITS
+from node.primitives.requests import GAS_BITS, WEI_BITS, Counters, counters_of, counters_row
 
 _T = TypeVar("_T")
 
@@ -70,18 +71,32 @@ class ShardTip:
 class LaneState:
     """A lane as the beacon knows it: `consumed` messages, and finalised positions beyond these.
 
-    Gas is what the two shards say of it, each for its own end: `consumed_gas` is the destination's
-    word, the gas of a checkpoint the source's. Only the counts are held against each other.
+    Gas and wei are what the two shards say of it, each for its own end: `consumed_gas` and `consumed_wei`
+    are the destination's word, those of a checkpoint and `sent_wei` the source's. Counts are held against
+    each other, and wei: no more is consumed than was sent.
     """
 
     consumed: int = 0
     consumed_gas: int = 0
+    consumed_wei: int = 0
+    sent_wei: int = 0
     checkpoints: tuple[LanePosition, ...] = ()
 
     @property
     def last(self) -> int:
         """How many messages the source is known to have sent."""
         return self.checkpoints[-1].count if self.checkpoints else self.consumed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SupplyState:
+    """The wei that a shard holds by the books, and its counters as it told them last.
+
+    wei = genesis + received - sent + issued - burned
+    """
+
+    wei: int
+    counters: Counters = field(default_factory=Counters)
 
 
 class BeaconState:
@@ -92,6 +107,7 @@ class BeaconState:
         self._shards: int | None = None
         self._tips: dict[ShardId, ShardTip] = {}
         self._lanes: dict[tuple[ShardId, ShardId], LaneState] = {}
+        self._supplies: dict[ShardId, SupplyState] = {}
         self._directory: dict[Address, ShardId | None] = {}
         self._rosters: dict[int, Roster] = {}
         self._terms: dict[ShardId, tuple[Term, ...]] = {}
@@ -101,6 +117,7 @@ class BeaconState:
         """Take over what `other`, which says the same, has read: else every block decodes all of it anew."""
         self._shards = other._shards
         self._tips = dict(other._tips)
+        self._supplies = dict(other._supplies)
         self._rosters = dict(other._rosters)
         self._terms = dict(other._terms)
         self._freezes = dict(other._freezes)
@@ -140,6 +157,16 @@ class BeaconState:
             lane = self._read(_lane_name(src, dst), _decode_lane) or LaneState()
             self._lanes[src, dst] = lane
         return lane
+
+    def supply(self, shard: ShardId) -> SupplyState:
+        """Raises LookupError for a shard that the network does not have."""
+        supply = self._supplies.get(shard)
+        if supply is None:
+            supply = self._read(_supply_name(shard), _decode_supply)
+            if supply is None:
+                raise LookupError(f"there is no shard {shard}")
+            self._supplies[shard] = supply
+        return supply
 
     def directory_entry(self, address: Address) -> ShardId | None:
         """Where an address lives that does not live in its range; None for all others."""
@@ -269,10 +296,17 @@ class BeaconStateWriter(BeaconState):
 
     def set_lane(self, src: ShardId, dst: ShardId, lane: LaneState) -> None:
         number = rlp.int_to_bytes
-        checkpoints = [[number(c.count), c.head, number(c.gas)] for c in lane.checkpoints]
-        consumed = number(lane.consumed), number(lane.consumed_gas)
-        self._set(_lane_name(src, dst), [*consumed, checkpoints])
+        checkpoints = [
+            [number(c.count), c.head, number(c.gas), number(c.wei)] for c in lane.checkpoints
+        ]
+        consumed = number(lane.consumed), number(lane.consumed_gas), number(lane.consumed_wei)
+        self._set(_lane_name(src, dst), [*consumed, number(lane.sent_wei), checkpoints])
         self._lanes[src, dst] = lane
+
+    def set_supply(self, shard: ShardId, supply: SupplyState) -> None:
+        row = [rlp.int_to_bytes(supply.wei), *counters_row(supply.counters)]
+        self._set(_supply_name(shard), row)
+        self._supplies[shard] = supply
 
     def set_home(self, address: Address, shard: ShardId) -> None:
         self._set(_home_name(address), [rlp.int_to_bytes(shard)])
@@ -344,6 +378,10 @@ def _lane_name(src: ShardId, dst: ShardId) -> bytes:
     return b"lane" + src.to_bytes(2, "big") + dst.to_bytes(2, "big")
 
 
+def _supply_name(shard: ShardId) -> bytes:
+    return b"supply" + shard.to_bytes(2, "big")
+
+
 def _home_name(address: Address) -> bytes:
     return b"home" + address
 
@@ -375,17 +413,24 @@ def _decode_terms(rows: list[rlp.Decoded]) -> tuple[Term, ...]:
     )
 
 
+def _decode_supply(row: list[rlp.Decoded]) -> SupplyState:
+    return SupplyState(wei=rlp.as_int(row[0], WEI_BITS), counters=counters_of(row[1], row[2]))
+
+
 def _decode_lane(row: list[rlp.Decoded]) -> LaneState:
-    rows = [rlp.as_list(item, 3) for item in rlp.as_list(row[2])]
+    rows = [rlp.as_list(item, 4) for item in rlp.as_list(row[4])]
     return LaneState(
         consumed=rlp.as_int(row[0], 64),
         consumed_gas=rlp.as_int(row[1], GAS_BITS),
+        consumed_wei=rlp.as_int(row[2], WEI_BITS),
+        sent_wei=rlp.as_int(row[3], WEI_BITS),
         checkpoints=tuple(
             LanePosition(
                 count=rlp.as_int(count, 64),
                 head=Hash32(rlp.as_bytes(head, 32)),
                 gas=rlp.as_int(gas, GAS_BITS),
+                wei=rlp.as_int(wei, WEI_BITS),
             )
-            for count, head, gas in rows
+            for count, head, gas, wei in rows
         ),
     )

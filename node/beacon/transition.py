@@ -24,7 +24,7 @@ from node.beacon.evidence import EvidenceItem
 from node.beacon.punishment import NOTHING_PUNISHED, Outcome, apply_evidence, choose_evidence
 from node.beacon.rewind import Rewind
 from node.beacon.rules import BeaconRules
-from node.beacon.state import BeaconState, BeaconStateWriter, ShardTip
+from node.beacon.state import BeaconState, BeaconStateWriter, ShardTip, SupplyState
 from node.beacon.validators import BEACON_CHAIN, Roster, ValidatorRecord
 from node.execution.trie import Trie
 from node.primitives.basics import ZERO_ADDRESS, ZERO_HASH, Address, Hash32, ShardId
@@ -107,12 +107,13 @@ def genesis_block(
     writer.set_shards(genesis.shards)
     writer.set_validators(map(_record, genesis.validators))
     writer.set_roster(BEACON_CHAIN, _roster(genesis.beacon_committee()))
-    for shard in map(ShardId, genesis.shard_ids()):
+    for shard, wei in zip(map(ShardId, genesis.shard_ids()), genesis.supplies(), strict=True):
         tip = ShardTip(anchor_height=0, header=shard_genesis_headers[shard])
         if tip.height != 0 or tip.header.parent_beacon_block_root != ZERO_HASH:
             raise ValueError(f"the header of shard {shard} is not that of a genesis block")
         writer.set_tip(shard, tip)
         writer.set_roster(shard, _roster(genesis.committee(shard)))
+        writer.set_supply(shard, SupplyState(wei=wei))
         begin_terms(writer, shard)
     root, nodes, _ = writer.finish()
     body = BeaconBody()

@@ -101,7 +101,11 @@ def audit_line(document: Mapping[str, Any]) -> str:
     if document["balanced"] is not True:
         sign = "-" if document["difference"].startswith("-") else "+"
         amount = format_amount(abs(int(document["difference"], 16)))
-        verdict = f"[bold red]does not balance: {sign}{amount}[/]"
+        off = [f"shard {s['id']}" for s in document["shards"] if int(s["difference"], 16)]
+        off += [
+            f"lane {o['src']}->{o['dst']}" for o in document["lanes"] if int(o["difference"], 16)
+        ]
+        verdict = f"[bold red]does not balance: {sign}{amount} ({', '.join(off)})[/]"
     flight = sum(lane["sent"] - lane["consumed"] for lane in document["lanes"])
     issued = int(document.get("issued", "0x0"), 16)
     made = f"  issued {'-' if issued < 0 else ''}{format_amount(abs(issued))}" if issued else ""

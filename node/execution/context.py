@@ -24,7 +24,7 @@ class ShardFacts:
 
 
 class BeaconView(Protocol):
-    """What the precompile BEACON answers from."""
+    """What the precompile BEACON answers from, and where nothing may be created."""
 
     @property
     def height(self) -> int:
@@ -33,12 +33,11 @@ class BeaconView(Protocol):
     def home(self, accounts: "State", address: Address) -> int:
         """The shard on which an account lives, as the block sees it."""
 
+    def lives_elsewhere(self, address: Address) -> bool:
+        """Whether the directory has an address on another shard: nothing may come to be there."""
+
     def shard(self, shard: int) -> ShardFacts | None:
         """None where there is no such shard."""
-
-
-def _nobody(_: bytes) -> bool:
-    return False
 
 
 def _no_hash(_: int) -> bytes | None:
@@ -50,8 +49,7 @@ class BlockContext:
     """Timestamp in seconds, gas in units, fees in wei per gas.
 
     `block_hash` gives the hash of an ancestor by number, None where it is unknown; it is asked for the
-    last 256 only. `lives_elsewhere` tells of an address whether another shard is known to have it, so that
-    nothing is created there. `blob_base_fee` is what BLOBBASEFEE answers: the minimum where there are no blobs.
+    last 256 only. `blob_base_fee` is what BLOBBASEFEE answers: the minimum where there are no blobs.
     Without a `beacon` the precompile BEACON fails.
     """
 
@@ -64,6 +62,5 @@ class BlockContext:
     prev_randao: Hash32 = ZERO_HASH
     parent_beacon_block_root: Hash32 = ZERO_HASH
     block_hash: Callable[[int], bytes | None] = field(default=_no_hash, repr=False, compare=False)
-    lives_elsewhere: Callable[[bytes], bool] = field(default=_nobody, repr=False, compare=False)
     blob_base_fee: int = MIN_BLOB_BASE_FEE
     beacon: BeaconView | None = field(default=None, repr=False, compare=False)

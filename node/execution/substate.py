@@ -12,6 +12,7 @@ from node.execution.program import Program, cache
 from node.execution.pyevm import VMError
 from node.execution.receipts import Log
 from node.execution.state import State
+from node.primitives.basics import Address
 from node.primitives.births import Birth
 
 if TYPE_CHECKING:
@@ -124,11 +125,10 @@ class Vm(ABC):
     def has_code_or_nonce(self, address: bytes) -> bool:
         """Whether a creation collides there: code, nonce or, per EIP-7610, storage; or the address lives
         elsewhere."""
-        return (
-            self.accounts.has_code_or_nonce(address)
-            or self.accounts.has_storage(address)
-            or self.context.lives_elsewhere(address)
-        )
+        if self.accounts.has_code_or_nonce(address) or self.accounts.has_storage(address):
+            return True
+        beacon = self.context.beacon
+        return beacon is not None and beacon.lives_elsewhere(Address(address))
 
     def delete_storage(self, address: bytes) -> None:
         """CREATE2 wants the new contract's storage cleared; `has_code_or_nonce` saw that there is none."""

@@ -125,6 +125,13 @@ class Genesis(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     def balances(self) -> dict[Address, int]:
         return {Address(parse_address(a)): wei for a, wei in self.alloc.items()}
 
+    def supplies(self) -> list[int]:
+        """The wei of the accounts that begin on each shard."""
+        wei = [0] * self.shards
+        for address, balance in self.balances().items():
+            wei[home_by_range(address, self.shards)] += balance
+        return wei
+
     def shard_ids(self) -> range:
         return range(self.shards)
 

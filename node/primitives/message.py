@@ -19,7 +19,8 @@ from node.primitives.decoding import decoder
 from node.primitives.errors import DecodeError
 
 MESSAGE_VERSION = 1
-MAX_DEPTH = 4
+MAX_DEPTH = (1 << 8) - 1
+"""Of the field; no message that follows the rules gets near it."""
 MAX_MESSAGE_BYTES = 160 * 1024
 MAX_DATA_BYTES = 144 * 1024
 """Above what a transaction can bring, and so far below a message's limit that sending on cannot exceed it."""
@@ -170,15 +171,19 @@ def extend_head(head: bytes, hashes: Iterable[bytes]) -> Hash32:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LanePosition:
-    """How many messages a lane holds, the head of their chain, and all gas they prepaid (units)."""
+    """How many messages a lane holds, the head of their chain, all gas they prepaid (units) and all wei they
+    brought."""
 
     count: int = 0
     head: Hash32 = ZERO_HASH
     gas: int = 0
+    wei: int = 0
 
-    def advance(self, message: Message) -> "LanePosition":
+    def advance(self, message: Message, *, counts: bool = True) -> "LanePosition":
+        """After one more message, whose wei may not count."""
         return LanePosition(
             count=self.count + 1,
             head=next_head(self.head, message.hash),
             gas=self.gas + message.all_gas,
+            wei=self.wei + (message.in_flight_wei if counts else 0),
         )

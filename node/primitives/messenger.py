@@ -6,8 +6,9 @@ its storage is between it and the protocol.
 MESSENGER's storage is laid out as Vyper lays out `HashMap[uint256, Struct]`: an entry's first word is at
 keccak256(slot || key) (Solidity: key || slot), its next ones follow.
 
-    slot 0  outbox: dst => (count, head, gas)    sent on the lane to dst; gas is all that was prepaid
-    slot 1  inbox: src => (count, head, gas)     consumed of the lane from src
+    slot 0  outbox: dst => (count, head, gas, wei)   sent on the lane to dst; gas is all that was prepaid,
+                                                     wei all that the messages brought
+    slot 1  inbox: src => (count, head, gas, wei)    consumed of the lane from src
     slot 2  burned                               wei destroyed on this shard since genesis
     slot 3  shares: dst => bucket => word        what the payers of a bucket have under way (node.shard.room)
     slot of "atoll.issued"                       wei that development operations made, less what they took
@@ -93,11 +94,14 @@ class LaneSlots:
     count: int
     head: int
     gas: int
+    wei: int
 
     def read(self, word: Callable[[int], int]) -> LanePosition:
         """The position, given how to read a slot."""
         head = Hash32(word(self.head).to_bytes(32, "big"))
-        return LanePosition(count=word(self.count), head=head, gas=word(self.gas))
+        return LanePosition(
+            count=word(self.count), head=head, gas=word(self.gas), wei=word(self.wei)
+        )
 
 
 def entry_slot(mapping: int, key: int) -> int:
@@ -108,7 +112,7 @@ def entry_slot(mapping: int, key: int) -> int:
 
 def _lane_slots(mapping: int, shard: int) -> LaneSlots:
     first = entry_slot(mapping, shard)
-    return LaneSlots(count=first, head=first + 1, gas=first + 2)
+    return LaneSlots(count=first, head=first + 1, gas=first + 2, wei=first + 3)
 
 
 def outbox_slots(dst: int) -> LaneSlots:

@@ -1,6 +1,7 @@
 """What a shard block tells the beacon, as EIP-7685 requests (docs/protocol.md, "Shard block").
 
-    0xA0 || rlp([[[dst, count, head, gas], ...], [[src, count, gas], ...]])   lanes that moved: sent, consumed
+    0xA0 || rlp([[[dst, count, head, gas, wei], ...], [[src, count, gas, wei], ...], [issued, burned]])
+                                lanes that moved: sent, consumed; the counters, where one moved, else []
     0xA1 || rlp([birth, ...])   contracts that were created (node.primitives.births)
 
 A type without content is left out; the types ascend; lanes are sorted and without duplicates, births in
@@ -23,7 +24,7 @@ from node.primitives.births import Birth
 from node.primitives.decoding import decoder
 from node.primitives.errors import DecodeError
 
-LANES_TYPE = 0xA0
+BOOKS_TYPE = 0xA0
 BIRTHS_TYPE = 0xA1
 MAX_LANE_MOVES = 1024
 """Per direction: one for every other shard of the largest network."""
@@ -33,32 +34,46 @@ MAX_REQUESTS_BYTES = 352 * 1024
 """Above the encoding of requests at all limits."""
 GAS_BITS = 128
 """Of the gas of a lane: a message may name 2^65 - 2, whatever its source is, and 2^64 can follow."""
+WEI_BITS = 256
+"""Of the wei of a lane: a message brings less than 2^192, and 2^64 can follow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxMove:
-    """The outbox to `dst` holds `count` messages now, which prepaid `gas` units; `head` is that of
-    their chain."""
+    """The outbox to `dst` holds `count` messages now, which prepaid `gas` units and brought `wei`; `head` is
+    that of their chain."""
 
     dst: ShardId
     count: int
     head: Hash32
     gas: int
+    wei: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InboxMove:
-    """The inbox from `src` has consumed `count` messages now, which prepaid `gas` units."""
+    """The inbox from `src` has consumed `count` messages now, which prepaid `gas` units and brought `wei`."""
 
     src: ShardId
     count: int
     gas: int
+    wei: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counters:
+    """Wei that the shard has issued (by development operations; below 0 where they took more) and burned
+    since the genesis."""
+
+    issued: int = 0
+    burned: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShardRequests:
     """The requests of one block. The constructor takes lanes in any order and keeps them sorted; births
-    are in the order of creation: every contract that the block created, wherever its range is.
+    are in the order of creation: every contract that the block created, wherever its range is. `counters` is
+    None where none moved.
 
     Raises ValueError for a shard twice, or for more of a kind than the limits: a builder must not let a
     block grow that far, because such a block could never be crosslinked.
@@ -66,6 +81,7 @@ class ShardRequests:
 
     outbox: tuple[OutboxMove, ...] = ()
     inbox: tuple[InboxMove, ...] = ()
+    counters: Counters | None = None
     births: tuple[Birth, ...] = ()
 
     def __post_init__(self) -> None:
@@ -83,11 +99,17 @@ class ShardRequests:
     def encoded(self) -> tuple[bytes, ...]:
         """The typed requests as EIP-7685 lists them; empty where the block says nothing."""
         out = []
-        if self.outbox or self.inbox:
+        if self.outbox or self.inbox or self.counters:
             number = rlp.int_to_bytes
-            sent = [[number(m.dst), number(m.count), m.head, number(m.gas)] for m in self.outbox]
-            consumed = [[number(m.src), number(m.count), number(m.gas)] for m in self.inbox]
-            out.append(bytes([LANES_TYPE]) + rlp.encode([sent, consumed]))
+            sent = [
+                [number(m.dst), number(m.count), m.head, number(m.gas), number(m.wei)]
+                for m in self.outbox
+            ]
+            consumed = [
+                [number(m.src), number(m.count), number(m.gas), number(m.wei)] for m in self.inbox
+            ]
+            counters = [] if self.counters is None else counters_row(self.counters)
+            out.append(bytes([BOOKS_TYPE]) + rlp.encode([sent, consumed, counters]))
         if self.births:
             out.append(bytes([BIRTHS_TYPE]) + rlp.encode([b.row() for b in self.births]))
         return tuple(out)
@@ -106,6 +128,7 @@ class ShardRequests:
             raise DecodeError(f"requests: more than {MAX_REQUESTS_BYTES} bytes")
         outbox: tuple[OutboxMove, ...] = ()
         inbox: tuple[InboxMove, ...] = ()
+        counters: Counters | None = None
         births: tuple[Birth, ...] = ()
         last = -1
         for request in requests:
@@ -113,43 +136,65 @@ class ShardRequests:
             if kind <= last:
                 raise DecodeError("requests: the types do not ascend")
             last = kind
-            if kind == LANES_TYPE:
-                outbox, inbox = _decode_lanes(request[1:])
+            if kind == BOOKS_TYPE:
+                outbox, inbox, counters = _decode_books(request[1:])
             elif kind == BIRTHS_TYPE:
                 births = _decode_births(request[1:])
             else:
                 raise DecodeError(f"requests: unknown type 0x{kind:02x}")
-        return cls(outbox=outbox, inbox=inbox, births=births)
+        return cls(outbox=outbox, inbox=inbox, counters=counters, births=births)
 
 
-def _decode_lanes(payload: bytes) -> tuple[tuple[OutboxMove, ...], tuple[InboxMove, ...]]:
-    sent, consumed = rlp.decode_list(payload, 2)
+def counters_row(counters: Counters) -> list[rlp.Item]:
+    """[issued, burned]; `issued` as the EVM has a signed word."""
+    return [
+        rlp.int_to_bytes(counters.issued % (1 << 256)),
+        rlp.int_to_bytes(counters.burned),
+    ]
+
+
+def counters_of(issued: rlp.Decoded, burned: rlp.Decoded) -> Counters:
+    """Raises DecodeError."""
+    word = rlp.as_int(issued, 256)
+    return Counters(
+        issued=word - (1 << 256) if word >> 255 else word, burned=rlp.as_int(burned, WEI_BITS)
+    )
+
+
+def _decode_books(
+    payload: bytes,
+) -> tuple[tuple[OutboxMove, ...], tuple[InboxMove, ...], Counters | None]:
+    sent, consumed, counted = rlp.decode_list(payload, 3)
     outbox = []
     for row in rlp.as_list(sent):
-        dst, count, head, gas = rlp.as_list(row, 4)
+        dst, count, head, gas, wei = rlp.as_list(row, 5)
         outbox.append(
             OutboxMove(
                 dst=ShardId(rlp.as_int(dst, 16)),
                 count=rlp.as_int(count, 64),
                 head=Hash32(rlp.as_bytes(head, 32)),
                 gas=rlp.as_int(gas, GAS_BITS),
+                wei=rlp.as_int(wei, WEI_BITS),
             )
         )
     inbox = []
     for row in rlp.as_list(consumed):
-        src, count, gas = rlp.as_list(row, 3)
+        src, count, gas, wei = rlp.as_list(row, 4)
         inbox.append(
             InboxMove(
                 src=ShardId(rlp.as_int(src, 16)),
                 count=rlp.as_int(count, 64),
                 gas=rlp.as_int(gas, GAS_BITS),
+                wei=rlp.as_int(wei, WEI_BITS),
             )
         )
-    if not outbox and not inbox:
-        raise DecodeError("requests: lanes without content")
+    pair = rlp.as_list(counted)
+    if not outbox and not inbox and not pair:
+        raise DecodeError("requests: books without content")
     _refuse_disorder([move.dst for move in outbox], MAX_LANE_MOVES, "outbox")
     _refuse_disorder([move.src for move in inbox], MAX_LANE_MOVES, "inbox")
-    return tuple(outbox), tuple(inbox)
+    counters = counters_of(*rlp.as_list(counted, 2)) if pair else None
+    return tuple(outbox), tuple(inbox), counters
 
 
 def _decode_births(payload: bytes) -> tuple[Birth, ...]:

@@ -32,6 +32,9 @@ class AnchorView:
             return self.here
         return known
 
+    def lives_elsewhere(self, address: Address) -> bool:
+        return self.state.directory_entry(address) not in (None, self.here)
+
     def shard(self, shard: int) -> ShardFacts | None:
         if not 0 <= shard < self.shards:
             return None

@@ -10,14 +10,12 @@ from node.execution.receipts import Log
 from node.execution.results import CallResult
 from node.primitives.basics import Address
 from node.primitives.message import MAX_DEPTH, Message, MessageKind
+from node.primitives.placement import home_by_range
 from node.shard import messenger
 from node.shard.frame import BlockFrame
 
 MAX_REPLY_BYTES = 1024
 """Of what a call returned, in its reply."""
-MAX_WEI = 1 << 192
-"""What a message brings is below this. There is less in the world (a genesis account has less than
-2^128), and no number of messages below it can make a balance of 2^256."""
 
 
 def deliver(frame: BlockFrame, message: Message, logs: list[Log]) -> tuple[bool, int]:
@@ -25,8 +23,8 @@ def deliver(frame: BlockFrame, message: Message, logs: list[Log]) -> tuple[bool,
 
     The caller sweeps: a refund to another shard lies on the account of `refund_to` until then.
     """
-    if message.in_flight_wei >= MAX_WEI:  # wei that cannot exist: its source makes things up
-        return False, 0
+    if not may_speak(frame, message):
+        return _refuse(frame, message)
     if not frame.is_home(message.to):
         return _forward(frame, message, logs)
     match message.kind:
@@ -42,23 +40,60 @@ def deliver(frame: BlockFrame, message: Message, logs: list[Log]) -> tuple[bool,
             return True, 0
 
 
-def _forward(frame: BlockFrame, message: Message, logs: list[Log]) -> tuple[bool, int]:
-    """The recipient lives elsewhere by now: send on. A CALL at most MAX_DEPTH times, then it fails.
+def may_speak(frame: BlockFrame, message: Message) -> bool:
+    """Whether a source that follows the rules sends this, by the beacon's books at the anchor.
 
-    Others always, since nobody could be refunded: the directory gives an address a new home at most once
-    a move, so they cannot go in circles.
+    A message is some shard's word. It counts for accounts that live there: of one that was sent here by
+    its sender's shard, `sender` has to. One that was sent on comes from the range of a contract that was
+    born here, which is where others send as long as they do not know it better, and has been looked at
+    there. The books know every honest sender: births are applied before the lanes of the same crosslink,
+    and the anchor has that crosslink. Nobody speaks for the accounts that every shard has. Pure value
+    needs no word.
     """
-    is_call = message.kind is MessageKind.CALL
-    if is_call and message.depth >= MAX_DEPTH:
-        return _conclude(frame, message, None, logs)
+    if message.kind not in (MessageKind.CALL, MessageKind.REPLY):
+        return True
+    if messenger.is_everywhere(message.sender):
+        return False
+    books = frame.env.anchor.state
+    if message.depth == 0:
+        return books.home(message.sender) == message.src
+    is_range = home_by_range(message.to, frame.rules.shards) == message.src
+    return is_range and books.directory_entry(message.to) == frame.rules.shard
+
+
+def runs(frame: BlockFrame, message: Message) -> bool:
+    """Whether a CALL is executed here."""
+    return (
+        message.kind is MessageKind.CALL
+        and may_speak(frame, message)
+        and frame.is_home(message.to)
+        and message.gas <= frame.rules.message_gas
+    )
+
+
+def _refuse(frame: BlockFrame, message: Message) -> tuple[bool, int]:
+    """Nothing runs and nobody is told. The wei of a CALL go to who paid for it, since `sender` may be
+    anybody; the value of a REPLY goes to whom it is for."""
+    is_reply = message.kind is MessageKind.REPLY
+    frame.state.add_balance(message.to if is_reply else message.refund_to, message.value)
+    _pay(frame, message, 0, message.all_gas)
+    return False, 0
+
+
+def _forward(frame: BlockFrame, message: Message, logs: list[Log]) -> tuple[bool, int]:
+    """The recipient lives elsewhere by now: send on.
+
+    It ends there: the shard that it is sent to has an anchor which is not older, and so knows of the home
+    that it is sent to. Only a CREDIT of a source that breaks the rules can be sent on more than once.
+    """
     if frame.env.anchor.state.is_frozen(frame.home(message.to)):
         return _end_here(frame, message, logs)
     onward = replace(
         message,
         src=frame.rules.shard,
         dst=frame.home(message.to),
-        depth=message.depth + is_call,
-        in_reply_to=message.first_id if is_call else message.in_reply_to,
+        depth=min(message.depth + 1, MAX_DEPTH),
+        in_reply_to=(message.first_id if message.kind is MessageKind.CALL else message.in_reply_to),
     )
     frame.send(onward, logs)
     return True, 0
@@ -75,12 +110,8 @@ def _end_here(frame: BlockFrame, message: Message, logs: list[Log]) -> tuple[boo
 
 
 def _deliver_call(frame: BlockFrame, message: Message, logs: list[Log]) -> tuple[bool, int]:
-    """Run a CALL, unless no source that follows the rules sends it.
-
-    Another shard cannot speak for an account that lives here: a corrupt one could act as anybody. (What
-    was sent on until it came back to the shard of its sender fails for that.)
-    """
-    if message.gas > frame.rules.message_gas or frame.is_home(message.sender):
+    """Run a CALL, unless it has more gas than a message may."""
+    if message.gas > frame.rules.message_gas:
         return _conclude(frame, message, None, logs)
     messenger.set_cause(frame.state, message.id, message.src, message.sender)
     frame.state.add_balance(message.sender, message.value)

@@ -15,7 +15,7 @@ from node.primitives.errors import InvalidBlock, InvalidTransaction, UserError
 from node.primitives.genesis import Params
 from node.primitives.header import Header
 from node.primitives.message import Message, MessageKind
-from node.primitives.requests import MAX_BIRTHS
+from node.primitives.requests import MAX_BIRTHS, Counters
 from node.shard import messenger
 from node.shard.anchor_view import AnchorView
 from node.shard.ports import Anchor
@@ -105,6 +105,7 @@ class BlockFrame:
     burned: int = 0
     outbox_moved: set[ShardId] = field(default_factory=set)
     context: BlockContext = field(init=False)
+    counters_before: Counters = field(init=False)
     _homes: dict[Address, ShardId] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -121,7 +122,6 @@ class BlockFrame:
             prev_randao=anchor.randao,
             parent_beacon_block_root=anchor.hash,
             block_hash=self.block_hash,
-            lives_elsewhere=self._lives_elsewhere,
             beacon=AnchorView(
                 here=self.rules.shard,
                 shards=self.rules.shards,
@@ -131,6 +131,7 @@ class BlockFrame:
         )
         if not self.is_home(self.env.coinbase):
             raise InvalidBlock("the fee recipient is not at home on this shard")
+        self.counters_before = messenger.counters(self.state)
         self.evm.begin_block(self.state, self.context)
 
     @property
@@ -156,11 +157,6 @@ class BlockFrame:
 
     def is_home(self, address: Address) -> bool:
         return self.home(address) == self.rules.shard
-
-    def _lives_elsewhere(self, address: bytes) -> bool:
-        """Whether the directory has an address on another shard: two contracts must not come to be there."""
-        entry = self.env.anchor.state.directory_entry(Address(address))
-        return entry is not None and entry != self.rules.shard
 
     # ------------------------------------------------------------------ sending
 

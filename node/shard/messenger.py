@@ -35,6 +35,7 @@ from node.primitives.messenger import (
     sent_topics,
     share_slot,
 )
+from node.primitives.requests import Counters
 from node.shard.room import Share
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "add_issued",
     "burned",
     "clock",
+    "counters",
     "inbox",
     "is_everywhere",
     "is_sent_log",
@@ -76,6 +78,7 @@ def _write(state: State, slots: LaneSlots, position: LanePosition) -> None:
     state.set_storage(MESSENGER, slots.count, position.count)
     state.set_storage(MESSENGER, slots.head, int.from_bytes(position.head, "big"))
     state.set_storage(MESSENGER, slots.gas, position.gas)
+    state.set_storage(MESSENGER, slots.wei, position.wei)
 
 
 def outbox(state: State, dst: ShardId) -> LanePosition:
@@ -133,6 +136,10 @@ def add_issued(state: State, wei: int) -> None:
         state.set_storage(MESSENGER, ISSUED_SLOT, (issued(state) + wei) % (1 << 256))
 
 
+def counters(state: State) -> Counters:
+    return Counters(issued=issued(state), burned=burned(state))
+
+
 def clock(state: State) -> int:
     """Seconds that development operations put the shard's clock ahead."""
     return state.storage(MESSENGER, CLOCK_SLOT)
@@ -158,8 +165,8 @@ def read_sent_log(log: Log) -> Message | None:
 def take_sends(state: State, made: Iterable[Log], src: ShardId, origin_tx: Hash32) -> list[Message]:
     """Put on their lanes what contracts of `src` sent: their `send`s are among the logs `made`.
 
-    MESSENGER holds the wei of these messages and has counted them already; only the heads of the
-    lanes are behind. What was reverted has left neither logs nor counts.
+    MESSENGER holds the wei of these messages and has counted them and their gas already; only heads and wei
+    of the lanes are behind. What was reverted has left neither logs nor counts.
     """
     taken = []
     for log in made:
@@ -168,9 +175,12 @@ def take_sends(state: State, made: Iterable[Log], src: ShardId, origin_tx: Hash3
             continue
         state.add_balance(MESSENGER, -message.in_flight_wei)
         position = outbox(state, message.dst)
-        set_outbox(
-            state, message.dst, replace(position, head=next_head(position.head, message.hash))
+        moved = replace(
+            position,
+            head=next_head(position.head, message.hash),
+            wei=position.wei + message.in_flight_wei,
         )
+        set_outbox(state, message.dst, moved)
         taken.append(message)
     return taken
 

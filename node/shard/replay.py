@@ -8,7 +8,7 @@ from node.execution.timed import TimedEvm
 from node.execution.tracing import Execution, TracedEvm, Tracer
 from node.primitives.basics import ZERO_ADDRESS
 from node.primitives.dev_operation import DevOperation
-from node.primitives.message import Message, MessageKind
+from node.primitives.message import Message
 from node.primitives.transaction import Transaction
 from node.shard.block import BeaconOps, BodyItem, decode_item
 from node.shard.run import BlockRun
@@ -63,11 +63,7 @@ def _executes(run: BlockRun, item: BodyItem) -> bool:
     """Whether the EVM runs for this item (see `crossing`): all else only moves wei or sends messages."""
     match item:
         case Message():
-            return (
-                item.kind is MessageKind.CALL
-                and run.is_home(item.to)
-                and item.gas <= run.rules.message_gas
-            )
+            return run.executes(item)
         case Transaction():
             return item.to is None or run.is_home(item.to)
         case _:

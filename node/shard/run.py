@@ -4,6 +4,7 @@
 them; both end in `finish`, so that there is one set of rules. Pure: everything it uses is passed in.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -14,7 +15,7 @@ from node.primitives.basics import Address, ShardId
 from node.primitives.dev_operation import DEV_OPERATION_TYPE, DevOperation
 from node.primitives.errors import InvalidBlock, InvalidTransaction
 from node.primitives.header import Header
-from node.primitives.message import Message
+from node.primitives.message import LanePosition, Message
 from node.primitives.requests import InboxMove, OutboxMove, ShardRequests
 from node.primitives.transaction import ImpersonatedTransaction, Transaction
 from node.shard import crossing, delivery, dev_ops, messenger
@@ -43,6 +44,10 @@ __all__ = [
     "Sent",
     "ShardRules",
 ]
+
+MAX_WEI = 1 << 192
+"""What a message brings is below this. There is less in the world (a genesis account has less than
+2^128), and no number of messages below it can make a balance of 2^256."""
 
 
 def no_clock() -> float:
@@ -137,16 +142,22 @@ class BlockRun(BlockFrame):
             raise InvalidBlock("arrivals exceed their share of the block")
         if self.decoded or self.operations:
             raise InvalidBlock("an arrival stands after a transaction")
-        messenger.set_inbox(self.state, message.src, position.advance(message))
+        counts = self._counts(position, message)
+        messenger.set_inbox(self.state, message.src, position.advance(message, counts=counts))
         self._inbox_moved.add(message.src)
         self.delivered.append((len(self.items), message))
         self.state.begin_transaction()
         logs: list[Log] = []
-        success, gas_used = delivery.deliver(self, message, logs)
+        success, gas_used = delivery.deliver(self, message, logs) if counts else (False, 0)
         self.sweep(self.touched_away(), message.origin_tx, logs)
         self.arrivals_gas += gas_used
         self._append(message, encode_arrival(message), ARRIVAL_TYPE, success, gas_used, logs)
         self.arrival_seconds += self.clock() - begun
+
+    def executes(self, message: Message) -> bool:
+        """Whether the EVM runs the CALL that arrives next; all else only moves wei, or is told to it."""
+        position = messenger.inbox(self.state, message.src)
+        return self._counts(position, message) and delivery.runs(self, message)
 
     def run_dev_operation(self, operation: DevOperation) -> None:
         """Change the state as a developer asked. One that cannot be done has no effect and status 0.
@@ -190,17 +201,19 @@ class BlockRun(BlockFrame):
     def finish(self) -> ExecutedBlock:
         """Close the block: requests, burned counter, roots."""
         messenger.add_burned(self.state, self.burned)
+        counters = messenger.counters(self.state)
         requests = ShardRequests(
             outbox=tuple(
-                OutboxMove(dst=dst, count=p.count, head=p.head, gas=p.gas)
+                OutboxMove(dst=dst, count=p.count, head=p.head, gas=p.gas, wei=p.wei)
                 for dst in sorted(self.outbox_moved)
                 if (p := messenger.outbox(self.state, dst))
             ),
             inbox=tuple(
-                InboxMove(src=src, count=p.count, gas=p.gas)
+                InboxMove(src=src, count=p.count, gas=p.gas, wei=p.wei)
                 for src in sorted(self._inbox_moved)
                 if (p := messenger.inbox(self.state, src))
             ),
+            counters=None if counters == self.counters_before else counters,
             births=tuple(self.births),
         )
         delta = self.state.seal()
@@ -236,6 +249,22 @@ class BlockRun(BlockFrame):
         )
 
     # ------------------------------------------------------------------ inside
+
+    def _counts(self, position: LanePosition, message: Message) -> bool:
+        """Whether the wei of the next message of a lane are there, as far as the beacon has seen them leave.
+
+        They are not where they are more than its source has, or where they lift the inbox above what the
+        source has told with the first checkpoint that proves the message. Raises InvalidBlock where none
+        proves it.
+        """
+        checkpoints = self.env.anchor.state.lane(message.src, self.rules.shard).checkpoints
+        proof = bisect_right(checkpoints, message.seq, key=lambda checkpoint: checkpoint.count)
+        if proof == len(checkpoints):
+            raise InvalidBlock(
+                f"message {message.src}->{message.dst} #{message.seq} is not finalised at the anchor"
+            )
+        brought = message.in_flight_wei
+        return brought < MAX_WEI and position.wei + brought <= checkpoints[proof].wei
 
     def _run_here(self, tx: Transaction, logs: list[Log]) -> tuple[bool, int]:
         """A transaction as in Ethereum, and what it leaves on accounts of other shards sent on: (success,

@@ -8,11 +8,12 @@ from node.primitives import rlp
 from node.primitives.births import Birth
 from node.primitives.crosslink import Crosslink
 from node.primitives.errors import DecodeError
-from node.primitives.requests import InboxMove, OutboxMove, ShardRequests
+from node.primitives.requests import Counters, InboxMove, OutboxMove, ShardRequests
 
 shards = st.integers(0, 2**16 - 1)
 counts = st.integers(0, 2**64 - 1)
 gases = st.integers(0, 2**128 - 1)
+amounts = st.integers(0, 2**256 - 1)
 hashes = st.binary(min_size=32, max_size=32)
 addresses = st.binary(min_size=20, max_size=20)
 kept = st.booleans()
@@ -22,12 +23,15 @@ births = st.builds(Birth, creator=addresses, nonce=counts, kept=kept) | st.build
 requests = st.builds(
     ShardRequests,
     outbox=st.lists(
-        st.builds(OutboxMove, dst=shards, count=counts, head=hashes, gas=gases),
+        st.builds(OutboxMove, dst=shards, count=counts, head=hashes, gas=gases, wei=amounts),
         unique_by=lambda m: m.dst,
     ).map(tuple),
     inbox=st.lists(
-        st.builds(InboxMove, src=shards, count=counts, gas=gases), unique_by=lambda m: m.src
+        st.builds(InboxMove, src=shards, count=counts, gas=gases, wei=amounts),
+        unique_by=lambda m: m.src,
     ).map(tuple),
+    counters=st.none()
+    | st.builds(Counters, issued=st.integers(-(2**255), 2**255 - 1), burned=amounts),
     births=st.lists(births).map(tuple),
 )
 headers = st.builds(

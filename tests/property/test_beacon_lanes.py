@@ -130,13 +130,15 @@ class World:
             while len(lane.ids) < count:
                 lane.ids.append(keccak256(b"%d %d %d" % (move.shard, move.to, len(lane.ids))))
             outbox.append(
-                OutboxMove(dst=ShardId(move.to), count=count, head=lane.head(count), gas=count)
+                OutboxMove(
+                    dst=ShardId(move.to), count=count, head=lane.head(count), gas=count, wei=0
+                )
             )
             honest &= move.to != move.shard and move.send > 0
         if move.take is not None:
             lane = self.lanes.get((move.source, move.shard), Lane())
             count = max(0, lane.consumed + move.take)
-            inbox.append(InboxMove(src=ShardId(move.source), count=count, gas=count))
+            inbox.append(InboxMove(src=ShardId(move.source), count=count, gas=count, wei=0))
             honest &= move.source != move.shard
             honest &= lane.consumed < count <= lane.announced
         requests = ShardRequests(outbox=tuple(outbox), inbox=tuple(inbox))

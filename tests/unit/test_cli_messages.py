@@ -234,7 +234,17 @@ def audit(number: int, difference: int = 0) -> dict[str, Any]:
         "balances": hex(5 * ETHER),
         "inFlight": hex(ETHER),
         "burned": "0x0",
-        "lanes": [{"src": 0, "dst": 1, "sent": 3, "consumed": 1, "inFlight": hex(ETHER)}],
+        "shards": [{"id": 1, "difference": hex(difference)}],
+        "lanes": [
+            {
+                "src": 0,
+                "dst": 1,
+                "sent": 3,
+                "consumed": 1,
+                "inFlight": hex(ETHER),
+                "difference": "0x0",
+            }
+        ],
     }
 
 
@@ -252,7 +262,7 @@ def test_the_audit_of_every_block_until_one_does_not_balance(
     assert [line.split()[1] for line in lines] == ["5", "6", "7"]
     assert "balanced" in lines[0]
     assert "in flight 1 ETH (2 messages)" in lines[0]
-    assert "does not balance: -0.000000000000000003 ETH" in lines[2]
+    assert "does not balance: -0.000000000000000003 ETH (shard 1)" in lines[2]
 
 
 @pytest.mark.parametrize(

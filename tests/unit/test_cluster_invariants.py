@@ -69,6 +69,7 @@ class Fake:
                         slots.count: hex(count),
                         slots.head: self.head.format(count),
                         slots.gas: "0x0",
+                        slots.wei: hex(10 * count),
                     }
                     if slot in words:
                         return words[slot]

@@ -144,7 +144,10 @@ def test_the_head_of_a_lane_is_the_hash_chain_of_its_messages() -> None:
         position = position.advance(message)
     assert extend_head(ZERO_HASH, hashes) == by_hand
     assert extend_head(next_head(ZERO_HASH, hashes[0]), hashes[1:]) == by_hand
-    assert position == LanePosition(count=3, head=by_hand, gas=3 * 150_000)
+    assert position == LanePosition(
+        count=3, head=by_hand, gas=3 * 150_000, wei=3 * MESSAGE.in_flight_wei
+    )
+    assert position.advance(MESSAGE, counts=False).wei == position.wei
     assert extend_head(by_hand, []) == by_hand
     assert extend_head(ZERO_HASH, reversed(hashes)) != by_hand
 

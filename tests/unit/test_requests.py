@@ -12,6 +12,7 @@ from node.primitives.requests import (
     MAX_BIRTHS,
     MAX_LANE_MOVES,
     MAX_REQUESTS_BYTES,
+    Counters,
     InboxMove,
     OutboxMove,
     ShardRequests,
@@ -24,16 +25,16 @@ TWO = Birth(creator=B, salt=bytes(32), init_hash=HEAD, kept=False)
 ROW = [A, b"\x07", b"\x01"]
 
 
-def out(dst, count=1, gas=0):
-    return OutboxMove(dst=ShardId(dst), count=count, head=HEAD, gas=gas)
+def out(dst, count=1, gas=0, wei=0):
+    return OutboxMove(dst=ShardId(dst), count=count, head=HEAD, gas=gas, wei=wei)
 
 
-def into(src, count=1, gas=0):
-    return InboxMove(src=ShardId(src), count=count, gas=gas)
+def into(src, count=1, gas=0, wei=0):
+    return InboxMove(src=ShardId(src), count=count, gas=gas, wei=wei)
 
 
-def lanes(sent, consumed):
-    return b"\xa0" + rlp.encode([sent, consumed])
+def lanes(sent, consumed, counters=()):
+    return b"\xa0" + rlp.encode([sent, consumed, list(counters)])
 
 
 def test_no_requests():
@@ -44,9 +45,18 @@ def test_no_requests():
 
 
 def test_the_encoding_is_the_documented_one():
-    requests = ShardRequests(outbox=(out(3, 7, 9),), inbox=(into(0, 300, 256),), births=(TWO, ONE))
+    requests = ShardRequests(
+        outbox=(out(3, 7, 9, 2**255),),
+        inbox=(into(0, 300, 256, 1),),
+        counters=Counters(issued=-1, burned=5),
+        births=(TWO, ONE),
+    )
     first = b"\xa0" + rlp.encode(
-        [[[b"\x03", b"\x07", HEAD, b"\x09"]], [[b"", b"\x01\x2c", b"\x01\x00"]]]
+        [
+            [[b"\x03", b"\x07", HEAD, b"\x09", b"\x80" + bytes(31)]],
+            [[b"", b"\x01\x2c", b"\x01\x00", b"\x01"]],
+            [b"\xff" * 32, b"\x05"],
+        ]
     )
     second = b"\xa1" + rlp.encode([[B, bytes(32), HEAD, b""], [A, b"\x07", b"\x01"]])
     assert requests.encoded == (first, second)
@@ -62,6 +72,9 @@ def test_the_encoding_is_the_documented_one():
         ShardRequests(births=(TWO, ONE, TWO)),
         ShardRequests(outbox=(out(1),), births=(ONE,)),
         ShardRequests(outbox=(out(1, 2**64 - 1, 2**128 - 1),), inbox=(into(65535, 2**64 - 1, 1),)),
+        ShardRequests(outbox=(out(1, 1, 1, 2**256 - 1),), inbox=(into(1, 1, 1, 2**256 - 1),)),
+        ShardRequests(counters=Counters()),
+        ShardRequests(counters=Counters(issued=-(2**255), burned=2**256 - 1)),
     ],
 )
 def test_round_trip(requests):
@@ -104,8 +117,8 @@ def test_the_constructor_refuses_duplicates_and_excess(fields):
         ShardRequests(**fields)
 
 
-ROW_OUT, ROW_OUT_2 = [b"\x01", b"\x01", HEAD, b""], [b"\x02", b"\x01", HEAD, b""]
-ROW_IN, ROW_IN_2 = [b"\x01", b"\x01", b""], [b"\x02", b"\x01", b""]
+ROW_OUT, ROW_OUT_2 = [b"\x01", b"\x01", HEAD, b"", b""], [b"\x02", b"\x01", HEAD, b"", b""]
+ROW_IN, ROW_IN_2 = [b"\x01", b"\x01", b"", b""], [b"\x02", b"\x01", b"", b""]
 
 
 @pytest.mark.parametrize(
@@ -130,14 +143,18 @@ ROW_IN, ROW_IN_2 = [b"\x01", b"\x01", b""], [b"\x02", b"\x01", b""]
         ([b"\xa1" + rlp.encode([[A, b"\x07" * 9, b"\x01"]])], "64 bits"),
         ([b"\xa1" + rlp.encode([[A, bytes(31), HEAD, b"\x01"]])], "32 bytes"),
         ([b"\xa1" + rlp.encode([[A, bytes(32), HEAD[1:], b"\x01"]])], "32 bytes"),
-        ([lanes([[b"\x01", b"\x01", HEAD[1:], b""]], [])], "32 bytes"),
-        ([lanes([[b"\x01", b"\x00", HEAD, b""]], [])], "leading zeros"),
-        ([lanes([[b"\x01\x00\x00", b"\x01", HEAD, b""]], [])], "16 bits"),
-        ([lanes([[b"\x01", b"\x01" * 9, HEAD, b""]], [])], "64 bits"),
-        ([lanes([[b"\x01", b"\x01", HEAD, b"\x01" * 17]], [])], "128 bits"),
-        ([lanes([], [[b"\x01", b"\x01", b"\x01" * 17]])], "128 bits"),
-        ([lanes([], [ROW_OUT])], "3 items"),
-        ([lanes([ROW_IN], [])], "4 items"),
+        ([lanes([[b"\x01", b"\x01", HEAD[1:], b"", b""]], [])], "32 bytes"),
+        ([lanes([[b"\x01", b"\x00", HEAD, b"", b""]], [])], "leading zeros"),
+        ([lanes([[b"\x01\x00\x00", b"\x01", HEAD, b"", b""]], [])], "16 bits"),
+        ([lanes([[b"\x01", b"\x01" * 9, HEAD, b"", b""]], [])], "64 bits"),
+        ([lanes([[b"\x01", b"\x01", HEAD, b"\x01" * 17, b""]], [])], "128 bits"),
+        ([lanes([], [[b"\x01", b"\x01", b"\x01" * 17, b""]])], "128 bits"),
+        ([lanes([[b"\x01", b"\x01", HEAD, b"", b"\x01" * 33]], [])], "256 bits"),
+        ([lanes([], [[b"\x01", b"\x01", b"", b"\x01" * 33]])], "256 bits"),
+        ([lanes([], [], [b"\x01" * 33, b""])], "256 bits"),
+        ([lanes([], [], [b""])], "2 items"),
+        ([lanes([], [ROW_OUT])], "4 items"),
+        ([lanes([ROW_IN], [])], "5 items"),
         ([lanes([ROW_OUT], []) + b"\x00"], "trailing"),
         ([b"\xa0"], "empty"),
         ([b"\xa1" + b"\0" * MAX_REQUESTS_BYTES], "more than"),
@@ -151,8 +168,13 @@ def test_decoding_refuses_what_is_not_canonical(requests, reason):
 def test_the_limits_hold_together():
     """What a builder may make at most can be encoded, decoded, and fits the size limit."""
     largest = ShardRequests(
-        outbox=tuple(out(65535 - i, 2**64 - 1, 2**128 - 1) for i in range(MAX_LANE_MOVES)),
-        inbox=tuple(into(65535 - i, 2**64 - 1, 2**128 - 1) for i in range(MAX_LANE_MOVES)),
+        outbox=tuple(
+            out(65535 - i, 2**64 - 1, 2**128 - 1, 2**256 - 1) for i in range(MAX_LANE_MOVES)
+        ),
+        inbox=tuple(
+            into(65535 - i, 2**64 - 1, 2**128 - 1, 2**256 - 1) for i in range(MAX_LANE_MOVES)
+        ),
+        counters=Counters(issued=-1, burned=2**256 - 1),
         births=(Birth(creator=A, salt=b"\xff" * 32, init_hash=HEAD),) * MAX_BIRTHS,
     )
     assert sum(map(len, largest.encoded)) <= MAX_REQUESTS_BYTES

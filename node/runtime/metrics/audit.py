@@ -61,9 +61,13 @@ class AuditWatch:
             self._runs["failed"] += 1
             raise
         self._latest, self._took, self._made_at = report, time.perf_counter() - started, time.time()
-        if report.difference:
-            self._log.critical("value is not conserved", height=number, wei=report.difference)
-        self._runs["unbalanced" if report.difference else "balanced"] += 1
+        if not report.is_balanced:
+            where = {f"shard {s.shard}": s.difference for s in report.shards if s.difference}
+            where |= {f"lane {o.src}->{o.dst}": o.difference for o in report.lanes if o.difference}
+            self._log.critical(
+                "value is not conserved", height=number, wei=report.difference, where=where
+            )
+        self._runs["balanced" if report.is_balanced else "unbalanced"] += 1
 
     def collect(self, sheet: Sheet) -> None:
         for outcome in ("balanced", "unbalanced", "failed"):
@@ -77,5 +81,7 @@ class AuditWatch:
         sheet.put("atoll_audit_block", report.number)
         sheet.put("atoll_audit_timestamp_seconds", self._made_at)
         sheet.put("atoll_audit_duration_seconds", self._took)
+        for shard in report.shards:
+            sheet.put("atoll_audit_shard_difference_wei", shard.difference, shard.shard)
         for lane in report.lanes:
             sheet.put("atoll_lane_in_flight_wei", lane.wei, lane.src, lane.dst)

@@ -148,6 +148,8 @@ atoll_lane_in_flight_wei gauge src,dst
 == Audit
 atoll_audit_difference_wei gauge
     Wei that there is too much (below 0: too little). Anything but 0 is a bug of the protocol.
+atoll_audit_shard_difference_wei gauge shard
+    Wei that the accounts of a shard have too much (below 0: too little), by the beacon's books.
 atoll_audit_wei gauge term
     The terms of the account: balances, in_flight, stake, burned, genesis, issued.
 atoll_audit_block gauge

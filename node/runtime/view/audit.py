@@ -4,13 +4,16 @@
 
 Balances, issued and burned wei are those at the headers crosslinked up to that block, in flight is what the
 beacon's lanes hold then: only crosslinked messages can be consumed, so the cut is consistent.
+
+The beacon's books say what each shard and each lane should hold, so that it is seen where wei are missing
+or too many; the differences of all shards and lanes add up to that of the network.
 """
 
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from node.beacon.state import BeaconState
+from node.beacon.state import BeaconState, LaneState
 from node.primitives.basics import ShardId
 from node.runtime.view.caching import JoinedCache
 from node.runtime.view.gather import gather
@@ -20,24 +23,36 @@ from node.runtime.view.shards import Shards
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardSupply:
-    """One shard at its crosslinked header. Amounts in wei."""
+    """One shard at its crosslinked header: what its accounts have, and `supply`, what it holds by the
+    beacon's books. Amounts in wei."""
 
     shard: int
     height: int
     balances: int
     burned: int
     issued: int = 0
+    supply: int
+
+    @property
+    def difference(self) -> int:
+        return self.balances - self.supply
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaneSupply:
-    """The messages [start, stop) of a lane: sent and crosslinked, not yet consumed."""
+    """The messages [start, stop) of a lane: sent and crosslinked, not yet consumed. They bring `wei`; by the
+    beacon's books `told` are under way, what the source has told less what the destination took for true."""
 
     src: int
     dst: int
     start: int
     stop: int
     wei: int
+    told: int
+
+    @property
+    def difference(self) -> int:
+        return self.wei - self.told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,10 +88,16 @@ class AuditReport:
         held = self.balances + self.in_flight + self.stake + self.burned
         return held - self.genesis - self.issued
 
+    @property
+    def is_balanced(self) -> bool:
+        """Nowhere is a wei too much or missing."""
+        of_shards = any(shard.difference for shard in self.shards)
+        return not (self.difference or of_shards or any(lane.difference for lane in self.lanes))
+
     def to_json(self) -> dict[str, Any]:
         return {
             "block": self.number,
-            "balanced": self.difference == 0,
+            "balanced": self.is_balanced,
             "genesis": hex(self.genesis),
             "balances": hex(self.balances),
             "inFlight": hex(self.in_flight),
@@ -91,6 +112,8 @@ class AuditReport:
                     "balances": hex(shard.balances),
                     "burned": hex(shard.burned),
                     "issued": hex(shard.issued),
+                    "supply": hex(shard.supply),
+                    "difference": hex(shard.difference),
                 }
                 for shard in self.shards
             ],
@@ -101,6 +124,7 @@ class AuditReport:
                     "consumed": lane.start,
                     "sent": lane.stop,
                     "inFlight": hex(lane.wei),
+                    "difference": hex(lane.difference),
                 }
                 for lane in self.lanes
             ],
@@ -124,10 +148,11 @@ class Auditor:
         supplies = await gather([partial(self._supply, state, s) for s in self._shards.ids])
         lanes = await gather(
             [
-                partial(self._lane, src, dst, lane.consumed, lane.last)
+                partial(self._lane, src, dst, lane)
                 for src in self._shards.ids
                 for dst in self._shards.ids
                 if (lane := state.lane(ShardId(src), ShardId(dst))).last > lane.consumed
+                or lane.sent_wei != lane.consumed_wei
             ]
         )
         return AuditReport(
@@ -147,10 +172,19 @@ class Auditor:
             balances=int.from_bytes(supply.balances, "big"),
             burned=int.from_bytes(supply.burned, "big"),
             issued=int.from_bytes(supply.issued, "big", signed=True),
+            supply=state.supply(ShardId(shard)).wei,
         )
 
-    async def _lane(self, src: int, dst: int, start: int, stop: int) -> LaneSupply:
+    async def _lane(self, src: int, dst: int, lane: LaneState) -> LaneSupply:
+        start, stop = lane.consumed, lane.last
         wei = await self._shards.ask(
             src, lambda source: source.in_flight(dst, start, stop), slow=True
         )
-        return LaneSupply(src=src, dst=dst, start=start, stop=stop, wei=int.from_bytes(wei, "big"))
+        return LaneSupply(
+            src=src,
+            dst=dst,
+            start=start,
+            stop=stop,
+            wei=int.from_bytes(wei, "big"),
+            told=lane.sent_wei - lane.consumed_wei,
+        )

@@ -6,7 +6,6 @@ from typing import TypeVar
 from node.primitives.basics import ShardId, keccak256
 from node.primitives.dev_operation import DEV_OPERATION_TYPE
 from node.primitives.errors import DecodeError, InvalidTransaction
-from node.primitives.message import MAX_DEPTH
 from node.primitives.transaction import Transaction, decode_transaction
 from node.runtime.queries import Delivery, Departure, Leg, ShardSource
 from node.runtime.view.caching import Lru
@@ -18,7 +17,8 @@ from rpc.errors import ResourceUnavailable
 
 T = TypeVar("T")
 
-MAX_HOPS = MAX_DEPTH + 2
+MAX_HOPS = 6
+"""Of a message that is sent on; those of honest shards are sent on once."""
 KNOWN_PLACES = 200_000
 KNOWN_HOMES = 50_000
 

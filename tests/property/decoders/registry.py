@@ -41,7 +41,7 @@ from node.primitives.dev_operation import DevKind, DevOperation
 from node.primitives.errors import CorruptData, DecodeError, UserError
 from node.primitives.header import Header
 from node.primitives.message import Message, MessageKind
-from node.primitives.requests import InboxMove, OutboxMove, ShardRequests
+from node.primitives.requests import Counters, InboxMove, OutboxMove, ShardRequests
 from node.runtime import journal, pool_file, shard_service, source_codec, sync, tracers, wire
 from node.runtime.questions import Question
 from node.shard import block as shard_block
@@ -144,8 +144,12 @@ def _message() -> Message:
 
 def _requests() -> ShardRequests:
     return ShardRequests(
-        outbox=(OutboxMove(dst=1, count=3, head=R(32), gas=9), OutboxMove(dst=2, count=0, head=R(32), gas=0)),
-        inbox=(InboxMove(src=3, count=300, gas=1 << 90),),
+        outbox=(
+            OutboxMove(dst=1, count=3, head=R(32), gas=9, wei=7),
+            OutboxMove(dst=2, count=0, head=R(32), gas=0, wei=1 << 255),
+        ),
+        inbox=(InboxMove(src=3, count=300, gas=1 << 90, wei=0),),
+        counters=Counters(issued=-5, burned=1 << 70),
         births=(Birth(creator=R(20), nonce=5), Birth(creator=R(20), salt=R(32), init_hash=R(32), kept=False)),
     )  # fmt: skip
 

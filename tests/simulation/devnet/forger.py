@@ -169,9 +169,15 @@ class Forger:
             "requests",
             (
                 ShardRequests(
-                    outbox=(OutboxMove(dst=other, count=lane.last + 1, head=head, gas=0),)
+                    outbox=(
+                        OutboxMove(
+                            dst=other, count=lane.last + 1, head=head, gas=0, wei=lane.sent_wei
+                        ),
+                    )
                 ),
-                ShardRequests(inbox=(InboxMove(src=other, count=back.last + 1, gas=0),)),
+                ShardRequests(
+                    inbox=(InboxMove(src=other, count=back.last + 1, gas=0, wei=back.consumed_wei),)
+                ),
                 ShardRequests(),
             ),
         )
@@ -202,7 +208,7 @@ class Forger:
             self.pick("height", range(max(1, height - 3), height + 1))
         )
         other = ShardId((shard + 1) % len(self.net.ids))
-        move = OutboxMove(dst=other, count=10**6, head=Hash32(b"\1" * 32), gas=0)
+        move = OutboxMove(dst=other, count=10**6, head=Hash32(b"\1" * 32), gas=0, wei=0)
         self._tell(
             self.pick(
                 "change",

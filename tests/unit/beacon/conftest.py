@@ -65,7 +65,7 @@ class Net:
                 )
                 for i, key in enumerate(self.keys)
             ],
-            alloc={},
+            alloc={"0x" + key.address.hex(): 10**18 for key in self.keys},
             params=Params(max_crosslinks=max_crosslinks, dev_methods=dev_methods),
         ).check()
         self.rules = BeaconRules.of(self.genesis, KeccakSecp256k1())
@@ -219,6 +219,7 @@ class Driver:
         shards = [ShardId(shard) for shard in range(read.shards)]
         assert state.tips() == read.tips()
         for shard in shards:
+            assert state.supply(shard) == read.supply(shard)
             assert state.frozen(shard) == read.frozen(shard)
             assert state.terms(shard) == read.terms(shard)
             assert state.roster(shard) == read.roster(shard)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from consensus.codec import MAX_CERTIFICATE_SIZE
 from node.beacon.block import (
     BODY_OVERHEAD_BYTES,
     MAX_BEACON_BLOCK_BYTES,
@@ -15,6 +16,7 @@ from node.primitives import rlp
 from node.primitives.basics import keccak256
 from node.primitives.crosslink import MAX_CROSSLINK_BYTES, Crosslink
 from node.primitives.errors import DecodeError
+from node.primitives.requests import MAX_REQUESTS_BYTES
 
 
 def test_a_block_survives_the_codec(driver):
@@ -43,6 +45,10 @@ def test_the_size_limits_hold_what_they_promise(driver):
         state_root=b"\xff" * 32,
     )
     assert len(largest.encoded) <= MAX_BEACON_HEADER_BYTES
+    header = driver.next(0).header
+    assert (
+        len(header.encoded) + MAX_REQUESTS_BYTES + MAX_CERTIFICATE_SIZE + 1024 < MAX_CROSSLINK_BYTES
+    )
     assert MAX_CROSSLINK_BYTES < MAX_BEACON_BLOCK_BYTES - MAX_BEACON_HEADER_BYTES
     crosslinks = sum(len(c.encoded) for c in block.body.crosslinks)
     overhead = len(block.encoded) - len(block.header.encoded) - crosslinks

@@ -16,7 +16,7 @@ from node.primitives.crosslink import Crosslink
 from node.primitives.errors import InvalidBlock
 from node.primitives.message import LanePosition
 from node.primitives.placement import home_by_range
-from node.primitives.requests import InboxMove, OutboxMove, ShardRequests
+from node.primitives.requests import Counters, InboxMove, OutboxMove, ShardRequests
 from node.shard.lanes import MAX_TAIL_HASHES
 
 
@@ -24,18 +24,24 @@ def head(n):
     return keccak256(b"head %d" % n)
 
 
-def sends(dst, count):
-    move = OutboxMove(dst=ShardId(dst), count=count, head=head(count), gas=100 * count)
+def sends(dst, count, wei=None):
+    wei = 10 * count if wei is None else wei
+    move = OutboxMove(dst=ShardId(dst), count=count, head=head(count), gas=100 * count, wei=wei)
     return ShardRequests(outbox=(move,))
 
 
 def at(count):
-    return LanePosition(count=count, head=head(count), gas=100 * count)
+    return LanePosition(count=count, head=head(count), gas=100 * count, wei=10 * count)
 
 
-def consumes(src, count, gas=None):
+def consumes(src, count, gas=None, wei=None):
     gas = 100 * count if gas is None else gas
-    return ShardRequests(inbox=(InboxMove(src=ShardId(src), count=count, gas=gas),))
+    wei = 10 * count if wei is None else wei
+    return ShardRequests(inbox=(InboxMove(src=ShardId(src), count=count, gas=gas, wei=wei),))
+
+
+def counts(issued=0, burned=0):
+    return ShardRequests(counters=Counters(issued=issued, burned=burned))
 
 
 def born(*births):
@@ -203,7 +209,7 @@ def test_an_outbox_move_adds_a_checkpoint(driver):
     driver.grow(driver.next(0, sends(1, 2)))
     driver.grow(driver.next(0, sends(1, 5)))
     lane = driver.chain.state.lane(ShardId(0), ShardId(1))
-    assert lane == LaneState(consumed=0, checkpoints=(at(2), at(5)))
+    assert lane == LaneState(consumed=0, sent_wei=50, checkpoints=(at(2), at(5)))
     assert lane.last == 5
     assert driver.chain.state.lane(ShardId(1), ShardId(0)) == LaneState()
 
@@ -235,7 +241,9 @@ def test_an_inbox_move_drops_what_it_has_passed(driver):
     driver.grow(driver.next(0, sends(1, 5)))
     driver.grow(driver.next(1, consumes(0, 3)))  # between two checkpoints
     lane = driver.chain.state.lane(ShardId(0), ShardId(1))
-    assert lane == LaneState(consumed=3, consumed_gas=300, checkpoints=(at(5),))
+    assert lane == LaneState(
+        consumed=3, consumed_gas=300, consumed_wei=30, sent_wei=50, checkpoints=(at(5),)
+    )
     driver.grow(driver.next(1, consumes(0, 5)))
     lane = driver.chain.state.lane(ShardId(0), ShardId(1))
     assert (lane.consumed, lane.checkpoints, lane.last) == (5, (), 5)
@@ -310,6 +318,82 @@ def test_a_refused_crosslink_changes_nothing(driver):
     assert execution.state.lane(ShardId(0), ShardId(1)) == LaneState()
     assert execution.state.directory_entry(contract.address) is None
     assert execution.state.tip(ShardId(0)).height == 0
+
+
+# ------------------------------------------------------------------ wei
+
+
+def held(driver, shard):
+    return driver.chain.state.supply(ShardId(shard)).wei
+
+
+def test_what_a_shard_holds_is_what_it_received_and_did_not_send_or_burn(driver):
+    before = held(driver, 0), held(driver, 1)
+    assert list(before) == driver.net.genesis.supplies()
+    driver.grow(driver.next(0, sends(1, 3, 70)))
+    driver.grow(driver.next(1, consumes(0, 2, wei=60)), driver.next(0, counts(burned=5)))
+    assert (held(driver, 0), held(driver, 1)) == (before[0] - 75, before[1] + 60)
+    assert driver.chain.state.supply(ShardId(0)).counters == Counters(burned=5)
+    driver.grow(driver.next(1, consumes(0, 3, wei=60)), driver.next(0, counts(burned=9)))
+    assert (held(driver, 0), held(driver, 1)) == (before[0] - 79, before[1] + 60)
+
+
+def test_a_shard_cannot_send_more_than_it_holds(driver):
+    have = held(driver, 0)
+    refused(driver, driver.next(0, sends(1, 1, have + 1)), "would hold -1 wei: it had")
+    driver.tips[0] = driver.chain.state.tip(ShardId(0)).header
+    driver.grow(driver.next(0, sends(1, 1, have)))
+    refused(driver, driver.next(0, counts(burned=1)), "would hold -1 wei")
+    driver.tips[0] = driver.chain.state.tip(ShardId(0)).header
+    refused(driver, driver.next(0, sends(1, 2, have + 1)), "would hold -1 wei")
+
+
+def test_a_shard_cannot_claim_more_than_was_sent_to_it(driver):
+    driver.grow(driver.next(0, sends(1, 3, 70)))
+    driver.grow(driver.next(0, sends(1, 5, 80)))
+    refused(driver, driver.next(1, consumes(0, 3, wei=71)), "go from 0 to 71, and 70 were sent")
+    driver.tips[1] = driver.chain.state.tip(ShardId(1)).header
+    driver.grow(driver.next(1, consumes(0, 4, wei=80)))  # up to the next that proves it
+    refused(driver, driver.next(1, consumes(0, 5, wei=79)), "go from 80 to 79")
+
+
+def test_the_wei_of_an_outbox_never_fall(driver):
+    driver.grow(driver.next(0, sends(1, 3, 70)))
+    driver.grow(driver.next(1, consumes(0, 3, wei=70)))
+    refused(driver, driver.next(0, sends(1, 4, 69)), "the wei of the outbox to 1 go from 70 to 69")
+
+
+def test_thinning_never_tightens_what_may_be_consumed():
+    """A block that its shard judged by an earlier state is taken: the checkpoint that proves a message
+    then proves at least as many wei later."""
+    checkpoints = tuple(at(n) for n in range(1, 300))
+    left = thinned(0, checkpoints)
+    for count in range(1, 300):
+        before = next(c for c in checkpoints if c.count >= count)
+        assert next(c for c in left if c.count >= count).wei >= before.wei
+
+
+def test_burned_wei_stay_burned(driver):
+    driver.grow(driver.next(0, counts(burned=9)))
+    refused(driver, driver.next(0, counts(burned=8)), "burned become fewer")
+
+
+@pytest.mark.parametrize("issued", [1, -1])
+def test_nothing_is_issued_where_there_are_no_development_methods(driver, issued):
+    refused(driver, driver.next(0, counts(issued=issued)), "wei are issued, which the genesis does")
+
+
+def test_what_development_methods_issue_can_be_sent(make_net, make_driver):
+    net = make_net(dev_methods=True)
+    driver = make_driver(net, net.chain())
+    have = held(driver, 0)
+    driver.grow(driver.next(0, counts(issued=10**30)))
+    driver.grow(driver.next(0, sends(1, 1, have + 10**30)))
+    driver.grow(driver.next(1, consumes(0, 1, wei=have + 10**30)))
+    assert held(driver, 0) == 0
+    driver.grow(driver.next(1, counts(issued=-(10**29))))
+    assert held(driver, 1) == driver.net.genesis.supplies()[1] + have + 10**30 - 10**29
+    refused(driver, driver.next(1, counts(issued=-(10**40))), "would hold -")
 
 
 # ------------------------------------------------------------------ births

@@ -91,7 +91,7 @@ def test_the_catalogue():
 
 
 def account(number, balances=100):
-    supply = ShardSupply(shard=0, height=number, balances=balances, burned=0)
+    supply = ShardSupply(shard=0, height=number, balances=balances, burned=0, supply=100)
     return AuditReport(number=number, genesis=100, stake=0, shards=(supply,), lanes=())
 
 

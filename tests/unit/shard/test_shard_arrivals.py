@@ -151,9 +151,9 @@ def test_a_credit_never_runs_code(world, kit):
 
 
 def test_arrivals_come_in_the_order_of_their_lane(world):
-    run = world.run()
     alice = world.users[0][1].address
     messages = [world.message(alice, 1) for _ in range(3)]
+    run = world.run()
     for wrong in (messages[1], messages[2]):
         with pytest.raises(InvalidBlock, match="not the next arrival"):
             run.run_arrival(wrong)
@@ -274,27 +274,15 @@ def test_a_builder_delivers_until_its_time_is_up(make_world, kit):
 def test_a_call_follows_an_address_to_its_home(world, kit):
     far = kit.address(0, 3, 5)
     world.beacon.homes[far] = 2
-    message = world.message(far, 5, gas=70_000, data=b"data", depth=1)
+    message = world.message(far, 5, gas=70_000, data=b"data")
     executed = deliver(world, message)
     (sent,) = executed.sent
     onward = sent.message
-    assert (onward.src, onward.dst, onward.seq, onward.depth) == (0, 2, 0, 2)
+    assert (onward.src, onward.dst, onward.seq, onward.depth) == (0, 2, 0, 1)
     for name in ("kind", "sender", "to", "value", "gas", "gas_price", "refund_to", "data"):
         assert getattr(onward, name) == getattr(message, name)
     assert onward.origin_tx == message.origin_tx
     assert (executed.receipts[0].status, executed.header.gas_used) == (1, 0)
-
-
-@pytest.mark.parametrize("depth", [MAX_DEPTH, 255])
-def test_a_call_that_was_sent_on_too_often_is_refunded(world, kit, depth):
-    far = kit.address(0, 3, 5)
-    world.beacon.homes[far] = 2
-    message = world.message(far, 5, gas=70_000, depth=depth)
-    executed = deliver(world, message)
-    assert executed.receipts[0].status == 0
-    (sent,) = executed.sent
-    assert (sent.message.kind, sent.message.to) == (MessageKind.CREDIT, message.sender)
-    assert sent.message.value == 5 + 70_000 * PRICE
 
 
 def test_a_credit_is_always_sent_on(world, kit):

@@ -138,14 +138,16 @@ def test_positions_can_be_asked_for(world, kit):
     for n in range(3):
         world.message(alice.address, 1, gas=100 * n, gas_price=0)
     world.make(alice.tx(far.address, 5, gas=50_000))
-    out = ask(world, "outbox(uint256)", 1, returns=["uint256", "bytes32", "uint256"])
-    into = ask(world, "inbox(uint256)", 1, returns=["uint256", "bytes32", "uint256"])
+    words = ["uint256", "bytes32", "uint256", "uint256"]
+    out = ask(world, "outbox(uint256)", 1, returns=words)
+    into = ask(world, "inbox(uint256)", 1, returns=words)
     state = world.chain.state()
     for found, position in (
         (out, messenger.outbox(state, ShardId(1))),
         (into, messenger.inbox(state, ShardId(1))),
     ):
-        assert LanePosition(count=found[0], head=found[1], gas=found[2]) == position
+        count, head, gas, wei = found
+        assert LanePosition(count=count, head=head, gas=gas, wei=wei) == position
     assert (out[0], out[2]) == (1, 29_000)
     assert (into[0], into[2]) == (3, 300)
     assert ask(world, "burned()", returns=["uint256"]) == (messenger.burned(state),)

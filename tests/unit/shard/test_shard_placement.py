@@ -9,6 +9,7 @@ from node.primitives.errors import InvalidBlock, UserError
 from node.primitives.genesis import Params
 from node.primitives.message import MessageKind
 from node.primitives.placement import home_by_range
+from node.primitives.requests import ShardRequests
 from node.shard import messenger
 from node.shard.frame import MAX_GAS_LIMIT, ShardRules
 from node.shard.messenger import MESSENGER, STAKING
@@ -169,9 +170,10 @@ def test_as_many_births_as_a_block_can_hold(make_world):
     factory = world.deploy(loop)
     executed = world.make(alice.tx(factory, gas=MAX_GAS_LIMIT))
     assert executed.receipts[0].status == 0  # out of gas: all undone
-    bounded = world.deploy(bytes.fromhex("5f5b5f5f5ff050600101806106401160015700"))
+    bounded = world.deploy(bytes.fromhex("5f5b805f5f5ff550600101806106401160015700"))
     executed = world.make(alice.tx(bounded, gas=MAX_GAS_LIMIT, fee=10**12))
     assert 900 < len(executed.requests.births) <= 1601
+    assert ShardRequests.decode(executed.requests.encoded) == executed.requests
 
 
 # ---------------------------------------------------------------------- sweep

@@ -10,10 +10,13 @@ from hypothesis import strategies as st
 
 from node.execution.evm import contract_address
 from node.primitives.basics import Address, keccak256
+from node.primitives.errors import InvalidBlock
 from node.primitives.message import MAX_DEPTH, MessageKind
+from node.primitives.placement import home_by_range
 from node.shard import messenger
-from node.shard.delivery import MAX_REPLY_BYTES, MAX_WEI
+from node.shard.delivery import MAX_REPLY_BYTES
 from node.shard.messenger import MESSENGER
+from node.shard.run import MAX_WEI
 
 GWEI = 10**9
 PRICE = 2 * GWEI
@@ -106,18 +109,16 @@ def test_of_what_was_returned_the_first_kibibyte_is_told(world, kit, size):
 
 
 def test_a_call_that_cannot_run_is_told_of(world, kit):
-    """Too much gas; sent on too often. All its gas comes back but that of the reply."""
-    here, away = world.deploy(kit.store), kit.address(0, 3, 5)
-    world.beacon.homes[away] = 2
-    for to, gas, depth in ((here, 15_000_001, 0), (away, 400, MAX_DEPTH)):
-        message = world.message(to, 5, gas=gas, reply_gas=9, callback=CALLBACK, depth=depth)
-        run = world.run()
-        run.run_arrival(message)
-        reply, refund = (s.message for s in run.sent)
-        assert (reply.value, reply.gas, told(reply)) == (5, 9, (message.id, False, b""))
-        assert refund.value == message.gas * PRICE
-        assert run.receipts[0].status == 0
-        sent_by(world, message)
+    """It has too much gas. All of it comes back but that of the reply."""
+    here = world.deploy(kit.store)
+    message = world.message(here, 5, gas=15_000_001, reply_gas=9, callback=CALLBACK)
+    run = world.run()
+    run.run_arrival(message)
+    reply, refund = (s.message for s in run.sent)
+    assert (reply.value, reply.gas, told(reply)) == (5, 9, (message.id, False, b""))
+    assert refund.value == message.gas * PRICE
+    assert run.receipts[0].status == 0
+    sent_by(world, message)
 
 
 def test_a_call_that_is_sent_on_is_answered_only_where_it_runs(world, kit):
@@ -131,14 +132,14 @@ def test_a_call_that_is_sent_on_is_answered_only_where_it_runs(world, kit):
 
 def test_the_reply_to_a_call_that_was_sent_on_names_the_one_that_was_sent(world, kit):
     """The contract knows no other id."""
-    contract, away = world.deploy(b"\x00"), kit.address(0, 3, 5)
-    world.beacon.homes[away] = 2
+    contract = born_here(world, kit, 1)
     first = b"\x77" * 32
-    message = world.message(contract, in_reply_to=first, callback=CALLBACK, depth=1, gas_price=0)
+    message = world.message(
+        contract, sender=world.users[2][0].address, in_reply_to=first, callback=CALLBACK, depth=1,
+        gas_price=0,
+    )  # fmt: skip
     _, (reply,) = sent_by(world, message)
-    assert (reply.in_reply_to, told(reply)[0]) == (first, first)
-    _, (onward,) = sent_by(world, world.message(away, in_reply_to=first, depth=1))
-    assert onward.in_reply_to == first
+    assert (reply.dst, reply.in_reply_to, told(reply)[0]) == (2, first, first)
 
 
 def test_gas_for_a_reply_that_nobody_wants_comes_back(world, kit):
@@ -149,23 +150,10 @@ def test_gas_for_a_reply_that_nobody_wants_comes_back(world, kit):
     assert refund.value == (50_700 - executed.header.gas_used) * PRICE
 
 
-def test_no_shard_speaks_for_an_account_of_another(world, kit):
-    """A corrupt source could act as any account here, or as MESSENGER. Such a call fails."""
-    victim, contract = world.users[0][2].address, world.deploy(kit.store)
-    for sender in (victim, MESSENGER, Address((4).to_bytes(20, "big"))):
-        before = world.balance(sender)
-        message = world.message(contract, 5, gas=50_000, sender=sender, data=b"\1" * 32)
-        executed, sent = sent_by(world, message)
-        assert (executed.receipts[0].status, sent) == (0, [])
-        state = world.chain.state()
-        assert state.storage(contract, 0) == 0
-        assert state.balance(sender) == before + 5 + 50_000 * PRICE
-
-
-def test_the_sender_may_live_here_by_now(world, asker):
-    """The call went after an address that turned out to be on the shard it came from: it fails, and the
+def test_the_sender_may_live_here_by_now(world, asker, kit):
+    """The call went after an address that turned out to be on the shard it came from: it runs, and the
     callback runs at once."""
-    contract = world.deploy(b"\x00")
+    contract = born_here(world, kit, 1, b"\x00")
     alice = world.users[0][1]
     far = world.users[1][1].address
     ask = call("ask(address,bytes,uint256,uint256)", far, b"", 1000, 200_000)
@@ -174,12 +162,105 @@ def test_the_sender_may_live_here_by_now(world, asker):
     before = world.balance(asker)
     back = world.message(
         contract, 7, sender=asker, gas=1000, reply_gas=200_000, gas_price=0,
-        callback=first.callback, depth=1,
+        callback=first.callback, depth=1, in_reply_to=first.id,
     )  # fmt: skip
     executed, sent = sent_by(world, back)
-    assert (executed.receipts[0].status, sent) == (0, [])
+    assert (executed.receipts[0].status, sent) == (1, [])
+    assert (world.balance(asker), world.balance(contract)) == (before, 7)
+    assert executed.header.gas_used > 2000
+    assert view(world, asker, call("count()"), ["uint256"]) == (1,)
+
+
+# ---------------------------------------------------------------------- who may speak
+
+
+def born_here(world, kit, shard, runtime=None):
+    """A contract of this shard in the range of another, which the directory knows."""
+    user = world.users[0][3]
+    while home_by_range(contract_address(user.address, user.nonce), 3) != shard:
+        world.make(user.tx(world.coinbase, 1))
+    address = world.deploy(kit.store if runtime is None else runtime, user=user)
+    world.beacon.homes[address] = 0
+    return address
+
+
+def refuse(world, message):
+    """The block that refuses a message, which sends nothing but what comes back to who paid for it."""
+    executed, sent = sent_by(world, message)
+    assert (executed.receipts[0].status, executed.header.gas_used) == (0, 0)
+    assert {m.kind for m in sent} <= {MessageKind.CREDIT}
+    return {(m.to, m.value) for m in sent}
+
+
+def test_no_shard_speaks_for_an_account_of_another(world, kit):
+    """A corrupt source could act as any account, here or elsewhere, or as MESSENGER. Such a call does not
+    run, and nobody is told. What it brought goes to who paid for it."""
+    contract, payer = world.deploy(kit.store), world.users[2][2].address
+    for sender in (
+        *(world.users[0][2].address, world.users[2][1].address, MESSENGER),
+        *(Address((4).to_bytes(20, "big")), kit.address(2, 3, 40)),
+    ):
+        before = world.balance(sender)
+        message = world.message(
+            contract, 5, gas=50_000, reply_gas=9, callback=CALLBACK, sender=sender, refund_to=payer,
+            data=b"\1" * 32,
+        )  # fmt: skip
+        assert refuse(world, message) == {(payer, 5 + 50_009 * PRICE)}
+        assert world.chain.state().storage(contract, 0) == 0
+        assert world.balance(sender) == before
+
+
+def test_a_sender_lives_where_the_directory_says(world, kit):
+    """And not in its range, from the beacon block on that takes in its birth."""
+    contract, sender = world.deploy(kit.store), kit.address(2, 3, 40)
+    refuse(world, world.message(contract, sender=sender, gas=50_000))
+    world.beacon.homes[sender] = 1
+    executed, _ = sent_by(world, world.message(contract, sender=sender, gas=50_000))
+    assert executed.receipts[0].status == 1
+    refuse(world, world.message(contract, sender=sender, src=2, gas=50_000))
+
+
+def test_only_the_range_of_a_contract_sends_on_to_it(world, kit):
+    """Else any shard could speak for anybody by saying that it sends on."""
+    contract, mine = born_here(world, kit, 1), world.deploy(kit.store)
+    anybody = world.users[2][1].address
+    for src, to, status in ((1, contract, 1), (2, contract, 0), (1, mine, 0), (2, mine, 0)):
+        message = world.message(
+            to, sender=anybody, src=src, depth=1, gas=50_000, in_reply_to=b"\1" * 32
+        )
+        executed, _ = sent_by(world, message)
+        assert executed.receipts[0].status == status, (src, to)
+
+
+def test_what_is_not_sent_on_is_looked_at_before_it_is_sent_on(world, kit):
+    """Nobody's word is passed on as this shard's: neither a forged sender, nor what was sent on already."""
+    away = kit.address(0, 3, 5)
+    world.beacon.homes[away] = 2
+    anybody = world.users[2][1].address
+    for depth in (0, 1, MAX_DEPTH):
+        message = world.message(away, 5, sender=anybody, gas=400, depth=depth)
+        assert refuse(world, message) == {(anybody, 5 + 400 * PRICE)}
+
+
+@pytest.mark.parametrize("forged", [{"sender": 2}, {"depth": 1}])
+def test_a_reply_of_nobody_pays_and_runs_nothing(world, asker, forged):
+    message = ask_far(world, asker)
+    if "sender" in forged:
+        forged = {"sender": world.users[2][1].address}
+    before = world.balance(asker)
+    executed, _ = sent_by(world, answer(world, message, value=7, **forged))
+    assert (executed.receipts[0].status, executed.header.gas_used) == (0, 0)
+    assert view(world, asker, call("count()"), ["uint256"]) == (0,)
     assert world.balance(asker) == before + 7
-    assert executed.header.gas_used > 2000  # it ran, and did not know this id
+
+
+def test_value_needs_no_word(world):
+    alice = world.users[0][1].address
+    for kind in (MessageKind.CREDIT, MessageKind.MIGRATE):
+        before = world.balance(alice)
+        message = world.message(alice, 5, kind=kind, sender=world.users[2][1].address, depth=9)
+        executed, _ = sent_by(world, message)
+        assert (executed.receipts[0].status, world.balance(alice)) == (1, before + 5)
 
 
 # ---------------------------------------------------------------------- where the reply arrives
@@ -282,7 +363,7 @@ def test_a_reply_comes_once(world, asker):
     assert view(world, asker, call("count()"), ["uint256"]) == (1,)
 
 
-def test_a_reply_is_always_sent_on(world, kit):
+def test_a_reply_follows_an_address_to_its_home(world, kit):
     away = kit.address(0, 3, 5)
     world.beacon.homes[away] = 2
     message = world.message(
@@ -290,12 +371,11 @@ def test_a_reply_is_always_sent_on(world, kit):
         5,
         kind=MessageKind.REPLY,
         gas=77,
-        depth=MAX_DEPTH,
         data=b"data",
         in_reply_to=b"\1" * 32,
     )
     _, (onward,) = sent_by(world, message)
-    assert (onward.kind, onward.dst, onward.depth) == (MessageKind.REPLY, 2, MAX_DEPTH)
+    assert (onward.kind, onward.dst, onward.depth) == (MessageKind.REPLY, 2, 1)
     for name in ("to", "sender", "value", "gas", "gas_price", "refund_to", "data", "in_reply_to"):
         assert getattr(onward, name) == getattr(message, name)
 
@@ -365,12 +445,48 @@ def test_wei_that_cannot_exist_is_not_given_to_anybody(world, kit):
         {"value": 0, "reply_gas": 1, "gas_price": MAX_WEI, "callback": CALLBACK},
     ):
         for kind in MessageKind:
+            message = world.message(alice, kind=kind, **fields)
             run = world.run()
-            run.run_arrival(world.message(alice, kind=kind, **fields))
+            run.run_arrival(message)
             world.inbox[1].pop()
             assert [r.status for r in run.receipts] == [0]
             assert run.sent == []
             assert run.state.balance(alice) == before
+
+
+def test_wei_that_never_left_their_source_are_not_given_to_anybody(world):
+    """What the checkpoint that proves a message has, no inbox passes. What fails for that counts nothing."""
+    alice = world.users[0][1].address
+    before = world.balance(alice)
+    for value in (5, 6, 4):
+        world.message(alice, value, kind=MessageKind.CREDIT)
+    world.told[1] = lambda position: 10
+    executed = world.make()
+    assert [receipt.status for receipt in executed.receipts] == [1, 0, 1]
+    assert executed.sent == ()
+    assert world.balance(alice) == before + 9
+    (move,) = executed.requests.inbox
+    assert (move.count, move.wei) == (3, 9)
+    assert messenger.inbox(world.chain.state(), 1).wei == 9
+
+
+def test_what_is_proven_by_a_later_checkpoint_has_its_wei(world):
+    """The first that proves it counts, not the newest."""
+    alice = world.users[0][1].address
+    for value in (5, 5, 5):
+        world.message(alice, value, kind=MessageKind.CREDIT)
+    world.ends[1] = [1, 3]
+    world.told[1] = lambda position: {1: 4, 3: 15}[position.count]
+    executed = world.make()
+    assert [receipt.status for receipt in executed.receipts] == [0, 1, 1]
+    assert executed.requests.inbox[0].wei == 10
+
+
+def test_what_nothing_proves_does_not_arrive(world):
+    anchor = world.anchor()
+    message = world.message(world.users[0][1].address, 5)
+    with pytest.raises(InvalidBlock, match="not finalised at the anchor"):
+        world.run(anchor).run_arrival(message)
 
 
 small = st.sampled_from([0, 1, 21_000, 100_000])
