@@ -4,7 +4,7 @@ import inspect
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from node.primitives.errors import DecodeError
@@ -394,6 +394,7 @@ async def test_long_lanes_are_summed_in_parts():
 
 
 @given(st.binary(max_size=300))
+@example(encode_question(AccountQuestion(height=1, address=ADDRESS, code=False)))
 def test_arbitrary_bytes_are_a_question_or_a_decode_error(payload):
     try:
         question = decode_question(payload)
