@@ -1,5 +1,5 @@
 # Two commands for a fresh clone: `make up` runs a network, `make test` runs the tests.
-.PHONY: up test containers conformance fuzz fuzz-decoders bench-execution bench-memory check format lock clean help
+.PHONY: up test containers conformance fuzz fuzz-decoders mutants bench-execution bench-memory check format lock clean help
 
 ATOLL = .venv/bin/atoll
 ARGS ?=
@@ -36,6 +36,11 @@ fuzz:
 fuzz-decoders:
 	@tools/setup.sh dev
 	@.venv/bin/python -m tests.property.decoders $(ARGS)
+
+# make mutants [ARGS="--only heads-for-stake --jobs 2"]: mistakes made on purpose, which the tests have to find
+mutants:
+	@tools/setup.sh dev
+	@.venv/bin/python -m tests.mutants.run $(ARGS)
 
 # make bench-execution [ARGS="--rounds 9"]: blocks and state roots, ours against py-evm and EELS
 bench-execution:

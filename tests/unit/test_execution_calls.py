@@ -223,6 +223,19 @@ def authorization(**changes: Any) -> Authorization:
     )
 
 
+class TestBounds:
+    @pytest.mark.parametrize(("size", "fits"), [(24_576, True), (24_577, False)])
+    def test_code_has_a_largest_size(self, size: int, fits: bool) -> None:
+        init = b"\x61" + size.to_bytes(2, "big") + bytes.fromhex("5ff3")
+        result = apply(state_with(), tx(to=None, data=init, gas=10_000_000))
+        assert result.success == fits
+
+    def test_data_costs_its_floor(self) -> None:
+        """EIP-7623: whoever only brings data pays for it as for data."""
+        data = b"\1" * 1000
+        assert apply(state_with(), tx(data=data)).gas_used == 21_000 + 40 * len(data)
+
+
 class TestDelegation:
     def run(self, *items: Authorization, **options: Any) -> tuple[State, Any]:
         state = state_with(target=contract(STORE_CALLER), authority=GenesisAccount(balance=1))
@@ -244,6 +257,12 @@ class TestDelegation:
         state, result = self.run(authorization(**changes))
         assert result.success
         assert state.code(AUTHORITY.address) == b""
+
+    def test_an_old_one_does_not_count_again(self) -> None:
+        state, result = self.run(authorization(), authorization(address=OTHER))
+        assert result.success
+        assert state.code(AUTHORITY.address) == b"\xef\x01\x00" + TARGET
+        assert state.nonce(AUTHORITY.address) == 1
 
     def test_the_zero_address_clears(self) -> None:
         state, _ = self.run(authorization(), authorization(nonce=1, address=Address(b"\0" * 20)))

@@ -42,6 +42,8 @@ def test_a_validator_has_an_allowance_of_its_own() -> None:
     assert admitted == VOTES_BURST
     assert admission.admit_vote(vote(0, who=2), 0.0)
     assert admission.admit_vote(vote(6000, who=1), 1.0)
+    rested = sum(admission.admit_vote(vote(r, who=2), 1e6) for r in range(5000))
+    assert rested == VOTES_BURST, "what was not used is not saved up"
 
 
 def test_a_later_proposal_waits_for_its_round() -> None:

@@ -11,11 +11,15 @@ import trio
 from trio.testing import MockClock
 
 from consensus.codec import encode_certificate
+from consensus.inputs import Input, TimeoutElapsed
+from consensus.params import Timeout, TimeoutKind
 from consensus.signing import proposal_sign_bytes, vote_sign_bytes
 from consensus.types import Address, BlockId, Height, Proposal, Round, Vote, VoteType
 from node.primitives.basics import keccak_fast
 from node.primitives.errors import InvalidBlock
 from node.runtime.application import Diverged
+from node.runtime.journal import Journal
+from node.runtime.participant import Participant
 from node.runtime.wire import (
     BlocksPage,
     DecidedBlock,
@@ -24,6 +28,7 @@ from node.runtime.wire import (
     StatusMessage,
     encode_body,
 )
+from tests.simulation.simnet.forgery import Forgers, can_travel
 
 Make = Callable[..., Any]
 Running = Callable[[Any], AbstractAsyncContextManager[Any]]
@@ -92,6 +97,63 @@ async def test_garbage_from_anyone_ends_nothing(
             await trio.sleep(0.05)
         await net.reach(net.nodes[0].height + 3)
         assert all(node.runs == 1 for node in net.nodes)
+
+
+async def test_less_than_a_quorum_shows_us_no_decision(
+    world: Make, running: Running, autojump_clock: MockClock
+) -> None:
+    """Two of four pool their keys, and have the certificates that everybody has."""
+    async with running(world()) as net:
+        await net.reach(2)
+        victim = net.nodes[0]
+        members, keys = victim.app.validators(), {n.key.address: n.key for n in net.nodes[1:3]}
+        forgers = Forgers(
+            context=victim.app.context,
+            validators=members,
+            keys=frozenset(Address(address) for address in keys),
+            sign=lambda who, words: keys[who].sign_digest(keccak_fast(words)),
+            real=[victim.app.decided(height)[1] for height in (1, 2)],
+        )
+        for _ in range(5):
+            height = Height(victim.height + 1)
+            value = b"%d/forged" % height
+            made = forgers.forged(height, victim.app.identify(value))
+            lies = [certificate for _, certificate in made if can_travel(certificate)]
+            assert len(lies) > 15
+            for certificate in lies:
+                body = encode_body(DecidedMessage(certificate=certificate, value=value))
+                await victim.host.deliver("v1", body)
+            await trio.sleep(0.3)
+        await net.reach(victim.height + 2)
+        assert all(b"forged" not in value for node in net.nodes for value, _ in node.app.blocks)
+
+
+async def test_a_timeout_is_logged_before_it_counts(
+    world: Make, running: Running, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a restarted validator replays has to lead to where it was: timeouts are part of it."""
+    logged: set[Timeout] = set()
+    stepped: list[tuple[Timeout, bool]] = []
+    journal, step = Journal.timeout, Participant._step
+
+    def log(self: Journal, timeout: Timeout) -> None:
+        logged.add(timeout)
+        journal(self, timeout)
+
+    async def take(self: Participant, input: Input) -> None:
+        if isinstance(input, TimeoutElapsed) and input.timeout.kind is not TimeoutKind.REBROADCAST:
+            stepped.append((input.timeout, input.timeout in logged))
+        await step(self, input)
+
+    monkeypatch.setattr(Journal, "timeout", log)
+    monkeypatch.setattr(Participant, "_step", take)
+    net = world()
+    silent = net.nodes[3]
+    silent.run = _nothing
+    async with running(net):
+        await net.reach(5, *net.nodes[:3], seconds=60)  # some of its turns
+    assert stepped
+    assert all(was_logged for _, was_logged in stepped)
 
 
 async def test_strangers_start_no_heights(

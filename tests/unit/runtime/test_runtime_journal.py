@@ -207,6 +207,19 @@ def test_a_snapshot_keeps_the_whole_state(tmp_path: Path, step: Step, flag: str 
     assert resumed.state == state
 
 
+def test_a_snapshot_keeps_the_lock(tmp_path: Path) -> None:
+    """What we are locked on, and what we know to be valid, are two blocks of two rounds."""
+    state = RoundState(
+        height=Height(8), round=Round(5), step=Step.PREVOTE,
+        locked_round=2, locked_block=A, valid_round=3, valid_block=C,
+    )  # fmt: skip
+    with WriteAheadLog(tmp_path / "wal") as log:
+        Journal(log).compact(Snapshot(state=state, proposals=(), votes=()), {}.__getitem__)
+    (resumed,) = reopened(tmp_path / "wal", 8)
+    assert isinstance(resumed, Resumed)
+    assert resumed.state == state
+
+
 def test_no_part_of_the_state_is_forgotten() -> None:
     """A field that is added to the state has to get into the record."""
     whole = {

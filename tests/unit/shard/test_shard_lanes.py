@@ -9,10 +9,12 @@ from node.execution.state import State
 from node.primitives import rlp
 from node.primitives.basics import ZERO_HASH, Hash32, ShardId, keccak256
 from node.primitives.errors import DecodeError, InvalidBlock
+from node.primitives.genesis import Params
 from node.primitives.message import LanePosition
 from node.shard import messenger
 from node.shard.lanes import MAX_TAIL_HASHES, InboundLane, Supply, Tails, check_lane
 from node.shard.messenger import MESSENGER
+from node.shard.room import lane_full
 
 
 @pytest.fixture
@@ -221,3 +223,23 @@ def test_positions_stand_in_storage_as_vyper_would_put_them(messages, kit):
     messenger.add_burned(state, 0)
     messenger.add_burned(state, 6)
     assert messenger.burned(state) == state.storage(MESSENGER, 2) == 11
+
+
+@pytest.mark.parametrize(
+    ("count", "gas", "prepaid", "windows", "full"),
+    [
+        (3, 900, 100, 1, False),  # the last of four, and the last of 1000 gas
+        (4, 0, 0, 1, True),
+        (3, 900, 101, 1, True),
+        (3, 901, 100, 1, True),
+        (0, 0, 1001, 1, True),
+        (7, 5000, 5000, 2, False),  # with more windows, by count alone
+        (8, 0, 0, 2, True),
+    ],
+)
+def test_a_lane_has_room_for_so_many_and_so_much_gas(count, gas, prepaid, windows, full):
+    params = Params(lane_window=4, lane_gas_window=1000, gas_limit=1000, message_gas_limit=100)
+    sent = LanePosition(count=10 + count, gas=7000 + gas)
+    assert bool(lane_full(params, sent, 10, 7000, prepaid, windows=windows)) == full
+    ahead = lane_full(params, sent, 99, 10**6, 0, windows=windows)
+    assert ahead is None, "a shard may claim to have consumed what was never sent"

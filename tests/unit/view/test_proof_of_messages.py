@@ -130,6 +130,10 @@ async def test_several_arrivals_in_one_block_have_their_own_gas(devnet_class, co
     receipts = net.chains[2].receipts(delivered[0].place.block)
     assert sum(d.gas_used for d in delivered) == receipts[-1].cumulative_gas_used
     assert len({d.gas_used for d in delivered}) > 1
+    # the arrival of another message proves nothing, true as it is
+    first, other = [await proof_of(views, m) for m in messages[:2]]
+    with pytest.raises(InvalidProof, match="is not the arrival of the message"):
+        verify(net.genesis, replace(first, delivered=other.delivered))
 
 
 async def test_committees_that_changed_are_followed_from_the_genesis(devnet_class):
