@@ -210,9 +210,8 @@ class ArchiveReader:
         header = tarfile.TarInfo.frombuf(
             self._exactly(tarfile.BLOCKSIZE), "ascii", "backslashreplace"
         )
-        if (
-            header.type != tarfile.REGTYPE or header.size < 0
-        ):  # a size can be written as a negative number
+        # a size can be written as a negative number
+        if header.type != tarfile.REGTYPE or header.size < 0:
             raise tarfile.HeaderError(f"{header.name[:200]!r} is no plain file")
         return header.name, header.size
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from node.cluster import archive
 from node.cluster.archive import (
     CONTENTS,
     FORMAT,
@@ -207,3 +208,40 @@ def test_what_is_no_dump(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(b"years of work" * 100))
     with pytest.raises(UserError, match="is not a dump of a network"):
         read(path)
+
+
+def test_a_size_below_zero_does_not_read_all_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    header = bytearray(archive._header(archive.CONTENTS, 0, 1))
+    header[124:136] = b"\xff" * 12  # -1 in the base 256 of GNU tar
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    file = tmp_path / "negative.dump"
+    with gzip.open(file, "wb", 1) as packed:
+        packed.write(header + bytes(64 << 20))
+    taken = []
+    read = gzip.GzipFile.read
+
+    def counted(self: gzip.GzipFile, size: int | None = -1) -> bytes:
+        found: bytes = read(self, size)
+        taken.append(len(found))
+        return found
+
+    monkeypatch.setattr(gzip.GzipFile, "read", counted)
+    with pytest.raises(UserError, match="is not a dump of a network"):
+        ArchiveReader(file)
+    assert sum(taken) <= 4096
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"\xff\xfe", b"[" * 100_000, b'{"format":' * 50_000, b'{"format": ' + b"9" * 10_000 + b"}"],
+    ids=["no text", "deep", "deep objects", "a long number"],
+)
+def test_a_list_that_makes_no_sense_is_one_line(text: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "net.dump"
+    with gzip.open(file, "wb") as packed:
+        packed.write(archive._header(archive.CONTENTS, len(text), 1) + text + bytes(2048))
+    with pytest.raises(UserError, match=r"makes no sense|of format"):
+        ArchiveReader(file)
