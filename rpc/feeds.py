@@ -19,7 +19,7 @@ import trio
 from rpc import render
 from rpc.backend import Backend
 from rpc.caller import CALLER
-from rpc.errors import LimitExceeded, RpcError
+from rpc.errors import LimitExceeded, ResourceUnavailable, RpcError
 from rpc.threads import Threads
 from rpc.wire import LogFilter, LogView, MessageEvent
 
@@ -147,10 +147,12 @@ class Feeds:
     def join(
         self, key: Hashable, make: Callable[[], Feed], subscription: Subscription, after: int
     ) -> None:
-        """Listen to what comes after a number. `make` makes the feed, where nobody listens to it yet."""
+        """Listen to what comes after a number. `make` makes the feed, where nobody listens to it yet. Raises
+        ResourceUnavailable while nobody runs the feeds."""
+        if self._tasks is None:
+            raise ResourceUnavailable("the endpoint stops: there will be no news")
         feed = self._feeds.get(key)
         if feed is None:
-            assert self._tasks is not None, "nobody runs the feeds"
             feed = self._feeds[key] = make()
             self._tasks.start_soon(self._run, key, feed)
         feed.audience[subscription] = after

@@ -7,7 +7,7 @@ dropped by the session.
 import secrets
 from collections.abc import Callable, Iterable
 
-from rpc.errors import LimitExceeded
+from rpc.errors import LimitExceeded, RpcError
 from rpc.feeds import (
     NEVER,
     Feed,
@@ -163,8 +163,12 @@ class Subscriber:
     ) -> int:
         """Listen to these feeds, each after a number and made by a function where there is none."""
         subscription = self._all.add(choose)
-        for key, (after, make) in feeds.items():
-            self._feeds.join(key, make, subscription, after)
+        try:
+            for key, (after, make) in feeds.items():
+                self._feeds.join(key, make, subscription, after)
+        except RpcError:
+            self._all.remove(subscription.id)
+            raise
         self._fresh.append(subscription)
         return subscription.id
 

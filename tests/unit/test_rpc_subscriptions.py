@@ -13,6 +13,7 @@ from rpc.dispatch import Dispatcher
 from rpc.errors import ResourceUnavailable
 from rpc.limits import Limits
 from rpc.server import Server
+from rpc.subscriptions import Subscriber, Subscriptions
 from rpc.wire import BlockView, LogView, MessageEvent, MessagePage, PendingPage
 
 TOKEN = b"\x70" * 20
@@ -506,3 +507,12 @@ async def test_what_a_follower_trips_over_while_the_chain_goes_back_does_not_end
         client.dispatcher.go_on(again, {None: 5})
         again.grow()
         assert (await client.told(heads))["number"] == "0x6"
+
+
+async def test_nobody_subscribes_to_an_endpoint_that_stops(chain):
+    feeds = Dispatcher(chain, Limits()).feeds  # which nobody runs
+    everyone = Subscriptions(feeds, None, 1, push=lambda message: None)
+    for _ in range(3):
+        with pytest.raises(ResourceUnavailable):
+            await Subscriber(everyone).heads()
+    assert len(everyone) == 0
