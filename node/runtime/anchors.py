@@ -12,9 +12,10 @@ from node.runtime.application import NotReady
 from node.runtime.waiting import HeightGate
 from node.shard.ports import Anchor, Births
 
-MAX_STEP_BIRTHS: Final = 4096
+MAX_STEP_BIRTHS: Final = 1024
 """Births between two anchors of ours, unless one beacon block has more: each may be an operation of the
-block, which has to fit into it and into the time of a proposal, however long the shard stood still."""
+block, a sweep of 0.1 ms, for which nobody pays gas and which no block can leave out, however long the shard
+stood still."""
 MAX_STEP_BLOCKS: Final = 8192
 """Beacon blocks between two anchors of ours: so many are looked through at once."""
 CHUNK: Final = 256

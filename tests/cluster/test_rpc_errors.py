@@ -83,8 +83,8 @@ def test_a_call_that_cannot_cross(network: Network) -> None:
     send = network.w3().eth.send_raw_transaction
     for shard in network.shards:
         alice, other = network.accounts(shard)[0], network.accounts(1 - shard)[0]
-        with pytest.raises(Web3RPCError, match="may carry at most 15000000 gas"):
-            send(sign(alice, **fields(network, alice, to=other.address, gas=15_021_001)))
+        with pytest.raises(Web3RPCError, match="may carry at most 2000000 gas"):
+            send(sign(alice, **fields(network, alice, to=other.address, gas=2_021_001)))
         authorization = alice.sign_authorization(
             {"chainId": network.info["chainId"], "address": alice.address, "nonce": 0}
         )
