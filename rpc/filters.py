@@ -50,6 +50,7 @@ class Filters:
         self._limits = limits
         self._clock = clock
         self._filters: OrderedDict[int, _Filter] = OrderedDict()  # the one used last at the end
+        self._owned: Counter[Caller | None] = Counter()
 
     def __len__(self) -> int:
         return len(self._filters)
@@ -85,7 +86,7 @@ class Filters:
         found = self._filters.get(filter_id)
         if found is None or found.scope != scope:
             return False
-        del self._filters[filter_id]
+        self._drop(filter_id)
         return True
 
     async def changes(self, backend: Backend, scope: int | None, filter_id: int) -> list[Any]:
@@ -145,28 +146,37 @@ class Filters:
         self._expire()
         new.owner = CALLER.get()
         most = self._limits.filters_of_one
-        if sum(each.owner == new.owner for each in self._filters.values()) >= most:
+        if self._owned[new.owner] >= most:
             raise LimitExceeded(
                 f"too many filters: this connection has installed {most}; uninstall some, "
                 f"or wait until unused ones expire"
             )
         if len(self._filters) >= self._limits.filters:
-            del self._filters[self._dispensable()]
+            self._drop(self._dispensable())
         filter_id = secrets.randbits(127) | 1 << 127
         self._filters[filter_id] = new
+        self._owned[new.owner] += 1
         return filter_id
+
+    def _drop(self, filter_id: int) -> None:
+        owner = self._filters.pop(filter_id).owner
+        self._owned[owner] -= 1
+        if not self._owned[owner]:
+            del self._owned[owner]
 
     def _dispensable(self) -> int:
         """The filter that makes room: of whoever has the most, one that was never polled if there is such a
         filter, and the one that was used least lately. A client that polls its own keeps them."""
-        owners = Counter(each.owner for each in self._filters.values())
-        most = max(owners.values())
-        return min(
-            (id for id, each in self._filters.items() if owners[each.owner] == most),
-            key=lambda id: (
-                self._filters[id].polled
-            ),  # the first of equals: they are in order of use
-        )
+        most = max(self._owned.values())
+        polled: int | None = None
+        for filter_id, each in self._filters.items():  # in order of use
+            if self._owned[each.owner] != most:
+                continue
+            if not each.polled:
+                return filter_id
+            polled = filter_id if polled is None else polled
+        assert polled is not None  # somebody has the most
+        return polled
 
     def _find(self, scope: int | None, filter_id: int) -> _Filter:
         self._expire()
@@ -183,4 +193,4 @@ class Filters:
             filter_id, first = next(iter(self._filters.items()))
             if first.used > oldest:
                 return
-            del self._filters[filter_id]
+            self._drop(filter_id)

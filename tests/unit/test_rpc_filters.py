@@ -225,3 +225,18 @@ async def test_filters_go_back_with_the_chain(chain):
     assert [entry["blockNumber"] for entry in await filters.changes(chain, None, logs)] == ["0x7"]
     assert await filters.changes(chain, None, pending) == ["0x" + b"y".hex(), "0x" + b"z".hex()]
     assert await filters.changes(chain, 1, shard) == []  # nothing was said of that chain
+
+
+async def test_what_belongs_to_whom_is_counted(chain, clock):
+    filters = Filters(Limits(filters=8, filters_of_one=3, filter_expiry=300), Threads(1), clock)
+    one, other = new_caller(), new_caller()
+    for _ in range(3):  # as many again, once they are removed or expired
+        ids = await made_by(filters, chain, one, 3)
+        with pytest.raises(LimitExceeded):
+            await made_by(filters, chain, one)
+        assert filters.remove(None, ids[0])
+        await made_by(filters, chain, one)
+        await made_by(filters, chain, other, 3)
+        clock.now += 301
+    await made_by(filters, chain, one)
+    assert len(filters) == 1
