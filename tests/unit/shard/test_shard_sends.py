@@ -3,7 +3,8 @@
 import pytest
 
 from node.execution.evm import contract_address
-from node.primitives.message import LanePosition
+from node.primitives.message import LanePosition, MessageKind
+from node.primitives.placement import home_by_range
 from node.shard import messenger
 from node.shard.messenger import MESSENGER
 
@@ -194,3 +195,26 @@ def test_an_arrival_sends_credits_into_a_full_lane(make_world, kit):
     for _ in range(4):
         world.message(payer, src=2, gas=100_000, gas_price=0)
     assert len(world.make().sent) == 4
+
+
+@pytest.mark.parametrize("target", [1, 2])
+def test_who_does_not_outlive_its_transaction_is_nobody_everywhere(make_world, kit, target):
+    """A contract that sends from its constructor and destroys itself: its call runs on no shard, whether
+    that is the one of its range (1) or another."""
+    world = make_world()
+    user = world.users[0][1]
+    while home_by_range(contract_address(user.address, user.nonce), 3) != 1:
+        world.make(user.tx(world.users[0][2].address, 1))
+    to = world.users[target][0].address
+    init = kit.calls(
+        (MESSENGER, 10**18, kit.sending(to, gas=50_000)), end=kit.destroy(user.address)
+    )
+    executed = world.make(user.tx(None, 2 * 10**18, init, 1_000_000))
+    (call,) = [s.message for s in executed.sent if s.message.kind is MessageKind.CALL]
+    there = make_world(here=target)
+    there.inbox[0] = [call]
+    delivered = there.make()
+    assert delivered.receipts[0].status == 0
+    assert there.balance(call.sender) == 0
+    (back,) = [s.message for s in delivered.sent]
+    assert (back.dst, back.to, back.value) == (0, user.address, call.in_flight_wei)
