@@ -109,6 +109,10 @@ def features_of_plan(plan: Plan) -> Iterator[str]:
         yield "crashes"
     if plan.params.dev_methods:
         yield "development methods"
+    if plan.corrupt is not None:
+        yield "a corrupt committee"
+    for lie in plan.lies:
+        yield f"a committee that {lie.name.lower().replace('_', ' ')}"
     for behaviour in {b for _, behaviours in scenario.faulty for b in behaviours}:
         yield behaviour.name.lower().replace("_", " ")
     for slyness in {s for row in plan.sly.values() for s in row}:

@@ -8,8 +8,10 @@ from consensus import BlockId
 from node.beacon.block import BeaconBlock
 from node.beacon.evidence import EvidenceItem, ShardFork
 from node.beacon.rules import BeaconRules
+from node.beacon.state import BeaconState
 from node.beacon.transition import genesis_block
 from node.primitives.basics import Address, ShardId
+from node.primitives.births import contract_address
 from node.primitives.crosslink import Crosslink
 from node.primitives.genesis import Genesis, GenesisValidator
 from node.primitives.placement import home_by_range
@@ -18,6 +20,8 @@ from node.shard.genesis import shard_genesis
 from node.shard.run import ExecutedBlock
 from node.storage.memory import MemoryStore
 from tests.simulation.devnet.chains import BeaconNetChain, DevnetChain, ShardNetChain
+from tests.simulation.devnet.corrupt import CorruptChain, Targets
+from tests.simulation.devnet.honest import HonestBooks
 from tests.simulation.devnet.node import Node
 from tests.simulation.devnet.plan import Plan, keys_of
 from tests.simulation.shards.support.books import Books
@@ -74,7 +78,7 @@ class Devnet:
         self.nodes = [
             node(self, index, keys[index], ShardId(home)) for index, home in enumerate(plan.homes)
         ]
-        self.books = Books(self.ids, supply=USERS * FUNDS)
+        self.books = self._books()
         self.owners = Owners(self.genesis)
         self.stats: Counter[str] = Counter()
         self._ledgers = [self._genesis_ledger(shard) for shard in self.ids]
@@ -128,6 +132,32 @@ class Devnet:
             alloc={"0x" + key.address.hex(): FUNDS for row in self.users for key in row},
             params=plan.params,
         ).check()  # fmt: skip
+
+    def _books(self) -> Books | HonestBooks:
+        corrupt, supply = self.plan.corrupt, USERS * FUNDS
+        if corrupt is None:
+            return Books(self.ids, supply=supply)
+        return HonestBooks(self.ids, ShardId(corrupt), supply * len(self.ids))
+
+    def make_chain(self, store: MemoryStore, shard: ShardId) -> ShardChain:
+        """The chain of a shard at one of its nodes."""
+        plan = self.plan
+        if shard != plan.corrupt:
+            return ShardChain(store, self.genesis, shard)
+        chain = CorruptChain(store, self.genesis, shard)
+        users = [key.address for row in self.users for key in row]
+        chain.lies = plan.lies
+        chain.until = self.genesis.timestamp + int(plan.scenario.heal_at) + 1
+        chain.targets = Targets(
+            users=users,
+            accounts=[*users, *(node.address for node in self.nodes)],
+            contracts=[contract_address(user, nonce) for user in users for nonce in range(8)],
+        )
+        return chain
+
+    def is_corrupt(self, shard: ShardId) -> bool:
+        """Whether its committee lies."""
+        return shard == self.plan.corrupt
 
     def _genesis_ledger(self, shard: ShardId) -> ShardChain:
         return ShardChain(MemoryStore(), self.genesis, shard)
@@ -184,6 +214,9 @@ class Devnet:
         header, ledger = executed.header, node.shard.ledger
         if self._is_first(node.home, header.number, header.hash):
             self._ledgers[node.home] = ledger
+            if self.is_corrupt(node.home):
+                self.stats["blocks of a corrupt shard"] += 1
+                return
             self.books.note(ledger, executed)
             anchor = node.anchors.of(header, ledger.header(header.number - 1))
             self.owners.note(ledger, executed, anchor)
@@ -195,7 +228,15 @@ class Devnet:
                 self._crosslinked(crosslink)
             for item in block.body.evidence:
                 self._accused(item)
-            self.books.check(node.beacon.ledger.state, self._ledgers.__getitem__)
+            self._check_books(node.beacon.ledger.state)
+
+    def _check_books(self, state: BeaconState) -> None:
+        books, chain_of = self.books, self._ledgers.__getitem__
+        books.check(state, chain_of)
+        # an operation may give code to an address where another shard creates a contract later
+        if isinstance(books, HonestBooks) and not self.plan.params.dev_methods:
+            users = [key.address for row in self.users for key in row]
+            books.check_homes(state, chain_of, [*users, *self.traffic.contracts])
 
     def _crosslinked(self, crosslink: Crosslink) -> None:
         """The beacon has taken in a block: of those whom it names enough have decided it."""
@@ -222,7 +263,7 @@ class Devnet:
         if self.books.under_way or not all(node.alive for node in self.nodes):
             return False
         for chain in self.chains:
-            if len({len(host.chain) for host in chain.honest}) > 1:
+            if chain.honest and len({len(host.chain) for host in chain.honest}) > 1:
                 return False
         for node in self.honest:
             state, head = node.beacon.ledger.state, node.shard.head_height()
@@ -234,11 +275,14 @@ class Devnet:
 
     def close_books(self) -> None:
         """When all has settled: nothing is left anywhere."""
-        state = self.honest[0].beacon.ledger.state
-        self.books.check(state, self._ledgers.__getitem__)
-        self.books.close(state)
+        state, books = self.honest[0].beacon.ledger.state, self.books
+        self._check_books(state)
+        if isinstance(books, HonestBooks):
+            books.close(state, self._ledgers.__getitem__)
+            return
+        books.close(state)
         for pick in (min, max):  # at two nodes of each shard
-            self.books.check_indexes(
+            books.check_indexes(
                 lambda shard, pick=pick: (
                     pick(
                         (n for n in self.honest if n.home == shard), key=lambda n: n.index

@@ -20,7 +20,6 @@ from node.runtime.crosslinks import FIRST_REPEAT, CrosslinkPublisher
 from node.runtime.evidence import EvidenceExchange
 from node.runtime.lane_puller import MAX_MESSAGES, LanePuller
 from node.runtime.shard_service import ShardService
-from node.shard.chain import ShardChain
 from node.shard.pool import PoolRejected, TransactionPool
 from node.shard.run import ExecutedBlock
 from tests.simulation.devnet.chains import BlockHost, DevnetChain, FaultyBlockHost
@@ -132,7 +131,7 @@ class Node:
         """What ``Node`` of the runtime puts together."""
         net = self.net
         chain = BeaconChain(self.stores[0], net.first, net.rules)
-        shard_chain = ShardChain(self.stores[1], net.genesis, self.home)
+        shard_chain = net.make_chain(self.stores[1], self.home)
         for host, height in zip(
             self.hosts, (chain.head.height, shard_chain.head.number), strict=True
         ):

@@ -7,12 +7,15 @@ from functools import cache
 
 from node.primitives.genesis import Params
 from node.primitives.placement import home_by_range
+from tests.simulation.devnet.corrupt import Lie
 from tests.simulation.simnet.scenario import BadLink, Behaviour, Outage, Partition, Scenario
 from tests.simulation.simnet.scheme import MAX_KEYS, address
 
 GWEI = 10**9
+CORRUPT = 0.25
+"""Share of the networks in which one shard is corrupt."""
 HEAVY = 0.3
-"""Share of the committees in which one stake is 40."""
+"""Share of the committees in which one has three quarters of the stake."""
 
 
 class Slyness(Enum):
@@ -30,6 +33,7 @@ class Plan:
 
     ``shards`` has the stakes of each shard's validators, ``beacon`` the nodes that have a seat there,
     too. ``scenario`` has the faults of links, clocks, processes and keys; its powers are all stakes.
+    ``corrupt`` is a shard whose whole committee tells ``lies``.
     """
 
     seed: int
@@ -38,6 +42,8 @@ class Plan:
     params: Params
     scenario: Scenario
     sly: dict[int, frozenset[Slyness]] = field(default_factory=dict)
+    corrupt: int | None = None
+    lies: frozenset[Lie] = frozenset()
     only: frozenset[str] | None = field(default=None, repr=False)
 
     @property
@@ -80,17 +86,36 @@ def draw_plan(seed: int) -> Plan:
         params=_params(draw, dev_methods=draw.random() < 0.25),
         scenario=_scenario(draw, powers),
     )
+    if random.Random(f"corrupt {seed}").random() < CORRUPT:
+        return _with_corrupt(random.Random(f"lies {seed}"), plan)
     if draw.random() < 0.6:
         plan = _with_faulty(draw, plan)
     return plan
 
 
+def _with_corrupt(draw: random.Random, plan: Plan) -> Plan:
+    """A shard is corrupt as a whole. None of it has a seat on the beacon: a third there breaks more."""
+    corrupt = draw.randrange(len(plan.shards))
+    nodes = [i for i, home in enumerate(plan.homes) if home == corrupt]
+    others = [i for i, home in enumerate(plan.homes) if home != corrupt]
+    beacon = frozenset(i for i in plan.beacon if i in others) or frozenset(others[:1])
+    faulty: tuple[tuple[int, frozenset[Behaviour]], ...] = tuple((i, frozenset()) for i in nodes)
+    return replace(
+        plan,
+        beacon=beacon,
+        scenario=replace(plan.scenario, faulty=faulty),
+        corrupt=corrupt,
+        lies=frozenset(draw.sample(list(Lie), draw.choice((1, 2, 3, len(Lie))))),
+    )
+
+
 def _with_a_heavy_one(draw: random.Random, stakes: tuple[int, ...]) -> tuple[int, ...]:
-    """Now and then one has nearly all of the stake: then many heads are little of it."""
+    """Now and then one has three quarters of the stake: then many heads are little of it."""
     place = draw.randrange(len(stakes))
     if draw.random() >= HEAVY:
         return stakes
-    return (*stakes[:place], 40, *stakes[place + 1 :])
+    rest = sum(stakes) - stakes[place]
+    return (*stakes[:place], max(1, 3 * rest), *stakes[place + 1 :])
 
 
 def _params(draw: random.Random, *, dev_methods: bool) -> Params:

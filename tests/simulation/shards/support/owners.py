@@ -7,7 +7,7 @@ EVMs. After each block every balance has to be the ledger's. So wei that is neit
 somebody else's now, is found.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 
 from node.beacon.state import BeaconState
@@ -50,8 +50,7 @@ class Owners:
         """
         run = chain.run_again(executed.header, anchor)
         ledger = self.ledgers[chain.shard]
-        floors = [anchor.state.base_fee(shard) for shard in self.ledgers]
-        ledger.apply(executed, executions_of(run, executed.block.items), floors)
+        ledger.apply(executed, executions_of(run, executed.block.items), anchor.state)
         ledger.compare(chain, executed, anchor.state)
 
 
@@ -64,13 +63,15 @@ class ShardLedger:
         self.nonces: dict[Address, int] = {}
         self.burned = 0
         self.touched: set[Address] = set()
+        self.received: Counter[int] = Counter()  # wei, by source
 
     # ------------------------------------------------------------------ a block
 
     def apply(
-        self, executed: ExecutedBlock, executions: list[list[Executed]], floors: list[int]
+        self, executed: ExecutedBlock, executions: list[list[Executed]], beacon: BeaconState
     ) -> None:
-        """Replay a block. `floors` are the base fees that its anchor tells of each shard."""
+        """Replay a block; `beacon` is the state at its anchor, which tells the base fee of each shard."""
+        floors = [beacon.base_fee(ShardId(shard)) for shard in range(beacon.shards)]
         self.touched = {executed.header.coinbase}
         before = 0
         for index, item in enumerate(executed.bodies):
@@ -81,7 +82,7 @@ class ShardLedger:
             block = _Item(self, executed, index, executions[index], sent, gas_used, floors)
             match item:
                 case Message():
-                    block.arrival(item)
+                    block.arrival(item, beacon)
                 case BeaconOps():
                     for address, _ in item.moved:
                         self.touched.add(address)
@@ -244,11 +245,19 @@ class _Item:
 
     # ------------------------------------------------------------------ arrivals
 
-    def arrival(self, message: Message) -> None:
+    def arrival(self, message: Message, beacon: BeaconState) -> None:
         """A message from another shard: what it brings is somebody's afterwards, or goes on."""
-        ledger = self.ledger
-        if message.in_flight_wei >= TOO_MUCH:
+        ledger, src = self.ledger, message.src
+        checkpoints = beacon.lane(src, ledger.shard).checkpoints
+        told = min((c.count, c.wei) for c in checkpoints if c.count > message.seq)[1]
+        wei = message.in_flight_wei
+        if wei >= TOO_MUCH or ledger.received[src] + wei > told:
             assert (self.receipt.status, self.sent) == (0, []), f"{self.name}: wei from nowhere"
+            assert not self.executions, f"{self.name}: it ran on wei from nowhere"
+            return
+        ledger.received[src] += wei
+        if not speaks_for_itself(message, beacon, ledger.shard):
+            self.refused(message)
             return
         onward = [m for m in self.sent if is_onward(message, m)]
         if onward and not self.executions and self.receipt.status:
@@ -269,6 +278,14 @@ class _Item:
                 self.contracts_sent()
             case _:
                 ledger.pay(message.to, message.in_flight_wei)
+
+    def refused(self, message: Message) -> None:
+        """Who sends it lives elsewhere than where it comes from: nothing runs, its wei go to who paid."""
+        assert not self.receipt.status, f"{self.name}: somebody spoke for another"
+        assert not self.executions, f"{self.name}: a message of nobody ran"
+        is_reply = message.kind is MessageKind.REPLY
+        self.ledger.pay(message.to if is_reply else message.refund_to, message.value)
+        self.ledger.pay(message.refund_to, message.all_gas * message.gas_price)
 
     def call(self, message: Message) -> None:
         """Its value moves if it succeeds; gas is paid for, and the rest returned; its sender may be told."""
@@ -371,6 +388,19 @@ class _Item:
             f"{self.name}: the sweep took other wei"
         )
         self.ledger.pay(account, -credit.value)
+
+
+def speaks_for_itself(message: Message, beacon: BeaconState, here: ShardId) -> bool:
+    """Whether a message is of an account of the shard that it comes from, or was sent on from the range of
+    a contract that was born here. Pure value is of nobody."""
+    if message.kind not in (MessageKind.CALL, MessageKind.REPLY):
+        return True
+    if is_everywhere(message.sender):
+        return False
+    if not message.depth:
+        return beacon.home(message.sender) == message.src
+    by_range = home_by_range(message.to, beacon.shards)
+    return (by_range, beacon.directory_entry(message.to)) == (message.src, here)
 
 
 def _told(call: Message) -> tuple[object, ...]:
