@@ -48,7 +48,7 @@ USERS = [Account.from_key(keccak256(b"user %d" % i)) for i in range(3)]
 class Net:
     """A shard with one validator, alone in its network."""
 
-    def __init__(self, **params: bool) -> None:
+    def __init__(self, **params: int) -> None:
         self.genesis = Genesis(
             chain_id=1337,
             timestamp=1_700_000_000,
@@ -372,6 +372,14 @@ async def test_what_cannot_be_included_is_no_work_until_something_changes() -> N
     add(service, transfer(1, 0))
     assert service.has_work()
     assert await decide(service) == 1
+
+
+async def test_a_shard_whose_blocks_the_beacon_does_not_take_in_keeps_to_its_heartbeat() -> None:
+    service = Net(max_uncrosslinked=2).service()
+    for nonce in range(3):
+        add(service, transfer(0, nonce))
+        assert service.has_work() is (nonce < 2)
+        assert await decide(service) == 1  # the heartbeat makes blocks all the same
 
 
 async def test_only_a_pool_that_fills_again_is_a_backlog() -> None:

@@ -1,5 +1,6 @@
 """Homes, shards, and the audit at every block."""
 
+import msgspec
 import pytest
 
 from node.primitives.placement import home_by_range
@@ -67,6 +68,30 @@ async def test_the_audit_finds_a_wei_that_came_from_nowhere(net):
     report = await net.views().backend.audit("latest")
     assert (report["balanced"], report["difference"]) == (False, "-0x1")
     assert (await views.backend.audit("latest"))["balanced"]
+
+
+async def test_the_audit_names_the_shard_that_has_a_wei_too_much(net):
+    """Also where another has one too few: the differences are not added up first."""
+
+    def with_more(shard, wei):
+        honest = net.source(shard)
+
+        class Lying:
+            def __getattr__(self, name):
+                return getattr(honest, name)
+
+            async def supply(self, height):
+                told = await honest.supply(height)
+                wrong = int.from_bytes(told.balances, "big") + wei
+                return msgspec.structs.replace(told, balances=wrong.to_bytes(32, "big"))
+
+        return Lying()
+
+    for other, difference in ((0, "0x1"), (-1, "0x0")):
+        sources = {0: with_more(0, other), 1: with_more(1, 1)}
+        report = await net.views(sources=sources).backend.audit("latest")
+        assert (report["balanced"], report["difference"]) == (False, difference)
+        assert [row["difference"] for row in report["shards"]] == [hex(other), "0x1"]
 
 
 async def test_the_audit_names_the_shard_it_cannot_ask(net):
