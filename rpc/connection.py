@@ -53,6 +53,7 @@ class Connection:
         self._latest = math.inf  # no deadline may be later than this
         self._due = math.inf  # of what is going on now
         self._working: HttpRequest | None = None  # what its own limit may end
+        self._answered = 0  # bytes of the body that is being answered
 
     async def serve(self) -> None:
         """Serves until the client leaves, breaks a rule or runs out of time; then closes the stream."""
@@ -119,7 +120,8 @@ class Connection:
     async def _receive(self) -> bool:
         """Reads until a request is complete or the parser gives up; False at the end of the stream."""
         parser = self._parser
-        self._share.hold(0)  # what came before is answered
+        self._answered = 0
+        self._share.hold(parser.buffered)  # what came before is answered
         self._phase = _Phase.IDLE
         self._allow(self._limits.idle_timeout)
         while True:
@@ -127,7 +129,7 @@ class Connection:
             if not data:
                 return False
             parser.feed(data)
-            if not self._share.hold(parser.body_size):
+            if not self._share.hold(parser.buffered):
                 self._phase = _Phase.WORKING
                 full = "too many large requests at once, try again later"
                 await self._last_words(text_response(503, full, b"Retry-After: 1"))
@@ -163,7 +165,7 @@ class Connection:
         except OSError as error:
             raise trio.BrokenResourceError("the client is gone") from error
         if sent < len(data):
-            if not self._share.hold(self._parser.body_size + len(data) - sent):
+            if not self._share.hold(self._answered + self._parser.buffered + len(data) - sent):
                 raise trio.BrokenResourceError("too many answers wait to be read")
             self._allow(self._limits.write_timeout)
             await self._stream.send_all(memoryview(data)[sent:])
@@ -171,7 +173,7 @@ class Connection:
     async def _answer(self, request: HttpRequest) -> bool:
         """Answers one request; False if the connection ends with it."""
         self._due = self._latest
-        self._working = request
+        self._working, self._answered = request, len(request.body)
         response = await self._gateway.respond(request, self._allow)
         self._working = None
         if isinstance(response, Upgrade):

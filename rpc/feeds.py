@@ -54,7 +54,7 @@ class Subscription:
         self.id = id
         self.choose = choose
         self._push = push
-        self._held: list[bytes] | None = []
+        self._held: list[bytes] | None = []  # as they are, all who wait share them
         self._head = (
             b'{"jsonrpc":"2.0","method":"eth_subscription","params":{"subscription":"%b","result":'
             % hex(id).encode()
@@ -62,16 +62,14 @@ class Subscription:
 
     def start(self) -> None:
         held, self._held = self._held, None
-        for message in held or ():
-            self._push(message)
+        self.tell(held or ())
 
     def tell(self, results: Iterable[bytes]) -> None:
         for result in results:
-            message = self._head + result + b"}}"
             if self._held is None:
-                self._push(message)
+                self._push(self._head + result + b"}}")
             else:
-                self._held.append(message)
+                self._held.append(result)
 
 
 def everything(result: bytes) -> tuple[bytes]:
@@ -132,6 +130,11 @@ class Feeds:
                 await trio.sleep_forever()
             finally:
                 self._tasks = None
+
+    @property
+    def subscriptions(self) -> int:
+        """How many there are."""
+        return self._count
 
     def reserve(self) -> None:
         """Room for one more subscription. Raises LimitExceeded."""

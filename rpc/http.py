@@ -55,19 +55,22 @@ class RequestParser:
         self.failure: HttpResponse | None = None
         self.trailing = b""
         self.wants_continue = False
-        self.body_size = 0
-        "Bytes of the body that arrives, or that has arrived last."
         self._limits = limits
         self._parser = httptools.HttpRequestParser(self)
         self._finished = False
         self._target = b""
         self._headers: dict[bytes, bytes] = {}
         self._body: list[bytes] = []
-        self.body_size = 0
+        self._body_size = 0  # of the one that arrives
         self._header_size = 0
         self._fed_before_headers = 0
         self._in_headers = True
         self._request: HttpRequest | None = None
+
+    @property
+    def buffered(self) -> int:
+        """Bytes of bodies: of the one that arrives, and of the requests that nobody has taken."""
+        return self._body_size + sum(len(request.body) for request in self.requests)
 
     def feed(self, data: bytes) -> None:
         """Takes input from the peer. Never raises for what the peer sends."""
@@ -96,7 +99,7 @@ class RequestParser:
         self._target = b""
         self._headers = {}
         self._body = []
-        self.body_size = self._header_size = 0
+        self._body_size = self._header_size = 0
 
     def on_url(self, url: bytes) -> None:
         self._target += url
@@ -141,8 +144,8 @@ class RequestParser:
             self.wants_continue = True
 
     def on_body(self, body: bytes) -> None:
-        self.body_size += len(body)
-        if self.body_size > self._limits.body_size:
+        self._body_size += len(body)
+        if self._body_size > self._limits.body_size:
             self._refuse_body()
         self._body.append(body)
 
@@ -150,7 +153,7 @@ class RequestParser:
         request = self._request
         assert request is not None  # llhttp completes no message without headers
         request.body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-        self._body = []
+        self._body, self._body_size = [], 0
         self._request = None
         self._in_headers = True
         self._fed_before_headers = 0

@@ -7,7 +7,7 @@ dropped by the session.
 import secrets
 from collections.abc import Callable, Iterable
 
-from rpc.errors import LimitExceeded, RpcError
+from rpc.errors import LimitExceeded, ResourceUnavailable, RpcError
 from rpc.feeds import (
     NEVER,
     Feed,
@@ -48,12 +48,16 @@ class Subscriptions:
         self._limit = limit
         self._push = push
         self._all: dict[int, Subscription] = {}
+        self._closed = False
 
     def __len__(self) -> int:
         return len(self._all)
 
     def add(self, choose: Callable[..., Iterable[bytes]]) -> Subscription:
-        """One more. Raises LimitExceeded."""
+        """One more. Raises LimitExceeded, or ResourceUnavailable once the session is over: what was asked
+        before may be answered after it."""
+        if self._closed:
+            raise ResourceUnavailable("the connection ends: there will be no news")
         if len(self._all) >= self._limit:
             raise LimitExceeded(f"too many subscriptions: at most {self._limit} per connection")
         self.feeds.reserve()
@@ -72,6 +76,7 @@ class Subscriptions:
 
     def close(self) -> None:
         """The session is over."""
+        self._closed = True
         for id in list(self._all):
             self.remove(id)
 

@@ -79,7 +79,9 @@ def run(path):
     server = ThreadingHTTPServer((config.rpc.host, config.rpc.port), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     while not stop.wait(0.05):
-        config.data_dir.joinpath("height").write_text(str(first + int((time.monotonic() - began) / 0.2)))
+        written = config.data_dir / "height.new"  # a node may be killed at any time
+        written.write_text(str(first + int((time.monotonic() - began) / 0.2)))
+        written.replace(stored)
     print("stopped", config.name)
     return 0
 

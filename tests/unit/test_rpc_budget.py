@@ -27,6 +27,14 @@ HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\
 
 
 class Backend:
+    def __init__(self):
+        self.working, self.done = trio.Event(), trio.Event()
+
+    async def block_number(self, scope):
+        self.working.set()
+        await self.done.wait()
+        return 1
+
     async def chain_id(self):
         return 7
 
@@ -35,8 +43,9 @@ class Backend:
 
 
 @asynccontextmanager
-async def serving(limits=LIMITS):
-    server = Server(Dispatcher(Backend(), limits), host="127.0.0.1", port=0, limits=limits)
+async def serving(limits=LIMITS, backend=None):
+    dispatcher = Dispatcher(backend or Backend(), limits)
+    server = Server(dispatcher, host="127.0.0.1", port=0, limits=limits)
     with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
             port = await nursery.start(lambda task_status: server.run(task_status=task_status))
@@ -126,6 +135,24 @@ async def test_unfinished_bodies_have_the_same_bound():
             while b"200 OK" in await posted(port, padded(20_000).encode()):
                 pass  # it has not arrived yet
             assert b"200 OK" in await posted(port, CALL.encode())
+        await until_room(port)
+
+
+async def test_a_body_counts_while_it_is_worked_on_whatever_follows_it():
+    """The beginning of another request, in the same packet, takes nothing off."""
+    asked = {"jsonrpc": "2.0", "id": 1, "method": "eth_blockNumber"}
+    slow = json.dumps(asked).ljust(95_000).encode()
+    backend = Backend()
+    async with (
+        serving(backend=backend) as port,
+        await trio.open_tcp_stream("127.0.0.1", port) as greedy,
+    ):
+        await greedy.send_all(HEAD % len(slow) + slow + HEAD[:20])
+        await backend.working.wait()
+        assert b"503 Service Unavailable" in await posted(port, padded(20_000).encode())
+        assert b"200 OK" in await posted(port, CALL.encode())
+        backend.done.set()
+        assert b"200 OK" in await greedy.receive_some(10_000)
         await until_room(port)
 
 

@@ -1,6 +1,7 @@
 """Subscriptions over a real WebSocket."""
 
 import json
+import tracemalloc
 from contextlib import asynccontextmanager
 
 import pytest
@@ -11,6 +12,7 @@ from wsproto.events import AcceptConnection, CloseConnection, Request, TextMessa
 
 from rpc.dispatch import Dispatcher
 from rpc.errors import ResourceUnavailable
+from rpc.feeds import Subscription, everything
 from rpc.limits import Limits
 from rpc.server import Server
 from rpc.subscriptions import Subscriber, Subscriptions
@@ -239,6 +241,38 @@ async def test_pending_transactions_and_syncing(chain):
         assert told["status"]["highestBlock"] == "0x9"
         chain.behind = False
         assert await client.told(syncing) is False
+
+
+async def test_a_subscription_asked_for_with_the_last_breath_is_not_kept(chain):
+    """The session reads the request and the end of the conversation at once, and answers after it."""
+    limits = Limits(subscriptions_of_all=3)
+    async with connected(chain, limits) as client:
+        for _ in range(limits.subscriptions_of_all + 1):
+            other = await client.another()
+            body = {"jsonrpc": "2.0", "id": 1, "method": "eth_subscribe", "params": ["newHeads"]}
+            asked = other.ws.send(TextMessage(json.dumps(body)))
+            await other.stream.send_all(asked + other.ws.send(CloseConnection(1000)))
+            while not isinstance(await other.next(), CloseConnection):
+                pass
+        await client.subscribe("newHeads")  # there is room
+        assert client.dispatcher.feeds.subscriptions == 1
+
+
+def test_those_who_do_not_listen_yet_share_what_waits_for_them():
+    """No bound counts it: it is there once, however many wait for their answer."""
+    pushed, news = [], bytes(1 << 20)
+    tracemalloc.start()
+    try:
+        waiting = [Subscription(number, pushed.append, everything) for number in range(100)]
+        for each in waiting:
+            each.tell((news,))
+        assert tracemalloc.get_traced_memory()[1] < len(news)
+    finally:
+        tracemalloc.stop()
+    assert pushed == []
+    waiting[7].start()
+    waiting[7].tell((b"1",))
+    assert [len(message) > len(news) for message in pushed] == [True, False]
 
 
 async def test_nothing_comes_after_unsubscribing(chain):
