@@ -30,7 +30,7 @@ from node.primitives.crosslink import Crosslink
 from node.primitives.requests import InboxMove, OutboxMove, ShardRequests
 from node.runtime.shard_service import decode_value, encode_value
 from tests.simulation.simnet.forgery import FIRST, Forgers, can_travel
-from tests.simulation.simnet.scheme import key_of, sign
+from tests.simulation.simnet.scheme import Packet, key_of, sign
 from tests.simulation.simnet.signatures import make_vote
 
 if TYPE_CHECKING:
@@ -122,11 +122,7 @@ class Forger:
         if not can_travel(certificate):
             return
         # not `world.packet`: that keeps one packet for each message, and the message may be a true one
-        packet = type(host.world.packet(certificate, block))(  # type: ignore[arg-type]
-            host.world.context,
-            certificate,
-            block,  # type: ignore[arg-type]
-        )
+        packet = Packet(host.world.context, certificate, block)  # type: ignore[arg-type]
         self.net.stats["forged blocks"] += 1
         for index in host.world.indexes:
             if index != self.node.index:
