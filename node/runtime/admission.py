@@ -21,6 +21,10 @@ REJUDGE_SECONDS = 1.0
 STASHED = 8
 STASHED_PER_PROPOSER = 2
 
+Brought = tuple[ProposalMessage, Address | None]
+"""A proposal, and who brought it. What is beside its block is not signed: a copy that somebody else passes on
+may be spoilt, and takes the place of none that the proposer itself has brought."""
+
 
 class Admission:
     """One height of one chain. `now` is in seconds of any clock that does not go back."""
@@ -29,8 +33,8 @@ class Admission:
         self._round = 0
         self._allowance: dict[Address, tuple[float, float]] = {}
         self._judged: dict[int, dict[tuple[BlockId, int], float | None]] = {}
-        self._stash: OrderedDict[int, ProposalMessage] = OrderedDict()
-        self._shelf: dict[ProposalMessage, None] = {}
+        self._stash: OrderedDict[int, Brought] = OrderedDict()
+        self._shelf: dict[ProposalMessage, Address | None] = {}  # and who brought it
         self._faults: dict[Address | None, float] = {}
 
     # ------------------------------------------------------------------ votes
@@ -53,7 +57,8 @@ class Admission:
         if sender != proposal.proposer and now < lied_at + REJUDGE_SECONDS:
             return False
         if proposal.round > self._round:
-            return self._stash.get(proposal.round) != message
+            held = self._stash.get(proposal.round)
+            return held is None or held[0] != message
         if proposal.round < self._round - PAST_ROUNDS:
             return False  # if it is decided after all, it comes with its certificate
         judged = self._judged.get(proposal.round, {})
@@ -68,37 +73,44 @@ class Admission:
         if sender is not None:
             self._faults[sender] = now
 
-    def stash(self, message: ProposalMessage) -> bool:
+    def stash(self, message: ProposalMessage, sender: Address | None) -> bool:
         """Keep a signed proposal of a later round until that begins; False if its round is here."""
         proposal = message.proposal
         if proposal.round <= self._round:
             return False
-        mine = [r for r, m in self._stash.items() if m.proposal.proposer == proposal.proposer]
+        held = self._stash.get(proposal.round)
+        if held is not None and _is_original(*held) and not _is_original(message, sender):
+            return True
+        mine = [r for r, (m, _) in self._stash.items() if m.proposal.proposer == proposal.proposer]
         if proposal.round not in self._stash:
             if len(mine) >= STASHED_PER_PROPOSER:
                 del self._stash[min(mine)]
             elif len(self._stash) >= STASHED:
                 self._stash.popitem(last=False)
-        self._stash[proposal.round] = message
+        self._stash[proposal.round] = message, sender
         return True
 
-    def shelve(self, message: ProposalMessage) -> None:
+    def shelve(self, message: ProposalMessage, sender: Address | None) -> None:
         """Keep a signed proposal of a round that is over, for the case that votes name its block: of each
         proposer the last few, and not more than `STASHED`."""
-        proposer = message.proposal.proposer
-        mine = [m for m in self._shelf if m.proposal.proposer == proposer]
-        if message in mine:
+        proposer, original = message.proposal.proposer, _is_original(message, sender)
+        if message in self._shelf:
+            if original:
+                self._shelf[message] = sender
             return
-        if len(mine) >= STASHED_PER_PROPOSER:
-            del self._shelf[mine[0]]
-        elif len(self._shelf) >= STASHED:
-            del self._shelf[next(iter(self._shelf))]
-        self._shelf[message] = None
+        mine = [m for m in self._shelf if m.proposal.proposer == proposer]
+        crowd = mine if len(mine) >= STASHED_PER_PROPOSER else list(self._shelf)
+        if crowd is mine or len(crowd) >= STASHED:
+            copies = [m for m in crowd if not _is_original(m, self._shelf[m])]
+            if not copies and not original:
+                return
+            del self._shelf[(copies or crowd)[0]]
+        self._shelf[message] = sender
 
-    def take_named(self, names: Callable[[BlockId], bool]) -> list[ProposalMessage]:
+    def take_named(self, names: Callable[[BlockId], bool]) -> list[Brought]:
         """What was shelved and is named by votes now."""
-        named = [message for message in self._shelf if names(message.proposal.block_id)]
-        for message in named:
+        named = [brought for brought in self._shelf.items() if names(brought[0].proposal.block_id)]
+        for message, _ in named:
             del self._shelf[message]
         return named
 
@@ -112,7 +124,7 @@ class Admission:
 
     # ------------------------------------------------------------------ rounds
 
-    def enter(self, round_: int) -> ProposalMessage | None:
+    def enter(self, round_: int) -> Brought | None:
         """A round has begun: forget old ones, and return its proposal if it came before."""
         self._round = round_
         for old in [r for r in self._judged if r < round_ - PAST_ROUNDS]:
@@ -121,3 +133,8 @@ class Admission:
         for old in [r for r in self._stash if r < round_]:
             del self._stash[old]
         return waiting
+
+
+def _is_original(message: ProposalMessage, sender: Address | None) -> bool:
+    """Whether the proposer itself brought a proposal."""
+    return sender == message.proposal.proposer

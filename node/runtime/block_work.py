@@ -123,15 +123,22 @@ class BlockWork:
         return over
 
     def take(self) -> Verdict | Product | None:
-        """What was done, once; None if that was for a height that has ended."""
-        done, self._done, self._running = self._done, None, None
-        self._taken.set()
+        """What was done, once; None if that was for a height that has ended: then something of the next one may
+        be under way."""
+        done = self._done
+        if done is not None:
+            self._give_up()
         return done
 
     def clear(self) -> None:
         """The height has ended: what runs is for nothing, and its outcome nobody's."""
         self._waiting.clear()
-        self.take()
+        self._give_up()
+
+    def _give_up(self) -> None:
+        """Want nothing more of what runs or is done."""
+        self._done = self._running = None
+        self._taken.set()
 
     @asynccontextmanager
     async def paused(self, block_id: BlockId) -> AsyncIterator[None]:

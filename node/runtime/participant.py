@@ -59,7 +59,7 @@ from consensus.types import (
     Vote,
 )
 from node.primitives.errors import DecodeError, PeerFault
-from node.runtime.admission import Admission
+from node.runtime.admission import Admission, Brought
 from node.runtime.application import Application
 from node.runtime.block_work import BlockWork, Product, Valued, Verdict
 from node.runtime.journal import Built, Journal, Judged, Record, Resumed, Started, judged_of
@@ -108,7 +108,7 @@ class Participant:
         self._admission = Admission()
         self._timers: dict[Timeout, float] = {}
         self._values: dict[BlockId, bytes] = {}  # of all blocks that the engine knows to be valid
-        self._stashed: list[ProposalMessage] = []  # of the round that has just begun
+        self._stashed: list[Brought] = []  # of the round that has just begun
         self._own: BlockId | None = None  # what we built last, proposed or not
         self._work = BlockWork(app, again=self._again, known=lambda block: block in self._values)
         self._decision: Certificate | None = None
@@ -288,7 +288,7 @@ class Participant:
         if not self._admission.wants(message, sender, now):
             return
         self.check(message)
-        if not self._admission.stash(message):
+        if not self._admission.stash(message, sender):
             await self._offer(message, sender)
 
     async def _offer(self, message: ProposalMessage, sender: Address | None) -> None:
@@ -297,7 +297,7 @@ class Participant:
         if block_id in self._values:
             await self._judged(message, sender, None)
         elif self._is_over(message):
-            self._admission.shelve(message)
+            self._admission.shelve(message, sender)
         else:
             self._work.judge(message, sender)
 
@@ -312,7 +312,9 @@ class Participant:
             self._log.info("a proposal was passed on with a value that is not valid", reason=reason)
             return
         if reason is None:
-            self._values.setdefault(proposal.block_id, message.value)
+            # One copy was judged; this one may be another, spoilt beside what is signed.
+            value = self._values.setdefault(proposal.block_id, message.value)
+            message = replace(message, value=value)
             if proposal.pol_round == NO_ROUND:
                 reason = self._app.objection(proposal.block_id)
         if reason is not None:
@@ -398,9 +400,10 @@ class Participant:
             for effect in self._engine.step(queue.popleft()):
                 await self._perform(effect, queue)
         while self._stashed:
-            await self._offer(self._stashed.pop(), None)
-        for message in self._admission.take_named(self._engine.names):
-            self._work.judge(message, None)
+            await self._offer(*self._stashed.pop())
+        for message, sender in self._admission.take_named(self._engine.names):
+            # Several that one peer has passed on may be due now: they do not count as its own then.
+            self._work.judge(message, sender if sender == message.proposal.proposer else None)
         if self._journal.is_long:
             await self._compact()
 
@@ -439,7 +442,7 @@ class Participant:
         self._timers.clear()  # the engine ignores those of earlier rounds
         waiting = self._admission.enter(round_)
         for job in self._work.withdraw(self._is_over):
-            self._admission.shelve(job.message)
+            self._admission.shelve(job.message, job.sender)
         if waiting is not None:
             self._stashed.append(waiting)
         # No sooner: what the engine knows to be valid it may lock, propose and decide, also by votes that

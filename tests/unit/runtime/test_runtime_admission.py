@@ -1,10 +1,12 @@
 """Which messages of a height are let in, and how mailbox, early messages and claims are bounded."""
 
+from dataclasses import replace
+
 import trio
 from trio.testing import MockClock
 
 from consensus.types import Address, BlockId, Height, Proposal, Round, Vote, VoteType
-from node.runtime.admission import STASHED, STASHED_PER_PROPOSER, VOTES_BURST, Admission
+from node.runtime.admission import STASHED, STASHED_PER_PROPOSER, VOTES_BURST, Admission, Brought
 from node.runtime.claims import LONGEST_BENCH, Claims
 from node.runtime.early import PEER_MESSAGES, PEER_PROPOSALS, EarlyMessages
 from node.runtime.mailbox import Frame, Mailbox
@@ -36,6 +38,19 @@ def proposal(round_: int, *, who: int = 1, block: int = 0, height: int = 5) -> P
     )
 
 
+def brought(message: ProposalMessage) -> Brought:
+    """By its proposer."""
+    return message, message.proposal.proposer
+
+
+def stash(admission: Admission, message: ProposalMessage) -> bool:
+    return admission.stash(*brought(message))
+
+
+def shelve(admission: Admission, message: ProposalMessage) -> None:
+    admission.shelve(*brought(message))
+
+
 def test_a_validator_has_an_allowance_of_its_own() -> None:
     admission = Admission()
     admitted = sum(admission.admit_vote(vote(r, who=1), 0.0) for r in range(5000))
@@ -48,21 +63,45 @@ def test_a_validator_has_an_allowance_of_its_own() -> None:
 
 def test_a_later_proposal_waits_for_its_round() -> None:
     admission = Admission()
-    assert not admission.stash(proposal(0))
-    assert admission.stash(proposal(3))
+    assert not stash(admission, proposal(0))
+    assert stash(admission, proposal(3))
     assert admission.enter(1) is None
-    assert admission.enter(3) == proposal(3)
+    assert admission.enter(3) == brought(proposal(3))
     assert admission.enter(4) is None
 
 
 def test_a_proposer_cannot_push_out_another() -> None:
     admission = Admission()
-    assert admission.stash(proposal(2, who=2))
+    assert stash(admission, proposal(2, who=2))
     for round_ in range(3, 1000):
-        admission.stash(proposal(round_, who=1))
-    assert admission.enter(2) == proposal(2, who=2)
+        stash(admission, proposal(round_, who=1))
+    assert admission.enter(2) == brought(proposal(2, who=2))
     kept = [r for r in range(3, 1000) if admission.enter(r) is not None]
     assert len(kept) == STASHED_PER_PROPOSER
+
+
+def test_a_copy_that_is_passed_on_does_not_push_out_what_the_proposer_sent() -> None:
+    """What is beside a block is not signed: whoever passes it on can spoil it."""
+    admission, relay, honest = Admission(), Address(bytes([9]) * 20), proposal(3)
+    spoilt = [replace(honest, value=b"spoilt %d" % i) for i in range(100)]
+    for message in spoilt[:50]:
+        admission.stash(message, relay)
+    stash(admission, honest)
+    for message in spoilt[50:]:
+        admission.stash(message, relay)
+    assert admission.enter(3) == brought(honest)
+
+    admission.enter(4)
+    for message in spoilt[:50]:
+        admission.shelve(message, relay)
+    shelve(admission, honest)
+    for message in spoilt[50:]:
+        admission.shelve(message, relay)
+    for who in range(2, 30):
+        admission.shelve(proposal(3, who=who, block=who), relay)
+    shelved = admission.take_named(lambda block: True)
+    assert brought(honest) in shelved
+    assert len(shelved) <= STASHED
 
 
 def test_a_verdict_is_final_only_if_it_is_good() -> None:
@@ -98,15 +137,15 @@ def test_proposals_of_rounds_that_are_over_wait_for_votes_in_bounded_memory() ->
     admission.enter(16)
     for round_ in range(16):
         for who in range(1, 30):
-            admission.shelve(proposal(round_, who=who, block=who))
-    admission.shelve(proposal(15, who=77, block=77))
+            shelve(admission, proposal(round_, who=who, block=who))
+    shelve(admission, proposal(15, who=77, block=77))
     assert not admission.wants(proposal(15, who=77, block=77), None, 0.0), "it is there"
     assert admission.take_named(lambda block: block == bytes([77]) * 32) == [
-        proposal(15, who=77, block=77)
+        brought(proposal(15, who=77, block=77))
     ]
     assert len(admission.take_named(lambda block: True)) < STASHED
     for round_ in range(16):
-        admission.shelve(proposal(round_, who=1))
+        shelve(admission, proposal(round_, who=1))
     assert len(admission.take_named(lambda block: True)) == STASHED_PER_PROPOSER
 
 

@@ -50,17 +50,19 @@ def signed_vote(net: Any, index: int, height: int, round_: int = 0, **kw: Any) -
     )
 
 
-def signed_proposal(net: Any, height: int, round_: int, value: bytes) -> tuple[str, Any]:
+def signed_proposal(
+    net: Any, height: int, round_: int, value: bytes, polka: int = -1
+) -> tuple[str, Any]:
     """(its sender, a proposal by the validator whose turn it is)."""
     turn = net.members.proposer(Height(height), Round(round_)).address
     node = next(n for n in net.nodes if n.key.address == turn)
     block_id = BlockId(keccak_fast(value.split(b"|")[0]))
-    preimage = proposal_sign_bytes(node.app.context, Height(height), Round(round_), block_id, -1)
+    preimage = proposal_sign_bytes(node.app.context, Height(height), Round(round_), block_id, polka)
     proposal = Proposal(
         height=Height(height),
         round=Round(round_),
         block_id=block_id,
-        pol_round=-1,
+        pol_round=polka,
         proposer=Address(turn),
         signature=node.key.sign_digest(keccak_fast(preimage)),
     )
@@ -217,6 +219,41 @@ async def test_who_passes_a_proposal_on_cannot_spoil_it(
         await net.reach(1, *honest, seconds=5)
         assert honest[0].app.decided(1)[0] == b"1/x"
         assert honest[0].app.decided(1)[1].round == 0
+
+
+async def test_the_journal_keeps_the_copy_that_was_judged(
+    world: Make, running: Running, autojump_clock: MockClock
+) -> None:
+    """A block that we object to is proposed once more, as one with a polka, with a spoilt value."""
+    net = world()
+    net.drops = lambda *_: True
+    sender, first = signed_proposal(net, 1, 1, b"1/x/1")
+    _, again = signed_proposal(net, 1, 1, b"1/x/1|forged", polka=0)
+    victim = next(node for node in net.nodes if node.name != sender)
+    victim.app.disliked.add("x")
+    others = [index for index, node in enumerate(net.nodes) if node is not victim]
+
+    async def settled(condition: Callable[[], Any]) -> None:
+        with trio.fail_after(5):
+            while not condition():  # noqa: ASYNC110 - of virtual time
+                await trio.sleep(0.001)
+
+    async with running(net):
+        await net.is_up(victim)
+        await settled(lambda: victim.host._started)
+        for index in others[:2]:
+            body = encode_body(signed_vote(net, index, 1, 1))
+            await victim.host.deliver(net.nodes[index].name, body)
+        await settled(lambda: victim.host.participant.round == 1)
+        counts = victim.host.counts.proposals
+        await victim.host.deliver(sender, encode_body(first))
+        await settled(lambda: counts["invalid"] == 1)
+        await victim.host.deliver(sender, encode_body(again))
+        await settled(lambda: counts["valid"] == 1)
+        victim.wal.sync()
+        victim.crash()
+        await settled(lambda: victim.runs == 2 and victim.up and victim.host._started)
+        assert victim.host.participant.value(again.proposal.block_id) == b"1/x/1"
 
 
 async def test_a_validator_that_signs_everything_fills_no_disk(
