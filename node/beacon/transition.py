@@ -32,6 +32,7 @@ from node.primitives.crosslink import Crosslink
 from node.primitives.errors import InvalidBlock
 from node.primitives.genesis import Genesis, GenesisValidator, parse_address
 from node.primitives.header import Header
+from node.primitives.requests import MAX_BIRTHS
 
 __all__ = [
     "AnchorHeight",
@@ -47,6 +48,11 @@ __all__ = [
 
 
 Births = tuple[tuple[Address, ShardId], ...]
+
+MAX_BLOCK_BIRTHS = MAX_BIRTHS
+"""That the crosslinks of a block tell, in all: as many as one may tell. Each may be a sweep on its default
+shard, which no block there can leave out and nobody pays for, and a message of one lane, whose checkpoints
+must not be too far apart (node.shard.lanes.MAX_TAIL_HASHES)."""
 
 
 class AppliedBody(NamedTuple):
@@ -145,6 +151,9 @@ def apply_body(
     order = [(crosslink.shard, crosslink.height) for crosslink in body.crosslinks]
     if any(a >= b for a, b in pairwise(order)):
         raise InvalidBlock("crosslinks are not in the order of (shard, height)")
+    births = sum(len(crosslink.requests.births) for crosslink in body.crosslinks)
+    if births > MAX_BLOCK_BIRTHS:
+        raise InvalidBlock(f"{births} births, at most {MAX_BLOCK_BIRTHS}")
     counts: dict[ShardId, int] = {}
     writer = BeaconStateWriter(state)
     outcome = apply_evidence(rules, writer, parent.height, body.evidence)
@@ -313,22 +322,27 @@ def _select(
     crosslinks: Iterable[Crosslink],
     room: int,
 ) -> list[Crosslink]:
-    """Rows without gaps from the tips on, in body order, within the count per shard and `room` bytes.
+    """Rows without gaps from the tips on, in body order, within the count per shard, `room` bytes and the
+    births of a block.
 
     Nothing of frozen shards.
-    Where the size runs out, shards have taken turns, and the first turn goes round with the height.
+    Where the room runs out, shards have taken turns, and the first turn goes round with the height.
     """
     offered = {(c.shard, c.height): c for c in crosslinks if 0 <= c.shard < rules.shards}
     first = parent.height % rules.shards
     turns = [ShardId((first + turn) % rules.shards) for turn in range(rules.shards)]
     rows = [shard for shard in turns if state.frozen(shard) is None]
+    births = MAX_BLOCK_BIRTHS
     taken: list[Crosslink] = []
     for step in range(1, rules.max_crosslinks + 1):
         open_rows = []
         for shard in rows:
             crosslink = offered.get((shard, state.tip(shard).height + step))
-            if crosslink is not None and len(crosslink.encoded) <= room:
-                room -= len(crosslink.encoded)
+            if crosslink is None:
+                continue
+            size, born = len(crosslink.encoded), len(crosslink.requests.births)
+            if size <= room and born <= births:
+                room, births = room - size, births - born
                 taken.append(crosslink)
                 open_rows.append(shard)
         rows = open_rows

@@ -4,6 +4,9 @@ from node.primitives.header import Header
 
 ELASTICITY = 2
 MAX_CHANGE_DENOMINATOR = 8
+MAX_BASE_FEE = (1 << 256) - 1
+"""A word. Nobody can pay that much, but a shard whose committee lies may tell headers that lead beyond it,
+and every shard asks what gas costs there."""
 
 
 def next_base_fee(parent: Header) -> int:
@@ -19,5 +22,5 @@ def base_fee_after(*, base_fee: int, gas_used: int, gas_limit: int) -> int:
         return base_fee
     if gas_used > target:
         rise = base_fee * (gas_used - target) // target // MAX_CHANGE_DENOMINATOR
-        return base_fee + max(rise, 1)
+        return min(base_fee + max(rise, 1), MAX_BASE_FEE)
     return base_fee - base_fee * (target - gas_used) // target // MAX_CHANGE_DENOMINATOR

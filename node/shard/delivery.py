@@ -47,18 +47,17 @@ def may_speak(frame: BlockFrame, message: Message) -> bool:
     its sender's shard, `sender` has to. One that was sent on comes from the range of a contract that was
     born here, which is where others send as long as they do not know it better, and has been looked at
     there. The books know every honest sender: births are applied before the lanes of the same crosslink,
-    and the anchor has that crosslink. Nobody speaks for the accounts that every shard has. Pure value
-    needs no word.
+    and the anchor has that crosslink. What was born here lives here before the books know: until then its
+    range could speak for it. Nobody speaks for the accounts of the protocol. Pure value needs no word.
     """
     if message.kind not in (MessageKind.CALL, MessageKind.REPLY):
         return True
-    if messenger.is_everywhere(message.sender):
+    if messenger.is_protocols(message.sender):
         return False
-    books = frame.env.anchor.state
     if message.depth == 0:
-        return books.home(message.sender) == message.src
+        return frame.home(message.sender) == message.src
     is_range = home_by_range(message.to, frame.rules.shards) == message.src
-    return is_range and books.directory_entry(message.to) == frame.rules.shard
+    return is_range and frame.env.anchor.state.directory_entry(message.to) == frame.rules.shard
 
 
 def runs(frame: BlockFrame, message: Message) -> bool:

@@ -26,7 +26,7 @@ def check_impersonated(params: Params, tx: ImpersonatedTransaction) -> None:
     """Raise InvalidTransaction where nobody may be impersonated, or not this sender."""
     if not params.dev_methods:
         raise InvalidTransaction(f"an impersonated transaction is refused: {NOT_ALLOWED}")
-    if messenger.is_everywhere(tx.sender):
+    if messenger.is_protocols(tx.sender):
         raise InvalidTransaction(
             f"0x{tx.sender.hex()} is an account of the protocol and cannot be impersonated"
         )

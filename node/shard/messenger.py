@@ -9,6 +9,7 @@ from functools import partial
 
 from node.execution.receipts import Log
 from node.execution.state import State
+from node.execution.system_contracts import SYSTEM_ADDRESS
 from node.primitives.basics import Address, Hash32, ShardId
 from node.primitives.message import LanePosition, Message, next_head
 from node.primitives.messenger import (
@@ -52,6 +53,7 @@ __all__ = [
     "counters",
     "inbox",
     "is_everywhere",
+    "is_protocols",
     "is_sent_log",
     "issued",
     "outbox",
@@ -68,6 +70,12 @@ __all__ = [
 
 # A plain revert: nothing can be sent to the account by value, and it is not empty under EIP-161.
 STAKING_CODE = bytes.fromhex("5f5ffd")
+
+
+def is_protocols(address: bytes) -> bool:
+    """Whether only the rules act as this account, and no message or user: those that every shard has, and the
+    caller of the system calls, whom the contracts of EIP-4788 and EIP-2935 believe what they are told."""
+    return is_everywhere(address) or address == SYSTEM_ADDRESS
 
 
 def _read(state: State, slots: LaneSlots) -> LanePosition:

@@ -9,8 +9,8 @@ EXECUTION = (
     Mistake(
         name="a-base-fee-stuck-at-its-least",
         file="node/execution/fees.py",
-        old="        return base_fee + max(rise, 1)",
-        new="        return base_fee + rise",
+        old="        return min(base_fee + max(rise, 1), MAX_BASE_FEE)",
+        new="        return min(base_fee + rise, MAX_BASE_FEE)",
         suite=(*EVM, "tests/unit/test_execution_fees.py"),
     ),
     Mistake(

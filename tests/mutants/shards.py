@@ -75,7 +75,7 @@ SHARDS = (
     Mistake(
         name="any-shard-speaks-for-anybody",
         file="node/shard/delivery.py",
-        old="        return books.home(message.sender) == message.src",
+        old="        return frame.home(message.sender) == message.src",
         new="        return True",
         suite=unit("arrivals", "replies"),
     ),

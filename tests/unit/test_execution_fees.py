@@ -2,7 +2,7 @@
 
 import pytest
 
-from node.execution.fees import base_fee_after
+from node.execution.fees import MAX_BASE_FEE, base_fee_after
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,11 @@ from node.execution.fees import base_fee_after
 )
 def test_it_moves_towards_blocks_that_are_half_full(base_fee, gas_used, after):
     assert base_fee_after(base_fee=base_fee, gas_used=gas_used, gas_limit=1000) == after
+
+
+def test_whatever_a_header_says_it_is_a_word():
+    """A committee may lie in headers; other shards ask what gas costs there, as a word of the EVM."""
+    assert base_fee_after(base_fee=MAX_BASE_FEE, gas_used=1 << 63, gas_limit=2) == MAX_BASE_FEE
 
 
 def test_without_a_limit_it_stays():

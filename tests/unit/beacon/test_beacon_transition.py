@@ -234,6 +234,31 @@ def test_a_block_over_the_size_is_refused(driver, monkeypatch):
     refused(driver, block, "bytes")
 
 
+def test_the_births_of_a_block_are_bounded_and_shards_take_turns(driver):
+    """Each may be work on another shard that nobody pays for: one corrupt committee could tell 38,000 in a
+    megabyte, and nothing else of that shard would be decided until all were swept."""
+    births = [
+        ShardRequests(births=tuple(Birth(creator=key.address, nonce=n) for n in range(count)))
+        for key, count in zip(driver.net.keys, (transition.MAX_BLOCK_BIRTHS, 1), strict=True)
+    ]
+    rows = [[driver.next(s, births[s]), driver.next(s)] for s in (0, 1)]
+    first = driver.build(*rows[0], *rows[1])
+    assert [(c.shard, c.height) for c in first.block.body.crosslinks] == [(0, 1), (0, 2)]
+    judged(driver, first.block)
+    with pytest.raises(InvalidBlock, match="2049 births, at most 2048"):
+        apply_body(
+            driver.net.rules,
+            driver.chain.head.header,
+            driver.chain.state,
+            BeaconBody(crosslinks=(rows[0][0], rows[1][0])),
+            anchor_height_of=driver.chain.height_of,
+        )
+    driver.grow()
+    second = driver.build(*rows[0], *rows[1])  # the first turn is shard 1's
+    assert [(c.shard, c.height) for c in second.block.body.crosslinks] == [(1, 1), (1, 2)]
+    judged(driver, second.block)
+
+
 def test_a_committee_is_made_once(net):
     members = net.chain().state.committee(ShardId(0))
     assert validator_set(members) is validator_set(members)

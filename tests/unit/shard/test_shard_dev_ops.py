@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 
+from node.execution.system_contracts import SYSTEM_ADDRESS
 from node.primitives import rlp
 from node.primitives.basics import Address
 from node.primitives.dev_operation import DEV_OPERATION_TYPE, MAX_WEI, DevKind, DevOperation
@@ -256,6 +257,7 @@ def test_it_needs_what_a_signed_one_needs(world):
         (impersonated(alice.address, alice.address, 10**30), "insufficient funds"),
         (impersonated(world.users[1][0].address, alice.address), "at home on shard 1"),
         (impersonated(messenger.MESSENGER, alice.address), "cannot be impersonated"),
+        (impersonated(SYSTEM_ADDRESS, alice.address), "cannot be impersonated"),
     ):
         with pytest.raises(InvalidTransaction, match=words):
             run.run_transaction(tx)

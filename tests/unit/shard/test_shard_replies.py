@@ -9,6 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.execution.evm import contract_address
+from node.execution.system_contracts import (
+    BEACON_ROOTS_ADDRESS,
+    HISTORY_ADDRESS,
+    SYSTEM_ADDRESS,
+)
 from node.primitives.basics import Address, keccak256
 from node.primitives.errors import InvalidBlock
 from node.primitives.message import MAX_DEPTH, MessageKind
@@ -218,6 +223,30 @@ def test_a_sender_lives_where_the_directory_says(world, kit):
     executed, _ = sent_by(world, world.message(contract, sender=sender, gas=50_000))
     assert executed.receipts[0].status == 1
     refuse(world, world.message(contract, sender=sender, src=2, gas=50_000))
+
+
+def test_what_was_just_born_here_speaks_here_only(world, kit):
+    """Until the beacon knows of it, its range could act as a contract whose address could be foreseen."""
+    contract, user = world.deploy(kit.store), world.users[0][3]
+    while home_by_range(contract_address(user.address, user.nonce), 3) != 1:
+        world.make(user.tx(world.coinbase, 1))
+    born = world.deploy(kit.store, user=user)
+    refuse(world, world.message(contract, sender=born, gas=50_000, data=b"\1" * 32))
+    assert world.chain.state().storage(contract, 0) == 0
+
+
+@pytest.mark.parametrize("to", [BEACON_ROOTS_ADDRESS, HISTORY_ADDRESS], ids=["roots", "history"])
+def test_no_shard_makes_the_system_calls_of_another(make_world, to):
+    """The contracts of EIP-4788 and EIP-2935 believe their caller, whose address has a range as all have."""
+    src = home_by_range(SYSTEM_ADDRESS, 3)
+    world = make_world(here=(src + 1) % 3)
+    message = world.message(to, src=src, sender=SYSTEM_ADDRESS, gas=100_000, data=b"\6" * 32)
+    executed = world.make()
+    assert (executed.receipts[0].status, executed.header.gas_used) == (0, 0)
+    slots = executed.header.timestamp % 8191 + 8191, (executed.header.number - 1) % 8191
+    assert b"\6" * 32 not in {
+        world.chain.state().storage(message.to, slot).to_bytes(32, "big") for slot in slots
+    }
 
 
 def test_only_the_range_of_a_contract_sends_on_to_it(world, kit):
