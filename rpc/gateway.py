@@ -8,6 +8,7 @@ must be one of those that `rpc.origins` lets in. JSON must be declared as such, 
 """
 
 import base64
+import ipaddress
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -61,7 +62,8 @@ class Gateway:
     `cors_origins`: origins of web pages that may ask beside those of this machine (`https://app.example`), "*"
     for any.
     `allowed_hosts`: names, beside those of the local machine, under which clients reach this endpoint;
-    "*" turns the check off. `routes`: further paths for GET.
+    "*" turns the check off, and only pages of a name that is given beside it, or of an address, count as the
+    endpoint's own then. `routes`: further paths for GET.
     """
 
     def __init__(
@@ -175,7 +177,7 @@ class Gateway:
                 "add it to the allowed hosts if it should be",
             )
         origin = request.headers.get(b"origin")
-        trust = self._origins.trust(origin, host)
+        trust = self._origins.trust(origin, host if self._is_ours(host) else None)
         if trust is None:
             return text_response(
                 403,
@@ -183,6 +185,20 @@ class Gateway:
                 "should: `atoll up --cors-origin`, or rpc.cors_origins in node.toml",
             )
         return trust
+
+    def _is_ours(self, host: bytes | None) -> bool:
+        """Whether no page of elsewhere can come from there: where any name is allowed, it may be the page's
+        own, that leads here by now. An address is no name."""
+        if host is None:
+            return False
+        name = _host_name(host)
+        if name in self._hosts:
+            return True
+        try:
+            ipaddress.ip_address(name.decode())
+        except ValueError:
+            return False
+        return True
 
     def _cors(self, request: HttpRequest) -> tuple[bytes, ...]:
         """The headers for a browser; an origin that reaches this point is an allowed one."""

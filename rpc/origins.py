@@ -37,8 +37,8 @@ class Origins:
         self._named = frozenset(origin.encode() for origin in named - {ANY})
 
     def trust(self, origin: bytes | None, host: bytes | None) -> Trust | None:
-        """How far a request with these headers is trusted; None if it is refused. `host` has been checked to
-        be a name of the endpoint: a page from there is the endpoint's own."""
+        """How far a request with these headers is trusted; None if it is refused. `host` is None unless it is
+        known to be a name of the endpoint: a page from there is the endpoint's own."""
         if origin is None:
             return Trust.LOCAL
         origin = origin.lower()

@@ -102,7 +102,8 @@ Pages of this machine come from `localhost`, `127.0.0.1` or `[::1]`, at any port
 `rpc.cors_origins` of a manifest or of a `node.toml`. A named page may also reach a node of this machine from
 a public address (`Access-Control-Allow-Private-Network`); others may not, whatever the origins are. A page of a
 file (`Origin: null`) counts as any other. The Host header has to be a name of this machine or one of
-`rpc.allowed_hosts`, so that no page reaches the node under a name of its own.
+`rpc.allowed_hosts`, so that no page reaches the node under a name of its own. Where `"*"` allows any, the
+dashboard is to be opened under an address, or a name that is given as well.
 
 ## Errors
 

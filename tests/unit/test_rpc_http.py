@@ -328,6 +328,23 @@ async def test_any_host_can_be_allowed_and_http_1_0_may_have_none():
     assert (await gateway().respond(request(host=None, http_1_0=True))).status == 200
 
 
+@pytest.mark.parametrize(
+    ("host", "trusted"),
+    [
+        (b"evil.example:8545", False),  # a name that leads here by now
+        (b"10.0.0.evil.example:8545", False),
+        (b"node.example:8545", True),
+        (b"10.0.0.7:8545", True),
+        (b"[fd00::7]:8545", True),
+    ],
+)
+async def test_where_any_host_is_allowed_a_page_is_not_ours_by_its_name(host, trusted):
+    face = gateway(cors_origins=(), allowed_hosts=("*", "node.example"))
+    response = await face.respond(request(host=host, origin=b"http://" + host))
+    assert response.status == (200 if trusted else 403)
+    assert (await face.respond(request(host=host))).status == 200
+
+
 async def test_cors_for_any_origin():
     response = await gateway().respond(request(origin=b"https://app.example"))
     assert response.headers == (b"Access-Control-Allow-Origin: *",)

@@ -9,7 +9,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from consensus.types import Address, Validator, ValidatorSet
 from node.runtime.frontier import DOUBT, PATIENCE, Behind, Frontier
-from node.runtime.parked import SECONDS, Parked
+from node.runtime.parked import FRAME_BYTES, MAX_BYTES, SECONDS, Parked, size_of
 from p2p.errors import PeerUnavailable
 
 MEMBERS = [Address(bytes([i]) * 20) for i in range(4)]
@@ -209,10 +209,28 @@ def test_parked_batches_wait_for_their_block_and_no_longer() -> None:
 
 
 def test_parked_batches_have_bounds() -> None:
-    parked = Parked(max_bytes=10)
+    parked = Parked(max_bytes=2 * size_of([b"12345"]))
     for index in range(5):
         parked.put(9, str(index), [b"12345"], now=0.0)
     assert [peer for peer, _ in parked.take(9, 0.0)] == ["3", "4"]
-    parked.put(9, "large", [b"1" * 11], now=0.0)
+    parked.put(9, "large", [b"1" * 1000], now=0.0)
     assert len(parked) == 0
     assert parked.forgotten == 4
+
+
+def test_a_peer_that_parks_much_pushes_out_its_own() -> None:
+    parked = Parked()
+    parked.put(6, "honest", [b"1"], now=0.0)
+    parked.put(6, "honest", [b"2"], now=0.0)
+    for _ in range(300):
+        parked.put(LIE, "liar", [b"x" * 100_000], now=1.0)
+    assert list(parked.take(6, 2.0)) == [("honest", [b"1"]), ("honest", [b"2"])]
+
+
+@pytest.mark.parametrize(("payload", "count"), [([], 40_000), ([b""] * 10_000, 200)])
+def test_parked_batches_of_nothing_take_room_too(payload: list[bytes], count: int) -> None:
+    """They take memory."""
+    parked = Parked()
+    for _ in range(count):
+        parked.put(LIE, "liar", payload, now=0.0)
+    assert len(parked) * (FRAME_BYTES + 8 * len(payload)) <= MAX_BYTES
