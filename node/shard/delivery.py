@@ -84,8 +84,17 @@ def _forward(frame: BlockFrame, message: Message, logs: list[Log]) -> tuple[bool
 
     It ends there: the shard that it is sent to has an anchor which is not older, and so knows of the home
     that it is sent to. Only a CREDIT of a source that breaks the rules can be sent on more than once.
+
+    What such a source prepays, or says that it does, is not put on a lane of ours beyond what our own users
+    may put there: all of them would have to wait for it.
     """
     if frame.env.anchor.state.is_frozen(frame.home(message.to)):
+        return _end_here(frame, message, logs)
+    if message.kind in (MessageKind.CREDIT, MessageKind.MIGRATE):
+        message = _pure_value(message)
+        if not message.value:
+            return False, 0
+    elif max(message.gas, message.reply_gas) > frame.rules.message_gas:
         return _end_here(frame, message, logs)
     onward = replace(
         message,
@@ -98,8 +107,24 @@ def _forward(frame: BlockFrame, message: Message, logs: list[Log]) -> tuple[bool
     return True, 0
 
 
+def _pure_value(message: Message) -> Message:
+    """The CREDIT that a sweep would send of all that a message brings."""
+    return Message(
+        src=message.src,
+        dst=message.dst,
+        seq=message.seq,
+        kind=MessageKind.CREDIT,
+        sender=message.to,
+        to=message.to,
+        value=message.in_flight_wei,
+        refund_to=message.to,
+        origin_tx=message.origin_tx,
+        depth=message.depth,
+    )
+
+
 def _end_here(frame: BlockFrame, message: Message, logs: list[Log]) -> tuple[bool, int]:
-    """The recipient lives on a shard that has stopped for good: a CALL fails, what others bring stays under
+    """Not sent on, as to a shard that has stopped for good: a CALL fails, what others bring is left under
     the account, and prepaid gas goes back to who paid it."""
     if message.kind is MessageKind.CALL:
         return _conclude(frame, message, None, logs)
@@ -128,7 +153,11 @@ def _conclude(
     state, price = frame.state, message.gas_price
     success = result is not None and result.success
     gas_used = result.gas_used if result is not None else 0
-    told = message.callback and not frame.env.anchor.state.is_frozen(frame.home(message.sender))
+    told = (
+        message.callback
+        and message.reply_gas <= frame.rules.message_gas
+        and not frame.env.anchor.state.is_frozen(frame.home(message.sender))
+    )
     reserved = message.reply_gas if told else 0
     _pay(frame, message, gas_used, message.all_gas - reserved)
     returned = 0 if success else message.value

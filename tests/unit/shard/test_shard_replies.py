@@ -283,6 +283,36 @@ def test_a_reply_of_nobody_pays_and_runs_nothing(world, asker, forged):
     assert world.balance(asker) == before + 7
 
 
+TOO_MUCH = {"gas": (1 << 64) - 1, "reply_gas": (1 << 64) - 1}
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"kind": MessageKind.CREDIT, **TOO_MUCH},
+        {"kind": MessageKind.MIGRATE, **TOO_MUCH},
+        {"kind": MessageKind.REPLY, **TOO_MUCH, "depth": 1},
+        {"kind": MessageKind.CALL, **TOO_MUCH, "depth": 1, "callback": CALLBACK},
+        {"kind": MessageKind.CALL, "reply_gas": 1 << 63, "depth": 1, "callback": CALLBACK},
+    ],
+)
+@pytest.mark.parametrize("price", [0, 1])
+@pytest.mark.parametrize("far", [True, False])
+def test_no_shard_fills_the_lane_between_two_others(world, kit, forged, price, far):
+    """By what they send on or answer: it prepays no more than users there may, whatever it says."""
+    victim = world.users[2][1].address
+    to = kit.address(0 if far else 1, 3, 5)
+    world.beacon.homes[to] = 2 if far else 0
+    fields = {"sender": victim, "refund_to": victim, "gas_price": price, "in_reply_to": b"\1" * 32}
+    if far:
+        forged = {**forged, "sender": world.users[1][0].address, "depth": 0}
+    executed, _ = sent_by(world, world.message(to, 3, **{**fields, **forged}))
+    lane = messenger.outbox(world.chain.state(), 2)
+    assert lane.gas <= 2_000_000, executed.sent
+    alice = world.users[0][1]
+    assert len(world.make(alice.tx(world.users[2][2].address, 1)).decoded) == 1
+
+
 def test_value_needs_no_word(world):
     alice = world.users[0][1].address
     for kind in (MessageKind.CREDIT, MessageKind.MIGRATE):
