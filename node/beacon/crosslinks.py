@@ -14,10 +14,12 @@ from node.beacon.committees import check_any, follow_tip, sets_from_tip
 from node.beacon.rules import BeaconRules, check_certificate
 from node.beacon.state import BeaconState, BeaconStateWriter, LaneState, ShardTip, SupplyState
 from node.beacon.validators import Members
+from node.execution.fees import next_base_fee
 from node.primitives.basics import Address, Hash32, ShardId
 from node.primitives.births import Birth
 from node.primitives.crosslink import Crosslink
 from node.primitives.errors import InvalidBlock
+from node.primitives.header import Header
 from node.primitives.message import LanePosition
 from node.primitives.requests import WEI_BITS, InboxMove, OutboxMove, ShardRequests
 
@@ -85,6 +87,7 @@ def apply_crosslink(
         raise InvalidBlock(f"{where}: does not follow the tip at {tip.height}")
     if header.parent_hash != tip.hash:
         raise InvalidBlock(f"{where}: the parent is not the tip")
+    _check_gas(tip.header, header, where)
     anchor = anchor_height_of(header.parent_beacon_block_root)
     if anchor is None or anchor > parent.height:
         raise InvalidBlock(f"{where}: the anchor is not a finalised beacon block")
@@ -118,6 +121,19 @@ def _check_form(rules: BeaconRules, crosslink: Crosslink) -> str:
     if crosslink.requests.hash != crosslink.header.requests_hash:
         raise InvalidBlock(f"{where}: the requests are not those of the header")
     return where
+
+
+def _check_gas(parent: Header, header: Header, where: str) -> None:
+    """The price of gas is not a word of the shard: it follows from the headers (EIP-1559), and others buy
+    gas there at that price. Time does not go back."""
+    if header.gas_limit != parent.gas_limit:
+        raise InvalidBlock(f"{where}: the gas limit is {header.gas_limit}, not {parent.gas_limit}")
+    if header.gas_used > header.gas_limit:
+        raise InvalidBlock(f"{where}: {header.gas_used} gas of {header.gas_limit} is used")
+    if header.base_fee_per_gas != (base_fee := next_base_fee(parent)):
+        raise InvalidBlock(f"{where}: the base fee is {header.base_fee_per_gas}, not {base_fee}")
+    if header.timestamp < parent.timestamp:
+        raise InvalidBlock(f"{where}: the timestamp is before the parent's")
 
 
 def _check_decided(rules: BeaconRules, members: Members, crosslink: Crosslink) -> None:

@@ -16,6 +16,7 @@ from consensus.signing import certificate_from_votes, vote_sign_bytes
 from consensus.types import Certificate, ChainContext, ValidatorSet, Vote, VoteType
 from node.beacon.chain import BeaconChain
 from node.beacon.transition import BeaconRules, genesis_block
+from node.execution.fees import next_base_fee
 from node.primitives.basics import ZERO_HASH, Address, Hash32, ShardId, keccak256
 from node.primitives.births import Birth, contract_address, create2_address
 from node.primitives.crosslink import Crosslink
@@ -352,6 +353,7 @@ def test_two_shards_that_create_one_address_both_go_on():
         parent,
         parent_hash=parent.hash,
         number=1,
+        base_fee_per_gas=next_base_fee(parent),
         parent_beacon_block_root=network.beacon.head.hash,
         requests_hash=born.hash,
     )

@@ -13,6 +13,7 @@ from node.beacon.evidence import DoubleSigning
 from node.beacon.rules import validator_set
 from node.beacon.state import BeaconState
 from node.beacon.transition import BeaconExecution, BeaconRules, genesis_block
+from node.execution.fees import next_base_fee
 from node.execution.trie import Trie
 from node.primitives.basics import ZERO_ADDRESS, ZERO_HASH, Address, ShardId, keccak256
 from node.primitives.crosslink import Crosslink
@@ -83,7 +84,7 @@ class Net:
                 "gas_limit": 30_000_000,
                 "timestamp": 1_700_000_000,
                 "prev_randao": ZERO_HASH,
-                "base_fee_per_gas": 10**9,
+                "base_fee_per_gas": 10**9 if parent is None else next_base_fee(parent),
                 "parent_beacon_block_root": anchor,
                 "requests_hash": requests.hash,
                 "extra_data": b"atoll/%d" % shard,

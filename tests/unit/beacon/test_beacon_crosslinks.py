@@ -357,6 +357,22 @@ def test_a_shard_cannot_claim_more_than_was_sent_to_it(driver):
     refused(driver, driver.next(1, consumes(0, 5, wei=79)), "go from 80 to 79")
 
 
+@pytest.mark.parametrize(
+    ("lie", "words"),
+    [
+        ({"base_fee_per_gas": 2**256 - 1}, "the base fee is"),
+        ({"base_fee_per_gas": 0}, "the base fee is 0, not 875000000"),
+        ({"gas_limit": 2, "gas_used": 2}, "the gas limit is 2, not 30000000"),
+        ({"gas_used": 30_000_001}, "30000001 gas of 30000000 is used"),
+        ({"timestamp": 1}, "the timestamp is before the parent's"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_the_price_of_gas_is_no_word_of_a_shard(driver, lie, words):
+    """Every other shard buys gas there at that price, and contracts are told of it as a word."""
+    refused(driver, driver.next(0, **lie), words)
+
+
 def test_the_wei_of_an_outbox_never_fall(driver):
     driver.grow(driver.next(0, sends(1, 3, 70)))
     driver.grow(driver.next(1, consumes(0, 3, wei=70)))
