@@ -119,7 +119,7 @@ class Syncer:
             messages = decided_of(page, start)
             if page.head < claimed or (page.head >= start and not messages):
                 raise DecodeError(f"it claimed {claimed} and has {page.head}")
-            await self._apply(messages, page.head)
+            await self._apply(messages, page.head if _is_full(page) else 0)
         except (NetworkFault, *FAULTS) as error:
             self._claims.fault(peer, trio.current_time())
             self._log.info("sync failed", peer=peer, start=start, reason=str(error))
@@ -131,17 +131,25 @@ class Syncer:
             self._log.info("sync waits for the beacon", peer=peer, start=start)
 
     async def _apply(self, messages: list[DecidedMessage], head: int) -> None:
-        """Apply a page; stop early, without blame, where it refers to what does not come in time."""
+        """Apply a page; stop early, without blame, where it refers to what does not come in time. `head`: up to
+        which there are blocks after it. While there are more we do not take part."""
         deadline = trio.current_time() + PATIENCE
+        last = max(head, messages[-1].certificate.height if messages else 0)
         for message in messages:
             while True:
                 try:
-                    await self._host.apply_decided(message, more=message.certificate.height < head)
+                    await self._host.apply_decided(message, more=message.certificate.height < last)
                     break
                 except NotReady:
                     if trio.current_time() > deadline:
                         return
                     await trio.sleep(RETRY)
+
+
+def _is_full(page: BlocksPage) -> bool:
+    """Whether more could follow: else a page has all that its sender has, whatever that claims."""
+    size = sum(len(block.value) for block in page.blocks)
+    return len(page.blocks) >= MAX_PAGE_ITEMS or size >= MAX_PAGE_BYTES
 
 
 @decoder("a page")

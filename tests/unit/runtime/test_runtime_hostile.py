@@ -20,6 +20,7 @@ from node.primitives.errors import InvalidBlock
 from node.runtime.application import Diverged
 from node.runtime.journal import Journal
 from node.runtime.participant import Participant
+from node.runtime.sync import decode_request, serve_blocks
 from node.runtime.wire import (
     BlocksPage,
     DecidedBlock,
@@ -309,6 +310,39 @@ async def test_a_peer_that_claims_everything_keeps_nobody_from_syncing(
         assert late.runs == 1
         assert asked.count("v1") < 15
         await net.reach(net.nodes[0].height + 2)
+
+
+async def test_a_peer_that_claims_to_be_far_ahead_slows_nobody(
+    world: Make, running: Running, autojump_clock: MockClock
+) -> None:
+    """It answers with what was just decided, as if it had much more: nobody is to wait for that."""
+    net = world()
+    liar, real = net.nodes[1], net.ask
+
+    async def ask(asker: Any, peer: str, payload: bytes, timeout: float) -> bytes:  # noqa: ASYNC109
+        if peer != liar.name:
+            return await real(asker, peer, payload, timeout)
+        request = decode_request(payload)
+        while liar.height < request.start:  # noqa: ASYNC110 - of virtual time
+            await trio.sleep(0.001)
+        page = await serve_blocks(liar.app, request)
+        return msgspec.msgpack.encode(BlocksPage(head=2**63, blocks=page.blocks))
+
+    async def seconds(height: int) -> float:
+        began = trio.current_time()
+        await net.reach(height)
+        return trio.current_time() - began
+
+    for node in net.nodes:
+        node.app.work = True
+    async with running(net):
+        await net.reach(1)
+        honest = await seconds(net.nodes[0].height + 20)
+        net.ask = ask
+        for node in net.nodes:
+            if node is not liar:
+                node.syncer.heard(liar.name, 2**63)
+        assert await seconds(net.nodes[0].height + 20) < 2 * honest
 
 
 async def test_a_quorum_that_decides_what_we_refuse_ends_the_node(

@@ -9,7 +9,7 @@ from consensus.types import BlockId, Certificate, Height, Round
 from node.primitives.errors import DecodeError
 from node.runtime.claims import FIRST_BENCH, LONGEST_BENCH, Claims
 from node.runtime.sync import Syncer, decided_of
-from node.runtime.wire import BlocksPage, BlocksRequest, DecidedBlock
+from node.runtime.wire import MAX_PAGE_ITEMS, BlocksPage, BlocksRequest, DecidedBlock
 
 ALL = ("a", "b", "c")
 
@@ -84,21 +84,23 @@ def test_the_blocks_of_a_page_follow_one_another():
 class Host:
     """A chain that takes whatever follows its head."""
 
-    def __init__(self, head: int) -> None:
+    def __init__(self, head: int, last: int = 7) -> None:
         self.app = self
         self.context = type("Context", (), {"tag": b"shard/0"})
         self.chain = 0
         self.head = head
+        self.last = last
         self.enough = trio.Event()
+        self.more: list[bool] = []
 
     def head_height(self) -> int:
         return self.head
 
     async def apply_decided(self, message, *, more: bool) -> None:
         assert message.certificate.height == self.head + 1
-        assert more == (message.certificate.height < 7)
+        self.more.append(more)
         self.head += 1
-        if self.head == 7:
+        if self.head == self.last:
             self.enough.set()
 
 
@@ -129,3 +131,27 @@ async def test_liars_are_left_and_the_others_bring_what_is_missing(autojump_cloc
         nursery.cancel_scope.cancel()
     assert [asked.count(peer) for peer in ("less", "nothing", "another", "right")] == [1, 1, 1, 2]
     assert syncer.highest() == 7
+    assert host.more == [True, False, True, False]  # of each page, which are not full
+
+
+async def test_there_is_more_after_a_full_page_if_its_sender_says_so(autojump_clock):
+    """Until then the node does not take part."""
+    head = 7 + MAX_PAGE_ITEMS
+    pages = [
+        page(head, *range(4, 4 + MAX_PAGE_ITEMS)),
+        page(head, *range(4 + MAX_PAGE_ITEMS, head + 1)),
+    ]
+
+    async def ask(peer: str, request: bytes, timeout: float) -> bytes:  # noqa: ASYNC109
+        await trio.lowlevel.checkpoint()
+        return msgspec.msgpack.encode(pages.pop(0))
+
+    host = Host(head=3, last=head)
+    syncer = Syncer(host=host, ask=ask, announce=lambda height: None, connected=lambda: ALL)
+    syncer.heard("a", head)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(syncer.run)
+        with trio.fail_after(60):
+            await host.enough.wait()
+        nursery.cancel_scope.cancel()
+    assert host.more == [True] * (head - 4) + [False]
