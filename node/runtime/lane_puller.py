@@ -15,6 +15,8 @@ from node.runtime.router import LIAR_SECONDS
 from node.runtime.shard_service import ShardService
 from node.runtime.wire import LANE, LanePage, LaneRequest, decode_struct
 from node.shard.chain import ShardChain
+from node.shard.judge import BUILD_BYTES
+from node.shard.lanes import MAX_TAIL_HASHES
 from p2p.errors import PeerFault as NetworkFault
 from p2p.types import MethodSpec, PeerId
 
@@ -25,6 +27,10 @@ TIMEOUT = 5.0
 FIRST_RETRY = 0.25
 LAST_RETRY = 4.0
 LOOKAHEAD_BLOCKS = 4  # of arrivals that are held in memory, besides the way to a checkpoint
+LOOKAHEAD_BYTES = LOOKAHEAD_BLOCKS * BUILD_BYTES
+MAX_WAY_BYTES = 512 << 20
+"""To the next checkpoint: a full window of the largest transactions. Only a committee that lies puts more
+there, and it would fill the memory of every node that pulls."""
 
 
 async def serve_lane(chain: ShardChain, payload: bytes) -> bytes:
@@ -84,7 +90,9 @@ class LanePuller:
         self._held = held
         self._wake = {src: trio.Event() for src in service.lanes}
         rules = service.ledger.rules
-        self._lookahead = LOOKAHEAD_BLOCKS * max(1, rules.params.max_arrivals)
+        arrivals = max(1, rules.params.max_arrivals)
+        self._lookahead = LOOKAHEAD_BLOCKS * arrivals
+        self._reach = MAX_TAIL_HASHES + arrivals  # no block can prove what lies beyond
         self._log = structlog.get_logger().bind(chain=service.context.tag.decode())
 
     def wake(self) -> None:
@@ -114,7 +122,8 @@ class LanePuller:
     def goal(self, src: ShardId) -> int | None:
         """Up to which message to pull now: a checkpoint. None if there is nothing to do.
 
-        Nothing is pulled while our own shard is behind: the blocks that it lacks bring their arrivals.
+        Nothing is pulled while our own shard is behind: the blocks that it lacks bring their arrivals. A
+        checkpoint out of reach is a lie: nothing before it can be delivered.
         """
         ledger, state = self._service.ledger, self._beacon.state
         if src in self._held() or ledger.head.number < state.tip(ledger.shard).height:
@@ -123,10 +132,18 @@ class LanePuller:
         start = inbound.position.count
         if len(inbound.verified) >= self._lookahead:
             return None
-        ends = [c.count for c in state.lane(src, ledger.shard).checkpoints if c.count > start]
+        if sum(len(m.encoded) for m in inbound.verified.values()) >= LOOKAHEAD_BYTES:
+            return None
+        checkpoints = state.lane(src, ledger.shard).checkpoints
+        ends = [c.count for c in checkpoints if start < c.count <= start + self._reach]
         if not ends:
             return None
         return next((end for end in ends if end >= start + self._lookahead), ends[-1])
+
+    def _is_provable(self, src: ShardId, start: int, end: int) -> bool:
+        """Whether a checkpoint is among the messages from `start` up to `end`."""
+        checkpoints = self._beacon.state.lane(src, self._service.ledger.shard).checkpoints
+        return any(start < c.count <= end for c in checkpoints)
 
     async def _pull(self, src: ShardId, goal: int) -> bool:
         """Ask for what is missing up to `goal`, one node after the other. False if nothing came."""
@@ -154,6 +171,7 @@ class LanePuller:
         inbound = self._service.lanes[src]
         start = inbound.position.count
         messages: list[Message] = []
+        size = 0
         while (due := start + len(messages)) < goal:
             request = LaneRequest(dst=me, start=due, count=min(goal - due, MAX_MESSAGES))
             answer = await self._router.ask_peer(
@@ -166,6 +184,11 @@ class LanePuller:
                 break  # it may be behind; what came may lead to an earlier checkpoint
             for raw in page:
                 messages.append(Message.decode(raw))
+            size += sum(map(len, page))
+            if size >= LOOKAHEAD_BYTES and self._is_provable(src, start, start + len(messages)):
+                break
+            if size > MAX_WAY_BYTES:
+                raise DecodeError(f"lane {src}->{me}: {size} bytes and no checkpoint")
             await trio.lowlevel.checkpoint()
         if inbound.position.count != start:
             return True  # the chain passed us meanwhile (synced): look again

@@ -293,6 +293,34 @@ async def test_no_more_is_held_than_a_few_blocks_take(autojump_clock: MockClock)
     assert lane.inbound.position.count > done.count
 
 
+async def test_what_is_held_is_bounded_in_bytes(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = len(message(0).encoded)
+    monkeypatch.setattr("node.runtime.lane_puller.LOOKAHEAD_BYTES", 150 * size)
+    lane = Lane(1000, 10)
+    await lane.pull(60)
+    assert lane.pages == 3  # of 50 messages
+    assert 140 <= len(lane.inbound.verified) <= 160
+
+
+async def test_the_way_to_a_checkpoint_is_bounded(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A committee that lies may say that it has sent 2^62 messages, and serve them for ever."""
+    lane = Lane(1000, 10)
+    head = lane.checkpoints[-1].head
+    lane.checkpoints = [LanePosition(count=1 << 40, head=head)]
+    await lane.pull(10)
+    assert lane.pages == 0
+    lane.checkpoints = [LanePosition(count=15_000, head=head)]
+    size = len(message(0).encoded)
+    monkeypatch.setattr("node.runtime.lane_puller.MAX_WAY_BYTES", 120 * size)
+    await lane.pull(0.2)  # once
+    assert lane.pages == 3
+    assert lane.benched["honest"] > 0
+
+
 async def test_nothing_is_pulled_while_our_shard_is_behind(autojump_clock: MockClock) -> None:
     lane = Lane(100, 10)
     lane.tip = 7
