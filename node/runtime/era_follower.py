@@ -13,7 +13,7 @@ from node.primitives.errors import DecodeError, InvalidBlock
 from node.runtime import wire
 from node.runtime.era_network import EraNetwork
 from node.runtime.host import FAULTS, ConsensusHost
-from node.runtime.sync import REQUEST_TIMEOUT, decided_of
+from node.runtime.sync import REQUEST_TIMEOUT, decided_of, is_full
 from p2p.errors import PeerFault as NetworkFault
 from p2p.types import PeerId
 
@@ -65,19 +65,23 @@ class EraFollower:
         raw = await self._network.request_any(peer, wire.ERA, b"", timeout=REQUEST_TIMEOUT)
         record = EraRecord.decode(raw)
         while self._beacon.head.height < record.rewind.height:
-            await self._pull(peer)
+            await self._pull(peer, record.rewind.height)
         check_era(self._beacon, record)
         return record
 
-    async def _pull(self, peer: PeerId) -> None:
-        """A page of beacon blocks. Raises what the peer is to blame for."""
+    async def _pull(self, peer: PeerId, upto: int) -> None:
+        """A page of beacon blocks, of which the peer has all up to `upto`: one that could hold more ends there.
+        Raises what the peer is to blame for."""
         start = self._beacon.head.height + 1
         request = msgspec.msgpack.encode(wire.BlocksRequest(chain=wire.BEACON, start=start))
         raw = await self._network.request_any(peer, wire.BLOCKS, request, timeout=REQUEST_TIMEOUT)
-        messages = decided_of(wire.decode_struct(raw, wire.BlocksPage), start)
-        if not messages:
-            raise DecodeError(f"it lacks beacon block {start}, which it goes back to")
+        page = wire.decode_struct(raw, wire.BlocksPage)
+        messages = decided_of(page, start)
+        last = start + len(messages) - 1
+        if not messages or (last < upto and not is_full(page)):
+            raise DecodeError(f"it lacks beacon block {last + 1}, and goes back to {upto}")
         for message in messages:
-            await self._host.apply_decided(message, more=True)
+            more = message.certificate.height < max(last, upto)
+            await self._host.apply_decided(message, more=more)
         if self._beacon.head.height < start:
             raise InvalidBlock(f"beacon block {start} could not be applied")

@@ -119,7 +119,7 @@ class Syncer:
             messages = decided_of(page, start)
             if page.head < claimed or (page.head >= start and not messages):
                 raise DecodeError(f"it claimed {claimed} and has {page.head}")
-            await self._apply(messages, page.head if _is_full(page) else 0)
+            await self._apply(messages, page.head if is_full(page) else 0)
         except (NetworkFault, *FAULTS) as error:
             self._claims.fault(peer, trio.current_time())
             self._log.info("sync failed", peer=peer, start=start, reason=str(error))
@@ -146,7 +146,7 @@ class Syncer:
                     await trio.sleep(RETRY)
 
 
-def _is_full(page: BlocksPage) -> bool:
+def is_full(page: BlocksPage) -> bool:
     """Whether more could follow: else a page has all that its sender has, whatever that claims."""
     size = sum(len(block.value) for block in page.blocks)
     return len(page.blocks) >= MAX_PAGE_ITEMS or size >= MAX_PAGE_BYTES

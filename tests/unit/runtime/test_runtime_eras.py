@@ -1,15 +1,20 @@
 """Peers of other eras, and how a node gets to a later one."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 import trio.testing
 from trio.testing import MockClock
 
-from node.primitives.errors import InvalidBlock
-from node.runtime import era_network, wire
+from consensus.codec import encode_certificate
+from consensus.types import BlockId, Certificate, Height, Round
+from node.primitives.errors import DecodeError, InvalidBlock
+from node.runtime import era_follower, era_network, wire
 from node.runtime.era_follower import EraFollower
 from node.runtime.era_network import OTHER_ERA, EraNetwork
 from p2p.errors import PeerUnavailable, RemoteRefused, RequestError
@@ -235,3 +240,52 @@ async def test_a_peer_that_lies_about_its_era_does_not_keep_us_from_the_others(n
         assert begun == ["record"]
         assert asked[-1] == B
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    ("served", "applied"),
+    [
+        ((4,), []),  # as if it had no more, far from where it says that it goes back to
+        ((4, 5, 6, 7), [(4, True), (5, True), (6, True), (7, False)]),
+    ],
+)
+async def test_who_says_that_the_network_went_back_has_the_blocks_up_to_there(
+    monkeypatch: pytest.MonkeyPatch, served: tuple[int, ...], applied: list[tuple[int, bool]]
+) -> None:
+    """Nobody is kept from taking part by a peer that hands out one block after the other."""
+    record = SimpleNamespace(rewind=SimpleNamespace(height=7))
+    monkeypatch.setattr(era_follower.EraRecord, "decode", lambda raw: record)
+    monkeypatch.setattr(era_follower, "check_era", lambda beacon, record: None)
+    beacon, taken = SimpleNamespace(head=SimpleNamespace(height=3)), []
+    blocks = [
+        wire.DecidedBlock(
+            value=b"block",
+            certificate=encode_certificate(
+                Certificate(
+                    height=Height(height), round=Round(0), block_id=BlockId(bytes(32)), signers=1,
+                    signatures=(bytes(65),),
+                )
+            ),
+        )
+        for height in served
+    ]  # fmt: skip
+
+    async def request_any(peer: PeerId, method: Any, payload: bytes, *, timeout: float) -> bytes:  # noqa: ASYNC109
+        await trio.lowlevel.checkpoint()
+        page = wire.BlocksPage(head=2**63, blocks=blocks)
+        return msgspec.msgpack.encode(page) if method is wire.BLOCKS else b"era"
+
+    async def apply_decided(message: wire.DecidedMessage, *, more: bool) -> None:
+        await trio.lowlevel.checkpoint()
+        beacon.head.height = message.certificate.height
+        taken.append((beacon.head.height, more))
+
+    follower = EraFollower(
+        network=SimpleNamespace(request_any=request_any),  # type: ignore[arg-type]
+        beacon=beacon,  # type: ignore[arg-type]
+        host=SimpleNamespace(apply_decided=apply_decided),  # type: ignore[arg-type]
+        begin=lambda record: None,
+    )
+    with pytest.raises(DecodeError, match="goes back to 7") if not applied else nullcontext():
+        await follower._learn(A)
+    assert taken == applied
