@@ -21,11 +21,14 @@ RUN /opt/atoll/bin/pip install --no-cache-dir --disable-pip-version-check --no-d
     && find /opt/atoll -name tests -type d -prune -exec rm -rf {} +
 
 FROM ${PYTHON}
+# A new volume takes the owner of the directory that it is mounted on, so each of them has to be here.
 RUN apt-get update \
     && apt-get install -y --no-install-recommends libgmp10 \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin \
     && useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin atoll \
-    && install -d -o atoll -g atoll /network /data
+    && install -d -o atoll -g atoll /network /data /shares/prometheus \
+    && for shard in 0 1 2 3; do for index in 0 1 2 3; do \
+           install -d -o atoll -g atoll "/shares/s${shard}v${index}"; done; done
 COPY --from=build /opt/atoll /opt/atoll
 COPY docker/network.toml /etc/atoll/network.toml
 COPY docker/health.sh docker/genesis.sh /opt/atoll/

@@ -86,6 +86,35 @@ def test_containers_may_do_little(project: Project) -> None:
     assert uid.strip() == "10001"
 
 
+def test_a_node_has_its_own_keys_and_nobody_elses(project: Project) -> None:
+    seen = set()
+    for name, container in project.nodes().items():
+        mounted = {m["Destination"]: m["Name"] for m in container["Mounts"]}
+        own = {"/network": f"{project.name}_{name}-keys", "/data": f"{project.name}_{name}"}
+        assert mounted == own
+        keys = [f"/network/net/nodes/{name}/{kind}.key" for kind in ("identity", "validator")]
+        find = "find / -name identity.key -o -name validator.key | sort"
+        said = project.docker.docker("exec", project.container(name), "sh", "-c", find, check=False)
+        assert said.split() == keys, name
+        digest = project.docker.docker("exec", project.container(name), "sha256sum", keys[1])
+        seen.add(digest.split()[0])
+    assert len(seen) == len(NODES)
+
+
+def test_prometheus_is_given_addresses_and_no_key(project: Project) -> None:
+    read = Project(project.docker, profiles="monitoring")("config", "--format", "json")
+    mounts = json.loads(read)["services"]["prometheus"]["volumes"]
+    volumes = {m["target"]: m["source"] for m in mounts if m["type"] == "volume"}
+    assert volumes == {"/network": "targets", "/prometheus": "prometheus"}
+    found = project.docker.docker(
+        "run", "--rm", "--volume", f"{project.name}_targets:/network:ro", "--user", "nobody",
+        "--entrypoint", "sh", "atoll:local", "-c", "find /network -type f; cat /network/net/*",
+    )  # fmt: skip
+    path, _, targets = found.partition("\n")
+    assert path == "/network/net/targets.json"
+    assert [row["labels"]["node"] for row in json.loads(targets)] == NODES
+
+
 def test_the_image_has_no_compiler(docker: Engine, image: str) -> None:
     found = docker.docker(
         "run", "--rm", "--entrypoint", "sh", image, "-c", "command -v gcc cc ld make || echo none"
