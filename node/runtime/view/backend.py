@@ -5,6 +5,7 @@ from typing import Any
 
 import trio
 
+from node.primitives.transaction import IMPERSONATED_TYPE
 from node.runtime.view import present
 from node.runtime.view.atoll import AtollView
 from node.runtime.view.chain import BREATH, ChainView
@@ -21,7 +22,7 @@ from node.runtime.view.simulated import simulate
 from node.runtime.view.traces import Traces
 from node.runtime.view.wallet import Wallet
 from rpc.development import DevBackend
-from rpc.errors import ResourceNotFound, ServerError
+from rpc.errors import ResourceNotFound, ServerError, TransactionRejected
 from rpc.faults import FaultBackend
 from rpc.wire import (
     AccessListResult,
@@ -317,6 +318,8 @@ class NodeBackend:
     # ------------------------------------------------------------------ transactions
 
     async def send_raw_transaction(self, scope: int | None, raw: bytes) -> bytes:
+        if raw[:1] == bytes([IMPERSONATED_TYPE]):  # any page that is let in may call this
+            raise TransactionRejected("nobody has signed it: see eth_sendUnsignedTransaction")
         return self._submitted(scope, await self._view(scope).send_raw_transaction(raw))
 
     def _submitted(self, scope: int | None, tx_hash: bytes) -> bytes:

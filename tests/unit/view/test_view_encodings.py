@@ -4,8 +4,11 @@ import pytest
 import trio
 
 from node.execution.receipts import decode_receipt
+from node.primitives import rlp
 from node.primitives.basics import keccak256
+from node.primitives.transaction import decode_transaction, encode_impersonated
 from node.shard.block import ShardBlock
+from rpc.errors import TransactionRejected
 
 
 async def test_the_pending_block_holds_the_pools(net):
@@ -93,3 +96,13 @@ async def test_a_node_behind_its_peers_is_syncing(net):
         "currentBlock": 0,
         "highestBlock": 40,
     }
+
+
+async def test_what_nobody_has_signed_is_no_raw_transaction(net):
+    """A page that may only submit what is signed may send raw transactions, too."""
+    backend, victim = net.views().backend, net.users[0][0]
+    fields = [rlp.int_to_bytes(n) for n in (1337, 0, 10**9, 10**10, 21_000)]
+    body = b"\x02" + rlp.encode([*fields, bytes(20), rlp.int_to_bytes(1), b"", []])
+    assert decode_transaction(encode_impersonated(victim.address, body)).sender == victim.address
+    with pytest.raises(TransactionRejected, match="nobody has signed it"):
+        await backend.send_raw_transaction(None, encode_impersonated(victim.address, body))
