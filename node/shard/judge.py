@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
 
 from node.execution.errors import NonceTooHigh
 from node.primitives.basics import Hash32, ShardId
@@ -12,6 +13,7 @@ from node.primitives.message import LanePosition, Message
 from node.primitives.transaction import Transaction, decode_transaction
 from node.shard import messenger
 from node.shard.block import MAX_BLOCK_BYTES, BeaconOps, ShardBlock, decode_item
+from node.shard.frame import ITEM_GAS
 from node.shard.lanes import MAX_TAIL_HASHES, InboundLane, Supply, Tails, check_lane
 from node.shard.ports import Anchor
 from node.shard.room import MustWait
@@ -67,7 +69,11 @@ def build(
 
 
 def _take_arrivals(run: BlockRun, lanes: Mapping[ShardId, InboundLane], seconds: float) -> Tails:
-    """Deliver what is verified and finalised at the anchor, one of each lane in turn.
+    """Deliver what is verified and finalised at the anchor: always of the lane that has had the least.
+
+    What counts is gas: what a lane's messages used in this block, and what its next one may use. So a lane of
+    slow calls leaves the others their part of a builder's time. The first message is of another lane in
+    every block, whatever it costs.
 
     A lane is left for this block when its next message does not fit, or when the proof that it is the
     next one would not.
@@ -80,14 +86,22 @@ def _take_arrivals(run: BlockRun, lanes: Mapping[ShardId, InboundLane], seconds:
         if supply is not None:
             supplies[src] = supply
     order = list(supplies)
-    if order:  # another lane begins in every block
+    if order:
         shift = run.parent.number % len(order)
         order = order[shift:] + order[:shift]
+    spent = dict.fromkeys(order, 0)
+    turns = {src: turn for turn, src in enumerate(order)}
+
+    def turn_of(src: ShardId) -> tuple[int, int, ShardId]:
+        return spent[src] + ITEM_GAS + supplies[src].next().gas, turns[src], src
+
+    queue = [(turn_of(src) if turns[src] else (0, 0, src)) for src in order]
+    heapify(queue)
     room, without_room = MAX_TAIL_HASHES, []
-    while order and run.size <= BUILD_BYTES:
+    while queue and run.size <= BUILD_BYTES:
         if run.delivered and run.arrival_seconds >= seconds:
             break
-        src = order.pop(0)
+        _, _, src = heappop(queue)
         supply = supplies[src]
         change = supply.tail_size(supply.taken + 1) - supply.tail_size(supply.taken)
         message = supply.next()
@@ -96,14 +110,17 @@ def _take_arrivals(run: BlockRun, lanes: Mapping[ShardId, InboundLane], seconds:
         if change > room:
             without_room.append(src)
             continue
+        before = run.arrivals_gas
         run.run_arrival(message)
+        spent[src] += ITEM_GAS + run.arrivals_gas - before
         supply.taken += 1
         room -= change
         if change < 0:  # another lane's proof may fit now
-            order += without_room
+            for other in without_room:
+                heappush(queue, turn_of(other))
             without_room.clear()
         if not supply.is_empty:
-            order.append(src)
+            heappush(queue, turn_of(src))
     return Tails(hashes={src: supply.tail() for src, supply in supplies.items() if supply.taken})
 
 

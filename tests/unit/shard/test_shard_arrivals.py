@@ -9,6 +9,7 @@ from node.primitives.errors import InvalidBlock
 from node.primitives.message import MAX_DEPTH, MessageKind
 from node.shard import messenger
 from node.shard.frame import ITEM_GAS
+from node.shard.judge import build
 from node.shard.selection import Chosen
 
 GWEI = 10**9
@@ -229,6 +230,31 @@ def test_a_large_message_does_not_hold_up_the_other_lane(make_world, kit):
         world.message(alice, 1, src=2)
     counts = {m.src: m.count for m in world.make().requests.inbox}
     assert counts == {1: 1, 2: 3}
+
+
+def test_a_lane_of_slow_calls_leaves_the_others_their_time(make_world, kit):
+    """A builder begins no further arrival once its time is up, and one dear call may take all of it: such a
+    lane held the others to a message in each block."""
+    world = make_world()
+    contract = world.deploy(kit.invalid)
+    alice = world.users[0][1].address
+    for _ in range(10):
+        world.message(contract, src=1, gas=2_000_000)
+    for _ in range(40):
+        world.message(alice, 1, src=2)
+    delivered = []
+    for _ in range(4):
+        env = world.env()
+        run = world.chain._run(env)
+        run.clock = lambda run=run: (
+            run.arrivals_gas / 1e7
+        )  # 0.2 s for such a call, and none for the rest
+        built = build(run, world.lanes(), Chosen([]), arrival_seconds=0.15)
+        judged = world.twin.judge(built.executed.block, env.anchor, built.tails)
+        for chain in (world.chain, world.twin):
+            chain.commit(judged, kit.certificate(judged))
+        delivered.append([sum(m.src == src for _, m in judged.delivered) for src in (1, 2)])
+    assert sorted(delivered) == [[1, 0], [1, 0], [1, 0], [1, 40]]
 
 
 def test_what_uses_no_gas_counts_towards_the_share(make_world, kit):
