@@ -338,15 +338,16 @@ class Pending(Feed):
 
     async def follow(self, feeds: Feeds) -> None:
         page = await feeds.backend.pending_since(self._scope, self._cursor)
-        self._cursor = page.cursor
         first = page.cursor - len(page.hashes)
         for number, tx_hash in enumerate(page.hashes, first):
+            self._cursor = number  # a shard may be away: here it goes on then
             if not self._full:
                 await self.tell(feeds, number, b'"0x%b"' % tx_hash.hex().encode())
                 continue
             view = await feeds.backend.transaction_by_hash(self._scope, tx_hash)
             if view is not None:
                 await self.tell(feeds, number, _encode(render.transaction(view)))
+        self._cursor = page.cursor
         await trio.sleep(PENDING_SECONDS)
 
 

@@ -12,10 +12,11 @@ from wsproto.events import AcceptConnection, CloseConnection, Request, TextMessa
 
 from rpc.dispatch import Dispatcher
 from rpc.errors import ResourceUnavailable
-from rpc.feeds import Subscription, everything
+from rpc.feeds import Feeds, Pending, Subscription, everything
 from rpc.limits import Limits
 from rpc.server import Server
 from rpc.subscriptions import Subscriber, Subscriptions
+from rpc.threads import Threads
 from rpc.wire import BlockView, LogView, MessageEvent, MessagePage, PendingPage
 
 TOKEN = b"\x70" * 20
@@ -256,6 +257,27 @@ async def test_a_subscription_asked_for_with_the_last_breath_is_not_kept(chain):
                 pass
         await client.subscribe("newHeads")  # there is room
         assert client.dispatcher.feeds.subscriptions == 1
+
+
+async def test_a_shard_that_is_away_costs_no_pending_transaction():
+    asked = []
+
+    class Pools:
+        async def pending_since(self, scope, cursor):
+            hashes = tuple(bytes([number]) * 32 for number in range(cursor, 4))
+            return PendingPage(cursor=4, hashes=hashes)
+
+        async def transaction_by_hash(self, scope, tx_hash):
+            asked.append(tx_hash[0])
+            if asked == [0, 1]:
+                raise ResourceUnavailable("shard 1 is unavailable")
+            return  # in no pool any more: there is nothing to tell
+
+    feed, feeds = Pending(None, 0, True), Feeds(Pools(), Threads(1), 1)
+    with pytest.raises(ResourceUnavailable):
+        await feed.follow(feeds)
+    await feed.follow(feeds)
+    assert asked == [0, 1, 1, 2, 3]
 
 
 def test_those_who_do_not_listen_yet_share_what_waits_for_them():
