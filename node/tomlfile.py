@@ -1,7 +1,6 @@
 """TOML files that people write, read strictly: an unknown or wrong key is an error that names it."""
 
 import difflib
-import json
 import re
 import tomllib
 import types
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin
 
 import msgspec
+import tomli_w
 
 from node.primitives.decoding import decoder
 from node.primitives.errors import UserError
@@ -119,40 +119,11 @@ def _in_words(message: str) -> str:
 
 def render_toml(struct: msgspec.Struct) -> str:
     """A struct of scalars, lists of scalars, tables and lists of tables as TOML; None is left out."""
-    lines: list[str] = []
-    _render_table(msgspec.to_builtins(struct, enc_hook=_encode_path), (), lines)
-    return "\n".join(lines).strip("\n") + "\n"
+    table = msgspec.to_builtins(struct, enc_hook=_encode_path)
+    return tomli_w.dumps(_without_none(table))
 
 
-def _render_table(table: dict[str, Any], path: tuple[str, ...], lines: list[str]) -> None:
-    tables: list[tuple[str, Any]] = []
-    for key, value in table.items():
-        if isinstance(value, dict) or (
-            value and isinstance(value, list | tuple) and isinstance(value[0], dict)
-        ):
-            tables.append((key, value))
-        elif value is not None:
-            lines.append(f"{_key(key)} = {_scalar(value)}")
-    for key, value in tables:
-        name = ".".join(_key(part) for part in (*path, key))
-        for item in value if isinstance(value, list | tuple) else [value]:
-            lines.append(f"\n[[{name}]]" if isinstance(value, list | tuple) else f"\n[{name}]")
-            _render_table(item, (*path, key), lines)
-
-
-def _key(key: str) -> str:
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _scalar(key)
-
-
-def _scalar(value: object) -> str:
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case int() | float():
-            return repr(value)
-        case str():
-            return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-        case list() | tuple():
-            return f"[{', '.join(_scalar(item) for item in value)}]"
-        case _:
-            raise TypeError(f"{type(value).__name__} has no place in these TOML files")
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return [_without_none(item) for item in value] if isinstance(value, list | tuple) else value
