@@ -20,7 +20,7 @@ from node.light import (
 )
 from node.light.build import beacon_step, committee_changes
 from node.primitives.basics import Address, keccak256
-from node.primitives.genesis import encode_genesis
+from node.primitives.genesis import encode_genesis, parse_address
 from node.primitives.message import Message, MessageKind
 from node.primitives.messenger import MESSENGER
 from node.primitives.placement import home_by_range
@@ -225,7 +225,7 @@ async def test_what_another_chain_or_another_vote_decided_proves_nothing(net):
     for context in (
         net.rules.shard_context(0),
         replace(own, tag=b"beacon2"),
-        replace(own, chain_id=own.chain_id + 1),
+        replace(own, genesis=keccak256(b"another network")),
     ):
         with pytest.raises(InvalidProof, match="does not recover"):
             with_votes(context)
@@ -261,10 +261,14 @@ async def test_stake_counts_and_not_heads(devnet_class):
         net.genesis, validators=[poor, msgspec.structs.replace(rich, stake=3 * rich.stake)]
     )
     certificate = proof.beacon[0].certificate
-    order = sorted(int(v.address, 16) for v in (poor, rich))
+    context = replace(net.rules.beacon_context(), genesis=heavy.hash)
+    vote = VoteType.PRECOMMIT, certificate.height, certificate.round, certificate.block_id
+    digest = keccak256(vote_sign_bytes(context, *vote))
+    members = sorted(net.beacon.beacon_committee(), key=lambda member: member.address)
     for validator, enough in ((poor, False), (rich, True)):
-        bit = order.index(int(validator.address, 16))
-        signed = replace(certificate, signers=1 << bit, signatures=(certificate.signatures[bit],))
+        bit = [member.address for member in members].index(parse_address(validator.address))
+        own = net.keys[members[bit].address].sign_digest(digest)
+        signed = replace(certificate, signers=1 << bit, signatures=(own,))
         step = replace(proof.beacon[0], certificate=signed)
         mutant = replace(proof, genesis=heavy.hash, beacon=(step,))
         with pytest.raises(InvalidProof) as caught:
@@ -388,7 +392,7 @@ async def test_the_command_verify(net, tmp_path, capsys):
     assert error.count("\n") == 1
 
     assert main(["verify", str(tmp_path / "absent"), "--genesis", str(genesis)]) == 2
-    assert "absent: cannot be read: No such file" in capsys.readouterr().err
+    assert "absent: there is no such file; a proof is expected there" in capsys.readouterr().err
     assert main(["verify", str(file), "--dir", str(tmp_path)]) == 1  # its genesis.json
 
 
