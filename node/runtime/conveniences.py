@@ -24,7 +24,8 @@ P = ParamSpec("P")
 
 
 class Conveniences:
-    """Runs them, logs what they fail with, with its trace, and counts it by name."""
+    """Runs them, logs what they fail with, with its trace, and counts it by name: from 0 on, so that a first
+    failure is a rise of the metric."""
 
     def __init__(self) -> None:
         self.failures: Counter[str] = Counter()
@@ -32,6 +33,7 @@ class Conveniences:
 
     async def run(self, name: str, task: Callable[[], Awaitable[None]]) -> None:
         """`task` until it returns, anew after an unexpected exception. Raises errors of the disk."""
+        self.failures[name] += 0
         pause = FIRST_PAUSE
         while True:
             started = trio.current_time()
@@ -48,6 +50,7 @@ class Conveniences:
 
     def listener(self, name: str, listen: Callable[P, None]) -> Callable[P, None]:
         """`listen`, for those who call it in the middle of something that matters."""
+        self.failures[name] += 0
 
         def heard(*args: P.args, **kwargs: P.kwargs) -> None:
             try:
