@@ -190,8 +190,9 @@ class Host:
         self.disk.append(input)
         self.process(input)
         self.drain()
-        for proposal in [p for p in self.shelf if self.engine.names(p.block_id)]:
-            self.offered(proposal, self.shelf.pop(proposal))
+        named = [p for p in self.shelf if self.engine.names(p.block_id)]
+        for proposal, block in [(p, self.shelf.pop(p)) for p in named]:  # it may step once more
+            self.offered(proposal, block)
 
     def drain(self) -> None:
         """Step our own messages, in the order in which they were logged."""
