@@ -6,14 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 from node.execution.receipts import EMPTY_BLOOM, Log, Receipt
-from node.primitives import rlp
 from node.primitives.basics import (
     EMPTY_TRIE_ROOT,
     ZERO_ADDRESS,
     ZERO_HASH,
-    Address,
-    keccak_fast,
 )
+from node.primitives.births import contract_address
 from node.primitives.dev_operation import DEV_OPERATION_TYPE, DevOperation
 from node.primitives.message import Message
 from node.primitives.transaction import (
@@ -39,11 +37,6 @@ MESSAGE_NONCES = 1 << 52
 """Where the nonces shown of messages begin: `seq` counts on. No account gets there, and it is exact in
 JavaScript. With smaller ones ethers and viem, which look for a transaction of the same sender and nonce
 while they wait for a receipt, would take a refund for the replacement of a call that is under way."""
-
-
-def created_address(sender: bytes, nonce: int) -> Address:
-    """Where a creation by a transaction puts its contract (Yellow Paper 7)."""
-    return Address(keccak_fast(rlp.encode([sender, rlp.int_to_bytes(nonce)]))[12:])
 
 
 def block(listed: ListedBlock, full: bool) -> BlockView:
@@ -207,7 +200,7 @@ def _ends(entry: Entry) -> tuple[int, bytes, bytes | None, bytes | None]:
     """(type, from, to, created contract) of an entry."""
     match entry.item:
         case Transaction() as tx:
-            created = created_address(tx.sender, tx.nonce) if tx.to is None else None
+            created = contract_address(tx.sender, tx.nonce) if tx.to is None else None
             return tx.type, tx.sender, tx.to, created
         case Message() as message:
             return ARRIVAL_TYPE, message.sender, message.to, None
