@@ -5,6 +5,7 @@ from tests.mutants.mistake import Mistake
 SIGNER = ("tests/unit/runtime/test_runtime_signer.py",)
 JOURNAL = ("tests/unit/runtime/test_runtime_journal.py",)
 HOSTILE = ("tests/unit/runtime/test_runtime_hostile.py",)
+OBJECTIONS = ("tests/unit/runtime/test_runtime_objections.py",)
 ADMISSION = ("tests/unit/runtime/test_runtime_admission.py",)
 
 HOST = (
@@ -80,7 +81,28 @@ HOST = (
         file="node/runtime/participant.py",
         old="                reason = self._app.objection(proposal.block_id)",
         new="                reason = None",
-        suite=("tests/unit/runtime/test_runtime_objections.py",),
+        suite=OBJECTIONS,
+    ),
+    Mistake(
+        name="a-block-with-a-polka-is-objected-to",
+        file="node/runtime/participant.py",
+        old="            if proposal.pol_round == NO_ROUND:",
+        new="            if proposal.pol_round >= NO_ROUND:",
+        suite=OBJECTIONS,
+    ),
+    Mistake(
+        name="the-proposer-answers-for-who-passes-on",
+        file="node/runtime/participant.py",
+        old="        if reason is not None and sender != proposal.proposer:",
+        new="        if reason is not None and sender is None:",
+        suite=HOSTILE,
+    ),
+    Mistake(
+        name="votes-beyond-the-allowance-are-written",
+        file="node/runtime/participant.py",
+        old="            if not self._admission.admit_vote(message, now):",
+        new="            if not self._admission.admit_vote(message, now) and now < 0:",
+        suite=HOSTILE,
     ),
     Mistake(
         name="votes-are-saved-up-for-ever",

@@ -17,6 +17,7 @@ from consensus.signing import proposal_sign_bytes, vote_sign_bytes
 from consensus.types import Address, BlockId, Height, Proposal, Round, Vote, VoteType
 from node.primitives.basics import keccak_fast
 from node.primitives.errors import InvalidBlock
+from node.runtime.admission import VOTES_BURST, VOTES_PER_SECOND
 from node.runtime.application import Diverged
 from node.runtime.journal import Journal
 from node.runtime.participant import Participant
@@ -200,10 +201,18 @@ async def _nothing() -> None:
     await trio.sleep_forever()
 
 
+async def _settled(condition: Callable[[], Any]) -> None:
+    with trio.fail_after(5):
+        while not condition():  # noqa: ASYNC110 - of virtual time
+            await trio.sleep(0.001)
+
+
+@pytest.mark.parametrize("judged_first", [False, True])
 async def test_who_passes_a_proposal_on_cannot_spoil_it(
-    world: Make, running: Running, autojump_clock: MockClock
+    world: Make, running: Running, autojump_clock: MockClock, judged_first: bool
 ) -> None:
-    """What is beside the block is not signed: a third validator must not make us vote nil by it."""
+    """What is beside the block is not signed: a third validator must not make us vote nil by it, not even
+    if its copy is judged before the proposer's comes."""
     net = world()
     sender, message = signed_proposal(net, 1, 0, b"1/x")
     proposer = net.by_name[sender]
@@ -216,6 +225,11 @@ async def test_who_passes_a_proposal_on_cannot_spoil_it(
             for spoilt in (b"1/x|proof", b"1/other", b"garbage"):
                 body = encode_body(replace(message, value=spoilt))
                 await node.host.deliver(relay if node.name != relay else "v9", body)
+        if judged_first:
+            spoilt_for = [n for n in honest if n.name != relay]
+            await _settled(lambda: all(n.app.judged and not n.app.executing for n in spoilt_for))
+            await _settled(lambda: not any(n.host.waiting_events for n in spoilt_for))
+        for node in honest:
             await node.host.deliver(sender, encode_body(message))
         await net.reach(1, *honest, seconds=5)
         assert honest[0].app.decided(1)[0] == b"1/x"
@@ -234,43 +248,51 @@ async def test_the_journal_keeps_the_copy_that_was_judged(
     victim.app.disliked.add("x")
     others = [index for index, node in enumerate(net.nodes) if node is not victim]
 
-    async def settled(condition: Callable[[], Any]) -> None:
-        with trio.fail_after(5):
-            while not condition():  # noqa: ASYNC110 - of virtual time
-                await trio.sleep(0.001)
-
     async with running(net):
         await net.is_up(victim)
-        await settled(lambda: victim.host._started)
+        await _settled(lambda: victim.host._started)
         for index in others[:2]:
             body = encode_body(signed_vote(net, index, 1, 1))
             await victim.host.deliver(net.nodes[index].name, body)
-        await settled(lambda: victim.host.participant.round == 1)
+        await _settled(lambda: victim.host.participant.round == 1)
         counts = victim.host.counts.proposals
         await victim.host.deliver(sender, encode_body(first))
-        await settled(lambda: counts["invalid"] == 1)
+        await _settled(lambda: counts["invalid"] == 1)
         await victim.host.deliver(sender, encode_body(again))
-        await settled(lambda: counts["valid"] == 1)
+        await _settled(lambda: counts["valid"] == 1)
         victim.wal.sync()
         victim.crash()
-        await settled(lambda: victim.runs == 2 and victim.up and victim.host._started)
+        await _settled(lambda: victim.runs == 2 and victim.up and victim.host._started)
         assert victim.host.participant.value(again.proposal.block_id) == b"1/x/1"
 
 
 async def test_a_validator_that_signs_everything_fills_no_disk(
-    world: Make, running: Running, autojump_clock: MockClock
+    world: Make, running: Running, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Nor does it keep the disk busy: what it signs beyond its allowance is not written at all. A log that
+    is made shorter again and again stays short."""
+    written: list[Vote] = []
+    log = Journal.vote
     net = world()
+    victim, flooder = net.nodes[2], net.nodes[3].key.address
+
+    def vote(self: Journal, vote: Vote) -> None:
+        if self.log is victim.wal and vote.validator == flooder and vote.height == height:
+            written.append(vote)
+        log(self, vote)
+
     async with running(net):
         await net.reach(1)
         net.partition = {"v0", "v1"}
         await trio.sleep(3)
-        victim = net.nodes[2]
-        height, before = victim.height + 1, victim.wal.size
+        height, before, began = victim.height + 1, victim.wal.size, trio.current_time()
+        monkeypatch.setattr(Journal, "vote", vote)
         for round_ in range(3000):
             await victim.host.deliver("v3", encode_body(signed_vote(net, 3, height, round_)))
         await trio.sleep(5)
         assert victim.wal.size - before < 200_000
+        most = VOTES_BURST + VOTES_PER_SECOND * (trio.current_time() - began)
+        assert VOTES_BURST / 2 < len(written) <= most
         net.heal()
         await net.reach(height + 2)
 
