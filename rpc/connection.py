@@ -18,6 +18,7 @@ from rpc.caller import CALLER, new_caller
 from rpc.gateway import Gateway, Upgrade
 from rpc.http import HttpRequest, HttpResponse, RequestParser, render_response, text_response
 from rpc.limits import Limits
+from rpc.places import Kind, Wait
 from rpc.websocket import RECEIVE_SIZE, WebSocketSession
 
 LINGER = 1.0
@@ -32,7 +33,11 @@ class _Phase(Enum):
     """A request has begun to arrive."""
     WORKING = auto()
     """A request is being answered; a shutdown waits for it."""
+    WRITING = auto()
+    """An answer waits to be read; a shutdown waits for that as well."""
     WEBSOCKET = auto()
+    LINGERING = auto()
+    """Everything is said; the client has a moment to read it."""
 
 
 class Connection:
@@ -52,6 +57,10 @@ class Connection:
         self.session: WebSocketSession | None = None
         self._latest = math.inf  # no deadline may be later than this
         self._due = math.inf  # of what is going on now
+        self._since = trio.current_time()  # when that began
+        self._has_asked = False  # for something that was answered
+        self._gives_way = False
+        self._farewell: HttpResponse | None = None
         self._working: HttpRequest | None = None  # what its own limit may end
         self._answered = 0  # bytes of the body that is being answered
 
@@ -62,7 +71,10 @@ class Connection:
             with self._scope:
                 await self._converse()
             if self._scope.cancelled_caught:
-                if self._phase is _Phase.READING:
+                if self._gives_way:
+                    if self._farewell is not None:
+                        await self._last_words(self._farewell)
+                elif self._phase is _Phase.READING:
                     late = text_response(408, "the request took too long to arrive")
                     await self._last_words(late)
                 elif self._working is not None and trio.current_time() < self._latest:
@@ -79,6 +91,34 @@ class Connection:
             self._scope.cancel()
         if self.session is not None:
             self.session.expire(now)
+
+    @property
+    def wait(self) -> Wait | None:
+        """What the client lets us wait for; None while something is done for it."""
+        if self.session is not None and self._phase is _Phase.WEBSOCKET:
+            return self.session.wait
+        match self._phase:
+            case _Phase.IDLE if self._has_asked:
+                return Wait(Kind.IDLE, self._since)
+            case _Phase.IDLE | _Phase.READING:
+                return Wait(Kind.ARRIVING, self._since)
+            case _Phase.WRITING:
+                return Wait(Kind.UNREAD, self._since)
+            case _Phase.LINGERING:
+                return Wait(Kind.LEAVING, self._since)
+        return None
+
+    def give_way(self, farewell: HttpResponse | None) -> None:
+        """Ends a connection that waits, for another that needs its place. `farewell` is said to who asks for
+        something, None if there is no time for that."""
+        if self.session is not None and self._phase is _Phase.WEBSOCKET:
+            self.session.give_way(abruptly=farewell is None)
+            return
+        # Between requests a response would be taken for that of the next one.
+        arriving = self.wait is not None and self.wait.kind is Kind.ARRIVING
+        self._farewell = farewell if arriving else None
+        self._gives_way = True
+        self._scope.cancel()
 
     async def refuse(self, response: HttpResponse) -> None:
         """Says why this connection is not served, and closes it."""
@@ -97,7 +137,7 @@ class Connection:
         self._scope.deadline = min(self._scope.deadline, deadline)
         if self.session is not None:
             self.session.finish()
-        elif self._phase is not _Phase.WORKING:
+        elif self._phase in (_Phase.IDLE, _Phase.READING):
             self._phase = _Phase.IDLE
             self._scope.cancel()
 
@@ -149,6 +189,8 @@ class Connection:
         descriptor = self._stream.socket.fileno()
         while True:
             await trio.lowlevel.wait_readable(descriptor)
+            if self._gives_way:  # nothing may begin that is ended at once
+                await trio.lowlevel.checkpoint_if_cancelled()
             try:
                 return os.read(descriptor, RECEIVE_SIZE)
             except BlockingIOError:
@@ -168,7 +210,9 @@ class Connection:
             if not self._share.hold(self._answered + self._parser.buffered + len(data) - sent):
                 raise trio.BrokenResourceError("too many answers wait to be read")
             self._allow(self._limits.write_timeout)
+            self._phase = _Phase.WRITING
             await self._stream.send_all(memoryview(data)[sent:])
+            self._phase = _Phase.WORKING
 
     async def _answer(self, request: HttpRequest) -> bool:
         """Answers one request; False if the connection ends with it."""
@@ -186,6 +230,7 @@ class Connection:
             response, close=close, http_1_0=request.http_1_0, head=request.method == b"HEAD"
         )
         await self._write(data)
+        self._has_asked = True
         if close:
             await self._linger()
         return not close
@@ -216,6 +261,7 @@ class Connection:
     async def _linger(self) -> None:
         """Ends our side and reads on for a moment. Closing with input unread would reset the connection,
         and the client could lose the answer that explains why."""
+        self._phase, self._since = _Phase.LINGERING, trio.current_time()
         with trio.move_on_after(LINGER):
             await self._stream.send_eof()
             drained = 0
@@ -226,4 +272,5 @@ class Connection:
                 drained += len(data)
 
     def _allow(self, seconds: float) -> None:
-        self._due = min(trio.current_time() + seconds, self._latest)
+        self._since = trio.current_time()
+        self._due = min(self._since + seconds, self._latest)

@@ -110,7 +110,7 @@ class Dispatcher:
         self._replaceable = replaceable
         self._resumed: trio.Event | None = None  # set while calls wait
         self._running: set[trio.CancelScope] = set()
-        self.feeds = Feeds(backend, self.aside, limits.subscriptions_of_all)
+        self.feeds = Feeds(backend, self.aside, limits.subscriptions_of_all, limits.subscribers)
 
     def pause(self) -> None:
         """The backend answers no more."""

@@ -113,11 +113,12 @@ class Feeds:
     """The feeds of one endpoint, and its count of subscriptions. Where the backend is replaced they go back
     with the chain. `run` is the task in which they live."""
 
-    def __init__(self, backend: Backend, aside: Threads, most: int) -> None:
+    def __init__(self, backend: Backend, aside: Threads, most: int, most_subscribers: int) -> None:
         self.backend = backend
         self.aside = aside
         self._most = most
-        self._count = 0
+        self._most_subscribers = most_subscribers
+        self._count = self._subscribers = 0
         self._feeds: dict[Hashable, Feed] = {}
         self._tasks: trio.Nursery | None = None
         self._turns: set[trio.CancelScope] = set()
@@ -136,16 +137,22 @@ class Feeds:
         """How many there are."""
         return self._count
 
-    def reserve(self) -> None:
-        """Room for one more subscription. Raises LimitExceeded."""
+    def reserve(self, *, first: bool) -> None:
+        """Room for one more subscription, `first` of its session. Raises LimitExceeded."""
         if self._count >= self._most:
             raise LimitExceeded(
                 f"too many subscriptions: this node has {self._most}, of all its clients"
             )
+        if first and self._subscribers >= self._most_subscribers:
+            raise LimitExceeded(
+                f"too many subscriptions: {self._most_subscribers} WebSockets of this node have some"
+            )
         self._count += 1
+        self._subscribers += first
 
-    def release(self) -> None:
+    def release(self, *, last: bool) -> None:
         self._count -= 1
+        self._subscribers -= last
 
     def join(
         self, key: Hashable, make: Callable[[], Feed], subscription: Subscription, after: int

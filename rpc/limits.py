@@ -19,7 +19,8 @@ class Limits:
     batch_response_size: int = 25 * MIB
     """Answers of one batch together."""
     connections: int = 512
-    """Connections at once; one more is answered 503."""
+    """Connections at once. One more takes the place of one that waits for its client (`rpc.places`); if none
+    does, it is answered 503."""
     websocket_concurrency: int = 16
     """Messages of one WebSocket that are worked on at once; further ones wait unread."""
     notifications: int = 10_000
@@ -28,6 +29,8 @@ class Limits:
     """The same in bytes."""
     subscriptions: int = 128
     """Subscriptions of one WebSocket."""
+    subscribers: int = 384
+    """WebSockets with subscriptions. Those keep their places, and leave the rest to others."""
     subscriptions_of_all: int = 4096
     """Subscriptions of all WebSockets."""
     filters: int = 4096

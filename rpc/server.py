@@ -12,9 +12,10 @@ from rpc.connection import Connection
 from rpc.dispatch import Dispatcher
 from rpc.errors import ListenError, PortInUse, join_host_port
 from rpc.gateway import Gateway, Route
-from rpc.http import text_response
+from rpc.http import HttpResponse, text_response
 from rpc.limits import Limits
 from rpc.origins import LOCAL_HOSTS
+from rpc.places import first_to_go
 
 WATCH_SECONDS = 0.25
 """Between looks at the connections' time limits."""
@@ -62,9 +63,9 @@ class Server:
         )
         self._budget = Budget(limits.buffered)
         self._connections: set[Connection] = set()
-        self._refusing = 0
+        self._leaving: set[Connection] = set()  # they are told why, and hold no place
         self.refused = 0
-        "Connections that were refused since there were too many."
+        "Connections that were refused, or lost their place to others, since there were too many."
         self._deadline: float | None = None  # set when the server stops
 
     def connections(self) -> tuple[int, int, int]:
@@ -117,7 +118,7 @@ class Server:
     async def _serve_stream(self, stream: trio.SocketStream) -> None:
         share = Share(self._budget, self._limits.buffered_free)
         connection = Connection(stream, self._gateway, self._limits, share)
-        if len(self._connections) >= self._limits.connections:
+        if len(self._connections) >= self._limits.connections and not self._make_room():
             await self._refuse(connection, stream)
             return
         self._connections.add(connection)
@@ -130,30 +131,48 @@ class Server:
         finally:
             share.hold(0)
             self._connections.discard(connection)
+            self._leaving.discard(connection)
+
+    def _make_room(self) -> bool:
+        """Whether somebody makes room who gives us nothing to do."""
+        now = trio.current_time()
+        leaver = first_to_go(((each, each.wait) for each in self._connections), now)
+        if leaver is None:
+            return False
+        self.refused += 1
+        leaver.give_way(self._farewell())
+        self._connections.discard(leaver)
+        self._leaving.add(leaver)
+        return True
+
+    def _farewell(self) -> HttpResponse | None:
+        """What those are told for whom there is no place. It takes a moment too; in a flood, those over twice
+        the limit are just dropped."""
+        if len(self._leaving) >= self._limits.connections:
+            return None
+        return text_response(503, "too many connections, try again later", b"Retry-After: 1")
 
     async def _watch(self) -> None:
         """End what takes too long on a connection, soon after it should have ended."""
         while True:
             await trio.sleep(WATCH_SECONDS)
             now = trio.current_time()
-            for connection in tuple(self._connections):
+            for connection in (*self._connections, *self._leaving):
                 connection.expire(now)
 
     async def _refuse(self, connection: Connection, stream: trio.SocketStream) -> None:
         self.refused += 1
-        # The refusal takes a moment too; in a flood, those over twice the limit are just dropped.
-        if self._refusing >= self._limits.connections:
+        farewell = self._farewell()
+        if farewell is None:
             await trio.aclose_forcefully(stream)
             return
-        self._refusing += 1
+        self._leaving.add(connection)
         try:
-            await connection.refuse(
-                text_response(503, "too many connections, try again later", b"Retry-After: 1")
-            )
+            await connection.refuse(farewell)
         finally:
-            self._refusing -= 1
+            self._leaving.discard(connection)
 
     def _shut_down(self) -> None:
         self._deadline = trio.current_time() + self._limits.shutdown_grace
-        for connection in self._connections:
+        for connection in (*self._connections, *self._leaving):
             connection.shut_down(self._deadline)

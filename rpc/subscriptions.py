@@ -60,7 +60,7 @@ class Subscriptions:
             raise ResourceUnavailable("the connection ends: there will be no news")
         if len(self._all) >= self._limit:
             raise LimitExceeded(f"too many subscriptions: at most {self._limit} per connection")
-        self.feeds.reserve()
+        self.feeds.reserve(first=not self._all)
         subscription = Subscription(secrets.randbits(127) | 1 << 127, self._push, choose)
         self._all[subscription.id] = subscription
         return subscription
@@ -71,7 +71,7 @@ class Subscriptions:
         if subscription is None:
             return False
         self.feeds.leave(subscription)
-        self.feeds.release()
+        self.feeds.release(last=not self._all)
         return True
 
     def close(self) -> None:

@@ -19,6 +19,7 @@ from rpc.budget import Share
 from rpc.dispatch import Dispatcher
 from rpc.limits import Limits
 from rpc.origins import Trust
+from rpc.places import Kind, Wait
 from rpc.subscriptions import Subscriber, Subscriptions
 
 RECEIVE_SIZE = 64 * 1024
@@ -50,6 +51,8 @@ class WebSocketSession:
         self._reading = trio.CancelScope()
         self._everything = trio.CancelScope()
         self._last_heard = 0.0
+        self._last_asked = trio.current_time()
+        self._writing: float | None = None  # since when something waits to be read
         self._message = bytearray()
         self._began: float | None = None  # the message that arrives
         self._working_bytes = 0
@@ -95,6 +98,24 @@ class WebSocketSession:
         if self._began is not None and now >= self._began + self._limits.read_timeout:
             self._dismiss(
                 CloseReason.POLICY_VIOLATION, "too slow: a message took too long to arrive"
+            )
+
+    @property
+    def wait(self) -> Wait | None:
+        """What the client lets us wait for; None while something is done for it."""
+        if self._writing is not None:
+            return Wait(Kind.UNREAD, self._writing)
+        if self.subscriptions or self._slots.value < self._limits.websocket_concurrency:
+            return None
+        return Wait(Kind.QUIET, self._last_asked)
+
+    def give_way(self, *, abruptly: bool) -> None:
+        """End a session that waits: another connection needs its place."""
+        if abruptly or self._writing is not None:
+            self._everything.cancel()
+        else:
+            self._dismiss(
+                CloseReason.TRY_AGAIN_LATER, "too many connections, and this one is quiet"
             )
 
     def _dismiss(self, reason: CloseReason, why: str) -> None:
@@ -178,6 +199,7 @@ class WebSocketSession:
             subscriber.start()
         finally:
             self._working_bytes -= size
+            self._last_asked = trio.current_time()
             self._hold()
             self._slots.release()
 
@@ -225,10 +247,12 @@ class WebSocketSession:
                 data = b"".join([self._frames.send(event) for event in events])
             except LocalProtocolError:
                 return  # the closing handshake has begun: nothing more may be said
+            self._writing = trio.current_time()
             with trio.move_on_after(self._limits.write_timeout) as within:
                 try:
                     await self._stream.send_all(data)
                 except (trio.BrokenResourceError, trio.ClosedResourceError):
                     self._everything.cancel()
+            self._writing = None
             if within.cancelled_caught:
                 self._everything.cancel()

@@ -129,6 +129,12 @@ code 1008; one that has too much in memory while others need it with 1013, and H
 there are too many filters, a new one takes the place of one of whoever has the most, which was polled never or
 longest ago.
 
+Where there are as many connections as there may be, a new one takes the place of one that waits for its
+client: for the rest of a request first, then for another request, at last for an answer to be read; of these
+that which has waited longest. It is told so (503 in the middle of a request, 1013 on a WebSocket). Connections
+that are being answered and WebSockets with subscriptions stay; where there are no others, the new one is
+answered 503.
+
 ## Limits
 
 | | |
@@ -143,6 +149,7 @@ LIMITS = (
     ("connections", "connections"),
     ("websocket_concurrency", "messages of a WebSocket worked on at once"),
     ("subscriptions", "subscriptions of a WebSocket"),
+    ("subscribers", "WebSockets with subscriptions"),
     ("subscriptions_of_all", "subscriptions of all WebSockets"),
     ("notifications", "notifications that wait to be read"),
     ("notification_size", "bytes of these"),

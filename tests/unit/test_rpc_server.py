@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from rpc.dispatch import Dispatcher
 from rpc.errors import ListenError, PortInUse
 from rpc.limits import Limits
+from rpc.places import GRACE, Kind
 from rpc.server import Server
 
 
@@ -285,7 +286,8 @@ async def test_a_client_that_does_not_read_is_dropped():
         assert not scope.cancelled_caught
 
 
-async def test_one_connection_too_many_is_told_so():
+async def test_one_connection_too_many_is_told_so(monkeypatch):
+    monkeypatch.setitem(GRACE, Kind.IDLE, 60.0)
     async with serving(Limits(connections=2)) as port:
         async with connected(port) as first, connected(port) as second:
             for client in (first, second):

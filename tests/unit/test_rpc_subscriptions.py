@@ -273,7 +273,7 @@ async def test_a_shard_that_is_away_costs_no_pending_transaction():
                 raise ResourceUnavailable("shard 1 is unavailable")
             return  # in no pool any more: there is nothing to tell
 
-    feed, feeds = Pending(None, 0, True), Feeds(Pools(), Threads(1), 1)
+    feed, feeds = Pending(None, 0, True), Feeds(Pools(), Threads(1), 1, 1)
     with pytest.raises(ResourceUnavailable):
         await feed.follow(feeds)
     await feed.follow(feeds)

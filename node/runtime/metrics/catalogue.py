@@ -170,7 +170,7 @@ atoll_rpc_request_seconds histogram method
 atoll_rpc_connections gauge protocol
     Open connections, by protocol.
 atoll_rpc_refused_connections_total counter
-    Connections refused since there were too many.
+    Connections that were refused, or gave way to others, since there were too many.
 atoll_rpc_subscriptions gauge
     Subscriptions of all WebSockets.
 atoll_rpc_filters gauge

@@ -1,0 +1,53 @@
+"""Who makes room where all places of a server are taken."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class Kind(IntEnum):
+    """What a connection waits for its client to do, in the order in which they go."""
+
+    LEAVING = 0
+    """Everything is said."""
+    ARRIVING = 1
+    """No request of it is here whole."""
+    IDLE = 2
+    """Its requests are answered, and it asks for no more."""
+    QUIET = 3
+    """A WebSocket that asks for nothing and listens to nothing. Its clients may not expect to open another."""
+    UNREAD = 4
+    """An answer is not read."""
+
+
+GRACE = {
+    Kind.LEAVING: 0.0,
+    Kind.ARRIVING: 0.0,
+    Kind.IDLE: 1.0,
+    Kind.QUIET: 1.0,
+    Kind.UNREAD: 5.0,
+}
+"""Seconds for which a connection keeps its place: who asks again so soon is at work all the same, and an answer
+takes time to be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """How a connection waits for its client, and since when (seconds)."""
+
+    kind: Kind
+    since: float
+
+
+def first_to_go(waits: Iterable[tuple[T, Wait | None]], now: float) -> T | None:
+    """Whose place a newcomer gets: of the first kind that there is, whoever has waited longest. None of those
+    that wait for us (None), nor of those that have not waited for their grace."""
+    going = [
+        (wait.kind, wait.since, index, who)
+        for index, (who, wait) in enumerate(waits)
+        if wait is not None and now >= wait.since + GRACE[wait.kind]
+    ]
+    return min(going)[-1] if going else None
