@@ -282,7 +282,9 @@ def run(frame: Frame) -> None:
             offset = pop()
             if end == 2 and not pop():
                 offset = block.following
-            elif offset not in program.destinations:
+            elif (
+                offset not in blocks or code[offset : offset + 1] != b"\x5b"
+            ) and offset not in program.destinations:  # a block begins at an instruction
                 raise InvalidJumpDestination("invalid jump destination")
         elif end == 3:  # SSTORE
             gas = sstore(vm, message, gas, pop(), pop())

@@ -82,6 +82,23 @@ class TestJumpDestinations:
         assert 2 * CHUNK in found
         assert len(found._starts) == 3
 
+    def test_a_computed_jump_is_searched_for_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The cost of a jump is 8 gas, however much push data stands before its destination."""
+        asked: list[int] = []
+        search = JumpDestinations.__contains__
+        monkeypatch.setattr(
+            JumpDestinations, "__contains__", lambda self, at: asked.append(at) or search(self, at)
+        )
+        # 100, JUMPDEST, less 1, again while it is not 0: to 2 + 0
+        code = bytes.fromhex("6064 5b 6001900380 60025f01 57 00")
+        assert call(code, b"").success
+        assert asked == [2]
+
+    def test_a_byte_of_push_data_is_none_after_any_jumps(self) -> None:
+        # to the JUMPDEST at 5 by way of 5 + 0, then into the data of the push behind it
+        result = call(bytes.fromhex("60055f0156 5b 625b5b5b 60085f0156"), b"")
+        assert (result.success, result.error) == (False, "invalid jump destination")
+
 
 class TestBlocks:
     def test_jumpdests_in_a_row_are_one_block_and_the_last(self) -> None:

@@ -308,7 +308,7 @@ def test_no_shard_fills_the_lane_between_two_others(world, kit, forged, price, f
         forged = {**forged, "sender": world.users[1][0].address, "depth": 0}
     executed, _ = sent_by(world, world.message(to, 3, **{**fields, **forged}))
     lane = messenger.outbox(world.chain.state(), 2)
-    assert lane.gas <= 2_000_000, executed.sent
+    assert lane.gas <= world.chain.rules.message_gas, executed.sent
     alice = world.users[0][1]
     assert len(world.make(alice.tx(world.users[2][2].address, 1)).decoded) == 1
 
