@@ -398,7 +398,7 @@ class ShardService:
             if old.lane(src, here).last > self._inbox[src]
         )
         seconds = ARRIVAL_SECONDS * self.ledger.rules.params.timeout_scale / SLOWER
-        return withheld(self.ledger.rules, executed, tails, lanes, seconds)
+        return withheld(executed, tails, lanes, seconds)
 
     async def commit(self, block_id: BlockId, value: bytes, certificate: Certificate) -> None:
         if block_id not in self._executed:  # a restart lost the result of what was judged before

@@ -26,11 +26,6 @@ from node.shard.room import CREDIT_WINDOWS, LaneFull, ShardFrozen, lane_full
 MAX_GAS_LIMIT = MAX_BIRTHS * CREATION_GAS * 4 // 5
 
 
-ITEM_GAS = 5_000
-"""What an arrival, or an address of the beacon operations, counts towards the share of arrivals besides the gas
-that it uses: reading the message, its lane, a sweep take about as long as so much plain computation."""
-
-
 class DoesNotFit(InvalidTransaction):
     """Not enough gas is left in this block; the transaction can wait."""
 
@@ -56,17 +51,6 @@ class ShardRules:
         """The gas that one message may carry for its call, and as much for its reply: no block can do
         without the next message of a lane, so that the dearest one has to be run within a propose timeout."""
         return self.params.message_gas_limit
-
-    def arrival_fits(self, *, moved: int, arrived: int, gas_used: int, gas: int) -> bool:
-        """Whether a message with `gas` has room after `arrived` others that used `gas_used`, and beacon
-        operations on `moved` addresses. The first always has.
-
-        What uses no gas is work as well: each counts `ITEM_GAS` towards the share.
-        """
-        if not arrived:
-            return True
-        work = gas_used + ITEM_GAS * (moved + arrived + 1)
-        return arrived < self.params.max_arrivals and work + gas <= self.params.arrivals_gas
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,8 +12,8 @@ from node.primitives.errors import DecodeError, InvalidBlock, InvalidTransaction
 from node.primitives.message import LanePosition, Message
 from node.primitives.transaction import Transaction, decode_transaction
 from node.shard import messenger
+from node.shard.arrival_room import ITEM_GAS
 from node.shard.block import MAX_BLOCK_BYTES, BeaconOps, ShardBlock, decode_item
-from node.shard.frame import ITEM_GAS
 from node.shard.lanes import MAX_TAIL_HASHES, InboundLane, Supply, Tails, check_lane
 from node.shard.ports import Anchor
 from node.shard.room import MustWait
@@ -105,14 +105,14 @@ def _take_arrivals(run: BlockRun, lanes: Mapping[ShardId, InboundLane], seconds:
         supply = supplies[src]
         change = supply.tail_size(supply.taken + 1) - supply.tail_size(supply.taken)
         message = supply.next()
-        if not run.arrival_fits(message):
+        if not run.arrivals.fits(message):
             continue
         if change > room:
             without_room.append(src)
             continue
-        before = run.arrivals_gas
+        before = run.arrivals.gas_used
         run.run_arrival(message)
-        spent[src] += ITEM_GAS + run.arrivals_gas - before
+        spent[src] += ITEM_GAS + run.arrivals.gas_used - before
         supply.taken += 1
         room -= change
         if change < 0:  # another lane's proof may fit now

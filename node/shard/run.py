@@ -19,6 +19,7 @@ from node.primitives.message import LanePosition, Message
 from node.primitives.requests import InboxMove, OutboxMove, ShardRequests
 from node.primitives.transaction import ImpersonatedTransaction, Transaction
 from node.shard import crossing, delivery, dev_ops, messenger
+from node.shard.arrival_room import ArrivalRoom
 from node.shard.block import (
     ARRIVAL_TYPE,
     BEACON_OPS_TYPE,
@@ -69,6 +70,7 @@ class ExecutedBlock:
     senders: tuple[tuple[Address, int], ...]  # (sender, nonce) of the user transactions
     decoded: tuple[tuple[int, Transaction], ...]  # (index, transaction)
     operations: tuple[tuple[int, DevOperation], ...] = ()  # (index, operation)
+    arrivals: ArrivalRoom = field(compare=False)  # see BlockRun
     arrival_seconds: float = field(default=0.0, compare=False)  # see BlockRun
 
     @property
@@ -80,9 +82,10 @@ class ExecutedBlock:
 class BlockRun(BlockFrame):
     """The execution of one block on top of `parent`. One use.
 
-    `size` is the bytes of the items so far, `gas_used` what all of them used, `arrivals_gas` what the
-    arrivals used. `arrival_seconds` is how long beacon operations and arrivals took by `clock`, which changes
-    nothing of the outcome: a builder that has to be in time asks for it, and who judges a builder.
+    `size` is the bytes of the items so far, `gas_used` what all of them used, `arrivals` what the arrivals
+    have taken of their share. `arrival_seconds` is how long beacon operations and arrivals took by `clock`,
+    which changes nothing of the outcome: a builder that has to be in time asks for it, and who judges a
+    builder.
     """
 
     bodies: list[BodyItem] = field(default_factory=list)
@@ -91,12 +94,15 @@ class BlockRun(BlockFrame):
     decoded: list[tuple[int, Transaction]] = field(default_factory=list)
     operations: list[tuple[int, DevOperation]] = field(default_factory=list)
     gas_used: int = 0
-    arrivals_gas: int = 0
-    moved: int = 0
+    arrivals: ArrivalRoom = field(init=False)
     size: int = 0
     clock: Callable[[], float] = no_clock
     arrival_seconds: float = 0.0
     _inbox_moved: set[ShardId] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        BlockFrame.__post_init__(self)
+        self.arrivals = ArrivalRoom(params=self.rules.params, base_fee=self.base_fee)
 
     @property
     def gas_left(self) -> int:
@@ -114,18 +120,9 @@ class BlockRun(BlockFrame):
                 if self.rules.params.dev_methods:
                     dev_ops.give_up(self, address)
                 self.sweep_account(address, self.env.anchor.hash, logs)
-        self.moved = len(ops.moved)
+        self.arrivals.moved = len(ops.moved)
         self._append(ops, ops.encoded, BEACON_OPS_TYPE, True, 0, logs)
         self.arrival_seconds += self.clock() - begun
-
-    def arrival_fits(self, message: Message) -> bool:
-        """Whether there is room for one more arrival (`ShardRules.arrival_fits`)."""
-        return self.rules.arrival_fits(
-            moved=self.moved,
-            arrived=len(self.delivered),
-            gas_used=self.arrivals_gas,
-            gas=message.gas,
-        )
 
     def run_arrival(self, message: Message) -> None:
         """Deliver the next message of its lane. Never fails: the outcome is in the receipt.
@@ -138,7 +135,7 @@ class BlockRun(BlockFrame):
             raise InvalidBlock(
                 f"message {message.src}->{message.dst} #{message.seq} is not the next arrival"
             )
-        if not self.arrival_fits(message):
+        if not self.arrivals.fits(message):
             raise InvalidBlock("arrivals exceed their share of the block")
         if self.decoded or self.operations:
             raise InvalidBlock("an arrival stands after a transaction")
@@ -148,9 +145,11 @@ class BlockRun(BlockFrame):
         self.delivered.append((len(self.items), message))
         self.state.begin_transaction()
         logs: list[Log] = []
+        sent_before = len(self.sent)
         success, gas_used = delivery.deliver(self, message, logs) if counts else (False, 0)
         self.sweep(self.touched_away(), message.origin_tx, logs)
-        self.arrivals_gas += gas_used
+        gas_sent = sum(sent.message.all_gas for sent in self.sent[sent_before:])
+        self.arrivals.take(message, gas_used, gas_sent)
         self._append(message, encode_arrival(message), ARRIVAL_TYPE, success, gas_used, logs)
         self.arrival_seconds += self.clock() - begun
 
@@ -245,6 +244,7 @@ class BlockRun(BlockFrame):
             senders=tuple((tx.sender, tx.nonce) for _, tx in self.decoded),
             decoded=tuple(self.decoded),
             operations=tuple(self.operations),
+            arrivals=self.arrivals,
             arrival_seconds=self.arrival_seconds,
         )
 

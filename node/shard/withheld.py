@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from node.primitives.basics import ShardId
 from node.primitives.message import LanePosition, Message
-from node.shard.block import ARRIVAL_TYPE, BEACON_OPS_TYPE, BeaconOps
+from node.shard.block import ARRIVAL_TYPE, BEACON_OPS_TYPE
 from node.shard.judge import BUILD_BYTES
 from node.shard.lanes import MAX_TAIL_HASHES, Supply, Tails
-from node.shard.run import ExecutedBlock, ShardRules
+from node.shard.run import ExecutedBlock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,6 @@ class DueLane:
 
 
 def withheld(
-    rules: ShardRules,
     executed: ExecutedBlock,
     tails: Tails,
     lanes: Iterable[DueLane],
@@ -41,17 +40,14 @@ def withheld(
 
     That is so, too, if what it delivers took us `seconds` or more: who built it may have run out of time.
 
-    The rules of room are the builder's (node.shard.judge), so a proposer that has the messages and builds by
-    them is never found here.
+    The rules of room are the builder's (`ArrivalRoom`, node.shard.judge), so a proposer that has the messages
+    and builds by them is never found here.
     """
     taken = _taken(executed.delivered)
-    arrived = len(executed.delivered)
-    if arrived >= max(1, rules.params.max_arrivals) or _size(executed) > BUILD_BYTES:
+    if _size(executed) > BUILD_BYTES:
         return None
-    if arrived and executed.arrival_seconds >= seconds:
+    if executed.delivered and executed.arrival_seconds >= seconds:
         return None
-    gas = executed.receipts[executed.delivered[-1][0]].cumulative_gas_used if arrived else 0
-    moved = sum(len(item.moved) for item in executed.bodies[:1] if isinstance(item, BeaconOps))
     room = MAX_TAIL_HASHES - sum(map(len, tails.hashes.values()))
     for lane in lanes:
         supply = Supply.of(lane.messages, lane.checkpoints)
@@ -62,9 +58,7 @@ def withheld(
             continue
         message = supply.next()
         change = supply.tail_size(supply.taken + 1) - supply.tail_size(supply.taken)
-        if change <= room and rules.arrival_fits(
-            moved=moved, arrived=arrived, gas_used=gas, gas=message.gas
-        ):
+        if change <= room and executed.arrivals.fits(message):
             return f"it has room for message {message.seq} of shard {lane.src}, which waits"
     return None
 

@@ -136,6 +136,13 @@ SHARDS = (
         suite=unit("withheld"),
     ),
     Mistake(
+        name="who-pays-nothing-has-the-whole-share",
+        file="node/shard/arrival_room.py",
+        old="        if self.is_underpaid(message) and not self._share_has(message):",
+        new="        if message.gas_price < 0 and not self._share_has(message):",
+        suite=unit("underpaid"),
+    ),
+    Mistake(
         name="burned-wei-are-not-counted",
         file="node/shard/messenger.py",
         old="        state.set_storage(MESSENGER, BURNED_SLOT, burned(state) + wei)",

@@ -8,7 +8,7 @@ from node.primitives.basics import Address
 from node.primitives.errors import InvalidBlock
 from node.primitives.message import MAX_DEPTH, MessageKind
 from node.shard import messenger
-from node.shard.frame import ITEM_GAS
+from node.shard.arrival_room import ITEM_GAS
 from node.shard.judge import build
 from node.shard.selection import Chosen
 
@@ -246,9 +246,8 @@ def test_a_lane_of_slow_calls_leaves_the_others_their_time(make_world, kit):
     for _ in range(4):
         env = world.env()
         run = world.chain._run(env)
-        run.clock = lambda run=run: (
-            run.arrivals_gas / 5e6
-        )  # 0.2 s for such a call, and none for the rest
+        # 0.2 s for such a call, and none for the rest
+        run.clock = lambda run=run: run.arrivals.gas_used / 5e6
         built = build(run, world.lanes(), Chosen([]), arrival_seconds=0.15)
         judged = world.twin.judge(built.executed.block, env.anchor, built.tails)
         for chain in (world.chain, world.twin):

@@ -32,7 +32,7 @@ def due_lanes(world, due=None):
 
 
 def objection(world, built, due=None):
-    return withheld(world.chain.rules, built.executed, built.tails, due_lanes(world, due))
+    return withheld(built.executed, built.tails, due_lanes(world, due))
 
 
 def propose(world, *txs, arrivals=()):
@@ -104,11 +104,10 @@ def test_a_block_whose_arrivals_took_long_may_leave_others_out(world, waiting):
     )
     assert len(built.executed.delivered) == 1
     lanes = due_lanes(world)
-    rules = world.chain.rules
-    assert withheld(rules, built.executed, built.tails, lanes, 4.0) is None
-    assert withheld(rules, built.executed, built.tails, lanes, 4.1) is not None
+    assert withheld(built.executed, built.tails, lanes, 4.0) is None
+    assert withheld(built.executed, built.tails, lanes, 4.1) is not None
     empty = propose(world)  # one could always have been delivered
-    assert withheld(rules, empty.executed, empty.tails, lanes, 0.0) is not None
+    assert withheld(empty.executed, empty.tails, lanes, 0.0) is not None
 
 
 @pytest.mark.parametrize("seed", range(60))
