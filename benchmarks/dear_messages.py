@@ -30,6 +30,7 @@ from web3.exceptions import Web3RPCError
 
 from benchmarks.gas_blocks import BlockFiller, ops
 from benchmarks.gas_programs import fillers
+from node.primitives.genesis import Params
 
 DEAREST = "40 codes run through, JUMPIs"
 PATIENCE = 60.0
@@ -138,7 +139,7 @@ def measure(network: dict[str, Any], filler: BlockFiller, seconds: float) -> Non
     burner = deploy_filler(w3, deployer, filler)
     time.sleep(2.0)  # every shard anchors to the beacon block that has the birth
     quiet = transfers(there, payer, payee.address, seconds / 3)
-    flood = Flood(here, keys[0], burner, gas=2_021_000)
+    flood = Flood(here, keys[0], burner, gas=21_000 + Params().message_gas_limit)
     threads = [threading.Thread(target=flood.run, args=(sender,)) for sender in flood.senders]
     first = int(there.eth.get_block_number())
     for thread in threads:

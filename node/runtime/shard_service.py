@@ -51,7 +51,9 @@ from node.shard.withheld import DueLane, withheld
 MAX_CLOCK_DRIFT = 10  # seconds a proposal may be ahead of our clock
 ANCHOR_WAIT = 0.4  # seconds a proposal may wait for the beacon block it is anchored to
 BUILD_SECONDS = 0.4  # for a block, of the propose timeout (1 s), at a scale of 1
-ARRIVAL_SECONDS = 0.15  # of them, after which no second arrival is begun
+# Of them, after which no second arrival is begun. A block whose arrivals took as long is followed by one
+# without any, if there are transactions for it.
+ARRIVAL_SECONDS = 0.15
 SLOWER = 4  # a proposer may be so many times slower than we are and still deliver as much as is asked of it
 MAX_CHOSEN = 2_000
 K_WITHHELD = 8  # beacon blocks after which a message is due in every proposal that has room for it
@@ -114,6 +116,7 @@ class ShardService:
         self._pool_changes = 0
         self._deferred: dict[Hash32, str] = {}  # by our last proposal
         self._hopeless_at = -1
+        self._arrival_seconds = 0.0  # of the head, here
         self._log = structlog.get_logger().bind(chain=self.context.tag.decode())
         self._refresh()
 
@@ -302,6 +305,7 @@ class ShardService:
         operations = self.dev_queue.first()
         lanes = {} if self._withhold() else dict(self.lanes)
         seconds = BUILD_SECONDS * params.timeout_scale
+        arrival_seconds = ARRIVAL_SECONDS * params.timeout_scale
 
         def build(lanes: dict[ShardId, InboundLane], source: TransactionSource) -> BuiltBlock:
             return self.ledger.build(
@@ -310,15 +314,23 @@ class ShardService:
                 source,
                 operations,
                 clock=self._stopwatch,
-                arrival_seconds=ARRIVAL_SECONDS * params.timeout_scale,
+                arrival_seconds=arrival_seconds,
             )
 
-        built, dropped = await build_block(
-            lambda source: self._on_block_thread("build", partial(build, lanes, source)),
-            chosen,
-            seconds=seconds,
-            clock=self._stopwatch,
-        )
+        async def build_with(
+            lanes: dict[ShardId, InboundLane],
+        ) -> tuple[BuiltBlock, list[tuple[Hash32, str]]]:
+            return await build_block(
+                lambda source: self._on_block_thread("build", partial(build, lanes, source)),
+                chosen,
+                seconds=seconds,
+                clock=self._stopwatch,
+            )
+
+        rests = bool(chosen) and self._arrival_seconds >= arrival_seconds
+        built, dropped = await build_with({} if rests else lanes)
+        if rests and not built.executed.senders:  # nobody gains by it
+            built, dropped = await build_with(lanes)
         for tx_hash, reason in dropped:
             self._log.info("transaction dropped", tx="0x" + tx_hash.hex(), reason=reason)
             self.pool.reject(tx_hash)
@@ -326,12 +338,7 @@ class ShardService:
         block = built.executed.block
         value = encode_value(block, built.tails)
         if len(value) > MAX_VALUE_BYTES:  # the proofs of very many lanes: do without arrivals
-            built, _ = await build_block(
-                lambda source: self._on_block_thread("build", partial(build, {}, source)),
-                chosen,
-                seconds=seconds,
-                clock=self._stopwatch,
-            )
+            built, _ = await build_with({})
             block = built.executed.block
             value = encode_value(block, built.tails)
         self._deferred = dict(built.deferred)
@@ -379,7 +386,13 @@ class ShardService:
         return self.pool.get(keccak256(raw)) or decode_transaction(raw)
 
     def objection(self, block_id: BlockId) -> str | None:
-        """A message that has been finalised for K_WITHHELD beacon blocks and is not in the block."""
+        """A message that has been finalised for K_WITHHELD beacon blocks and is not in the block.
+
+        None after a block whose arrivals may have taken its builder too long: transactions have their turn.
+        """
+        seconds = ARRIVAL_SECONDS * self.ledger.rules.params.timeout_scale / SLOWER
+        if self._arrival_seconds >= seconds:
+            return None
         since = min(self._beacon.head.height - K_WITHHELD, self._anchors.furthest())
         if block_id not in self._executed or since < 0:
             return None
@@ -397,7 +410,6 @@ class ShardService:
             for src, lane in self.lanes.items()
             if old.lane(src, here).last > self._inbox[src]
         )
-        seconds = ARRIVAL_SECONDS * self.ledger.rules.params.timeout_scale / SLOWER
         return withheld(executed, tails, lanes, seconds)
 
     async def commit(self, block_id: BlockId, value: bytes, certificate: Certificate) -> None:
@@ -405,6 +417,7 @@ class ShardService:
             await self.judge(value, decided=True)
         executed, _ = self._executed[block_id]
         self._executed.clear()
+        self._arrival_seconds = executed.arrival_seconds
         await self._on_block_thread("commit", partial(self.ledger.commit, executed, certificate))
         self._refresh()
         self.pool.on_committed(executed.senders, self._accounts)

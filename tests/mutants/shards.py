@@ -143,6 +143,20 @@ SHARDS = (
         suite=unit("underpaid"),
     ),
     Mistake(
+        name="dear-arrivals-in-every-block",
+        file="node/runtime/shard_service.py",
+        old="        rests = bool(chosen) and self._arrival_seconds >= arrival_seconds",
+        new="        rests = False",
+        suite=("tests/unit/runtime/test_runtime_services.py",),
+    ),
+    Mistake(
+        name="who-gives-transactions-their-turn-withholds",
+        file="node/runtime/shard_service.py",
+        old="        if self._arrival_seconds >= seconds:\n            return None\n",
+        new="",
+        suite=("tests/unit/runtime/test_runtime_services.py",),
+    ),
+    Mistake(
         name="burned-wei-are-not-counted",
         file="node/shard/messenger.py",
         old="        state.set_storage(MESSENGER, BURNED_SLOT, burned(state) + wei)",

@@ -30,13 +30,20 @@ from node.runtime.beacon_service import BeaconService
 from node.runtime.building import Paced, build_block
 from node.runtime.frontier import Frontier
 from node.runtime.gossip import ROOM_SECONDS, TransactionGossip
-from node.runtime.shard_service import ShardService, decode_value, encode_value
+from node.runtime.shard_service import (
+    ARRIVAL_SECONDS,
+    SLOWER,
+    ShardService,
+    decode_value,
+    encode_value,
+)
 from node.runtime.waiting import HeightGate
 from node.runtime.wire import decode_transactions, encode_transactions
 from node.runtime.worker import Worker
 from node.shard.block import ShardBlock
 from node.shard.chain import ShardChain
 from node.shard.genesis import shard_genesis
+from node.shard.lanes import InboundLane
 from node.shard.pool import PoolFull, PoolLimits, TransactionPool
 from node.storage.memory import MemoryStore
 
@@ -637,6 +644,44 @@ async def test_a_shards_clock_goes_ahead_by_agreement() -> None:
         await other.judge(encode_value(ShardBlock(header=beyond, items=()), tails), decided=False)
     with pytest.raises(InvalidTransaction, match="time cannot go back"):
         one.add_operation(operation(DevKind.SET_CLOCK, number=2_999_999))
+
+
+async def test_transactions_have_a_block_after_arrivals_that_took_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first arrival is always delivered, however long it takes, so a lane of dear messages could have all
+    the time of a shard but for what its transactions get beside them."""
+    service, offered = Net().service(), []
+    service.lanes[ShardId(1)] = InboundLane(src=ShardId(1))
+    service._refresh()
+    real = ShardChain.build
+
+    def build(self: ShardChain, env: Any, lanes: Any, *args: Any, **options: Any) -> Any:
+        offered.append(list(lanes))
+        return real(self, env, {}, *args, **options)
+
+    async def decide_after(seconds: float) -> str | None:
+        """What is objected to in the next block, whose arrivals then take so long."""
+        block_id, value = await service.build()
+        executed, tails = service._executed[block_id]
+        objection = service.objection(block_id)
+        service._executed[block_id] = replace(executed, arrival_seconds=seconds), tails
+        await service.commit(block_id, value, certificate(block_id, service.head_height() + 1))
+        return objection
+
+    monkeypatch.setattr(ShardChain, "build", build)
+    monkeypatch.setattr("node.runtime.shard_service.K_WITHHELD", 0)
+    monkeypatch.setattr("node.runtime.shard_service.withheld", lambda *_: "something waits")
+    service._anchors.furthest = lambda: 0  # type: ignore[method-assign]
+    objected = []
+    for nonce, seconds in enumerate((ARRIVAL_SECONDS, 0.0, ARRIVAL_SECONDS / SLOWER, 0.0)):
+        add(service, transfer(0, nonce))
+        objected.append(await decide_after(seconds))
+    assert offered == [[1], [], [1], [1]]
+    assert objected == ["something waits", None, "something waits", None]
+    await decide_after(ARRIVAL_SECONDS)
+    await service.build()
+    assert offered[-1] == [1], "nobody waits for the block"
 
 
 @pytest.mark.parametrize(("arrivals", "taken"), [(0.0, 8), (3.0, 5), (7.0, 2), (30.0, 2)])
