@@ -8,6 +8,8 @@ def unit(*names: str) -> tuple[str, ...]:
     return tuple(f"tests/unit/shard/test_shard_{name}.py" for name in names)
 
 
+JUDGED = ("tests/property/test_judged_is_taken.py",)
+
 SHARDS = (
     Mistake(
         name="one-message-more-than-the-window",
@@ -78,6 +80,20 @@ SHARDS = (
         old="        return frame.home(message.sender) == message.src",
         new="        return True",
         suite=unit("arrivals", "replies"),
+    ),
+    Mistake(
+        name="the-range-speaks-for-who-was-just-born-here",
+        file="node/shard/delivery.py",
+        old="        return frame.home(message.sender) == message.src",
+        new="        return frame.env.anchor.state.home(message.sender) == message.src",
+        suite=JUDGED,
+    ),
+    Mistake(
+        name="a-shard-makes-system-calls-of-others",
+        file="node/shard/delivery.py",
+        old="    if messenger.is_protocols(message.sender):",
+        new="    if messenger.is_everywhere(message.sender):",
+        suite=JUDGED,
     ),
     Mistake(
         name="a-departure-keeps-its-nonce",

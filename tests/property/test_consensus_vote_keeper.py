@@ -9,11 +9,18 @@ anything anywhere, again and again. Whatever the faulty ones do:
 - memory stays within its bounds.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from typing import ClassVar
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from consensus import Address, BlockId, Height, Round, Validator, ValidatorSet, Vote, VoteType
 from consensus.votes import FUTURE_ROUNDS, MAX_VOTES, OLD_ROUNDS, PAST_ROUNDS, VoteKeeper
@@ -31,6 +38,9 @@ Place = tuple[VoteType, int]
 
 class KeeperMachine(RuleBasedStateMachine):
     """Votes of seven validators, two of them faulty with less than a third of the stake."""
+
+    reached: ClassVar[Counter[str]] = Counter()
+    """What was there to be checked, over all runs."""
 
     @initialize(powers=st.lists(st.integers(3, 6), min_size=5, max_size=5))
     def start(self, powers: list[int]) -> None:
@@ -82,6 +92,16 @@ class KeeperMachine(RuleBasedStateMachine):
         self.vote(voter, type, round, next(iter(said)) if said else block)
 
     @rule(
+        type=st.sampled_from(VoteType),
+        offset=st.integers(-NEAR, NEAR),
+        block=st.sampled_from(BLOCKS[:3]),
+    )
+    def honest_all(self, type: VoteType, offset: int, block: BlockId | None) -> None:
+        """Who has not voted there votes for one block: a quorum, if all do."""
+        for voter in HONEST:
+            self.honest(voter, type, offset, block)
+
+    @rule(
         voter=st.sampled_from(FAULTY),
         type=st.sampled_from(VoteType),
         offset=st.integers(-60, 200),
@@ -105,6 +125,7 @@ class KeeperMachine(RuleBasedStateMachine):
         later = self.keeper.skip_round()
         if later is not None:
             assert later > self.current
+            self.reached["skip"] += 1
             self.current = later
             self.keeper.move_to(later, {-1})
 
@@ -140,6 +161,7 @@ class KeeperMachine(RuleBasedStateMachine):
                 reached = self.set.is_quorum(self.power_of(honest))
                 if self.recent(round) and reached:
                     assert quorums == (block,)
+                    self.reached["quorum"] += 1
                 assert self.keeper.has_quorum(type, round, block) == (block in quorums)
                 proof = self.keeper.proof_of_quorum(type, round, block)
                 assert bool(proof) == (block in quorums)
@@ -153,6 +175,7 @@ class KeeperMachine(RuleBasedStateMachine):
     def commits_are_commits(self) -> None:
         for round, block in self.keeper.commits():
             assert self.keeper.has_quorum(VoteType.PRECOMMIT, round, block)
+            self.reached["commit"] += 1
 
     @invariant()
     def a_skip_has_an_honest_voice(self) -> None:
@@ -186,5 +209,8 @@ class KeeperMachine(RuleBasedStateMachine):
                 assert all(0 < len(votes) <= MAX_VOTES for votes in ballot.votes.values())
 
 
-TestKeeper = KeeperMachine.TestCase
-TestKeeper.settings = settings(max_examples=80, stateful_step_count=60, deadline=None)
+def test_the_keeper_is_the_model_whatever_is_voted() -> None:
+    KeeperMachine.reached.clear()
+    often = settings(max_examples=80, stateful_step_count=60, deadline=None)
+    run_state_machine_as_test(KeeperMachine, settings=often)
+    assert set(KeeperMachine.reached) == {"skip", "quorum", "commit"}

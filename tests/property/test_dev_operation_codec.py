@@ -1,5 +1,7 @@
 """Development operations and impersonated transactions as bytes: one encoding each, and no surprises."""
 
+from collections import Counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,6 +45,23 @@ operations = st.one_of(
 )
 
 
+def unsigned(kind: int, *, signed: bool = False) -> bytes:
+    numbers = [rlp.int_to_bytes(n) for n in (7, 3, 21_000)]
+    to, value, data = b"\2" * 20, rlp.int_to_bytes(5), b"\xab"
+    if kind == 0:
+        end = [rlp.int_to_bytes(1337), b"\1" if signed else b"", b""]
+        return rlp.encode([*numbers, to, value, data, *end])
+    fees = [rlp.int_to_bytes(3)] * (kind - 1)
+    fields = [rlp.int_to_bytes(1337), numbers[0], *fees, *numbers[1:], to, value, data, []]
+    return bytes([kind]) + rlp.encode([*fields, *([b"", b"\1", b"\1"] if signed else [])])
+
+
+impersonated = st.builds(
+    lambda sender, kind: encode_impersonated(sender, unsigned(kind)), addresses, st.integers(0, 2)
+)
+noises = st.binary(max_size=20)
+
+
 @given(operations)
 def test_what_is_encoded_is_decoded(op: DevOperation) -> None:
     assert DevOperation.decode(op.encoded) == op
@@ -64,16 +83,28 @@ def test_changed_bytes_are_another_operation_or_none(op: DevOperation, data: st.
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_decoded_or_refused(raw: bytes) -> None:
+def test_any_bytes_are_refused(raw: bytes) -> None:
     for item in (b"\x7c" + raw, b"\x7b" + raw):
+        with pytest.raises(AtollError):
+            decode_item(item)
+
+
+def test_noise_inside_is_decoded_or_refused() -> None:
+    read: Counter[type] = Counter()
+
+    @given(st.one_of(operations.map(lambda op: op.encoded), impersonated), noises, st.data())
+    def check(raw: bytes, noise: bytes, data: st.DataObject) -> None:
+        at = data.draw(st.integers(1, len(raw)))
+        spoilt = raw[:at] + noise + raw[at + len(noise) :]
         try:
-            found = decode_item(item)
+            found = decode_item(spoilt)
         except AtollError:
-            continue
-        if isinstance(found, DevOperation):
-            assert found.encoded == item
-        else:
-            assert found.raw == item
+            return
+        assert (found.encoded if isinstance(found, DevOperation) else found.raw) == spoilt
+        read[type(found)] += spoilt != raw
+
+    check()
+    assert all(read[kind] for kind in (DevOperation, ImpersonatedTransaction)), read
 
 
 def test_the_largest_code_fits_and_nothing_above() -> None:
@@ -113,17 +144,6 @@ def test_arguments_out_of_range_are_refused_by_hand_and_from_bytes(fields: dict)
     ]
     with pytest.raises(DecodeError):
         DevOperation.decode(b"\x7c" + rlp.encode(items))
-
-
-def unsigned(kind: int, *, signed: bool = False) -> bytes:
-    numbers = [rlp.int_to_bytes(n) for n in (7, 3, 21_000)]
-    to, value, data = b"\2" * 20, rlp.int_to_bytes(5), b"\xab"
-    if kind == 0:
-        end = [rlp.int_to_bytes(1337), b"\1" if signed else b"", b""]
-        return rlp.encode([*numbers, to, value, data, *end])
-    fees = [rlp.int_to_bytes(3)] * (kind - 1)
-    fields = [rlp.int_to_bytes(1337), numbers[0], *fees, *numbers[1:], to, value, data, []]
-    return bytes([kind]) + rlp.encode([*fields, *([b"", b"\1", b"\1"] if signed else [])])
 
 
 @pytest.mark.parametrize("kind", [0, 1, 2])

@@ -1,5 +1,6 @@
 """The bulk trie against a dict, and its roots and proofs against py-trie's HexaryTrie."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from trie import HexaryTrie
@@ -63,9 +64,7 @@ def test_iteration_from_any_start(items: dict[bytes, bytes], start: bytes) -> No
 
 @given(st.dictionaries(LONG_KEYS, PRESENT, min_size=1, max_size=20), st.data())
 @settings(max_examples=200, deadline=None)
-def test_no_changed_proof_proves_another_value(
-    items: dict[bytes, bytes], data: st.DataObject
-) -> None:
+def test_a_changed_proof_proves_nothing(items: dict[bytes, bytes], data: st.DataObject) -> None:
     nodes: dict[bytes, bytes] = {}
     trie = Trie(nodes.get)
     trie.update(items.items())
@@ -75,8 +74,5 @@ def test_no_changed_proof_proves_another_value(
     node = data.draw(st.sampled_from(proof))
     at = data.draw(st.integers(0, len(node) - 1))
     node[at] ^= data.draw(st.integers(1, 255))
-    try:
-        value = verify_proof(root, key, [bytes(item) for item in proof])
-    except BadProof:
-        return
-    assert value == items[key]
+    with pytest.raises(BadProof):
+        verify_proof(root, key, [bytes(item) for item in proof])

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from node.execution.system_contracts import SYSTEM_ADDRESS
 from node.primitives.basics import Address, Hash32, ShardId, keccak256
 from node.primitives.births import Birth
 from node.primitives.header import Header
@@ -139,7 +140,7 @@ class CorruptRun(BlockRun):
             dst=dice.choice(others),
             seq=0,
             kind=dice.choice(list(MessageKind)),
-            sender=dice.choice((self._own(), self._anybody(), messenger.MESSENGER)),
+            sender=dice.choice((self._own(), self._anybody(), messenger.MESSENGER, SYSTEM_ADDRESS)),
             to=self._anybody(),
             value=dice.choice((0, 1, 10**9, RICH, 2**191, 2**192)),
             gas=gas,

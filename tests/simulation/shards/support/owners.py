@@ -26,6 +26,8 @@ from node.shard.run import ExecutedBlock
 from tests.simulation.shards.support.books import is_onward
 from tests.simulation.shards.support.moves import Created, Ended, Executed, Paid, executions_of
 
+SYSTEM = Address(bytes.fromhex("fffffffffffffffffffffffffffffffffffffffe"))
+"""The caller of the system calls of EIP-4788 and EIP-2935: a word that nobody has."""
 TOO_MUCH = 2**192
 """Wei that do not exist: a message that brings as many has no effect."""
 
@@ -55,12 +57,16 @@ class Owners:
 
 
 class ShardLedger:
-    """What the accounts of one shard own. `nonces` are of those who have sent transactions."""
+    """What the accounts of one shard own. `nonces` are of those who have sent transactions, `born` the
+    contracts that were created here, which live here before the beacon knows it. `stats` counts what happened.
+    """
 
     def __init__(self, shard: ShardId, alloc: dict[Address, int]) -> None:
         self.shard = shard
         self.balances: defaultdict[Address, int] = defaultdict(int, alloc)
         self.nonces: dict[Address, int] = {}
+        self.born: set[Address] = set()
+        self.stats: Counter[str] = Counter()
         self.burned = 0
         self.touched: set[Address] = set()
         self.received: Counter[int] = Counter()  # wei, by source
@@ -84,9 +90,11 @@ class ShardLedger:
                 case Message():
                     block.arrival(item, beacon)
                 case BeaconOps():
-                    for address, _ in item.moved:
+                    for address, home in item.moved:
                         self.touched.add(address)
                         self.nonces.pop(address, None)
+                        if home != self.shard:  # another shard made it first
+                            self.born.discard(address)
                 case DevOperation():
                     if receipt.status:
                         self._development(item)
@@ -134,6 +142,7 @@ class ShardLedger:
                         self.burn(address)
                     if address in created:
                         ended[address] = None
+        self.born |= created - ended.keys()
         return ended
 
     def burn(self, account: Address) -> None:
@@ -151,11 +160,10 @@ class ShardLedger:
             owed, found = self.balances[address], state.balance(address)
             name = f"0x{address.hex()}"
             assert found == owed, f"owner: {where}: {name} has {found - owed} wei too many"
+            if address in self.born:
+                assert state.has_code_or_nonce(address), f"owner: {where}: {name} was born here"
             if found:
-                entry = beacon.directory_entry(address)
-                home = home_by_range(address, beacon.shards) if entry is None else entry
-                at_home = home == self.shard or is_everywhere(address)
-                assert at_home or state.has_code_or_nonce(address), (
+                assert is_everywhere(address) or self.home(address, beacon) == self.shard, (
                     f"owner: {where}: {name} is not at home, and {found} wei were not swept"
                 )
         assert messenger.burned(state) == self.burned, f"owner: {where}: burned"
@@ -163,9 +171,29 @@ class ShardLedger:
             found = state.nonce(address)
             assert found == nonce, f"owner: {where}: nonce {found} instead of {nonce}"
 
-    def total(self) -> int:
-        """All that is owned here."""
-        return sum(self.balances.values())
+    def home(self, address: Address, beacon: BeaconState) -> ShardId:
+        """Where an account lives: here from its birth on, else where the beacon has it."""
+        if address in self.born:
+            return self.shard
+        entry = beacon.directory_entry(address)
+        return home_by_range(address, beacon.shards) if entry is None else entry
+
+    def speaks(self, message: Message, beacon: BeaconState) -> bool:
+        """Whether a message is of an account of the shard that it comes from, or was sent on from the range of
+        a contract that was born here. Pure value is of nobody."""
+        if message.kind not in (MessageKind.CALL, MessageKind.REPLY):
+            return True
+        sender, src = message.sender, message.src
+        if is_everywhere(sender) or sender == SYSTEM:
+            self.stats["spoke as the system"] += (sender, src) == (SYSTEM, beacon.home(SYSTEM))
+            return False
+        if not message.depth:
+            self.stats["spoke for one just born"] += (
+                sender in self.born and beacon.home(sender) == src
+            )
+            return self.home(sender, beacon) == src
+        by_range = home_by_range(message.to, beacon.shards)
+        return (by_range, beacon.directory_entry(message.to)) == (src, self.shard)
 
 
 class _Item:
@@ -256,7 +284,7 @@ class _Item:
             assert not self.executions, f"{self.name}: it ran on wei from nowhere"
             return
         ledger.received[src] += wei
-        if not speaks_for_itself(message, beacon, ledger.shard):
+        if not ledger.speaks(message, beacon):
             self.refused(message)
             return
         onward = [m for m in self.sent if is_onward(message, m)]
@@ -388,19 +416,6 @@ class _Item:
             f"{self.name}: the sweep took other wei"
         )
         self.ledger.pay(account, -credit.value)
-
-
-def speaks_for_itself(message: Message, beacon: BeaconState, here: ShardId) -> bool:
-    """Whether a message is of an account of the shard that it comes from, or was sent on from the range of
-    a contract that was born here. Pure value is of nobody."""
-    if message.kind not in (MessageKind.CALL, MessageKind.REPLY):
-        return True
-    if is_everywhere(message.sender):
-        return False
-    if not message.depth:
-        return beacon.home(message.sender) == message.src
-    by_range = home_by_range(message.to, beacon.shards)
-    return (by_range, beacon.directory_entry(message.to)) == (message.src, here)
 
 
 def _told(call: Message) -> tuple[object, ...]:
