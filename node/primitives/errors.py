@@ -8,7 +8,7 @@
     |-- InvalidTransaction   a transaction breaks a rule: refused, with geth's wording
     `-- CorruptData          our own disk holds something it cannot: stop, say what to do
 
-Anything else that is raised is a bug of ours.
+Anything else that is raised is a bug of ours, but for OSError, which is the machine's.
 """
 
 

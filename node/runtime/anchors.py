@@ -13,11 +13,11 @@ from node.runtime.waiting import HeightGate
 from node.shard.ports import Anchor, Births
 
 MAX_STEP_BIRTHS: Final = 1024
-"""Births between two anchors of ours, unless one beacon block has more: each may be an operation of the
+"""Births between the anchors of two blocks, unless one beacon block has more: each may be an operation of the
 block, a sweep of 0.1 ms, for which nobody pays gas and which no block can leave out, however long the shard
 stood still."""
 MAX_STEP_BLOCKS: Final = 8192
-"""Beacon blocks between two anchors of ours: so many are looked through at once."""
+"""Beacon blocks between the anchors of two blocks: so many are looked through at once."""
 CHUNK: Final = 256
 
 
@@ -41,11 +41,19 @@ class Anchors:
         self.parent = self.height_of(head.parent_beacon_block_root)
 
     def furthest(self) -> int:
-        """The highest beacon block that our next block is anchored to: the newest, within bounds."""
+        """The highest beacon block that the next block may be anchored to, and ours is: the newest, within
+        bounds."""
         after, upto, births = self._reached
         if after != self.parent:
             upto, births = self.parent, 0
-        goal = min(self._beacon.head.header.height, self.parent + MAX_STEP_BLOCKS)
+        upto, births = self._go(upto, births, self._beacon.head.header.height)
+        self._reached = (self.parent, upto, births)
+        return upto
+
+    def _go(self, upto: int, births: int, goal: int) -> tuple[int, int]:
+        """How far a step that reaches to `upto`, with so many births, can go on, and its births then. `goal` at
+        most."""
+        goal = min(goal, self.parent + MAX_STEP_BLOCKS)
         step = CHUNK
         while upto < goal:
             more = len(self._beacon.births_between(upto, min(upto + step, goal)))
@@ -55,8 +63,7 @@ class Anchors:
                 break
             else:
                 step = 1
-        self._reached = (self.parent, upto, births)
-        return upto
+        return upto, births
 
     def births_upto(self, upto: int) -> Births:
         """Addresses that got a home outside of their range since the parent's anchor."""
@@ -92,6 +99,8 @@ class Anchors:
             raise NotReady(f"it is anchored to an unknown beacon block 0x{root.hex()[:16]}")
         if height < self.parent:
             raise InvalidBlock("its anchor is older than its parent's")
+        if height > self._go(self.parent, 0, height)[0]:  # without reading all that lies between
+            raise InvalidBlock("its anchor is further than a step from its parent's")
         return self.at(height)
 
     def _anchor(self, height: int, births: Births) -> Anchor:

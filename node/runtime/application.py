@@ -14,6 +14,10 @@ class NotReady(InvalidBlock):
     """A block refers to something that is not here yet; the same block may be valid a little later."""
 
 
+class Unjudged(AtollError):
+    """Judging tripped over a bug of ours: whether the block is valid is not known here."""
+
+
 class Diverged(AtollError):
     """A quorum decided what this node finds invalid: its rules or its data differ. It must stop."""
 
@@ -76,16 +80,21 @@ class Application(Protocol):
 
 
 async def judge(app: Application, value: bytes, *, decided: bool) -> BlockId:
-    """`app.judge` of what a peer sent: whatever it trips over is the block's fault, not our end.
+    """`app.judge` of what a peer sent.
 
-    Raises InvalidBlock, NotReady or DecodeError; a fault of our own disk goes through.
+    Raises InvalidBlock, NotReady or DecodeError for what the block says, and Unjudged for what nobody foresaw.
+    What the disk fails at goes through as it is.
     """
     try:
         return await app.judge(value, decided=decided)
     except InvalidTransaction as error:
         raise InvalidBlock(str(error)) from error
-    except AtollError:
+    except (AtollError, OSError):
         raise
     except Exception as error:
-        _log.exception("judging a block failed", chain=app.context.tag.decode())
-        raise InvalidBlock(f"judging it failed: {error!r}") from error
+        chain = app.context.tag.decode()
+        _log.exception("judging a block failed", chain=chain)
+        why = (
+            f"{chain}: judging a block failed: {error!r}; that is a bug of ours, the log says where"
+        )
+        raise Unjudged(why) from error

@@ -15,7 +15,7 @@ import trio
 from consensus.proposals import MAX_PROPOSALS
 from consensus.types import Address, BlockId
 from node.primitives.errors import DecodeError, InvalidBlock
-from node.runtime.application import Application, judge
+from node.runtime.application import Application, Unjudged, judge
 from node.runtime.wire import ProposalMessage
 
 MAX_RELAYED = 8
@@ -198,6 +198,8 @@ class BlockWork:
         try:
             if await judge(self._app, message.value, decided=False) != message.proposal.block_id:
                 return "it is another block"
-        except (InvalidBlock, DecodeError) as error:
+        except (InvalidBlock, DecodeError, Unjudged) as error:
+            # Nobody votes for what was not judged. A bug does not end the node: whoever finds one could end
+            # all validators with one proposal.
             return str(error)
         return None

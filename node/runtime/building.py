@@ -65,14 +65,14 @@ async def build_block(
     One transaction that alone takes far longer would have every proposer time out, again and again: it is
     left out.
     One that makes the builder fail (a fault of ours) is found by halving and left out; else it would end
-    every proposer in turn. Raises what building without any transaction raises.
+    every proposer in turn. Raises what building without any transaction raises, and what the disk fails at.
     """
     dropped: list[tuple[Hash32, str]] = []
     while True:
         source = Paced(transactions, seconds=seconds, clock=clock)
         try:
             built = await build(source)
-        except AtollError:
+        except (AtollError, OSError):
             raise
         except Exception as error:
             if not transactions:

@@ -19,7 +19,7 @@ from consensus.signing import SignatureChecker, verify_certificate
 from consensus.types import Address, Certificate, Vote
 from node.primitives.errors import DecodeError, InvalidBlock, PeerFault
 from node.runtime.alarm import Alarm
-from node.runtime.application import Application, Diverged, NotReady, judge
+from node.runtime.application import Application, Diverged, NotReady, Unjudged, judge
 from node.runtime.early import EarlyMessages, height_of
 from node.runtime.mailbox import Frame, Mailbox
 from node.runtime.metrics.counts import ConsensusCounts
@@ -468,14 +468,18 @@ class ConsensusHost:
         self.counts.synced += 1
 
     async def _execute_decided(self, message: DecidedMessage) -> None:
-        """Raises the peer's fault, or NotReady; Diverged, where the quorum that decided it has to be blamed."""
+        """Raises the peer's fault, or NotReady; Diverged, where the quorum that decided it has to be blamed;
+        Unjudged, or what the disk fails at, where nobody else is to blame."""
         certificate = message.certificate
         try:
             if await judge(self.app, message.value, decided=True) != certificate.block_id:
                 raise DecodeError("a decided block is not the one its certificate names")
         except NotReady:
             raise
-        except (InvalidBlock, DecodeError) as error:
-            if self.app.body_matches(message.value):
-                raise self._diverged(certificate, error) from error
-            raise  # a peer has put other contents under a header that was decided
+        except (InvalidBlock, DecodeError, Unjudged) as error:
+            if not self.app.body_matches(message.value):
+                # A peer has put other contents under a header that was decided.
+                raise InvalidBlock(str(error)) from error
+            if isinstance(error, Unjudged):
+                raise
+            raise self._diverged(certificate, error) from error

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from node.primitives.basics import Address, Hash32, ShardId, keccak256
+from node.primitives.errors import InvalidBlock
 from node.runtime import anchors as module
 from node.runtime.anchors import CHUNK, MAX_STEP_BIRTHS, MAX_STEP_BLOCKS, Anchors
 
@@ -30,6 +31,13 @@ class Beacon:
     newest: int = 0
     births: dict[int, int] = field(default_factory=dict)
     scans: int = 0
+
+    def block(self, height: int) -> Any:
+        header = SimpleNamespace(hash=root(height), randao=b"", timestamp=0)
+        return SimpleNamespace(header=header)
+
+    def state_at(self, height: int) -> Any:
+        return None
 
     @property
     def head(self) -> Any:
@@ -97,6 +105,26 @@ def test_very_many_beacon_blocks_are_looked_through_in_several_steps() -> None:
     beacon, anchors = make(newest=2 * MAX_STEP_BLOCKS + 5)
     assert steps(beacon, anchors) == [MAX_STEP_BLOCKS, 2 * MAX_STEP_BLOCKS, beacon.newest]
     assert beacon.scans <= 2 * MAX_STEP_BLOCKS // CHUNK + 3
+
+
+async def test_a_block_that_is_anchored_further_is_not_valid() -> None:
+    """Its proposer could make all others sweep, in one block, whatever was born while the shard stood still."""
+    births = dict.fromkeys(range(10, 21), MAX_STEP_BIRTHS // 4)
+    _, anchors = make(newest=30, births=births)
+    for height in (1, 13):
+        assert (await anchors.find(root(height), 0.0)).height == height
+    for height in (14, 30):
+        with pytest.raises(InvalidBlock, match="further than a step"):
+            await anchors.find(root(height), 0.0)
+    anchors.parent = 17
+    assert (await anchors.find(root(30), 0.0)).height == 30
+
+
+async def test_one_beacon_block_with_more_births_than_a_step_is_a_valid_step() -> None:
+    _, anchors = make(newest=9, births={1: MAX_STEP_BIRTHS + 1})
+    assert (await anchors.find(root(1), 0.0)).height == 1
+    with pytest.raises(InvalidBlock):
+        await anchors.find(root(2), 0.0)
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -1,5 +1,6 @@
 """What a faulty validator or a lying peer does to a host and its syncer: nothing."""
 
+import errno
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
@@ -18,7 +19,7 @@ from consensus.types import Address, BlockId, Height, Proposal, Round, Vote, Vot
 from node.primitives.basics import keccak_fast
 from node.primitives.errors import InvalidBlock
 from node.runtime.admission import VOTES_BURST, VOTES_PER_SECOND
-from node.runtime.application import Diverged
+from node.runtime.application import Diverged, Unjudged
 from node.runtime.journal import Journal
 from node.runtime.participant import Participant
 from node.runtime.sync import decode_request, serve_blocks
@@ -413,6 +414,70 @@ async def test_a_decided_block_that_we_alone_refuse_in_sync_ends_the_node(
         await live()
     assert alone.height >= 2
     assert _contains(caught.value, Diverged)
+
+
+@pytest.mark.parametrize(
+    ("tripped", "reason"),
+    [(OSError(errno.EIO, "Input/output error"), OSError), (LookupError("a bug"), Unjudged)],
+    ids=["disk", "bug"],
+)
+async def test_a_decided_block_that_we_cannot_judge_ends_the_node_with_our_own_reason(
+    world: Make,
+    running: Running,
+    autojump_clock: MockClock,
+    tripped: Exception,
+    reason: type[Exception],
+) -> None:
+    """Nobody else is blamed, neither a peer nor the quorum."""
+    net = world()
+    alone = net.nodes[3]
+    real = alone.app.judge
+
+    async def judge(value: bytes, *, decided: bool) -> BlockId:
+        if decided and int(value.split(b"/")[0]) >= 3:
+            raise tripped
+        block_id: BlockId = await real(value, decided=decided)
+        return block_id
+
+    async def live() -> None:
+        async with running(net):
+            net.partition = {"v3"}
+            await net.reach(5, *net.nodes[:3])
+            net.heal()
+            await net.reach(6)
+
+    alone.app.judge = judge
+    with pytest.raises(BaseExceptionGroup) as caught:
+        await live()
+    assert alone.height == 2
+    assert _contains(caught.value, reason)
+    assert not _contains(caught.value, Diverged)
+
+
+async def test_other_contents_that_trip_over_a_bug_are_the_fault_of_who_sent_them(
+    world: Make, running: Running, autojump_clock: MockClock
+) -> None:
+    net = world()
+    async with running(net):
+        net.partition = {"v3"}
+        await net.reach(3, *net.nodes[:3])
+        late = net.nodes[3]
+        real = late.app.judge
+
+        async def judge(value: bytes, *, decided: bool) -> BlockId:
+            if b"forged" in value:
+                raise LookupError("a bug")
+            block_id: BlockId = await real(value, decided=decided)
+            return block_id
+
+        late.app.judge = judge
+        value, certificate = net.nodes[0].app.decided(late.height + 1)
+        message = DecidedMessage(certificate=certificate, value=value + b"|forged")
+        with pytest.raises(InvalidBlock):
+            await late.host.apply_decided(message)
+        net.heal()
+        await net.reach(5)
+        assert late.runs == 1
 
 
 async def test_other_contents_under_a_decided_header_are_the_fault_of_who_sent_them(

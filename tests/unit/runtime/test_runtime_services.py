@@ -1,5 +1,6 @@
 """Transactions between pools, the shard as an application, and what keeps a proposer going."""
 
+import errno
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,15 +22,16 @@ from node.beacon.state import BeaconState
 from node.beacon.transition import genesis_block
 from node.primitives.basics import Address, ShardId, keccak256
 from node.primitives.dev_operation import DevKind, DevOperation
-from node.primitives.errors import DecodeError, InvalidBlock, InvalidTransaction
+from node.primitives.errors import CorruptData, DecodeError, InvalidBlock, InvalidTransaction
 from node.primitives.genesis import Genesis, GenesisValidator, Params
 from node.primitives.keys import KeccakSecp256k1, SigningKey
 from node.primitives.transaction import Transaction, decode_transaction
-from node.runtime.application import NotReady, judge
+from node.runtime.application import NotReady, Unjudged, judge
 from node.runtime.beacon_service import BeaconService
 from node.runtime.building import Paced, build_block
 from node.runtime.frontier import Frontier
 from node.runtime.gossip import ROOM_SECONDS, TransactionGossip
+from node.runtime.host import FAULTS
 from node.runtime.shard_service import (
     ARRIVAL_SECONDS,
     SLOWER,
@@ -45,6 +47,7 @@ from node.shard.chain import ShardChain
 from node.shard.genesis import shard_genesis
 from node.shard.lanes import InboundLane
 from node.shard.pool import PoolFull, PoolLimits, TransactionPool
+from node.storage.errors import StorageUnavailable
 from node.storage.memory import MemoryStore
 
 GWEI = 10**9
@@ -455,15 +458,32 @@ async def test_the_value_of_a_known_block_must_be_its_own() -> None:
             one.identify(garbage)
 
 
-async def test_what_judging_trips_over_is_the_blocks_fault() -> None:
+@pytest.mark.parametrize(
+    ("tripped", "told"),
+    [
+        (InvalidTransaction("nonce too low"), InvalidBlock),
+        (LookupError("a bug"), Unjudged),
+        (AssertionError(), Unjudged),
+        (OSError(errno.ENOSPC, "No space left on device"), OSError),
+        (MemoryError(), Unjudged),  # a block may ask for what nobody has
+        (StorageUnavailable("the disk is full"), StorageUnavailable),
+        (CorruptData("a trie node is missing"), CorruptData),
+    ],
+    ids=lambda each: each.__name__ if isinstance(each, type) else type(each).__name__,
+)
+async def test_only_what_a_block_says_is_its_fault(
+    tripped: Exception, told: type[Exception]
+) -> None:
     service = Net().service()
 
     async def trip(value: bytes, *, decided: bool) -> Any:
-        raise LookupError(value)
+        raise tripped
 
     service.judge = trip  # type: ignore[method-assign]
-    with pytest.raises(InvalidBlock, match="judging it failed"):
+    with pytest.raises(told) as caught:
         await judge(service, b"x", decided=False)
+    assert caught.type is told
+    assert not issubclass(Unjudged, FAULTS)
 
 
 async def test_a_forgotten_execution_is_done_again_at_commit() -> None:
@@ -525,6 +545,14 @@ async def test_a_transaction_that_breaks_the_builder_is_found_and_left_out() -> 
         pool = [tx for tx in pool if tx not in built.taken and tx.hash not in [h for h, _ in gone]]
     assert [h for h, _ in dropped] == [bad.hash]
     assert included == [tx for tx in transactions if tx is not bad]
+
+
+async def test_a_disk_that_fails_the_builder_is_no_transactions_fault() -> None:
+    def poison(tx: Transaction) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with pytest.raises(OSError, match="Input/output"):
+        await _build_with([transfer(0, 0)], poison)
 
 
 async def test_a_transaction_that_takes_too_long_is_left_out() -> None:
