@@ -5,7 +5,7 @@ correct shard could not have made must be refused, the others taken, and after e
 state must say of every lane exactly what the model says.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -120,6 +120,7 @@ class World:
         self.chain = BeaconChain(self.store, BEACON_GENESIS, RULES)
         self.twin = BeaconChain(MemoryStore(), BEACON_GENESIS, RULES)
         self.lanes = {(s, d): Lane() for s in SHARDS for d in SHARDS if s != d}
+        self.foreseen = 0  # blocks that consumed what was announced in the same beacon block
 
     def crosslink(self, move, parent, anchor):
         """The shard block that `move` asks for, and whether a correct shard could have made it."""
@@ -188,6 +189,7 @@ class World:
                 assert move.take is not None
                 assert move.source in taken
                 assert lane.consumed < lane.consumed + move.take <= lane.announced
+                self.foreseen += 1
             if shard in taken:
                 self.note(move)
         assert honest <= taken
@@ -231,3 +233,17 @@ def test_every_inbox_is_a_prefix_of_its_outbox(plan):
     reopened = BeaconChain(world.store, BEACON_GENESIS, RULES)
     assert reopened.head == world.chain.head
     world.check(reopened)
+
+
+def test_what_is_announced_in_a_block_may_be_consumed_in_it():
+    """By a shard that comes later in it; one that comes before is refused."""
+    announce = Move(shard=0, to=1, send=3, source=1, take=None)
+    consume = Move(shard=1, to=0, send=None, source=0, take=2)
+    world = World()
+    world.step([consume, announce])
+    world.check(world.chain)
+    assert world.foreseen == 1
+    back = replace(announce, shard=1, to=0, source=0), replace(consume, shard=0, to=1, source=1)
+    world.step(back)
+    world.check(world.chain)
+    assert world.foreseen == 1
