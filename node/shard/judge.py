@@ -169,17 +169,10 @@ def judge(
     if found != expected:
         raise InvalidBlock("the beacon operations are not what the anchor demands")
     for index, item in enumerate(items):
-        if isinstance(item, Message):
-            run.run_arrival(item)
-        elif isinstance(item, BeaconOps):
-            run.run_beacon_ops(item)
-        elif isinstance(item, DevOperation):
-            run.run_dev_operation(item)
-        else:
-            try:
-                run.run_transaction(item)
-            except InvalidTransaction as error:
-                raise InvalidBlock(f"transaction {index} is invalid: {error}") from error
+        try:
+            run.run_item(item)
+        except InvalidTransaction as error:
+            raise InvalidBlock(f"transaction {index} is invalid: {error}") from error
     executed = run.finish()
     if executed.header != block.header:
         raise InvalidBlock(f"the header is wrong: {_difference(executed, block)}")

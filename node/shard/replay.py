@@ -35,28 +35,16 @@ def replay(
         watch = watched.get(index)
         if watch is None:
             run.evm = timed
-            _run(run, item)
+            run.run_item(item)
             continue
         run.evm = TracedEvm(run.rules.chain_id, watch.tracer, deadline=deadline, paid=watch.paid)
         if _executes(run, item):
-            _run(run, item)
+            run.run_item(item)
         else:
             watch.tracer.start(run.state, _description(run, item, watch.paid))
             gas_before = run.gas_used
-            _run(run, item)
+            run.run_item(item)
             watch.tracer.finish(run.state, _result(run, run.gas_used - gas_before + watch.paid))
-
-
-def _run(run: BlockRun, item: BodyItem) -> None:
-    match item:
-        case Message():
-            run.run_arrival(item)
-        case BeaconOps():
-            run.run_beacon_ops(item)
-        case DevOperation():
-            run.run_dev_operation(item)
-        case _:
-            run.run_transaction(item)
 
 
 def _executes(run: BlockRun, item: BodyItem) -> bool:

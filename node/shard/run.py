@@ -108,6 +108,18 @@ class BlockRun(BlockFrame):
     def gas_left(self) -> int:
         return self.context.gas_limit - self.gas_used
 
+    def run_item(self, item: BodyItem) -> None:
+        """The next item of a block that somebody else has made. Raises InvalidBlock, InvalidTransaction."""
+        match item:
+            case Message():
+                self.run_arrival(item)
+            case BeaconOps():
+                self.run_beacon_ops(item)
+            case DevOperation():
+                self.run_dev_operation(item)
+            case _:
+                self.run_transaction(item)
+
     def run_beacon_ops(self, ops: BeaconOps) -> None:
         """Balances of addresses that were given another home follow them."""
         if self.items:

@@ -10,9 +10,7 @@ from node.execution.results import CallResult, TransactionResult
 from node.execution.state import State
 from node.execution.tracing import Execution, TracedEvm, Tracer
 from node.primitives.basics import Address
-from node.primitives.dev_operation import DevOperation
-from node.primitives.message import Message
-from node.shard.block import BeaconOps, decode_item
+from node.shard.block import decode_item
 from node.shard.run import BlockRun
 
 
@@ -99,14 +97,6 @@ def executions_of(run: BlockRun, items: tuple[bytes, ...]) -> list[list[Executed
     for raw in items:
         tracer = MoveTracer()
         run.evm = TracedEvm(run.rules.chain_id, tracer)
-        match item := decode_item(raw):
-            case Message():
-                run.run_arrival(item)
-            case BeaconOps():
-                run.run_beacon_ops(item)
-            case DevOperation():
-                run.run_dev_operation(item)
-            case _:
-                run.run_transaction(item)
+        run.run_item(decode_item(raw))
         out.append(tracer.executions)
     return out
