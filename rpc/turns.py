@@ -16,7 +16,8 @@ MOST = 1024
 class Turns:
     """At most `total` jobs at a time, of which one user has no more than `total - 1` (but one): whoever comes
     next need not wait for those of a user that asks for much. Users take turns, each of whose jobs come in
-    their order. `user` says for whom the task that asks works. No more than `most` wait.
+    their order. `user` says for whom the task that asks works. No more than `most` wait: where there are so
+    many, the last one of whoever has most of them makes room for a user that has fewer.
 
     For `trio.to_thread.run_sync`, in the place of a `CapacityLimiter`.
     """
@@ -29,6 +30,7 @@ class Turns:
         self._running: dict[Any, Hashable] = {}
         self._held: Counter[Hashable] = Counter()
         self._waiting: OrderedDict[Hashable, deque[tuple[Any, trio.Event]]] = OrderedDict()
+        self._refused: set[trio.Event] = set()  # of those that have not noticed yet
 
     @property
     def running(self) -> int:
@@ -39,21 +41,26 @@ class Turns:
         return sum(map(len, self._waiting.values()))
 
     async def acquire_on_behalf_of(self, borrower: Any) -> None:
-        """Wait until `borrower` may run. Raises LimitExceeded where too many wait."""
+        """Wait until `borrower` may run. Raises LimitExceeded where too many wait, at once or later."""
         user, turn = self._user(), trio.Event()
         await trio.lowlevel.checkpoint_if_cancelled()
         if self.waiting >= self._most:
-            raise LimitExceeded(f"too much to do: {self._most} wait already, try again later")
+            self._make_room(user)
         self._waiting.setdefault(user, deque()).append((borrower, turn))
         self._go_on()
         try:
             await turn.wait()
         except trio.Cancelled:
-            if turn.is_set():
+            if turn in self._refused:
+                self._refused.discard(turn)
+            elif turn.is_set():
                 self.release_on_behalf_of(borrower)
             else:
                 self._forget(user, (borrower, turn))
             raise
+        if turn in self._refused:
+            self._refused.discard(turn)
+            raise self._too_many()
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
@@ -73,6 +80,19 @@ class Turns:
             del self._held[user]
         self._free += 1
         self._go_on()
+
+    def _make_room(self, user: Hashable) -> None:
+        """Refuse one of the user with the most that wait, or raise if that is `user`."""
+        greedy = max(self._waiting, key=lambda each: len(self._waiting[each]), default=user)
+        if len(self._waiting.get(greedy, ())) <= len(self._waiting.get(user, ())) + 1:
+            raise self._too_many()  # in its place, `user` would be no better
+        last = self._waiting[greedy][-1]
+        self._forget(greedy, last)
+        self._refused.add(last[1])
+        last[1].set()
+
+    def _too_many(self) -> LimitExceeded:
+        return LimitExceeded(f"too much to do: {self._most} wait already, try again later")
 
     def _go_on(self) -> None:
         """Let those run whose turn it is; who has had one is last in line."""

@@ -9,6 +9,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from node.runtime.worker import Worker
 from rpc.caller import CALLER, Caller, new_caller
+from rpc.errors import LimitExceeded
 from rpc.turns import Turns
 
 USER: ContextVar[str] = ContextVar("USER")
@@ -17,9 +18,10 @@ USER: ContextVar[str] = ContextVar("USER")
 class Jobs:
     """Jobs of users, which run until they are told to end."""
 
-    def __init__(self, total: int, nursery: trio.Nursery) -> None:
-        self.turns = Turns(total, USER.get)
+    def __init__(self, total: int, nursery: trio.Nursery, most: int = 100) -> None:
+        self.turns = Turns(total, USER.get, most=most)
         self.begun: list[str] = []
+        self.refused: list[str] = []
         self._nursery = nursery
         self._ends: dict[str, trio.Event] = {}
         self._scopes: dict[str, trio.CancelScope] = {}
@@ -42,7 +44,11 @@ class Jobs:
         USER.set(name[0])
         end = self._ends[name] = trio.Event()
         with trio.CancelScope() as self._scopes[name]:
-            await self.turns.acquire_on_behalf_of(name)
+            try:
+                await self.turns.acquire_on_behalf_of(name)
+            except LimitExceeded:
+                self.refused.append(name)
+                return
             self.begun.append(name)
             try:
                 await end.wait()
@@ -91,6 +97,38 @@ async def test_who_gives_up_as_its_turn_comes_gives_it_back(nursery) -> None:
     jobs._scopes["b1"].cancel()
     await jobs.end("a1")
     assert jobs.begun == ["a1", "c1"]
+
+
+async def test_one_user_does_not_take_all_places_to_wait(nursery) -> None:
+    """Whoever has the most waiting makes room, with what would be done last."""
+    jobs = Jobs(1, nursery, most=4)
+    await jobs.add("a1", "a2", "a3", "a4", "a5")
+    assert (jobs.begun, jobs.turns.waiting) == (["a1"], 4)
+    await jobs.add("a6")
+    assert jobs.refused == ["a6"]
+    await jobs.add("b1", "c1")
+    assert jobs.refused == ["a6", "a5", "a4"]
+    await jobs.add("b2", "d1")  # each has one or two
+    assert (jobs.refused[3:], jobs.turns.waiting) == (["b2", "a3"], 4)
+    await jobs.add("e1")
+    assert jobs.refused[5:] == ["e1"]
+    for done in ("a1", "a2", "b1", "c1"):
+        await jobs.end(done)
+    assert jobs.begun == ["a1", "a2", "b1", "c1", "d1"]
+    await jobs.end("d1")
+    assert (jobs.turns.running, jobs.turns.waiting) == (0, 0)
+
+
+async def test_who_is_refused_as_it_gives_up_holds_nothing(nursery) -> None:
+    jobs = Jobs(1, nursery, most=2)
+    await jobs.add("a1", "a2", "a3")
+    jobs._scopes["a3"].cancel()
+    await jobs.add("b1")
+    assert jobs.turns.waiting == 2
+    await jobs.end("a1")
+    await jobs.end("a2")
+    await jobs.end("b1")
+    assert (jobs.turns.running, jobs.turns.waiting, jobs.turns._refused) == (0, 0, set())
 
 
 async def test_long_calls_of_one_user_do_not_hold_up_another() -> None:
