@@ -165,10 +165,10 @@ class ExecutionReverted(RpcError):
         self.revert_data = data
 
     @classmethod
-    def from_output(cls, data: bytes) -> "ExecutionReverted":
-        """The error geth gives for this output: `execution reverted`, with the reason if the data
-        is a Solidity `Error(string)` or `Panic(uint256)`."""
-        reason = _revert_reason(data)
+    def from_output(cls, data: bytes, reason: str | None = None) -> "ExecutionReverted":
+        """The error geth gives for this output: `execution reverted`, with `reason`, or the one in the
+        data if that is a Solidity `Error(string)` or `Panic(uint256)`."""
+        reason = reason or _revert_reason(data)
         return cls(f"execution reverted: {reason}" if reason else "execution reverted", data)
 
 

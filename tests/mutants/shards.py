@@ -1,4 +1,4 @@
-"""Mistakes in shards: lanes, messages, placement, blocks, the pool."""
+"""Mistakes in shards: lanes, messages, placement, blocks, the pool, prices across them."""
 
 from tests.mutants.mistake import Mistake
 
@@ -171,6 +171,13 @@ SHARDS = (
         old="        if self._arrival_seconds >= seconds:\n            return None\n",
         new="",
         suite=("tests/unit/runtime/test_runtime_services.py",),
+    ),
+    Mistake(
+        name="a-tip-for-one-shard-only",
+        file="node/runtime/view/fees.py",
+        old="        if len(self.next_base_fees) == 1:",
+        new="        if self.next_base_fees:",
+        suite=("tests/unit/view/test_view_prices.py",),
     ),
     Mistake(
         name="burned-wei-are-not-counted",

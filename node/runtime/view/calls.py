@@ -17,8 +17,9 @@ from node.runtime.queries import (
     SignedAuthorization,
 )
 from node.runtime.view.reads import StatePlace, read_account
+from node.runtime.view.reverts import reverted
 from node.runtime.view.shards import Shards
-from rpc.errors import ExecutionReverted, InvalidParams, ServerError
+from rpc.errors import InvalidParams, ServerError
 from rpc.threads import FEW
 from rpc.wire import (
     AccessListEntry,
@@ -61,12 +62,14 @@ def sender_of(request: CallRequest) -> Address:
 
 
 def gas_price_of(request: CallRequest, base_fee: int) -> int:
-    """What the call says it pays, in wei per gas; 0 (the usual case) lifts the base fee."""
+    """What the call says it pays, in wei per gas; 0 (the usual case) lifts the base fee. A tip alone is that of
+    a transaction whose cap is yet to be filled in, which will be enough."""
     if request.gas_price is not None:
         return request.gas_price
-    if not request.max_fee_per_gas:
-        return 0
-    return min(request.max_fee_per_gas, base_fee + (request.max_priority_fee_per_gas or 0))
+    cap, tip = request.max_fee_per_gas, request.max_priority_fee_per_gas or 0
+    if not cap:
+        return base_fee + tip if tip and cap is None else 0
+    return min(cap, base_fee + tip)
 
 
 def check_request(request: CallRequest, chain_id: int) -> None:
@@ -197,7 +200,7 @@ def result_of(outcome: CallOutcome) -> CallOutcome:
     if outcome.error is None:
         return outcome
     if outcome.error == REVERTED:
-        raise ExecutionReverted.from_output(outcome.output)
+        raise reverted(outcome.output)
     raise ServerError(outcome.error)
 
 

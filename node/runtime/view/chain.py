@@ -19,9 +19,7 @@ from node.primitives.transaction import (
 from node.runtime.view import calls, present
 from node.runtime.view.entries import ListedBlock
 from node.runtime.view.fees import (
-    HEADROOM,
     MAX_REWARD_BLOCKS,
-    PRIORITY_FEE,
     FeeRange,
     fee_history,
     rewards,
@@ -406,13 +404,16 @@ class ChainView(ABC):
 
     # ------------------------------------------------------------------ fees
 
-    async def gas_price(self) -> int:
+    async def newest_fees(self) -> FeeRange:
+        """Of the newest block."""
         head = await self.block_number()
-        base_fee = (await self._fees(head, head)).next_base_fee
-        return base_fee + base_fee // HEADROOM + PRIORITY_FEE
+        return await self._fees(head, head)
+
+    async def gas_price(self) -> int:
+        return (await self.newest_fees()).gas_price
 
     async def max_priority_fee(self) -> int:
-        return PRIORITY_FEE
+        return (await self.newest_fees()).priority_fee
 
     async def fee_history(
         self, count: int, newest: BlockRef, percentiles: Sequence[float]

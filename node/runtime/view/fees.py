@@ -1,4 +1,11 @@
-"""Fee figures of a range of blocks. Pure. Prices in wei per gas."""
+"""What a view says of prices: figures of a range of blocks, and what is suggested. Pure. In wei per gas.
+
+A client without settings of its own offers maxFeePerGas = 2 * base fee + tip (ethers, web3.py, go-ethereum) or
+1.2 * base fee + tip (viem), with the base fee of the newest block and the tip of eth_maxPriorityFeePerGas. The
+view of the network shows the base fee of its dearest shard, so that such a transaction can depart for every
+shard. What it pays where it runs is the base fee there and the tip, and that is the price at which a contract
+may send (`tx.gasprice`): the suggested tip covers what gas costs more elsewhere.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,10 +15,10 @@ from rpc.wire import FeeHistory
 
 GWEI = 10**9
 PRIORITY_FEE = GWEI
-"""What we suggest: blocks have room, so any tip is enough; this one is what wallets expect to see."""
+"""The least tip that we suggest: blocks have room, so any is enough; this one is what wallets expect."""
 HEADROOM = 8
-"""What eth_gasPrice allows for: a full block between being told and being included raises the base fee by this
-part. (Prices with a cap of their own, EIP-1559, are told the base fee as it is, and clients double it.)"""
+"""What suggestions allow for: a block between being told and being included moves the base fee by this part at
+most, up or down. (A base fee is told as it is: clients double it.)"""
 MAX_REWARD_BLOCKS = 128
 """Blocks of one history with rewards: each has to be read whole."""
 
@@ -31,10 +38,33 @@ class BlockFees:
 
 @dataclass(frozen=True, slots=True)
 class FeeRange:
-    """Consecutive blocks, and the base fee of the block after them."""
+    """Consecutive blocks, and the base fee of the block after them: of each shard that the view shows."""
 
     blocks: tuple[BlockFees, ...]
-    next_base_fee: int
+    next_base_fees: tuple[int, ...]
+
+    @property
+    def next_base_fee(self) -> int:
+        """That of the dearest shard."""
+        return max(self.next_base_fees)
+
+    @property
+    def priority_fee(self) -> int:
+        """The tip with which whoever lives on the cheapest shard pays for gas of the dearest one, one block
+        later. In the view of one shard there is no other."""
+        if len(self.next_base_fees) == 1:
+            return PRIORITY_FEE
+        cheapest = min(self.next_base_fees)
+        return PRIORITY_FEE + self._highest - (cheapest - cheapest // HEADROOM)
+
+    @property
+    def gas_price(self) -> int:
+        """What a transaction with that tip pays at most, wherever it runs, one block later."""
+        return self._highest + self.priority_fee
+
+    @property
+    def _highest(self) -> int:
+        return self.next_base_fee + self.next_base_fee // HEADROOM
 
 
 def rewards(entries: Sequence[Entry], percentiles: Sequence[float]) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ header crosslinked up to n: a consistent cut through all shards.
 """
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 
 import trio
@@ -207,22 +207,25 @@ class NetworkView(ChainView):
             ShardId(s): self._beacon.state_at(first).tip(ShardId(s)).header
             for s in self._shards.ids
         }
-        blocks = []
+        newest = self._beacon.state_at(last)
+        freezes = {s: f.frozen_at for s in tips if (f := newest.frozen(s)) is not None}
+        blocks, priced = [], list(tips.values())
         for number in range(first, last + 1):
             links = self._beacon_block(number).body.crosslinks
             for crosslink in links:  # those of a shard ascend
                 if crosslink.height > tips[crosslink.shard].number:
                     tips[crosslink.shard] = crosslink.header
+            priced = _priced(tips, {s for s, height in freezes.items() if height <= number})
             blocks.append(
                 BlockFees(
-                    base_fee=max(header.base_fee_per_gas for header in tips.values()),
+                    base_fee=max(header.base_fee_per_gas for header in priced),
                     gas_used=sum(c.header.gas_used for c in links),
                     gas_limit=sum(c.header.gas_limit for c in links),
                 )
             )
             if number % BREATH == 0:
                 await trio.lowlevel.checkpoint()
-        return FeeRange(tuple(blocks), max(next_base_fee(header) for header in tips.values()))
+        return FeeRange(tuple(blocks), tuple(next_base_fee(header) for header in priced))
 
     # ------------------------------------------------------------------ state and calls
 
@@ -308,11 +311,18 @@ def _where(state: BeaconState, request: CallRequest) -> tuple[ShardId, bool]:
     return shard, shard != home
 
 
+def _priced(tips: Mapping[ShardId, Header], frozen: Collection[ShardId]) -> list[Header]:
+    """The tips whose base fees are prices: on a frozen shard nothing runs any more, and nothing is sent there.
+    All of them where all are frozen."""
+    return [tip for shard, tip in tips.items() if shard not in frozen] or list(tips.values())
+
+
 def _head_view(block: BeaconBlock, state: BeaconState) -> BlockView:
     """The beacon header as a block's. Both roots are that of the beacon block's body: its transactions
     are in the tries of the shard headers that the body holds."""
     header = block.header
-    tips = [tip.header for tip in state.tips().values()]
+    headers = {shard: tip.header for shard, tip in state.tips().items()}
+    tips, frozen = headers.values(), {shard for shard in headers if state.is_frozen(shard)}
     return BlockView(
         number=header.height,
         hash=header.hash,
@@ -330,7 +340,7 @@ def _head_view(block: BeaconBlock, state: BeaconState) -> BlockView:
         gas_limit=sum(tip.gas_limit for tip in tips),
         gas_used=0,
         timestamp=header.timestamp,
-        base_fee_per_gas=max(tip.base_fee_per_gas for tip in tips),
+        base_fee_per_gas=max(tip.base_fee_per_gas for tip in _priced(headers, frozen)),
         mix_hash=header.randao,
         withdrawals_root=EMPTY_TRIE_ROOT,
         withdrawals=(),

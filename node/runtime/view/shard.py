@@ -156,12 +156,10 @@ class ShardView(ChainView):
             if height % BREATH == 0:
                 await trio.lowlevel.checkpoint()
         newest = blocks[-1]
-        return FeeRange(
-            tuple(blocks),
-            base_fee_after(
-                base_fee=newest.base_fee, gas_used=newest.gas_used, gas_limit=newest.gas_limit
-            ),
+        after = base_fee_after(
+            base_fee=newest.base_fee, gas_used=newest.gas_used, gas_limit=newest.gas_limit
         )
+        return FeeRange(tuple(blocks), (after,))
 
     # ------------------------------------------------------------------ state and calls
 

@@ -28,11 +28,12 @@ from node.runtime.view.chain import ChainView
 from node.runtime.view.entries import Entry, ListedBlock, Place
 from node.runtime.view.gather import gather
 from node.runtime.view.reads import StatePlace, read_account
+from node.runtime.view.reverts import reverted
 from node.runtime.view.shard import head_view
 from node.runtime.view.shards import Shards
 from node.runtime.view.wallet import type_of
 from node.shard.block import ShardBlock
-from rpc.errors import ExecutionReverted, LimitExceeded
+from rpc.errors import LimitExceeded
 from rpc.threads import FEW
 from rpc.wire import (
     BlockRef,
@@ -215,6 +216,5 @@ def _failure(outcome: CallOutcome) -> SimulatedFailure | None:
     if outcome.error is None:
         return None
     if outcome.error == calls.REVERTED:
-        reverted = ExecutionReverted.from_output(outcome.output)
-        return SimulatedFailure(REVERT, reverted.message, outcome.output)
+        return SimulatedFailure(REVERT, reverted(outcome.output).message, outcome.output)
     return SimulatedFailure(VM_ERROR, f"vm execution error: {outcome.error}")

@@ -225,17 +225,17 @@ async def _fees(view: ChainView, request: CallRequest, kind: int) -> tuple[int, 
     if kind in (TYPE_LEGACY, TYPE_ACCESS_LIST):
         price = request.gas_price
         if price is None:
-            price = await view.gas_price()
+            price = (await view.newest_fees()).gas_price
         return price, price
+    fees = await view.newest_fees()
     tip = request.max_priority_fee_per_gas
     if tip is None:
-        tip = await view.max_priority_fee()
+        tip = fees.priority_fee
         if request.max_fee_per_gas is not None:
             tip = min(tip, request.max_fee_per_gas)
     max_fee = request.max_fee_per_gas
     if max_fee is None:
-        base_fee = await view.gas_price() - await view.max_priority_fee()
-        max_fee = 2 * base_fee + tip
+        max_fee = 2 * fees.next_base_fee + tip
     return max_fee, tip
 
 

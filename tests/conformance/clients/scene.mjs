@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 
 const scene = JSON.parse(readFileSync(process.env.ATOLL_SCENE, "utf8"));
 
-export const { http, ws, contract, chainId } = scene;
+export const { http, ws, contract, chainId, prices } = scene;
 
 // Each script has its own accounts, so that two scripts never share a nonce: users(n)[shard].
 export function users(script) {

@@ -3,10 +3,17 @@
 import json
 import os
 import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
+import vyper
 from eth_account import Account
 
+from tests.cluster.support.client import call, deploy, wait_for
+from tests.cluster.support.dear import GWEI, base_fee, make_dear
+from tests.cluster.support.network import ROOT
 from tests.conformance.clients.conftest import Clients, Scene
 
 pytestmark = pytest.mark.cluster
@@ -32,10 +39,8 @@ def run(clients: Clients, *command: str, cwd: str = ".", env: dict[str, str] | N
     return done.stdout.strip()
 
 
-@pytest.mark.parametrize(
-    ("script", "least"), [("ethers", 20), ("viem", 20), ("ethers_dev", 3), ("viem_dev", 12)]
-)
-def test_a_library_of_javascript(clients: Clients, scene: Scene, script: str, least: int) -> None:
+def run_script(clients: Clients, scene: Scene, script: str, least: int) -> None:
+    """Run the tests of a script; at least so many have to be there, and all of them pass."""
     report = run(
         clients,
         "node",
@@ -51,6 +56,13 @@ def test_a_library_of_javascript(clients: Clients, scene: Scene, script: str, le
     )
     print(f"{script}: {counts['pass']} of {counts['tests']} tests pass")
     assert int(counts["tests"]) == int(counts["pass"]) >= least, report
+
+
+@pytest.mark.parametrize(
+    ("script", "least"), [("ethers", 20), ("viem", 20), ("ethers_dev", 3), ("viem_dev", 12)]
+)
+def test_a_library_of_javascript(clients: Clients, scene: Scene, script: str, least: int) -> None:
+    run_script(clients, scene, script, least)
 
 
 def test_cast(clients: Clients, scene: Scene) -> None:
@@ -115,3 +127,33 @@ def test_forge_script_broadcast(clients: Clients, scene: Scene) -> None:
         )
         assert word == "42"
         assert scene.network.w3().eth.get_balance(payee) == before + 10**9
+
+
+@pytest.mark.parametrize("library", ["ethers", "viem"])
+def test_defaults_pay_for_a_shard_where_gas_is_dear(
+    clients: Clients, scene: Scene, library: str
+) -> None:
+    """A call to it, and a call to a contract that sends a message there, by a library that nobody told."""
+    network = scene.network
+    source = (Path(ROOT) / "examples" / "contracts" / "Remote.vy").read_text()
+    remote: dict[str, Any] = vyper.compile_code(source, output_formats=["abi", "bytecode"])
+    far = deploy(network.w3(1), network.accounts(1)[CAST], scene.facts["contract"])
+    asker = deploy(network.w3(0), network.accounts(0)[CAST], remote)
+    gas, reply_gas = 100_000, 300_000
+    facts = {
+        "ledger": far.address,
+        "add": far.encode_abi("add", [1]),
+        "asker": asker.address,
+        "ask": asker.encode_abi("ask", [far.address, far.encode_abi("add", [20]), gas, reply_gas]),
+        "gas": gas + reply_gas,
+    }
+    make_dear(network, 1)
+    told = replace(scene, file=scene.file.with_name(f"{library}_prices.json"))
+    told.file.write_text(json.dumps({**scene.facts, "prices": facts}))
+    run_script(clients, told, f"{library}_prices", 2)
+    # still so much dearer that the usual tip would not have done
+    assert base_fee(network, 1) > 4 * (base_fee(network, 0) + GWEI)
+    wait_for(lambda: far.functions.total().call() == 21, "both to be executed on shard 1")
+    assert far.functions.by(asker.address).call() == 20
+    wait_for(lambda: asker.functions.count().call() == 1, "the answer")
+    assert call(scene.facts["http"], "txpool_status") == {"pending": "0x0", "queued": "0x0"}

@@ -1,0 +1,69 @@
+"""Where gas costs much more on one shard, web3.py with its defaults pays enough for it from another one."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import vyper
+from web3 import Web3
+from web3.middleware import SignAndSendRawMiddlewareBuilder
+
+from tests.cluster.support.client import call, deploy, receipt, wait_for
+from tests.cluster.support.dear import GWEI, base_fee, make_dear
+from tests.cluster.support.network import ROOT, Networks
+
+GAS, REPLY_GAS = 100_000, 300_000
+
+
+@pytest.fixture(scope="module")
+def remote() -> dict[str, Any]:
+    source = (Path(ROOT) / "examples" / "contracts" / "Remote.vy").read_text()
+    compiled: dict[str, Any] = vyper.compile_code(source, output_formats=["abi", "bytecode"])
+    return compiled
+
+
+def test_web3_pays_enough_without_being_told(
+    networks: Networks, ledger: dict[str, Any], remote: dict[str, Any]
+) -> None:
+    """A transaction to the dear shard, and one to a contract that sends a message there: filled in by web3.py,
+    sent by its middleware, and made by `build_transaction`."""
+    network = networks.use(shards=2, validators=1)
+    far = deploy(network.w3(1), network.accounts(1)[0], ledger)
+    alice = network.accounts(0)[0]
+    asker = deploy(network.w3(0), alice, remote)
+    w3 = Web3(Web3.HTTPProvider(network.endpoint(0), request_kwargs={"timeout": 30}))
+    w3.middleware_onion.inject(SignAndSendRawMiddlewareBuilder.build(alice), layer=0)  # type: ignore[arg-type]
+    w3.eth.default_account = alice.address
+    make_dear(network, 1)
+
+    def dear() -> None:
+        """So much dearer that the usual tip would not do."""
+        assert base_fee(network, 1) > 4 * (base_fee(network, 0) + GWEI)
+
+    dear()
+    departed = w3.eth.send_transaction({"to": far.address, "data": far.encode_abi("add", [1])})
+    assert receipt(w3, departed)["status"] == 1
+    dear()
+    value = (GAS + REPLY_GAS) * w3.eth.gas_price
+    question = asker.encode_abi("ask", [far.address, far.encode_abi("add", [20]), GAS, REPLY_GAS])
+    asked = w3.eth.send_transaction({"to": asker.address, "data": question, "value": value})
+    assert receipt(w3, asked)["status"] == 1
+    dear()
+    ask = w3.eth.contract(address=asker.address, abi=asker.abi).functions.ask
+    built = ask(far.address, far.encode_abi("add", [300]), GAS, REPLY_GAS).build_transaction(
+        {
+            "from": alice.address,
+            "value": (GAS + REPLY_GAS) * w3.eth.gas_price,
+            "nonce": w3.eth.get_transaction_count(alice.address),
+        }
+    )
+    sent = w3.eth.send_raw_transaction(alice.sign_transaction(built).raw_transaction)
+    assert receipt(w3, sent)["status"] == 1
+
+    wait_for(lambda: far.functions.total().call() == 321, "all three to be executed on shard 1")
+    assert far.functions.by(alice.address).call() == 1
+    assert far.functions.by(asker.address).call() == 320
+    wait_for(lambda: asker.functions.count().call() == 2, "both to be answered")
+    for endpoint in (network.endpoint(0), network.endpoint(1)):
+        assert call(endpoint, "txpool_status") == {"pending": "0x0", "queued": "0x0"}
+    network.check()
