@@ -72,8 +72,10 @@ test("a column is a network block with what it made final; what waits is last", 
   assert.deepEqual(all.map((column) => column.block?.number ?? null), [4, 5, null]);
   assert.deepEqual(all[1].cells.get(0).map((b) => b.height), [9, 10]);
   const places = spots(all, 4);
-  assert.deepEqual(places.get("0/10"), { column: 1, slot: 1, slots: 2 });
-  assert.deepEqual(places.get("0/11"), { column: 2, slot: 0, slots: 1 });
+  assert.deepEqual(places.get("0/10"), { column: 1, slot: 1, slots: 2, hidden: false });
+  assert.deepEqual(places.get("0/11"), { column: 2, slot: 0, slots: 1, hidden: false });
   assert.equal(places.get("0/1"), undefined);
-  assert.equal(spots(all, 1).get("0/9"), undefined);
+  // An arrow from a block that does not fit is still there.
+  assert.deepEqual(spots(all, 1).get("0/9"), { column: 1, slot: 0, slots: 1, hidden: true });
+  assert.deepEqual(spots(all, 1).get("0/10"), { column: 1, slot: 0, slots: 1, hidden: false });
 });

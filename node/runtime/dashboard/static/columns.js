@@ -8,7 +8,7 @@
  *   arrivals: number | null, networkBlock: number | null}} ShardBlock
  * @typedef {{number: number, timestamp: number, hash: string}} NetworkBlock
  * @typedef {{block: NetworkBlock | null, cells: Map<number, ShardBlock[]>}} Column
- * @typedef {{column: number, slot: number, slots: number}} Spot
+ * @typedef {{column: number, slot: number, slots: number, hidden: boolean}} Spot
  */
 
 /**
@@ -39,7 +39,8 @@ export function columns(network, blocks, count) {
 }
 
 /**
- * At which place of its cell each block stands, by shard and height. What does not fit is left out at the front.
+ * At which place of its cell each block stands, by shard and height. What does not fit is hidden behind the first
+ * one that is shown: arrows begin and end there.
  * @param {Column[]} all
  * @param {number} fit most blocks of a cell
  * @returns {Map<string, Spot>}
@@ -48,9 +49,9 @@ export function spots(all, fit) {
   const found = new Map();
   all.forEach((column, index) => {
     for (const [shard, cell] of column.cells) {
-      const shown = cell.slice(-fit);
-      shown.forEach((block, slot) => {
-        found.set(`${shard}/${block.height}`, { column: index, slot, slots: shown.length });
+      const behind = Math.max(0, cell.length - fit);
+      cell.forEach((block, place) => {
+        found.set(`${shard}/${block.height}`, { column: index, slot: Math.max(0, place - behind), slots: cell.length - behind, hidden: place < behind });
       });
     }
   });

@@ -217,7 +217,7 @@ function drawBlocks(layer, geometry, all, places) {
     if (column.block) items.push({ key: `beacon/${column.block.number}`, shard: null, spot: { column: index, slot: 0, slots: 1 }, block: column.block, final: true });
     for (const block of [...column.cells.values()].flat()) {
       const spot = places.get(`${block.shard}/${block.height}`);
-      if (spot) items.push({ key: `${block.shard}/${block.height}`, shard: block.shard, spot, block, final: column.block !== null });
+      if (spot && !spot.hidden) items.push({ key: `${block.shard}/${block.height}`, shard: block.shard, spot, block, final: column.block !== null });
     }
   });
   keep(layer, items, (item) => item.key, makeBlock, (element, item) => updateBlock(element, geometry, item));
