@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -54,14 +55,26 @@ def test_frames_survive_any_cut_of_the_stream(
     assert got == frames
 
 
-@given(st.binary(max_size=2000))
-def test_the_decoder_takes_any_bytes_or_says_violation(data: bytes) -> None:
-    decoder = FrameDecoder({1: 100, 2: 10})
-    try:
-        for kind, payload in decoder.feed(data):
-            assert len(payload) <= {1: 100, 2: 10}[kind]
-    except ProtocolViolation:
-        pass
+def test_the_decoder_takes_any_bytes_or_says_violation() -> None:
+    limits = {1: 100, 2: 10}
+    frames = st.lists(st.tuples(st.integers(0, 3), st.binary(max_size=120)), max_size=3).map(
+        lambda made: b"".join(frame_header(kind, len(body)) + body for kind, body in made)
+    )
+    taken: Counter[int] = Counter()
+
+    @given(frames, st.binary(max_size=2000))
+    def check(begin: bytes, noise: bytes) -> None:
+        decoder = FrameDecoder(limits)
+        for data in (begin, noise):
+            try:
+                for kind, payload in decoder.feed(data):
+                    assert len(payload) <= limits[kind]
+                    taken[kind] += 1
+            except ProtocolViolation:
+                return
+
+    check()
+    assert set(taken) == set(limits)
 
 
 def test_oversized_and_unknown_frames_are_violations_before_their_payload_arrives() -> None:

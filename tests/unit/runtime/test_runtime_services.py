@@ -514,9 +514,6 @@ async def _build_with(
                 poison(tx)
             return tx
 
-        def drop_sender(self, address: Address) -> None:
-            self.source.drop_sender(address)
-
     async def build(source: Any) -> Any:
         taken = []
         trapped = Trapped(source)
