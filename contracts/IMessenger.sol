@@ -61,11 +61,22 @@ interface IMessenger {
     /// The message that caused this execution; zeros where none did.
     function crossShardCall() external view returns (bytes32 id, uint256 source, address sender);
 
-    function outbox(uint256 dst) external view returns (uint256 count, bytes32 head, uint256 gas, uint256 amount);
+    /// Sent to that shard: `count` messages with `amount` wei. `asked` of them were asked for by transactions and
+    /// `send`, with `gas`; the others follow from what arrived here.
+    function outbox(uint256 dst)
+        external
+        view
+        returns (uint256 count, bytes32 head, uint256 gas, uint256 amount, uint256 asked);
 
-    function inbox(uint256 src) external view returns (uint256 count, bytes32 head, uint256 gas, uint256 amount);
+    /// Consumed of what that shard sent here.
+    function inbox(uint256 src)
+        external
+        view
+        returns (uint256 count, bytes32 head, uint256 gas, uint256 amount, uint256 asked);
 
-    function consumed(uint256 dst) external view returns (uint256 count, uint256 gas);
+    /// How many messages that were asked for that shard has consumed, and their gas, as far as this shard knows. What
+    /// was sent when `outbox(dst).asked` was n has arrived once `asked` is n.
+    function consumed(uint256 dst) external view returns (uint256 asked, uint256 gas);
 
     /// What tx.gasprice has to be at least to send to that shard.
     function floorPrice(uint256 dst) external view returns (uint256);

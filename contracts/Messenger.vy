@@ -21,11 +21,12 @@ LOW_128: constant(uint256) = 2**128 - 1
 struct Lane:
     count: uint256  # messages
     head: bytes32   # of the hash chain of their hashes
-    gas: uint256    # prepaid by them, for calls and replies
-    amount: uint256 # wei that they brought, gas included. Written by the protocol.
+    gas: uint256    # prepaid, for calls and replies, by those that were asked for
+    amount: uint256 # wei that they all brought, gas included. Written by the protocol.
+    asked: uint256  # how many were asked for, by `send` or a transaction, and do not just follow from an arrival
 
 struct Facts:
-    consumed: uint256
+    consumed: uint256     # of those that were asked for
     consumedGas: uint256
     baseFee: uint256
     frozen: bool
@@ -51,8 +52,9 @@ inbox: public(HashMap[uint256, Lane])
 # Wei destroyed on this shard since genesis. Written by the protocol.
 burned: public(uint256)
 # By destination and bucket, what payers have sent: two generations of 128 bits, of which the older one, above, is
-# dropped once it is consumed. Each is the number after its last message (48 bits), how many (24), their gas (56).
-# The protocol counts what it sends for users.
+# dropped once it is consumed. Each is the number (of those asked for) after its last message (48 bits), how many
+# (24), their gas (56). The protocol counts what it sends for users, and in buckets of its own, from BUCKETS on, what
+# other shards have it pass on.
 shares: HashMap[uint256, HashMap[uint256, uint256]]
 
 # The message that the execution is caused by, where it is caused by one. Written by the protocol.
@@ -109,17 +111,19 @@ def send(
         )
     total: uint256 = callGas + replyGas
     seq: uint256 = self.outbox[dst].count
+    asked: uint256 = self.outbox[dst].asked
     sent: uint256 = self.outbox[dst].gas
     # A shard could claim to have consumed more than there is: that must not stop ours.
-    waiting: uint256 = seq - min(facts.consumed, seq)
+    waiting: uint256 = asked - min(facts.consumed, asked)
     gas_waiting: uint256 = sent - min(facts.consumedGas, sent)
     if waiting >= laneWindow or gas_waiting + total > laneGasWindow:
         raw_revert(abi_encode(dst, method_id=method_id("LaneFull(uint256)")))
-    self._take_share(dst, facts.consumed, seq, total)
+    self._take_share(dst, facts.consumed, asked, total)
     prepaid: uint256 = total * tx.gasprice
     if msg.value < prepaid:
         raw_revert(abi_encode(prepaid, method_id=method_id("Underpaid(uint256)")))
     self.outbox[dst].count = seq + 1
+    self.outbox[dst].asked = asked + 1
     self.outbox[dst].gas = sent + total
     id: bytes32 = keccak256(abi_encode(shardId, dst, seq))
     log Send(
@@ -152,7 +156,8 @@ def homeOf(account: address) -> uint256:
 @view
 def consumed(dst: uint256) -> (uint256, uint256):
     """
-    @notice How far a shard has consumed what this one sent to it, in messages and gas, as of the anchor.
+    @notice How many messages that were asked for a shard has consumed of those that this one sent to it, and
+            their gas, as of the anchor. What was sent when `outbox(dst).asked` was n has arrived once this is n.
     """
     facts: Facts = self._facts(dst)
     return facts.consumed, facts.consumedGas
@@ -213,9 +218,9 @@ def _facts(shard: uint256) -> Facts:
 
 
 @internal
-def _take_share(dst: uint256, consumed: uint256, seq: uint256, amount: uint256):
+def _take_share(dst: uint256, consumed: uint256, number: uint256, amount: uint256):
     """
-    Count message `seq` for who pays for it. Reverts where too much of theirs is under way; one always may be.
+    Count the message of this number for who pays for it. Reverts where too much of theirs is under way; one always may be.
     """
     bucket: uint256 = convert(keccak256(convert(tx.origin, bytes32)), uint256) % BUCKETS
     share: uint256 = self.shares[dst][bucket]
@@ -234,5 +239,5 @@ def _take_share(dst: uint256, consumed: uint256, seq: uint256, amount: uint256):
         gas_under_way: uint256 = held + (older & LOW_56)
         if under_way + 1 > laneWindow // SHARE or gas_under_way + amount > laneGasWindow // SHARE:
             raw_revert(abi_encode(dst, method_id=method_id("ShareUsed(uint256)")))
-    newer = ((seq + 1) << 80) | ((count + 1) << 56) | (held + amount)
+    newer = ((number + 1) << 80) | ((count + 1) << 56) | (held + amount)
     self.shares[dst][bucket] = (older << 128) | newer

@@ -162,7 +162,13 @@ def _sent(
         raise InvalidBlock(
             f"{where}: the wei of the outbox to {move.dst} go from {lane.sent_wei} to {move.wei}"
         )
-    position = LanePosition(count=move.count, head=move.head, gas=move.gas, wei=move.wei)
+    if move.asked > move.count or (lane.checkpoints and move.asked < lane.checkpoints[-1].asked):
+        raise InvalidBlock(
+            f"{where}: {move.asked} of {move.count} messages of the outbox to {move.dst} were asked for"
+        )
+    position = LanePosition(
+        count=move.count, head=move.head, gas=move.gas, wei=move.wei, asked=move.asked
+    )
     checkpoints = (*lane.checkpoints, position)
     if len(checkpoints) >= MAX_CHECKPOINTS:
         checkpoints = thinned(lane.consumed, checkpoints)
@@ -195,8 +201,8 @@ def _consumed(
     newest one is enough here: checkpoints only grow, so no honest block is refused, and whatever a
     committee signs, an inbox cannot pass what its source has sent.
 
-    Its gas only has to grow. It is not compared with the source's: a source that lies about its gas
-    would stop those who consume its messages.
+    Its gas only has to grow, and any part of what it passed may have been asked for. Neither is compared with
+    the source's: a source that lies about it would stop those who consume its messages.
 
     Its wei are at most those of the first checkpoint that proves what it consumed: no more than has left
     the source. The shard's judges have held each message to the checkpoint that proves it at the anchor
@@ -215,6 +221,11 @@ def _consumed(
         raise InvalidBlock(
             f"{where}: the gas of the inbox from {move.src} goes from {lane.consumed_gas} to {move.gas}"
         )
+    if not 0 <= move.asked - lane.consumed_asked <= move.count - lane.consumed:
+        raise InvalidBlock(
+            f"{where}: those of the inbox from {move.src} that were asked for go from "
+            f"{lane.consumed_asked} to {move.asked}"
+        )
     proof = next(c for c in lane.checkpoints if c.count >= move.count)
     if not lane.consumed_wei <= move.wei <= proof.wei:
         raise InvalidBlock(
@@ -227,6 +238,7 @@ def _consumed(
         consumed=move.count,
         consumed_gas=move.gas,
         consumed_wei=move.wei,
+        consumed_asked=move.asked,
         checkpoints=left,
     )
 

@@ -4,8 +4,8 @@ Every entry is one leaf under the keccak256 of its name, its value an RLP list:
 
     shards                          [count]
     tip       || shard              [anchor height, header]            the last crosslinked header
-    lane      || src || dst         [consumed, gas consumed, wei consumed, wei sent,
-                                    [[count, head, gas, wei], ...]]    absent: nothing was ever sent
+    lane      || src || dst         [consumed, gas consumed, wei consumed, asked consumed, wei sent,
+                                    [[count, head, gas, wei, asked], ...]]    absent: nothing was ever sent
     supply    || shard              [wei, issued, burned]              what the shard holds by the books
     home      || address            [shard]                            absent: home by range
     validators                      [address, ...]                     ascending
@@ -71,14 +71,15 @@ class ShardTip:
 class LaneState:
     """A lane as the beacon knows it: `consumed` messages, and finalised positions beyond these.
 
-    Gas and wei are what the two shards say of it, each for its own end: `consumed_gas` and `consumed_wei`
-    are the destination's word, those of a checkpoint and `sent_wei` the source's. Counts are held against
-    each other, and wei: no more is consumed than was sent.
+    Gas and wei are what the two shards say of it, each for its own end, and how many messages were asked for
+    (`Message.is_asked`): `consumed_...` are the destination's word, those of a checkpoint and `sent_wei` the
+    source's. Counts are held against each other, and wei: no more is consumed than was sent.
     """
 
     consumed: int = 0
     consumed_gas: int = 0
     consumed_wei: int = 0
+    consumed_asked: int = 0
     sent_wei: int = 0
     checkpoints: tuple[LanePosition, ...] = ()
 
@@ -297,10 +298,12 @@ class BeaconStateWriter(BeaconState):
     def set_lane(self, src: ShardId, dst: ShardId, lane: LaneState) -> None:
         number = rlp.int_to_bytes
         checkpoints = [
-            [number(c.count), c.head, number(c.gas), number(c.wei)] for c in lane.checkpoints
+            [number(c.count), c.head, *map(number, (c.gas, c.wei, c.asked))]
+            for c in lane.checkpoints
         ]
-        consumed = number(lane.consumed), number(lane.consumed_gas), number(lane.consumed_wei)
-        self._set(_lane_name(src, dst), [*consumed, number(lane.sent_wei), checkpoints])
+        consumed = lane.consumed, lane.consumed_gas, lane.consumed_wei, lane.consumed_asked
+        numbers = [number(n) for n in (*consumed, lane.sent_wei)]
+        self._set(_lane_name(src, dst), [*numbers, checkpoints])
         self._lanes[src, dst] = lane
 
     def set_supply(self, shard: ShardId, supply: SupplyState) -> None:
@@ -418,19 +421,21 @@ def _decode_supply(row: list[rlp.Decoded]) -> SupplyState:
 
 
 def _decode_lane(row: list[rlp.Decoded]) -> LaneState:
-    rows = [rlp.as_list(item, 4) for item in rlp.as_list(row[4])]
+    rows = [rlp.as_list(item, 5) for item in rlp.as_list(row[5])]
     return LaneState(
         consumed=rlp.as_int(row[0], 64),
         consumed_gas=rlp.as_int(row[1], GAS_BITS),
         consumed_wei=rlp.as_int(row[2], WEI_BITS),
-        sent_wei=rlp.as_int(row[3], WEI_BITS),
+        consumed_asked=rlp.as_int(row[3], 64),
+        sent_wei=rlp.as_int(row[4], WEI_BITS),
         checkpoints=tuple(
             LanePosition(
                 count=rlp.as_int(count, 64),
                 head=Hash32(rlp.as_bytes(head, 32)),
                 gas=rlp.as_int(gas, GAS_BITS),
                 wei=rlp.as_int(wei, WEI_BITS),
+                asked=rlp.as_int(asked, 64),
             )
-            for count, head, gas, wei in rows
+            for count, head, gas, wei, asked in rows
         ),
     )

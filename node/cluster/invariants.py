@@ -10,7 +10,7 @@ from node.cluster.errors import InvariantBroken, NetworkFailed, RpcError, RpcUnr
 from node.primitives.messenger import MESSENGER, LaneSlots, inbox_slots, outbox_slots
 
 Lane = tuple[int, int]
-Position = tuple[int, str, int, int]
+Position = tuple[int, str, int, int, int]
 """(count, head, gas, wei) of a lane."""
 Endpoints = Callable[[], Mapping[int, Sequence[str]]]
 """shard -> the JSON-RPC endpoints of its nodes."""
@@ -145,14 +145,15 @@ class Invariants:
             ("eth_getStorageAt", [_MESSENGER, hex(slot), hex(height)])
             for height in range(start, end)
             for slots in map(slots_of, others)
-            for slot in (slots.count, slots.head, slots.gas, slots.wei)
+            for slot in (slots.count, slots.head, slots.gas, slots.wei, slots.asked)
         ]
         words = iter(call_many(endpoint, calls, timeout=TIMEOUT))
         positions: dict[int, list[Position]] = {other: [] for other in others}
         for _ in range(start, end):
             for other in others:
-                count, head, gas, wei = (next(words) for _ in range(4))
-                positions[other].append((int(count, 16), head, int(gas, 16), int(wei, 16)))
+                count, head, *amounts = (next(words) for _ in range(5))
+                gas, wei, asked = (int(word, 16) for word in amounts)
+                positions[other].append((int(count, 16), head, gas, wei, asked))
         # The last height is read again the next time: there is always one to compare.
         self._read[shard, mapping] = end - 1
         return positions

@@ -86,7 +86,7 @@ def lane_table(lanes: list[dict[str, Any]]) -> RenderableType:
             _position(lane["outbox"]),
             str(lane["crosslinked"]["count"]),
             _position(lane["inbox"]),
-            f"{lane['waiting']['count']:,} of {lane['window']['count']:,}",
+            f"{lane['waiting']['asked']:,} of {lane['window']['count']:,}",
             f"{lane['waiting']['gas']:,} of {lane['window']['gas']:,}",
             age,
             "[bold red]full[/]" if lane["full"] else "",

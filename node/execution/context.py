@@ -14,10 +14,10 @@ MIN_BLOB_BASE_FEE = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardFacts:
-    """What a beacon state says of another shard: how far it has consumed the lane to it, in messages and gas,
-    the base fee of its next block in wei, and whether it has stopped for good."""
+    """What a beacon state says of another shard: how many messages it has consumed that were asked for on the
+    lane to it, and their gas, the base fee of its next block in wei, and whether it has stopped for good."""
 
-    consumed: int
+    consumed_asked: int
     consumed_gas: int
     base_fee: int
     frozen: bool

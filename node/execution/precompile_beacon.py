@@ -5,10 +5,10 @@
     height() -> (uint256)
 
 Calls are ABI encoded. Each costs `QUESTION_GAS`, a cold account access, beside the call itself (its address
-is warm from the start, as every precompile's). `consumed` and `consumedGas` are of the lane from the shard
-that asks; `baseFee` is that of the block after the newest one of the shard that the beacon has, in wei, and 0
-where the asking block has none (a simulated call that pays nothing). What cannot be answered fails, and takes
-the gas.
+is warm from the start, as every precompile's). `consumed` is how many messages that were asked for on the lane
+from the shard that asks (`Message.is_asked`) have been consumed, `consumedGas` their gas; `baseFee` is that of
+the block after the newest one of the shard that the beacon has, in wei, and 0 where the asking block has none
+(a simulated call that pays nothing). What cannot be answered fails, and takes the gas.
 """
 
 from typing import TYPE_CHECKING
@@ -51,7 +51,7 @@ def beacon(frame: "Frame") -> None:
     if facts is None:
         raise VMError("not a question to the beacon")
     words = (
-        facts.consumed,
+        facts.consumed_asked,
         facts.consumed_gas,
         facts.base_fee if vm.context.base_fee else 0,
         int(facts.frozen),

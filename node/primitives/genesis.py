@@ -14,7 +14,7 @@ from node.primitives.errors import UserError
 from node.primitives.files import read_file
 from node.primitives.placement import home_by_range
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MAX_SHARDS = 1024
 MAX_GENESIS_BYTES = 64 << 20
 MAX_LANE_WINDOW = (1 << 24) - 1

@@ -103,6 +103,12 @@ class Message:
         return self.gas + self.reply_gas
 
     @property
+    def is_asked(self) -> bool:
+        """Whether a transaction of the source asked for it, or a contract by its `send`: it was let in there.
+        What only follows from an arrival (REPLY, what is sent on, CREDIT of what arrived) always goes."""
+        return self.depth == 0 and self.kind in (MessageKind.CALL, MessageKind.CREDIT)
+
+    @property
     def in_flight_wei(self) -> int:
         """What the audit counts while the message is on its way."""
         return self.value + self.all_gas * self.gas_price
@@ -171,19 +177,21 @@ def extend_head(head: bytes, hashes: Iterable[bytes]) -> Hash32:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LanePosition:
-    """How many messages a lane holds, the head of their chain, all gas they prepaid (units) and all wei they
-    brought."""
+    """How many messages a lane holds, the head of their chain, and all wei they brought; how many of them were
+    asked for (`Message.is_asked`), and the gas that those prepaid (units)."""
 
     count: int = 0
     head: Hash32 = ZERO_HASH
     gas: int = 0
     wei: int = 0
+    asked: int = 0
 
     def advance(self, message: Message, *, counts: bool = True) -> "LanePosition":
         """After one more message, whose wei may not count."""
         return LanePosition(
             count=self.count + 1,
             head=next_head(self.head, message.hash),
-            gas=self.gas + message.all_gas,
+            gas=self.gas + (message.all_gas if message.is_asked else 0),
             wei=self.wei + (message.in_flight_wei if counts else 0),
+            asked=self.asked + message.is_asked,
         )

@@ -6,11 +6,14 @@ its storage is between it and the protocol.
 MESSENGER's storage is laid out as Vyper lays out `HashMap[uint256, Struct]`: an entry's first word is at
 keccak256(slot || key) (Solidity: key || slot), its next ones follow.
 
-    slot 0  outbox: dst => (count, head, gas, wei)   sent on the lane to dst; gas is all that was prepaid,
-                                                     wei all that the messages brought
-    slot 1  inbox: src => (count, head, gas, wei)    consumed of the lane from src
+    slot 0  outbox: dst => (count, head, gas, wei, asked)
+                                                 sent on the lane to dst; wei is all that the messages brought,
+                                                 asked how many of them were asked for, gas what those prepaid
+    slot 1  inbox: src => (count, head, gas, wei, asked)
+                                                 consumed of the lane from src
     slot 2  burned                               wei destroyed on this shard since genesis
-    slot 3  shares: dst => bucket => word        what the payers of a bucket have under way (node.shard.room)
+    slot 3  shares: dst => bucket => word        what the payers of a bucket have under way (node.shard.room);
+                                                 a shard that has this one pass messages on has a bucket, too
     slot of "atoll.issued"                       wei that development operations made, less what they took
     slot of "atoll.clock"                        seconds that they put the shard's clock ahead
     transient slots 1, 2, 3                      id, source and sender of the message being delivered
@@ -95,12 +98,17 @@ class LaneSlots:
     head: int
     gas: int
     wei: int
+    asked: int
 
     def read(self, word: Callable[[int], int]) -> LanePosition:
         """The position, given how to read a slot."""
         head = Hash32(word(self.head).to_bytes(32, "big"))
         return LanePosition(
-            count=word(self.count), head=head, gas=word(self.gas), wei=word(self.wei)
+            count=word(self.count),
+            head=head,
+            gas=word(self.gas),
+            wei=word(self.wei),
+            asked=word(self.asked),
         )
 
 
@@ -112,7 +120,7 @@ def entry_slot(mapping: int, key: int) -> int:
 
 def _lane_slots(mapping: int, shard: int) -> LaneSlots:
     first = entry_slot(mapping, shard)
-    return LaneSlots(count=first, head=first + 1, gas=first + 2, wei=first + 3)
+    return LaneSlots(count=first, head=first + 1, gas=first + 2, wei=first + 3, asked=first + 4)
 
 
 def outbox_slots(dst: int) -> LaneSlots:
@@ -123,9 +131,18 @@ def inbox_slots(src: int) -> LaneSlots:
     return _lane_slots(INBOX_SLOT, src)
 
 
-def share_slot(dst: int, payer: bytes) -> int:
-    """Where the share of who pays stands on the lane to `dst`."""
-    bucket = int.from_bytes(keccak256(bytes(12) + payer), "big") % SHARE_BUCKETS
+def payer_bucket(payer: bytes) -> int:
+    """The bucket of who pays for a message."""
+    return int.from_bytes(keccak256(bytes(12) + payer), "big") % SHARE_BUCKETS
+
+
+def source_bucket(src: int) -> int:
+    """The bucket of a shard that has this one pass messages on: none of a payer's."""
+    return SHARE_BUCKETS + src
+
+
+def share_slot(dst: int, bucket: int) -> int:
+    """Where the share of a bucket stands on the lane to `dst`."""
     return entry_slot(entry_slot(SHARE_SLOT, dst), bucket)
 
 

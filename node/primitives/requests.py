@@ -1,6 +1,7 @@
 """What a shard block tells the beacon, as EIP-7685 requests (docs/protocol.md, "Shard block").
 
-    0xA0 || rlp([[[dst, count, head, gas, wei], ...], [[src, count, gas, wei], ...], [issued, burned]])
+    0xA0 || rlp([[[dst, count, head, gas, wei, asked], ...], [[src, count, gas, wei, asked], ...],
+                 [issued, burned]])
                                 lanes that moved: sent, consumed; the counters, where one moved, else []
     0xA1 || rlp([birth, ...])   contracts that were created (node.primitives.births)
 
@@ -40,24 +41,27 @@ WEI_BITS = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxMove:
-    """The outbox to `dst` holds `count` messages now, which prepaid `gas` units and brought `wei`; `head` is
-    that of their chain."""
+    """The outbox to `dst` holds `count` messages now, which brought `wei`; `head` is that of their chain.
+    `asked` of them were asked for, which prepaid `gas` units."""
 
     dst: ShardId
     count: int
     head: Hash32
     gas: int
     wei: int
+    asked: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InboxMove:
-    """The inbox from `src` has consumed `count` messages now, which prepaid `gas` units and brought `wei`."""
+    """The inbox from `src` has consumed `count` messages now, which brought `wei`. `asked` of them were asked
+    for, which prepaid `gas` units."""
 
     src: ShardId
     count: int
     gas: int
     wei: int
+    asked: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,12 +106,10 @@ class ShardRequests:
         if self.outbox or self.inbox or self.counters:
             number = rlp.int_to_bytes
             sent = [
-                [number(m.dst), number(m.count), m.head, number(m.gas), number(m.wei)]
+                [*map(number, (m.dst, m.count)), m.head, *map(number, (m.gas, m.wei, m.asked))]
                 for m in self.outbox
             ]
-            consumed = [
-                [number(m.src), number(m.count), number(m.gas), number(m.wei)] for m in self.inbox
-            ]
+            consumed = [[*map(number, (m.src, m.count, m.gas, m.wei, m.asked))] for m in self.inbox]
             counters = [] if self.counters is None else counters_row(self.counters)
             out.append(bytes([BOOKS_TYPE]) + rlp.encode([sent, consumed, counters]))
         if self.births:
@@ -167,7 +169,7 @@ def _decode_books(
     sent, consumed, counted = rlp.decode_list(payload, 3)
     outbox = []
     for row in rlp.as_list(sent):
-        dst, count, head, gas, wei = rlp.as_list(row, 5)
+        dst, count, head, gas, wei, asked = rlp.as_list(row, 6)
         outbox.append(
             OutboxMove(
                 dst=ShardId(rlp.as_int(dst, 16)),
@@ -175,17 +177,19 @@ def _decode_books(
                 head=Hash32(rlp.as_bytes(head, 32)),
                 gas=rlp.as_int(gas, GAS_BITS),
                 wei=rlp.as_int(wei, WEI_BITS),
+                asked=rlp.as_int(asked, 64),
             )
         )
     inbox = []
     for row in rlp.as_list(consumed):
-        src, count, gas, wei = rlp.as_list(row, 4)
+        src, count, gas, wei, asked = rlp.as_list(row, 5)
         inbox.append(
             InboxMove(
                 src=ShardId(rlp.as_int(src, 16)),
                 count=rlp.as_int(count, 64),
                 gas=rlp.as_int(gas, GAS_BITS),
                 wei=rlp.as_int(wei, WEI_BITS),
+                asked=rlp.as_int(asked, 64),
             )
         )
     pair = rlp.as_list(counted)

@@ -170,8 +170,10 @@ def read_lanes(chain: ShardChain) -> ShardLanes:
             LaneEnds(
                 peer=peer,
                 sent=outbox.count,
+                sent_asked=outbox.asked,
                 sent_gas=outbox.gas,
                 consumed=inbox.count,
+                consumed_asked=inbox.asked,
                 consumed_gas=inbox.gas,
             )
             for peer in range(chain.rules.shards)

@@ -115,12 +115,15 @@ class BlockBrief(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LaneEnds(msgspec.Struct, frozen=True, kw_only=True):
-    """A shard's own ends of its lanes to and from `peer`: messages it has sent and consumed, and their gas."""
+    """A shard's own ends of its lanes to and from `peer`: messages it has sent and consumed, how many of them
+    were asked for, and the gas of those."""
 
     peer: int
     sent: int
+    sent_asked: int
     sent_gas: int
     consumed: int
+    consumed_asked: int
     consumed_gas: int
 
 

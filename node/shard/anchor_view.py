@@ -41,7 +41,7 @@ class AnchorView:
         other = ShardId(shard)
         lane = self.state.lane(self.here, other)
         return ShardFacts(
-            consumed=lane.consumed,
+            consumed_asked=lane.consumed_asked,
             consumed_gas=lane.consumed_gas,
             base_fee=self.state.base_fee(other),
             frozen=self.state.is_frozen(other),

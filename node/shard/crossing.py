@@ -11,6 +11,7 @@ from node.execution.state import State
 from node.primitives.basics import ZERO_ADDRESS, Address, ShardId
 from node.primitives.errors import InvalidTransaction
 from node.primitives.message import Message, MessageKind
+from node.primitives.messenger import payer_bucket
 from node.primitives.transaction import TYPE_SET_CODE, Authorization, Transaction
 from node.shard import messenger
 from node.shard.frame import BlockFrame, DoesNotFit, ShardRules
@@ -83,9 +84,9 @@ def lane_to(state: State, beacon: AnchorState, here: ShardId, dst: ShardId, paye
     return Lane(
         dst=dst,
         sent=messenger.outbox(state, dst),
-        consumed=lane.consumed,
+        consumed_asked=lane.consumed_asked,
         consumed_gas=lane.consumed_gas,
-        share=messenger.share(state, dst, payer).after(lane.consumed),
+        share=messenger.share(state, dst, payer_bucket(payer)).after(lane.consumed_asked),
     )
 
 
@@ -128,6 +129,7 @@ def depart(frame: BlockFrame, tx: Transaction, dst: ShardId, gas_left: int, logs
         data=tx.data,
         origin_tx=tx.hash,
     )
-    messenger.set_share(state, dst, tx.sender, lane.share.sent(lane.sent.count, call.all_gas))
+    share = lane.share.sent(lane.sent.asked, call.all_gas)
+    messenger.set_share(state, dst, payer_bucket(tx.sender), share)
     frame.send(call, logs)
     return here

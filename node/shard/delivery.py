@@ -85,21 +85,24 @@ def _forward(frame: BlockFrame, message: Message, logs: list[Log]) -> tuple[bool
     It ends there: the shard that it is sent to has an anchor which is not older, and so knows of the home
     that it is sent to. Only a CREDIT of a source that breaks the rules can be sent on more than once.
 
-    What such a source prepays, or says that it does, is not put on a lane of ours beyond what our own users
-    may put there: all of them would have to wait for it.
+    What such a source prepays, or says that it does, is not put on a lane of ours beyond what one of our own
+    users may put there: all of them would have to wait for it.
     """
-    if frame.env.anchor.state.is_frozen(frame.home(message.to)):
+    dst = frame.home(message.to)
+    if frame.env.anchor.state.is_frozen(dst):
         return _end_here(frame, message, logs)
     if message.kind in (MessageKind.CREDIT, MessageKind.MIGRATE):
         message = _pure_value(message)
         if not message.value:
             return False, 0
-    elif max(message.gas, message.reply_gas) > frame.rules.message_gas:
+    elif max(message.gas, message.reply_gas) > frame.rules.message_gas or not frame.passes_on(
+        message.src, dst, message.all_gas
+    ):
         return _end_here(frame, message, logs)
     onward = replace(
         message,
         src=frame.rules.shard,
-        dst=frame.home(message.to),
+        dst=dst,
         depth=min(message.depth + 1, MAX_DEPTH),
         in_reply_to=(message.first_id if message.kind is MessageKind.CALL else message.in_reply_to),
     )
@@ -124,8 +127,8 @@ def _pure_value(message: Message) -> Message:
 
 
 def _end_here(frame: BlockFrame, message: Message, logs: list[Log]) -> tuple[bool, int]:
-    """Not sent on, as to a shard that has stopped for good: a CALL fails, what others bring is left under
-    the account, and prepaid gas goes back to who paid it."""
+    """Not sent on, as to a shard that has stopped for good or for want of room: a CALL fails, what others bring
+    is left under the account (and swept from there), and prepaid gas goes back to who paid it."""
     if message.kind is MessageKind.CALL:
         return _conclude(frame, message, None, logs)
     frame.state.add_balance(message.to, message.value)
@@ -149,14 +152,20 @@ def _conclude(
     frame: BlockFrame, message: Message, result: CallResult | None, logs: list[Log]
 ) -> tuple[bool, int]:
     """Pay for a CALL and tell its sender. It failed where `result` (None: not run) says so; its value is
-    on no account then."""
-    state, price = frame.state, message.gas_price
+    on no account then.
+
+    A sender of a third shard, whose CALL was sent on to us, is told as far as there is room for what `src` has
+    us send there.
+    """
+    state, price, home = frame.state, message.gas_price, frame.home(message.sender)
+    is_here = home == frame.rules.shard
     success = result is not None and result.success
     gas_used = result.gas_used if result is not None else 0
     told = (
         message.callback
         and message.reply_gas <= frame.rules.message_gas
-        and not frame.env.anchor.state.is_frozen(frame.home(message.sender))
+        and not frame.env.anchor.state.is_frozen(home)
+        and (is_here or frame.passes_on(message.src, home, message.reply_gas))
     )
     reserved = message.reply_gas if told else 0
     _pay(frame, message, gas_used, message.all_gas - reserved)
@@ -166,7 +175,7 @@ def _conclude(
         return success, gas_used
     reply = Message(
         src=frame.rules.shard,
-        dst=frame.home(message.sender),
+        dst=home,
         seq=0,
         kind=MessageKind.REPLY,
         sender=message.to,
@@ -179,7 +188,7 @@ def _conclude(
         in_reply_to=message.first_id,
         origin_tx=message.origin_tx,
     )
-    if frame.is_home(message.sender):
+    if is_here:
         messenger.set_cause(state, message.id, message.src, message.to)
         _, more = _call_back(frame, reply, logs)
         gas_used += more

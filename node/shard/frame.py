@@ -15,6 +15,7 @@ from node.primitives.errors import InvalidBlock, InvalidTransaction, UserError
 from node.primitives.genesis import Params
 from node.primitives.header import Header
 from node.primitives.message import Message, MessageKind
+from node.primitives.messenger import source_bucket
 from node.primitives.requests import MAX_BIRTHS, Counters
 from node.shard import messenger
 from node.shard.anchor_view import AnchorView
@@ -151,6 +152,23 @@ class BlockFrame:
         messenger.set_outbox(self.state, message.dst, position.advance(placed))
         self._announce(placed, logs)
 
+    def passes_on(self, src: ShardId, dst: ShardId, gas: int) -> bool:
+        """Whether there is room for the next message to `dst`, which prepays `gas` and which shard `src` has us
+        send there. If so it is taken.
+
+        Nobody here has asked for it, and what our users send has to wait for it. So a source has under way on
+        each lane what one payer may have. On the lane back it is in nobody's way but its own.
+        """
+        if src == dst:
+            return True
+        consumed = self.env.anchor.state.lane(self.rules.shard, dst).consumed
+        share = messenger.share(self.state, dst, source_bucket(src)).after(consumed)
+        if share.used(self.rules.params, gas) is not None:
+            return False
+        sent = share.sent(messenger.outbox(self.state, dst).count, gas)
+        messenger.set_share(self.state, dst, source_bucket(src), sent)
+        return True
+
     def take_sends(self, made: Iterable[Log], origin: Hash32, logs: list[Log]) -> None:
         """Put on their lanes what contracts sent, and announce it (`messenger.take_sends`)."""
         for message in messenger.take_sends(self.state, made, self.rules.shard, origin):
@@ -161,10 +179,13 @@ class BlockFrame:
         self.sent.append(Sent(index=len(self.items), message=message))
         logs.append(messenger.sent_log(message))
 
-    def sweep(self, away: Iterable[Address], origin: Hash32, logs: list[Log]) -> None:
-        """Whatever a transaction left on these accounts, which do not live here, goes home as CREDIT."""
+    def sweep(
+        self, away: Iterable[Address], origin: Hash32, logs: list[Log], *, depth: int = 0
+    ) -> None:
+        """Whatever a transaction left on these accounts, which do not live here, goes home as CREDIT; or an
+        arrival, and then `depth` is above 0: nobody here has asked for it."""
         for address in away:
-            self.sweep_account(address, origin, logs)
+            self.sweep_account(address, origin, logs, depth=depth)
 
     def check_sweep(self, away: Iterable[Address]) -> None:
         """Raise LaneFull where a lane has no room for the CREDITs that the sweep of these accounts would
@@ -181,7 +202,7 @@ class BlockFrame:
             reason = lane_full(
                 self.rules.params,
                 sent,
-                lane.consumed,
+                lane.consumed_asked,
                 lane.consumed_gas,
                 0,
                 windows=CREDIT_WINDOWS,
@@ -194,7 +215,9 @@ class BlockFrame:
         transactions, none."""
         return sorted(address for address in self.state.touched() if not self.is_home(address))
 
-    def sweep_account(self, address: Address, origin: Hash32, logs: list[Log]) -> None:
+    def sweep_account(
+        self, address: Address, origin: Hash32, logs: list[Log], *, depth: int
+    ) -> None:
         balance = self.state.balance(address)
         if not balance or self.is_home(address):
             return
@@ -211,5 +234,6 @@ class BlockFrame:
             value=balance,
             refund_to=address,
             origin_tx=origin,
+            depth=depth,
         )
         self.send(credit, logs)

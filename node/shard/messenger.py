@@ -87,6 +87,7 @@ def _write(state: State, slots: LaneSlots, position: LanePosition) -> None:
     state.set_storage(MESSENGER, slots.head, int.from_bytes(position.head, "big"))
     state.set_storage(MESSENGER, slots.gas, position.gas)
     state.set_storage(MESSENGER, slots.wei, position.wei)
+    state.set_storage(MESSENGER, slots.asked, position.asked)
 
 
 def outbox(state: State, dst: ShardId) -> LanePosition:
@@ -105,13 +106,13 @@ def set_inbox(state: State, src: ShardId, position: LanePosition) -> None:
     _write(state, inbox_slots(src), position)
 
 
-def share(state: State, dst: ShardId, payer: Address) -> Share:
-    """What is under way of the payers of one bucket on the lane to `dst`, before `Share.after`."""
-    return Share.of(state.storage(MESSENGER, share_slot(dst, payer)))
+def share(state: State, dst: ShardId, bucket: int) -> Share:
+    """What is under way of one bucket on the lane to `dst`, before `Share.after`."""
+    return Share.of(state.storage(MESSENGER, share_slot(dst, bucket)))
 
 
-def set_share(state: State, dst: ShardId, payer: Address, value: Share) -> None:
-    state.set_storage(MESSENGER, share_slot(dst, payer), value.word)
+def set_share(state: State, dst: ShardId, bucket: int, value: Share) -> None:
+    state.set_storage(MESSENGER, share_slot(dst, bucket), value.word)
 
 
 def set_cause(state: State, message_id: Hash32, source: ShardId, sender: Address) -> None:

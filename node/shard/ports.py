@@ -12,10 +12,14 @@ Births: TypeAlias = tuple[tuple[Address, ShardId], ...]
 
 
 class Lane(Protocol):
-    """A lane as the beacon has it: how far the destination is, and the source's checkpoints beyond."""
+    """A lane as the beacon has it: how far the destination is, in messages, in those that were asked for and in
+    the gas of those; and the source's checkpoints beyond."""
 
     @property
     def consumed(self) -> int: ...
+
+    @property
+    def consumed_asked(self) -> int: ...
 
     @property
     def consumed_gas(self) -> int: ...

@@ -1,7 +1,8 @@
 """Whether a message may be sent now: the window of its lane, its sender's share of it, its price. Pure.
 
-MESSENGER has the same rules for `send` (contracts/Messenger.vy). The reasons here are what users see of
-transactions that wait.
+Windows count what was asked for (`Message.is_asked`): what only follows from an arrival always goes, and takes
+no room from users. MESSENGER has the same rules for `send` (contracts/Messenger.vy). The reasons here are what
+users see of transactions that wait.
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from node.primitives.message import LanePosition
 CREDIT_WINDOWS = 2
 """How many windows full a lane may be for a transaction that pays accounts beyond it."""
 SHARE = 4
-"""One payer may have this part of a window under way."""
+"""One payer may have this part of a window under way; and so may what one shard has another pass on."""
 
 
 class MustWait(InvalidTransaction):
@@ -53,7 +54,7 @@ class ShardFrozen(InvalidTransaction):
 def lane_full(
     params: Params,
     sent: LanePosition,
-    consumed: int,
+    consumed_asked: int,
     consumed_gas: int,
     gas: int,
     *,
@@ -61,7 +62,7 @@ def lane_full(
 ) -> str | None:
     """Why a message that prepays `gas` has no room on a lane now; None where it has."""
     waiting = max(
-        sent.count - consumed, 0
+        sent.asked - consumed_asked, 0
     )  # a shard may claim to have consumed what was never sent
     if waiting >= windows * params.lane_window:
         return f"{waiting} messages are under way"
@@ -73,7 +74,8 @@ def lane_full(
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """Messages of one bucket of payers on one lane: all are below `until` (a number of the lane).
+    """Messages of one bucket on one lane: all are below `until`, a number of the lane. Those of payers are
+    numbered by what was asked for, those that are passed on by all.
 
     In 128 bits: `until` has 48, `count` 24, `gas` 56.
     """
@@ -93,11 +95,11 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What the payers of a bucket have under way on a lane: never less than it is, at most as much as they
-    have sent since the older generation began.
+    """What the payers of a bucket have under way on a lane, or what a shard has this one pass on: never less
+    than it is, at most as much as they have sent since the older generation began.
 
-    One word for each of `SHARE_BUCKETS` buckets (`node.primitives.messenger`), whatever happens: a generation
-    is dropped as a whole once all of it is consumed, and then a new one begins.
+    One word for each of `SHARE_BUCKETS` buckets and each shard (`node.primitives.messenger`), whatever happens:
+    a generation is dropped as a whole once all of it is consumed, and then a new one begins.
     """
 
     older: Generation = Generation()
@@ -112,17 +114,17 @@ class Share:
         return cls(Generation.of(word >> 128), Generation.of(word & (1 << 128) - 1))
 
     def after(self, consumed: int) -> "Share":
-        """When the destination has consumed so many messages of the lane."""
+        """When the destination has consumed the lane up to this number."""
         if consumed >= self.newer.until:
             return Share()
         if consumed >= self.older.until:
             return Share(self.newer, Generation())
         return self
 
-    def sent(self, seq: int, gas: int) -> "Share":
-        """With message `seq` of the lane, which prepays `gas`."""
+    def sent(self, number: int, gas: int) -> "Share":
+        """With one more message, which has this number and prepays `gas`."""
         newer = self.newer
-        return Share(self.older, Generation(seq + 1, newer.count + 1, newer.gas + gas))
+        return Share(self.older, Generation(number + 1, newer.count + 1, newer.gas + gas))
 
     def used(self, params: Params, gas: int) -> str | None:
         """Why a message that prepays `gas` has no room; None where it has. One always has."""
@@ -141,13 +143,13 @@ class Lane:
 
     dst: ShardId
     sent: LanePosition
-    consumed: int
+    consumed_asked: int
     consumed_gas: int
     share: Share
 
     def check(self, params: Params, gas: int) -> None:
         """Raise LaneFull where a message that prepays `gas` has to wait."""
-        reason = lane_full(params, self.sent, self.consumed, self.consumed_gas, gas)
+        reason = lane_full(params, self.sent, self.consumed_asked, self.consumed_gas, gas)
         if reason is not None:
             raise LaneFull(f"the lane to shard {self.dst} is full: {reason}")
         reason = self.share.used(params, gas)

@@ -15,7 +15,7 @@ from node.primitives.basics import Address, ShardId
 from node.primitives.dev_operation import DEV_OPERATION_TYPE, DevOperation
 from node.primitives.errors import InvalidBlock, InvalidTransaction
 from node.primitives.header import Header
-from node.primitives.message import LanePosition, Message
+from node.primitives.message import MAX_DEPTH, LanePosition, Message
 from node.primitives.requests import InboxMove, OutboxMove, ShardRequests
 from node.primitives.transaction import ImpersonatedTransaction, Transaction
 from node.shard import crossing, delivery, dev_ops, messenger
@@ -131,7 +131,7 @@ class BlockRun(BlockFrame):
             if home != self.rules.shard:
                 if self.rules.params.dev_methods:
                     dev_ops.give_up(self, address)
-                self.sweep_account(address, self.env.anchor.hash, logs)
+                self.sweep_account(address, self.env.anchor.hash, logs, depth=1)
         self.arrivals.moved = len(ops.moved)
         self._append(ops, ops.encoded, BEACON_OPS_TYPE, True, 0, logs)
         self.arrival_seconds += self.clock() - begun
@@ -159,7 +159,8 @@ class BlockRun(BlockFrame):
         logs: list[Log] = []
         sent_before = len(self.sent)
         success, gas_used = delivery.deliver(self, message, logs) if counts else (False, 0)
-        self.sweep(self.touched_away(), message.origin_tx, logs)
+        depth = min(message.depth + 1, MAX_DEPTH)
+        self.sweep(self.touched_away(), message.origin_tx, logs, depth=depth)
         gas_sent = sum(sent.message.all_gas for sent in self.sent[sent_before:])
         self.arrivals.take(message, gas_used, gas_sent)
         self._append(message, encode_arrival(message), ARRIVAL_TYPE, success, gas_used, logs)
@@ -215,12 +216,12 @@ class BlockRun(BlockFrame):
         counters = messenger.counters(self.state)
         requests = ShardRequests(
             outbox=tuple(
-                OutboxMove(dst=dst, count=p.count, head=p.head, gas=p.gas, wei=p.wei)
+                OutboxMove(dst=dst, count=p.count, head=p.head, gas=p.gas, wei=p.wei, asked=p.asked)
                 for dst in sorted(self.outbox_moved)
                 if (p := messenger.outbox(self.state, dst))
             ),
             inbox=tuple(
-                InboxMove(src=src, count=p.count, gas=p.gas, wei=p.wei)
+                InboxMove(src=src, count=p.count, gas=p.gas, wei=p.wei, asked=p.asked)
                 for src in sorted(self._inbox_moved)
                 if (p := messenger.inbox(self.state, src))
             ),

@@ -26,6 +26,27 @@ SHARDS = (
         suite=unit("lanes", "departures"),
     ),
     Mistake(
+        name="answers-take-room-in-the-window",
+        file="node/primitives/message.py",
+        old="        return self.depth == 0 and self.kind in (MessageKind.CALL, MessageKind.CREDIT)",
+        new="        return self.depth == 0",
+        suite=unit("third_lane"),
+    ),
+    Mistake(
+        name="what-arrivals-sweep-is-asked-for",
+        file="node/shard/run.py",
+        old="        depth = min(message.depth + 1, MAX_DEPTH)",
+        new="        depth = 0",
+        suite=unit("third_lane"),
+    ),
+    Mistake(
+        name="senders-on-a-third-shard-are-always-told",
+        file="node/shard/delivery.py",
+        old="        and (is_here or frame.passes_on(message.src, home, message.reply_gas))",
+        new="",
+        suite=unit("third_lane"),
+    ),
+    Mistake(
         name="any-messages-arrive",
         file="node/shard/lanes.py",
         old="            if checkpoint.head == head:",

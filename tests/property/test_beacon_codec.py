@@ -23,11 +23,13 @@ births = st.builds(Birth, creator=addresses, nonce=counts, kept=kept) | st.build
 requests = st.builds(
     ShardRequests,
     outbox=st.lists(
-        st.builds(OutboxMove, dst=shards, count=counts, head=hashes, gas=gases, wei=amounts),
+        st.builds(
+            OutboxMove, dst=shards, count=counts, head=hashes, gas=gases, wei=amounts, asked=counts
+        ),
         unique_by=lambda m: m.dst,
     ).map(tuple),
     inbox=st.lists(
-        st.builds(InboxMove, src=shards, count=counts, gas=gases, wei=amounts),
+        st.builds(InboxMove, src=shards, count=counts, gas=gases, wei=amounts, asked=counts),
         unique_by=lambda m: m.src,
     ).map(tuple),
     counters=st.none()

@@ -132,14 +132,20 @@ class World:
                 lane.ids.append(keccak256(b"%d %d %d" % (move.shard, move.to, len(lane.ids))))
             outbox.append(
                 OutboxMove(
-                    dst=ShardId(move.to), count=count, head=lane.head(count), gas=count, wei=0
+                    dst=ShardId(move.to),
+                    count=count,
+                    head=lane.head(count),
+                    gas=count,
+                    wei=0,
+                    asked=count,
                 )
             )
             honest &= move.to != move.shard and move.send > 0
         if move.take is not None:
             lane = self.lanes.get((move.source, move.shard), Lane())
             count = max(0, lane.consumed + move.take)
-            inbox.append(InboxMove(src=ShardId(move.source), count=count, gas=count, wei=0))
+            source = ShardId(move.source)
+            inbox.append(InboxMove(src=source, count=count, gas=count, wei=0, asked=count))
             honest &= move.source != move.shard
             honest &= lane.consumed < count <= lane.announced
         requests = ShardRequests(outbox=tuple(outbox), inbox=tuple(inbox))
@@ -213,7 +219,7 @@ class World:
     def check(self, chain):
         for (src, dst), lane in self.lanes.items():
             known = chain.state.lane(src, dst)
-            assert known.consumed == known.consumed_gas == lane.consumed
+            assert known.consumed == known.consumed_gas == known.consumed_asked == lane.consumed
             assert known.last == lane.announced
             assert known.consumed <= known.last
             counts = [known.consumed, *(c.count for c in known.checkpoints)]

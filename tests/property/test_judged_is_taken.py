@@ -179,7 +179,14 @@ class Network:
         if new:
             self.ends[src] = replace(truth, wei=told.wei)
             outbox = (
-                OutboxMove(dst=HERE, count=told.count, head=told.head, gas=told.gas, wei=told.wei),
+                OutboxMove(
+                    dst=HERE,
+                    count=told.count,
+                    head=told.head,
+                    gas=told.gas,
+                    wei=told.wei,
+                    asked=told.asked,
+                ),
             )
         lane = state.lane(HERE, src)
         inbox = ()
@@ -191,6 +198,7 @@ class Network:
                     count=most.count,
                     gas=lane.consumed_gas + rng.choice([0, 2**100]),
                     wei=rng.choice([lane.consumed_wei, most.wei]),
+                    asked=lane.consumed_asked + rng.choice([0, most.count - lane.consumed]),
                 ),
             )
         births = tuple(

@@ -145,7 +145,7 @@ class LaneMachine(RuleBasedStateMachine):
         index = executed.decoded[0][0] if executed.decoded else len(executed.block.items)
         by_arrivals = [s for s in executed.sent if s.message.dst == dst and s.index < index]
         position = net.books.heads[here.shard, dst][earlier + len(by_arrivals)]
-        has_room = position.count - lane.consumed < windows * self.params.lane_window
+        has_room = position.asked - lane.consumed_asked < windows * self.params.lane_window
         if windows == 1:
             waiting = position.gas - lane.consumed_gas
             has_room = has_room and waiting + gas <= self.params.lane_gas_window
@@ -173,14 +173,15 @@ class LaneMachine(RuleBasedStateMachine):
     @rule(
         src=SHARDS,
         other=st.integers(1, 2),
+        user=st.integers(1, 2),
         gas=st.sampled_from([0, 100_000]),
         back=st.integers(0, 3),
     )
-    def send(self, src: ShardId, other: int, gas: int, back: int) -> None:
+    def send(self, src: ShardId, other: int, user: int, gas: int, back: int) -> None:
         """A user pays a user of another shard."""
         here, dst = self.net.shards[src], ShardId((src + other) % 3)
         to = self.net.shards[dst].users[1].address
-        tx = self.tx(here.users[1], to, 5, b"", 21_000 + gas)
+        tx = self.tx(here.users[user], to, 5, b"", 21_000 + gas)
         self.attempt(here, self.lag(here, back), tx, dst, gas, windows=1)
 
     @rule(src=SHARDS, other=st.integers(1, 2), back=st.integers(0, 3))

@@ -10,10 +10,12 @@ from dataclasses import replace
 from itertools import count, islice
 from typing import Any
 
+import msgspec
 import pytest
 
 from node.beacon import crosslinks
 from node.shard import delivery
+from node.shard.frame import BlockFrame
 from node.shard.run import BlockRun
 from tests.simulation.devnet.corrupt import Lie
 from tests.simulation.devnet.plan import Plan, draw_plan
@@ -71,3 +73,31 @@ def test_without_a_rule_they_lose(
         found = next((o.violation for o in outcomes if o.violation is not None), None)
     assert found is not None
     assert found.rule in rules, found
+
+
+def floods() -> Iterable[Plan]:
+    """With a third shard, and lanes that two messages fill."""
+    for plan in corrupt_plans(Lie.FLOODS):
+        if len(plan.shards) > 2:
+            gas_window = 2 * plan.params.message_gas_limit
+            params = msgspec.structs.replace(
+                plan.params, lane_gas_window=gas_window, base_fee=7, max_arrivals=20
+            )
+            yield replace(plan, params=params)
+
+
+def test_what_others_pass_on_has_little_room() -> None:
+    seen: Counter[str] = Counter()
+    for plan in islice(floods(), 3):
+        outcome = run_plan(plan)
+        assert outcome.violation is None, f"{outcome.violation}; seed {plan.seed}\n{outcome.status}"
+        seen += outcome.stats
+    assert seen["passed on for the liar"] > 3, seen
+
+
+def test_without_a_share_they_fill_the_lanes_between_others() -> None:
+    with replaced(BlockFrame, "passes_on", lambda self, src, dst, gas: True):
+        outcomes = map(run_plan, islice(floods(), 3))
+        found = next((o.violation for o in outcomes if o.violation is not None), None)
+    assert found is not None
+    assert found.rule == "room", found

@@ -70,6 +70,7 @@ class Fake:
                         slots.head: self.head.format(count),
                         slots.gas: "0x0",
                         slots.wei: hex(10 * count),
+                        slots.asked: hex(count),
                     }
                     if slot in words:
                         return words[slot]

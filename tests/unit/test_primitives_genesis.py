@@ -99,7 +99,7 @@ def test_the_hash_covers_everything() -> None:
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"version": 1}, "version 1 is not 2"),
+        ({"version": 1}, "version 1 is not 3"),
         ({"shards": 0}, "shards must be 1 to 1024, not 0"),
         ({"shards": 1025}, "shards must be 1 to 1024, not 1025"),
         ({"shards": 3}, "shard 2 has no validator"),
@@ -152,9 +152,9 @@ def test_zero_is_a_base_fee_and_a_block_interval() -> None:
         (b"[]", "not a genesis file"),
         (b"\xff\xfe", "not a genesis file"),
         (b'{"chain_id": 1}', "missing required field `version`"),
-        (b'{"version": 2, "chain_id": 1}', "missing required field"),
-        (b'{"version": 2, "chain_id": 1, "surprise": 2}', "unknown field `surprise`"),
-        (b'{"version": 2, "chain_id": "1"}', "Expected `int`, got `str` - at `$.chain_id`"),
+        (b'{"version": 3, "chain_id": 1}', "missing required field"),
+        (b'{"version": 3, "chain_id": 1, "surprise": 2}', "unknown field `surprise`"),
+        (b'{"version": 3, "chain_id": "1"}', "Expected `int`, got `str` - at `$.chain_id`"),
         (b'{"version": 1, "surprise": 2}', "make the network anew (`atoll up --reset`)"),
         (msgspec.json.encode(genesis(shards=9)), "shard 2 has no validator"),
     ],

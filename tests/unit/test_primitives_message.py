@@ -134,7 +134,7 @@ def test_another_number_of_fields_is_refused() -> None:
 
 
 def test_the_head_of_a_lane_is_the_hash_chain_of_its_messages() -> None:
-    messages = [replace(MESSAGE, seq=n) for n in range(3)]
+    messages = [replace(MESSAGE, seq=n, depth=n % 2) for n in range(3)]
     hashes = [m.hash for m in messages]
     by_hand = ZERO_HASH
     position = LanePosition()
@@ -145,9 +145,12 @@ def test_the_head_of_a_lane_is_the_hash_chain_of_its_messages() -> None:
     assert extend_head(ZERO_HASH, hashes) == by_hand
     assert extend_head(next_head(ZERO_HASH, hashes[0]), hashes[1:]) == by_hand
     assert position == LanePosition(
-        count=3, head=by_hand, gas=3 * 150_000, wei=3 * MESSAGE.in_flight_wei
+        count=3, head=by_hand, gas=2 * 150_000, wei=3 * MESSAGE.in_flight_wei, asked=2
     )
     assert position.advance(MESSAGE, counts=False).wei == position.wei
+    for kind, asked in zip(MessageKind, (True, False, True, False), strict=True):
+        assert replace(MESSAGE, kind=kind, depth=0).is_asked == asked
+        assert not replace(MESSAGE, kind=kind, depth=1).is_asked
     assert extend_head(by_hand, []) == by_hand
     assert extend_head(ZERO_HASH, reversed(hashes)) != by_hand
 

@@ -25,12 +25,12 @@ TWO = Birth(creator=B, salt=bytes(32), init_hash=HEAD, kept=False)
 ROW = [A, b"\x07", b"\x01"]
 
 
-def out(dst, count=1, gas=0, wei=0):
-    return OutboxMove(dst=ShardId(dst), count=count, head=HEAD, gas=gas, wei=wei)
+def out(dst, count=1, gas=0, wei=0, asked=0):
+    return OutboxMove(dst=ShardId(dst), count=count, head=HEAD, gas=gas, wei=wei, asked=asked)
 
 
-def into(src, count=1, gas=0, wei=0):
-    return InboxMove(src=ShardId(src), count=count, gas=gas, wei=wei)
+def into(src, count=1, gas=0, wei=0, asked=0):
+    return InboxMove(src=ShardId(src), count=count, gas=gas, wei=wei, asked=asked)
 
 
 def lanes(sent, consumed, counters=()):
@@ -46,15 +46,15 @@ def test_no_requests():
 
 def test_the_encoding_is_the_documented_one():
     requests = ShardRequests(
-        outbox=(out(3, 7, 9, 2**255),),
-        inbox=(into(0, 300, 256, 1),),
+        outbox=(out(3, 7, 9, 2**255, 6),),
+        inbox=(into(0, 300, 256, 1, 299),),
         counters=Counters(issued=-1, burned=5),
         births=(TWO, ONE),
     )
     first = b"\xa0" + rlp.encode(
         [
-            [[b"\x03", b"\x07", HEAD, b"\x09", b"\x80" + bytes(31)]],
-            [[b"", b"\x01\x2c", b"\x01\x00", b"\x01"]],
+            [[b"\x03", b"\x07", HEAD, b"\x09", b"\x80" + bytes(31), b"\x06"]],
+            [[b"", b"\x01\x2c", b"\x01\x00", b"\x01", b"\x01\x2b"]],
             [b"\xff" * 32, b"\x05"],
         ]
     )
@@ -117,8 +117,8 @@ def test_the_constructor_refuses_duplicates_and_excess(fields):
         ShardRequests(**fields)
 
 
-ROW_OUT, ROW_OUT_2 = [b"\x01", b"\x01", HEAD, b"", b""], [b"\x02", b"\x01", HEAD, b"", b""]
-ROW_IN, ROW_IN_2 = [b"\x01", b"\x01", b"", b""], [b"\x02", b"\x01", b"", b""]
+ROW_OUT, ROW_OUT_2 = ([shard, b"\x01", HEAD, b"", b"", b""] for shard in (b"\x01", b"\x02"))
+ROW_IN, ROW_IN_2 = ([shard, b"\x01", b"", b"", b""] for shard in (b"\x01", b"\x02"))
 
 
 @pytest.mark.parametrize(
@@ -143,18 +143,20 @@ ROW_IN, ROW_IN_2 = [b"\x01", b"\x01", b"", b""], [b"\x02", b"\x01", b"", b""]
         ([b"\xa1" + rlp.encode([[A, b"\x07" * 9, b"\x01"]])], "64 bits"),
         ([b"\xa1" + rlp.encode([[A, bytes(31), HEAD, b"\x01"]])], "32 bytes"),
         ([b"\xa1" + rlp.encode([[A, bytes(32), HEAD[1:], b"\x01"]])], "32 bytes"),
-        ([lanes([[b"\x01", b"\x01", HEAD[1:], b"", b""]], [])], "32 bytes"),
-        ([lanes([[b"\x01", b"\x00", HEAD, b"", b""]], [])], "leading zeros"),
-        ([lanes([[b"\x01\x00\x00", b"\x01", HEAD, b"", b""]], [])], "16 bits"),
-        ([lanes([[b"\x01", b"\x01" * 9, HEAD, b"", b""]], [])], "64 bits"),
-        ([lanes([[b"\x01", b"\x01", HEAD, b"\x01" * 17, b""]], [])], "128 bits"),
-        ([lanes([], [[b"\x01", b"\x01", b"\x01" * 17, b""]])], "128 bits"),
-        ([lanes([[b"\x01", b"\x01", HEAD, b"", b"\x01" * 33]], [])], "256 bits"),
-        ([lanes([], [[b"\x01", b"\x01", b"", b"\x01" * 33]])], "256 bits"),
+        ([lanes([[b"\x01", b"\x01", HEAD[1:], b"", b"", b""]], [])], "32 bytes"),
+        ([lanes([[b"\x01", b"\x00", HEAD, b"", b"", b""]], [])], "leading zeros"),
+        ([lanes([[b"\x01\x00\x00", b"\x01", HEAD, b"", b"", b""]], [])], "16 bits"),
+        ([lanes([[b"\x01", b"\x01" * 9, HEAD, b"", b"", b""]], [])], "64 bits"),
+        ([lanes([[b"\x01", b"\x01", HEAD, b"\x01" * 17, b"", b""]], [])], "128 bits"),
+        ([lanes([], [[b"\x01", b"\x01", b"\x01" * 17, b"", b""]])], "128 bits"),
+        ([lanes([[b"\x01", b"\x01", HEAD, b"", b"\x01" * 33, b""]], [])], "256 bits"),
+        ([lanes([], [[b"\x01", b"\x01", b"", b"\x01" * 33, b""]])], "256 bits"),
+        ([lanes([[b"\x01", b"\x01", HEAD, b"", b"", b"\x01" * 9]], [])], "64 bits"),
+        ([lanes([], [[b"\x01", b"\x01", b"", b"", b"\x01" * 9]])], "64 bits"),
         ([lanes([], [], [b"\x01" * 33, b""])], "256 bits"),
         ([lanes([], [], [b""])], "2 items"),
-        ([lanes([], [ROW_OUT])], "4 items"),
-        ([lanes([ROW_IN], [])], "5 items"),
+        ([lanes([], [ROW_OUT])], "5 items"),
+        ([lanes([ROW_IN], [])], "6 items"),
         ([lanes([ROW_OUT], []) + b"\x00"], "trailing"),
         ([b"\xa0"], "empty"),
         ([b"\xa1" + b"\0" * MAX_REQUESTS_BYTES], "more than"),

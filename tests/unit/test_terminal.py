@@ -57,7 +57,7 @@ def test_answers_drawn_with_rich_are_neither_markup_nor_commands() -> None:
     }  # fmt: skip
     lane = {
         "src": 0, "dst": EVIL, "outbox": None, "inbox": None, "crosslinked": {"count": 1}, "oldest": None,
-        "waiting": {"count": 0, "gas": 0}, "window": {"count": 1, "gas": 1}, "full": False,
+        "waiting": {"count": 0, "asked": 0, "gas": 0}, "window": {"count": 1, "gas": 1}, "full": False,
     }  # fmt: skip
     out = Console(file=io.StringIO(), width=200)
     out.print(trace_tree({"root": node, "complete": True, "messages": 1, "truncated": False}))

@@ -135,11 +135,12 @@ atoll_lane_inbox_messages_total counter src,dst
 atoll_lane_held_messages gauge src,dst
     Messages pulled and checked that wait for a block; on nodes of the destination.
 atoll_lane_in_flight_messages gauge src,dst
-    Messages sent and not known to be delivered: what the window bounds; on nodes of the source.
+    Messages sent and not known to be delivered; on nodes of the source.
 atoll_lane_in_flight_gas gauge src,dst
-    Their gas.
+    The gas of those of them that were asked for, and do not just follow from arrivals: what the window bounds.
 atoll_lane_window_ratio gauge src,dst
-    How full the lane is, by messages or gas, whichever is more; at 1 it takes no more.
+    How full the lane is, by messages that were asked for or by their gas, whichever is more; at 1 it takes no
+    more.
 atoll_lane_oldest_age_seconds gauge src,dst
     Since the block of the oldest message in flight, 0 without one; on nodes of the source.
 atoll_lane_in_flight_wei gauge src,dst

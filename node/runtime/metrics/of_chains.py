@@ -158,8 +158,9 @@ def lanes(node: "Node", sheet: Sheet) -> None:
             continue
         outbound, sent = beacon.lane(here, peer), messenger.outbox(state, peer)
         flight = max(0, sent.count - outbound.consumed)
+        asked = max(0, sent.asked - outbound.consumed_asked)
         gas = max(0, sent.gas - outbound.consumed_gas)
-        use = max(flight / params.lane_window, gas / params.lane_gas_window)
+        use = max(asked / params.lane_window, gas / params.lane_gas_window)
         sheet.put("atoll_lane_sent_messages_total", sent.count, here, peer)
         sheet.put("atoll_lane_crosslinked_messages_total", outbound.last, here, peer)
         sheet.put("atoll_lane_delivered_messages_total", outbound.consumed, here, peer)

@@ -1,18 +1,20 @@
 """How full every lane is, and how far what it carries has come.
 
     lane     = {src, dst, outbox, crosslinked, consumed, inbox, waiting, window, full, oldest}
-    outbox   = {count, gas, block}   all that the source has sent, as of its block
-    crosslinked = {count, gas}       how much of that the beacon has finalised
-    consumed = {count, gas}          how much of it was delivered, as the beacon knows
-    inbox    = {count, gas, block}   the same, as the destination's own block has it
-    waiting  = {count, gas}          outbox - consumed: what the window bounds
-    window   = {count, gas}
+    outbox   = {count, asked, gas, block}   all that the source has sent, as of its block
+    crosslinked = {count, asked, gas}       how much of that the beacon has finalised
+    consumed = {count, asked, gas}          how much of it was delivered, as the beacon knows
+    inbox    = {count, asked, gas, block}   the same, as the destination's own block has it
+    waiting  = {count, asked, gas}          outbox - consumed
+    window   = {count, gas}                 of what was asked for
     oldest   = {id, seq, block, networkBlock, age} | null
 
-At a past network block both ends are what its crosslinked headers say. At the latest they are asked for, and
-a shard that does not answer has null there. A lane is `full` once what waits reaches the window, in messages
-or in gas. `oldest` is the next message to be delivered; `age` counts beacon blocks since the one that
-finalised it, null before that. Gas in units.
+`asked` is how many of the messages were asked for by transactions and by contracts' sends, `gas` what those
+prepaid: the others follow from arrivals and always go. At a past network block both ends are what its
+crosslinked headers say. At the latest they are asked for, and a shard that does not answer has null there. A
+lane is `full` once what was asked for and waits reaches the window, in messages or in gas. `oldest` is the next
+message to be delivered; `age` counts beacon blocks since the one that finalised it, null before that. Gas in
+units.
 """
 
 from collections.abc import Callable
@@ -31,15 +33,33 @@ from rpc.errors import ResourceUnavailable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Amount:
+    """So many messages, of which so many were asked for, with so much gas."""
+
+    count: int
+    asked: int
+    gas: int
+
+    def __sub__(self, other: "_Amount") -> "_Amount":
+        return _Amount(
+            count=max(0, self.count - other.count),
+            asked=max(0, self.asked - other.asked),
+            gas=max(0, self.gas - other.gas),
+        )
+
+    def to_json(self) -> dict[str, int]:
+        return {"count": self.count, "asked": self.asked, "gas": self.gas}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _End:
     """One end of a lane, as of a block of its shard."""
 
-    count: int
-    gas: int
+    amount: _Amount
     block: int
 
     def to_json(self) -> dict[str, int]:
-        return {"count": self.count, "gas": self.gas, "block": self.block}
+        return {**self.amount.to_json(), "block": self.block}
 
 
 class LaneReport:
@@ -89,29 +109,30 @@ class LaneReport:
         ends: dict[tuple[int, int], tuple[LaneEnds, int]],
     ) -> dict[str, Any]:
         lane = state.lane(ShardId(src), ShardId(dst))
-        last_gas = lane.checkpoints[-1].gas if lane.checkpoints else lane.consumed_gas
+        consumed = _consumed(lane)
+        crosslinked = _crosslinked(lane)
         outbox = inbox = None
         if not live:
-            outbox = _End(count=lane.last, gas=last_gas, block=_tip(state, src))
-            inbox = _End(count=lane.consumed, gas=lane.consumed_gas, block=_tip(state, dst))
+            outbox = _End(amount=crosslinked, block=_tip(state, src))
+            inbox = _End(amount=consumed, block=_tip(state, dst))
         if (found := ends.get((src, dst))) is not None:
-            outbox = _End(count=found[0].sent, gas=found[0].sent_gas, block=found[1])
+            outbox = _End(amount=_sent_by(found[0]), block=found[1])
         if (found := ends.get((dst, src))) is not None:
-            inbox = _End(count=found[0].consumed, gas=found[0].consumed_gas, block=found[1])
-        sent, sent_gas = (outbox.count, outbox.gas) if outbox else (lane.last, last_gas)
-        count, gas = max(0, sent - lane.consumed), max(0, sent_gas - lane.consumed_gas)
+            inbox = _End(amount=_consumed_by(found[0]), block=found[1])
+        sent = outbox.amount if outbox else crosslinked
+        waiting = sent - consumed
         window = {"count": self._params.lane_window, "gas": self._params.lane_gas_window}
         return {
             "src": src,
             "dst": dst,
             "outbox": outbox and outbox.to_json(),
-            "crosslinked": {"count": lane.last, "gas": last_gas},
-            "consumed": {"count": lane.consumed, "gas": lane.consumed_gas},
+            "crosslinked": crosslinked.to_json(),
+            "consumed": consumed.to_json(),
             "inbox": inbox and inbox.to_json(),
-            "waiting": {"count": count, "gas": gas},
+            "waiting": waiting.to_json(),
             "window": window,
-            "full": count >= window["count"] or gas >= window["gas"],
-            "oldest": await self._oldest(number, src, dst, _next(lane, inbox), sent),
+            "full": waiting.asked >= window["count"] or waiting.gas >= window["gas"],
+            "oldest": await self._oldest(number, src, dst, _next(lane, inbox), sent.count),
         }
 
     async def _oldest(
@@ -141,4 +162,23 @@ def _tip(state: BeaconState, shard: int) -> int:
 
 
 def _next(lane: LaneState, inbox: _End | None) -> int:
-    return lane.consumed if inbox is None else max(inbox.count, lane.consumed)
+    return lane.consumed if inbox is None else max(inbox.amount.count, lane.consumed)
+
+
+def _consumed(lane: LaneState) -> _Amount:
+    return _Amount(count=lane.consumed, asked=lane.consumed_asked, gas=lane.consumed_gas)
+
+
+def _crosslinked(lane: LaneState) -> _Amount:
+    if not lane.checkpoints:
+        return _consumed(lane)
+    last = lane.checkpoints[-1]
+    return _Amount(count=last.count, asked=last.asked, gas=last.gas)
+
+
+def _sent_by(ends: LaneEnds) -> _Amount:
+    return _Amount(count=ends.sent, asked=ends.sent_asked, gas=ends.sent_gas)
+
+
+def _consumed_by(ends: LaneEnds) -> _Amount:
+    return _Amount(count=ends.consumed, asked=ends.consumed_asked, gas=ends.consumed_gas)

@@ -145,10 +145,10 @@ def _message() -> Message:
 def _requests() -> ShardRequests:
     return ShardRequests(
         outbox=(
-            OutboxMove(dst=1, count=3, head=R(32), gas=9, wei=7),
-            OutboxMove(dst=2, count=0, head=R(32), gas=0, wei=1 << 255),
+            OutboxMove(dst=1, count=3, head=R(32), gas=9, wei=7, asked=2),
+            OutboxMove(dst=2, count=0, head=R(32), gas=0, wei=1 << 255, asked=0),
         ),
-        inbox=(InboxMove(src=3, count=300, gas=1 << 90, wei=0),),
+        inbox=(InboxMove(src=3, count=300, gas=1 << 90, wei=0, asked=299),),
         counters=Counters(issued=-5, burned=1 << 70),
         births=(Birth(creator=R(20), nonce=5), Birth(creator=R(20), salt=R(32), init_hash=R(32), kept=False)),
     )  # fmt: skip

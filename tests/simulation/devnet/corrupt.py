@@ -14,6 +14,7 @@ from node.primitives.basics import Address, Hash32, ShardId, keccak256
 from node.primitives.births import Birth
 from node.primitives.header import Header
 from node.primitives.message import MAX_DEPTH, Message, MessageKind
+from node.primitives.placement import home_by_range
 from node.primitives.requests import Counters, ShardRequests
 from node.shard import messenger
 from node.shard.chain import ShardChain
@@ -32,6 +33,7 @@ class Lie(Enum):
         "sends messages in the names of accounts of others, with wei that it has not"
     )
     CLAIMS_BIRTHS = "tells the beacon of contracts that others made, or nobody"
+    FLOODS = "has others put on the lanes between them what nobody there has asked for"
     FALSE_BOOKS = "tells the beacon other counts, heads, gas, wei and counters than it has"
     FALSE_ROOTS = "commits to transactions, receipts and gas that are not those of the block"
     SWALLOWS = "takes messages and does nothing with them"
@@ -104,6 +106,8 @@ class CorruptRun(BlockRun):
         if Lie.SPEAKS_FOR_OTHERS in self.lies:
             for _ in range(self.dice.choice((1, 2, 5))):
                 self._speak()
+        if Lie.FLOODS in self.lies:
+            self._flood()
         made = super().finish()
         requests = made.requests
         if Lie.CLAIMS_BIRTHS in self.lies:
@@ -163,6 +167,44 @@ class CorruptRun(BlockRun):
             honest = replace(position, wei=position.wei - message.in_flight_wei)
             messenger.set_outbox(self.state, message.dst, honest)
 
+    def _flood(self) -> None:
+        """Many messages to one shard, which it has to send on, or answer, to another: all that they may carry,
+        for nothing, or for little."""
+        dice, shards, here = self.dice, self.rules.shards, self.rules.shard
+        if shards < 3:
+            return
+        dst, third = dice.sample([ShardId(s) for s in range(shards) if s != here], 2)
+        anchor, most = self.env.anchor.state, self.rules.message_gas
+        victims = [user for user in self.targets.users if anchor.home(user) == third]
+        born = [
+            contract
+            for contract in self.targets.contracts
+            if home_by_range(contract, shards) == here and anchor.directory_entry(contract) == dst
+        ]
+        for _ in range(dice.choice((5, 20))):
+            victim = dice.choice(victims)
+            message = Message(
+                src=here,
+                dst=dst,
+                seq=0,
+                kind=dice.choice((MessageKind.CALL, MessageKind.REPLY, MessageKind.CREDIT)),
+                sender=self._own(),
+                to=victim,
+                value=1,
+                gas=most,
+                gas_price=dice.choice((0, 7)),
+                refund_to=victim,
+                reply_gas=most,
+                callback=b"\1\2\3\4",
+                origin_tx=Hash32(bytes(32)),
+            )
+            if born and dice.random() < 0.5:
+                message = replace(
+                    message, kind=MessageKind.CALL, sender=victim, to=dice.choice(born), gas=30_000,
+                    in_reply_to=bytes(32), depth=1,
+                )  # fmt: skip
+            self.send(message, [])
+
     def _births(self, births: tuple[Birth, ...]) -> tuple[Birth, ...]:
         dice = self.dice
         false = [
@@ -190,6 +232,7 @@ class CorruptRun(BlockRun):
                     replace(move, head=Hash32(dice.randbytes(32))),
                     replace(move, gas=other(move.gas)),
                     replace(move, wei=other(move.wei)),
+                    replace(move, asked=other(move.asked) % 2**64),
                 )
             )
             for move in requests.outbox
@@ -201,6 +244,7 @@ class CorruptRun(BlockRun):
                     replace(move, count=other(move.count) % 2**64),
                     replace(move, gas=other(move.gas)),
                     replace(move, wei=other(move.wei)),
+                    replace(move, asked=other(move.asked) % 2**64),
                 )
             )
             for move in requests.inbox

@@ -167,12 +167,25 @@ class Forger:
                 ShardRequests(
                     outbox=(
                         OutboxMove(
-                            dst=other, count=lane.last + 1, head=head, gas=0, wei=lane.sent_wei
+                            dst=other,
+                            count=lane.last + 1,
+                            head=head,
+                            gas=0,
+                            wei=lane.sent_wei,
+                            asked=lane.last + 1,
                         ),
                     )
                 ),
                 ShardRequests(
-                    inbox=(InboxMove(src=other, count=back.last + 1, gas=0, wei=back.consumed_wei),)
+                    inbox=(
+                        InboxMove(
+                            src=other,
+                            count=back.last + 1,
+                            gas=0,
+                            wei=back.consumed_wei,
+                            asked=back.consumed_asked,
+                        ),
+                    )
                 ),
                 ShardRequests(),
             ),
@@ -204,7 +217,7 @@ class Forger:
             self.pick("height", range(max(1, height - 3), height + 1))
         )
         other = ShardId((shard + 1) % len(self.net.ids))
-        move = OutboxMove(dst=other, count=10**6, head=Hash32(b"\1" * 32), gas=0, wei=0)
+        move = OutboxMove(dst=other, count=10**6, head=Hash32(b"\1" * 32), gas=0, wei=0, asked=0)
         self._tell(
             self.pick(
                 "change",

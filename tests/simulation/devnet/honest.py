@@ -12,6 +12,8 @@ prefix        an inbox of an honest shard is the chain of what was delivered; th
               between honest shards are positions that the source had
 supply        no shard holds less than nothing by the beacon's books; all that is held, under way and burned
               adds up to what there was; an honest shard's accounts have what the books say, to the wei
+room          what an honest shard has under way to another because the corrupt one had it send that there has a
+              quarter of the lane's gas at most, or is one message; and it counts for no window
 home          nobody's account gets another home: what lives on an honest shard lives there for the beacon
 audit         where accounts have other wei than the books say is the corrupt shard, nowhere else
 """
@@ -21,9 +23,11 @@ from collections.abc import Callable, Collection
 
 from node.beacon.state import BeaconState
 from node.primitives.basics import Address, ShardId
-from node.primitives.message import LanePosition, Message
+from node.primitives.genesis import Params
+from node.primitives.message import LanePosition, Message, MessageKind
 from node.shard import messenger
 from node.shard.chain import ShardChain
+from node.shard.room import SHARE
 from node.shard.run import ExecutedBlock
 from tests.simulation.shards.support.books import wei_of
 
@@ -31,13 +35,16 @@ ChainOf = Callable[[ShardId], ShardChain]
 
 
 class HonestBooks:
-    """The books of the honest shards; `total` is the wei of the genesis."""
+    """The books of the honest shards; `total` is the wei of the genesis, `params` its rules."""
 
-    def __init__(self, shards: Collection[ShardId], corrupt: ShardId, total: int) -> None:
+    def __init__(
+        self, shards: Collection[ShardId], corrupt: ShardId, total: int, params: Params
+    ) -> None:
         self.shards = list(shards)
         self.honest = [shard for shard in shards if shard != corrupt]
         self.corrupt = corrupt
         self.total = total
+        self.params = params
         self.stats: Counter[str] = Counter()
         lanes = [(src, dst) for src in shards for dst in shards if src != dst]
         self.sent: dict[tuple[int, int], list[Message]] = {lane: [] for lane in lanes}
@@ -45,6 +52,8 @@ class HonestBooks:
             lane: [LanePosition()] for lane in lanes
         }
         self.delivered: dict[tuple[int, int], list[Message]] = {lane: [] for lane in lanes}
+        self.passed: dict[tuple[int, int], list[int]] = {lane: [] for lane in lanes}
+        "Of each message that was sent, the gas that is there by the doing of the corrupt shard."
 
     @property
     def under_way(self) -> int:
@@ -63,8 +72,10 @@ class HonestBooks:
         self.stats["transactions"] += len(executed.decoded)
         for _, message in executed.delivered:
             self._arrived(here, message)
+        causes = dict(executed.delivered)
         for sent in executed.sent:
             message = sent.message
+            self._passed_on(causes.get(sent.index), message)
             row, heads = (kept[here, message.dst] for kept in (self.sent, self.heads))
             assert message.seq == len(row), f"lane: {here}->{message.dst} has a gap"
             row.append(message)
@@ -81,6 +92,15 @@ class HonestBooks:
             for message in rows:
                 head = head.advance(message)
             assert inbox.head == head.head, f"prefix: {other}->{here} is another chain"
+
+    def _passed_on(self, cause: Message | None, message: Message) -> None:
+        """What an arrival made a shard send: a contract's `send` is a CALL that nobody has sent on."""
+        by_contract = message.kind is MessageKind.CALL and not message.depth
+        follows = cause is not None and not by_contract
+        assert not (follows and message.is_asked), "room: what follows from an arrival asks for it"
+        lies = follows and cause is not None and cause.src == self.corrupt
+        self.passed[message.src, message.dst].append(message.all_gas if lies else 0)
+        self.stats["passed on for the liar"] += lies and message.dst != self.corrupt
 
     def _arrived(self, here: ShardId, message: Message) -> None:
         lane = (message.src, here)
@@ -126,6 +146,11 @@ class HonestBooks:
             lane, heads = beacon.lane(shard, other), self.heads[shard, other]
             assert lane.last == messenger.outbox(state, other).count, (
                 f"checkpoint: {shard}->{other}"
+            )
+            under_way = self.passed[shard, other][lane.consumed : lane.last]
+            most = max(self.params.lane_gas_window // SHARE, 0, *under_way)
+            assert sum(under_way) <= most, (
+                f"room: {sum(under_way)} gas from the liar on {shard}->{other}"
             )
             for point in lane.checkpoints:
                 assert point == heads[point.count], f"prefix: checkpoint of {shard}->{other}"

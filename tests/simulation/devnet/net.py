@@ -137,7 +137,7 @@ class Devnet:
         corrupt, supply = self.plan.corrupt, USERS * FUNDS
         if corrupt is None:
             return Books(self.ids, supply=supply)
-        return HonestBooks(self.ids, ShardId(corrupt), supply * len(self.ids))
+        return HonestBooks(self.ids, ShardId(corrupt), supply * len(self.ids), self.genesis.params)
 
     def make_chain(self, store: MemoryStore, shard: ShardId) -> ShardChain:
         """The chain of a shard at one of its nodes."""

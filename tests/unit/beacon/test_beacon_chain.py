@@ -38,7 +38,9 @@ def away_from(shard, count):
 
 
 def sends(count):
-    return ShardRequests(outbox=(OutboxMove(dst=S1, count=count, head=ZERO_HASH, gas=0, wei=0),))
+    return ShardRequests(
+        outbox=(OutboxMove(dst=S1, count=count, head=ZERO_HASH, gas=0, wei=0, asked=0),)
+    )
 
 
 def dump(store):
@@ -206,7 +208,7 @@ def test_old_states_stay_readable_and_only_some_in_memory(driver):
 
 def test_a_lane_runs_its_course(driver):
     driver.grow(driver.next(0, sends(3)))
-    consumed = ShardRequests(inbox=(InboxMove(src=S0, count=2, gas=0, wei=0),))
+    consumed = ShardRequests(inbox=(InboxMove(src=S0, count=2, gas=0, wei=0, asked=0),))
     driver.grow(driver.next(1, consumed))
     assert driver.chain.state.lane(S0, S1).consumed == 2
     assert driver.chain.state_at(1).lane(S0, S1).consumed == 0

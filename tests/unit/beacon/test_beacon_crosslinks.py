@@ -24,20 +24,34 @@ def head(n):
     return keccak256(b"head %d" % n)
 
 
-def sends(dst, count, wei=None):
-    wei = 10 * count if wei is None else wei
-    move = OutboxMove(dst=ShardId(dst), count=count, head=head(count), gas=100 * count, wei=wei)
+def sends(dst, count, wei=None, asked=None):
+    """Every second message is asked for, unless `asked` says otherwise."""
+    move = OutboxMove(
+        dst=ShardId(dst),
+        count=count,
+        head=head(count),
+        gas=100 * count,
+        wei=10 * count if wei is None else wei,
+        asked=count // 2 if asked is None else asked,
+    )
     return ShardRequests(outbox=(move,))
 
 
 def at(count):
-    return LanePosition(count=count, head=head(count), gas=100 * count, wei=10 * count)
+    return LanePosition(
+        count=count, head=head(count), gas=100 * count, wei=10 * count, asked=count // 2
+    )
 
 
-def consumes(src, count, gas=None, wei=None):
-    gas = 100 * count if gas is None else gas
-    wei = 10 * count if wei is None else wei
-    return ShardRequests(inbox=(InboxMove(src=ShardId(src), count=count, gas=gas, wei=wei),))
+def consumes(src, count, gas=None, wei=None, asked=None):
+    move = InboxMove(
+        src=ShardId(src),
+        count=count,
+        gas=100 * count if gas is None else gas,
+        wei=10 * count if wei is None else wei,
+        asked=count // 2 if asked is None else asked,
+    )
+    return ShardRequests(inbox=(move,))
 
 
 def counts(issued=0, burned=0):
@@ -242,8 +256,9 @@ def test_an_inbox_move_drops_what_it_has_passed(driver):
     driver.grow(driver.next(1, consumes(0, 3)))  # between two checkpoints
     lane = driver.chain.state.lane(ShardId(0), ShardId(1))
     assert lane == LaneState(
-        consumed=3, consumed_gas=300, consumed_wei=30, sent_wei=50, checkpoints=(at(5),)
-    )
+        consumed=3, consumed_gas=300, consumed_wei=30, consumed_asked=1, sent_wei=50,
+        checkpoints=(at(5),),
+    )  # fmt: skip
     driver.grow(driver.next(1, consumes(0, 5)))
     lane = driver.chain.state.lane(ShardId(0), ShardId(1))
     assert (lane.consumed, lane.checkpoints, lane.last) == (5, (), 5)
@@ -258,11 +273,35 @@ def test_the_gas_of_an_inbox_never_falls(driver):
     )
 
 
-def test_a_source_that_lies_about_its_gas_stops_nobody(driver):
+@pytest.mark.parametrize(("asked", "fits"), [(0, False), (1, True), (4, True), (5, False)])
+def test_what_was_asked_for_of_an_outbox_is_part_of_it_and_grows(driver, asked, fits):
+    driver.grow(driver.next(0, sends(1, 2)))
+    crosslink = driver.next(0, sends(1, 4, asked=asked))
+    if fits:
+        driver.grow(crosslink)
+    else:
+        refused(driver, crosslink, f"{asked} of 4 messages of the outbox to 1 were asked for")
+
+
+@pytest.mark.parametrize(("asked", "fits"), [(0, False), (1, True), (3, True), (4, False)])
+def test_what_was_asked_for_of_an_inbox_is_part_of_what_it_passed(driver, asked, fits):
     driver.grow(driver.next(0, sends(1, 5)))
-    driver.grow(driver.next(1, consumes(0, 5, 2**70)))
-    assert driver.chain.state.lane(ShardId(0), ShardId(1)).consumed_gas == 2**70
-    driver.grow(driver.next(0, sends(1, 6)))
+    driver.grow(driver.next(1, consumes(0, 3, asked=1)))
+    crosslink = driver.next(1, consumes(0, 5, asked=asked))
+    if fits:
+        driver.grow(crosslink)
+        assert driver.chain.state.lane(ShardId(0), ShardId(1)).consumed_asked == asked
+    else:
+        refused(driver, crosslink, f"that were asked for go from 1 to {asked}")
+
+
+def test_a_source_that_lies_about_its_gas_stops_nobody(driver):
+    """Nor one that lies about what was asked for."""
+    driver.grow(driver.next(0, sends(1, 5, asked=0)))
+    driver.grow(driver.next(1, consumes(0, 5, 2**70, asked=5)))
+    lane = driver.chain.state.lane(ShardId(0), ShardId(1))
+    assert (lane.consumed_gas, lane.consumed_asked) == (2**70, 5)
+    driver.grow(driver.next(0, sends(1, 6, asked=1)))
 
 
 def test_an_inbox_cannot_pass_what_is_finalised(driver):

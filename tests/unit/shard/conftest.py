@@ -37,9 +37,16 @@ TIMESTAMP = 1_700_000_000
 
 @dataclass
 class FakeLane:
+    """`consumed` messages, all of which were asked for unless `consumed_asked` says otherwise."""
+
     consumed: int = 0
     consumed_gas: int = 0
     checkpoints: Sequence[LanePosition] = ()
+    consumed_asked: int = -1
+
+    def __post_init__(self) -> None:
+        if self.consumed_asked < 0:
+            self.consumed_asked = self.consumed
 
 
 @dataclass
@@ -179,9 +186,10 @@ class World:
             at = messenger.inbox(self.chain.state(), ShardId(src))
             ends = self.ends.get(src, [len(messages)])
             self.beacon.lanes[src, self.here] = FakeLane(
-                at.count,
-                at.gas,
-                [
+                consumed=at.count,
+                consumed_asked=at.asked,
+                consumed_gas=at.gas,
+                checkpoints=[
                     replace(position, wei=self.told[src](position))
                     if src in self.told
                     else position

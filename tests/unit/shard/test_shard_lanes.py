@@ -216,6 +216,7 @@ def test_positions_stand_in_storage_as_vyper_would_put_them(messages, kit):
     assert state.storage(MESSENGER, slot) == 4
     assert state.storage(MESSENGER, slot + 1) == int.from_bytes(position.head, "big")
     assert state.storage(MESSENGER, slot + 2) == position.gas == 4 * 70
+    assert state.storage(MESSENGER, slot + 4) == position.asked == 4
     assert messenger.outbox(state, ShardId(2)) == position
     assert messenger.inbox(state, ShardId(2)) == LanePosition(count=9)
     assert messenger.outbox(state, ShardId(1)) == LanePosition()
@@ -239,7 +240,9 @@ def test_positions_stand_in_storage_as_vyper_would_put_them(messages, kit):
 )
 def test_a_lane_has_room_for_so_many_and_so_much_gas(count, gas, prepaid, windows, full):
     params = Params(lane_window=4, lane_gas_window=1000, gas_limit=1000, message_gas_limit=100)
-    sent = LanePosition(count=10 + count, gas=7000 + gas)
+    sent = LanePosition(
+        count=99, asked=10 + count, gas=7000 + gas
+    )  # the others are not held against it
     assert bool(lane_full(params, sent, 10, 7000, prepaid, windows=windows)) == full
     ahead = lane_full(params, sent, 99, 10**6, 0, windows=windows)
     assert ahead is None, "a shard may claim to have consumed what was never sent"

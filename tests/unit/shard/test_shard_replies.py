@@ -299,7 +299,8 @@ TOO_MUCH = {"gas": (1 << 64) - 1, "reply_gas": (1 << 64) - 1}
 @pytest.mark.parametrize("price", [0, 1])
 @pytest.mark.parametrize("far", [True, False])
 def test_no_shard_fills_the_lane_between_two_others(world, kit, forged, price, far):
-    """By what they send on or answer: it prepays no more than users there may, whatever it says."""
+    """By what they send on or answer: it prepays no more than a user there may, whatever it says, and takes
+    nothing of what users there have."""
     victim = world.users[2][1].address
     to = kit.address(0 if far else 1, 3, 5)
     world.beacon.homes[to] = 2 if far else 0
@@ -307,8 +308,10 @@ def test_no_shard_fills_the_lane_between_two_others(world, kit, forged, price, f
     if far:
         forged = {**forged, "sender": world.users[1][0].address, "depth": 0}
     executed, _ = sent_by(world, world.message(to, 3, **{**fields, **forged}))
+    went = [sent.message for sent in executed.sent if sent.message.dst == 2]
+    assert sum(m.all_gas for m in went) <= world.chain.rules.message_gas, executed.sent
     lane = messenger.outbox(world.chain.state(), 2)
-    assert lane.gas <= world.chain.rules.message_gas, executed.sent
+    assert (lane.asked, lane.gas) == (0, 0)
     alice = world.users[0][1]
     assert len(world.make(alice.tx(world.users[2][2].address, 1)).decoded) == 1
 

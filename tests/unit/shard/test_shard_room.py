@@ -9,7 +9,7 @@ from eth_abi import encode
 from node.execution.precompile_beacon import QUESTION_GAS
 from node.primitives.basics import ShardId, keccak256
 from node.primitives.message import MessageKind
-from node.primitives.messenger import BEACON, MESSENGER, SHARE_BUCKETS, share_slot
+from node.primitives.messenger import BEACON, MESSENGER, SHARE_BUCKETS, payer_bucket, share_slot
 from node.shard import messenger
 from node.shard.room import Share
 
@@ -143,28 +143,36 @@ def test_one_sender_has_a_quarter_of_the_gas_of_a_lane(make_world, kit):
 
 @pytest.mark.parametrize("seed", range(12))
 def test_the_contract_and_the_protocol_count_alike(make_world, kit, seed):
-    """Any mixture of transactions and sends, while the lane is consumed now and then: what is under way of a
-    sender is never more than its share, one message always has room, and both ways agree on it."""
+    """Any mixture of transactions and sends, between messages that nobody asked for, while the lane is consumed
+    now and then: what is under way of a sender is never more than its share, one message always has room, and
+    both ways agree on it."""
     dice = random.Random(seed)
     world = make_world(lane_window=dice.choice([1, 8, 12]))
     most = max(1, world.genesis.params.lane_window // 4)
     far = world.users[1][1].address
     senders = world.users[0][1:4]
-    sent: list[bytes] = []
-    consumed = 0
+    sent: list[bytes | None] = []  # who paid; None: nobody asked for it
+    consumed = asked = 0
     for _ in range(30):
         if dice.random() < 0.4:
             consumed = dice.randint(consumed, len(sent))
-            world.beacon.lanes[0, 1] = kit.lane(consumed)
+            asked = consumed - sent[:consumed].count(None)
+            world.beacon.lanes[0, 1] = kit.lane(consumed, consumed_asked=asked)
+        passed = dice.choice((0, 0, 1, 5))
+        for _ in range(passed):
+            world.message(far, 1, src=2, kind=MessageKind.CREDIT)
         user = dice.choice(senders)
         by_contract = dice.random() < 0.5
         nonce = world.chain.state().nonce(user.address)
         to, data = (MESSENGER, kit.sending(far)) if by_contract else (far, b"")
         tx = user.tx(to, 0, data, 200_000, nonce=nonce)
-        held = messenger.share(world.chain.state(), ShardId(1), user.address).after(consumed)
+        held = messenger.share(world.chain.state(), ShardId(1), payer_bucket(user.address)).after(
+            asked
+        )
         built, anchor = world.build(tx)
-        went = len(built.executed.sent)
-        waiting = len(sent) - consumed
+        went = len(built.executed.sent) - passed
+        sent += [None] * passed
+        waiting = len(sent) - sent.count(None) - asked
         full = waiting >= world.genesis.params.lane_window
         assert went == (not full and held.used(world.genesis.params, 0) is None)
         if not went and by_contract:
@@ -179,12 +187,12 @@ def test_the_contract_and_the_protocol_count_alike(make_world, kit, seed):
             chain.commit(executed, kit.certificate(executed))
         sent += [user.address] * went
         assert sent[consumed:].count(user.address) <= most
-        now = messenger.share(world.chain.state(), ShardId(1), user.address)
+        now = messenger.share(world.chain.state(), ShardId(1), payer_bucket(user.address))
         assert now.older.count + now.newer.count >= sent[consumed:].count(user.address)
 
 
 def test_shares_take_a_bounded_place():
-    slots = {share_slot(1, keccak256(b"%d" % n)[:20]) for n in range(20_000)}
+    slots = {share_slot(1, payer_bucket(keccak256(b"%d" % n)[:20])) for n in range(20_000)}
     assert len(slots) == SHARE_BUCKETS
 
 

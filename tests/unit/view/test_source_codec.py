@@ -186,7 +186,18 @@ CALLS = {
     "lanes": (
         (),
         ShardLanes(
-            height=7, lanes=[LaneEnds(peer=1, sent=2, sent_gas=5, consumed=3, consumed_gas=4)]
+            height=7,
+            lanes=[
+                LaneEnds(
+                    peer=1,
+                    sent=2,
+                    sent_asked=1,
+                    sent_gas=5,
+                    consumed=3,
+                    consumed_asked=2,
+                    consumed_gas=4,
+                )
+            ],
         ),
     ),
     "in_flight": ((1, 2, 3), b"\5"),

@@ -43,7 +43,7 @@ export function matrix(live) {
 /** @param {any} lane @param {number | null} seconds */
 function cell(lane, seconds) {
   if (!lane) return { waiting: 0, fill: 0, age: "", full: false, id: null, sent: 0 };
-  const fill = Math.max(lane.waiting.count / lane.window.count, lane.waiting.gas / lane.window.gas);
+  const fill = Math.max(lane.waiting.asked / lane.window.count, lane.waiting.gas / lane.window.gas);
   return { waiting: lane.waiting.count, fill: Math.round(fill * 100), age: lane.oldest ? age(lane.oldest, seconds) : "", full: lane.full, id: lane.oldest?.id ?? null, sent: lane.outbox?.count ?? lane.crosslinked.count };
 }
 
