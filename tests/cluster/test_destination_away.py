@@ -149,7 +149,7 @@ def test_a_shard_is_away_for_a_while(
     assert len(hashes) == BATCH
     wait_for(lambda: lane(network)["full"], "the lane to be full")
     row = lane(network)
-    assert (row["waiting"]["count"], row["window"]["count"]) == (WINDOW, WINDOW)
+    assert (row["waiting"]["asked"], row["window"]["count"]) == (WINDOW, WINDOW)
     assert row["inbox"] is None  # of a shard that does not answer
 
     # the pool says why the next one waits, whatever the others of its sender do
@@ -214,7 +214,7 @@ def test_a_shard_is_away_for_a_while(
             row = lane(network)
             print(f"{paid} local payments; memory {before} -> {after}; {row['waiting']} wait")
             assert all(now - then < MORE_MEMORY for now, then in zip(after, before, strict=True))
-            assert WINDOW <= row["waiting"]["count"] <= 2 * WINDOW  # credits have twice the room
+            assert WINDOW <= row["waiting"]["asked"] <= 2 * WINDOW  # credits have twice the room
             if beacon_stops:
                 assert height(network, "beacon") <= beacon + 1
             else:
