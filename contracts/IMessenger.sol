@@ -29,12 +29,10 @@ interface IMessenger {
     error ShareUsed(uint256 dst);
     /// The shard has stopped for good.
     error Frozen(uint256 dst);
-    /// tx.gasprice is below the base fee of that shard.
-    error Underpriced(uint256 price, uint256 floor);
-    /// msg.value does not pay for the gas.
-    error Underpaid(uint256 needed);
+    /// msg.value does not pay for the gas: `required` is (callGas + replyGas) * priceTo(dst).
+    error Underpaid(uint256 required);
 
-    /// Call `to` on its shard. (callGas + replyGas) * tx.gasprice is taken from msg.value; the rest is the
+    /// Call `to` on its shard. (callGas + replyGas) * priceTo(dst) is taken from msg.value; the rest is the
     /// call's value. `callback` is the selector of a function (bytes32 id, bool ok, bytes data) of the
     /// caller, or zero.
     function send(address to, bytes calldata data, uint256 callGas, uint256 replyGas, bytes4 callback)
@@ -78,8 +76,9 @@ interface IMessenger {
     /// was sent when `outbox(dst).asked` was n has arrived once `asked` is n.
     function consumed(uint256 dst) external view returns (uint256 asked, uint256 gas);
 
-    /// What tx.gasprice has to be at least to send to that shard.
-    function floorPrice(uint256 dst) external view returns (uint256);
+    /// What a unit of gas for a message to that shard costs in this transaction, in wei: tx.gasprice, or the base fee
+    /// there where that is higher.
+    function priceTo(uint256 dst) external view returns (uint256);
 
     function burned() external view returns (uint256);
 }

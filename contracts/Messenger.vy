@@ -87,8 +87,8 @@ def send(
     @notice Call an account of another shard.
     @param to Whom to call, with `msg.sender` being the caller of this function.
     @param data What to call it with.
-    @param callGas Gas for the call, paid now at the price of this transaction.
-    @param replyGas Gas for the callback, paid now likewise.
+    @param callGas Gas for the call, bought now, out of `msg.value`, at `priceTo` that shard.
+    @param replyGas Gas for the callback, bought now likewise.
     @param callback Selector of a function (bytes32 id, bool ok, bytes data) of the caller that is told the
            outcome; zero for none.
     @return The id of the message. What `msg.value` exceeds the gas by goes along as the call's value.
@@ -105,10 +105,6 @@ def send(
     facts: Facts = self._facts(dst)
     if facts.frozen:
         raw_revert(abi_encode(dst, method_id=method_id("Frozen(uint256)")))
-    if tx.gasprice < facts.baseFee:
-        raw_revert(
-            abi_encode(tx.gasprice, facts.baseFee, method_id=method_id("Underpriced(uint256,uint256)"))
-        )
     total: uint256 = callGas + replyGas
     seq: uint256 = self.outbox[dst].count
     asked: uint256 = self.outbox[dst].asked
@@ -119,7 +115,8 @@ def send(
     if waiting >= laneWindow or gas_waiting + total > laneGasWindow:
         raw_revert(abi_encode(dst, method_id=method_id("LaneFull(uint256)")))
     self._take_share(dst, facts.consumed, asked, total)
-    prepaid: uint256 = total * tx.gasprice
+    price: uint256 = self._price(facts)
+    prepaid: uint256 = total * price
     if msg.value < prepaid:
         raw_revert(abi_encode(prepaid, method_id=method_id("Underpaid(uint256)")))
     self.outbox[dst].count = seq + 1
@@ -136,7 +133,7 @@ def send(
         gas=callGas,
         replyGas=replyGas,
         callback=callback,
-        gasPrice=tx.gasprice,
+        gasPrice=price,
         refundTo=tx.origin,
         data=data,
     )
@@ -165,11 +162,12 @@ def consumed(dst: uint256) -> (uint256, uint256):
 
 @external
 @view
-def floorPrice(dst: uint256) -> uint256:
+def priceTo(dst: uint256) -> uint256:
     """
-    @notice What `tx.gasprice` has to be at least for a message to a shard: the base fee there, as of the anchor.
+    @notice What a unit of gas for a message to a shard costs in this transaction, in wei: `tx.gasprice`, or the
+            base fee there, as of the anchor, where that is higher.
     """
-    return self._facts(dst).baseFee
+    return self._price(self._facts(dst))
 
 
 @external
@@ -215,6 +213,15 @@ def _facts(shard: uint256) -> Facts:
         is_static_call=True,
     )
     return abi_decode(answer, Facts)
+
+
+@internal
+@view
+def _price(facts: Facts) -> uint256:
+    """
+    Gas is burned where the message goes, at the base fee there: whoever sends pays no less, however cheap it is here.
+    """
+    return max(tx.gasprice, facts.baseFee)
 
 
 @internal

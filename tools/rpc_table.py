@@ -34,10 +34,9 @@ room, go-ethereum. What differs:
 - Every block is final: `latest`, `safe` and `finalized` are the same block. `pending` is the block after it,
   with what the pools hold; as in go-ethereum its hash and nonce are null. State at `pending` is that at
   `latest`, but the nonce of an account counts its pooled transactions.
-- Prices at `/` are right on every shard: the base fee of a block is that of the dearest shard, and the tip that
-  `eth_maxPriorityFeePerGas` suggests lifts what is paid on the cheapest shard to the price of gas on the
-  dearest, since a contract sends messages at the price of its transaction. Prices at `/shard/<id>` are that
-  shard's alone ([protocol.md, section 12](protocol.md#12-the-network-view), "Prices").
+- Prices at `/` are enough on every shard: the base fee of a block is that of the dearest shard. What is
+  paid is the base fee where a transaction runs and its tip. Prices at `/shard/<id>` are that shard's alone
+  ([protocol.md, section 12](protocol.md#12-the-network-view), "Prices").
 - What `MESSENGER.send` reverts with is told by name, with what to do ([messages.md](messages.md#errors)); the
   data of the error is what the contract returned.
 - Messages between shards are listed as transactions of type `0x7d`, as deposits are on OP-stack chains; their

@@ -14,6 +14,7 @@ interface Messenger:
         to: address, data: Bytes[256], callGas: uint256, replyGas: uint256, callback: bytes4
     ) -> bytes32: payable
     def homeOf(account: address) -> uint256: view
+    def priceTo(dst: uint256) -> uint256: view
     def shardId() -> uint256: view
 
 interface Resource:
@@ -46,7 +47,8 @@ struct Question:
 MESSENGER: constant(address) = 0xa70110000000000000000000000000000000A701
 CALL_GAS: constant(uint256) = 150_000
 REPLY_GAS: constant(uint256) = 600_000
-MESSAGES: constant(uint256) = 6  # at most: reserve, confirm, cancel of both
+MESSAGES: constant(uint256) = 3  # at most, to each: reserve, confirm, cancel
+RISE: constant(uint256) = 2      # times as much as now may gas cost when the later ones are sent
 
 trips: public(HashMap[bytes32, Trip])
 questions: HashMap[bytes32, Question]
@@ -55,11 +57,27 @@ owed: public(HashMap[address, uint256])
 
 @external
 @view
-def fee() -> uint256:
+def fee(resources: address[2]) -> uint256:
     """
     @notice What a booking needs beside the two prices at this gas price. What is not used is owed back.
     """
-    return MESSAGES * (CALL_GAS + REPLY_GAS) * tx.gasprice
+    return self._fee(resources)
+
+
+@internal
+@view
+def _fee(resources: address[2]) -> uint256:
+    prices: uint256 = self._price(resources[0]) + self._price(resources[1])
+    return RISE * MESSAGES * (CALL_GAS + REPLY_GAS) * prices
+
+
+@internal
+@view
+def _price(resource: address) -> uint256:
+    """
+    What a unit of gas costs where a resource lives.
+    """
+    return staticcall Messenger(MESSENGER).priceTo(staticcall Messenger(MESSENGER).homeOf(resource))
 
 
 @external
@@ -69,7 +87,7 @@ def book(booking: bytes32, resources: address[2], prices: uint256[2], until: uin
     @notice Book both until a time. The outcome is the trip's stage.
     """
     assert self.trips[booking].customer == empty(address), "this booking exists"
-    needed: uint256 = prices[0] + prices[1] + MESSAGES * (CALL_GAS + REPLY_GAS) * tx.gasprice
+    needed: uint256 = prices[0] + prices[1] + self._fee(resources)
     assert msg.value >= needed, "the value does not pay for the trip"
     self.trips[booking] = Trip(
         customer=msg.sender,
@@ -140,7 +158,7 @@ def _ask(booking: bytes32, which: uint256, data: Bytes[256], amount: uint256):
             self.trips[booking].funds -= amount
         self._note(booking, which, ok)
         return
-    cost: uint256 = (CALL_GAS + REPLY_GAS) * tx.gasprice + amount
+    cost: uint256 = (CALL_GAS + REPLY_GAS) * self._price(resource) + amount
     self.trips[booking].funds -= cost
     id: bytes32 = extcall Messenger(MESSENGER).send(
         resource,
@@ -160,7 +178,7 @@ def _cancel(booking: bytes32, which: uint256):
     if self._is_here(resource):
         ok: bool = raw_call(resource, data, revert_on_failure=False)
         return
-    cost: uint256 = CALL_GAS * tx.gasprice
+    cost: uint256 = CALL_GAS * self._price(resource)
     self.trips[booking].funds -= cost
     extcall Messenger(MESSENGER).send(resource, data, CALL_GAS, 0, empty(bytes4), value=cost)
 

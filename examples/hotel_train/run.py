@@ -27,7 +27,7 @@ def main(net: Devnet) -> None:
             customers[number - 1],
             agency.functions.book(booking, [hotel.address, train.address], [ROOM, SEAT], until),
             value=ROOM + SEAT,
-            fee=agency.functions.fee(),
+            fee=agency.functions.fee([hotel.address, train.address]),
         )
         net.tell(title, sent)
         stage = STAGES[agency.functions.trips(booking).call()[1]]

@@ -12,6 +12,8 @@ interface Messenger:
     def send(
         to: address, data: Bytes[128], callGas: uint256, replyGas: uint256, callback: bytes4
     ) -> bytes32: payable
+    def homeOf(account: address) -> uint256: view
+    def priceTo(dst: uint256) -> uint256: view
     def crossShardCall() -> (bytes32, uint256, address): view
 
 event Opened:
@@ -134,9 +136,16 @@ def _accept(number: uint256, alices: uint256):
 @view
 def fee() -> uint256:
     """
-    @notice What `settle` needs as value at this gas price.
+    @notice What `settle` needs as value at this gas price. More comes back.
     """
-    return PAY_GAS * tx.gasprice
+    return self._fee()
+
+
+@internal
+@view
+def _fee() -> uint256:
+    there: uint256 = staticcall Messenger(MESSENGER).homeOf(self.vault)
+    return PAY_GAS * staticcall Messenger(MESSENGER).priceTo(there)
 
 
 @external
@@ -147,7 +156,8 @@ def settle():
             for somebody on the other shard goes home by itself.
     """
     assert self.isOpen and self.until != 0 and block.timestamp > self.until, "not over"
-    assert msg.value == PAY_GAS * tx.gasprice, "the value does not pay for the message"
+    cost: uint256 = self._fee()
+    assert msg.value >= cost, "the value does not pay for the message"
     self.isOpen = False
     self.isSettled = True
     bobs: uint256 = self.deposit + self.vaulted - self.alices
@@ -161,8 +171,9 @@ def settle():
         PAY_GAS,
         0,
         empty(bytes4),
-        value=msg.value,
+        value=cost,
     )
     log Settled(alices=self.alices, bobs=bobs)
     send(alice, here_for_alice)
     send(bob, self.deposit - here_for_alice)
+    raw_call(msg.sender, b"", value=msg.value - cost)

@@ -9,6 +9,8 @@ interface Messenger:
     def send(
         to: address, data: Bytes[128], callGas: uint256, replyGas: uint256, callback: bytes4
     ) -> bytes32: payable
+    def homeOf(account: address) -> uint256: view
+    def priceTo(dst: uint256) -> uint256: view
     def crossShardCall() -> (bytes32, uint256, address): view
 
 event Paid:
@@ -39,7 +41,14 @@ def fee() -> uint256:
     """
     @notice What `fund` needs beside the deposit at this gas price.
     """
-    return (FUND_GAS + TOLD_GAS) * tx.gasprice
+    return self._fee()
+
+
+@internal
+@view
+def _fee() -> uint256:
+    there: uint256 = staticcall Messenger(MESSENGER).homeOf(judge)
+    return (FUND_GAS + TOLD_GAS) * staticcall Messenger(MESSENGER).priceTo(there)
 
 
 @external
@@ -49,7 +58,7 @@ def fund():
     @notice Bob's deposit: the value without the fee. It comes back if the judge refuses it.
     """
     assert msg.sender == bob and self.deposit == 0, "Bob funds once"
-    cost: uint256 = (FUND_GAS + TOLD_GAS) * tx.gasprice
+    cost: uint256 = self._fee()
     assert msg.value > cost, "the value does not pay for the message"
     self.deposit = msg.value - cost
     extcall Messenger(MESSENGER).send(

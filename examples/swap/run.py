@@ -35,12 +35,12 @@ def main(net: Devnet) -> None:
     given = net.send(
         issuers[0],
         coral[0].functions.transferAcross(trader.address, 50_000),
-        fee=coral[0].functions.fee(0),
+        fee=coral[0].functions.fee(1, 0),
     )
     net.settle(given)
 
     def trade(title: str, least: int) -> tuple[int, int]:
-        way_home = pearl[0].functions.fee(0)  # what `onTokens` needs for the way back
+        way_home = pearl[0].functions.fee(1, 0)  # what `onTokens` needs for the way back
         # A few wei more than needed: the price of the transaction is known when it is sent.
         carried = way_home.call({"from": trader.address, "gasPrice": 4 * net.w3.eth.gas_price})
         sent = net.send(
@@ -53,7 +53,7 @@ def main(net: Devnet) -> None:
                 carried,
             ),
             value=carried,
-            fee=coral[1].functions.fee(CALL_GAS),
+            fee=coral[1].functions.fee(0, CALL_GAS),
         )
         net.tell(title, sent)
         held = tuple(

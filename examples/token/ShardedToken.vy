@@ -14,6 +14,7 @@ interface Messenger:
         to: address, data: Bytes[4096], callGas: uint256, replyGas: uint256, callback: bytes4
     ) -> bytes32: payable
     def homeOf(account: address) -> uint256: view
+    def priceTo(dst: uint256) -> uint256: view
     def shardId() -> uint256: view
     def crossShardCall() -> (bytes32, uint256, address): view
 
@@ -149,12 +150,18 @@ def _burn(sender: address, amount: uint256):
 
 @external
 @view
-def fee(callGas: uint256) -> uint256:
+def fee(dst: uint256, callGas: uint256) -> uint256:
     """
-    @notice What `transferAcross` and `transferAcrossAndCall` need as value at this gas price. What is not
-            used comes back.
+    @notice What `transferAcross` and `transferAcrossAndCall` to a shard need as value at this gas price. What is
+            not used comes back.
     """
-    return (MINT_GAS + SETTLE_GAS + callGas) * tx.gasprice
+    return self._fee(dst, callGas)
+
+
+@internal
+@view
+def _fee(dst: uint256, callGas: uint256) -> uint256:
+    return (MINT_GAS + SETTLE_GAS + callGas) * staticcall Messenger(MESSENGER).priceTo(dst)
 
 
 @external
@@ -184,9 +191,10 @@ def transferAcrossAndCall(
 def _depart(
     sender: address, to: address, amount: uint256, data: Bytes[1024], callGas: uint256, callValue: uint256
 ) -> bytes32:
-    peer: address = self.peers[staticcall Messenger(MESSENGER).homeOf(to)]
+    dst: uint256 = staticcall Messenger(MESSENGER).homeOf(to)
+    peer: address = self.peers[dst]
     assert peer != empty(address), "no peer on that shard"
-    needed: uint256 = (MINT_GAS + SETTLE_GAS + callGas) * tx.gasprice + callValue
+    needed: uint256 = self._fee(dst, callGas) + callValue
     assert msg.value >= needed, "the value does not pay for the message"
     self._burn(sender, amount)
     self.inFlight += amount

@@ -29,7 +29,7 @@ def main(net: Devnet) -> None:
         sent = net.send(
             alice,
             tokens[0].functions.transferAcross(bob.address, amount),
-            fee=tokens[0].functions.fee(0),
+            fee=tokens[0].functions.fee(1, 0),
         )
         net.tell(title, sent)
         balances = [

@@ -174,7 +174,7 @@ def test_a_token_whose_second_leg_fails_comes_back(two_by_four: Network) -> None
     link = here.encode_abi("link", [DESTINATION, there.address])
     assert send_and_wait(w3, alice, to=here.address, data=link)["status"] == 1
     wait_for(lambda: network.home(there.address) == DESTINATION, "the directory to know it")
-    fee = here.functions.fee(0).call({"from": alice.address, "gasPrice": PRICE})
+    fee = here.functions.fee(1, 0).call({"from": alice.address, "gasPrice": PRICE})
 
     with without_quorum(network):
         tx_hash = send(

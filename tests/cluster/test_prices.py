@@ -1,4 +1,5 @@
-"""Where gas costs much more on one shard, web3.py with its defaults pays enough for it from another one."""
+"""Where gas costs much more on one shard, web3.py with its defaults pays enough for it from another one, and
+no more than gas costs on its own shard for what stays there."""
 
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,8 @@ def remote() -> dict[str, Any]:
 def test_web3_pays_enough_without_being_told(
     networks: Networks, ledger: dict[str, Any], remote: dict[str, Any]
 ) -> None:
-    """A transaction to the dear shard, and one to a contract that sends a message there: filled in by web3.py,
-    sent by its middleware, and made by `build_transaction`."""
+    """A transaction to the dear shard, one to a contract that sends a message there, and one that stays: filled
+    in by web3.py, sent by its middleware, and made by `build_transaction`."""
     network = networks.use(shards=2, validators=1)
     far = deploy(network.w3(1), network.accounts(1)[0], ledger)
     alice = network.accounts(0)[0]
@@ -37,7 +38,7 @@ def test_web3_pays_enough_without_being_told(
     make_dear(network, 1)
 
     def dear() -> None:
-        """So much dearer that the usual tip would not do."""
+        """So much dearer that what a transaction of the cheap shard pays would not do there."""
         assert base_fee(network, 1) > 4 * (base_fee(network, 0) + GWEI)
 
     dear()
@@ -48,6 +49,11 @@ def test_web3_pays_enough_without_being_told(
     question = asker.encode_abi("ask", [far.address, far.encode_abi("add", [20]), GAS, REPLY_GAS])
     asked = w3.eth.send_transaction({"to": asker.address, "data": question, "value": value})
     assert receipt(w3, asked)["status"] == 1
+    assert receipt(w3, asked)["effectiveGasPrice"] < base_fee(network, 1) // 4
+    dear()
+    stayed = w3.eth.send_transaction({"to": network.accounts(0)[1].address, "value": 1})
+    assert receipt(w3, stayed)["status"] == 1
+    assert receipt(w3, stayed)["effectiveGasPrice"] < base_fee(network, 1) // 4
     dear()
     ask = w3.eth.contract(address=asker.address, abi=asker.abi).functions.ask
     built = ask(far.address, far.encode_abi("add", [300]), GAS, REPLY_GAS).build_transaction(

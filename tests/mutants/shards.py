@@ -194,10 +194,17 @@ SHARDS = (
         suite=("tests/unit/runtime/test_runtime_services.py",),
     ),
     Mistake(
-        name="a-tip-for-one-shard-only",
-        file="node/runtime/view/fees.py",
-        old="        if len(self.next_base_fees) == 1:",
-        new="        if self.next_base_fees:",
+        name="a-send-pays-what-gas-costs-on-its-own-shard",
+        file="node/execution/precompile_beacon.py",
+        old="        facts.base_fee if vm.context.base_fee else 0,",
+        new="        0,",
+        suite=unit("room"),
+    ),
+    Mistake(
+        name="a-price-at-slash-of-the-cheapest-shard",
+        file="node/runtime/view/network.py",
+        old="FeeRange(tuple(blocks), max(next_base_fee(header) for header in priced))",
+        new="FeeRange(tuple(blocks), min(next_base_fee(header) for header in priced))",
         suite=("tests/unit/view/test_view_prices.py",),
     ),
     Mistake(

@@ -20,6 +20,7 @@ from node.runtime.view import calls, present
 from node.runtime.view.entries import ListedBlock
 from node.runtime.view.fees import (
     MAX_REWARD_BLOCKS,
+    PRIORITY_FEE,
     FeeRange,
     fee_history,
     rewards,
@@ -413,7 +414,7 @@ class ChainView(ABC):
         return (await self.newest_fees()).gas_price
 
     async def max_priority_fee(self) -> int:
-        return (await self.newest_fees()).priority_fee
+        return PRIORITY_FEE
 
     async def fee_history(
         self, count: int, newest: BlockRef, percentiles: Sequence[float]

@@ -3,8 +3,8 @@
 A client without settings of its own offers maxFeePerGas = 2 * base fee + tip (ethers, web3.py, go-ethereum) or
 1.2 * base fee + tip (viem), with the base fee of the newest block and the tip of eth_maxPriorityFeePerGas. The
 view of the network shows the base fee of its dearest shard, so that such a transaction can depart for every
-shard. What it pays where it runs is the base fee there and the tip, and that is the price at which a contract
-may send (`tx.gasprice`): the suggested tip covers what gas costs more elsewhere.
+shard. What it pays where it runs is the base fee there and the tip. A message that its contract sends has a
+price of its own (`priceTo` of MESSENGER), out of the value.
 """
 
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ from rpc.wire import FeeHistory
 
 GWEI = 10**9
 PRIORITY_FEE = GWEI
-"""The least tip that we suggest: blocks have room, so any is enough; this one is what wallets expect."""
+"""What we suggest: blocks have room, so any tip is enough; this one is what wallets expect to see."""
 HEADROOM = 8
-"""What suggestions allow for: a block between being told and being included moves the base fee by this part at
-most, up or down. (A base fee is told as it is: clients double it.)"""
+"""What eth_gasPrice allows for: a full block between being told and being included raises the base fee by this
+part. (Prices with a cap of their own, EIP-1559, are told the base fee as it is, and clients double it.)"""
 MAX_REWARD_BLOCKS = 128
 """Blocks of one history with rewards: each has to be read whole."""
 
@@ -38,33 +38,16 @@ class BlockFees:
 
 @dataclass(frozen=True, slots=True)
 class FeeRange:
-    """Consecutive blocks, and the base fee of the block after them: of each shard that the view shows."""
+    """Consecutive blocks, and the base fee of the block after them: of the dearest shard of the view."""
 
     blocks: tuple[BlockFees, ...]
-    next_base_fees: tuple[int, ...]
-
-    @property
-    def next_base_fee(self) -> int:
-        """That of the dearest shard."""
-        return max(self.next_base_fees)
-
-    @property
-    def priority_fee(self) -> int:
-        """The tip with which whoever lives on the cheapest shard pays for gas of the dearest one, one block
-        later. In the view of one shard there is no other."""
-        if len(self.next_base_fees) == 1:
-            return PRIORITY_FEE
-        cheapest = min(self.next_base_fees)
-        return PRIORITY_FEE + self._highest - (cheapest - cheapest // HEADROOM)
+    next_base_fee: int
 
     @property
     def gas_price(self) -> int:
-        """What a transaction with that tip pays at most, wherever it runs, one block later."""
-        return self._highest + self.priority_fee
-
-    @property
-    def _highest(self) -> int:
-        return self.next_base_fee + self.next_base_fee // HEADROOM
+        """What a transaction with the suggested tip pays at most, wherever it runs, one block later; and what a
+        unit of gas of a message costs at most, wherever that goes."""
+        return self.next_base_fee + self.next_base_fee // HEADROOM + PRIORITY_FEE
 
 
 def rewards(entries: Sequence[Entry], percentiles: Sequence[float]) -> tuple[int, ...]:

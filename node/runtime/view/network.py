@@ -225,7 +225,7 @@ class NetworkView(ChainView):
             )
             if number % BREATH == 0:
                 await trio.lowlevel.checkpoint()
-        return FeeRange(tuple(blocks), tuple(next_base_fee(header) for header in priced))
+        return FeeRange(tuple(blocks), max(next_base_fee(header) for header in priced))
 
     # ------------------------------------------------------------------ state and calls
 

@@ -6,14 +6,6 @@ from node.primitives.basics import keccak256
 from rpc.errors import ExecutionReverted
 
 
-def _underpriced(price: int, floor: int) -> str:
-    return (
-        f"gas costs {floor} wei on the shard that it sends to, and tx.gasprice is {price}: raise "
-        f"maxPriorityFeePerGas (gasPrice where there is none) by {floor - price} wei or more; "
-        "eth_maxPriorityFeePerGas suggests enough"
-    )
-
-
 def _under_way(_: int) -> str:
     return (
         "too much is under way to that shard: send again when some of it has arrived (atoll_lanes)"
@@ -28,11 +20,11 @@ _ERRORS: dict[str, Callable[..., str]] = {
     "Frozen(uint256)": lambda shard: (
         f"shard {shard} was proven to have forked and makes no more blocks: nothing can be sent there"
     ),
-    "Underpriced(uint256,uint256)": _underpriced,
     "LaneFull(uint256)": _under_way,
     "ShareUsed(uint256)": _under_way,
-    "Underpaid(uint256)": lambda needed: (
-        f"the gas of the message costs {needed} wei: call `send` with at least that value"
+    "Underpaid(uint256)": lambda required: (
+        f"the gas of the message costs {required} wei where it goes: call `send` with that value at least "
+        "(MESSENGER.priceTo says what a unit of gas costs)"
     ),
 }
 _BY_SELECTOR = {keccak256(signature.encode())[:4]: signature for signature in _ERRORS}

@@ -159,7 +159,7 @@ class ShardView(ChainView):
         after = base_fee_after(
             base_fee=newest.base_fee, gas_used=newest.gas_used, gas_limit=newest.gas_limit
         )
-        return FeeRange(tuple(blocks), (after,))
+        return FeeRange(tuple(blocks), after)
 
     # ------------------------------------------------------------------ state and calls
 

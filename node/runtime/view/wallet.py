@@ -24,6 +24,7 @@ from node.primitives.transaction import (
 from node.runtime.view import typed_data
 from node.runtime.view.calls import is_large
 from node.runtime.view.chain import ChainView
+from node.runtime.view.fees import PRIORITY_FEE
 from node.runtime.view.impersonation import Impersonation
 from node.runtime.view.present import pending_transaction
 from node.runtime.view.signing import SIGNABLE, Unsigned, encode_unsigned, sign
@@ -230,7 +231,7 @@ async def _fees(view: ChainView, request: CallRequest, kind: int) -> tuple[int, 
     fees = await view.newest_fees()
     tip = request.max_priority_fee_per_gas
     if tip is None:
-        tip = fees.priority_fee
+        tip = PRIORITY_FEE
         if request.max_fee_per_gas is not None:
             tip = min(tip, request.max_fee_per_gas)
     max_fee = request.max_fee_per_gas

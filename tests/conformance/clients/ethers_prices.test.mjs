@@ -15,6 +15,14 @@ test("calls the dear shard", async () => {
   assert.equal((await sent.wait()).status, 1);
 });
 
+test("pays what gas costs on its own shard for what stays there", async () => {
+  const sent = await wallet.sendTransaction({ to: prices.neighbour, value: 1n });
+  const { status, gasPrice } = await sent.wait();
+  const { baseFeePerGas } = await provider.getBlock("latest");
+  assert.equal(status, 1);
+  assert.ok(gasPrice < baseFeePerGas / 4n, `${gasPrice} of ${baseFeePerGas}`);
+});
+
 test("calls a contract that sends to the dear shard", async () => {
   const { gasPrice } = await provider.getFeeData();
   const value = gasPrice * BigInt(prices.gas);

@@ -133,7 +133,8 @@ def test_forge_script_broadcast(clients: Clients, scene: Scene) -> None:
 def test_defaults_pay_for_a_shard_where_gas_is_dear(
     clients: Clients, scene: Scene, library: str
 ) -> None:
-    """A call to it, and a call to a contract that sends a message there, by a library that nobody told."""
+    """A call to it, a call to a contract that sends a message there, and a payment that stays on the cheap
+    shard, by a library that nobody told."""
     network = scene.network
     source = (Path(ROOT) / "examples" / "contracts" / "Remote.vy").read_text()
     remote: dict[str, Any] = vyper.compile_code(source, output_formats=["abi", "bytecode"])
@@ -146,12 +147,13 @@ def test_defaults_pay_for_a_shard_where_gas_is_dear(
         "asker": asker.address,
         "ask": asker.encode_abi("ask", [far.address, far.encode_abi("add", [20]), gas, reply_gas]),
         "gas": gas + reply_gas,
+        "neighbour": network.accounts(0)[CAST].address,
     }
     make_dear(network, 1)
     told = replace(scene, file=scene.file.with_name(f"{library}_prices.json"))
     told.file.write_text(json.dumps({**scene.facts, "prices": facts}))
-    run_script(clients, told, f"{library}_prices", 2)
-    # still so much dearer that the usual tip would not have done
+    run_script(clients, told, f"{library}_prices", 3)
+    # still so much dearer that what a transaction of the cheap shard pays would not have done
     assert base_fee(network, 1) > 4 * (base_fee(network, 0) + GWEI)
     wait_for(lambda: far.functions.total().call() == 21, "both to be executed on shard 1")
     assert far.functions.by(asker.address).call() == 20

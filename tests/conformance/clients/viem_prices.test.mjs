@@ -19,6 +19,14 @@ test("calls the dear shard", async () => {
   assert.equal((await client.waitForTransactionReceipt({ hash })).status, "success");
 });
 
+test("pays what gas costs on its own shard for what stays there", async () => {
+  const hash = await wallet.sendTransaction({ to: prices.neighbour, value: 1n });
+  const { status, effectiveGasPrice } = await client.waitForTransactionReceipt({ hash });
+  const { baseFeePerGas } = await client.getBlock();
+  assert.equal(status, "success");
+  assert.ok(effectiveGasPrice < baseFeePerGas / 4n, `${effectiveGasPrice} of ${baseFeePerGas}`);
+});
+
 test("calls a contract that sends to the dear shard", async () => {
   const value = (await client.getGasPrice()) * BigInt(prices.gas);
   const hash = await wallet.sendTransaction({ to: prices.asker, data: prices.ask, value });

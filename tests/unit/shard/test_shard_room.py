@@ -11,6 +11,7 @@ from node.primitives.basics import ShardId, keccak256
 from node.primitives.message import MessageKind
 from node.primitives.messenger import BEACON, MESSENGER, SHARE_BUCKETS, payer_bucket, share_slot
 from node.shard import messenger
+from node.shard.arrival_room import ArrivalRoom
 from node.shard.room import Share
 
 GWEI = 10**9
@@ -32,12 +33,13 @@ def refusal(world, tx):
     return result.output
 
 
-def call(world, to, data, gas=1_000_000):
+def call(world, to, data, gas=1_000_000, gas_price=0):
     run = world.run()
     run.state.begin_transaction()
     user = world.users[0][1].address
     return run.evm.apply_call(
-        run.state, run.context, sender=user, to=to, value=0, data=data, gas=gas, gas_price=0, origin=user
+        run.state, run.context, sender=user, to=to, value=0, data=data, gas=gas, gas_price=gas_price,
+        origin=user,
     )  # fmt: skip
 
 
@@ -84,17 +86,40 @@ def test_a_departure_below_the_base_fee_there_waits(make_world):
     assert len(world.make(low, after).sent) == 1
 
 
-def test_a_send_below_the_base_fee_there_reverts(make_world, kit):
+def price_to(world, dst, gas_price):
+    """What MESSENGER says that gas for shard `dst` costs in a transaction of this price."""
+    data = keccak256(b"priceTo(uint256)")[:4] + encode(["uint256"], [dst])
+    return int.from_bytes(call(world, MESSENGER, data, gas_price=gas_price).output, "big")
+
+
+@pytest.mark.parametrize("there", [0, GWEI, 5 * GWEI, 900 * GWEI])
+def test_a_send_buys_gas_at_the_base_fee_there(make_world, kit, there):
+    """Out of its value, whatever its transaction pays here; the rest of the value goes along. So no message
+    of an honest source is underpaid where it goes, as the anchor has it."""
     world = make_world(base_fee=7)
     alice, far = world.users[0][1], world.users[1][1].address
-    world.beacon.base_fees[1] = 5 * GWEI
-    price = GWEI + world.run().base_fee
-    tx = alice.tx(MESSENGER, ETHER, kit.sending(far, b"", 50_000), 200_000, tip=GWEI, nonce=0)
-    assert refusal(world, tx) == error("Underpriced(uint256,uint256)", price, 5 * GWEI)
-    data = keccak256(b"floorPrice(uint256)")[:4] + encode(["uint256"], [1])
-    assert int.from_bytes(call(world, MESSENGER, data).output, "big") == 5 * GWEI
-    tx = alice.tx(MESSENGER, ETHER, kit.sending(far, b"", 50_000), 200_000, tip=5 * GWEI)
-    assert len(world.make(tx).sent) == 1
+    world.beacon.base_fees[1] = there
+    here = GWEI + world.run().base_fee
+    price = max(here, there)
+    assert price_to(world, 1, here) == price
+    assert price_to(world, 1, 2 * price) == 2 * price
+    gas, reply_gas = 50_000, 70_000
+    needed = (gas + reply_gas) * price
+    send = kit.sending(far, b"", gas, reply_gas)
+    low = alice.tx(MESSENGER, needed - 1, send, 200_000, tip=GWEI, nonce=0)
+    assert refusal(world, low) == error("Underpaid(uint256)", needed)
+    before = world.balance(alice.address)
+    executed = world.make(alice.tx(MESSENGER, needed + 3, send, 200_000, tip=GWEI))
+    ((sent,),) = (executed.sent,)
+    message = sent.message
+    assert (message.gas_price, message.value) == (price, 3)
+    assert (message.gas, message.reply_gas) == (gas, reply_gas)
+    room = ArrivalRoom(params=world.genesis.params, base_fee=there)
+    assert not room.is_underpaid(message)
+    run_here = before - world.balance(alice.address) - needed - 3
+    assert (
+        0 < run_here <= 200_000 * here
+    )  # what runs on this shard costs what it costs on this shard
 
 
 # ---------------------------------------------------------------------- shares
