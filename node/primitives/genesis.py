@@ -30,7 +30,7 @@ class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """
 
     gas_limit: int = 30_000_000
-    message_gas_limit: int = 1_000_000
+    message_gas_limit: int = 500_000
     base_fee: int = 1_000_000_000
     min_block_interval: float = 0.05
     heartbeat: float = 3.0

@@ -123,10 +123,10 @@ def test_whatever_a_message_prepays_is_accounted_for(world, kit):
 
 def test_more_gas_than_a_message_may_carry_is_refused_and_returned(world, kit):
     contract = world.deploy(kit.store)
-    executed = deliver(world, world.message(contract, 5, gas=1_000_001))
+    executed = deliver(world, world.message(contract, 5, gas=500_001))
     assert (executed.receipts[0].status, executed.header.gas_used) == (0, 0)
-    assert executed.sent[0].message.value == 5 + 1_000_001 * PRICE
-    executed = deliver(world, world.message(contract, 5, gas=1_000_000))
+    assert executed.sent[0].message.value == 5 + 500_001 * PRICE
+    executed = deliver(world, world.message(contract, 5, gas=500_000))
     assert executed.receipts[0].status == 1
 
 
@@ -239,7 +239,7 @@ def test_a_lane_of_slow_calls_leaves_the_others_their_time(make_world, kit):
     contract = world.deploy(kit.invalid)
     alice = world.users[0][1].address
     for _ in range(10):
-        world.message(contract, src=1, gas=1_000_000)
+        world.message(contract, src=1, gas=500_000)
     for _ in range(40):
         world.message(alice, 1, src=2)
     delivered = []
@@ -247,7 +247,7 @@ def test_a_lane_of_slow_calls_leaves_the_others_their_time(make_world, kit):
         env = world.env()
         run = world.chain._run(env)
         # 0.2 s for such a call, and none for the rest
-        run.clock = lambda run=run: run.arrivals.gas_used / 5e6
+        run.clock = lambda run=run: run.arrivals.gas_used / 2.5e6
         built = build(run, world.lanes(), Chosen([]), arrival_seconds=0.15)
         judged = world.twin.judge(built.executed.block, env.anchor, built.tails)
         for chain in (world.chain, world.twin):

@@ -133,11 +133,11 @@ def test_what_does_not_depart(world, fields, words):
 
 def test_so_much_gas_may_go_along(world):
     alice, far = world.users[0][1], world.users[1][1].address
-    executed = world.make(alice.tx(far, gas=1_021_000))
-    assert executed.sent[0].message.gas == 1_000_000
-    words = refused(world, alice.tx(far, gas=1_021_001))
+    executed = world.make(alice.tx(far, gas=521_000))
+    assert executed.sent[0].message.gas == 500_000
+    words = refused(world, alice.tx(far, gas=521_001))
     assert words.startswith("exceeds message gas limit: ")
-    assert "at most 1000000 gas, this one carries 1000001" in words
+    assert "at most 500000 gas, this one carries 500001" in words
 
 
 def test_a_set_code_transaction_does_not_depart(world):
@@ -216,7 +216,7 @@ def test_the_largest_transaction_fits_into_a_message(world):
     """No transaction can stop a lane by its size."""
     alice = world.users[0][1]
     data = b"\0" * (MAX_TRANSACTION_BYTES - 130)
-    tx = alice.tx(world.users[1][1].address, 2**60, data, 2_200_000)
+    tx = alice.tx(world.users[1][1].address, 2**60, data, 1_800_000)
     assert MAX_TRANSACTION_BYTES - 20 < len(tx.raw) <= MAX_TRANSACTION_BYTES
     message = world.make(tx).sent[0].message
     assert decode_item(encode_arrival(message)) == message

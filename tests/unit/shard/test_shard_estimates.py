@@ -18,7 +18,7 @@ def test_more_than_a_message_may_carry_is_named(world):
     burner = world.deploy(BURN)
     outcome = estimate(world, burner, (1 << 62) - 1)
     assert outcome.error == (
-        "exceeds message gas limit: a call to another shard may carry at most 1000000 gas, "
+        "exceeds message gas limit: a call to another shard may carry at most 500000 gas, "
         "and this one needs more"
     )
     assert estimate(world, burner, 100_000).error == "out of gas"

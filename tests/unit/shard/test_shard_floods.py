@@ -17,8 +17,8 @@ FLOOD = 14_000_000
 
 def flooded(make_world, kit, *, from_another):
     """The base fee of each block, and what the flood burned and paid in each, in wei."""
-    here = make_world(shards=2, base_fee=GWEI, message_gas_limit=1_000_000)
-    there = make_world(shards=2, here=1, base_fee=7, message_gas_limit=1_000_000)
+    here = make_world(shards=2, base_fee=GWEI, message_gas_limit=500_000)
+    there = make_world(shards=2, here=1, base_fee=7, message_gas_limit=500_000)
     burner = here.deploy(kit.invalid)  # uses all gas that it is given
     there.beacon.homes[burner] = ShardId(0)
     local, flooder, far = here.users[0][1], here.users[0][2], there.users[1][2]
@@ -35,8 +35,8 @@ def flooded(make_world, kit, *, from_another):
             there.beacon.base_fees[0] = seen.pop(0)
             there.beacon.lanes[1, 0] = kit.lane(10**6, 10**12)
             calls = [
-                far.tx(burner, gas=1_021_000, tip=0, fee=10**3 * GWEI)
-                for _ in range(FLOOD // 1_000_000)
+                far.tx(burner, gas=521_000, tip=0, fee=10**3 * GWEI)
+                for _ in range(FLOOD // 500_000)
             ]
             on_the_way.append([sent.message for sent in there.make(*calls).sent])
         elif number >= DELAY:

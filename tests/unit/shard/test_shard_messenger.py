@@ -95,7 +95,7 @@ def test_what_the_genesis_says(make_world):
     for name, value in {
         "shardId": 0,
         "shards": 3,
-        "maxMessageGas": 1_000_000,
+        "maxMessageGas": 500_000,
         "laneWindow": 7,
         "laneGasWindow": 50_000_000,
         "burned": 0,
@@ -249,10 +249,10 @@ def test_an_account_of_this_shard_needs_no_message(world, kit):
     assert refusal(world, tx) == error("NotRemote(address)", bob.address)
 
 
-@pytest.mark.parametrize("gas", [(1_000_001, 0), (0, 1_000_001), (2**256 - 1, 1)])
+@pytest.mark.parametrize("gas", [(500_001, 0), (0, 500_001), (2**256 - 1, 1)])
 def test_too_much_gas(world, kit, far, gas):
     tx = world.users[0][1].tx(MESSENGER, 10**18, kit.sending(far, b"", *gas), 200_000)
-    limit = error("GasTooHigh(uint256,uint256)", max(gas), 1_000_000)
+    limit = error("GasTooHigh(uint256,uint256)", max(gas), 500_000)
     assert refusal(world, tx) == limit
 
 

@@ -150,7 +150,7 @@ def test_a_contract_that_is_gone_stands_before_what_it_created(world):
 def test_a_message_can_give_birth(world):
     factory = world.deploy(bytes.fromhex("5f5f5ff050" * 8 + "00"))
     expected = [contract_address(factory, nonce) for nonce in range(1, 9)]
-    world.message(factory, gas=1_000_000)
+    world.message(factory, gas=500_000)
     executed = world.make()
     assert addresses(executed) == expected
 

@@ -20,6 +20,11 @@ def share(world):
     return world.chain.rules.params.arrivals_gas // UNDERPAID_SHARE
 
 
+@pytest.fixture
+def world(make_world):
+    return make_world(message_gas_limit=1_000_000)
+
+
 def base_fee(world):
     """That of the next block. Later ones cost less here, as no block of these tests is half full of gas."""
     return world.run().base_fee
