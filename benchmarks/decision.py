@@ -57,12 +57,12 @@ from consensus import (
     Address,
     TimeoutParams,
 )
-from node.runtime import wire
-from node.runtime.host import ConsensusHost, Pacing
-from node.runtime.journal import Journal
-from node.runtime.participant import Participant
-from node.runtime.signer import Signer
-from node.runtime.sync import Syncer, decode_request, serve_blocks
+from node import wire
+from node.engine.host import ConsensusHost, Pacing
+from node.engine.journal import Journal
+from node.engine.participant import Participant
+from node.engine.signer import Signer
+from node.engine.sync import Syncer, decode_request, serve_blocks
 from node.storage.last_signed import LastSigned
 from node.storage.wal import WriteAheadLog
 from p2p.identity import Identity

@@ -23,7 +23,7 @@ from typing import Any
 import vyper  # type: ignore[import-untyped]
 from eth_abi.abi import encode
 
-from node.execution.evm import contract_address
+from node.execution.evm.evm import contract_address
 from node.primitives.basics import keccak256
 from tests.conformance.differential import eels_env
 from tests.conformance.differential.case import CHAIN_ID, Transaction, address_of

@@ -51,7 +51,7 @@ class Atoll:
     """Ours, as a node imports a block: LevelDB, one batch; the pool's cached senders are not used."""
 
     def __init__(self) -> None:
-        from node.execution.guard import check_interpreter
+        from node.concurrency.interpreter import check_interpreter
         from node.storage.level import LevelStore
 
         check_interpreter()
@@ -63,9 +63,9 @@ class Atoll:
         shutil.rmtree(self._folder)
 
     def load(self, request: Request) -> Request:
-        from node.execution.evm import Evm
-        from node.execution.genesis import GenesisAccount, build_genesis
-        from node.execution.state_store import StateStore
+        from node.execution.evm.evm import Evm
+        from node.execution.state.genesis import GenesisAccount, build_genesis
+        from node.execution.state.state_store import StateStore
         from node.primitives.basics import Address
 
         self._case = case(request)
@@ -91,9 +91,9 @@ class Atoll:
         return {"root": self._root.hex()}
 
     def _import(self, wires: list[bytes], *, keep: bool) -> tuple[Any, int, bytes]:
-        from node.execution.context import BlockContext
-        from node.execution.receipts import Receipt, or_blooms
-        from node.execution.trie import ordered_root
+        from node.execution.frame.context import BlockContext
+        from node.execution.state.receipts import Receipt, or_blooms
+        from node.execution.trie.trie import ordered_root
         from node.primitives.basics import Address, Hash32
         from node.primitives.transaction import decode_transaction
 
@@ -175,7 +175,7 @@ class PyEvm:
         from eth.db.account import AccountDB
         from eth.db.atomic import AtomicDB
 
-        from node.execution.genesis import GenesisAccount, build_genesis
+        from node.execution.state.genesis import GenesisAccount, build_genesis
         from node.primitives.basics import Address
 
         delta = build_genesis(

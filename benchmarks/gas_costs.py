@@ -19,13 +19,13 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.gas_blocks import BlockFiller, plain
 from benchmarks.gas_programs import fillers
-from node.execution.context import BlockContext
-from node.execution.evm import Evm
-from node.execution.genesis import GenesisAccount, build_genesis
-from node.execution.guard import check_interpreter, run_with_stack
-from node.execution.receipts import Receipt, or_blooms
-from node.execution.state_store import StateStore
-from node.execution.trie import ordered_root
+from node.concurrency.interpreter import check_interpreter, run_with_stack
+from node.execution.evm.evm import Evm
+from node.execution.frame.context import BlockContext
+from node.execution.state.genesis import GenesisAccount, build_genesis
+from node.execution.state.receipts import Receipt, or_blooms
+from node.execution.state.state_store import StateStore
+from node.execution.trie.trie import ordered_root
 from node.primitives.basics import Address
 from node.primitives.transaction import decode_transaction
 from node.storage.level import LevelStore

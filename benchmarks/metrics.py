@@ -14,9 +14,9 @@ from collections.abc import Callable
 
 import trio
 
-from node.execution.trie_cache import NodeCache
-from node.runtime.metrics.counts import ConsensusCounts
-from node.runtime.metrics.of_node import RpcCounts
+from node.execution.trie.trie_cache import NodeCache
+from node.metrics.counts import ConsensusCounts
+from node.runtime.report.node_samples import RpcCounts
 from p2p.outbox import Outbox
 from p2p.types import ChannelSpec, ChannelStats, Overflow
 from rpc.dispatch import Dispatcher

@@ -19,12 +19,12 @@ from pathlib import Path
 
 from execution import ETHER, Senders, call, token
 
-from node.config import CacheConfig
-from node.execution.context import BlockContext
-from node.execution.evm import Evm
-from node.execution.genesis import GenesisAccount, build_genesis
-from node.execution.guard import check_interpreter, run_with_stack
-from node.execution.state_store import StateStore
+from node.concurrency.interpreter import check_interpreter, run_with_stack
+from node.config.node_config import CacheConfig
+from node.execution.evm.evm import Evm
+from node.execution.frame.context import BlockContext
+from node.execution.state.genesis import GenesisAccount, build_genesis
+from node.execution.state.state_store import StateStore
 from node.primitives.basics import Address, Hash32, keccak256
 from node.primitives.transaction import decode_transaction
 from node.storage.level import LevelStore

@@ -11,7 +11,7 @@ from eth_abi.abi import encode
 from load import Signed
 from targets import Target
 
-from node.execution.evm import contract_address
+from node.execution.evm.evm import contract_address
 from node.primitives import rlp
 from node.primitives.basics import keccak256
 from node.primitives.keys import SigningKey

@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from node.runtime.metrics.catalogue import GROUPS  # noqa: E402
+from node.metrics.catalogue import GROUPS  # noqa: E402
 
 PAGE = ROOT / "docs" / "observability.md"
 BEGIN = "<!-- written by tools/metrics_table.py -->\n"

@@ -21,8 +21,8 @@ from node.beacon.rewind import Rewind
 from node.beacon.rules import BeaconRules, validator_set
 from node.beacon.state import BeaconState, BeaconStateWriter
 from node.beacon.transition import BeaconExecution, Births
-from node.execution.trie import Trie
-from node.execution.trie_cache import NodeCache
+from node.execution.trie.trie import Trie
+from node.execution.trie.trie_cache import NodeCache
 from node.primitives import rlp
 from node.primitives.basics import Address, Hash32, ShardId
 from node.primitives.crosslink import Crosslink

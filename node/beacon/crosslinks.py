@@ -14,7 +14,7 @@ from node.beacon.committees import check_any, follow_tip, sets_from_tip
 from node.beacon.rules import BeaconRules, check_certificate
 from node.beacon.state import BeaconState, BeaconStateWriter, LaneState, ShardTip, SupplyState
 from node.beacon.validators import Members
-from node.execution.fees import next_base_fee
+from node.execution.evm.fees import next_base_fee
 from node.primitives.basics import Address, Hash32, ShardId
 from node.primitives.births import Birth
 from node.primitives.crosslink import Crosslink

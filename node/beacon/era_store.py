@@ -18,7 +18,7 @@ def load_eras(store: KeyValueStore) -> Eras:
 
 def begin_era(store: KeyValueStore, record: EraRecord) -> None:
     """Note, durably, that the network goes back: one atomic write. What it undoes is deleted afterwards, by
-    `node.runtime.rewinding.finish`, however often it is interrupted."""
+    `node.chains.rewinding.finish`, however often it is interrupted."""
     batch: dict[bytes, bytes | None] = {
         schema.era_key(era): None for era in load_eras(store).forgotten(record.rewind)
     }

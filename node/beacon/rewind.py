@@ -9,7 +9,7 @@ from node.primitives.errors import DecodeError
 
 SALT_BYTES = 16
 MAX_ERA = (1 << 24) - 1
-"""Journals and last-signed records count heights of eras in 64 bits (`node.runtime.signer`)."""
+"""Journals and last-signed records count heights of eras in 64 bits (`node.engine.signer`)."""
 MAX_REWIND_BYTES = 16 * 1024
 """Of the encoding: as many heights as a network has shards."""
 

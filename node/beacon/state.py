@@ -34,8 +34,8 @@ from node.beacon.validators import (
     Term,
     ValidatorRecord,
 )
-from node.execution.fees import next_base_fee
-from node.execution.trie import Trie
+from node.execution.evm.fees import next_base_fee
+from node.execution.trie.trie import Trie
 from node.primitives import rlp
 from node.primitives.basics import Address, Hash32, ShardId, keccak_fast
 from node.primitives.decoding import decoding

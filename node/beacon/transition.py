@@ -26,7 +26,7 @@ from node.beacon.rewind import Rewind
 from node.beacon.rules import BeaconRules
 from node.beacon.state import BeaconState, BeaconStateWriter, ShardTip, SupplyState
 from node.beacon.validators import BEACON_CHAIN, Roster, ValidatorRecord
-from node.execution.trie import Trie
+from node.execution.trie.trie import Trie
 from node.primitives.basics import ZERO_ADDRESS, ZERO_HASH, Address, Hash32, ShardId
 from node.primitives.crosslink import Crosslink
 from node.primitives.errors import InvalidBlock

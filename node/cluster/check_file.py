@@ -8,12 +8,12 @@ import msgspec
 from node.cluster.layout import GENESIS, MANIFEST, load_layout
 from node.cluster.manifest import load_manifest
 from node.cluster.ports import is_loopback
-from node.config import NodeConfig, load_node_config, split_host_port
-from node.keyfile import load_validator_key
+from node.config.keyfile import load_validator_key
+from node.config.node_config import NodeConfig, load_node_config, split_host_port
+from node.config.toml import MAX_FILE_BYTES, toml_document
 from node.primitives.errors import UserError
 from node.primitives.files import read_file
 from node.primitives.genesis import Genesis, load_genesis, parse_address
-from node.tomlfile import MAX_FILE_BYTES, toml_document
 
 
 def check_file(path: Path) -> dict[str, Any]:

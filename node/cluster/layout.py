@@ -20,7 +20,7 @@ import msgspec
 
 from node.cluster.accounts import DevAccount
 from node.cluster.manifest import Manifest, load_manifest
-from node.config import NodeConfig, load_node_config
+from node.config.node_config import NodeConfig, load_node_config
 from node.primitives.basics import ShardId
 from node.primitives.decoding import decoding
 from node.primitives.errors import UserError

@@ -22,8 +22,8 @@ from node.cluster.layout import (
 )
 from node.cluster.manifest import ETHER, Manifest, NodeSection, render_manifest
 from node.cluster.targets import write_targets
-from node.config import NodeConfig, P2pConfig, PeerConfig, RpcConfig, render_node_config
-from node.keyfile import save_identity, save_validator_key
+from node.config.keyfile import save_identity, save_validator_key
+from node.config.node_config import NodeConfig, P2pConfig, PeerConfig, RpcConfig, render_node_config
 from node.primitives.errors import UserError
 from node.primitives.genesis import Genesis, GenesisValidator, encode_genesis
 from node.primitives.keys import CURVE_ORDER, SigningKey

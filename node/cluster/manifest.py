@@ -38,10 +38,10 @@ from typing import Annotated, Any
 import msgspec
 
 from node.cluster.accounts import MNEMONIC
-from node.config import LogConfig, Port, TracingConfig, check_origins
+from node.config.node_config import LogConfig, Port, TracingConfig, check_origins
+from node.config.toml import load_toml, render_toml
 from node.primitives.errors import UserError
 from node.primitives.genesis import MAX_SHARDS, Params
-from node.tomlfile import load_toml, render_toml
 
 MAX_NODES = 1024
 ETHER = 10**18

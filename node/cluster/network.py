@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from node.cluster.ask import rpc_url
-from node.cluster.client import endpoint
+from node.cluster.client.ask import rpc_url
+from node.cluster.client.client import endpoint
 from node.cluster.errors import NetworkFailed
 from node.cluster.fault_book import FaultBook
 from node.cluster.fault_model import Freeze, Kill, Stop, describe
@@ -29,9 +29,9 @@ from node.cluster.layout import (
     load_layout,
 )
 from node.cluster.manifest import Manifest
-from node.cluster.pidfile import ProcessId, running_process, write_pid_file
 from node.cluster.ports import is_free
-from node.cluster.processes import (
+from node.cluster.processes.pidfile import ProcessId, running_process, write_pid_file
+from node.cluster.processes.processes import (
     RunningNode,
     RunNode,
     can_fork,
@@ -42,11 +42,11 @@ from node.cluster.processes import (
     start_nodes,
     stop_nodes,
 )
+from node.cluster.processes.signals import StopSignals
 from node.cluster.readiness import Readiness
-from node.cluster.show import encode_document
-from node.cluster.signals import StopSignals
+from node.cluster.show.show import encode_document
 from node.cluster.status import report_nodes
-from node.config import check_origins, split_host_port
+from node.config.node_config import check_origins, split_host_port
 from node.primitives.errors import UserError
 from node.storage.errors import StorageInUse
 from node.storage.files import FileLock, write_atomically

@@ -7,13 +7,13 @@ from typing import Any
 
 import msgspec
 
-from node.cluster.ask import ask_network, rpc_url
-from node.cluster.client import call
+from node.cluster.client.ask import ask_network, rpc_url
+from node.cluster.client.client import call
 from node.cluster.errors import RpcError, RpcUnreachable
 from node.cluster.fault_book import FaultBook
 from node.cluster.fault_model import fault_row
 from node.cluster.layout import NetworkLayout, NodeLayout
-from node.cluster.pidfile import running_process
+from node.cluster.processes.pidfile import running_process
 
 PARALLEL_CALLS = 16
 AUDIT_TIMEOUT = 60.0
@@ -68,7 +68,7 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         return self.chains.beacon.height if chain == BEACON else self.chains.shard.height
 
 
-msgspec.json.Decoder(NodeStatus)  # before there are threads: see node.cluster.client
+msgspec.json.Decoder(NodeStatus)  # before there are threads: see node.cluster.client.client
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

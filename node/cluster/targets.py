@@ -2,9 +2,9 @@
 
 import msgspec
 
-from node.cluster.client import WILDCARDS
+from node.cluster.client.client import WILDCARDS
 from node.cluster.layout import TARGETS, NetworkLayout, NodeLayout
-from node.config import split_host_port
+from node.config.node_config import split_host_port
 from node.storage.files import write_atomically
 
 

@@ -11,8 +11,8 @@ from node.terminal import say
 
 if TYPE_CHECKING:
     from node.cluster.accounts import DevAccount
+    from node.cluster.client.wallet import Wanted
     from node.cluster.layout import NetworkLayout
-    from node.cluster.wallet import Wanted
 
 From = Annotated[
     str,
@@ -39,10 +39,10 @@ def accounts(
     keys
         With their private keys.
     """
+    from node.cluster.client.units import format_amount
+    from node.cluster.client.wallet import account_rows
     from node.cluster.layout import load_layout
-    from node.cluster.show import console, plain_table
-    from node.cluster.units import format_amount
-    from node.cluster.wallet import account_rows
+    from node.cluster.show.show import console, plain_table
 
     layout = load_layout(directory)
     rows = account_rows(layout)
@@ -95,10 +95,10 @@ def send(
     wait
         Wait until it has run. Exits 1 if it failed.
     """
-    from node.cluster.abi import encode_call
+    from node.cluster.client.abi import encode_call
+    from node.cluster.client.units import parse_amount, parse_data
+    from node.cluster.client.wallet import Wanted, find_account, find_address
     from node.cluster.layout import load_layout
-    from node.cluster.units import parse_amount, parse_data
-    from node.cluster.wallet import Wanted, find_account, find_address
 
     layout = load_layout(directory)
     account = find_account(layout, sender)
@@ -126,9 +126,9 @@ def faucet(
     amount
         In ether (100), or with a unit.
     """
+    from node.cluster.client.units import check_address, parse_amount
+    from node.cluster.client.wallet import Wanted, richest_account
     from node.cluster.layout import load_layout
-    from node.cluster.units import check_address, parse_amount
-    from node.cluster.wallet import Wanted, richest_account
 
     layout = load_layout(directory)
     wanted = Wanted(to=check_address(address), value=parse_amount(amount))
@@ -139,8 +139,8 @@ def send_and_show(
     layout: "NetworkLayout", account: "DevAccount", wanted: "Wanted", *, wait: bool, json: bool
 ) -> int:
     """Send, and say what became of it; the exit code."""
-    from node.cluster.units import checksum_address, parse_data
-    from node.cluster.wallet import send, wait_for_receipt
+    from node.cluster.client.units import checksum_address, parse_data
+    from node.cluster.client.wallet import send, wait_for_receipt
 
     tx_hash = send(layout, account, wanted)
     receipt: dict[str, Any] | None = None

@@ -34,11 +34,11 @@ def call(
     arguments
         Its arguments; arrays and tuples as JSON.
     """
-    from node.cluster.abi import decode_result, encode_arguments, parse_signature
-    from node.cluster.ask import ask_network
+    from node.cluster.client.abi import decode_result, encode_arguments, parse_signature
+    from node.cluster.client.ask import ask_network
+    from node.cluster.client.units import parse_data
+    from node.cluster.client.wallet import find_address
     from node.cluster.layout import load_layout
-    from node.cluster.units import parse_data
-    from node.cluster.wallet import find_address
 
     layout, function = load_layout(directory), parse_signature(signature)
     data = function.selector + encode_arguments(function.inputs, arguments)
@@ -79,10 +79,10 @@ def deploy(
     arguments
         Those of the constructor; arrays and tuples as JSON.
     """
-    from node.cluster.abi import encode_arguments
-    from node.cluster.artifact import load_artifact
+    from node.cluster.client.abi import encode_arguments
+    from node.cluster.client.artifact import load_artifact
+    from node.cluster.client.wallet import Wanted, find_account
     from node.cluster.layout import load_layout
-    from node.cluster.wallet import Wanted, find_account
 
     layout, artifact = load_layout(directory), load_artifact(file)
     if artifact.constructor is None and arguments:

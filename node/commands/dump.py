@@ -12,7 +12,7 @@ from node.commands.progress import progress_bar
 from node.terminal import say
 
 if TYPE_CHECKING:
-    from node.cluster.archive import Contents, Head, ShardHead
+    from node.cluster.dumps.archive import Contents, Head, ShardHead
 
 File = Annotated[Path, Parameter(name="FILE", negative="")]
 
@@ -36,9 +36,9 @@ def dump(
     force
         Replace the file if it is there.
     """
-    from node.cluster.dump import dump_network
+    from node.cluster.dumps.dump import dump_network
     from node.cluster.layout import load_layout
-    from node.cluster.signals import StopSignals
+    from node.cluster.processes.signals import StopSignals
 
     layout = load_layout(directory)
     with StopSignals() as signals, progress_bar("packing") as progress:
@@ -80,9 +80,9 @@ def load(
     reset
         Delete the network that is there, with its data.
     """
-    from node.cluster.ask import rpc_url
-    from node.cluster.restore import load_network
-    from node.cluster.signals import StopSignals
+    from node.cluster.client.ask import rpc_url
+    from node.cluster.dumps.restore import load_network
+    from node.cluster.processes.signals import StopSignals
 
     with StopSignals() as signals, progress_bar("unpacking") as progress:
 

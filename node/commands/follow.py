@@ -40,11 +40,11 @@ def trace(
     follow
         Show it again whenever it has grown, until it is complete. With --json one line each time.
     """
-    from node.cluster.ask import ask_network
+    from node.cluster.client.ask import ask_network
+    from node.cluster.client.units import parse_hash
     from node.cluster.layout import load_layout
-    from node.cluster.show import console
-    from node.cluster.show_messages import trace_tree
-    from node.cluster.units import parse_hash
+    from node.cluster.show.messages import trace_tree
+    from node.cluster.show.show import console
 
     layout, wanted = load_layout(directory), parse_hash(name)
 
@@ -100,11 +100,11 @@ def message(
     message_id
         What `send` returned, topic 1 of the log MessageSent.
     """
-    from node.cluster.ask import ask_network
+    from node.cluster.client.ask import ask_network
+    from node.cluster.client.units import parse_hash
     from node.cluster.layout import load_layout
-    from node.cluster.show import console
-    from node.cluster.show_messages import message_story
-    from node.cluster.units import parse_hash
+    from node.cluster.show.messages import message_story
+    from node.cluster.show.show import console
 
     wanted = parse_hash(message_id)
     document = ask_network(load_layout(directory), "atoll_message", wanted)
@@ -119,10 +119,10 @@ def message(
 
 def lanes(*, directory: Directory = DEFAULT_DIRECTORY, json: Json = False) -> int:
     """Show every lane between two shards: what was sent, what waits and for how long."""
-    from node.cluster.ask import ask_network
+    from node.cluster.client.ask import ask_network
     from node.cluster.layout import load_layout
-    from node.cluster.show import console
-    from node.cluster.show_messages import lane_table
+    from node.cluster.show.messages import lane_table
+    from node.cluster.show.show import console
 
     document = ask_network(load_layout(directory), "atoll_lanes")
     if json:
@@ -149,8 +149,8 @@ def audit(
         Go on with every block, a line for each, until one does not balance or Ctrl-C.
     """
     from node.cluster.layout import load_layout
-    from node.cluster.show import audit_table, console
-    from node.cluster.show_messages import audit_line
+    from node.cluster.show.messages import audit_line
+    from node.cluster.show.show import audit_table, console
     from node.cluster.status import audit_network, audits
 
     layout, out = load_layout(directory), console()

@@ -40,7 +40,7 @@ def status(
         Seconds between two looks with --watch.
     """
     from node.cluster.layout import load_layout
-    from node.cluster.show import console, status_tables
+    from node.cluster.show.show import console, status_tables
     from node.cluster.status import network_status
 
     layout, out = load_layout(directory), console()
@@ -73,8 +73,8 @@ def _draw(layout: "NetworkLayout", document: dict[str, Any], interval: float) ->
     from rich.console import Console
     from rich.live import Live
 
+    from node.cluster.show.watch import Watch
     from node.cluster.status import network_status
-    from node.cluster.watch import Watch
 
     out, picture = Console(highlight=False), Watch(str(layout.directory))
     with Live(console=out, screen=True, auto_refresh=False, vertical_overflow="crop") as live:

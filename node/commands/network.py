@@ -61,8 +61,8 @@ def up(
         Delete the network that is there, with its data, and make a new one.
     """
     from node.cluster.network import Launch, Wanted, open_network
-    from node.cluster.show import console, network_tables
-    from node.cluster.signals import StopSignals
+    from node.cluster.processes.signals import StopSignals
+    from node.cluster.show.show import console, network_tables
 
     out = console(stderr=json)
     wanted = Wanted(
@@ -173,7 +173,7 @@ def logs(
     """
     from node.cluster.fault_model import names_of
     from node.cluster.layout import load_layout
-    from node.cluster.logs import Filter, merged_logs
+    from node.cluster.show.logs import Filter, merged_logs
 
     layout = load_layout(directory)
     chosen = names_of(layout, names or ["all"])

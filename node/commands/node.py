@@ -28,15 +28,15 @@ def node(
         Write to this file instead of the terminal, and to FILE.1 what was there when it is full.
     """
     if log is not None:
-        from node.cluster.logfile import write_to_log
+        from node.cluster.processes.logfile import write_to_log
 
         try:
             write_to_log(log)
         except OSError as error:
             raise UserError(f"{log}: cannot open the log: {error.strerror}") from None
     if parent is not None:
-        from node.cluster.lifeline import end_with
-        from node.cluster.pidfile import ProcessId
+        from node.cluster.processes.lifeline import end_with
+        from node.cluster.processes.pidfile import ProcessId
 
         process = ProcessId.of(parent)
         if process is None:
@@ -49,7 +49,7 @@ def node(
 
 def run_configured_node(config: Path) -> int:
     """Run the node of a configuration file in this process; its exit code. Raises UserError."""
-    from node.config import load_node_config
+    from node.config.node_config import load_node_config
 
     loaded = load_node_config(config)  # before the slow import: a mistake is answered at once
 

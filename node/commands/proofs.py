@@ -31,10 +31,10 @@ def prove(
     out
         The file to write; standard output if left out.
     """
-    from node.cluster.ask import ask_network
+    from node.cluster.client.ask import ask_network
+    from node.cluster.client.units import parse_hash
     from node.cluster.layout import load_layout
-    from node.cluster.show import encode_document
-    from node.cluster.units import parse_hash
+    from node.cluster.show.show import encode_document
 
     layout, wanted = load_layout(directory), parse_hash(message_id)
     document = ask_network(layout, "atoll_proveMessage", wanted)

@@ -37,9 +37,9 @@ def run(
     """
     import msgspec
 
-    from node.cluster.scenario import load_scenario
-    from node.cluster.scenario_run import Interrupted, run_scenario
-    from node.cluster.signals import StopSignals
+    from node.cluster.processes.signals import StopSignals
+    from node.cluster.scenario.file import load_scenario
+    from node.cluster.scenario.run import Interrupted, run_scenario
 
     scenario = load_scenario(file)
     if seed is not None:
@@ -72,7 +72,7 @@ def run(
 
 def check(file: File, /, *, json: Json = False) -> int:
     """Say whether a scenario is right, and start nothing."""
-    from node.cluster.scenario import load_scenario
+    from node.cluster.scenario.file import load_scenario
 
     scenario = load_scenario(file)
     counts = {
@@ -97,8 +97,8 @@ def generate(
     out
         The file to write; standard output otherwise.
     """
-    from node.cluster.scenario import render_scenario
-    from node.cluster.scenario_generate import generate_scenario
+    from node.cluster.scenario.file import render_scenario
+    from node.cluster.scenario.generate import generate_scenario
 
     text = render_scenario(generate_scenario(seed))
     if out is None:

@@ -15,9 +15,9 @@ from node.beacon.committees import deciders
 from node.beacon.rules import BeaconRules, validator_set
 from node.beacon.state import BeaconState
 from node.beacon.validators import BEACON_CHAIN, Members, Roster
-from node.execution.errors import BadProof
-from node.execution.trie import Trie
-from node.execution.witness import Witness
+from node.execution.trie.errors import BadProof
+from node.execution.trie.trie import Trie
+from node.execution.trie.witness import Witness
 from node.light.errors import InvalidProof, part
 from node.light.proof import BeaconStep, CrosslinkedBlock
 from node.primitives.basics import Address, Hash32, ShardId, keccak_fast

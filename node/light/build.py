@@ -12,9 +12,9 @@ from node.beacon.block import BeaconBlock
 from node.beacon.committees import deciders
 from node.beacon.state import BeaconState
 from node.beacon.validators import BEACON_CHAIN
-from node.execution.receipts import decode_receipt
-from node.execution.trie import Trie
-from node.execution.witness import gather, gather_items, pack
+from node.execution.state.receipts import decode_receipt
+from node.execution.trie.trie import Trie
+from node.execution.trie.witness import gather, gather_items, pack
 from node.light.proof import BeaconStep, CrosslinkedBlock, DeliveredProof, SentProof
 from node.light.receipts import announced
 from node.primitives.basics import Hash32, ShardId, keccak_fast

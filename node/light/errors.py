@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from consensus.errors import ConsensusError
-from node.execution.errors import BadProof
+from node.execution.trie.errors import BadProof
 from node.primitives.decoding import BAD_INPUT
 from node.primitives.errors import AtollError, CorruptData
 

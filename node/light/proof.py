@@ -9,7 +9,7 @@ from node.primitives.header import Header
 from node.primitives.message import Message
 
 Nodes = tuple[bytes, ...]
-"""Bodies of trie nodes by ascending hash (`node.execution.witness.Witness`)."""
+"""Bodies of trie nodes by ascending hash (`node.execution.trie.witness.Witness`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from node.execution.receipts import Receipt
+from node.execution.state.receipts import Receipt
 from node.primitives.message import Message
 from node.primitives.messenger import decode_sent, is_sent
 

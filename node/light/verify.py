@@ -5,11 +5,11 @@ from enum import Enum
 
 from consensus.signing import SignatureChecker
 from consensus.types import Address as ValidatorAddress
-from node.execution.account import decode_account, decode_slot
-from node.execution.errors import BadProof
-from node.execution.receipts import Receipt, decode_receipt
-from node.execution.trie import ordered_key
-from node.execution.witness import Witness
+from node.execution.state.account import decode_account, decode_slot
+from node.execution.state.receipts import Receipt, decode_receipt
+from node.execution.trie.errors import BadProof
+from node.execution.trie.trie import ordered_key
+from node.execution.trie.witness import Witness
 from node.light.beacon import BeaconTrust
 from node.light.errors import InvalidProof, part
 from node.light.proof import DeliveredProof, MessageProof, SentProof

@@ -40,7 +40,7 @@ from node.primitives.message import LanePosition, Message, MessageKind
 MESSENGER = Address(bytes.fromhex("a70110000000000000000000000000000000a701"))
 STAKING = Address(bytes.fromhex("a70110000000000000000000000000000000a702"))
 BEACON = Address(bytes.fromhex("a70110000000000000000000000000000000a703"))
-"""A precompile (node.execution.precompile_beacon): it has no code and no storage."""
+"""A precompile (node.execution.evm.precompile_beacon): it has no code and no storage."""
 BEACON_ROOTS = Address(bytes.fromhex("000f3df6d732807ef1319fb7b8bb8522d0beac02"))
 HISTORY_STORAGE = Address(bytes.fromhex("0000f90827f1c53a10cb7a02335b175320002935"))
 HIGHEST_PRECOMPILE = 0x11

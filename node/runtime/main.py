@@ -9,10 +9,10 @@ from typing import Any
 import structlog
 import trio
 
-from node.config import NodeConfig
+from node.config.node_config import NodeConfig
 from node.primitives.errors import AtollError, UserError
-from node.runtime.logs import configure_logging, watch_signals
 from node.runtime.node import Node
+from node.telemetry.logs import configure_logging, watch_signals
 from node.terminal import say
 from p2p.errors import P2PError
 from rpc.errors import ListenError

@@ -10,6 +10,7 @@ import trio
 
 from consensus.types import Address as ValidatorAddress
 from consensus.types import Certificate
+from node import wire
 from node.beacon.block import BeaconBlock
 from node.beacon.chain import BeaconChain
 from node.beacon.era_store import begin_era, era_record
@@ -17,45 +18,45 @@ from node.beacon.eras import EraRecord
 from node.beacon.rewind import Rewind
 from node.beacon.rules import BeaconRules
 from node.beacon.transition import genesis_block
-from node.config import NodeConfig
-from node.faults import NodeFaults
-from node.keyfile import load_validator_key
+from node.chains import rewinding
+from node.chains.beacon_app import BeaconService
+from node.chains.shard_app import ShardService
+from node.concurrency.conveniences import Conveniences
+from node.concurrency.height_gate import Started
+from node.concurrency.worker import Worker, limit_recursion, on_disk
+from node.config.faults import NodeFaults
+from node.config.keyfile import load_validator_key
+from node.config.node_config import NodeConfig
+from node.engine.equivocator import LiveFaults, link_faults
+from node.engine.sync import Syncer
+from node.network.crosslink_publisher import CrosslinkPublisher
+from node.network.era_follower import EraFollower
+from node.network.era_network import EraNetwork
+from node.network.evidence_exchange import EvidenceExchange
+from node.network.gossip import TransactionGossip
+from node.network.lane_puller import LanePuller
+from node.network.router import Router
+from node.network.topology import Topology
 from node.primitives.basics import ZERO_ADDRESS, Address, ShardId
 from node.primitives.errors import DecodeError, UserError
 from node.primitives.genesis import load_genesis, parse_address
 from node.primitives.keys import KeccakSecp256k1, SigningKey
-from node.runtime import rewinding, wire
-from node.runtime.beacon_service import BeaconService
-from node.runtime.chain_log import ChainLog
-from node.runtime.conveniences import Conveniences
-from node.runtime.crosslinks import CrosslinkPublisher
-from node.runtime.engines import Engines
-from node.runtime.era_follower import EraFollower
-from node.runtime.era_network import EraNetwork
-from node.runtime.evidence import EvidenceExchange
-from node.runtime.faults import LiveFaults, link_faults
-from node.runtime.frontier import Frontier
-from node.runtime.gossip import TransactionGossip
-from node.runtime.lane_puller import LanePuller
-from node.runtime.pool_file import PoolFile
-from node.runtime.router import Router
+from node.query.frontier import Frontier
+from node.runtime.dispatch import Traffic
+from node.runtime.engine_set import Engines
+from node.runtime.report.status import StatusReport
 from node.runtime.rpc_service import RpcService
-from node.runtime.shard_service import ShardService
 from node.runtime.snapshots import Snapshots
-from node.runtime.spans_node import NodeSpans
-from node.runtime.status import StatusReport
-from node.runtime.sync import Syncer
-from node.runtime.topology import Topology
-from node.runtime.traffic import Traffic
-from node.runtime.waiting import Started
-from node.runtime.worker import Worker, limit_recursion, on_disk
 from node.shard.chain import ShardChain
 from node.shard.genesis import shard_genesis
 from node.shard.pool import TransactionPool
+from node.shard.pool_file import PoolFile
 from node.shard.run import ExecutedBlock
 from node.storage.kv import KeyValueStore
 from node.storage.level import LevelStore
 from node.storage.quota import Quota
+from node.telemetry.chain_log import ChainLog
+from node.telemetry.node_spans import NodeSpans
 from p2p.identity import Identity
 from p2p.types import PeerId, PeerSpec
 from rpc.caller import caller_number

@@ -6,29 +6,29 @@ from typing import TYPE_CHECKING
 import msgspec
 import trio
 
+from node import dashboard, wire
+from node.concurrency.bell import Bell
+from node.concurrency.height_gate import Started
 from node.primitives.genesis import parse_address
-from node.runtime import dashboard, wire
-from node.runtime.dev_keys import load_dev_keys
-from node.runtime.local_source import LocalSource
-from node.runtime.metrics.audit import AuditWatch
-from node.runtime.metrics.endpoint import Metrics
-from node.runtime.metrics.of_node import RpcCounts
-from node.runtime.queries import ShardSource
-from node.runtime.remote_source import RemoteSource
-from node.runtime.source_codec import serve
-from node.runtime.view.atoll import AtollView
-from node.runtime.view.audit import AuditReport
-from node.runtime.view.backend import NodeBackend
-from node.runtime.view.changes import Bell
-from node.runtime.view.faults import FaultControl
-from node.runtime.view.network import NetworkView
-from node.runtime.view.proving import Prover
-from node.runtime.view.shard import ShardView
-from node.runtime.view.shards import Shards
-from node.runtime.view.wallet import Wallet
-from node.runtime.waiting import Started
+from node.query.codec import serve
+from node.query.local import LocalSource
+from node.query.port import ShardSource
+from node.query.remote import RemoteSource
+from node.runtime.report.audit_watch import AuditWatch
+from node.runtime.report.metrics import Metrics
+from node.runtime.report.node_samples import RpcCounts
 from node.shard.run import ExecutedBlock
 from node.version import client_version
+from node.view.backend import NodeBackend
+from node.view.faults import FaultControl
+from node.view.following.audit import AuditReport
+from node.view.following.methods import AtollView
+from node.view.following.proving import Prover
+from node.view.network import NetworkView
+from node.view.shard import ShardView
+from node.view.shards import Shards
+from node.view.wallet.dev_keys import load_dev_keys
+from node.view.wallet.wallet import Wallet
 from rpc.dispatch import Dispatcher
 from rpc.errors import ResourceUnavailable
 from rpc.http import HttpRequest, HttpResponse

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 import structlog
 import trio
 
+from node import wire
 from node.beacon.rewind import SALT_BYTES, Rewind
 from node.primitives.errors import InvalidBlock
-from node.runtime import wire
 
 if TYPE_CHECKING:
     from node.runtime.node import Node

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from node.execution.context import ShardFacts
-from node.execution.state import State
+from node.execution.frame.context import ShardFacts
+from node.execution.state.state import State
 from node.primitives.basics import Address, ShardId
 from node.primitives.messenger import is_everywhere
 from node.shard.ports import AnchorState

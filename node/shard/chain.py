@@ -7,11 +7,11 @@ from typing import TypeVar
 
 from consensus.codec import decode_certificate, encode_certificate
 from consensus.types import Certificate
-from node.execution.evm import Evm
-from node.execution.receipts import Receipt, decode_receipt
-from node.execution.state import State
-from node.execution.state_store import StateStore
-from node.execution.trie_cache import DEFAULT_CACHE_NODES
+from node.execution.evm.evm import Evm
+from node.execution.state.receipts import Receipt, decode_receipt
+from node.execution.state.state import State
+from node.execution.state.state_store import StateStore
+from node.execution.trie.trie_cache import DEFAULT_CACHE_NODES
 from node.primitives import rlp
 from node.primitives.basics import Address, Hash32, ShardId, keccak256
 from node.primitives.decoding import decoder, decoding

@@ -5,9 +5,9 @@ Wei moves in step: what leaves the state is in the message.
 
 from collections.abc import Callable, Sequence
 
-from node.execution.evm import floor_gas, intrinsic_gas
-from node.execution.receipts import Log
-from node.execution.state import State
+from node.execution.evm.evm import floor_gas, intrinsic_gas
+from node.execution.state.receipts import Log
+from node.execution.state.state import State
 from node.primitives.basics import ZERO_ADDRESS, Address, ShardId
 from node.primitives.errors import InvalidTransaction
 from node.primitives.message import Message, MessageKind

@@ -6,8 +6,8 @@ message brings is in the state, burned, or in another message.
 
 from dataclasses import replace
 
-from node.execution.receipts import Log
-from node.execution.results import CallResult
+from node.execution.evm.results import CallResult
+from node.execution.state.receipts import Log
 from node.primitives.basics import Address
 from node.primitives.message import MAX_DEPTH, Message, MessageKind
 from node.primitives.placement import home_by_range

@@ -6,7 +6,7 @@ that every shard has can be changed: the protocol's own books are there.
 
 from collections.abc import Callable
 
-from node.execution.state import State
+from node.execution.state.state import State
 from node.primitives.basics import Address
 from node.primitives.dev_operation import MAX_WEI, DevKind, DevOperation
 from node.primitives.errors import InvalidTransaction

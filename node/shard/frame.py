@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
-from node.execution.context import BlockContext
-from node.execution.evm import Evm
-from node.execution.fees import next_base_fee
-from node.execution.receipts import Log
-from node.execution.state import State
-from node.execution.validity import CREATION_GAS
+from node.execution.evm.evm import Evm
+from node.execution.evm.fees import next_base_fee
+from node.execution.evm.validity import CREATION_GAS
+from node.execution.frame.context import BlockContext
+from node.execution.state.receipts import Log
+from node.execution.state.state import State
 from node.primitives.basics import Address, Hash32, ShardId
 from node.primitives.births import Birth
 from node.primitives.errors import InvalidBlock, InvalidTransaction, UserError

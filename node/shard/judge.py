@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 
-from node.execution.errors import NonceTooHigh
+from node.execution.trie.errors import NonceTooHigh
 from node.primitives.basics import Hash32, ShardId
 from node.primitives.dev_operation import DevOperation
 from node.primitives.errors import DecodeError, InvalidBlock, InvalidTransaction

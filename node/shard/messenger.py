@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 
-from node.execution.receipts import Log
-from node.execution.state import State
-from node.execution.system_contracts import SYSTEM_ADDRESS
+from node.execution.state.receipts import Log
+from node.execution.state.state import State
+from node.execution.state.system_contracts import SYSTEM_ADDRESS
 from node.primitives.basics import Address, Hash32, ShardId
 from node.primitives.message import LanePosition, Message, next_head
 from node.primitives.messenger import (

@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from node.execution.receipts import Receipt
+from node.execution.state.receipts import Receipt
 from node.primitives.basics import Hash32
 from node.primitives.transaction import Transaction
 from node.shard.block import BodyItem, ShardBlock

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from node.execution.results import CallResult
-from node.execution.timed import TimedEvm
-from node.execution.tracing import Execution, TracedEvm, Tracer
+from node.execution.evm.results import CallResult
+from node.execution.evm.timed import TimedEvm
+from node.execution.tracers.tracing import Execution, TracedEvm, Tracer
 from node.primitives.basics import ZERO_ADDRESS
 from node.primitives.dev_operation import DevOperation
 from node.primitives.message import Message

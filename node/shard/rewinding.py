@@ -1,6 +1,6 @@
 """Takes the shard chain in a store back to an earlier block. Trie nodes stay: they are named by content."""
 
-from node.execution.receipts import decode_receipt
+from node.execution.state.receipts import decode_receipt
 from node.primitives import rlp
 from node.primitives.basics import keccak256
 from node.primitives.errors import CorruptData

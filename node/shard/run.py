@@ -8,9 +8,9 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from node.execution.receipts import Log, Receipt, or_blooms
-from node.execution.state import StateDelta
-from node.execution.trie import ordered_root
+from node.execution.state.receipts import Log, Receipt, or_blooms
+from node.execution.state.state import StateDelta
+from node.execution.trie.trie import ordered_root
 from node.primitives.basics import Address, ShardId
 from node.primitives.dev_operation import DEV_OPERATION_TYPE, DevOperation
 from node.primitives.errors import InvalidBlock, InvalidTransaction

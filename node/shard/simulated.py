@@ -10,26 +10,26 @@ from dataclasses import dataclass, field, replace
 
 from eth_utils.address import to_checksum_address
 
-from node.execution.context import BlockContext
-from node.execution.errors import ExecutionTimedOut
-from node.execution.evm import Evm
-from node.execution.fees import next_base_fee
-from node.execution.messages import MAX_INITCODE_BYTES
-from node.execution.overrides import (
+from node.execution.evm.evm import Evm
+from node.execution.evm.fees import next_base_fee
+from node.execution.evm.machine import MAX_INITCODE_BYTES
+from node.execution.evm.overrides import (
     CannotOverride,
     StateOverride,
     apply_overrides,
     moved_precompiles,
 )
-from node.execution.precompiles import PRECOMPILES, Precompile
-from node.execution.receipts import Log, Receipt, or_blooms
-from node.execution.results import TransactionResult
-from node.execution.state import State
-from node.execution.timed import TimedEvm
-from node.execution.trace_transfers import EMITTER, TransferTracer
-from node.execution.tracing import TracedEvm
-from node.execution.trie import ordered_root
-from node.execution.validity import MAX_NONCE, gas_of
+from node.execution.evm.precompile_table import PRECOMPILES, Precompile
+from node.execution.evm.results import TransactionResult
+from node.execution.evm.timed import TimedEvm
+from node.execution.evm.validity import MAX_NONCE, gas_of
+from node.execution.frame.context import BlockContext
+from node.execution.state.receipts import Log, Receipt, or_blooms
+from node.execution.state.state import State
+from node.execution.tracers.trace_transfers import EMITTER, TransferTracer
+from node.execution.tracers.tracing import TracedEvm
+from node.execution.trie.errors import ExecutionTimedOut
+from node.execution.trie.trie import ordered_root
 from node.primitives.basics import ZERO_ADDRESS, Address, Hash32, ShardId
 from node.primitives.errors import AtollError, InvalidTransaction
 from node.primitives.header import Header

@@ -1,8 +1,9 @@
 """The process that a network for tests runs under: `python -m node.testing.launcher DIR PARENT < MANIFEST`.
 
 It makes the network, forks the nodes from one pre-imported program, and stops them when it is told to or when
-the process PARENT, which runs the tests, has ended. The nodes end with it in turn (node.cluster.lifeline).
-So the program under test is never forked, and nothing goes on after it, however it ended.
+the process PARENT, which runs the tests, has ended. The nodes end with it in turn
+(node.cluster.processes.lifeline). So the program under test is never forked, and nothing goes on after it,
+however it ended.
 """
 
 import sys
@@ -13,12 +14,12 @@ from node.cluster.errors import NetworkFailed
 from node.cluster.make import make_network
 from node.cluster.manifest import Manifest
 from node.cluster.network import Launch, launch_lock
-from node.cluster.pidfile import ProcessId
-from node.cluster.signals import StopSignals
+from node.cluster.processes.pidfile import ProcessId
+from node.cluster.processes.signals import StopSignals
 from node.commands.common import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USER_ERROR
 from node.commands.node import preloaded_node
+from node.config.toml import parse_toml
 from node.primitives.errors import AtollError, UserError
-from node.tomlfile import parse_toml
 
 
 def launch(directory: Path, parent: int, manifest: str) -> int:

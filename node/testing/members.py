@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from node.cluster.ask import rpc_url
-from node.cluster.client import call, endpoint
+from node.cluster.client.ask import rpc_url
+from node.cluster.client.client import call, endpoint
 from node.cluster.layout import NodeLayout
-from node.cluster.pidfile import running_process
-from node.cluster.processes import last_lines
+from node.cluster.processes.pidfile import running_process
+from node.cluster.processes.processes import last_lines
 from node.cluster.status import NodeStatus, ask_node
 
 ASK_SECONDS = 30.0

@@ -10,13 +10,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from node.cluster.accounts import DevAccount
-from node.cluster.client import call
+from node.cluster.client.client import call
+from node.cluster.client.units import check_address, checksum_address, parse_data
+from node.cluster.client.wallet import Wanted, send
 from node.cluster.errors import NetworkFailed, RpcUnreachable
-from node.cluster.faults import Faults
+from node.cluster.faults.faults import Faults
 from node.cluster.layout import NetworkLayout, clear_directory, load_layout
 from node.cluster.status import NodeStatus, report_nodes
-from node.cluster.units import check_address, checksum_address, parse_data
-from node.cluster.wallet import Wanted, send
 from node.primitives.errors import UserError
 from node.primitives.keys import CURVE_ORDER, SigningKey
 from node.primitives.placement import home_by_range

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from node.runtime import dashboard
+from node import dashboard
 
 NODE = shutil.which("node")
 OLDEST = (20, 19)  # the first that takes a .js file for the module it is

@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 import pytest
 from eth_account.signers.local import LocalAccount
 
-from node.cluster.wallet import Wanted, sign
-from node.execution.evm import contract_address
+from node.cluster.client.wallet import Wanted, sign
+from node.execution.evm.evm import contract_address
 from node.primitives.keys import SigningKey
 from node.primitives.placement import home_by_range
 from tests.cluster.support.client import call_many, receipt, send, wait_for

@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from node.runtime.metrics.catalogue import FAMILIES
+from node.metrics.catalogue import FAMILIES
 from tests.cluster.support.client import ask, call, send_and_wait, wait_for
 from tests.cluster.support.network import ROOT, Network, Networks
 

@@ -14,16 +14,16 @@ from typing import Any
 
 import pytest
 
-from node.execution.blobs import BlobTransaction, blob_base_fee
-from node.execution.context import BlockContext
-from node.execution.evm import Evm
-from node.execution.genesis import GenesisAccount, build_genesis
-from node.execution.guard import run_with_stack
-from node.execution.receipts import Log
-from node.execution.state import State
-from node.execution.trace_calls import CallTracer
-from node.execution.trace_prestate import PrestateTracer
-from node.execution.tracing import TracedEvm, Tracer
+from node.concurrency.interpreter import run_with_stack
+from node.execution.evm.blobs import BlobTransaction, blob_base_fee
+from node.execution.evm.evm import Evm
+from node.execution.frame.context import BlockContext
+from node.execution.state.genesis import GenesisAccount, build_genesis
+from node.execution.state.receipts import Log
+from node.execution.state.state import State
+from node.execution.tracers.trace_calls import CallTracer
+from node.execution.tracers.trace_prestate import PrestateTracer
+from node.execution.tracers.tracing import TracedEvm, Tracer
 from node.primitives import rlp
 from node.primitives.basics import Address, Hash32, keccak256
 from node.primitives.errors import DecodeError, InvalidTransaction

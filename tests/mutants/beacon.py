@@ -5,11 +5,11 @@ from tests.mutants.mistake import Mistake
 
 def unit(*names: str) -> tuple[str, ...]:
     """Files of the unit tests of the beacon."""
-    return tuple(f"tests/unit/beacon/test_beacon_{name}.py" for name in names)
+    return tuple(f"tests/unit/beacon/test_{name}.py" for name in names)
 
 
-MUTATIONS = ("tests/unit/view/test_proof_mutations.py",)
-PROOFS = ("tests/unit/view/test_proof_of_messages.py",)
+MUTATIONS = ("tests/unit/light/test_proof_mutations.py",)
+PROOFS = ("tests/unit/light/test_proof_of_messages.py",)
 
 BEACON = (
     Mistake(

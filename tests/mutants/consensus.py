@@ -3,13 +3,13 @@
 from tests.mutants.mistake import Mistake
 
 RULES, SIGNING, VOTES = (
-    ("tests/unit/test_consensus_rules.py",),
-    ("tests/unit/test_consensus_signing.py",),
-    ("tests/unit/test_consensus_votes.py", "tests/property/test_consensus_vote_keeper.py"),
+    ("tests/unit/consensus/test_rules.py",),
+    ("tests/unit/consensus/test_signing.py",),
+    ("tests/unit/consensus/test_votes.py", "tests/property/test_consensus_vote_keeper.py"),
 )
-FORGED = ("tests/unit/test_consensus_forged.py",)
-EVIDENCE = ("tests/unit/test_consensus_evidence.py",)
-PAST = ("tests/unit/test_consensus_past.py",)
+FORGED = ("tests/unit/consensus/test_forged.py",)
+EVIDENCE = ("tests/unit/consensus/test_evidence.py",)
+PAST = ("tests/unit/consensus/test_past.py",)
 
 CONSENSUS = (
     Mistake(

@@ -2,76 +2,76 @@
 
 from tests.mutants.mistake import Mistake
 
-EVM = ("tests/unit/test_execution_evm.py", "tests/unit/test_execution_calls.py")
-STATE = ("tests/unit/test_execution_state.py", "tests/property/test_execution_state_model.py")
+EVM = ("tests/unit/execution/evm/test_evm.py", "tests/unit/execution/evm/test_calls.py")
+STATE = ("tests/unit/execution/state/test_state.py", "tests/property/test_execution_state_model.py")
 
 EXECUTION = (
     Mistake(
         name="a-base-fee-stuck-at-its-least",
-        file="node/execution/fees.py",
+        file="node/execution/evm/fees.py",
         old="        return min(base_fee + max(rise, 1), MAX_BASE_FEE)",
         new="        return min(base_fee + rise, MAX_BASE_FEE)",
-        suite=(*EVM, "tests/unit/test_execution_fees.py"),
+        suite=(*EVM, "tests/unit/execution/evm/test_fees.py"),
     ),
     Mistake(
         name="value-without-funds",
-        file="node/execution/validity.py",
+        file="node/execution/evm/validity.py",
         old="    cost = tx.gas * tx.max_fee_per_gas + tx.value",
         new="    cost = tx.gas * tx.max_fee_per_gas",
         suite=EVM,
     ),
     Mistake(
         name="any-chain-id",
-        file="node/execution/validity.py",
+        file="node/execution/evm/validity.py",
         old="    if tx.chain_id is not None and tx.chain_id != chain_id:",
         new="    if tx.chain_id is None and tx.chain_id != chain_id:",
-        suite=(*EVM, "tests/unit/shard/test_shard_departures.py"),
+        suite=(*EVM, "tests/unit/shard/test_departures.py"),
     ),
     Mistake(
         name="contracts-send-transactions",
-        file="node/execution/validity.py",
+        file="node/execution/evm/validity.py",
         old="        code\n        and delegation_of(code) is None",
         new="        not code\n        and delegation_of(code) is not None",
         suite=EVM,
     ),
     Mistake(
         name="data-below-its-floor",
-        file="node/execution/evm.py",
+        file="node/execution/evm/evm.py",
         old="        gas_used = max(used_after_refund(vm, tx.gas, frame), floor)",
         new="        gas_used = used_after_refund(vm, tx.gas, frame)",
         suite=EVM,
     ),
     Mistake(
         name="refunds-without-a-bound",
-        file="node/execution/evm.py",
+        file="node/execution/evm/evm.py",
         old="    return used - min(vm.refund, used // MAX_REFUND_QUOTIENT)",
         new="    return used - min(vm.refund, used)",
         suite=EVM,
     ),
     Mistake(
         name="destroyed-wei-vanish-uncounted",
-        file="node/execution/evm.py",
+        file="node/execution/evm/evm.py",
         old="        burned += vm.accounts.balance(address)\n",
         new="",
         suite=(*EVM, "tests/simulation/shards/test_shard_simulation.py"),
     ),
     Mistake(
         name="old-authorizations-count",
-        file="node/execution/evm.py",
+        file="node/execution/evm/evm.py",
         old="            if state.nonce(authority) != item.nonce:",
         new="            if state.nonce(authority) < item.nonce:",
         suite=EVM,
     ),
     Mistake(
         name="contracts-are-born-without-a-nonce",
-        file="node/execution/messages.py",
+        file="node/execution/evm/machine.py",
         old="        state.set_nonce(address, 1)",
         new="        state.set_nonce(address, 0)",
-        suite=(*EVM, "tests/unit/shard/test_shard_placement.py"),
+        suite=(*EVM, "tests/unit/shard/test_placement.py"),
     ),
     Mistake(
         name="code-of-any-size",
-        file="node/execution/messages.py",
+        file="node/execution/evm/machine.py",
         old="    if len(code) > MAX_CODE_BYTES:",
         new="    if len(code) < 0:",
         suite=EVM,
@@ -81,7 +81,7 @@ EXECUTION = (
         file="p2p/framing.py",
         old="                if length > limit:",
         new="                if length < 0:",
-        suite=("tests/unit/test_p2p_pure.py", "tests/unit/test_p2p_hostile.py"),
+        suite=("tests/unit/p2p/test_pure.py", "tests/unit/p2p/test_hostile.py"),
     ),
     Mistake(
         name="json-of-any-depth",
@@ -89,9 +89,9 @@ EXECUTION = (
         old='    return brackets.count(b"[") > MAX_DEPTH',
         new="    return False",
         suite=(
-            "tests/unit/test_rpc_fuzz.py",
-            "tests/unit/test_rpc_http.py",
-            "tests/unit/test_rpc_dispatch.py",
+            "tests/unit/rpc/test_fuzz.py",
+            "tests/unit/rpc/test_http.py",
+            "tests/unit/rpc/test_dispatch.py",
         ),
     ),
 )

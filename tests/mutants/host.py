@@ -2,162 +2,162 @@
 
 from tests.mutants.mistake import Mistake
 
-SIGNER = ("tests/unit/runtime/test_runtime_signer.py",)
-JOURNAL = ("tests/unit/runtime/test_runtime_journal.py",)
-HOSTILE = ("tests/unit/runtime/test_runtime_hostile.py",)
-OBJECTIONS = ("tests/unit/runtime/test_runtime_objections.py",)
-ADMISSION = ("tests/unit/runtime/test_runtime_admission.py",)
+SIGNER = ("tests/unit/engine/test_signer.py",)
+JOURNAL = ("tests/unit/engine/test_journal.py",)
+HOSTILE = ("tests/unit/engine/test_hostile.py",)
+OBJECTIONS = ("tests/unit/engine/test_objections.py",)
+ADMISSION = ("tests/unit/engine/test_admission.py",)
 
 HOST = (
     Mistake(
         name="sign-twice-at-one-place",
-        file="node/runtime/signer.py",
+        file="node/engine/signer.py",
         old="        if last is None or place > last.place:",
         new="        if last is None or place >= last.place:",
         suite=SIGNER,
     ),
     Mistake(
         name="forget-what-is-not-recorded-yet",
-        file="node/runtime/signer.py",
+        file="node/engine/signer.py",
         old="last, place = self._signed or self.record.load(), (self._first + height, round_, step)",
         new="last, place = self.record.load(), (self._first + height, round_, step)",
         suite=SIGNER,
     ),
     Mistake(
         name="eras-share-their-positions",
-        file="node/runtime/signer.py",
+        file="node/engine/signer.py",
         old="self._first = context.era << ERA_SHIFT",
         new="self._first = 0",
         suite=SIGNER,
     ),
     Mistake(
         name="send-before-the-disk",
-        file="node/runtime/participant.py",
+        file="node/engine/participant.py",
         old="""        await self._on_disk(partial(self._signer.commit, self._journal.log))
         for message in messages:
             self._broadcast(message)""",
         new="""        for message in messages:
             self._broadcast(message)
         await self._on_disk(partial(self._signer.commit, self._journal.log))""",
-        suite=JOURNAL + SIGNER + ("tests/unit/runtime/test_runtime_sigkill.py",),
+        suite=JOURNAL + SIGNER + ("tests/unit/engine/test_sigkill.py",),
     ),
     Mistake(
         name="replayed-votes-are-not-recorded",
-        file="node/runtime/participant.py",
+        file="node/engine/participant.py",
         old="                    self._signer.note_vote(record)\n",
         new="                    pass\n",
         suite=SIGNER + JOURNAL,
     ),
     Mistake(
         name="timeouts-are-not-logged",
-        file="node/runtime/participant.py",
+        file="node/engine/participant.py",
         old="self._journal.timeout(timeout)",
         new="pass",
         suite=HOSTILE,
     ),
     Mistake(
         name="a-second-start-forgets-the-first",
-        file="node/runtime/journal.py",
+        file="node/engine/journal.py",
         old="                if active and out:\n                    continue",
         new="                if active:\n                    out.clear()",
         suite=JOURNAL,
     ),
     Mistake(
         name="heights-of-all-eras-are-one",
-        file="node/runtime/journal.py",
+        file="node/engine/journal.py",
         old="active = (record.era, record.height) == (self._era, height)",
         new="active = record.height == height",
         suite=JOURNAL,
     ),
     Mistake(
         name="a-snapshot-without-the-lock",
-        file="node/runtime/journal.py",
+        file="node/engine/journal.py",
         old="            _encode_choice(state.locked_round, state.locked_block),\n",
         new="            _encode_choice(NO_ROUND, None),\n",
         suite=JOURNAL,
     ),
     Mistake(
         name="nobody-is-asked-for-objections",
-        file="node/runtime/participant.py",
+        file="node/engine/participant.py",
         old="                reason = self._app.objection(proposal.block_id)",
         new="                reason = None",
         suite=OBJECTIONS,
     ),
     Mistake(
         name="a-block-with-a-polka-is-objected-to",
-        file="node/runtime/participant.py",
+        file="node/engine/participant.py",
         old="            if proposal.pol_round == NO_ROUND:",
         new="            if proposal.pol_round >= NO_ROUND:",
         suite=OBJECTIONS,
     ),
     Mistake(
         name="the-proposer-answers-for-who-passes-on",
-        file="node/runtime/participant.py",
+        file="node/engine/participant.py",
         old="        if reason is not None and sender != proposal.proposer:",
         new="        if reason is not None and sender is None:",
         suite=HOSTILE,
     ),
     Mistake(
         name="votes-beyond-the-allowance-are-written",
-        file="node/runtime/participant.py",
+        file="node/engine/participant.py",
         old="            if not self._admission.admit_vote(message, now):",
         new="            if not self._admission.admit_vote(message, now) and now < 0:",
         suite=HOSTILE,
     ),
     Mistake(
         name="votes-are-saved-up-for-ever",
-        file="node/runtime/admission.py",
+        file="node/engine/admission.py",
         old="tokens = min(VOTES_BURST, tokens + (now - at) * VOTES_PER_SECOND)",
         new="tokens = tokens + (now - at) * VOTES_PER_SECOND",
         suite=ADMISSION,
     ),
     Mistake(
         name="decided-blocks-without-a-certificate",
-        file="node/runtime/host.py",
+        file="node/engine/host.py",
         old="        verify_certificate(self.app.context, self.app.validators(), certificate, self._checker)\n",
         new="",
         suite=HOSTILE,
     ),
     Mistake(
         name="a-flooder-fills-the-mailbox",
-        file="node/runtime/mailbox.py",
+        file="node/engine/mailbox.py",
         old="                quota.frames >= self._peer_frames\n",
         new="                quota.frames < 0\n",
         suite=ADMISSION,
     ),
     Mistake(
         name="sync-takes-any-height",
-        file="node/runtime/sync.py",
+        file="node/engine/sync.py",
         old="        if certificate.height != start + offset:",
         new="        if certificate.height < start:",
-        suite=("tests/unit/runtime/test_runtime_sync.py",),
+        suite=("tests/unit/engine/test_sync.py",),
     ),
     Mistake(
         name="a-page-may-be-empty-for-ever",
-        file="node/runtime/sync.py",
+        file="node/engine/sync.py",
         old="if page.head < claimed or (page.head >= start and not messages):",
         new="if page.head < claimed:",
-        suite=("tests/unit/runtime/test_runtime_sync.py",),
+        suite=("tests/unit/engine/test_sync.py",),
     ),
     Mistake(
         name="liars-are-believed-at-once",
-        file="node/runtime/claims.py",
+        file="node/engine/peer_heights.py",
         old="if peer in connected and self._benched.get(peer, (now, 0.0))[0] <= now",
         new="if peer in connected",
-        suite=("tests/unit/runtime/test_runtime_sync.py",),
+        suite=("tests/unit/engine/test_sync.py",),
     ),
     Mistake(
         name="a-claim-outlives-its-lie",
-        file="node/runtime/claims.py",
+        file="node/engine/peer_heights.py",
         old="        self._heights.pop(peer, None)\n        _, length",
         new="        _, length",
-        suite=("tests/unit/runtime/test_runtime_sync.py",),
+        suite=("tests/unit/engine/test_sync.py",),
     ),
     Mistake(
         name="always-the-same-peer-is-asked",
-        file="node/runtime/claims.py",
+        file="node/engine/peer_heights.py",
         old="        self._asked[chosen] = self._questions\n",
         new="",
-        suite=("tests/unit/runtime/test_runtime_sync.py",),
+        suite=("tests/unit/engine/test_sync.py",),
     ),
 )

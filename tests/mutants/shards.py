@@ -5,7 +5,7 @@ from tests.mutants.mistake import Mistake
 
 def unit(*names: str) -> tuple[str, ...]:
     """Files of the unit tests of shards."""
-    return tuple(f"tests/unit/shard/test_shard_{name}.py" for name in names)
+    return tuple(f"tests/unit/shard/test_{name}.py" for name in names)
 
 
 JUDGED = ("tests/property/test_judged_is_taken.py",)
@@ -181,31 +181,31 @@ SHARDS = (
     ),
     Mistake(
         name="dear-arrivals-in-every-block",
-        file="node/runtime/shard_service.py",
+        file="node/chains/shard_app.py",
         old="        rests = bool(chosen) and self._arrival_seconds >= arrival_seconds",
         new="        rests = False",
-        suite=("tests/unit/runtime/test_runtime_services.py",),
+        suite=("tests/unit/chains/test_services.py",),
     ),
     Mistake(
         name="who-gives-transactions-their-turn-withholds",
-        file="node/runtime/shard_service.py",
+        file="node/chains/shard_app.py",
         old="        if self._arrival_seconds >= seconds:\n            return None\n",
         new="",
-        suite=("tests/unit/runtime/test_runtime_services.py",),
+        suite=("tests/unit/chains/test_services.py",),
     ),
     Mistake(
         name="a-send-pays-what-gas-costs-on-its-own-shard",
-        file="node/execution/precompile_beacon.py",
+        file="node/execution/evm/precompile_beacon.py",
         old="        facts.base_fee if vm.context.base_fee else 0,",
         new="        0,",
         suite=unit("room"),
     ),
     Mistake(
         name="a-price-at-slash-of-the-cheapest-shard",
-        file="node/runtime/view/network.py",
+        file="node/view/network.py",
         old="FeeRange(tuple(blocks), max(next_base_fee(header) for header in priced))",
         new="FeeRange(tuple(blocks), min(next_base_fee(header) for header in priced))",
-        suite=("tests/unit/view/test_view_prices.py",),
+        suite=("tests/unit/view/test_prices.py",),
     ),
     Mistake(
         name="burned-wei-are-not-counted",
@@ -219,6 +219,6 @@ SHARDS = (
         file="node/shard/pool.py",
         old="        _check_funds(entry, queue, accounts.balance(tx.sender))\n",
         new="",
-        suite=("tests/unit/test_pool.py",),
+        suite=("tests/unit/shard/test_pool.py",),
     ),
 )

@@ -2,11 +2,11 @@
 
 from tests.mutants.mistake import Mistake
 
-LOG = ("tests/unit/test_storage_wal.py",)
-RECORD = ("tests/unit/test_storage_last_signed.py",)
-HANDED = ("tests/unit/test_storage_handed_over.py",)
-LEVEL = ("tests/unit/test_storage_level.py",)
-POWER_CUT = ("tests/unit/test_storage_power_cut.py",)
+LOG = ("tests/unit/storage/test_wal.py",)
+RECORD = ("tests/unit/storage/test_last_signed.py",)
+HANDED = ("tests/unit/storage/test_handed_over.py",)
+LEVEL = ("tests/unit/storage/test_level.py",)
+POWER_CUT = ("tests/unit/storage/test_power_cut.py",)
 
 STORAGE = (
     Mistake(
@@ -77,7 +77,7 @@ STORAGE = (
         file="node/storage/level.py",
         old="                self._quota.take(size)\n",
         new="                pass\n",
-        suite=("tests/unit/test_storage_quota.py",),
+        suite=("tests/unit/storage/test_quota.py",),
     ),
     Mistake(
         name="batches-are-not-synced",

@@ -15,7 +15,7 @@ INPUTS = 30_000
 
 ELSEWHERE = {
     "node.beacon.schema.decode_height": "a whole number of any bytes",
-    "rpc.": "parameters of users: tests/unit/test_rpc_fuzz.py",
+    "rpc.": "parameters of users: tests/unit/rpc/test_fuzz.py",
 }
 """Functions with the name of a decoder that are none, or tested in another place."""
 

@@ -7,9 +7,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from node.execution.genesis import GenesisAccount, build_genesis
-from node.execution.state import State
-from node.execution.state_store import StateStore
+from node.execution.state.genesis import GenesisAccount, build_genesis
+from node.execution.state.state import State
+from node.execution.state.state_store import StateStore
 from node.primitives.basics import Address
 
 ADDRESSES = [Address(bytes([n]) * 20) for n in range(1, 5)]

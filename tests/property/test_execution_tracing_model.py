@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.execution.context import BlockContext
-from node.execution.evm import Evm
-from node.execution.genesis import GenesisAccount, build_genesis
-from node.execution.results import TransactionResult
-from node.execution.state import State
-from node.execution.trace_calls import CallTracer
-from node.execution.trace_prestate import PrestateTracer
-from node.execution.trace_steps import StructLogTracer
-from node.execution.tracing import TracedEvm, Tracer
+from node.execution.evm.evm import Evm
+from node.execution.evm.results import TransactionResult
+from node.execution.frame.context import BlockContext
+from node.execution.state.genesis import GenesisAccount, build_genesis
+from node.execution.state.state import State
+from node.execution.tracers.trace_calls import CallTracer
+from node.execution.tracers.trace_prestate import PrestateTracer
+from node.execution.tracers.trace_steps import StructLogTracer
+from node.execution.tracers.tracing import TracedEvm, Tracer
 from node.primitives.basics import Address
 from node.primitives.transaction import Transaction
 

@@ -5,10 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trie import HexaryTrie
 
-from node.execution.errors import BadProof
-from node.execution.trie import Trie
-from node.execution.trie_cache import NodeCache
-from node.execution.trie_proof import iterate, prove, verify_proof
+from node.execution.trie.errors import BadProof
+from node.execution.trie.trie import Trie
+from node.execution.trie.trie_cache import NodeCache
+from node.execution.trie.trie_proof import iterate, prove, verify_proof
 
 # few distinct nibbles and lengths: shared prefixes, embedded nodes, values in branches
 KEYS = st.binary(min_size=1, max_size=4).map(lambda key: bytes(b & 0x33 for b in key))

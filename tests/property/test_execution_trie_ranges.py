@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.execution.errors import BadProof
-from node.execution.trie import Trie
-from node.execution.trie_range import TrieRange, read_range, verify_range
+from node.execution.trie.errors import BadProof
+from node.execution.trie.trie import Trie
+from node.execution.trie.trie_range import TrieRange, read_range, verify_range
 from node.primitives.basics import keccak256
 
 # two bytes that share many prefixes: leaves, extensions and branches at every depth, some embedded

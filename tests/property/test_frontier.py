@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consensus.types import Address, Validator, ValidatorSet
-from node.runtime.frontier import Poll
+from node.query.frontier import Poll
 
 
 @st.composite

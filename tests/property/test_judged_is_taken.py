@@ -14,8 +14,8 @@ from consensus.signing import certificate_from_votes, vote_sign_bytes
 from consensus.types import Certificate, ChainContext, ValidatorSet, Vote, VoteType
 from node.beacon.chain import BeaconChain
 from node.beacon.transition import BeaconRules, genesis_block
-from node.execution.fees import next_base_fee
-from node.execution.system_contracts import HISTORY_ADDRESS, SYSTEM_ADDRESS
+from node.execution.evm.fees import next_base_fee
+from node.execution.state.system_contracts import HISTORY_ADDRESS, SYSTEM_ADDRESS
 from node.primitives.basics import ZERO_HASH, Address, Hash32, ShardId, keccak256
 from node.primitives.births import Birth, contract_address, create2_address
 from node.primitives.crosslink import Crosslink

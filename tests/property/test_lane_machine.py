@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 )
 
 from node.beacon import crosslinks
-from node.execution.evm import contract_address
+from node.execution.evm.evm import contract_address
 from node.primitives import rlp
 from node.primitives.basics import Address, ShardId
 from node.primitives.genesis import Params

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.execution.fees import base_fee_after
-from node.runtime.view.fees import PRIORITY_FEE, BlockFees, FeeRange
+from node.execution.evm.fees import base_fee_after
+from node.view.fees import PRIORITY_FEE, BlockFees, FeeRange
 
 LIMIT = 30_000_000
 WEI = st.one_of(st.integers(0, 100), st.integers(0, 10**12), st.integers(0, 10**30))

@@ -8,10 +8,10 @@ import pytest
 import structlog
 from rich.console import Console
 
-from node.cluster.show_messages import lane_table, trace_tree
-from node.cluster.watch import Watch
-from node.config import LogConfig
-from node.runtime import logs
+from node.cluster.show.messages import lane_table, trace_tree
+from node.cluster.show.watch import Watch
+from node.config.node_config import LogConfig
+from node.telemetry import logs
 from node.terminal import legible, plain, plain_json, say
 
 EVIL = (

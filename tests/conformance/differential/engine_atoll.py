@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from node.execution.context import BlockContext
-from node.execution.evm import Evm
-from node.execution.genesis import GenesisAccount, build_genesis
-from node.execution.guard import check_interpreter
-from node.execution.state import State
-from node.execution.state_store import StateStore
+from node.concurrency.interpreter import check_interpreter
+from node.execution.evm.evm import Evm
+from node.execution.frame.context import BlockContext
+from node.execution.state.genesis import GenesisAccount, build_genesis
+from node.execution.state.state import State
+from node.execution.state.state_store import StateStore
 from node.primitives import rlp
 from node.primitives.basics import Address, Hash32, keccak256
 from node.primitives.errors import DecodeError, InvalidTransaction

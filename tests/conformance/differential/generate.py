@@ -2,8 +2,8 @@
 
 from random import Random
 
-from node.execution.evm import contract_address
-from node.execution.system_contracts import (
+from node.execution.evm.evm import contract_address
+from node.execution.state.system_contracts import (
     BEACON_ROOTS_ADDRESS,
     BEACON_ROOTS_CODE,
     HISTORY_ADDRESS,

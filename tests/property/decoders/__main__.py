@@ -9,7 +9,7 @@ import argparse
 import secrets
 import sys
 
-from node.runtime.worker import limit_recursion
+from node.concurrency.worker import limit_recursion
 from tests.property.decoders.run import feed
 
 

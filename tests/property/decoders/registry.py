@@ -20,18 +20,24 @@ from consensus import codec
 from consensus.errors import CodecError
 from consensus.evidence import Evidence, make_evidence
 from consensus.types import Certificate, Proposal, Vote, VoteType
-from node import tomlfile
+from node import wire
 from node.beacon import chain as beacon_chain
 from node.beacon import evidence as beacon_evidence
 from node.beacon.block import BeaconBlock, BeaconBody, BeaconHeader
 from node.beacon.eras import EraRecord
 from node.beacon.evidence import DoubleSigning, ShardFork
 from node.beacon.rewind import Rewind
-from node.cluster import abi, archive, fault_book
+from node.chains import shard_app
+from node.cluster import fault_book
+from node.cluster.client import abi
+from node.cluster.dumps import archive
 from node.cluster.fault_model import ActiveFault
 from node.cluster.manifest import Manifest, render_manifest
-from node.config import NodeConfig, render_node_config
-from node.execution import account, receipts, trie_nodes
+from node.config import toml
+from node.config.node_config import NodeConfig, render_node_config
+from node.engine import journal, sync
+from node.execution.state import account, receipts
+from node.execution.trie import trie_nodes
 from node.light import codec as light_codec
 from node.light.proof import BeaconStep, CrosslinkedBlock, DeliveredProof, MessageProof, SentProof
 from node.primitives import genesis, messenger, rlp, transaction, unsigned
@@ -42,10 +48,12 @@ from node.primitives.errors import CorruptData, DecodeError, UserError
 from node.primitives.header import Header
 from node.primitives.message import Message, MessageKind
 from node.primitives.requests import Counters, InboxMove, OutboxMove, ShardRequests
-from node.runtime import journal, pool_file, shard_service, source_codec, sync, tracers, wire
-from node.runtime.questions import Question
+from node.query import codec as source_codec
+from node.query import tracers
+from node.query.questions import Question
 from node.shard import block as shard_block
 from node.shard import chain as shard_chain
+from node.shard import pool_file
 from node.shard.block import BeaconOps, ShardBlock
 from node.shard.lanes import Tails
 from node.storage import last_signed
@@ -317,7 +325,7 @@ def _answers(kind: Any, question: Question[Any]) -> list[bytes]:
 
 
 def _frames() -> list[bytes]:
-    value = shard_service.encode_value(_shard_block(), _tails())
+    value = shard_app.encode_value(_shard_block(), _tails())
     return [
         wire.encode_body(message)
         for message in (
@@ -518,8 +526,8 @@ CHAINS = [
     Entry(decoder=ShardBlock.decode, seeds=[_shard_block().encoded], form="rlp", again=_encoded),
     Entry(decoder=Tails.decode, seeds=[_tails().encoded], form="rlp"),
     Entry(
-        decoder=shard_service.decode_value,
-        seeds=[shard_service.encode_value(_shard_block(), _tails())],
+        decoder=shard_app.decode_value,
+        seeds=[shard_app.encode_value(_shard_block(), _tails())],
         form="rlp",
     ),
     Entry(
@@ -638,14 +646,14 @@ def _toml_entries() -> list[Entry]:
     ]
 
     def struct(kind: Any) -> Callable[[bytes], Any]:
-        return lambda raw: tomlfile.parse_toml(raw.decode("utf-8", "replace"), kind)
+        return lambda raw: toml.parse_toml(raw.decode("utf-8", "replace"), kind)
 
     kinds = (Manifest, NodeConfig)
     return [
-        Entry(decoder=tomlfile.toml_document, seeds=seeds),
+        Entry(decoder=toml.toml_document, seeds=seeds),
         *(
             Entry(
-                decoder=tomlfile._converted,
+                decoder=toml._converted,
                 call=struct(kind),
                 seeds=seeds,
                 errors=(UserError,),

@@ -19,10 +19,10 @@ from consensus import (
 )
 from consensus.types import NO_ROUND, ChainContext, ValidatorSet
 from node.beacon.block import BeaconBlock
+from node.chains.shard_app import decode_value, encode_value
+from node.engine.application import Application, NotReady, judge
 from node.primitives.basics import Hash32
 from node.primitives.errors import DecodeError, InvalidBlock
-from node.runtime.application import Application, NotReady, judge
-from node.runtime.shard_service import decode_value, encode_value
 from tests.simulation.simnet.byzantine import ByzantineHost
 from tests.simulation.simnet.chain import Chain
 from tests.simulation.simnet.disk import Disk

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from node.execution.system_contracts import SYSTEM_ADDRESS
+from node.execution.state.system_contracts import SYSTEM_ADDRESS
 from node.primitives.basics import Address, Hash32, ShardId, keccak256
 from node.primitives.births import Birth
 from node.primitives.header import Header

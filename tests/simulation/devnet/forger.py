@@ -25,10 +25,10 @@ from consensus import (
 from node.beacon.block import BeaconBlock
 from node.beacon.evidence import DoubleSigning, ShardFork
 from node.beacon.validators import BEACON_CHAIN
+from node.chains.shard_app import decode_value, encode_value
 from node.primitives.basics import Hash32, ShardId
 from node.primitives.crosslink import Crosslink
 from node.primitives.requests import InboxMove, OutboxMove, ShardRequests
-from node.runtime.shard_service import decode_value, encode_value
 from tests.simulation.simnet.forgery import FIRST, Forgers, can_travel
 from tests.simulation.simnet.scheme import Packet, key_of, sign
 from tests.simulation.simnet.signatures import make_vote

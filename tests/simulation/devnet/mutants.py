@@ -10,10 +10,10 @@ from dataclasses import replace
 
 from node.beacon import crosslinks
 from node.beacon.state import LaneState
-from node.execution.state import State
+from node.execution.state.state import State
+from node.network.crosslink_publisher import CrosslinkPublisher
 from node.primitives.basics import Hash32, ShardId
 from node.primitives.message import LanePosition, Message
-from node.runtime.crosslinks import CrosslinkPublisher
 from node.shard import delivery, messenger
 from node.shard.frame import BlockFrame
 from node.shard.lanes import InboundLane, Supply

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, TypeVar
 from consensus import Certificate, Evidence
 from node.beacon.block import BeaconBlock
 from node.beacon.chain import BeaconChain
+from node.chains.anchors import Anchors
+from node.chains.beacon_app import BeaconService
+from node.chains.shard_app import ShardService
+from node.network.crosslink_publisher import FIRST_REPEAT, CrosslinkPublisher
+from node.network.evidence_exchange import EvidenceExchange
+from node.network.lane_puller import MAX_MESSAGES, LanePuller
 from node.primitives.basics import Address, ShardId
 from node.primitives.dev_operation import DevOperation
 from node.primitives.errors import DecodeError, InvalidTransaction
 from node.primitives.message import Message
 from node.primitives.transaction import Transaction
-from node.runtime.anchors import Anchors
-from node.runtime.beacon_service import BeaconService
-from node.runtime.crosslinks import FIRST_REPEAT, CrosslinkPublisher
-from node.runtime.evidence import EvidenceExchange
-from node.runtime.lane_puller import MAX_MESSAGES, LanePuller
-from node.runtime.shard_service import ShardService
 from node.shard.pool import PoolRejected, TransactionPool
 from node.shard.run import ExecutedBlock
 from tests.simulation.devnet.chains import BlockHost, DevnetChain, FaultyBlockHost

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from consensus.types import Validator, ValidatorSet
+from node.chains.shard_app import ShardService
+from node.concurrency.height_gate import HeightGate
+from node.concurrency.worker import Worker
+from node.network.gossip import TransactionGossip
 from node.primitives import rlp
 from node.primitives.basics import Address, ShardId
 from node.primitives.transaction import Transaction, decode_transaction
-from node.runtime.frontier import Frontier
-from node.runtime.gossip import TransactionGossip
-from node.runtime.shard_service import ShardService
-from node.runtime.waiting import HeightGate
-from node.runtime.worker import Worker
+from node.query.frontier import Frontier
 from node.shard.pool import PoolRejected, TransactionPool
 
 GWEI = 10**9

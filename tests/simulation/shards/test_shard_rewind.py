@@ -15,8 +15,8 @@ from node.beacon.era_store import begin_era, load_eras
 from node.beacon.eras import EraRecord
 from node.beacon.rewind import Rewind
 from node.beacon.transition import build_rewind, genesis_block
+from node.chains import rewinding
 from node.primitives.basics import Address
-from node.runtime import rewinding
 from node.shard import rewinding as shard_rewinding
 from node.shard.chain import ShardChain
 from node.shard.genesis import shard_genesis

@@ -4,10 +4,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from node.chains.shard_app import K_WITHHELD, ShardService
+from node.concurrency.height_gate import HeightGate
+from node.concurrency.worker import Worker
 from node.primitives.basics import Address, ShardId
-from node.runtime.shard_service import K_WITHHELD, ShardService
-from node.runtime.waiting import HeightGate
-from node.runtime.worker import Worker
 from node.shard.pool import TransactionPool
 
 HERE, THERE = ShardId(1), ShardId(0)

@@ -18,11 +18,11 @@ from consensus import (
     VoteReceived,
 )
 from consensus.types import BlockId, Round, Vote
-from node.runtime.journal import Built, Journal, Judged, Resumed, Started
-from node.runtime.wire import ProposalMessage
+from node.engine.journal import Built, Journal, Judged, Resumed, Started
 from node.storage.files import remove
 from node.storage.last_signed import LastSigned
 from node.storage.wal import WriteAheadLog
+from node.wire import ProposalMessage
 from tests.support.forgetful import ForgetfulDisk, mounted
 
 Place = tuple[int, int, int]

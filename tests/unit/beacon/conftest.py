@@ -13,8 +13,8 @@ from node.beacon.evidence import DoubleSigning
 from node.beacon.rules import validator_set
 from node.beacon.state import BeaconState
 from node.beacon.transition import BeaconExecution, BeaconRules, genesis_block
-from node.execution.fees import next_base_fee
-from node.execution.trie import Trie
+from node.execution.evm.fees import next_base_fee
+from node.execution.trie.trie import Trie
 from node.primitives.basics import ZERO_ADDRESS, ZERO_HASH, Address, ShardId, keccak256
 from node.primitives.crosslink import Crosslink
 from node.primitives.genesis import Genesis, GenesisValidator, Params, parse_address

@@ -10,8 +10,8 @@ import pytest
 from eth_abi import encode
 
 from consensus.types import BlockId, Certificate, Height, Round
-from node.execution.evm import contract_address
-from node.execution.trie_proof import iterate
+from node.execution.evm.evm import contract_address
+from node.execution.trie.trie_proof import iterate
 from node.primitives import rlp
 from node.primitives.basics import Address, Hash32, ShardId, keccak256
 from node.primitives.genesis import Genesis, GenesisValidator, Params

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from node.cluster.manifest import Manifest, render_manifest
+from node.config.toml import parse_toml
 from node.primitives.errors import UserError
 from node.testing.network import Network
 from node.testing.options import manifest_of
-from node.tomlfile import parse_toml
 
 
 def test_a_small_network_unless_more_is_wanted() -> None:

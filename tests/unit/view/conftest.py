@@ -19,8 +19,10 @@ from node.beacon.evidence import DoubleSigning
 from node.beacon.rules import BeaconRules
 from node.beacon.transition import genesis_block
 from node.beacon.validators import BEACON_CHAIN
-from node.config import NodeConfig
-from node.faults import NodeFaults
+from node.concurrency.bell import Bell
+from node.config.faults import NodeFaults
+from node.config.node_config import NodeConfig
+from node.engine.equivocator import LiveFaults
 from node.primitives import rlp
 from node.primitives.basics import Address, ShardId, keccak256
 from node.primitives.crosslink import Crosslink
@@ -30,19 +32,9 @@ from node.primitives.keys import KeccakSecp256k1, SigningKey
 from node.primitives.message import Message
 from node.primitives.placement import home_by_range
 from node.primitives.transaction import decode_transaction
-from node.runtime.faults import LiveFaults
-from node.runtime.local_source import LocalSource
-from node.runtime.remote_source import RemoteSource
-from node.runtime.source_codec import serve
-from node.runtime.view.atoll import AtollView
-from node.runtime.view.backend import NodeBackend
-from node.runtime.view.changes import Bell
-from node.runtime.view.faults import FaultControl
-from node.runtime.view.network import NetworkView
-from node.runtime.view.proving import Prover
-from node.runtime.view.shard import ShardView
-from node.runtime.view.shards import Shards
-from node.runtime.view.wallet import Wallet
+from node.query.codec import serve
+from node.query.local import LocalSource
+from node.query.remote import RemoteSource
 from node.shard import messenger
 from node.shard.chain import HeadAccounts, ShardChain
 from node.shard.genesis import shard_genesis
@@ -51,6 +43,14 @@ from node.shard.pool import TransactionPool
 from node.shard.ports import Anchor
 from node.shard.run import BlockEnv
 from node.storage.memory import MemoryStore
+from node.view.backend import NodeBackend
+from node.view.faults import FaultControl
+from node.view.following.methods import AtollView
+from node.view.following.proving import Prover
+from node.view.network import NetworkView
+from node.view.shard import ShardView
+from node.view.shards import Shards
+from node.view.wallet.wallet import Wallet
 from rpc.threads import Threads
 
 CHAIN_ID = 1337

@@ -7,20 +7,20 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from node.execution.evm import contract_address
+from node.chains.shard_app import ShardService, decode_value
+from node.concurrency.height_gate import HeightGate
+from node.concurrency.worker import Worker
+from node.execution.evm.evm import contract_address
+from node.network.gossip import TransactionGossip
 from node.primitives.basics import ZERO_ADDRESS, Address
 from node.primitives.errors import InvalidTransaction
 from node.primitives.placement import home_by_range
 from node.primitives.transaction import decode_transaction
-from node.runtime.frontier import Frontier
-from node.runtime.gossip import TransactionGossip
-from node.runtime.shard_service import ShardService, decode_value
-from node.runtime.view.network import NetworkView
-from node.runtime.waiting import HeightGate
-from node.runtime.wire import decode_transactions, encode_transactions
-from node.runtime.worker import Worker
+from node.query.frontier import Frontier
 from node.shard import messenger
 from node.shard.pool import TransactionPool
+from node.view.network import NetworkView
+from node.wire import decode_transactions, encode_transactions
 from rpc.errors import ExecutionReverted
 from rpc.wire import CallRequest
 

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Callable
 
 from node.beacon.state import BeaconState
-from node.execution.state import State
-from node.execution.trie_proof import iterate
+from node.execution.state.state import State
+from node.execution.trie.trie_proof import iterate
 from node.primitives import rlp
 from node.primitives.basics import ShardId
 from node.primitives.header import Header

@@ -3,7 +3,7 @@
 import random
 from dataclasses import dataclass
 
-from node.execution.state import State
+from node.execution.state.state import State
 from node.primitives import rlp
 from node.primitives.basics import Address, ShardId
 from node.primitives.dev_operation import SALT_BYTES, DevKind, DevOperation

@@ -3,12 +3,12 @@
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from node.execution.frame import Frame
-from node.execution.frame import Message as Call
-from node.execution.messages import Machine
-from node.execution.results import CallResult, TransactionResult
-from node.execution.state import State
-from node.execution.tracing import Execution, TracedEvm, Tracer
+from node.execution.evm.machine import Machine
+from node.execution.evm.results import CallResult, TransactionResult
+from node.execution.frame.frame import Frame
+from node.execution.frame.frame import Message as Call
+from node.execution.state.state import State
+from node.execution.tracers.tracing import Execution, TracedEvm, Tracer
 from node.primitives.basics import Address
 from node.shard.block import decode_item
 from node.shard.run import BlockRun

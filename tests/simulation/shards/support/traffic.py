@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from eth_abi import encode
 
-from node.execution.evm import contract_address
+from node.execution.evm.evm import contract_address
 from node.primitives import rlp
 from node.primitives.basics import Address, keccak256
 from node.primitives.keys import SigningKey

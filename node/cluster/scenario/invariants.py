@@ -1,0 +1,189 @@
+"""What holds on every network at every height, as far as its endpoints show it."""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from node.cluster.client.client import call, call_many
+from node.cluster.errors import InvariantBroken, NetworkFailed, RpcError, RpcUnreachable
+from node.primitives.messenger import MESSENGER, LaneSlots, inbox_slots, outbox_slots
+
+Lane = tuple[int, int]
+Position = tuple[int, str, int, int, int]
+"""(count, head, gas, wei) of a lane."""
+Endpoints = Callable[[], Mapping[int, Sequence[str]]]
+"""shard -> the JSON-RPC endpoints of its nodes."""
+
+QUIET_SECONDS = 60.0
+POLL_INTERVAL = 0.05
+TIMEOUT = 30.0
+_MESSENGER = "0x" + MESSENGER.hex()
+
+
+class Invariants:
+    """Checks blocks, lanes and value, each height once: repeated checks look at what is new.
+
+    Every check raises InvariantBroken, and RpcError where an endpoint does not answer.
+    """
+
+    def __init__(self, endpoints: Endpoints) -> None:
+        self._endpoints = endpoints
+        self.start_over()
+
+    def start_over(self) -> None:
+        """Look at everything again, from the genesis on."""
+        self._blocks: dict[int, int] = defaultdict(int)
+        self._network_blocks = 0
+        self._audited = 0
+        self._read: dict[tuple[int, str], int] = defaultdict(int)
+        self._sent: dict[Lane, dict[int, Position]] = defaultdict(dict)
+
+    def check(self) -> None:
+        """Wait until nothing is under way, then check all of it."""
+        self.wait_until_quiet()
+        self.check_blocks()
+        self.check_network_blocks()
+        self.check_lanes()
+        self.check_audit()
+
+    def wait_until_quiet(self, seconds: float = QUIET_SECONDS) -> None:
+        """Until pools and lanes are empty. Raises NetworkFailed with what is not, after `seconds`."""
+        deadline = time.monotonic() + seconds
+        # Twice: the nodes are asked one after the other, and a message may have slipped through between.
+        while (busy := self._busy() or self._busy()) is not None:
+            if time.monotonic() > deadline:
+                raise NetworkFailed(f"pools and lanes did not drain in {seconds:g} s: {busy}")
+            time.sleep(POLL_INTERVAL)
+
+    def _busy(self) -> str | None:
+        """What is under way somewhere."""
+        for endpoints in self._endpoints().values():
+            for endpoint in endpoints:
+                status = call(endpoint, "atoll_status", timeout=TIMEOUT)
+                pool = status["pool"]
+                if pool["pending"] or pool["queued"]:
+                    return f"{status['name']} has a pool of {pool['pending']} + {pool['queued']}"
+                for lane in status["lanes"]:
+                    if lane["sent"] != lane["delivered"]:
+                        return f"lane {lane['src']} -> {lane['dst']}: {lane['sent'] - lane['delivered']}"
+        return None
+
+    def check_blocks(self) -> int:
+        """Every node of a shard has the same blocks with the same roots. How many were compared."""
+        checked = 0
+        for shard, nodes in self._endpoints().items():
+            endpoints = [f"{node}/shard/{shard}" for node in nodes]
+            start, end = self._blocks[shard], min(map(_height, endpoints)) + 1
+            chains = [_blocks(endpoint, start, end) for endpoint in endpoints]
+            for blocks in zip(*chains, strict=True):
+                roots = {(b["hash"], b["stateRoot"], b["receiptsRoot"]) for b in blocks}
+                if len(roots) != 1:
+                    raise InvariantBroken(f"shard {shard}, block {blocks[0]['number']}: {roots}")
+                checked += 1
+            self._blocks[shard] = max(start, end)
+        return checked
+
+    def check_network_blocks(self) -> int:
+        """The network's chain is the same through every shard, with the same transactions."""
+        endpoints = [nodes[0] for nodes in self._endpoints().values()]
+        if not endpoints:
+            raise RpcUnreachable("no node answers")
+        start, end = self._network_blocks, min(map(_height, endpoints)) + 1
+        chains = [_blocks(endpoint, start, end) for endpoint in endpoints]
+        parent = None
+        for blocks in zip(*chains, strict=True):
+            first = blocks[0]
+            if any(block != first for block in blocks):
+                raise InvariantBroken(f"network block {first['number']} differs: {blocks}")
+            if parent is not None and first["parentHash"] != parent:
+                raise InvariantBroken(f"network block {first['number']} has another parent")
+            parent = first["hash"]
+        self._network_blocks = max(start, end)
+        return len(chains[0])
+
+    def check_lanes(self) -> int:
+        """Every inbox is a prefix of its outbox; nothing is under way, so they are equal in the end."""
+        places = self._endpoints()
+        received = {
+            (src, dst): positions
+            for dst in places
+            for src, positions in self._positions(dst, inbox_slots).items()
+        }
+        for src in places:
+            for dst, positions in self._positions(src, outbox_slots).items():
+                self._sent[src, dst].update({position[0]: position for position in positions})
+        for src, nodes in places.items():
+            status = call(nodes[0], "atoll_status", timeout=TIMEOUT)
+            for lane in status["lanes"]:  # what is read here is what the nodes count
+                if max(self._sent[src, lane["dst"]]) < lane["sent"]:
+                    raise InvariantBroken(f"lane {lane}: its outbox has fewer")
+        for lane_id, positions in received.items():
+            self._check_prefix(lane_id, positions)
+        return sum(len(positions) for positions in received.values())
+
+    def _check_prefix(self, lane: Lane, positions: Sequence[Position]) -> None:
+        sent = self._sent[lane]
+        for position in positions:
+            if position[0] > max(sent):
+                raise InvariantBroken(f"lane {lane}: {position} consumed, {max(sent)} sent")
+            known = sent.get(position[0], position)
+            if known != position:
+                raise InvariantBroken(f"lane {lane}: {position} consumed, {known} sent")
+        if positions[-1][0] != max(sent):
+            raise InvariantBroken(f"lane {lane} is not drained")
+
+    def _positions(
+        self, shard: int, slots_of: Callable[[int], LaneSlots]
+    ) -> dict[int, list[Position]]:
+        """By the other shard, where the lanes stood at each height that was not read before."""
+        places = self._endpoints()
+        endpoint, mapping = f"{places[shard][0]}/shard/{shard}", slots_of.__name__
+        start, end = self._read[shard, mapping], _height(endpoint) + 1
+        others = [other for other in places if other != shard]
+        calls = [
+            ("eth_getStorageAt", [_MESSENGER, hex(slot), hex(height)])
+            for height in range(start, end)
+            for slots in map(slots_of, others)
+            for slot in (slots.count, slots.head, slots.gas, slots.wei, slots.asked)
+        ]
+        words = iter(call_many(endpoint, calls, timeout=TIMEOUT))
+        positions: dict[int, list[Position]] = {other: [] for other in others}
+        for _ in range(start, end):
+            for other in others:
+                count, head, *amounts = (next(words) for _ in range(5))
+                gas, wei, asked = (int(word, 16) for word in amounts)
+                positions[other].append((int(count, 16), head, gas, wei, asked))
+        # The last height is read again the next time: there is always one to compare.
+        self._read[shard, mapping] = end - 1
+        return positions
+
+    def check_audit(self) -> int:
+        """No wei was made or lost at any network block. How many were audited."""
+        endpoint = self._first_that_answers()
+        end = _height(endpoint) + 1
+        calls = [("atoll_audit", [hex(number)]) for number in range(self._audited, end)]
+        for audit in call_many(endpoint, calls, timeout=TIMEOUT):
+            if not audit["balanced"] or int(audit["difference"], 16) != 0:
+                raise InvariantBroken(f"the audit does not balance: {audit}")
+        self._audited = max(self._audited, end)
+        return len(calls)
+
+    def _first_that_answers(self) -> str:
+        for nodes in self._endpoints().values():
+            for endpoint in nodes:
+                try:
+                    _height(endpoint)
+                except RpcError:
+                    continue
+                return endpoint
+        raise RpcUnreachable("no node answers")
+
+
+def _height(endpoint: str) -> int:
+    return int(call(endpoint, "eth_blockNumber", timeout=TIMEOUT), 16)
+
+
+def _blocks(endpoint: str, start: int, end: int) -> list[dict[str, Any]]:
+    calls = [("eth_getBlockByNumber", [hex(number), False]) for number in range(start, end)]
+    return call_many(endpoint, calls, timeout=TIMEOUT)

@@ -1,0 +1,109 @@
+"""Misbehaviour on purpose, for tests of what the network does about it (`node.config.faults`)."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+
+import structlog
+from msgspec.structs import asdict
+
+from consensus.signing import vote_sign_bytes
+from consensus.types import Address, BlockId, ChainContext, Vote, VoteType
+from node.config.faults import LinkFaults, NodeFaults
+from node.primitives.basics import keccak_fast
+from node.primitives.keys import SigningKey
+from node.wire import ProposalMessage
+from p2p.netem import LinkFault
+from p2p.types import PeerId
+
+Broadcast = Callable[[ProposalMessage | Vote], None]
+MAX_KEPT = 4096
+
+
+class LiveFaults:
+    """The faults of a node, which may change while it runs. `on_change` is called with the new ones."""
+
+    def __init__(self, configured: NodeFaults) -> None:
+        self.current = configured
+        self.on_change: list[Callable[[NodeFaults], None]] = []
+
+    def set(self, faults: NodeFaults) -> None:
+        """Have these from now on instead of what was there."""
+        if faults != self.current:
+            self.current = faults
+            self.announce()
+
+    def announce(self) -> None:
+        """Tell whoever listens what there is."""
+        structlog.get_logger().warning(
+            "faults on purpose" if self.current.any else "no more faults on purpose",
+            **{field: value for field, value in asdict(self.current).items() if value},
+        )
+        for listener in self.on_change:
+            listener(self.current)
+
+    def time(self) -> float:
+        """The node's clock, in seconds since 1970."""
+        return time.time() + self.current.clock
+
+
+def link_faults(
+    links: Mapping[str, LinkFaults], ids: Mapping[str, PeerId]
+) -> dict[PeerId, LinkFault]:
+    """By peer id, as p2p wants them."""
+    return {
+        ids[name]: LinkFault(cut=link.cut, delay=link.delay, jitter=link.jitter, loss=link.loss)
+        for name, link in links.items()
+    }
+
+
+class Equivocator:
+    """Where the fault is on, contradicts each own prevote, at once or `late` heights after it.
+
+    It stands between an honest participant and the network and signs without looking at the
+    last-signed record; the journal and the record know only of the honest votes.
+    """
+
+    def __init__(
+        self,
+        *,
+        key: SigningKey,
+        context: ChainContext,
+        broadcast: Broadcast,
+        faults: Callable[[], NodeFaults],
+    ) -> None:
+        self._key = key
+        self._me = Address(key.address)
+        self._context = context
+        self._broadcast = broadcast
+        self._faults = faults
+        self._kept: deque[Vote] = deque(maxlen=MAX_KEPT)
+
+    def __call__(self, message: ProposalMessage | Vote) -> None:
+        self._broadcast(message)
+        faults = self._faults()
+        if not faults.equivocate:
+            self._kept.clear()
+        elif (
+            isinstance(message, Vote)
+            and message.type is VoteType.PREVOTE
+            and message.validator == self._me
+        ):
+            self._kept.append(message)
+            while self._kept and self._kept[0].height <= message.height - faults.late:
+                self._broadcast(self._contradict(self._kept.popleft()))
+
+    def _contradict(self, vote: Vote) -> Vote:
+        """Nil if the vote is for a block, else for a block that nobody has."""
+        block_id = None
+        if vote.block_id is None:
+            block_id = BlockId(keccak_fast(b"no block %d" % vote.height))
+        preimage = vote_sign_bytes(self._context, vote.type, vote.height, vote.round, block_id)
+        return Vote(
+            type=vote.type,
+            height=vote.height,
+            round=vote.round,
+            block_id=block_id,
+            validator=vote.validator,
+            signature=self._key.sign_digest(keccak_fast(preimage)),
+        )

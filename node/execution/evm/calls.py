@@ -1,0 +1,111 @@
+"""CALL, CALLCODE, DELEGATECALL and STATICCALL (EIP-150, 161, 2929, 7702)."""
+
+from collections.abc import Callable
+
+from node.execution.evm.storage_ops import COLD_ACCOUNT, NEW_ACCOUNT, WARM_ACCESS
+from node.execution.frame.frame import Frame, Message
+from node.execution.frame.pyevm import InsufficientFunds, OutOfGas, StackDepthLimit, WriteProtection
+from node.execution.state.state import State
+
+MAX_DEPTH = 1024
+CALL_VALUE = 9000
+CALL_STIPEND = 2300
+COPIED_INPUT = 1024  # bytes; more is not copied, as nobody pays for the copy
+DELEGATION_PREFIX = b"\xef\x01\x00"
+DELEGATION_BYTES = 23
+_ADDRESS_MASK = (1 << 160) - 1
+_CALL, _CALLCODE, _DELEGATECALL, _STATICCALL = 0xF1, 0xF2, 0xF4, 0xFA
+
+
+def delegation_of(code: bytes) -> bytes | None:
+    """Where EIP-7702 code points to, None where it is no delegation."""
+    if len(code) == DELEGATION_BYTES and code.startswith(DELEGATION_PREFIX):
+        return code[3:]
+    return None
+
+
+def access_account_gas(state: State, address: bytes) -> int:
+    if address in state.warm:
+        return WARM_ACCESS
+    state.mark_warm(address)
+    return COLD_ACCOUNT
+
+
+def call(
+    frame: Frame,
+    opcode: int,
+    stack: list[int],
+    memory: bytearray,
+    gas: int,
+    expand: Callable[[bytearray, int, int], int],
+) -> int:
+    """Run one of the four calls with its operands on the stack; the gas that is left.
+
+    Raises OutOfGas and WriteProtection for the calling frame; a failing callee pushes 0.
+    """
+    message: Message = frame.msg
+    state = frame.vm.accounts
+    here = message.storage_address
+    pop = stack.pop
+    wanted = pop()
+    target = (pop() & _ADDRESS_MASK).to_bytes(20, "big")
+    value = pop() if opcode in (_CALL, _CALLCODE) else 0
+    in_at, in_size, out_at, out_size = pop(), pop(), pop(), pop()
+    if value and opcode == _CALL and message.is_static:
+        raise WriteProtection("write protection")
+    reach = max(in_at + in_size if in_size else 0, out_at + out_size if out_size else 0)
+    if reach > len(memory):
+        gas = expand(memory, gas, reach)
+    gas -= access_account_gas(state, target)
+    if gas < 0:
+        raise OutOfGas("out of gas")
+    code = state.code(target)
+    delegate = delegation_of(code)
+    if delegate is not None:
+        gas -= access_account_gas(state, delegate)
+        if gas < 0:
+            raise OutOfGas("out of gas")
+        code = state.code(delegate)
+    if value:
+        gas -= CALL_VALUE
+        if opcode == _CALL and not state.exists(target):
+            gas -= NEW_ACCOUNT
+    if gas < 0:
+        raise OutOfGas("out of gas")
+    given = min(wanted, gas - gas // 64)
+    gas -= given
+    if value:
+        given += CALL_STIPEND
+    data: bytes | memoryview = b""
+    if in_size > COPIED_INPUT:
+        data = memoryview(memory)[in_at : in_at + in_size].toreadonly()
+    elif in_size:
+        data = bytes(memory[in_at : in_at + in_size])
+    inner = Message(
+        gas=given,
+        sender=message.sender if opcode == _DELEGATECALL else here,
+        storage_address=target if opcode in (_CALL, _STATICCALL) else here,
+        code_address=target,
+        value=message.value if opcode == _DELEGATECALL else value,
+        data=data,
+        code=code,
+        depth=message.depth + 1,
+        transfers=opcode == _CALL,
+        is_static=message.is_static or opcode == _STATICCALL,
+        opcode=opcode,
+    )
+    if message.depth >= MAX_DEPTH:
+        child = frame.vm.refuse(inner, StackDepthLimit("max call depth exceeded"))
+    elif value and state.balance(here) < value:
+        child = frame.vm.refuse(inner, InsufficientFunds("insufficient balance for transfer"))
+    else:
+        child = frame.vm.execute(inner)
+    if type(data) is memoryview:
+        data.release()  # memory of which a view is left could not grow
+    output = child.result
+    frame.return_data = output
+    stack.append(0 if child.is_error else 1)
+    if out_size and output:
+        size = min(out_size, len(output))
+        memory[out_at : out_at + size] = output[:size]
+    return gas + child.meter.gas_remaining

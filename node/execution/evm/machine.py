@@ -1,0 +1,106 @@
+"""Executing messages: calls and contract creations (Yellow Paper 7 and 8)."""
+
+from collections.abc import Mapping
+
+from node.execution.evm.interpreter import run
+from node.execution.evm.precompile_table import PRECOMPILES, Precompile
+from node.execution.evm.storage_ops import self_destruct
+from node.execution.frame.frame import Frame, Message
+from node.execution.frame.pyevm import OutOfGas, ReservedBytesInCode, VMError
+from node.execution.frame.substate import Vm
+from node.primitives.basics import Address, keccak_fast
+from node.primitives.births import Birth
+
+MAX_CODE_BYTES = 24_576  # EIP-170
+MAX_INITCODE_BYTES = 2 * MAX_CODE_BYTES  # EIP-3860
+CODE_DEPOSIT = 200
+
+
+class Machine(Vm):
+    """A `Vm` that runs."""
+
+    precompiles: Mapping[bytes, Precompile] = PRECOMPILES
+
+    def execute(self, message: Message) -> Frame:
+        """Run a message call. Its failure is in the frame and undoes all it did.
+
+        The sender must have the value. A frame that failed other than by REVERT has no gas left.
+        """
+        state = self.accounts
+        snapshot = state.snapshot()
+        mark = self.mark()
+        if message.value and message.transfers:
+            state.add_balance(message.sender, -message.value)
+            state.add_balance(message.storage_address, message.value)
+        else:
+            state.touch(message.storage_address)
+        frame = Frame(self, message)
+        try:
+            precompile = self.precompiles.get(message.code_address)
+            if precompile is not None:
+                precompile(frame)
+            elif message.code:
+                run(frame)
+        except VMError as error:
+            frame.fail(error)
+            state.revert(snapshot)
+            self.rollback(mark)
+        return frame
+
+    def refuse(self, message: Message, error: VMError) -> Frame:
+        """The frame of a call that fails before it begins: nothing happened and all its gas is left."""
+        frame = Frame(self, message)
+        frame._error = error
+        return frame
+
+    def self_destruct(self, message: Message, gas: int, target: int) -> int:
+        return self_destruct(self, message, gas, target)
+
+    def create(self, message: Message) -> Frame:
+        """Create a contract at `message.storage_address`, which the caller found free.
+
+        Raises OutOfGas, for the creator, where the init code is too large (EIP-3860).
+        """
+        check_init_code(message)
+        state = self.accounts
+        address = message.storage_address
+        snapshot = state.snapshot()
+        mark = self.mark()
+        state.set_nonce(address, 1)
+        self.created[address] = _birth(message, state.nonce(message.sender) - 1)
+        frame = self.execute(message)
+        if not frame.is_error:
+            code = frame.result
+            try:
+                _check_code(code)
+                frame.meter.consume_gas(CODE_DEPOSIT * len(code))
+            except VMError as error:
+                frame.fail(error)
+            else:
+                if code:
+                    state.set_code(address, code)
+                return frame
+        state.revert(snapshot)
+        self.rollback(mark)
+        return frame
+
+
+def _birth(message: Message, nonce: int) -> Birth:
+    """`nonce` is the one that the creator gave to this creation."""
+    creator = Address(message.sender)
+    if not message.salt:
+        return Birth(creator=creator, nonce=nonce)
+    return Birth(creator=creator, salt=message.salt, init_hash=keccak_fast(message.code))
+
+
+def check_init_code(message: Message) -> None:
+    """Raises OutOfGas where the init code is too large."""
+    if len(message.code) > MAX_INITCODE_BYTES:
+        raise OutOfGas("max initcode size exceeded")
+
+
+def _check_code(code: bytes) -> None:
+    if len(code) > MAX_CODE_BYTES:
+        raise OutOfGas("max code size exceeded")
+    if code[:1] == b"\xef":
+        raise ReservedBytesInCode("invalid code: must not begin with 0xef")

@@ -1,0 +1,173 @@
+"""Calls that are not transactions: eth_call and eth_estimateGas."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from eth_utils.address import to_checksum_address
+
+from node.execution.evm.evm import Evm, call_result, contract_address, used_after_refund, warm_up
+from node.execution.evm.machine import MAX_INITCODE_BYTES
+from node.execution.evm.results import CallResult
+from node.execution.evm.validity import gas_of
+from node.execution.frame.context import BlockContext
+from node.execution.state.state import MAX_BALANCE, State
+from node.execution.trie.errors import ExecutionFailed, FeeTooLow, InsufficientFunds
+from node.primitives.basics import ZERO_ADDRESS, Address
+from node.primitives.errors import InvalidTransaction
+from node.primitives.transaction import AccessList, Authorization
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatedCall:
+    """The fields of a call object. `gas_price` in wei; at zero nothing is paid and BASEFEE is zero.
+
+    `arrives` is set for a call that a message brings from another shard (`Evm.apply_call`): the sender
+    has the value, whatever the state says, and `gas` is for the call alone.
+    """
+
+    sender: Address = ZERO_ADDRESS
+    to: Address | None
+    value: int = 0
+    data: bytes = field(default=b"", repr=False)
+    gas: int
+    gas_price: int = 0
+    access_list: AccessList = ()
+    authorizations: tuple[Authorization, ...] = ()
+    arrives: bool = False
+
+
+def simulate(evm: Evm, state: State, context: BlockContext, call: SimulatedCall) -> CallResult:
+    """Run `call` as a transaction that needs no signature and no nonce; `gas_used` is all of its gas.
+
+    The sender may have code. Raises InvalidTransaction where not even a transaction could be made of
+    it: gas under the intrinsic gas, or funds missing. `state` is changed: use one that is thrown away.
+    """
+    if call.arrives:
+        return _arrive(evm, state, context, call)
+    intrinsic, floor = _gas_of(call)
+    if call.gas < intrinsic:
+        raise InvalidTransaction(f"intrinsic gas too low: have {call.gas}, want {intrinsic}")
+    if call.gas < floor:
+        raise InvalidTransaction(
+            f"insufficient gas for floor data gas cost: have {call.gas}, want {floor}"
+        )
+    if call.to is None and len(call.data) > MAX_INITCODE_BYTES:
+        raise InvalidTransaction(
+            f"max initcode size exceeded: code size {len(call.data)} limit {MAX_INITCODE_BYTES}"
+        )
+    cost = call.gas * call.gas_price
+    balance = state.balance(call.sender)
+    if balance < cost + call.value:
+        raise InsufficientFunds(
+            f"insufficient funds for gas * price + value: address {to_checksum_address(call.sender)} "
+            f"have {balance} want {cost + call.value}"
+        )
+    context = _priced(call, context)
+    nonce = state.nonce(call.sender)
+    state.begin_transaction()
+    vm = evm.machine(state, context, origin=call.sender, gas_price=call.gas_price)
+    state.add_balance(call.sender, -cost)
+    state.set_nonce(call.sender, nonce + 1)
+    warm_up(state, context, call.sender, call.to, call.access_list)
+    vm.refund += evm.delegate(state, call.authorizations)
+    gas = call.gas - intrinsic
+    if call.to is None:
+        address = contract_address(call.sender, nonce)
+        frame = evm.creation(vm, call.sender, address, call.value, call.data, gas)
+    else:
+        frame = evm.message_call(vm, call.sender, call.to, call.value, call.data, gas)
+    return call_result(vm, frame, max(used_after_refund(vm, call.gas, frame), floor))
+
+
+def estimate_gas(
+    evm: Evm,
+    open_state: Callable[[], State],
+    context: BlockContext,
+    call: SimulatedCall,
+    gas_cap: int,
+) -> int:
+    """The least gas limit, up to `gas_cap`, with which `call` succeeds; that it does was tried.
+
+    `call.gas` of zero means no limit of the caller's own. `open_state` gives a fresh state each time.
+    Raises ExecutionFailed where the call fails at the cap, InvalidTransaction where it cannot be made.
+    """
+
+    def attempt(gas: int) -> CallResult:
+        return simulate(evm, open_state(), context, replace(call, gas=gas))
+
+    high = _highest(open_state, call, gas_cap)
+    if call.arrives:
+        least = 0
+        if attempt(0).success:  # a transfer: nothing runs
+            return 0
+    else:
+        least = max(_gas_of(call))  # below this no attempt is valid
+    result = attempt(high)
+    if not result.success:
+        raise ExecutionFailed(result.error or "execution failed", result.output)
+    low = max(least, result.gas_used) - 1
+    # what a call may need on top of what it uses: the gas that 63/64 withholds, and refunds
+    guess = least if result.gas_used <= least else min(high, result.gas_used * 64 // 63 + 2300)
+    while low + 1 < high:
+        middle = guess if low < guess < high else (low + high) // 2
+        guess = 0
+        if attempt(middle).success:
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def _priced(call: SimulatedCall, context: BlockContext) -> BlockContext:
+    """The block that a call at its price is in: one that pays nothing has no base fee. Raises FeeTooLow."""
+    if call.gas_price == 0:
+        return replace(context, base_fee=0)
+    if call.gas_price < context.base_fee:
+        raise FeeTooLow(
+            f"max fee per gas less than block base fee: address {to_checksum_address(call.sender)}, "
+            f"maxFeePerGas: {call.gas_price}, baseFee: {context.base_fee}"
+        )
+    return context
+
+
+def _arrive(evm: Evm, state: State, context: BlockContext, call: SimulatedCall) -> CallResult:
+    if call.to is None:
+        raise InvalidTransaction("a contract creation does not leave its sender's shard")
+    context = _priced(call, context)
+    state.begin_transaction()
+    brought = min(
+        call.value, MAX_BALANCE - state.balance(call.sender)
+    )  # an override may be that high
+    state.add_balance(call.sender, brought)
+    return evm.apply_call(
+        state,
+        context,
+        sender=call.sender,
+        to=call.to,
+        value=call.value,
+        data=call.data,
+        gas=call.gas,
+        gas_price=call.gas_price,
+        origin=call.sender,
+    )
+
+
+def _highest(open_state: Callable[[], State], call: SimulatedCall, gas_cap: int) -> int:
+    high = min(call.gas, gas_cap) if call.gas else gas_cap
+    if call.gas_price and not call.arrives:
+        balance = open_state().balance(call.sender)
+        if balance < call.value:
+            raise InsufficientFunds("insufficient funds for transfer")
+        allowance = (balance - call.value) // call.gas_price
+        if allowance < high:
+            high = allowance
+    return high
+
+
+def _gas_of(call: SimulatedCall) -> tuple[int, int]:
+    return gas_of(
+        data=call.data,
+        creates=call.to is None,
+        access_list=call.access_list,
+        authorizations=len(call.authorizations),
+    )

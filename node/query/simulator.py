@@ -1,0 +1,216 @@
+"""Simulated and traced executions on our own chain, as a shard runs them.
+
+Synchronous; meant for the worker's threads, as the EVM needs a deep stack.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from node.execution.evm.overrides import CannotOverride, apply_overrides, moved_precompiles
+from node.execution.evm.simulate import SimulatedCall, estimate_gas, simulate
+from node.execution.evm.timed import TimedEvm
+from node.execution.frame.context import BlockContext
+from node.execution.state.state import BalanceOutOfRange, State
+from node.execution.tracers.access_list import create_access_list
+from node.execution.tracers.tracing import Budget, trace_call
+from node.execution.trie.errors import ExecutionFailed, ExecutionTimedOut, TraceTooLarge
+from node.primitives.errors import InvalidTransaction
+from node.primitives.header import Header
+from node.query import tracers
+from node.query.call_specs import (
+    REVERTED,
+    authorizations_of,
+    block_of,
+    call_of,
+    overrides_of,
+    patched,
+    report_of,
+)
+from node.query.port import (
+    Accessed,
+    BlockReport,
+    CallOutcome,
+    CallSpec,
+    Refused,
+    SimulationSpec,
+    TracedItem,
+    TraceSpec,
+)
+from node.shard.anchor_view import AnchorView
+from node.shard.chain import ShardChain
+from node.shard.crossing import check_authorizations
+from node.shard.ports import Anchor, AnchorState
+from node.shard.replay import Watched, replay
+from node.shard.simulated import CannotSimulate, Simulation
+
+CALL_SECONDS = 5.0
+"""geth's limit for eth_call."""
+OUT_OF_GAS = "out of gas"
+SEARCH_SECONDS = 15.0
+"""For what runs a call again and again."""
+
+
+class Simulator:
+    """`gas_cap` bounds the gas of one execution, the seconds all that one question runs. `anchor_of` gives the
+    anchor that the header of a decided block names.
+
+    Raises Refused where not even a transaction could be made of a call, and where the time is up.
+    """
+
+    def __init__(
+        self, chain: ShardChain, *, gas_cap: int, anchor_of: Callable[[Header], Anchor]
+    ) -> None:
+        self._chain = chain
+        self._anchor_of = anchor_of
+        self._gas_cap = gas_cap
+
+    # ------------------------------------------------------------------ calls
+
+    def call(self, header: Header, spec: CallSpec) -> CallOutcome:
+        with self._timed(CALL_SECONDS, spec) as evm:
+            state, context = self._open(header, spec), self._context(header, spec)
+            result = simulate(evm, state, context, self._call(spec))
+        error = None if result.success else result.error or REVERTED
+        return CallOutcome(error=error, output=result.output, gas_used=result.gas_used)
+
+    def estimate(self, header: Header, spec: CallSpec) -> CallOutcome:
+        """`gas_used` is the least gas limit that succeeds; for a call that arrives without intrinsic gas."""
+        call, context = self._call(spec), self._context(header, spec)
+        most = self._chain.rules.message_gas
+        cap = min(call.gas, most) if call.arrives else call.gas
+        open_state = partial(self._open, header, spec)
+        try:
+            with self._timed(SEARCH_SECONDS, spec) as evm:
+                gas = estimate_gas(evm, open_state, context, call, cap)
+        except ExecutionFailed as failure:
+            error = failure.error
+            if call.arrives and call.gas > most and error == OUT_OF_GAS:
+                error = (
+                    "exceeds message gas limit: a call to another shard may carry at most "
+                    f"{most} gas, and this one needs more"
+                )
+            return CallOutcome(error=error, output=failure.output, gas_used=0)
+        return CallOutcome(error=None, output=b"", gas_used=gas)
+
+    def access_list(self, header: Header, spec: CallSpec) -> Accessed:
+        """What the call accesses, with the outcome of the call that has this list."""
+        call, context = self._call(spec), self._context(header, spec)
+        with self._timed(SEARCH_SECONDS, spec) as evm:
+            made = create_access_list(evm, partial(self._open, header, spec), context, call)
+        return Accessed(
+            access_list=[
+                (address, [slot.to_bytes(32, "big") for slot in slots])
+                for address, slots in made.access_list
+            ],
+            outcome=CallOutcome(error=made.error, output=b"", gas_used=made.gas_used),
+        )
+
+    # ------------------------------------------------------------------ traces
+
+    def trace_call(self, header: Header, spec: CallSpec, trace: TraceSpec) -> bytes:
+        tracer = tracers.tracer_of(trace, Budget())
+        with self._timed(trace.milliseconds / 1000, spec) as evm:
+            state, context = self._open(header, spec), self._context(header, spec)
+            trace_call(evm, state, context, self._call(spec), tracer)
+        return tracers.pack(tracer.result())
+
+    def trace_items(
+        self, height: int, anchor: Anchor, items: list[TracedItem], trace: TraceSpec
+    ) -> bytes:
+        """Run a block again, up to the last of `items`. `anchor` is the one its header names."""
+        block = self._chain.block(height)
+        if block is None or any(item.index >= len(block.items) for item in items):
+            raise Refused("transaction not found")
+        budget = Budget()
+        watched = {
+            item.index: Watched(tracers.tracer_of(trace, budget), item.paid) for item in items
+        }
+        with self._timed(trace.milliseconds / 1000) as evm:
+            run = self._chain.run_again(block.header, anchor)
+            replay(run, block.items[: max(watched, default=-1) + 1], watched, evm.deadline)
+        return tracers.pack([watched[item.index].tracer.result() for item in items])
+
+    # ------------------------------------------------------------------ blocks
+
+    def blocks(
+        self, header: Header, directory: AnchorState, spec: SimulationSpec
+    ) -> list[BlockReport]:
+        """Raises Refused with the codes of eth_simulateV1."""
+        chain_id = self._chain.rules.chain_id
+        simulation = Simulation(
+            chain_id=chain_id,
+            shard=self._chain.shard,
+            state=self._chain.state(header),
+            header=header,
+            deadline=time.monotonic() + SEARCH_SECONDS,
+            gas=self._gas_cap,
+            beacon=self._beacon(header, directory),
+            block_hash=self._chain.hash_of,
+            validation=spec.validation,
+            trace_transfers=spec.trace_transfers,
+            guests=overrides_of(spec.guests),
+        )
+        try:
+            done = simulation.run([block_of(block, chain_id) for block in spec.blocks])
+        except CannotSimulate as error:
+            raise Refused(str(error), error.code) from None
+        except BalanceOutOfRange as error:
+            raise Refused(str(error)) from None
+        return [report_of(block) for block in done]
+
+    # ------------------------------------------------------------------ inside
+
+    @contextmanager
+    def _timed(self, seconds: float, spec: CallSpec | None = None) -> Iterator[TimedEvm]:
+        """The EVM to run `spec` in, if that is what it is for."""
+        deadline = time.monotonic() + seconds
+        try:
+            moved = moved_precompiles(overrides_of(spec.accounts if spec is not None else []))
+            yield TimedEvm(self._chain.rules.chain_id, deadline, moved)
+        except ExecutionTimedOut:
+            raise Refused(f"execution aborted (timeout = {seconds:g}s)") from None
+        except TraceTooLarge as error:
+            raise Refused(str(error), tracers.LIMIT_EXCEEDED) from None
+        except (InvalidTransaction, BalanceOutOfRange, CannotOverride) as error:
+            raise Refused(str(error)) from None
+
+    def _open(self, header: Header, spec: CallSpec) -> State:
+        state = self._chain.state(header)
+        if spec.accounts:
+            apply_overrides(state, overrides_of(spec.accounts))
+        if spec.authorizations:
+            rules, beacon = self._chain.rules, self._beacon(header)
+            check_authorizations(
+                authorizations_of(spec), rules.chain_id, rules.shard, partial(beacon.home, state)
+            )
+        return state
+
+    def _call(self, spec: CallSpec) -> SimulatedCall:
+        return call_of(spec, min(spec.gas, self._gas_cap))
+
+    def _beacon(self, header: Header, state: AnchorState | None = None) -> AnchorView:
+        """What the precompile BEACON answers on top of `header`."""
+        anchor = self._anchor_of(header)
+        return AnchorView(
+            here=self._chain.shard,
+            shards=self._chain.rules.shards,
+            height=anchor.height,
+            state=anchor.state if state is None else state,
+        )
+
+    def _context(self, header: Header, spec: CallSpec) -> BlockContext:
+        context = BlockContext(
+            chain_id=self._chain.rules.chain_id,
+            number=header.number,
+            timestamp=header.timestamp,
+            coinbase=header.coinbase,
+            gas_limit=header.gas_limit,
+            base_fee=header.base_fee_per_gas,
+            prev_randao=header.prev_randao,
+            parent_beacon_block_root=header.parent_beacon_block_root,
+            block_hash=self._chain.hash_of,
+            beacon=self._beacon(header),
+        )
+        return context if spec.block is None else patched(context, spec.block)

@@ -1,0 +1,92 @@
+"""From a message to where it was sent and where it was delivered."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from node.primitives.message import Message
+from node.query.port import ShardSource
+from node.query.records import ItemRecord, MessageBrief
+from node.view.shards import Shards
+from rpc.errors import ResourceUnavailable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentMessage:
+    """A message and the item that sent it: its place on the message's source."""
+
+    message: Message
+    height: int
+    index: int
+
+
+async def sent_message(shards: Shards, message_id: bytes) -> SentMessage | None:
+    """A message as its source sent it, None where no shard knows the id."""
+    found = await shards.find(lambda source: source.find_message(message_id))
+    if found is None:
+        return None
+    named, lane = found
+    if lane.src not in shards or lane.dst not in shards:
+        raise ResourceUnavailable(f"shard {named} named a lane that does not exist")
+
+    async def question(source: ShardSource) -> SentMessage | None:
+        at = await source.sent(lane.dst, lane.seq)
+        if at is None:
+            return None
+        return SentMessage(message=Message.decode(at.message), height=at.height, index=at.index)
+
+    sent = await shards.ask(lane.src, question)
+    if sent is None:  # the destination is ahead of the node of the source that answered
+        raise ResourceUnavailable(f"shard {lane.src} is unavailable: it is behind")
+    if sent.message.id != message_id:
+        raise ResourceUnavailable(f"shard {lane.src} is unavailable: it named another message")
+    return sent
+
+
+Consumed = Callable[[int, int], int]
+"""How many messages of the lane from one shard to another were delivered, as the beacon knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """The item that delivered a message, None while none has. `unavailable` says why its shard cannot tell
+    whether one has in a block that the beacon does not have yet."""
+
+    item: ItemRecord | None
+    unavailable: str | None = None
+
+    @property
+    def members(self) -> dict[str, str]:
+        """What a document says of it beside the item."""
+        return {} if self.unavailable is None else {"unavailable": self.unavailable}
+
+
+async def arrival_of(
+    shards: Shards, consumed: Consumed, message: MessageBrief, *, logs: bool = False
+) -> Arrival:
+    """How far the delivery of a message has come.
+
+    A shard that cannot be asked is no reason not to tell of what is on its way to it. Raises
+    ResourceUnavailable where it has delivered the message.
+    """
+    if message.src not in shards or message.dst not in shards:
+        raise ResourceUnavailable(f"shard {message.src} named a lane that does not exist")
+    try:
+        item = await shards.ask(
+            message.dst, lambda source: source.arrival(message.src, message.seq, logs)
+        )
+    except ResourceUnavailable as error:
+        if message.seq < consumed(message.src, message.dst):
+            raise
+        return Arrival(None, error.message)
+    if item is not None and item.hash != message.id:
+        raise ResourceUnavailable(f"shard {message.dst} is unavailable: it named another message")
+    return Arrival(item)
+
+
+def outcome(item: ItemRecord) -> str:
+    """`ok` or `failed` for what ran, `departed` or `forwarded` for what went on to another shard."""
+    if item.departed:
+        return "departed"
+    if item.forwarded:
+        return "forwarded"
+    return "ok" if item.success else "failed"

@@ -1,0 +1,136 @@
+"""The `atoll_` namespace: what Ethereum's methods have no words for.
+
+Ids, heights and counts are plain JSON numbers, hashes and amounts of wei are 0x hex strings.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import trio
+
+from node.concurrency.gather import gather
+from node.primitives.basics import Address, ShardId
+from node.primitives.genesis import Params
+from node.primitives.header import Header
+from node.query.port import ShardSource
+from node.query.records import BlockBrief
+from node.view.following import documents, votes
+from node.view.following.audit import Auditor, AuditReport
+from node.view.following.feed import MessageFeed
+from node.view.following.journey import Journeys
+from node.view.following.lanes import LaneReport
+from node.view.following.trace import Tracer
+from node.view.ports import BeaconReader
+from node.view.shards import Shards
+from rpc.errors import ResourceUnavailable
+
+
+class AtollView:
+    """`committees` names the nodes of each shard; `head_height` is that of the network view."""
+
+    def __init__(
+        self,
+        beacon: BeaconReader,
+        shards: Shards,
+        *,
+        head_height: Callable[[], int],
+        committees: Mapping[int, Sequence[str]],
+        genesis_supply: int,
+        params: Params,
+    ) -> None:
+        self._beacon = beacon
+        self._shards = shards
+        self._head_height = head_height
+        self._committees = committees
+        self._auditor = Auditor(beacon, shards, genesis=genesis_supply)
+        self._tracer = Tracer(shards, self._number, self._consumed)
+        self.feed = MessageFeed(beacon, shards, head_height=head_height)
+        self._lanes = LaneReport(shards, self._number, params)
+        self._journeys = Journeys(shards, self._number, self._consumed)
+
+    async def home(self, address: bytes) -> int:
+        """The shard on which an account lives."""
+        return self._beacon.state_at(self._head_height()).home(Address(address))
+
+    async def shards(self) -> list[dict[str, Any]]:
+        """Per shard its height (null if no node of it answers), what the beacon has of it, its nodes."""
+        return await gather([partial(self._shard, shard) for shard in self._shards.ids])
+
+    async def _shard(self, shard: int) -> dict[str, Any]:
+        tip = self._beacon.state_at(self._head_height()).tip(ShardId(shard))
+        height: int | None
+        try:
+            height = await self._shards.ask(shard, lambda source: source.head())
+        except ResourceUnavailable:
+            height = None
+        return {
+            "id": shard,
+            "height": height,
+            "crosslinked": tip.height,
+            "hash": "0x" + tip.hash.hex(),
+            "nodes": list(self._committees.get(shard, ())),
+        }
+
+    async def audit(self, number: int) -> dict[str, Any]:
+        """Conservation of value at a network block."""
+        return (await self.audited(number)).to_json()
+
+    async def audited(self, number: int) -> AuditReport:
+        """The same, in numbers."""
+        return await self._auditor.report(number)
+
+    def committees(self, number: int) -> dict[str, Any]:
+        """Who decides the blocks of every shard, and of the beacon."""
+        return documents.committees(self._beacon.state_at(number), self._committees)
+
+    async def lanes(self, number: int) -> list[dict[str, Any]]:
+        """How full every lane is, and how far what it carries has come."""
+        live = number == self._head_height()
+        return await self._lanes.report(self._beacon.state_at(number), number, live=live)
+
+    def network_block(self, number: int) -> dict[str, Any]:
+        """What a network block stands for: where every shard is, and the headers that are new in it."""
+        block = self._beacon.block(number)
+        if block is None:
+            raise ResourceUnavailable(f"beacon block {number} is not here")
+        return documents.network_block(block, self._beacon.state_at(number))
+
+    async def shard_block(self, shard: int, height: int | None) -> dict[str, Any]:
+        """A block that a shard has decided, its newest one for None, whether the beacon has it or not."""
+
+        async def question(source: ShardSource) -> BlockBrief:
+            return await source.block_brief(await source.head() if height is None else height)
+
+        brief = await self._shards.ask(shard, question)
+        header = Header.decode(brief.header)
+        anchor = self._beacon.height_of(header.parent_beacon_block_root)
+        return documents.shard_block(
+            shard, header, brief, anchor, self._number(shard, header.number)
+        )
+
+    async def votes(self, number: int, count: int) -> list[dict[str, Any]]:
+        """Who voted for the blocks that became final with each of `count` network blocks up to `number`."""
+        found: list[dict[str, Any]] = []
+        for each in range(max(1, number - count + 1), number + 1):
+            found += votes.report(self._beacon, [each])
+            await trio.lowlevel.checkpoint()  # a committee may be large
+        return found
+
+    async def trace(self, name: bytes) -> dict[str, Any] | None:
+        """All that a transaction or a message caused, as a tree; None if no shard knows it."""
+        return await self._tracer.trace(name)
+
+    async def message(self, message_id: bytes) -> dict[str, Any] | None:
+        """A message and the legs of its way, None if no shard knows it."""
+        return await self._journeys.follow(message_id)
+
+    def _number(self, shard: int, height: int) -> int | None:
+        """The network block that shows a shard block, None while there is none."""
+        number = self._beacon.crosslinked_in(ShardId(shard), height)
+        return number if number is not None and number <= self._head_height() else None
+
+    def _consumed(self, src: int, dst: int) -> int:
+        """How many messages of a lane were delivered, as the beacon knows."""
+        state = self._beacon.state_at(self._head_height())
+        return state.lane(ShardId(src), ShardId(dst)).consumed

@@ -1,0 +1,132 @@
+"""The pools of several shards as one: what is in them, and what came into them lately."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+import trio
+
+from node.concurrency.gather import gather
+from node.primitives.errors import DecodeError, InvalidTransaction
+from node.primitives.transaction import Transaction, decode_transaction
+from node.query.port import PoolDump, PoolNews, ShardSource
+from node.view.present import pending_transaction
+from node.view.shards import Shards
+from rpc.errors import RpcError
+from rpc.threads import Threads
+from rpc.wire import PendingPage, PoolView, TransactionView
+
+REMEMBERED = 16_384
+STALE_SECONDS = 0.1
+"""The news are asked for again after so long, however many ask us."""
+
+
+class Pools:
+    """Reads the pools of all shards."""
+
+    def __init__(self, shards: Shards) -> None:
+        self._shards = shards
+        self._in_thread = Threads(1).run  # senders are recovered there
+
+    async def counts(self, shards: Sequence[int]) -> tuple[int, int]:
+        """(pending, queued) in these shards' pools together."""
+        found = await gather([partial(self._shards.ask, s, _counts) for s in shards])
+        return sum(c[0] for c in found), sum(c[1] for c in found)
+
+    async def content(self, shards: Sequence[int], sender: bytes | None) -> PoolView:
+        """What is in these shards' pools, of one sender or of all, by shard, sender and nonce."""
+
+        async def dump(shard: int) -> PoolDump:
+            return await self._shards.ask(shard, lambda source: source.pool_content(sender))
+
+        dumps = await gather([partial(dump, shard) for shard in shards])
+        return await self._in_thread(
+            lambda: PoolView(
+                pending=tuple(view for d in dumps for view in _views(d.pending, d.reasons)),
+                queued=tuple(view for d in dumps for view in _views(d.queued, {})),
+            )
+        )
+
+
+async def _counts(source: ShardSource) -> tuple[int, int]:
+    counts = await source.pool_counts()
+    return counts.pending, counts.queued
+
+
+def _views(raws: Iterable[bytes], reasons: Mapping[bytes, str]) -> list[TransactionView]:
+    out = []
+    for raw in raws:
+        tx = _decode(raw)
+        if tx is not None:
+            view, reason = pending_transaction(tx), reasons.get(tx.hash)
+            out.append(replace(view, extra={**view.extra, "waitsFor": reason}) if reason else view)
+    return out
+
+
+def _decode(raw: bytes) -> Transaction | None:
+    try:
+        return decode_transaction(raw)
+    except (DecodeError, InvalidTransaction):
+        return None  # a node that lies about its pool: nothing follows from it
+
+
+class PendingFeed:
+    """The news of these shards' pools, in the order in which this node hears of them.
+
+    Nothing runs while nobody asks. Those who ask share one question to each shard per `STALE_SECONDS`.
+    """
+
+    def __init__(
+        self, shards: Shards, ids: Sequence[int], clock: Callable[[], float] = trio.current_time
+    ) -> None:
+        self._shards = shards
+        self._ids = ids
+        self._clock = clock
+        self._news: deque[bytes] = deque(maxlen=REMEMBERED)
+        self._known: dict[bytes, None] = {}
+        self._count = 0
+        self._places: dict[int, tuple[int, int]] = dict.fromkeys(ids, (0, 0))
+        self._asked = float("-inf")
+        self._asking = trio.Lock()
+
+    def note(self, tx_hash: bytes) -> None:
+        """A transaction that this node has just submitted: those who follow need not wait for it."""
+        if self._asked > float("-inf"):
+            self._add(tx_hash)
+
+    async def since(self, cursor: int | None) -> PendingPage:
+        """What came after `cursor`; None starts now."""
+        async with self._asking:
+            if self._clock() - self._asked > STALE_SECONDS:
+                await gather([partial(self._ask, shard) for shard in self._ids])
+                self._asked = self._clock()
+        if cursor is None or cursor > self._count:
+            return PendingPage(cursor=self._count, hashes=())
+        oldest = self._count - len(self._news)
+        first = max(cursor, oldest)
+        hashes = tuple(self._news[i] for i in range(first - oldest, len(self._news)))
+        return PendingPage(cursor=self._count, hashes=hashes, missed=cursor < oldest)
+
+    async def _ask(self, shard: int) -> None:
+        epoch, position = self._places[shard]
+
+        async def question(source: ShardSource) -> PoolNews:
+            return await source.pool_news(epoch, position)
+
+        try:
+            news = await self._shards.ask(shard, question)
+        except RpcError:
+            return  # it is away: the other shards' news are as good
+        self._places[shard] = (news.epoch, news.position)
+        for tx_hash in news.hashes:
+            self._add(tx_hash)
+
+    def _add(self, tx_hash: bytes) -> None:
+        if tx_hash in self._known:
+            return
+        self._known[tx_hash] = None
+        self._news.append(tx_hash)
+        self._count += 1
+        while len(self._known) > 2 * REMEMBERED:
+            del self._known[next(iter(self._known))]

@@ -1,0 +1,129 @@
+"""Traces of executions, each by a node of the shard that ran it."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from node.concurrency.gather import gather
+from node.query.port import ShardSource, TracedItem, TraceSpec
+from node.query.tracers import unpack_items, unpack_one
+from node.view.chain import ChainView
+from node.view.entries import Entry
+from node.view.shards import Shards
+from rpc.errors import ServerError
+from rpc.threads import Threads
+from rpc.wire import BlockHash, BlockRef, CallRequest, Overrides, TraceOptions
+
+SHARDS_AT_ONCE = 4
+THREADS = 1
+
+
+class Traces:
+    """What `debug_trace*` answers; the results are JSON that needs no further encoding."""
+
+    def __init__(self, shards: Shards) -> None:
+        self._shards = shards
+        self._in_thread = Threads(THREADS).run
+
+    async def transaction(
+        self, view: ChainView, tx_hash: bytes, options: TraceOptions
+    ) -> msgspec.Raw:
+        """Raises ServerError for a transaction that no block of the view lists."""
+        found = await view.locate(tx_hash)
+        if found is None:
+            raise ServerError("transaction not found")
+        block, index = found
+        return (await self._entries([block.entries[index]], options))[0]
+
+    async def block(
+        self, view: ChainView, ref: BlockRef, options: TraceOptions
+    ) -> list[dict[str, Any]]:
+        """A trace for each transaction of a block. Raises ServerError for an unknown block."""
+        _refuse_pending(ref)
+        number = await view.number_of(ref)
+        if number is None:
+            raise ServerError(f"block {_name(ref)} not found")
+        if number == 0:
+            raise ServerError("genesis is not traceable")
+        entries = (await view.listed(number)).entries
+        traces = await self._entries(entries, options)
+        return [
+            {"txHash": "0x" + entry.hash.hex(), "result": trace}
+            for entry, trace in zip(entries, traces, strict=True)
+        ]
+
+    async def call(
+        self,
+        view: ChainView,
+        request: CallRequest,
+        ref: BlockRef,
+        overrides: Overrides,
+        options: TraceOptions,
+    ) -> msgspec.Raw:
+        _refuse_pending(ref)
+        it = await view.simulation(request, ref, overrides)
+        trace = _spec(options)
+
+        async def question(source: ShardSource) -> msgspec.Raw:
+            packed = await source.trace_call(it.height, it.spec, trace)
+            return await self._in_thread(partial(unpack_one, packed))
+
+        return await self._shards.ask(it.shard, question, slow=True)
+
+    async def _entries(
+        self, entries: Sequence[Entry], options: TraceOptions
+    ) -> tuple[msgspec.Raw, ...]:
+        """In the order of `entries`; each shard block is run again once."""
+        blocks: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
+        for at, entry in enumerate(entries):
+            blocks[entry.place.shard, entry.place.height].append(at)
+        trace = _spec(options)
+        parts = await gather(
+            [
+                partial(self._items, shard, height, [entries[at] for at in wanted], trace)
+                for (shard, height), wanted in blocks.items()
+            ],
+            SHARDS_AT_ONCE,
+        )
+        out: dict[int, msgspec.Raw] = {}
+        for wanted, found in zip(blocks.values(), parts, strict=True):
+            out.update(zip(wanted, found, strict=True))
+        return tuple(out[at] for at in range(len(entries)))
+
+    async def _items(
+        self, shard: int, height: int, entries: list[Entry], trace: TraceSpec
+    ) -> list[msgspec.Raw]:
+        items = [TracedItem(index=e.place.index, paid=e.gas_before) for e in entries]
+
+        async def question(source: ShardSource) -> list[msgspec.Raw]:
+            packed = await source.trace_items(height, items, trace)
+            return await self._in_thread(partial(unpack_items, packed, len(items)))
+
+        return await self._shards.ask(shard, question, slow=True)
+
+
+def _spec(options: TraceOptions) -> TraceSpec:
+    return TraceSpec(
+        tracer=options.tracer,
+        milliseconds=int(options.timeout * 1000),
+        limit=options.limit,
+        stack=not options.disable_stack,
+        storage=not options.disable_storage,
+        memory=options.enable_memory,
+        return_data=options.enable_return_data,
+        only_top_call=options.only_top_call,
+        with_log=options.with_log,
+        diff_mode=options.diff_mode,
+    )
+
+
+def _refuse_pending(ref: BlockRef) -> None:
+    if ref == "pending":
+        raise ServerError("tracing on top of pending is not supported")
+
+
+def _name(ref: BlockRef) -> str:
+    return "0x" + ref.hash.hex() if isinstance(ref, BlockHash) else f"#{ref}"

@@ -1,0 +1,264 @@
+"""The development keys that a node holds, and what it signs with them.
+
+Keys that everybody knows, in a network that is worth nothing: whoever reaches the endpoint may use them.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import trio
+
+from node.primitives.basics import Address, keccak_fast
+from node.primitives.keys import SigningKey
+from node.primitives.transaction import (
+    MAX_TRANSACTION_BYTES,
+    TYPE_ACCESS_LIST,
+    TYPE_DYNAMIC_FEE,
+    TYPE_LEGACY,
+    TYPE_SET_CODE,
+    decode_transaction,
+    encode_impersonated,
+)
+from node.view.calls import is_large
+from node.view.chain import ChainView
+from node.view.fees import PRIORITY_FEE
+from node.view.present import pending_transaction
+from node.view.wallet import typed_data
+from node.view.wallet.impersonation import Impersonation
+from node.view.wallet.signing import SIGNABLE, Unsigned, encode_unsigned, sign
+from rpc.errors import InvalidParams, ServerError
+from rpc.threads import Threads
+from rpc.wire import NO_OVERRIDES, CallRequest, PreparedTransaction, TransactionView
+
+RECENT_SECONDS = 3.0
+"""How long a nonce that was given out counts, although the pool does not show it: another node of the
+shard may answer, which has not heard of it yet."""
+AUTHORIZATION_BYTES = 24  # at least
+_SIGNED_MESSAGE = b"\x19Ethereum Signed Message:\n"
+
+
+class Wallet:
+    """`addresses` are listed (in this order) whether their keys are here or not."""
+
+    def __init__(
+        self,
+        keys: Mapping[bytes, SigningKey],
+        *,
+        addresses: Iterable[bytes],
+        chain_id: int,
+        clock: Callable[[], float] = trio.current_time,
+    ) -> None:
+        self._keys = dict(keys)
+        self.addresses = tuple(addresses)
+        self._chain_id = chain_id
+        self._clock = clock
+        self._locks = {address: trio.Lock() for address in self._keys}
+        self._given: dict[bytes, tuple[int, float]] = {}  # the newest nonce of each, and when
+        self.impersonation = Impersonation()
+        self._aside = Threads(1)
+
+    # ------------------------------------------------------------------ messages
+
+    def sign_message(self, address: bytes, message: bytes) -> bytes:
+        """65 bytes, r || s || v with v of 27 or 28 (EIP-191, version 0x45)."""
+        digest = keccak_fast(_SIGNED_MESSAGE + b"%d" % len(message) + message)
+        return _electrum(self._key(address).sign_digest(digest))
+
+    async def sign_typed_data(self, address: bytes, data: dict[str, Any]) -> bytes:
+        """The same of EIP-712 data. Raises InvalidParams for data that are not what their types say."""
+        key = self._key(address)
+        return _electrum(key.sign_digest(await self._aside.run(partial(typed_data.digest, data))))
+
+    # ------------------------------------------------------------------ transactions
+
+    async def fill(self, view: ChainView, request: CallRequest) -> PreparedTransaction:
+        """Everything that was left out, as the chain has it now. Needs no key."""
+        nonce = request.nonce
+        if nonce is None:
+            nonce = await view.transaction_count(request.from_ or b"", "pending")
+        tx = await self._fill(view, request, nonce)
+
+        def prepare() -> PreparedTransaction:
+            return PreparedTransaction(raw=encode_unsigned(tx), view=_unsigned_view(tx, request))
+
+        return await self._aside.run_if(is_large(request, NO_OVERRIDES), prepare)
+
+    async def sign(self, view: ChainView, request: CallRequest) -> PreparedTransaction:
+        key = self._key(request.from_)
+        nonce = request.nonce
+        if nonce is None:
+            nonce = await view.transaction_count(key.address, "pending")
+        tx = await self._fill(view, request, nonce)
+
+        def prepare() -> PreparedTransaction:
+            raw = sign(tx, key)
+            return PreparedTransaction(raw=raw, view=pending_transaction(decode_transaction(raw)))
+
+        return await self._aside.run_if(is_large(request, NO_OVERRIDES), prepare)
+
+    async def send(self, view: ChainView, request: CallRequest) -> bytes:
+        """Nonces of an account are given out one at a time, in the order in which they are asked for."""
+        if request.from_ not in self._keys and self.impersonation.covers(request.from_):
+            return await self.send_unsigned(view, request)
+        key = self._key(request.from_)
+        async with self._locks[key.address]:
+            return await self._submit(view, request, key.address, lambda tx: sign(tx, key))
+
+    async def send_unsigned(self, view: ChainView, request: CallRequest) -> bytes:
+        """The same for a sender whose key is not needed; where that is allowed is the chain's rule."""
+        sender = Address(request.from_ or b"")
+        async with self.impersonation.lock:
+            self._forget_old()
+            return await self._submit(
+                view, request, sender, lambda tx: encode_impersonated(sender, encode_unsigned(tx))
+            )
+
+    async def _submit(
+        self,
+        view: ChainView,
+        request: CallRequest,
+        sender: bytes,
+        encode: Callable[[Unsigned], bytes],
+    ) -> bytes:
+        nonce = request.nonce
+        if nonce is None:
+            nonce = await self._next_nonce(view, sender)
+        tx = await self._fill(view, request, nonce)
+        large = is_large(request, NO_OVERRIDES)
+        raw = await self._aside.run_if(large, partial(encode, tx))
+        tx_hash = await view.send_raw_transaction(raw)
+        if nonce > self._given.get(sender, (-1, 0.0))[0]:
+            self._given[sender] = (nonce, self._clock())
+        return tx_hash
+
+    def forget_nonces(self) -> None:
+        """What was given out counts no more: the chain went back."""
+        self._given.clear()
+
+    def _forget_old(self) -> None:
+        """Senders without a key may be any number: only what still counts is kept of them."""
+        now = self._clock()
+        for address, (_, when) in list(self._given.items()):
+            if address not in self._keys and now - when >= RECENT_SECONDS:
+                del self._given[address]
+
+    async def _next_nonce(self, view: ChainView, address: bytes) -> int:
+        nonce = await view.transaction_count(address, "pending")
+        last, when = self._given.get(address, (-1, 0.0))
+        if nonce <= last and self._clock() - when < RECENT_SECONDS:
+            return last + 1
+        if nonce <= last:
+            del self._given[address]  # the pool has dropped it
+        return nonce
+
+    def _key(self, address: bytes | None) -> SigningKey:
+        key = self._keys.get(address or b"")
+        if key is None:
+            raise ServerError("unknown account")
+        return key
+
+    async def _fill(self, view: ChainView, request: CallRequest, nonce: int) -> Unsigned:
+        if request.chain_id is not None and request.chain_id != self._chain_id:
+            raise InvalidParams(
+                f"chainId does not match node's (have={request.chain_id}, want={self._chain_id})"
+            )
+        if request.to is None and not request.data:
+            raise ServerError("contract creation without any data provided")
+        _check_size(request)
+        kind = type_of(request)
+        max_fee, tip = await _fees(view, request, kind)
+        gas = request.gas
+        if gas is None:
+            # a transaction may wait for a lower base fee: what it offers does not matter here
+            unpriced = replace(
+                request, gas_price=None, max_fee_per_gas=None, max_priority_fee_per_gas=None
+            )
+            gas = await view.estimate_gas(unpriced, "pending", NO_OVERRIDES)
+        return Unsigned(
+            type=kind,
+            chain_id=self._chain_id,
+            nonce=nonce,
+            max_priority_fee_per_gas=tip,
+            max_fee_per_gas=max_fee,
+            gas=gas,
+            to=request.to,
+            value=request.value or 0,
+            data=request.data,
+            access_list=request.access_list or (),
+            authorizations=request.authorization_list or (),
+        )
+
+
+def type_of(request: CallRequest) -> int:
+    """The type that a request names or implies. Raises InvalidParams."""
+    if request.authorization_list is not None:
+        implied = TYPE_SET_CODE
+    elif request.gas_price is None:
+        implied = TYPE_DYNAMIC_FEE
+    else:
+        implied = TYPE_LEGACY if request.access_list is None else TYPE_ACCESS_LIST
+    kind = implied if request.type is None else request.type
+    if kind not in SIGNABLE:
+        raise InvalidParams(f"transaction type not supported: {kind}")
+    fixed_price = kind in (TYPE_LEGACY, TYPE_ACCESS_LIST)
+    if fixed_price and (request.max_fee_per_gas or request.max_priority_fee_per_gas):
+        raise InvalidParams(f"a transaction of type {kind} has a gasPrice, no maxFeePerGas")
+    if not fixed_price and request.gas_price is not None:
+        raise InvalidParams(f"a transaction of type {kind} has a maxFeePerGas, no gasPrice")
+    return kind
+
+
+def _check_size(request: CallRequest) -> None:
+    """Refuse what no pool takes before anything is made of it. Raises ServerError."""
+    entries = request.access_list or ()
+    least = len(request.data) + sum(20 + 32 * len(entry.storage_keys) for entry in entries)
+    least += AUTHORIZATION_BYTES * len(request.authorization_list or ())
+    if least > MAX_TRANSACTION_BYTES:
+        raise ServerError(
+            f"oversized data: transaction size {least}, limit {MAX_TRANSACTION_BYTES}"
+        )
+
+
+async def _fees(view: ChainView, request: CallRequest, kind: int) -> tuple[int, int]:
+    """(max fee, tip) in wei per gas."""
+    if kind in (TYPE_LEGACY, TYPE_ACCESS_LIST):
+        price = request.gas_price
+        if price is None:
+            price = (await view.newest_fees()).gas_price
+        return price, price
+    fees = await view.newest_fees()
+    tip = request.max_priority_fee_per_gas
+    if tip is None:
+        tip = PRIORITY_FEE
+        if request.max_fee_per_gas is not None:
+            tip = min(tip, request.max_fee_per_gas)
+    max_fee = request.max_fee_per_gas
+    if max_fee is None:
+        max_fee = 2 * fees.next_base_fee + tip
+    return max_fee, tip
+
+
+def _electrum(signature: bytes) -> bytes:
+    return signature[:64] + bytes([signature[64] + 27])
+
+
+def _unsigned_view(tx: Unsigned, request: CallRequest) -> TransactionView:
+    dynamic, typed = tx.type in (TYPE_DYNAMIC_FEE, TYPE_SET_CODE), tx.type != TYPE_LEGACY
+    return TransactionView(
+        hash=keccak_fast(encode_unsigned(tx)),
+        type=tx.type,
+        chain_id=tx.chain_id,
+        nonce=tx.nonce,
+        from_=request.from_ or bytes(20),
+        to=tx.to,
+        value=tx.value,
+        gas=tx.gas,
+        gas_price=tx.max_fee_per_gas,
+        max_fee_per_gas=tx.max_fee_per_gas if dynamic else None,
+        max_priority_fee_per_gas=tx.max_priority_fee_per_gas if dynamic else None,
+        input=tx.data,
+        access_list=tx.access_list if typed else None,
+        authorization_list=tx.authorizations if tx.type == TYPE_SET_CODE else None,
+    )

@@ -1,0 +1,100 @@
+"""The manifest of a network, and what a person is told when it is wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from node.cluster.manifest import (
+    Manifest,
+    NodeSection,
+    fill_template,
+    load_manifest,
+    render_manifest,
+)
+from node.cluster.network import Wanted
+from node.config.node_config import TracingConfig
+from node.primitives.errors import UserError
+from node.primitives.genesis import Params
+
+
+def load(tmp_path: Path, text: str) -> Manifest:
+    (tmp_path / "network.toml").write_text(text)
+    return load_manifest(tmp_path / "network.toml")
+
+
+def test_an_empty_file_is_the_default_network(tmp_path: Path) -> None:
+    manifest = load(tmp_path, "")
+    assert manifest == Manifest()
+    assert (manifest.shards, manifest.committee_sizes(), manifest.chain_id) == (2, (4, 4), 31337)
+    assert manifest.protocol_params() == Params()
+
+
+def test_development_methods_are_on_where_it_is_said_and_in_what_up_makes(tmp_path: Path) -> None:
+    said = load(tmp_path, "[params]\ndev_methods = true\n")
+    assert said.protocol_params() == Params(dev_methods=True)
+    assert load(tmp_path, render_manifest(said)) == said
+    assert not Manifest().protocol_params().dev_methods
+    assert Wanted().manifest().protocol_params() == Params(dev_methods=True)
+    with pytest.raises(UserError, match="dev_methods"):
+        load(tmp_path, "[params]\ndev_methods = 1\n")
+
+
+def test_origins_of_web_pages_are_named_on_the_command_line(tmp_path: Path) -> None:
+    assert Wanted().manifest().rpc.cors_origins == Manifest().rpc.cors_origins == ()
+    wanted = Wanted(cors_origins=("https://app.example", "*"))
+    assert wanted.manifest().check().rpc.cors_origins == ("https://app.example", "*")
+    for wrong in ("app.example", "https://app.example/path", "ftp://a", ""):
+        with pytest.raises(UserError, match="--cors-origin"):
+            Wanted(cors_origins=(wrong,)).manifest()
+    with pytest.raises(UserError, match=r"rpc\.cors_origins"):
+        load(tmp_path, '[rpc]\ncors_origins = ["app.example"]\n')
+
+
+def test_what_is_rendered_is_read_back(tmp_path: Path) -> None:
+    manifest = Manifest(
+        shards=3,
+        validators=(1, 2, 4),
+        seed='a "seed"',
+        timestamp=5,
+        params={"heartbeat": 1.5, "gas_limit": 7_000_000},
+        tracing=TracingConfig(sample_ratio=0.5),
+        nodes={"s1v1": NodeSection(rpc_port=9000, dial_host="elsewhere")},
+    )
+    assert load(tmp_path, render_manifest(manifest)) == manifest
+    assert manifest.protocol_params() == Params(heartbeat=1.5, gas_limit=7_000_000)
+    assert [name for name, _, _ in manifest.node_names()] == [
+        "s0v0", "s1v0", "s1v1", "s2v0", "s2v1", "s2v2", "s2v3",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[tracing]\nendpoint = 'udp://h'", "key 'tracing.endpoint': 'udp://h' is not a URL"),
+        ("[tracing]\nratio = 1", "unknown key 'tracing.ratio'; known here: endpoint, sample_ratio"),
+        ("shard = 3", "unknown key 'shard'; did you mean 'shards'?"),
+        ("shards = 0", "key 'shards': expected 'int' >= 1"),
+        ("validators = 'four'", "key 'validators'"),
+        ("shards = 2\nvalidators = [1]", "key 'validators': 1 numbers for 2 shards"),
+        ("shards = 1000\nvalidators = 4", "4000 validators are over the limit"),
+        ("chain_id = 0", "key 'chain_id'"),
+        ("[params]\nheart_beat = 1", "section 'params': "),
+        ("[params]\nheartbeat = 'x'", "key 'params"),
+        ("[nodes.s9v9]\nrpc_port = 1", "section 'nodes.s9v9': there is no such node"),
+        ("[nodes.s0v0]\nport = 1", "unknown key 'nodes.s0v0.port'; did you mean '"),
+        ("[p2p]\ndial_host = '{nme}'", "key 'p2p.dial_host': '{nme}' is not a host"),
+        ("[rpc]\nhost = 'a b'", "key 'rpc.host': 'a b' is not a host"),
+    ],
+)
+def test_a_mistake_is_named_with_file_and_key(tmp_path: Path, text: str, expected: str) -> None:
+    with pytest.raises(UserError) as caught:
+        load(tmp_path, text)
+    assert str(caught.value).startswith(str(tmp_path / "network.toml"))
+    assert expected in str(caught.value)
+
+
+def test_templates() -> None:
+    assert (
+        fill_template("{name}.s{shard}.v{index}", "k", name="s1v2", shard=1, index=2)
+        == "s1v2.s1.v2"
+    )

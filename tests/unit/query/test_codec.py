@@ -1,0 +1,421 @@
+"""The shard port over the network: the whole language, and input that wants to hurt."""
+
+import inspect
+
+import msgspec
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from node.primitives.errors import DecodeError
+from node.query.codec import (
+    OPERATIONS,
+    TOO_LARGE,
+    decode_answer,
+    decode_question,
+    encode_question,
+    serve,
+)
+from node.query.port import (
+    Accessed,
+    AccountAt,
+    AccountPatch,
+    BlockCall,
+    BlockPatch,
+    BlockReport,
+    BlockSpec,
+    CallOutcome,
+    CallSpec,
+    Delivery,
+    Departure,
+    LaneKey,
+    Leg,
+    MessageAt,
+    PoolCounts,
+    PoolDump,
+    PoolNews,
+    ProvenAccount,
+    RawBlock,
+    Refused,
+    ShardSource,
+    ShardUnavailable,
+    SignedAuthorization,
+    SimulationSpec,
+    SlotProof,
+    Supply,
+    TracedItem,
+    TraceSpec,
+)
+from node.query.questions import (
+    MAX_LEGS,
+    MAX_MESSAGES,
+    AccountQuestion,
+    HeadQuestion,
+    LegsQuestion,
+)
+from node.query.records import (
+    BlockBrief,
+    DeliveryRecord,
+    ItemRecord,
+    LaneEnds,
+    LogRecord,
+    MessageBrief,
+    SentRecord,
+    ShardLanes,
+    Traffic,
+)
+from node.query.remote import RemoteSource
+from rpc.threads import Threads
+
+ADDRESS, HASH = b"\1" * 20, b"\2" * 32
+BRIEF = MessageBrief(
+    id=HASH,
+    src=0,
+    dst=1,
+    seq=2,
+    kind=0,
+    sender=ADDRESS,
+    to=ADDRESS,
+    value=b"\1",
+    gas=3,
+    gas_price=b"",
+    refund_to=ADDRESS,
+    reply_gas=0,
+    callback=b"",
+    in_reply_to=b"",
+    origin_tx=HASH,
+    depth=0,
+    selector=b"data",
+    size=4,
+)
+ITEM = ItemRecord(
+    height=1,
+    index=0,
+    block_hash=HASH,
+    hash=HASH,
+    kind=2,
+    sender=ADDRESS,
+    to=b"",
+    value=b"",
+    gas=5,
+    success=True,
+    gas_used=4,
+    departed=False,
+    forwarded=False,
+    sent=[BRIEF],
+    sent_count=1,
+    logs=[LogRecord(address=ADDRESS, topics=[HASH], data=b"data")],
+    log_count=1,
+)
+LEG = Leg(height=3, index=1, raw=b"raw", gas_used=21_000, departure=Departure(dst=1, seq=9))
+SPEC = CallSpec(
+    sender=ADDRESS,
+    to=None,
+    value=b"\1",
+    data=b"data",
+    gas=5,
+    access_list=[(ADDRESS, [HASH])],
+    authorizations=[
+        SignedAuthorization(chain_id=b"\1", address=ADDRESS, nonce=0, y_parity=1, r=b"\1", s=b"\1")
+    ],
+    accounts=[AccountPatch(address=ADDRESS, balance=b"\1", storage=[(HASH, HASH)])],
+    block=BlockPatch(number=7, base_fee=b"\1"),
+)
+CALLS = {
+    "head": ((), 7),
+    "account": ((5, ADDRESS, True), AccountAt(nonce=1, balance=b"\xff" * 32, code=b"code")),
+    "storage": ((5, ADDRESS, HASH), b"\3" * 32),
+    "block": ((5,), RawBlock(block=b"block", receipts=[b"a", b"b"])),
+    "height_of": ((HASH,), None),
+    "leg": ((HASH,), LEG),
+    "legs": (([HASH, HASH],), [LEG, None]),
+    "delivery": ((0, 4), Delivery(height=1, index=2, success=False, gas_used=3)),
+    "call": ((5, SPEC), CallOutcome(error="execution reverted", output=b"why", gas_used=1)),
+    "estimate": ((5, SPEC), CallOutcome(error=None, output=b"", gas_used=21_000)),
+    "access_list": (
+        (5, SPEC),
+        Accessed(
+            access_list=[(ADDRESS, [HASH])],
+            outcome=CallOutcome(error=None, output=b"", gas_used=1),
+        ),
+    ),
+    "simulate_blocks": (
+        (
+            5,
+            SimulationSpec(
+                blocks=[BlockSpec(calls=[BlockCall(call=SPEC, type=2, tip=b"\1")])], beacon=3
+            ),
+        ),
+        [BlockReport(header=b"header", calls=[])],
+    ),
+    "trace_items": ((5, [TracedItem(index=1, paid=2)], TraceSpec(tracer="callTracer")), b"packed"),
+    "trace_call": ((5, SPEC, TraceSpec(stack=False)), b"packed"),
+    "prove": (
+        (5, ADDRESS, [HASH]),
+        ProvenAccount(
+            nonce=1,
+            balance=b"\1",
+            code_hash=HASH,
+            storage_root=HASH,
+            proof=[b"node"],
+            slots=[SlotProof(slot=HASH, value=b"\1", proof=[b"node"])],
+        ),
+    ),
+    "pool_content": ((ADDRESS,), PoolDump(pending=[b"raw"], queued=[], reasons={HASH: "full"})),
+    "pool_news": ((1, 2), PoolNews(epoch=1, position=3, hashes=[HASH])),
+    "submit": ((b"raw", 7), HASH),
+    "pool_nonce": ((ADDRESS, 7), 3),
+    "pooled": ((HASH,), b"raw"),
+    "pool_counts": ((), PoolCounts(pending=1, queued=2)),
+    "find_message": ((HASH,), LaneKey(src=0, dst=1, seq=2)),
+    "sent": ((1, 2), MessageAt(height=1, index=0, message=b"message")),
+    "item": ((1, 0), ITEM),
+    "arrival": ((1, 2, True), ITEM),
+    "block_brief": ((5,), BlockBrief(header=b"header", transactions=2, arrivals=1)),
+    "traffic": (
+        (5,),
+        Traffic(
+            block_hash=HASH,
+            anchor=HASH,
+            sent=[SentRecord(index=0, message=BRIEF)],
+            delivered=[
+                DeliveryRecord(index=1, message=BRIEF, success=True, forwarded=False, gas_used=4)
+            ],
+        ),
+    ),
+    "lanes": (
+        (),
+        ShardLanes(
+            height=7,
+            lanes=[
+                LaneEnds(
+                    peer=1,
+                    sent=2,
+                    sent_asked=1,
+                    sent_gas=5,
+                    consumed=3,
+                    consumed_asked=2,
+                    consumed_gas=4,
+                )
+            ],
+        ),
+    ),
+    "in_flight": ((1, 2, 3), b"\5"),
+    "supply": ((5,), Supply(balances=b"\1", burned=b"")),
+}
+
+
+class Recording:
+    """Answers every method with what it is told to, and remembers how it was called."""
+
+    def __init__(self, result):
+        self.result = result
+        self.calls = []
+
+    def __getattr__(self, name):
+        async def method(**arguments):
+            self.calls.append((name, arguments))
+            if isinstance(self.result, Exception):
+                raise self.result
+            return self.result
+
+        return method
+
+
+def over_the_wire(source) -> RemoteSource:
+    async def ask(payload, seconds):
+        assert seconds > 0
+        return await serve(source, payload, Threads(1))
+
+    return RemoteSource(3, ask)
+
+
+def port_methods():
+    return {
+        name: list(inspect.signature(method).parameters)[1:]
+        for name, method in vars(ShardSource).items()
+        if inspect.iscoroutinefunction(method)
+    }
+
+
+def test_the_language_is_exactly_the_port():
+    questions = {q.__struct_config__.tag: list(q.__struct_fields__) for q in OPERATIONS}
+    assert questions == port_methods()
+    assert set(CALLS) == set(questions)
+
+
+@pytest.mark.parametrize("name", CALLS)
+async def test_every_method_travels(name):
+    arguments, result = CALLS[name]
+    source = Recording(result)
+    assert await getattr(over_the_wire(source), name)(*arguments) == result
+    assert source.calls == [(name, dict(zip(port_methods()[name], arguments, strict=True)))]
+
+
+async def test_refusals_travel_and_bugs_stay_at_home():
+    with pytest.raises(Refused, match="nonce too low") as caught:
+        await over_the_wire(Recording(Refused("nonce too low", -32010))).submit(b"raw")
+    assert caught.value.code == -32010
+    with pytest.raises(ShardUnavailable, match="behind"):
+        await over_the_wire(Recording(ShardUnavailable("behind"))).head()
+    with pytest.raises(ShardUnavailable, match="internal error") as bug:
+        await over_the_wire(Recording(KeyError("a secret path"))).head()
+    assert "secret" not in str(bug.value)
+
+
+HOSTILE = [
+    b"",
+    b"\xc1",
+    b"\x80",
+    msgspec.msgpack.encode({"op": "drop_tables"}),
+    msgspec.msgpack.encode({"op": "__init__", "shard": 1}),
+    msgspec.msgpack.encode({"op": "head", "more": 1}),
+    msgspec.msgpack.encode({"op": "account", "height": -1, "address": ADDRESS, "code": True}),
+    msgspec.msgpack.encode({"op": "account", "height": 2**63, "address": ADDRESS, "code": True}),
+    msgspec.msgpack.encode({"op": "account", "height": "5", "address": ADDRESS, "code": True}),
+    msgspec.msgpack.encode({"op": "account", "height": 1, "address": b"\1" * 21, "code": True}),
+    msgspec.msgpack.encode({"op": "legs", "tx_hashes": [HASH] * (MAX_LEGS + 1)}),
+    msgspec.msgpack.encode({"op": "delivery", "src": 1 << 16, "seq": 0}),
+    msgspec.msgpack.encode({"op": "in_flight", "dst": 1, "start": 0, "stop": MAX_MESSAGES + 1}),
+    msgspec.msgpack.encode({"op": "in_flight", "dst": 1, "start": 1, "stop": 0}),
+    msgspec.msgpack.encode({"op": "submit", "raw": bytes(129 * 1024)}),
+    bytes(600 * 1024),
+    b"\x91" * 5000,
+]
+
+
+@pytest.mark.parametrize("payload", HOSTILE, ids=range(len(HOSTILE)))
+async def test_hostile_questions_reach_no_method(payload):
+    source = Recording(1)
+    answer = await serve(source, payload, Threads(1))
+    assert source.calls == []
+    with pytest.raises(Refused) as caught:
+        decode_answer(HeadQuestion(), answer)
+    assert caught.value.code == -32602
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"sender": b"\1"},
+        {"to": b""},
+        {"value": bytes(33)},
+        {"gas_price": bytes(33)},
+        {"gas": -1},
+        {"access_list": [(b"\1", [])]},
+        {"access_list": [(ADDRESS, [b"\1"])]},
+        {"access_list": [(ADDRESS, [HASH] * 10_001)]},
+    ],
+)
+async def test_a_call_that_is_none_is_refused_on_both_sides(change):
+    spec = msgspec.structs.replace(SPEC, **change)
+    source = Recording(CallOutcome(error=None, output=b"", gas_used=0))
+    with pytest.raises(Refused):
+        await over_the_wire(source).call(1, spec)
+    raw = msgspec.msgpack.encode({"op": "call", "height": 1, "spec": spec})
+    with pytest.raises(DecodeError):
+        decode_question(raw)
+    assert source.calls == []
+
+
+def ok(result) -> bytes:
+    return msgspec.msgpack.encode({"type": "ok", "result": result})
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"\xc0",
+        ok("seven"),
+        ok(-1),
+        ok(1 << 63),
+        ok([1]),
+        bytes(5000),
+        msgspec.msgpack.encode({"type": "ok"}),
+        msgspec.msgpack.encode({"type": "maybe"}),
+        msgspec.msgpack.encode({"type": "refused", "message": "x" * 5000, "code": 1}),
+        b"\x81" * 4000,
+    ],
+)
+async def test_hostile_answers_make_a_shard_unavailable(answer):
+    asked = []
+
+    async def ask(payload, seconds):
+        asked.append(payload)
+        return answer
+
+    with pytest.raises(ShardUnavailable, match="shard 3 answered nonsense"):
+        await RemoteSource(3, ask).head()
+    assert len(asked) == 2  # the next node may do better
+
+
+def test_numbers_inside_answers_are_counts():
+    question = LegsQuestion(tx_hashes=[HASH])
+    bad = {"height": -5, "index": 0, "raw": b"", "gas_used": 0}
+    with pytest.raises(DecodeError, match="out of range"):
+        decode_answer(question, ok([bad]))
+
+
+async def test_a_second_node_is_asked_when_the_first_is_behind():
+    answers = [
+        msgspec.msgpack.encode({"type": "unavailable", "message": "behind"}),
+        ok(9),
+    ]
+
+    async def ask(payload, seconds):
+        return answers.pop(0)
+
+    assert await RemoteSource(3, ask).head() == 9
+
+
+async def test_legs_are_asked_for_in_parts_and_in_smaller_ones_when_they_are_large():
+    asked = []
+
+    class Large:
+        async def legs(self, tx_hashes):
+            asked.append(len(tx_hashes))
+            if len(tx_hashes) > 100:
+                raise Refused("the answer is too large", TOO_LARGE)
+            return [None] * len(tx_hashes)
+
+    assert await over_the_wire(Large()).legs([HASH] * (MAX_LEGS + 5)) == [None] * (MAX_LEGS + 5)
+    assert asked == [256, 128, 64, 64, 128, 64, 64, 5]
+
+
+async def test_legs_of_other_transactions_are_not_taken():
+    with pytest.raises(ShardUnavailable, match="other transactions"):
+        await over_the_wire(Recording([None])).legs([HASH, HASH])
+
+
+async def test_an_answer_too_large_to_send_is_refused():
+    source = Recording(AccountAt(nonce=0, balance=b"", code=bytes(80 * 1024)))
+    with pytest.raises(Refused, match="too large"):
+        await over_the_wire(source).account(1, ADDRESS, True)
+
+
+async def test_long_lanes_are_summed_in_parts():
+    class Wei:
+        async def in_flight(self, dst, start, stop):
+            return (stop - start).to_bytes(4, "big")
+
+    total = await over_the_wire(Wei()).in_flight(1, 5, 5 + 2 * MAX_MESSAGES + 3)
+    assert int.from_bytes(total, "big") == 2 * MAX_MESSAGES + 3
+    assert await over_the_wire(Wei()).in_flight(1, 5, 5) == b""
+
+
+@given(st.binary(max_size=300))
+@example(encode_question(AccountQuestion(height=1, address=ADDRESS, code=False)))
+def test_arbitrary_bytes_are_a_question_or_a_decode_error(payload):
+    try:
+        question = decode_question(payload)
+    except DecodeError:
+        return
+    assert decode_question(encode_question(question)) == question
+
+
+@given(st.binary(max_size=300))
+def test_arbitrary_bytes_are_an_answer_or_a_known_error(payload):
+    question = AccountQuestion(height=1, address=ADDRESS, code=False)
+    with pytest.raises((DecodeError, Refused, ShardUnavailable)):
+        decode_answer(question, payload)
