@@ -32,9 +32,8 @@ from node.query.records import (
     Traffic,
 )
 from node.shard import messenger
-from node.shard.block import ARRIVAL_TYPE, BEACON_OPS_TYPE, BeaconOps, decode_item
+from node.shard.block import ARRIVAL_TYPE, BEACON_OPS_TYPE, BeaconOps, decode_item, item_name
 from node.shard.chain import ShardChain
-from node.view.assembly import item_name
 
 
 def brief(message: Message) -> MessageBrief:

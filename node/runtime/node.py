@@ -26,8 +26,8 @@ from node.concurrency.height_gate import Started
 from node.concurrency.worker import Worker, limit_recursion, on_disk
 from node.config.faults import NodeFaults
 from node.config.keyfile import load_validator_key
+from node.config.live_faults import LiveFaults, link_faults
 from node.config.node_config import NodeConfig
-from node.engine.equivocator import LiveFaults, link_faults
 from node.engine.sync import Syncer
 from node.network.crosslink_publisher import CrosslinkPublisher
 from node.network.era_follower import EraFollower

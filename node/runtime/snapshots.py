@@ -19,6 +19,7 @@ import trio
 from node import wire
 from node.beacon.rewind import SALT_BYTES, Rewind
 from node.primitives.errors import InvalidBlock
+from node.view.ports import CannotRevert
 
 if TYPE_CHECKING:
     from node.runtime.node import Node
@@ -28,10 +29,6 @@ MAX_TAKEN = (1 << 56) - 1
 REPEAT_SECONDS = 0.25  # until a rewind is decided, it is asked for again
 ARRIVAL_SECONDS = 3.0  # how long a snapshot may be ahead of this node
 MEETING_SECONDS = 5.0  # how long others may take to follow
-
-
-class CannotRevert(Exception):
-    """The network cannot go back to a snapshot that is there; the text says why."""
 
 
 class Snapshots:

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TypeAlias
 
 from node.primitives import rlp
-from node.primitives.basics import Address, Hash32, ShardId
+from node.primitives.basics import Address, Hash32, ShardId, keccak256
 from node.primitives.decoding import decoder
 from node.primitives.dev_operation import DEV_OPERATION_TYPE, DevOperation
 from node.primitives.errors import DecodeError, InvalidTransaction
@@ -101,3 +101,16 @@ class ShardBlock:
             header=Header.from_items(header),
             items=tuple(rlp.as_bytes(item) for item in rlp.as_list(items)),
         )
+
+
+def item_name(item: BodyItem, raw: bytes, shard: ShardId, height: int) -> Hash32:
+    """The hash under which an item is listed."""
+    match item:
+        case Transaction():
+            return item.hash
+        case Message():
+            return item.id
+        case DevOperation():
+            return item.hash
+        case BeaconOps():  # the same operations may come twice
+            return keccak256(raw + shard.to_bytes(4, "big") + height.to_bytes(8, "big"))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from node.execution.state.receipts import Receipt, decode_receipt
 from node.execution.trie.trie import ordered_root
-from node.primitives.basics import Hash32, ShardId, keccak256
+from node.primitives.basics import ShardId, keccak256
 from node.primitives.dev_operation import DevOperation
 from node.primitives.errors import DecodeError, InvalidTransaction
 from node.primitives.header import Header
@@ -13,7 +13,7 @@ from node.primitives.message import Message, MessageKind
 from node.primitives.transaction import Transaction, decode_final, decode_transaction
 from node.query import legs
 from node.query.port import Leg, RawBlock
-from node.shard.block import BeaconOps, BodyItem, ShardBlock, decode_item
+from node.shard.block import BeaconOps, BodyItem, ShardBlock, decode_item, item_name
 from node.shard.recent import RecentBlock
 from node.view.entries import Entry, Place
 
@@ -99,19 +99,6 @@ def origin_of(message: Message, leg: Leg | None) -> Origin | None:
     except InvalidTransaction as error:
         raise DecodeError(f"a leg holds an invalid transaction: {error}") from None
     return Origin(tx, leg.gas_used) if tx.sender == message.sender else None
-
-
-def item_name(item: BodyItem, raw: bytes, shard: ShardId, height: int) -> Hash32:
-    """The hash under which an item is listed."""
-    match item:
-        case Transaction():
-            return item.hash
-        case Message():
-            return item.id
-        case DevOperation():
-            return item.hash
-        case BeaconOps():  # the same operations may come twice
-            return keccak256(raw + shard.to_bytes(4, "big") + height.to_bytes(8, "big"))
 
 
 def network_entries(block: OpenBlock, origins: Mapping[bytes, Origin]) -> Iterator[Entry]:

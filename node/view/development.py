@@ -27,11 +27,10 @@ from node.primitives.dev_operation import (
 )
 from node.primitives.errors import UserError
 from node.primitives.messenger import CLOCK_SLOT, MESSENGER
-from node.runtime.snapshots import CannotRevert
 from node.telemetry.logs import control
 from node.view.chain import ChainView
 from node.view.network import NetworkView
-from node.view.ports import BeaconReader, Snapshots
+from node.view.ports import BeaconReader, CannotRevert, Snapshots
 from node.view.shards import Shards
 from node.view.wallet.wallet import Wallet
 from rpc.errors import InvalidParams, LimitExceeded, ResourceUnavailable, ServerError

@@ -9,8 +9,8 @@ import msgspec
 from consensus.errors import ConsensusError
 from node.beacon.evidence import EvidenceItem, decode_item
 from node.config.faults import NodeFaults
+from node.config.live_faults import LiveFaults
 from node.config.node_config import NodeConfig
-from node.engine.equivocator import LiveFaults
 from node.primitives.errors import DecodeError, InvalidBlock, UserError
 from node.view.development import OFF
 from rpc.errors import InvalidParams, ServerError

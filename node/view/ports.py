@@ -25,8 +25,12 @@ class BeaconReader(Protocol):
     def crosslinked_in(self, shard: ShardId, shard_height: int) -> int | None: ...
 
 
+class CannotRevert(Exception):
+    """The network cannot go back to a snapshot that is there; the text says why."""
+
+
 class Snapshots(Protocol):
-    """See `node.runtime.snapshots.Snapshots`."""
+    """What takes the network back; see `node.runtime.snapshots.Snapshots`."""
 
     def take(self) -> int: ...
 

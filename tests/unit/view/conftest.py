@@ -21,8 +21,8 @@ from node.beacon.transition import genesis_block
 from node.beacon.validators import BEACON_CHAIN
 from node.concurrency.bell import Bell
 from node.config.faults import NodeFaults
+from node.config.live_faults import LiveFaults
 from node.config.node_config import NodeConfig
-from node.engine.equivocator import LiveFaults
 from node.primitives import rlp
 from node.primitives.basics import Address, ShardId, keccak256
 from node.primitives.crosslink import Crosslink

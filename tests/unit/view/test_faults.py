@@ -7,8 +7,8 @@ import pytest
 from consensus.types import BlockId, Certificate, Height, Round
 from node.beacon.evidence import ShardFork
 from node.config.faults import LinkFaults, NodeFaults
+from node.config.live_faults import LiveFaults
 from node.config.node_config import NodeConfig, PeerConfig, RpcConfig
-from node.engine.equivocator import LiveFaults
 from node.primitives.basics import ShardId
 from node.primitives.errors import InvalidBlock
 from node.view.faults import FaultControl, is_loopback
