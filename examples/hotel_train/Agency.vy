@@ -46,7 +46,7 @@ struct Question:
 
 MESSENGER: constant(address) = 0xa70110000000000000000000000000000000A701
 CALL_GAS: constant(uint256) = 150_000
-REPLY_GAS: constant(uint256) = 600_000
+REPLY_GAS: constant(uint256) = 450_000
 MESSAGES: constant(uint256) = 3  # at most, to each: reserve, confirm, cancel
 RISE: constant(uint256) = 2      # times as much as now may gas cost when the later ones are sent
 

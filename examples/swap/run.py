@@ -11,7 +11,7 @@ from devnet import Devnet, devnet_from_arguments
 from eth_abi import encode
 
 SUPPLY = 10_000_000
-CALL_GAS = 700_000
+CALL_GAS = 380_000
 """What `onTokens` may use, the message home included."""
 
 

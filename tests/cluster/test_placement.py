@@ -65,9 +65,11 @@ def test_a_contract_pays_accounts_of_both_shards(
     two_by_four: Network, ledgers: dict[int, Contract], home: int, payer: int
 ) -> None:
     w3, alice, contract = two_by_four.w3(payer), two_by_four.accounts(payer)[0], ledgers[home]
-    paid = [Account.create().address for _ in range(40)]
-    away = {address for address in paid if two_by_four.home(address) != home}
-    assert 0 < len(away) < len(paid)
+    made = [Account.create().address for _ in range(64)]
+    sides = [[a for a in made if two_by_four.home(a) == side][:5] for side in two_by_four.shards]
+    paid = [address for pair in zip(*sides, strict=True) for address in pair]
+    away = set(sides[1 - home])
+    assert len(away) == 5, "64 new accounts are of both shards"
     held = w3.eth.get_balance(contract.address)
     chain = connect(two_by_four.shard_endpoint(home))
     start = chain.eth.block_number + 1
@@ -76,7 +78,7 @@ def test_a_contract_pays_accounts_of_both_shards(
         w3,
         alice,
         to=contract.address,
-        value=40 * ETHER // 1000,
+        value=len(paid) * ETHER // 1000,
         data=contract.encode_abi("pay", [paid]),
     )
 

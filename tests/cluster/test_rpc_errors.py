@@ -47,7 +47,7 @@ def fields(network: Network, account: Any, **others: Any) -> dict[str, Any]:
         ({"chainId": 1}, "invalid chain id"),
         ({"gas": 20_999}, "intrinsic gas too low: have 20999, want 21000"),
         ({"gas": 31_000_000}, "exceeds block gas limit"),
-        ({"data": "0x" + "00" * 131_072, "gas": 2_000_000}, "oversized data"),
+        ({"data": "0x" + "00" * 131_072, "gas": 1_500_000}, "oversized data"),
         (
             {"to": None, "data": "0x" + "00" * 49_153, "gas": 9_000_000},
             "max initcode size exceeded",
@@ -83,8 +83,8 @@ def test_a_call_that_cannot_cross(network: Network) -> None:
     send = network.w3().eth.send_raw_transaction
     for shard in network.shards:
         alice, other = network.accounts(shard)[0], network.accounts(1 - shard)[0]
-        with pytest.raises(Web3RPCError, match="may carry at most 2000000 gas"):
-            send(sign(alice, **fields(network, alice, to=other.address, gas=2_021_001)))
+        with pytest.raises(Web3RPCError, match="may carry at most 500000 gas"):
+            send(sign(alice, **fields(network, alice, to=other.address, gas=521_001)))
         authorization = alice.sign_authorization(
             {"chainId": network.info["chainId"], "address": alice.address, "nonce": 0}
         )

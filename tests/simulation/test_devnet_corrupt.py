@@ -69,7 +69,7 @@ def test_without_a_rule_they_lose(
 ) -> None:
     """The lies are such that each wall between the shards is needed."""
     with replaced(owner, name, mistake):
-        outcomes = (run_plan(plan) for plan in islice(corrupt_plans(lie), 12))
+        outcomes = (run_plan(plan) for plan in islice(corrupt_plans(lie), 40))
         found = next((o.violation for o in outcomes if o.violation is not None), None)
     assert found is not None
     assert found.rule in rules, found
