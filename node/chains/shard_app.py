@@ -116,7 +116,7 @@ class ShardService:
         self._pool_changes = 0
         self._deferred: dict[Hash32, str] = {}  # by our last proposal
         self._hopeless_at = -1
-        self._arrival_seconds = 0.0  # of the head, here
+        self._arrival_seconds = 0.0  # of the head, here; 0 where it has no arrivals
         self._log = structlog.get_logger().bind(chain=self.context.tag.decode())
         self._refresh()
 
@@ -417,7 +417,8 @@ class ShardService:
             await self.judge(value, decided=True)
         executed, _ = self._executed[block_id]
         self._executed.clear()
-        self._arrival_seconds = executed.arrival_seconds
+        # Beacon operations alone are no arrivals: where every block has slow ones, arrivals would never come.
+        self._arrival_seconds = executed.arrival_seconds if executed.delivered else 0.0
         await self._on_block_thread("commit", partial(self.ledger.commit, executed, certificate))
         self._refresh()
         self.pool.on_committed(executed.senders, self._accounts)

@@ -22,6 +22,8 @@ from node.shard.selection import TransactionSource
 
 # A proposal's items stay well below what a block may have, so that its frame always fits.
 BUILD_BYTES = MAX_BLOCK_BYTES // 2
+ARRIVAL_BYTES = BUILD_BYTES // 2
+"""After which no further arrival is begun: transactions have the rest, however large messages are."""
 MIN_GAS = 21_000
 
 
@@ -98,7 +100,7 @@ def _take_arrivals(run: BlockRun, lanes: Mapping[ShardId, InboundLane], seconds:
     queue = [(turn_of(src) if turns[src] else (0, 0, src)) for src in order]
     heapify(queue)
     room, without_room = MAX_TAIL_HASHES, []
-    while queue and run.size <= BUILD_BYTES:
+    while queue and run.size <= ARRIVAL_BYTES:
         if run.delivered and run.arrival_seconds >= seconds:
             break
         _, _, src = heappop(queue)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from node.primitives.basics import ShardId
 from node.primitives.message import LanePosition, Message
 from node.shard.block import ARRIVAL_TYPE, BEACON_OPS_TYPE
-from node.shard.judge import BUILD_BYTES
+from node.shard.judge import ARRIVAL_BYTES
 from node.shard.lanes import MAX_TAIL_HASHES, Supply, Tails
 from node.shard.run import ExecutedBlock
 
@@ -44,7 +44,7 @@ def withheld(
     and builds by them is never found here.
     """
     taken = _taken(executed.delivered)
-    if _size(executed) > BUILD_BYTES:
+    if _size(executed) > ARRIVAL_BYTES:
         return None
     if executed.delivered and executed.arrival_seconds >= seconds:
         return None

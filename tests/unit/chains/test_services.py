@@ -34,11 +34,12 @@ from node.concurrency.worker import Worker
 from node.engine.application import NotReady, Unjudged, judge
 from node.engine.host import FAULTS
 from node.network.gossip import ROOM_SECONDS, TransactionGossip
-from node.primitives.basics import Address, ShardId, keccak256
+from node.primitives.basics import Address, Hash32, ShardId, keccak256
 from node.primitives.dev_operation import DevKind, DevOperation
 from node.primitives.errors import CorruptData, DecodeError, InvalidBlock, InvalidTransaction
 from node.primitives.genesis import Genesis, GenesisValidator, Params
 from node.primitives.keys import KeccakSecp256k1, SigningKey
+from node.primitives.message import Message, MessageKind
 from node.primitives.transaction import Transaction, decode_transaction
 from node.query.frontier import Frontier
 from node.shard.block import ShardBlock
@@ -671,6 +672,19 @@ async def test_a_shards_clock_goes_ahead_by_agreement() -> None:
         one.add_operation(operation(DevKind.SET_CLOCK, number=2_999_999))
 
 
+ARRIVAL = Message(
+    src=ShardId(1),
+    dst=ShardId(0),
+    seq=0,
+    kind=MessageKind.CREDIT,
+    sender=Address(KEY.address),
+    to=Address(KEY.address),
+    value=0,
+    refund_to=Address(KEY.address),
+    origin_tx=Hash32(bytes(32)),
+)
+
+
 async def test_transactions_have_a_block_after_arrivals_that_took_long(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -685,12 +699,14 @@ async def test_transactions_have_a_block_after_arrivals_that_took_long(
         offered.append(list(lanes))
         return real(self, env, {}, *args, **options)
 
-    async def decide_after(seconds: float) -> str | None:
-        """What is objected to in the next block, whose arrivals then take so long."""
+    async def decide_after(seconds: float, arrivals: int = 1) -> str | None:
+        """What is objected to in the next block, whose beacon operations and arrivals then take so long."""
         block_id, value = await service.build()
         executed, tails = service._executed[block_id]
         objection = service.objection(block_id)
-        service._executed[block_id] = replace(executed, arrival_seconds=seconds), tails
+        delivered = ((0, ARRIVAL),) * arrivals
+        slow = replace(executed, arrival_seconds=seconds, delivered=delivered)
+        service._executed[block_id] = slow, tails
         await service.commit(block_id, value, certificate(block_id, service.head_height() + 1))
         return objection
 
@@ -707,6 +723,11 @@ async def test_transactions_have_a_block_after_arrivals_that_took_long(
     await decide_after(ARRIVAL_SECONDS)
     await service.build()
     assert offered[-1] == [1], "nobody waits for the block"
+    add(service, transfer(0, 4))
+    await decide_after(ARRIVAL_SECONDS, arrivals=0)
+    add(service, transfer(0, 5))
+    assert await decide_after(0.0) == "something waits"
+    assert offered[-1] == [1], "slow beacon operations are no arrivals, which would have no turn"
 
 
 @pytest.mark.parametrize(("arrivals", "taken"), [(0.0, 8), (3.0, 5), (7.0, 2), (30.0, 2)])

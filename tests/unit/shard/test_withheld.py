@@ -83,8 +83,8 @@ def test_a_full_block_may_leave_arrivals_out(make_world, kit, monkeypatch):
     assert objection(world, built) is None
 
     world = make_world()
-    monkeypatch.setattr(judging, "BUILD_BYTES", 100)
-    monkeypatch.setattr(rule, "BUILD_BYTES", 100)
+    monkeypatch.setattr(judging, "ARRIVAL_BYTES", 100)
+    monkeypatch.setattr(rule, "ARRIVAL_BYTES", 100)
     for _ in range(3):
         world.message(alice, 1, data=bytes(100))
     built, _ = world.build()
@@ -110,14 +110,27 @@ def test_a_block_whose_arrivals_took_long_may_leave_others_out(world, waiting):
     assert withheld(empty.executed, empty.tails, lanes, 0.0) is not None
 
 
+def test_large_messages_leave_room_for_transactions(make_world):
+    """They carry no gas, and more of them wait than the blocks to come can hold."""
+    world = make_world()
+    alice = world.users[0][0]
+    for _ in range(40):
+        world.message(alice.address, gas=0, data=bytes(130_000))
+    tx = alice.tx(world.coinbase, 1)
+    built, _ = world.build(tx)
+    assert 0 < len(built.executed.delivered) < 20
+    assert built.executed.senders == ((alice.address, tx.nonce),)
+    assert objection(world, built) is None
+
+
 @pytest.mark.parametrize("seed", range(60))
 def test_what_is_built_by_the_rules_is_never_objected_to(make_world, kit, monkeypatch, seed):
     """Whatever waits: gas, bytes, counts and proofs of several lanes, in any mixture."""
     dice = random.Random(seed)
     monkeypatch.setattr(judging, "MAX_TAIL_HASHES", tails := dice.choice([3, 6, 20]))
     monkeypatch.setattr(rule, "MAX_TAIL_HASHES", tails)
-    monkeypatch.setattr(judging, "BUILD_BYTES", size := dice.choice([700, 5000, 10**6]))
-    monkeypatch.setattr(rule, "BUILD_BYTES", size)
+    monkeypatch.setattr(judging, "ARRIVAL_BYTES", size := dice.choice([700, 5000, 10**6]))
+    monkeypatch.setattr(rule, "ARRIVAL_BYTES", size)
     world = make_world(
         shards=4, message_gas_limit=15_000_000, max_arrivals=dice.choice([0, 1, 5, 100])
     )
