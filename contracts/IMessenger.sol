@@ -76,8 +76,8 @@ interface IMessenger {
     /// was sent when `outbox(dst).asked` was n has arrived once `asked` is n.
     function consumed(uint256 dst) external view returns (uint256 asked, uint256 gas);
 
-    /// What a unit of gas for a message to that shard costs in this transaction, in wei: tx.gasprice, or the base fee
-    /// there where that is higher.
+    /// What a unit of gas for a message to that shard costs in this transaction, in wei: the highest of
+    /// tx.gasprice, the base fee here, and the base fee there.
     function priceTo(uint256 dst) external view returns (uint256);
 
     function burned() external view returns (uint256);

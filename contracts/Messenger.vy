@@ -164,8 +164,8 @@ def consumed(dst: uint256) -> (uint256, uint256):
 @view
 def priceTo(dst: uint256) -> uint256:
     """
-    @notice What a unit of gas for a message to a shard costs in this transaction, in wei: `tx.gasprice`, or the
-            base fee there, as of the anchor, where that is higher.
+    @notice What a unit of gas for a message to a shard costs in this transaction, in wei: the highest of
+            `tx.gasprice`, the base fee here, and the base fee there as of the anchor.
     """
     return self._price(self._facts(dst))
 
@@ -219,9 +219,10 @@ def _facts(shard: uint256) -> Facts:
 @view
 def _price(facts: Facts) -> uint256:
     """
-    Gas is burned where the message goes, at the base fee there: whoever sends pays no less, however cheap it is here.
+    The gas of the call is burned where the message goes, that of the reply here: whoever sends pays no less than the
+    base fee of both. A transaction pays that of this shard; the price of a message that arrives may be below it.
     """
-    return max(tx.gasprice, facts.baseFee)
+    return max(max(tx.gasprice, block.basefee), facts.baseFee)
 
 
 @internal

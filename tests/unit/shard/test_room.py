@@ -122,6 +122,18 @@ def test_a_send_buys_gas_at_the_base_fee_there(make_world, kit, there):
     )  # what runs on this shard costs what it costs on this shard
 
 
+def test_an_arrival_that_pays_little_sends_for_no_less_than_gas_costs_here(make_world, kit):
+    """The price of an arrival is its source's word. The gas of a reply is burned here, on the honest lane of
+    whoever answers: bought at the price of a cheap shard, it would hold that lane up."""
+    world = make_world()
+    world.beacon.base_fees[1] = 7
+    here = world.run().base_fee
+    assert here > GWEI // 2
+    for price in (0, 7, here - 1):
+        assert price_to(world, 1, price) == here
+    assert price_to(world, 1, here + 1) == here + 1
+
+
 # ---------------------------------------------------------------------- shares
 
 
