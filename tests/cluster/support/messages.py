@@ -18,7 +18,7 @@ from tests.cluster.support.network import Network
 ETHER = 10**18
 PRICE = 20 * 10**9
 GAS, REPLY_GAS, SPIN_GAS = 300_000, 150_000, 40_000
-RELAY_GAS = 2 * GAS
+RELAY_GAS = 450_000
 SEND_GAS = 500_000  # of a transaction in which a contract sends
 CALL, REPLY, CREDIT = MessageKind.CALL, MessageKind.REPLY, MessageKind.CREDIT
 NO_CALLBACK = bytes(4)

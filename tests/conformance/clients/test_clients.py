@@ -141,13 +141,15 @@ def test_defaults_pay_for_a_shard_where_gas_is_dear(
     far = deploy(network.w3(1), network.accounts(1)[CAST], scene.facts["contract"])
     asker = deploy(network.w3(0), network.accounts(0)[CAST], remote)
     gas, reply_gas = 100_000, 300_000
+    strangers = (Account.create().address for _ in range(64))  # nobody has given them code
+    neighbour = next(address for address in strangers if network.home(address) == 0)
     facts = {
         "ledger": far.address,
         "add": far.encode_abi("add", [1]),
         "asker": asker.address,
         "ask": asker.encode_abi("ask", [far.address, far.encode_abi("add", [20]), gas, reply_gas]),
         "gas": gas + reply_gas,
-        "neighbour": network.accounts(0)[CAST].address,
+        "neighbour": neighbour,
     }
     make_dear(network, 1)
     told = replace(scene, file=scene.file.with_name(f"{library}_prices.json"))
