@@ -121,7 +121,7 @@ async def test_less_than_a_quorum_shows_us_no_decision(
         )
         for _ in range(5):
             height = Height(victim.height + 1)
-            value = b"%d/forged" % height
+            value = b"%d/untrue" % height
             made = forgers.forged(height, victim.app.identify(value))
             lies = [certificate for _, certificate in made if can_travel(certificate)]
             assert len(lies) > 15
@@ -130,7 +130,7 @@ async def test_less_than_a_quorum_shows_us_no_decision(
                 await victim.host.deliver("v1", body)
             await trio.sleep(0.3)
         await net.reach(victim.height + 2)
-        assert all(b"forged" not in value for node in net.nodes for value, _ in node.app.blocks)
+        assert all(b"untrue" not in value for node in net.nodes for value, _ in node.app.blocks)
 
 
 async def test_a_timeout_is_logged_before_it_counts(
