@@ -13,7 +13,7 @@ from tests.simulation.simnet.mutants import MUTANTS as OF_CONSENSUS
 MISTAKES: tuple[Mistake, ...] = (*CONSENSUS, *HOST, *STORAGE, *SHARDS, *BEACON, *EXECUTION)
 
 IN_PROCESS: tuple[InProcess, ...] = (
-    *(InProcess(name=name, kind="all", schedules=600) for name in sorted(OF_CONSENSUS)),
+    *(InProcess(name=name, kind="all", schedules=700) for name in sorted(OF_CONSENSUS)),
     *(InProcess(name=name, kind="devnet", schedules=60) for name in sorted(OF_DEVNETS)),
 )
 """Those of the simulation's own lists, each with the schedules within which it has to be found."""
