@@ -1,9 +1,8 @@
 """Stake-weighted Tendermint consensus as a pure state machine.
 
-The host checks and feeds `consensus.inputs.Input` values to a `consensus.engine.Engine`, and performs
-the `consensus.effects.Effect` values that it returns. Nothing here reads a clock, draws a random number,
-or does I/O; blocks are opaque 32-byte ids, and cryptography comes in as a
-`consensus.signing.SignatureChecker`. Every name is imported from the module that defines it.
+The host checks and feeds :data:`Input` values to an :class:`Engine`, and performs the
+:data:`Effect` values that it returns. Nothing here reads a clock, draws a random number, or does I/O;
+blocks are opaque 32-byte ids, and cryptography comes in as a :class:`SignatureChecker`.
 """
 
 from consensus.codec import (
