@@ -341,7 +341,8 @@ def test_chosen_ends_at_a_number_and_at_what_surely_fills_a_block(world):
 
 
 def test_a_proposal_stays_well_below_the_size_limit(world, monkeypatch):
-    monkeypatch.setattr(judging, "BUILD_BYTES", 1000)
+    for limit in ("ARRIVAL_BYTES", "BUILD_BYTES"):
+        monkeypatch.setattr(judging, limit, 1000)
     alice, bob = world.users[0][1:3]
     for _ in range(30):
         world.message(alice.address, 1)
