@@ -44,7 +44,7 @@ from node.shard.pool import TransactionPool
 from node.shard.ports import Anchor, AnchorState, moved_away
 from node.shard.room import LaneFull, ShardFrozen, Underpriced
 from node.shard.run import BlockEnv, ExecutedBlock
-from node.shard.selection import TransactionSource, draw
+from node.shard.selection import draw
 from node.shard.withheld import DueLane, withheld
 from node.wire import MAX_VALUE_BYTES
 
@@ -304,30 +304,26 @@ class ShardService:
         )
         operations = self.dev_queue.first()
         lanes = {} if self._withhold() else dict(self.lanes)
-        seconds = BUILD_SECONDS * params.timeout_scale
-        arrival_seconds = ARRIVAL_SECONDS * params.timeout_scale
-
-        def build(lanes: dict[ShardId, InboundLane], source: TransactionSource) -> BuiltBlock:
-            return self.ledger.build(
-                env,
-                lanes,
-                source,
-                operations,
-                clock=self._stopwatch,
-                arrival_seconds=arrival_seconds,
-            )
 
         async def build_with(
             lanes: dict[ShardId, InboundLane],
         ) -> tuple[BuiltBlock, list[tuple[Hash32, str]]]:
+            job = partial(
+                self.ledger.build,
+                env,
+                lanes,
+                operations=operations,
+                clock=self._stopwatch,
+                arrival_seconds=self._arrivals_may_take,
+            )
             return await build_block(
-                lambda source: self._on_block_thread("build", partial(build, lanes, source)),
+                lambda source: self._on_block_thread("build", partial(job, source)),
                 chosen,
-                seconds=seconds,
+                seconds=BUILD_SECONDS * params.timeout_scale,
                 clock=self._stopwatch,
             )
 
-        rests = bool(chosen) and self._arrival_seconds >= arrival_seconds
+        rests = bool(chosen) and self._arrival_seconds >= self._arrivals_may_take
         built, dropped = await build_with({} if rests else lanes)
         if rests and not built.executed.senders:  # nobody gains by it
             built, dropped = await build_with(lanes)
@@ -390,7 +386,7 @@ class ShardService:
 
         None after a block whose arrivals may have taken its builder too long: transactions have their turn.
         """
-        seconds = ARRIVAL_SECONDS * self.ledger.rules.params.timeout_scale / SLOWER
+        seconds = self._arrivals_may_take / SLOWER
         if self._arrival_seconds >= seconds:
             return None
         since = min(self._beacon.head.height - K_WITHHELD, self._anchors.furthest())
@@ -437,6 +433,11 @@ class ShardService:
         return encode_value(block, Tails()), self.ledger.certificate(height)
 
     # ------------------------------------------------------------------ inside
+
+    @property
+    def _arrivals_may_take(self) -> float:
+        """Seconds of a builder's time."""
+        return ARRIVAL_SECONDS * self.ledger.rules.params.timeout_scale
 
     async def _on_block_thread(self, step: str, job: Callable[[], T]) -> T:
         started = self._stopwatch()

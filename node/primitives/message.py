@@ -103,6 +103,11 @@ class Message:
         return self.gas + self.reply_gas
 
     @property
+    def next_depth(self) -> int:
+        """The depth of what it makes its destination send."""
+        return min(self.depth + 1, MAX_DEPTH)
+
+    @property
     def is_asked(self) -> bool:
         """Whether a transaction of the source asked for it, or a contract by its `send`: it was let in there.
         What only follows from an arrival (REPLY, what is sent on, CREDIT of what arrived) always goes."""

@@ -9,7 +9,7 @@ from dataclasses import replace
 from node.execution.evm.results import CallResult
 from node.execution.state.receipts import Log
 from node.primitives.basics import Address
-from node.primitives.message import MAX_DEPTH, Message, MessageKind
+from node.primitives.message import Message, MessageKind
 from node.primitives.placement import home_by_range
 from node.shard import messenger
 from node.shard.frame import BlockFrame
@@ -103,7 +103,7 @@ def _forward(frame: BlockFrame, message: Message, logs: list[Log]) -> tuple[bool
         message,
         src=frame.rules.shard,
         dst=dst,
-        depth=min(message.depth + 1, MAX_DEPTH),
+        depth=message.next_depth,
         in_reply_to=(message.first_id if message.kind is MessageKind.CALL else message.in_reply_to),
     )
     frame.send(onward, logs)

@@ -15,7 +15,7 @@ from node.primitives.basics import Address, ShardId
 from node.primitives.dev_operation import DEV_OPERATION_TYPE, DevOperation
 from node.primitives.errors import InvalidBlock, InvalidTransaction
 from node.primitives.header import Header
-from node.primitives.message import MAX_DEPTH, LanePosition, Message
+from node.primitives.message import LanePosition, Message
 from node.primitives.requests import InboxMove, OutboxMove, ShardRequests
 from node.primitives.transaction import ImpersonatedTransaction, Transaction
 from node.shard import crossing, delivery, dev_ops, messenger
@@ -159,8 +159,7 @@ class BlockRun(BlockFrame):
         logs: list[Log] = []
         sent_before = len(self.sent)
         success, gas_used = delivery.deliver(self, message, logs) if counts else (False, 0)
-        depth = min(message.depth + 1, MAX_DEPTH)
-        self.sweep(self.touched_away(), message.origin_tx, logs, depth=depth)
+        self.sweep(self.touched_away(), message.origin_tx, logs, depth=message.next_depth)
         gas_sent = sum(sent.message.all_gas for sent in self.sent[sent_before:])
         self.arrivals.take(message, gas_used, gas_sent)
         self._append(message, encode_arrival(message), ARRIVAL_TYPE, success, gas_used, logs)

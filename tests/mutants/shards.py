@@ -35,8 +35,8 @@ SHARDS = (
     Mistake(
         name="what-arrivals-sweep-is-asked-for",
         file="node/shard/run.py",
-        old="        depth = min(message.depth + 1, MAX_DEPTH)",
-        new="        depth = 0",
+        old="logs, depth=message.next_depth)",
+        new="logs, depth=0)",
         suite=unit("third_lane"),
     ),
     Mistake(
@@ -182,7 +182,7 @@ SHARDS = (
     Mistake(
         name="dear-arrivals-in-every-block",
         file="node/chains/shard_app.py",
-        old="        rests = bool(chosen) and self._arrival_seconds >= arrival_seconds",
+        old="        rests = bool(chosen) and self._arrival_seconds >= self._arrivals_may_take",
         new="        rests = False",
         suite=("tests/unit/chains/test_services.py",),
     ),

@@ -3,15 +3,16 @@
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple
 from typing import Any
 
 from node.cluster.client.client import call, call_many
 from node.cluster.errors import InvariantBroken, NetworkFailed, RpcError, RpcUnreachable
+from node.primitives.message import LanePosition
 from node.primitives.messenger import MESSENGER, LaneSlots, inbox_slots, outbox_slots
 
 Lane = tuple[int, int]
-Position = tuple[int, str, int, int, int]
-"""(count, head, gas, wei) of a lane."""
+"""(source, destination)."""
 Endpoints = Callable[[], Mapping[int, Sequence[str]]]
 """shard -> the JSON-RPC endpoints of its nodes."""
 
@@ -37,7 +38,7 @@ class Invariants:
         self._network_blocks = 0
         self._audited = 0
         self._read: dict[tuple[int, str], int] = defaultdict(int)
-        self._sent: dict[Lane, dict[int, Position]] = defaultdict(dict)
+        self._sent: dict[Lane, dict[int, LanePosition]] = defaultdict(dict)
 
     def check(self) -> None:
         """Wait until nothing is under way, then check all of it."""
@@ -112,7 +113,7 @@ class Invariants:
         }
         for src in places:
             for dst, positions in self._positions(src, outbox_slots).items():
-                self._sent[src, dst].update({position[0]: position for position in positions})
+                self._sent[src, dst].update({position.count: position for position in positions})
         for src, nodes in places.items():
             status = call(nodes[0], "atoll_status", timeout=TIMEOUT)
             for lane in status["lanes"]:  # what is read here is what the nodes count
@@ -122,20 +123,20 @@ class Invariants:
             self._check_prefix(lane_id, positions)
         return sum(len(positions) for positions in received.values())
 
-    def _check_prefix(self, lane: Lane, positions: Sequence[Position]) -> None:
+    def _check_prefix(self, lane: Lane, positions: Sequence[LanePosition]) -> None:
         sent = self._sent[lane]
         for position in positions:
-            if position[0] > max(sent):
+            if position.count > max(sent):
                 raise InvariantBroken(f"lane {lane}: {position} consumed, {max(sent)} sent")
-            known = sent.get(position[0], position)
+            known = sent.get(position.count, position)
             if known != position:
                 raise InvariantBroken(f"lane {lane}: {position} consumed, {known} sent")
-        if positions[-1][0] != max(sent):
+        if positions[-1].count != max(sent):
             raise InvariantBroken(f"lane {lane} is not drained")
 
     def _positions(
         self, shard: int, slots_of: Callable[[int], LaneSlots]
-    ) -> dict[int, list[Position]]:
+    ) -> dict[int, list[LanePosition]]:
         """By the other shard, where the lanes stood at each height that was not read before."""
         places = self._endpoints()
         endpoint, mapping = f"{places[shard][0]}/shard/{shard}", slots_of.__name__
@@ -144,16 +145,16 @@ class Invariants:
         calls = [
             ("eth_getStorageAt", [_MESSENGER, hex(slot), hex(height)])
             for height in range(start, end)
-            for slots in map(slots_of, others)
-            for slot in (slots.count, slots.head, slots.gas, slots.wei, slots.asked)
+            for other in others
+            for slot in astuple(slots_of(other))
         ]
         words = iter(call_many(endpoint, calls, timeout=TIMEOUT))
-        positions: dict[int, list[Position]] = {other: [] for other in others}
+        positions: dict[int, list[LanePosition]] = {other: [] for other in others}
         for _ in range(start, end):
             for other in others:
-                count, head, *amounts = (next(words) for _ in range(5))
-                gas, wei, asked = (int(word, 16) for word in amounts)
-                positions[other].append((int(count, 16), head, gas, wei, asked))
+                slots = slots_of(other)
+                read = {slot: int(next(words), 16) for slot in astuple(slots)}
+                positions[other].append(slots.read(read.__getitem__))
         # The last height is read again the next time: there is always one to compare.
         self._read[shard, mapping] = end - 1
         return positions

@@ -23,7 +23,6 @@ from node.primitives.transaction import (
 )
 from node.view.calls import is_large
 from node.view.chain import ChainView
-from node.view.fees import PRIORITY_FEE
 from node.view.present import pending_transaction
 from node.view.wallet import typed_data
 from node.view.wallet.impersonation import Impersonation
@@ -226,17 +225,16 @@ async def _fees(view: ChainView, request: CallRequest, kind: int) -> tuple[int, 
     if kind in (TYPE_LEGACY, TYPE_ACCESS_LIST):
         price = request.gas_price
         if price is None:
-            price = (await view.newest_fees()).gas_price
+            price = await view.gas_price()
         return price, price
-    fees = await view.newest_fees()
     tip = request.max_priority_fee_per_gas
     if tip is None:
-        tip = PRIORITY_FEE
+        tip = await view.max_priority_fee()
         if request.max_fee_per_gas is not None:
             tip = min(tip, request.max_fee_per_gas)
     max_fee = request.max_fee_per_gas
     if max_fee is None:
-        max_fee = 2 * fees.next_base_fee + tip
+        max_fee = 2 * (await view.newest_fees()).next_base_fee + tip
     return max_fee, tip
 
 
