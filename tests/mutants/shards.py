@@ -184,14 +184,14 @@ SHARDS = (
         file="node/chains/shard_app.py",
         old="        rests = bool(chosen) and self._arrival_seconds >= self._arrivals_may_take",
         new="        rests = False",
-        suite=("tests/unit/chains/test_services.py",),
+        suite=("tests/unit/chains/test_shard_app.py",),
     ),
     Mistake(
         name="who-gives-transactions-their-turn-withholds",
         file="node/chains/shard_app.py",
         old="        if self._arrival_seconds >= seconds:\n            return None\n",
         new="",
-        suite=("tests/unit/chains/test_services.py",),
+        suite=("tests/unit/chains/test_shard_app.py",),
     ),
     Mistake(
         name="a-send-pays-what-gas-costs-on-its-own-shard",

@@ -88,3 +88,12 @@ async def test_a_block_that_was_given_up_holds_up_no_other() -> None:
         assert not done.is_set(), "it still runs"
         through.set()
     assert worker.wait_idle(5)
+
+
+async def test_the_worker_tells_when_nothing_runs_any_more() -> None:
+    worker, release = Worker(), threading.Event()
+    with trio.move_on_after(0.05):
+        await worker.call(release.wait)
+    assert not worker.wait_idle(0.05)
+    release.set()
+    assert worker.wait_idle(5.0)

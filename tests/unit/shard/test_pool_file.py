@@ -16,7 +16,8 @@ from node.shard.pool_file import MAGIC, KeptPool, PoolFile, decode_pool, encode_
 from node.storage.files import write_atomically
 from node.wire import encode_transactions
 from tests.support.forgetful import ForgetfulDisk, mounted
-from tests.unit.chains.test_services import Net, Wire, raw_transfer
+from tests.unit.chains.one_shard import Net, raw_transfer
+from tests.unit.network.pool_wire import Wire
 
 GENESIS = b"g" * 32
 KEPT = KeptPool(genesis=GENESIS, era=3, transactions=[b"one", b"two" * 100, b""])
