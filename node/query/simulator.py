@@ -198,6 +198,7 @@ class Simulator:
             shards=self._chain.rules.shards,
             height=anchor.height,
             state=anchor.state if state is None else state,
+            params=self._chain.rules.params,
         )
 
     def _context(self, header: Header, spec: CallSpec) -> BlockContext:

@@ -1,4 +1,4 @@
-"""What the precompile BEACON answers on a shard: the beacon state at an anchor, and who lives here already."""
+"""What executions on a shard know of the others: the beacon state at an anchor, and who lives here already."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from node.execution.frame.context import ShardFacts
 from node.execution.state.state import State
 from node.primitives.basics import Address, ShardId
+from node.primitives.genesis import Params
 from node.primitives.messenger import is_everywhere
+from node.shard import messenger
 from node.shard.ports import AnchorState
+from node.shard.room import CREDIT_WINDOWS, ShardFrozen, lane_full
 
 
 def nobody(_: Address) -> bool:
@@ -22,6 +25,7 @@ class AnchorView:
     shards: int
     height: int
     state: AnchorState
+    params: Params
     settled: Callable[[Address], bool] = nobody
 
     def home(self, accounts: State, address: Address) -> ShardId:
@@ -46,3 +50,27 @@ class AnchorView:
             base_fee=self.state.base_fee(other),
             frozen=self.state.is_frozen(other),
         )
+
+    def unsendable(self, accounts: State) -> str | None:
+        """A lane has no room for the CREDITs of a transaction's sweep, or the shard of an account is frozen.
+
+        CREDITs have twice the room of others, so that a full lane stops few of those.
+        """
+        for address in sorted(accounts.touched()):
+            dst = self.home(accounts, address)
+            if dst == self.here or not accounts.balance(address):
+                continue
+            if self.state.is_frozen(dst):
+                return str(ShardFrozen(dst))
+            lane, sent = self.state.lane(self.here, dst), messenger.outbox(accounts, dst)
+            reason = lane_full(
+                self.params,
+                sent,
+                lane.consumed_asked,
+                lane.consumed_gas,
+                0,
+                windows=CREDIT_WINDOWS,
+            )
+            if reason is not None:
+                return f"the lane to shard {dst} is full: {reason}"
+        return None

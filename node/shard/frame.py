@@ -20,7 +20,6 @@ from node.primitives.requests import MAX_BIRTHS, Counters
 from node.shard import messenger
 from node.shard.anchor_view import AnchorView
 from node.shard.ports import Anchor
-from node.shard.room import CREDIT_WINDOWS, LaneFull, ShardFrozen, lane_full
 
 # A block reports every contract that it creates, and cannot report more than MAX_BIRTHS. Refunds (EIP-3529)
 # hide at most a fifth of the gas that creations really cost.
@@ -112,6 +111,7 @@ class BlockFrame:
                 shards=self.rules.shards,
                 height=anchor.height,
                 state=anchor.state,
+                params=self.rules.params,
             ),
         )
         if not self.is_home(self.env.coinbase):
@@ -186,29 +186,6 @@ class BlockFrame:
         arrival, and then `depth` is above 0: nobody here has asked for it."""
         for address in away:
             self.sweep_account(address, origin, logs, depth=depth)
-
-    def check_sweep(self, away: Iterable[Address]) -> None:
-        """Raise LaneFull where a lane has no room for the CREDITs that the sweep of these accounts would
-        send, or ShardFrozen where nothing would be swept. They have twice the room of others, so that a full
-        lane stops few of those."""
-        beacon, here = self.env.anchor.state, self.rules.shard
-        for address in away:
-            if not self.state.balance(address):
-                continue
-            dst = self.home(address)
-            if beacon.is_frozen(dst):
-                raise ShardFrozen(dst)
-            lane, sent = beacon.lane(here, dst), messenger.outbox(self.state, dst)
-            reason = lane_full(
-                self.rules.params,
-                sent,
-                lane.consumed_asked,
-                lane.consumed_gas,
-                0,
-                windows=CREDIT_WINDOWS,
-            )
-            if reason is not None:
-                raise LaneFull(f"the lane to shard {dst} is full: {reason}")
 
     def touched_away(self) -> list[Address]:
         """The accounts that the transaction has touched and that do not live here, in order: of most

@@ -35,7 +35,6 @@ from node.shard.frame import (
     Sent,
     ShardRules,
 )
-from node.shard.room import MustWait, ShardFrozen
 
 __all__ = [
     "BlockEnv",
@@ -280,27 +279,24 @@ class BlockRun(BlockFrame):
 
     def _run_here(self, tx: Transaction, logs: list[Log]) -> tuple[bool, int]:
         """A transaction as in Ethereum, and what it leaves on accounts of other shards sent on: (success,
-        gas used)."""
+        gas used).
+
+        One whose payments cannot be sent on fails and pays for what it ran: it has taken the time of all who
+        execute the block, who could not know before.
+        """
         if self.gas_left < tx.gas <= self.context.gas_limit:
             raise DoesNotFit("gas limit reached")
-        before = self.state.snapshot()
         result = self.evm.apply_transaction(
             self.state,
             self.context,
             tx,
             gas_available=self.gas_left,
         )
-        away = self.touched_away()
-        try:
-            self.check_sweep(away)
-        except (MustWait, ShardFrozen):
-            self.state.revert(before)
-            raise
         self.burned += result.burned
         self.births += result.created
         logs.extend(result.logs)
         self.take_sends(result.logs, tx.hash, logs)
-        self.sweep(away, tx.hash, logs)
+        self.sweep(self.touched_away(), tx.hash, logs)
         return result.success, result.gas_used
 
     def _append(

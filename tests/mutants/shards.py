@@ -26,6 +26,20 @@ SHARDS = (
         suite=unit("lanes", "departures"),
     ),
     Mistake(
+        name="payments-that-no-lane-has-room-for-are-sent",
+        file="node/execution/evm/machine.py",
+        old="                if message.depth == 0 and self.is_transaction:",
+        new="                if message.depth == 0 and not self.is_transaction:",
+        suite=unit("sends", "third_lane"),
+    ),
+    Mistake(
+        name="what-cannot-be-sent-takes-all-the-gas",
+        file="node/execution/evm/machine.py",
+        old="    burns_gas = False",
+        new="    burns_gas = True",
+        suite=unit("sends"),
+    ),
+    Mistake(
         name="answers-take-room-in-the-window",
         file="node/primitives/message.py",
         old="        return self.depth == 0 and self.kind in (MessageKind.CALL, MessageKind.CREDIT)",

@@ -32,7 +32,7 @@ from node.primitives.genesis import Params
 from node.primitives.keys import SigningKey
 from node.primitives.message import MessageKind
 from node.primitives.transaction import Transaction, decode_transaction
-from node.shard import delivery, frame, messenger, room
+from node.shard import anchor_view, delivery, messenger, room
 from node.shard.crossing import departure_gas
 from node.shard.judge import BuiltBlock
 from node.shard.room import lane_full
@@ -135,7 +135,8 @@ class LaneMachine(RuleBasedStateMachine):
     def attempt(
         self, here: Replicas, height: int, tx: Transaction, dst: ShardId, gas: int, windows: int
     ) -> None:
-        """A block with one transaction, which sends to `dst` if the model has room, and waits if not."""
+        """A block with one transaction, which sends to `dst` if the model has room. If not, a departure waits
+        (one window), and what has run fails (two windows)."""
         net = self.net
         anchor = net.anchor_at(here, max(height, here.anchor_height))
         lane = anchor.state.lane(here.shard, dst)
@@ -160,8 +161,13 @@ class LaneMachine(RuleBasedStateMachine):
             elif mine:
                 assert len(mine) + 1 <= self.params.lane_window // 4
                 assert sum(m.all_gas for m in mine) + gas <= self.params.lane_gas_window // 4
+            assert [tx_hash for tx_hash, _ in built.deferred] == ([] if has_room else [tx.hash])
+        else:
+            assert built.deferred == ()
+            assert executed.receipts[index].status == has_room, (position, lane)
+            assert any(s.index == index for s in executed.sent) == has_room
+            has_room = True  # for the block
         assert bool(executed.decoded) == has_room, (position, lane, built.rejected)
-        assert [tx_hash for tx_hash, _ in built.deferred] == ([] if has_room else [tx.hash])
         assert built.rejected == ()
 
     def lag(self, here: Replicas, back: int) -> int:
@@ -277,7 +283,7 @@ def roomy(params: Params, *args: Any, **windows: int) -> str | None:
     ("owner", "name", "mistake"),
     [
         (room, "lane_full", roomy),
-        (frame, "CREDIT_WINDOWS", 1),
+        (anchor_view, "CREDIT_WINDOWS", 1),
         (crosslinks, "thinned", lambda consumed, checkpoints: checkpoints[:-1]),
         (delivery, "_forward", lambda frame, message, logs: (True, 0)),
     ],

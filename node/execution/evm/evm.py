@@ -112,6 +112,7 @@ class Evm:
         blobs = tx.blob_hashes if isinstance(tx, BlobTransaction) else ()
         state.begin_transaction()
         vm = self.machine(state, context, origin=sender, gas_price=price, blob_hashes=blobs)
+        vm.is_transaction = True
         cost = tx.gas * price
         blob_cost = 0
         if isinstance(tx, BlobTransaction):

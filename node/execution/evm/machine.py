@@ -16,10 +16,21 @@ MAX_INITCODE_BYTES = 2 * MAX_CODE_BYTES  # EIP-3860
 CODE_DEPOSIT = 200
 
 
+class CannotBeSent(VMError):  # type: ignore[misc]  # Any
+    """What a transaction leaves on accounts of other shards cannot go there: as a REVERT at its end."""
+
+    burns_gas = False
+
+
 class Machine(Vm):
-    """A `Vm` that runs."""
+    """A `Vm` that runs.
+
+    `is_transaction` says that the first frame is a transaction's: it fails where what it leaves on accounts
+    of other shards cannot be sent to them.
+    """
 
     precompiles: Mapping[bytes, Precompile] = PRECOMPILES
+    is_transaction = False
 
     def execute(self, message: Message) -> Frame:
         """Run a message call. Its failure is in the frame and undoes all it did.
@@ -41,11 +52,19 @@ class Machine(Vm):
                 precompile(frame)
             elif message.code:
                 run(frame)
+                if message.depth == 0 and self.is_transaction:
+                    self._check_leavings()
         except VMError as error:
             frame.fail(error)
             state.revert(snapshot)
             self.rollback(mark)
         return frame
+
+    def _check_leavings(self) -> None:
+        beacon = self.context.beacon
+        reason = None if beacon is None else beacon.unsendable(self.accounts)
+        if reason is not None:
+            raise CannotBeSent(reason)
 
     def refuse(self, message: Message, error: VMError) -> Frame:
         """The frame of a call that fails before it begins: nothing happened and all its gas is left."""

@@ -66,6 +66,7 @@ def simulate(evm: Evm, state: State, context: BlockContext, call: SimulatedCall)
     nonce = state.nonce(call.sender)
     state.begin_transaction()
     vm = evm.machine(state, context, origin=call.sender, gas_price=call.gas_price)
+    vm.is_transaction = True
     state.add_balance(call.sender, -cost)
     state.set_nonce(call.sender, nonce + 1)
     warm_up(state, context, call.sender, call.to, call.access_list)

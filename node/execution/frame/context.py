@@ -24,7 +24,7 @@ class ShardFacts:
 
 
 class BeaconView(Protocol):
-    """What the precompile BEACON answers from, and where nothing may be created."""
+    """What the precompile BEACON answers from, where nothing may be created, and whether wei can go home."""
 
     @property
     def height(self) -> int:
@@ -38,6 +38,9 @@ class BeaconView(Protocol):
 
     def shard(self, shard: int) -> ShardFacts | None:
         """None where there is no such shard."""
+
+    def unsendable(self, accounts: "State") -> str | None:
+        """Why what a transaction leaves on accounts of other shards cannot be sent there; None if it can."""
 
 
 def _no_hash(_: int) -> bytes | None:

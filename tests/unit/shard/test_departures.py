@@ -8,8 +8,7 @@ from node.primitives.transaction import MAX_TRANSACTION_BYTES
 from node.shard import messenger
 from node.shard.block import decode_item, encode_arrival
 from node.shard.crossing import departure_gas
-from node.shard.frame import ShardFrozen
-from node.shard.room import LaneFull
+from node.shard.room import LaneFull, ShardFrozen
 from node.shard.run import DoesNotFit
 
 GWEI = 10**9

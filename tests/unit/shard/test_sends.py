@@ -9,6 +9,7 @@ from node.shard import messenger
 from node.shard.messenger import MESSENGER
 
 GWEI = 10**9
+WHILE_GAS_IS_LEFT = bytes.fromhex("5b6200ea605a115f57")  # loops until 60,000 gas are left
 
 
 @pytest.fixture
@@ -147,44 +148,69 @@ def test_an_arrival_sends(world, kit, far):
 # ---------------------------------------------------------------------- a full lane, or a frozen shard
 
 
-def test_a_transaction_that_pays_an_account_of_a_frozen_shard_is_given_up(make_world, kit):
+def failed_and_paid(world, before, executed, tx):
+    """The transaction stands in the block: only its nonce and what its gas cost have changed."""
+    assert [t.hash for _, t in executed.decoded] == [tx.hash]
+    (receipt,) = executed.receipts
+    assert (receipt.status, receipt.logs, executed.sent) == (0, (), ())
+    after = world.chain.state()
+    price = tx.effective_gas_price(executed.header.base_fee_per_gas)
+    assert after.nonce(tx.sender) == tx.nonce + 1
+    assert before.balance(tx.sender) - after.balance(tx.sender) == executed.header.gas_used * price
+    return executed.header.gas_used
+
+
+def test_a_transaction_that_pays_an_account_of_a_frozen_shard_fails(make_world, kit):
+    """It has run before anybody can know; so it pays for that."""
     world = make_world()
     alice, bob = world.users[0][1:3]
     payer = world.deploy(kit.pay((world.users[1][1].address, 1)), 100)
     world.beacon.frozen = {1}
-    before = world.chain.state().balance(payer)
-    built, _ = world.build(alice.tx(payer, gas=200_000), bob.tx(alice.address))
-    assert [tx.sender for _, tx in built.executed.decoded] == [bob.address]
-    assert [reason.split(":")[0] for _, reason in built.rejected] == ["shard 1 is frozen"]
-    assert built.executed.sent == ()
-    assert world.run().state.balance(payer) == before
+    before = world.chain.state()
+    tx = alice.tx(payer, gas=200_000)
+    used = failed_and_paid(world, before, world.make(tx), tx)
+    assert 21_000 < used < 200_000
+    assert world.balance(payer) == 100
+    world.beacon.frozen = set()
+    done = world.make(bob.tx(payer, gas=200_000))
+    assert abs(done.header.gas_used - used) < 1000, "what it ran, as if it had reverted at its end"
 
 
-def test_credits_beyond_two_windows_wait_with_their_transaction(make_world, kit):
-    """The transaction as a whole is not includable now; nothing of it stays."""
+def test_a_transaction_whose_credits_find_two_windows_full_fails(make_world, kit):
+    """All that it did is undone, and later ones of its sender go on."""
     world = make_world(lane_window=2)
     alice, bob = world.users[0][1:3]
     far = world.users[1][1].address
     payer = world.deploy(kit.pay((far, 1)), 100)
+    store = world.deploy(kit.store)
+    both = world.deploy(kit.calls((store, 0, (7).to_bytes(32, "big")), (payer, 0, b"")))
     for _ in range(4):
         assert len(world.make(alice.tx(payer, gas=200_000)).sent) == 1
-    before = world.chain.head.state_root
-    built, _ = world.build(
-        alice.tx(payer, gas=200_000), alice.tx(bob.address, 1), bob.tx(bob.address)
-    )
-    assert [tx.sender for _, tx in built.executed.decoded] == [
-        bob.address
-    ]  # in the order of nonces
-    assert built.rejected == ()
-    assert [reason for _, reason in built.deferred] == [
-        "the lane to shard 1 is full: 4 messages are under way"
-    ]
+    before = world.chain.state()
+    tx = alice.tx(both, gas=200_000)
+    failed_and_paid(world, before, world.make(tx), tx)
+    assert world.chain.state().storage(store, 0) == before.storage(store, 0)
+    built, _ = world.build(alice.tx(both, gas=200_000), alice.tx(bob.address, 1))
+    assert [r.status for r in built.executed.receipts] == [0, 1]
+    assert built.rejected == built.deferred == ()
     alice.nonce -= 2
-    bob.nonce -= 1
-    run = world.run()
-    assert run.state.root == before
     world.beacon.lanes[0, 1] = kit.lane(1, 0)
-    assert len(world.make(alice.tx(payer, gas=200_000)).sent) == 1
+    assert len(world.make(alice.tx(both, gas=200_000)).sent) == 1
+
+
+def test_what_runs_for_payments_that_cannot_be_sent_is_paid_for_in_full(make_world, kit):
+    """A block full of such transactions is a full block: the next one is dearer."""
+    world = make_world(lane_window=1)
+    far = world.users[1][1].address
+    payer = world.deploy(kit.pay((far, 1)), 100)
+    for user in world.users[0][:2]:
+        world.make(user.tx(payer, gas=200_000))
+    burner = world.deploy(WHILE_GAS_IS_LEFT + kit.pay((far, 1)), 100)
+    limit = world.genesis.params.gas_limit
+    gas = limit // len(world.users[0])
+    executed = world.make(*[user.tx(burner, gas=gas) for user in world.users[0]])
+    assert {receipt.status for receipt in executed.receipts} == {0}
+    assert executed.header.gas_used > limit * 3 // 4
 
 
 def test_an_arrival_sends_credits_into_a_full_lane(make_world, kit):
