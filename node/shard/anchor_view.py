@@ -56,9 +56,9 @@ class AnchorView:
 
         CREDITs have twice the room of others, so that a full lane stops few of those.
         """
-        for address in sorted(accounts.touched()):
+        for address in sorted(filter(accounts.balance, accounts.touched())):
             dst = self.home(accounts, address)
-            if dst == self.here or not accounts.balance(address):
+            if dst == self.here:
                 continue
             if self.state.is_frozen(dst):
                 return str(ShardFrozen(dst))
