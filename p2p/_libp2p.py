@@ -16,6 +16,8 @@ __all__ = [
     "YAMUX_ID",
     "BaseLibp2pError",
     "ConnectionClosedError",
+    "Identify",
+    "Multiaddr",
     "Multiselect",
     "MultiselectClient",
     "MultiselectCommunicator",
@@ -30,6 +32,7 @@ __all__ = [
     "Yamux",
     "YamuxStream",
     "encode_delim",
+    "encode_varint_prefixed",
     "new_ed25519_pair",
     "new_x25519_pair",
 ]
@@ -42,7 +45,7 @@ FULL_IMPORT_VARIABLE = "ATOLL_LIBP2P_FULL_IMPORT"
 def _import_shells() -> None:
     """Stand in for package initialisers that import what we never use.
 
-    libp2p/__init__ and three more pull in QUIC, WebSocket, TLS certificates, mDNS, UPnP and every
+    libp2p/__init__ and others pull in QUIC, WebSocket, TLS certificates, mDNS, UPnP and every
     peer store: 33 MB and 0.4 s for each of our processes. A module object with the right
     `__path__` lets the submodules below import as they are. Set the variable to import it all
     (needed by a process that also wants `libp2p.new_host`).
@@ -55,7 +58,14 @@ def _import_shells() -> None:
     def missing(name: str) -> Any:
         raise AttributeError(f"libp2p is imported in part; set {FULL_IMPORT_VARIABLE}=1 ({name})")
 
-    for name in ("libp2p", "libp2p.network", "libp2p.transport", "libp2p.transport.quic"):
+    for name in (
+        "libp2p",
+        "libp2p.network",
+        "libp2p.transport",
+        "libp2p.transport.quic",
+        "libp2p.identity",
+        "libp2p.identity.identify",
+    ):
         parent = sys.modules.get(name.rpartition(".")[0])
         spec = machinery.PathFinder.find_spec(name, parent.__path__ if parent else None)
         if spec is None or spec.submodule_search_locations is None:
@@ -77,6 +87,7 @@ _import_shells()
 from libp2p.crypto.ed25519 import create_new_key_pair as new_ed25519_pair
 from libp2p.crypto.x25519 import create_new_key_pair as new_x25519_pair
 from libp2p.exceptions import BaseLibp2pError
+from libp2p.identity.identify.pb.identify_pb2 import Identify
 from libp2p.io.exceptions import ConnectionClosedError
 from libp2p.io.trio import TrioTCPStream
 from libp2p.network.connection.raw_connection import RawConnection
@@ -93,4 +104,5 @@ from libp2p.security.noise.transport import Transport as NoiseTransport
 from libp2p.stream_muxer.exceptions import MuxedStreamEOF, MuxedStreamError, MuxedStreamReset
 from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX_ID
 from libp2p.stream_muxer.yamux.yamux import Yamux, YamuxStream
-from libp2p.utils.varint import encode_delim
+from libp2p.utils.varint import encode_delim, encode_varint_prefixed
+from multiaddr import Multiaddr

@@ -4,7 +4,7 @@
 Of libp2p we use the layers that make up its wire: multistream-select, Noise XX, Yamux and the key
 and peer id formats. Its Swarm and Host are left out, and with them their traps: dials that block a
 peer for a minute, a default host that accepts plaintext, stream handlers whose exceptions end the
-process, background dialling, identify, address discovery and their timers.
+process, background dialling, address discovery and their timers.
 
 Each departure from the stock layers is listed in `Patches`, with its reason, and can be switched
 off. They were written against one version; with any other the stock code is used.
@@ -12,8 +12,9 @@ off. They were written against one version; with any other the stock code is use
 
 from __future__ import annotations
 
+import ipaddress
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,8 @@ from p2p._libp2p import (
     YAMUX_ID,
     BaseLibp2pError,
     ConnectionClosedError,
+    Identify,
+    Multiaddr,
     Multiselect,
     MultiselectClient,
     MultiselectCommunicator,
@@ -38,11 +41,12 @@ from p2p._libp2p import (
     TrioTCPStream,
     Yamux,
     encode_delim,
+    encode_varint_prefixed,
     new_ed25519_pair,
     new_x25519_pair,
 )
 from p2p.types import PeerId
-from p2p.yamux import SessionMuxer
+from p2p.yamux import SessionMuxer, Terms
 
 __all__ = [
     "IO_ERRORS",
@@ -56,6 +60,7 @@ __all__ = [
     "base58_id",
     "default_patches",
     "ed25519_pair",
+    "identify_message",
     "make_muxer",
     "make_noise",
     "peer_id_of",
@@ -117,6 +122,40 @@ def base58_id(peer: PeerId) -> Any:
     return ID.from_string(peer)
 
 
+# --- identify -------------------------------------------------------------------------------------
+
+
+def identify_message(
+    pair: Any,
+    *,
+    protocol: str,
+    agent: str,
+    listen: tuple[str, int],
+    observed: tuple[str, int] | None,
+    protocols: Iterable[str],
+) -> bytes:
+    """The answer of `/ipfs/id/1.0.0`, with its length before it: whom a peer has connected to.
+
+    `protocol` and `agent` are the versions, `listen` is an IP address and port, `observed` those that we see
+    the peer at.
+    """
+    message = Identify(
+        protocol_version=protocol,
+        agent_version=agent,
+        public_key=pair.public_key.serialize(),
+        listen_addrs=[_multiaddress(*listen)],
+        protocols=list(protocols),
+    )
+    if observed is not None:
+        message.observed_addr = _multiaddress(*observed)
+    return bytes(encode_varint_prefixed(message.SerializeToString()))
+
+
+def _multiaddress(host: str, port: int) -> bytes:
+    address = ipaddress.ip_address(host.partition("%")[0])  # a link's name means nothing elsewhere
+    return bytes(Multiaddr(f"/ip{address.version}/{address}/tcp/{port}").to_bytes())
+
+
 # --- TCP ------------------------------------------------------------------------------------------
 
 
@@ -171,6 +210,8 @@ class Communicator(MultiselectCommunicator):  # type: ignore[misc]
     """
 
     last: str = ""
+    writing: bool = False
+    """A write has begun and not ended: if it was cancelled, the connection is of no more use."""
 
     async def read(self) -> str:
         length = shift = 0
@@ -191,10 +232,12 @@ class Communicator(MultiselectCommunicator):  # type: ignore[misc]
         return self.last
 
     async def write(self, msg_str: str) -> None:
+        self.writing = True
         try:
             await self.read_writer.write(encode_delim(msg_str.encode()))
         except IO_ERRORS as error:
             raise MultiselectCommunicatorError(str(error)) from error
+        self.writing = False
 
     async def _exactly(self, n: int) -> bytes:
         data = b""
@@ -240,8 +283,12 @@ async def _never_called() -> None:
     """Yamux insists on an on_close callback."""
 
 
-def make_muxer(secured: Any, peer: Any, *, initiator: bool, patches: Patches) -> Any:
-    """A Yamux session over a secured connection; run its `start()` for as long as it is used."""
-    kind = SessionMuxer if patches.session_muxer else Yamux
+def make_muxer(secured: Any, peer: Any, *, initiator: bool, patches: Patches, terms: Terms) -> Any:
+    """A Yamux session over a secured connection; run its `start()` for as long as it is used.
+
+    Without `Patches.session_muxer` nothing holds the peer to `terms`.
+    """
     on_close: Callable[[], Awaitable[None]] = _never_called
-    return kind(secured, peer, is_initiator=initiator, on_close=on_close)
+    if not patches.session_muxer:
+        return Yamux(secured, peer, is_initiator=initiator, on_close=on_close)
+    return SessionMuxer(secured, peer, is_initiator=initiator, on_close=on_close, terms=terms)

@@ -145,7 +145,6 @@ class Link:
                     nursery.start_soon(self._guard, self._read_frames)
                     nursery.start_soon(self._guard, self._write_frames)
                     nursery.start_soon(self._guard, self._watch)
-                    nursery.start_soon(self._guard, self._refuse_streams)
                     nursery.start_soon(self._guard, self.requests.write)
                     nursery.start_soon(self._guard, self._read_requests, nursery)
         finally:
@@ -174,11 +173,6 @@ class Link:
 
     async def _read_requests(self, nursery: trio.Nursery) -> None:
         await self.requests.read(nursery)
-
-    async def _refuse_streams(self) -> None:
-        """Other libp2p implementations open streams for protocols we do not serve."""
-        while True:
-            await (await self._session.muxer.accept_stream()).reset()
 
     # --- faults on purpose -------------------------------------------------------------------
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 import random
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 import trio
@@ -23,12 +24,14 @@ from p2p.errors import (
     WrongNetwork,
 )
 from p2p.identity import Identity
+from p2p.inbound import IDENTIFY, PING
 from p2p.link import Link, OnFrame
 from p2p.listen import open_listeners
 from p2p.netem import SOUND, LinkFault
 from p2p.pacing import backoff_delay
 from p2p.requests import Handler
 from p2p.session import Protocols, Session, run_session
+from p2p.strangers import Strangers
 from p2p.types import (
     ChannelSpec,
     ChannelStats,
@@ -47,6 +50,7 @@ _log = structlog.get_logger("p2p")
 
 OnPeer = Callable[[PeerId, bool], None]
 
+_PROTOCOL_VERSION = "atoll/1"  # of identify: the family of protocols
 _CUT = "the link is cut on purpose, by a fault that was set"
 
 
@@ -88,7 +92,8 @@ class Network:
     Of each pair the node with the lower peer id dials; both use the connection. `on_frame` is
     awaited by the reader of that peer, so a slow one slows that peer's traffic only; while it
     blocks, pings of that peer wait too. `on_peer` is called synchronously at every connect and
-    disconnect. Exceptions of either are logged and otherwise ignored.
+    disconnect. Exceptions of either are logged and otherwise ignored. Any other libp2p peer may connect,
+    too, and is answered identify (with `agent` as our version) and ping, in places of their own.
 
     Raises `Misuse` for contradictory channels, methods or addresses.
     """
@@ -104,6 +109,7 @@ class Network:
         peers: Iterable[PeerSpec],
         on_frame: OnFrame,
         on_peer: OnPeer,
+        agent: str = "atoll",
         limits: Limits | None = None,
         patches: Patches | None = None,
     ) -> None:
@@ -132,7 +138,13 @@ class Network:
         self._limits = limits or Limits()
         self._patches = patches or compat.default_patches()
         self._noise = compat.make_noise(identity.key_pair, self._admit)
+        self._key_pair = identity.key_pair
+        self._agent = agent
+        # Only our own muxer holds strangers to their limits.
+        places = self._limits.max_strangers if self._patches.session_muxer else 0
+        self._strangers = Strangers(places=places, idle=self._limits.stranger_idle)
         self._peers: dict[PeerId, _Peer] = {}
+        self._bound: tuple[Any, ...] = ()
         self._half_open: OrderedDict[trio.SocketStream, trio.CancelScope] = OrderedDict()
         self._nursery: trio.Nursery | None = None
         for peer in peers:
@@ -157,6 +169,7 @@ class Network:
                 for peer in self._peers.values():
                     self._start_dialling(peer)
                 _log.info("p2p listens", address=address, peer_id=self.peer_id)
+                self._bound = listeners[0].socket.getsockname()
                 task_status.started(address)
                 await trio.sleep_forever()
         finally:
@@ -271,6 +284,8 @@ class Network:
     def _admit(self, peer_id: PeerId) -> None:
         peer = self._peers.get(peer_id)
         if peer is None:
+            if self._strangers.places:
+                return
             raise HandshakeFailed(f"{peer_id} is not a peer of this network")
         if trio.current_time() < peer.penalty_until:
             raise HandshakeFailed(f"{peer_id} recently broke the protocol")
@@ -356,10 +371,33 @@ class Network:
             limits=self._limits,
             patches=self._patches,
             serve=partial(self._serve, stream),
+            is_member=self._peers.__contains__,
+            introduce=self._introduce,
+        )
+
+    def _introduce(self, stream: trio.SocketStream) -> bytes:
+        """Our answer to identify, for the peer at the other end."""
+        try:
+            here, there = stream.socket.getsockname()[0], stream.socket.getpeername()
+        except OSError as error:
+            raise LinkLost("connection closed") from error
+        host, port = self._bound[:2]
+        # Who listens at every address says the one that this peer reached.
+        everywhere = ipaddress.ip_address(host).is_unspecified
+        return compat.identify_message(
+            self._key_pair,
+            protocol=_PROTOCOL_VERSION,
+            agent=self._agent,
+            listen=(here if everywhere else host, port),
+            observed=there[:2],
+            protocols=(*self._protocols.both, IDENTIFY, PING),
         )
 
     async def _serve(self, stream: trio.SocketStream, session: Session) -> None:
         self._half_open.pop(stream, None)
+        if not session.member:
+            _log.debug("stranger connected", peer_id=session.peer)
+            await self._strangers.keep(session)
         peer = self._peers.get(session.peer)
         if peer is None:
             raise HandshakeFailed(f"{session.peer} was removed")

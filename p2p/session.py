@@ -2,7 +2,8 @@
 
 A session is multistream-select -> Noise XX -> Yamux, and on it two streams opened by the dialer:
 one for frames, one for requests. Both are used in both directions. Their protocol ids carry the
-network id, so that nodes of different networks find out before the first frame.
+network id, so that nodes of different networks find out before the first frame. A peer that is not of our
+network is only answered what `p2p.inbound` answers everybody.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-import structlog
 import trio
 
 from p2p import compat
@@ -24,15 +24,11 @@ from p2p.errors import (
     ProtocolViolation,
     WrongNetwork,
 )
+from p2p.inbound import FAMILY, NEVER, InboundStreams
 from p2p.types import Limits, PeerId
+from p2p.yamux import MEMBER, STRANGER
 
 __all__ = ["Protocols", "Session", "run_session"]
-
-_log = structlog.get_logger("p2p")
-
-_FAMILY = "/atoll/"
-# multistream-select has timeouts of its own; ours, around the whole handshake, is the one that acts
-_NEVER = 3600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,18 +42,24 @@ class Protocols:
     def of(cls, network_id: bytes) -> Protocols:
         """The ids of a network: its first 8 bytes in hex tell it from others."""
         network = network_id[:8].hex()
-        return cls(frames=f"{_FAMILY}{network}/frames/1", requests=f"{_FAMILY}{network}/requests/1")
+        return cls(frames=f"{FAMILY}{network}/frames/1", requests=f"{FAMILY}{network}/requests/1")
+
+    @property
+    def both(self) -> tuple[str, str]:
+        return self.frames, self.requests
 
 
 @dataclass(slots=True, kw_only=True)
 class Session:
-    """An authenticated connection. The streams have `read(n)` and `write(data)`.
+    """An authenticated connection. The streams have `read(n)` and `write(data)`; a stranger has none.
 
     `failure` says what broke the connection below the streams, once it is broken.
     """
 
     peer: PeerId
+    member: bool
     muxer: Any
+    inbound: InboundStreams
     frames: Any = None
     requests: Any = None
     failure: PeerFault | None = None
@@ -72,35 +74,62 @@ async def run_session(
     limits: Limits,
     patches: Patches,
     serve: Callable[[Session], Awaitable[None]],
+    is_member: Callable[[PeerId], bool] = lambda peer: True,
+    introduce: Callable[[trio.SocketStream], bytes] = lambda stream: b"",
 ) -> None:
     """Establish a session over `stream` and serve it; the socket is closed on every way out.
 
-    `expected` is the peer we dialled, None for an inbound connection. Raises `HandshakeFailed`,
-    `WrongNetwork`, or what ended the session: `LinkLost`, `ProtocolViolation`.
+    `expected` is the peer we dialled, None for an inbound connection. `introduce` gives the answer to identify.
+    A peer that is no member is given neither of our streams. Raises `HandshakeFailed`, `WrongNetwork`, or what
+    ended the session: `LinkLost`, `ProtocolViolation`.
     """
     failure: P2PError | None = None
     deadline = trio.current_time() + limits.handshake_timeout
     try:
         try:
             with trio.fail_at(deadline):
-                muxer, peer = await _secure(stream, expected, noise, patches)
+                secured, peer = await _secure(stream, expected, noise, patches)
         except Exception as error:
             # a stranger's bytes may break any layer below in any way
             raise _handshake_failure(error) from error
-        session = Session(peer=peer, muxer=muxer)
+        dialled, member = expected is not None, is_member(peer)
+        muxer = compat.make_muxer(
+            secured,
+            secured.get_remote_peer(),
+            initiator=dialled,
+            patches=patches,
+            terms=MEMBER if member else STRANGER,
+        )
+        inbound = InboundStreams(
+            peer,
+            muxer,
+            own=protocols.both if member and not dialled else (),
+            identify=introduce(stream),
+            limits=limits,
+        )
+        session = Session(peer=peer, member=member, muxer=muxer, inbound=inbound)
         async with trio.open_nursery() as nursery:
 
             async def pump() -> None:
                 session.failure = await _run_muxer(muxer)
                 nursery.cancel_scope.cancel()
 
+            async def answer() -> None:
+                ended = await inbound.run()
+                if ended is not None:
+                    session.failure = session.failure or ended
+                    nursery.cancel_scope.cancel()
+
             nursery.start_soon(pump)
+            nursery.start_soon(answer)
             try:
                 with trio.fail_at(deadline):
-                    if expected is not None:
+                    if dialled:
                         await _open_streams(session, protocols)
-                    else:
-                        await _accept_streams(session, protocols)
+                    elif member:
+                        found = await inbound.own()
+                        session.frames = found[protocols.frames]
+                        session.requests = found[protocols.requests]
             except Exception as error:  # noqa: BLE001 - see above
                 failure = _handshake_failure(error)
             else:
@@ -142,9 +171,7 @@ async def _secure(
     else:
         secured = await noise.secure_inbound(raw)
     await _select(Communicator(secured), YAMUX_ID, initiator=initiator)
-    remote = secured.get_remote_peer()
-    muxer = compat.make_muxer(secured, remote, initiator=initiator, patches=patches)
-    return muxer, PeerId(remote.to_base58())
+    return secured, PeerId(secured.get_remote_peer().to_base58())
 
 
 async def _select(communicator: Communicator, protocol: str, *, initiator: bool) -> None:
@@ -153,48 +180,24 @@ async def _select(communicator: Communicator, protocol: str, *, initiator: bool)
         await client.handshake(communicator)
         await client.try_select(communicator, protocol)
     else:
-        await compat.Multiselect({protocol: None}).negotiate(communicator, _NEVER)
+        await compat.Multiselect({protocol: None}).negotiate(communicator, NEVER)
 
 
 async def _open_streams(session: Session, protocols: Protocols) -> None:
     muxer = session.muxer
     await muxer.event_started.wait()
     streams = []
-    for protocol in (protocols.frames, protocols.requests):
+    for protocol in protocols.both:
         stream = await muxer.open_stream()
         try:
             await _select(Communicator(stream), protocol, initiator=True)
         except compat.ProtocolNotSupportedError as error:
             raise WrongNetwork(
-                f"the peer does not serve {protocol}: it belongs to another network, "
-                f"or runs another version"
+                f"the peer does not serve {protocol}: it belongs to another network, runs "
+                f"another version, or does not have us among its peers"
             ) from error
         streams.append(stream)
     session.frames, session.requests = streams
-
-
-async def _accept_streams(session: Session, protocols: Protocols) -> None:
-    found: dict[str, Any] = {}
-    while len(found) < 2:
-        stream = await session.muxer.accept_stream()
-        communicator = Communicator(stream)
-        offered = {
-            name: None for name in (protocols.frames, protocols.requests) if name not in found
-        }
-        try:
-            name, _ = await compat.Multiselect(offered).negotiate(communicator, _NEVER)
-        except IO_ERRORS as error:
-            if communicator.last.startswith(_FAMILY):
-                raise WrongNetwork(
-                    f"the peer asks for {communicator.last}, we serve {protocols.frames}: it "
-                    f"belongs to another network, or runs another version"
-                ) from error
-            # Other libp2p implementations ask for identify and the like first.
-            _log.debug("stream refused", peer=session.peer, protocol=communicator.last)
-            await stream.reset()
-            continue
-        found[name] = stream
-    session.frames, session.requests = found[protocols.frames], found[protocols.requests]
 
 
 def _handshake_failure(error: Exception) -> HandshakeFailed:

@@ -132,6 +132,13 @@ class Limits:
     """How long a peer that broke the protocol is kept out."""
     max_half_open: int = 64
     """Connections in handshake; the oldest gives way to a new one."""
+    max_strangers: int = 8
+    """Connections of peers that are not of our network, which are answered identify and ping; 0: none."""
+    stranger_idle: float = 60.0
+    """A stranger that asked for nothing for this long is disconnected."""
+    pings_per_second: float = 10.0
+    pings_burst: int = 20
+    """libp2p's pings of one connection; above it we answer that peer more slowly."""
     frames_per_second: float = 20_000.0
     """Sustained inbound frames per peer; above it we read that peer more slowly."""
     frames_burst: int = 20_000
@@ -141,7 +148,12 @@ class Limits:
     def __post_init__(self) -> None:
         if self.silence_timeout <= 2 * self.ping_interval:
             raise Misuse("silence_timeout must exceed two ping intervals")
-        if self.max_half_open < 1 or self.frames_burst < 1 or self.frames_per_second <= 0:
+        if (
+            min(self.max_half_open, self.frames_burst, self.pings_burst) < 1
+            or self.max_strangers < 0
+        ):
+            raise Misuse("bounds must be positive")
+        if self.frames_per_second <= 0 or self.pings_per_second <= 0:
             raise Misuse("bounds must be positive")
 
 

@@ -9,6 +9,8 @@ formats a dozen log lines per frame whether or not anybody reads them.
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
+from typing import Any
 
 import trio
 
@@ -20,8 +22,17 @@ from p2p._libp2p import (
     YamuxStream,
 )
 from p2p.errors import LinkLost, ProtocolViolation
+from p2p.pacing import TokenBucket
 
-__all__ = ["MAX_PLAINTEXT", "WINDOW", "SessionMuxer", "SessionStream"]
+__all__ = [
+    "MAX_PLAINTEXT",
+    "MEMBER",
+    "STRANGER",
+    "WINDOW",
+    "SessionMuxer",
+    "SessionStream",
+    "Terms",
+]
 
 MAX_PLAINTEXT = 65_535 - 16
 """Plaintext of one Noise message: a write up to this size is one message and one system call."""
@@ -29,12 +40,53 @@ MAX_PLAINTEXT = 65_535 - 16
 WINDOW = 1024 * 1024
 """Receive window of a stream, the bound on what one peer makes us buffer per stream."""
 
-_MAX_STREAMS = 8
-_MAX_ACCEPTED = 256  # in the life of a session; other implementations open some for identify
 _INITIAL_WINDOW = 256 * 1024
 _HEADER = struct.Struct(">BBHII")
 _DATA, _WINDOW_UPDATE, _PING, _GO_AWAY = range(4)
 _SYN, _ACK, _FIN, _RST = 1, 2, 4, 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """The limits that a peer is held to on one session."""
+
+    window: int
+    """Bytes of one stream that may wait to be read. Yamux lets a peer send 256 KiB on a new stream unasked; a
+    peer that sends more than this breaks the protocol all the same."""
+    streams: int
+    """Streams that it may have open at once; one more is reset."""
+    opens: float
+    opens_burst: int
+    """Streams that it may open a second, over time and at once; one more breaks the protocol."""
+    pings: float
+    pings_burst: int
+    """Yamux pings a second; a peer that sends more is read more slowly."""
+    frames: float | None = None
+    frames_burst: int = 0
+    """Noise messages and Yamux frames a second, together; a peer that sends more is read more slowly."""
+
+
+MEMBER = Terms(
+    window=WINDOW,
+    streams=8,
+    opens=1.0,
+    opens_burst=256,
+    pings=10.0,
+    pings_burst=100,
+)
+"""Of a peer of our network. Other implementations open a stream for every ping that they send."""
+
+STRANGER = Terms(
+    window=4096,
+    streams=4,
+    opens=1.0,
+    opens_burst=16,
+    pings=1.0,
+    pings_burst=8,
+    frames=16.0,
+    frames_burst=128,
+)
+"""Of any other: what identify and ping need."""
 
 
 class SessionStream(YamuxStream):  # type: ignore[misc]
@@ -42,8 +94,9 @@ class SessionStream(YamuxStream):  # type: ignore[misc]
 
     def __init__(self, stream_id: int, conn: SessionMuxer, is_initiator: bool) -> None:
         super().__init__(stream_id, conn, is_initiator)
+        self.send_closed = self.recv_closed = False
         self.buffer = bytearray()
-        self.recv_window = WINDOW
+        self.recv_window = conn.terms.window
         self._unreturned = 0
         self._readable = trio.Event()
         self._writable = trio.Event()
@@ -66,7 +119,7 @@ class SessionStream(YamuxStream):  # type: ignore[misc]
         data = bytes(self.buffer[:n])
         del self.buffer[:n]
         self._unreturned += len(data)
-        if self._unreturned >= WINDOW // 2:
+        if self._unreturned >= self.conn.terms.window // 2:
             credit, self._unreturned = self._unreturned, 0
             self.recv_window += credit
             await self.conn.send_header(_WINDOW_UPDATE, 0, self.stream_id, credit)
@@ -86,6 +139,16 @@ class SessionStream(YamuxStream):  # type: ignore[misc]
             header = _HEADER.pack(0, _DATA, 0, self.stream_id, size)
             await self.conn._write_frame(header + view[:size])
             view = view[size:]
+
+    async def close(self) -> None:
+        """Tell the peer that we write no more; it may go on."""
+        if self.send_closed:
+            return
+        self.send_closed = True
+        self.wake()
+        if self.recv_closed:
+            self.conn.streams.pop(self.stream_id, None)
+        await self.conn.send_header(_WINDOW_UPDATE, _FIN, self.stream_id, 0)
 
     async def reset(self) -> None:
         self.conn.streams.pop(self.stream_id, None)
@@ -111,7 +174,15 @@ class SessionStream(YamuxStream):  # type: ignore[misc]
 class SessionMuxer(Yamux):  # type: ignore[misc]
     """Yamux sessions that hold a peer to its limits. Owns no task but `start`."""
 
-    _accepted = 0
+    def __init__(self, *args: Any, terms: Terms, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        now = trio.current_time()
+        self.terms = terms
+        self._opens = TokenBucket(terms.opens, terms.opens_burst, now)
+        self._pings = TokenBucket(terms.pings, terms.pings_burst, now)
+        self._frames = (
+            None if terms.frames is None else TokenBucket(terms.frames, terms.frames_burst, now)
+        )
 
     async def start(self) -> None:
         """Read frames until the connection ends; raises why. Every stream is shut on the way."""
@@ -130,17 +201,25 @@ class SessionMuxer(Yamux):  # type: ignore[misc]
         rest = b""
         while True:
             data = await self.secured_conn.read(None)  # one Noise message
+            if self._frames is not None:
+                await _pace(self._frames)
             if rest:
                 data = rest + data
             view, position, size = memoryview(data), 0, len(data)
             while size - position >= _HEADER.size:
                 version, kind, flags, stream_id, length = _HEADER.unpack_from(data, position)
-                if version != 0 or kind > _GO_AWAY or (kind == _DATA and length > WINDOW):
+                if (
+                    version != 0
+                    or kind > _GO_AWAY
+                    or (kind == _DATA and length > self.terms.window)
+                ):
                     raise ProtocolViolation("malformed Yamux frame")
                 body = position + _HEADER.size
                 end = body + length if kind == _DATA else body
                 if end > size:
                     break
+                if self._frames is not None:
+                    await _pace(self._frames)
                 await self._on_frame(kind, flags, stream_id, length, view[body:end])
                 position = end
             rest = data[position:]
@@ -150,6 +229,7 @@ class SessionMuxer(Yamux):  # type: ignore[misc]
     ) -> None:
         if kind == _PING:
             if flags & _SYN:
+                await _pace(self._pings)
                 await self.send_header(_PING, _ACK, 0, length)
             return
         if kind == _GO_AWAY:
@@ -166,22 +246,23 @@ class SessionMuxer(Yamux):  # type: ignore[misc]
         if flags & _FIN:
             stream.recv_closed = True
             stream.wake()
+            if stream.send_closed:
+                self.streams.pop(stream_id, None)
         if flags & _RST:
-            del self.streams[stream_id]
+            self.streams.pop(stream_id, None)
             stream.shut()
 
     async def _on_syn(self, stream_id: int) -> None:
         if stream_id in self.streams or stream_id % 2 == self.next_stream_id % 2 or stream_id == 0:
             raise ProtocolViolation(f"invalid new stream id {stream_id}")
-        self._accepted += 1
-        if self._accepted > _MAX_ACCEPTED:
+        if self._opens.take(1, trio.current_time()) > 0:
             raise ProtocolViolation("too many streams")
-        if len(self.streams) >= _MAX_STREAMS:
+        if len(self.streams) >= self.terms.streams:
             await self.send_header(_WINDOW_UPDATE, _RST, stream_id, 0)
             return
         stream = SessionStream(stream_id, self, False)
         self.streams[stream_id] = stream
-        await self.send_header(_WINDOW_UPDATE, _ACK, stream_id, WINDOW - _INITIAL_WINDOW)
+        await self.send_header(_WINDOW_UPDATE, _ACK, stream_id, self._beyond_initial())
         try:
             self.new_stream_send_channel.send_nowait(stream)
         except trio.WouldBlock:
@@ -191,8 +272,11 @@ class SessionMuxer(Yamux):  # type: ignore[misc]
         stream_id = self.next_stream_id
         self.next_stream_id += 2
         stream = self.streams[stream_id] = SessionStream(stream_id, self, True)
-        await self.send_header(_WINDOW_UPDATE, _SYN, stream_id, WINDOW - _INITIAL_WINDOW)
+        await self.send_header(_WINDOW_UPDATE, _SYN, stream_id, self._beyond_initial())
         return stream
+
+    def _beyond_initial(self) -> int:
+        return max(0, self.terms.window - _INITIAL_WINDOW)
 
     async def send_header(self, kind: int, flags: int, stream_id: int, length: int) -> None:
         await self._write_frame(_HEADER.pack(0, kind, flags, stream_id, length))
@@ -207,3 +291,10 @@ class SessionMuxer(Yamux):  # type: ignore[misc]
             await self.secured_conn.write(data)
         finally:
             lock.release()
+
+
+async def _pace(bucket: TokenBucket) -> None:
+    """Wait until one more of the kind may be taken."""
+    pause = bucket.take(1, trio.current_time())
+    if pause > 0:
+        await trio.sleep(pause)

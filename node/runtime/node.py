@@ -57,6 +57,7 @@ from node.storage.level import LevelStore
 from node.storage.quota import Quota
 from node.telemetry.chain_log import ChainLog
 from node.telemetry.node_spans import NodeSpans
+from node.version import client_version
 from p2p.identity import Identity
 from p2p.types import PeerId, PeerSpec
 from rpc.caller import caller_number
@@ -221,6 +222,7 @@ class Node:
             on_frame=self.traffic.on_frame,
             on_peer=self.traffic.on_peer,
             on_wanted=self.traffic.on_wanted,
+            agent=client_version(),
         )
 
     def _connect(self) -> None:

@@ -84,6 +84,20 @@ EXECUTION = (
         suite=("tests/unit/p2p/test_pure.py", "tests/unit/p2p/test_hostile.py"),
     ),
     Mistake(
+        name="strangers-of-any-number",
+        file="p2p/strangers.py",
+        old="        if len(self._scopes) >= self.places:",
+        new="        if len(self._scopes) < 0:",
+        suite=("tests/unit/p2p/test_inbound.py",),
+    ),
+    Mistake(
+        name="strangers-are-members",
+        file="p2p/session.py",
+        old="member = expected is not None, is_member(peer)",
+        new="member = expected is not None, peer is not None",
+        suite=("tests/unit/p2p/test_inbound.py",),
+    ),
+    Mistake(
         name="json-of-any-depth",
         file="rpc/nesting.py",
         old='    return brackets.count(b"[") > MAX_DEPTH',

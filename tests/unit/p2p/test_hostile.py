@@ -56,7 +56,8 @@ ATTACKER, VICTIM, WITNESS, STRANGER = sorted(
 class Scene:
     """A victim and a witness, connected, and ports to attack."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, host: str = "127.0.0.1") -> None:
+        self.host = host
         self.ports = {i.peer_id: free_port() for i in (ATTACKER, VICTIM, WITNESS)}
         self.received: list[tuple[PeerId, bytes]] = []
         self.changes: list[tuple[PeerId, bool]] = []
@@ -66,7 +67,7 @@ class Scene:
     def make(self, identity: Identity, limits: Limits) -> Network:
         return Network(
             identity=identity,
-            listen=f"127.0.0.1:{self.ports.get(identity.peer_id) or free_port()}",
+            listen=f"{self.host}:{self.ports.get(identity.peer_id) or free_port()}",
             network_id=NETWORK_ID,
             channels=[FRAMES],
             methods={ECHO: self.echo},
@@ -76,8 +77,12 @@ class Scene:
             ],
             on_frame=self.on_frame,
             on_peer=lambda peer, up: self.changes.append((peer, up)),
+            agent="atoll/test",
             limits=limits,
         )
+
+    def changes_of(self, identity: Identity) -> list[tuple[PeerId, bool]]:
+        return [change for change in self.changes if change[0] == identity.peer_id]
 
     async def echo(self, peer: PeerId, payload: bytes) -> bytes:
         return payload
@@ -123,8 +128,8 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene(limits: Limits = LIMITS) -> AsyncIterator[Scene]:
-    stage = Scene(limits)
+async def scene(limits: Limits = LIMITS, host: str = "127.0.0.1") -> AsyncIterator[Scene]:
+    stage = Scene(limits, host)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(stage.victim.run)
         nursery.start_soon(stage.witness.run)
@@ -192,7 +197,7 @@ async def test_an_unknown_peer_is_refused() -> None:
 
         with pytest.raises((HandshakeFailed, P2PError)):
             await stage.attack(act, identity=STRANGER)
-        assert not [change for change in stage.changes if change[0] == STRANGER.peer_id]
+        assert not stage.changes_of(STRANGER)
         assert not [frame for frame in stage.received if frame[0] == STRANGER.peer_id]
 
 
