@@ -13,7 +13,7 @@ from node.beacon import schema, transition
 from node.beacon.block import BeaconBlock
 from node.beacon.committees import deciders
 from node.beacon.crosslinks import apply_crosslink, is_decided
-from node.beacon.era_store import load_eras
+from node.beacon.era_store import era_record, load_eras
 from node.beacon.eras import Eras
 from node.beacon.evidence import EvidenceItem
 from node.beacon.offences import check_item
@@ -88,6 +88,11 @@ class BeaconChain:
     def eras(self) -> Eras:
         """Which heights were decided in which era."""
         return self._eras
+
+    def era_after(self, era: int) -> bytes | None:
+        """How the era began, encoded, that a node of era `era` goes on with; None if there is none here."""
+        later = self._eras.after(era)
+        return None if later is None else era_record(self._store, later.era)
 
     def era_of(self, height: int) -> int:
         """The era in which the beacon block of that height was decided, and the shard blocks in it."""

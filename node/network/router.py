@@ -1,7 +1,5 @@
 """Asking a node of another shard: whichever answers, with a deadline."""
 
-from collections.abc import Callable
-
 import trio
 
 from node.network.era_network import EraNetwork
@@ -19,7 +17,7 @@ LIAR_SECONDS = 60.0  # and one whose answer was wrong
 class Router:
     """Picks nodes of a shard in turn; one that failed lately comes last."""
 
-    def __init__(self, network: Callable[[], EraNetwork], topology: Topology) -> None:
+    def __init__(self, network: EraNetwork, topology: Topology) -> None:
         self._network = network
         self._topology = topology
         self._benched: dict[PeerId, float] = {}
@@ -47,7 +45,7 @@ class Router:
             if left <= 0:
                 break
             try:
-                answer = await self._network().request(
+                answer = await self._network.request(
                     peer, method, payload, timeout=min(left, patience)
                 )
             except PeerFault as error:
@@ -72,7 +70,7 @@ class Router:
     ) -> bytes:
         """An answer from this node. Raises p2p's PeerFault, and benches it."""
         try:
-            return await self._network().request(peer, method, payload, timeout=timeout)
+            return await self._network.request(peer, method, payload, timeout=timeout)
         except PeerFault:
             self.bench(peer)
             raise
@@ -90,7 +88,7 @@ class Router:
         Staying with one node keeps a client's view monotonic while it polls.
         """
         now = trio.current_time()
-        linked, connected = self._network().linked, self._network().connected
+        linked, connected = self._network.linked, self._network.connected
         peers = [p for p in self._topology.shard_peers(ShardId(shard)) if p in linked]
         favourite = self._favourite.get(shard)
         return sorted(

@@ -61,11 +61,12 @@ async def _run_until_signal(node: Node) -> None:
             nursery.start_soon(_watch, signals, nursery.cancel_scope)
             nursery.start_soon(watch_signals)
             await nursery.start(node.run)
+            era = node.era()
             structlog.get_logger().info(
                 "node is up",
-                shard=int(node.shard),
-                height=node.shard_chain.head.number,
-                beacon=node.beacon_chain.head.header.height,
+                shard=int(node.fixed.shard),
+                height=era.shard_chain.head.number,
+                beacon=era.beacon_chain.head.header.height,
             )
 
 

@@ -11,7 +11,6 @@ agree by less than the time between two requests.
 """
 
 import secrets
-from typing import TYPE_CHECKING
 
 import structlog
 import trio
@@ -19,10 +18,8 @@ import trio
 from node import wire
 from node.beacon.rewind import SALT_BYTES, Rewind
 from node.primitives.errors import InvalidBlock
+from node.runtime.parts import CurrentEra, Fixed
 from node.view.ports import CannotRevert
-
-if TYPE_CHECKING:
-    from node.runtime.node import Node
 
 ID_BITS = 26 * 8
 MAX_TAKEN = (1 << 56) - 1
@@ -34,16 +31,18 @@ MEETING_SECONDS = 5.0  # how long others may take to follow
 class Snapshots:
     """Outlives the eras of a node."""
 
-    def __init__(self, node: "Node") -> None:
-        self._node = node
+    def __init__(self, fixed: Fixed, era: CurrentEra) -> None:
+        self._fixed = fixed
+        self._era = era
         self._taken = 0
         self._begun = trio.Event()
         self._log = structlog.get_logger()
 
     def take(self) -> int:
         """The id of a snapshot of the network block that this node shows as its newest."""
-        beacon, height = self._node.beacon_chain, self._node.status.view_head()
-        self._taken = max(self._taken + 1, int(self._node.faults.time() * 1_000_000))
+        era = self._era()
+        beacon, height = era.beacon_chain, era.head.height()
+        self._taken = max(self._taken + 1, int(self._fixed.faults.time() * 1_000_000))
         block = beacon.block(height)
         assert block is not None, "the view shows blocks that are here"
         raw = (
@@ -63,8 +62,8 @@ class Snapshots:
         rewind = await self._find(snapshot)
         while rewind is not None:
             await self._ask_for(rewind)
-            if self._node.beacon_chain.eras.newest == rewind:
-                await self._node.network.met(MEETING_SECONDS)
+            if self._era().beacon_chain.eras.newest == rewind:
+                await self._fixed.network.met(MEETING_SECONDS)
                 return True
             rewind = await self._find(snapshot)  # somebody else's came first
         return False
@@ -80,14 +79,12 @@ class Snapshots:
         raw = snapshot.to_bytes(ID_BITS // 8, "big")
         height, era = int.from_bytes(raw[:8], "big"), int.from_bytes(raw[8:11], "big")
         taken, name = int.from_bytes(raw[11:18], "big"), raw[18:]
-        node = self._node
-        head = node.beacon_chain.head.height
-        if height > head + 1024:
+        if height > self._era().beacon_chain.head.height + 1024:
             return None
         with trio.move_on_after(ARRIVAL_SECONDS):
-            while self._node.beacon_chain.head.height < height:
-                await self._node.beacon.gate.wait_change()
-        beacon = self._node.beacon_chain
+            while self._era().beacon_chain.head.height < height:
+                await self._era().beacon.gate.wait_change()
+        beacon = self._era().beacon_chain
         block = beacon.block(height)
         if block is None or block.hash[:8] != name or era > beacon.eras.current:
             return None
@@ -104,15 +101,15 @@ class Snapshots:
 
     async def _ask_for(self, rewind: Rewind) -> None:
         """Return when another era has begun here."""
-        node, begun = self._node, self._begun
+        fixed, begun = self._fixed, self._begun
         try:
-            node.beacon.check_rewind(rewind)
+            self._era().beacon.check_rewind(rewind)
         except InvalidBlock as error:
             raise CannotRevert(str(error)) from None
         self._log.info("asking for the network to go back", height=rewind.height)
         while not begun.is_set():
-            if node.is_beacon:
-                node.want_rewind(rewind)
-            node.network.broadcast(wire.ERAS.id, rewind.encoded, node.topology.beacon_peers())
+            if fixed.is_beacon:
+                self._era().want_rewind(rewind)
+            self._era().outbound.to_beacon(wire.ERAS.id, rewind.encoded)
             with trio.move_on_after(REPEAT_SECONDS):
                 await begun.wait()

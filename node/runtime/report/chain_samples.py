@@ -1,7 +1,7 @@
 """Samples about the two chains of a node: consensus, pool, blocks, lanes, beacon."""
 
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 import trio
 
@@ -10,11 +10,10 @@ from node.beacon.block import BeaconBlock
 from node.engine.host import ConsensusHost
 from node.metrics.exposition import Sheet
 from node.primitives.basics import ShardId
+from node.runtime.parts import Era, Fixed
+from node.runtime.report.health import Health
 from node.shard import messenger
 from node.shard.run import ExecutedBlock
-
-if TYPE_CHECKING:
-    from node.runtime.node import Node
 
 VOTE_TYPES = ("prevote", "precommit")
 TIMEOUT_KINDS = ("propose", "prevote", "precommit", "rebroadcast")
@@ -34,16 +33,14 @@ REFUSALS = (
 class ShardTotals:
     """What the shard blocks and crosslinks that were taken in add up to."""
 
-    def __init__(self, node: "Node") -> None:
+    def __init__(self, shards: Iterable[int]) -> None:
         self.transactions = self.gas = self.sent = self.delivered = self.operations = 0
-        self.crosslinks = dict.fromkeys(node.genesis.shard_ids(), 0)
-        self._node = node
-        self.follow()
+        self.crosslinks = dict.fromkeys(shards, 0)
 
-    def follow(self) -> None:
-        """Count what the services commit that the node has now."""
-        self._node.shard_service.on_commit.append(self._shard_block)
-        self._node.beacon.on_commit.append(self._beacon_block)
+    def follow(self, era: Era) -> None:
+        """Count what is committed in an era, too."""
+        era.shard.on_commit.append(self._shard_block)
+        era.beacon.on_commit.append(self._beacon_block)
 
     def _shard_block(self, executed: ExecutedBlock, _: Certificate) -> None:
         self.transactions += len(executed.decoded)
@@ -57,17 +54,17 @@ class ShardTotals:
             self.crosslinks[crosslink.shard] += 1
 
 
-def consensus(node: "Node", sheet: Sheet) -> None:
+def consensus(fixed: Fixed, era: Era, sheet: Sheet) -> None:
     for chain, shard, host in (
-        ("shard", str(node.shard), node.shard_host),
-        ("beacon", "", node.beacon_host),
+        ("shard", str(fixed.shard), era.hosts.shard),
+        ("beacon", "", era.hosts.beacon),
     ):
-        _engine(node, sheet, host, chain, shard)
-        _committee(node, sheet, host, chain, shard)
+        _engine(sheet, host, chain, shard)
+        _committee(fixed, sheet, host, chain, shard)
         _disk(sheet, host, chain, shard)
 
 
-def _engine(node: "Node", sheet: Sheet, host: ConsensusHost, chain: str, shard: str) -> None:
+def _engine(sheet: Sheet, host: ConsensusHost, chain: str, shard: str) -> None:
     status, counts = host.status(), host.counts
     sheet.put("atoll_consensus_height", status["height"], chain, shard)
     sheet.put("atoll_consensus_round", status["round"], chain, shard)
@@ -92,9 +89,11 @@ def _engine(node: "Node", sheet: Sheet, host: ConsensusHost, chain: str, shard: 
     sheet.put("atoll_consensus_mailbox_events", host.waiting_events, chain, shard)
 
 
-def _committee(node: "Node", sheet: Sheet, host: ConsensusHost, chain: str, shard: str) -> None:
+def _committee(fixed: Fixed, sheet: Sheet, host: ConsensusHost, chain: str, shard: str) -> None:
     committee = host.app.validators()
-    here = {node.topology.address_of(peer) for peer in (*node.network.connected, node.topology.me)}
+    here = {
+        fixed.topology.address_of(peer) for peer in (*fixed.network.connected, fixed.topology.me)
+    }
     missing = sum(validator.address not in here for validator in committee.validators)
     signing = host.participant is not None and host.participant.is_member
     sheet.put("atoll_consensus_validators", len(committee), chain, shard)
@@ -114,24 +113,24 @@ def _disk(sheet: Sheet, host: ConsensusHost, chain: str, shard: str) -> None:
     sheet.put("atoll_wal_sync_seconds_total", record.write_seconds, chain, shard, "record")
 
 
-def pool(node: "Node", sheet: Sheet) -> None:
-    service, shard = node.shard_service, node.shard
+def pool(fixed: Fixed, era: Era, sheet: Sheet) -> None:
+    service, shard = era.shard, fixed.shard
     pending, queued = service.pool.counts()
     sheet.put("atoll_pool_transactions", pending, shard, "pending")
     sheet.put("atoll_pool_transactions", queued, shard, "queued")
     sheet.put("atoll_pool_bytes", service.pool.size_bytes, shard)
     sheet.put("atoll_pool_waiting_transactions", service.waiting(), shard)
     for source in ("user", "peer"):
-        sheet.put("atoll_pool_admitted_total", node.gossip.counted.admitted[source], shard, source)
+        sheet.put("atoll_pool_admitted_total", era.gossip.counted.admitted[source], shard, source)
     for reason in REFUSALS:
-        sheet.put("atoll_pool_refused_total", node.gossip.counted.refused[reason], shard, reason)
+        sheet.put("atoll_pool_refused_total", era.gossip.counted.refused[reason], shard, reason)
     sheet.put("atoll_pool_evicted_total", service.pool.evicted, shard)
     sheet.put("atoll_pool_dropped_total", service.counts.dropped, shard)
     sheet.put("atoll_pool_operations", len(service.dev_queue), shard)
 
 
-def blocks(node: "Node", totals: ShardTotals, sheet: Sheet) -> None:
-    shard, head, service = node.shard, node.shard_chain.head, node.shard_service
+def blocks(fixed: Fixed, era: Era, totals: ShardTotals, sheet: Sheet) -> None:
+    shard, head, service = fixed.shard, era.shard_chain.head, era.shard
     sheet.put("atoll_chain_transactions_total", totals.transactions, shard)
     sheet.put("atoll_chain_gas_used_total", totals.gas, shard)
     sheet.put("atoll_chain_messages_total", totals.sent, shard, "sent")
@@ -141,19 +140,19 @@ def blocks(node: "Node", totals: ShardTotals, sheet: Sheet) -> None:
     sheet.put("atoll_chain_gas_limit", head.gas_limit, shard)
     for step, seconds in service.counts.seconds.items():
         sheet.histogram("atoll_execution_block_seconds", seconds, shard, step)
-    running, waiting = node.worker.calls
+    running, waiting = fixed.worker.calls
     sheet.put("atoll_execution_calls", running, "running")
     sheet.put("atoll_execution_calls", waiting, "waiting")
-    old, read = node.shard_chain.node_loads
-    sheet.put("atoll_state_cache_nodes", node.shard_chain.cached_nodes, shard)
+    old, read = era.shard_chain.node_loads
+    sheet.put("atoll_state_cache_nodes", era.shard_chain.cached_nodes, shard)
     sheet.put("atoll_state_cache_loads_total", old, shard, "old")
     sheet.put("atoll_state_cache_loads_total", read, shard, "database")
 
 
-def lanes(node: "Node", sheet: Sheet) -> None:
-    here, beacon, params = node.shard, node.beacon_chain.state, node.genesis.params
-    state = node.shard_chain.state()
-    for peer in map(ShardId, node.genesis.shard_ids()):
+def lanes(fixed: Fixed, era: Era, sheet: Sheet) -> None:
+    here, beacon, params = fixed.shard, era.beacon_chain.state, fixed.genesis.params
+    state = era.shard_chain.state()
+    for peer in map(ShardId, fixed.genesis.shard_ids()):
         if peer == here:
             continue
         outbound, sent = beacon.lane(here, peer), messenger.outbox(state, peer)
@@ -169,37 +168,37 @@ def lanes(node: "Node", sheet: Sheet) -> None:
         sheet.put("atoll_lane_window_ratio", round(use, 6), here, peer)
         sheet.put(
             "atoll_lane_oldest_age_seconds",
-            _age(node, peer, outbound.consumed) if flight else 0.0,
+            _age(fixed, era, peer, outbound.consumed) if flight else 0.0,
             here,
             peer,
         )
-        inbound = node.shard_service.lanes[peer]
-        sheet.put("atoll_lane_inbox_messages_total", node.shard_service.inbox(peer), peer, here)
+        inbound = era.shard.lanes[peer]
+        sheet.put("atoll_lane_inbox_messages_total", era.shard.inbox(peer), peer, here)
         sheet.put("atoll_lane_held_messages", len(inbound.verified), peer, here)
 
 
-def _age(node: "Node", dst: ShardId, seq: int) -> float | None:
+def _age(fixed: Fixed, era: Era, dst: ShardId, seq: int) -> float | None:
     """Seconds since the block of a message that we sent."""
-    found = node.shard_chain.sent(dst, seq)
+    found = era.shard_chain.sent(dst, seq)
     if found is None:
         return None
-    now = node.faults.time() + messenger.clock(node.shard_chain.state())
-    return max(0.0, round(now - node.shard_chain.header(found[0]).timestamp, 3))
+    now = fixed.faults.time() + messenger.clock(era.shard_chain.state())
+    return max(0.0, round(now - era.shard_chain.header(found[0]).timestamp, 3))
 
 
-def beacon(node: "Node", totals: ShardTotals, sheet: Sheet) -> None:
-    state, service = node.beacon_chain.state, node.beacon
+def beacon(fixed: Fixed, era: Era, totals: ShardTotals, healthy: Health, sheet: Sheet) -> None:
+    state, service = era.beacon_chain.state, era.beacon
     waiting = service.pending.counts()
-    sheet.put("atoll_network_head", node.status.view_head())
-    for shard in map(ShardId, node.genesis.shard_ids()):
+    sheet.put("atoll_network_head", era.head.height())
+    for shard in map(ShardId, fixed.genesis.shard_ids()):
         sheet.put("atoll_beacon_tip_height", state.tip(shard).height, shard)
         sheet.put("atoll_beacon_crosslinks_total", totals.crosslinks[shard], shard)
         sheet.put("atoll_beacon_pending_crosslinks", waiting.get(shard, 0), shard)
-    sheet.put("atoll_beacon_lag_blocks", node.shard_service.uncrosslinked(), node.shard)
-    lag = node.status.healthy.uncrosslinked_seconds()
-    sheet.put("atoll_beacon_lag_seconds", round(lag, 3), node.shard)
+    sheet.put("atoll_beacon_lag_blocks", era.shard.uncrosslinked(), fixed.shard)
+    lag = healthy.uncrosslinked_seconds()
+    sheet.put("atoll_beacon_lag_seconds", round(lag, 3), fixed.shard)
     sheet.put("atoll_beacon_pending_evidence", len(service.evidence))
     jailed = sum(record.jailed_at is not None for record in state.validators())
     sheet.put("atoll_beacon_jailed_validators", jailed)
-    frozen = sum(service.is_frozen(ShardId(shard)) for shard in node.genesis.shard_ids())
+    frozen = sum(service.is_frozen(ShardId(shard)) for shard in fixed.genesis.shard_ids())
     sheet.put("atoll_beacon_frozen_shards", frozen)

@@ -3,15 +3,13 @@
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import trio
 
 from node.engine.host import ConsensusHost
 from node.engine.sync import Syncer
-
-if TYPE_CHECKING:
-    from node.runtime.node import Node
+from node.runtime.parts import CurrentEra, Fixed
 
 STALL_FACTOR = 5  # heartbeats without a block after which a chain is called stalled
 STALL_FLOOR = 10.0
@@ -33,8 +31,9 @@ class Check:
 class Health:
     """Answers from what the node's parts know; holds only when chains last grew, and were crosslinked."""
 
-    def __init__(self, node: "Node") -> None:
-        self._node = node
+    def __init__(self, fixed: Fixed, era: CurrentEra) -> None:
+        self._fixed = fixed
+        self._era = era
         self._grown: dict[str, float] = {}
         self._crosslinked = (-1, 0.0)  # up to which height, and since when
 
@@ -45,7 +44,7 @@ class Health:
 
     def uncrosslinked_seconds(self) -> float:
         """Seconds since the beacon took in a block of our shard, while it lacks some; else 0."""
-        shard, now = self._node.shard_service, trio.current_time()
+        shard, now = self._era().shard, trio.current_time()
         height, since = self._crosslinked
         if shard.crosslinked() != height or shard.uncrosslinked() <= 0:
             self._crosslinked = shard.crosslinked(), now
@@ -57,13 +56,13 @@ class Health:
         return list(self._checks())
 
     def _checks(self) -> Iterator[Check]:
-        node = self._node
+        era = self._era()
         yield Check(name="shard", problem=self._frozen() or self._stalled("shard"))
         yield Check(name="beacon", problem=self._stalled("beacon"))
         yield Check(name="crosslinks", problem=self._uncrosslinked())
-        behind = [self._behind(syncer) for syncer in node.syncers.values()]
+        behind = [self._behind(syncer) for syncer in era.syncers.values()]
         yield Check(name="synced", problem=next((why for why in behind if why), None))
-        yield Check(name="peers", problem=self._lonely(node.shard_host, f"shard {node.shard}"))
+        yield Check(name="peers", problem=self._lonely(era.hosts.shard))
         yield Check(name="disk", problem=self._full())
         yield Check(name="lanes", problem=self._unreachable(), vital=False)
 
@@ -82,8 +81,8 @@ class Health:
     # ------------------------------------------------------------------ one by one
 
     def _frozen(self) -> str | None:
-        if self._node.beacon.is_frozen(self._node.shard):
-            return f"shard {self._node.shard} is frozen: it has forked"
+        if self._era().beacon.is_frozen(self._fixed.shard):
+            return f"shard {self._fixed.shard} is frozen: it has forked"
         return None
 
     def _stalled(self, chain: str) -> str | None:
@@ -95,17 +94,17 @@ class Health:
         return f"the {chain} has made no block for {silent:.0f} s" if silent > patience else None
 
     def _patience(self) -> float:
-        return max(STALL_FLOOR, STALL_FACTOR * self._node.genesis.params.heartbeat)
+        return max(STALL_FLOOR, STALL_FACTOR * self._fixed.genesis.params.heartbeat)
 
     def _uncrosslinked(self) -> str | None:
         """Decided is not final for the network: users see a block, and other shards its messages, once the
         beacon has taken it in."""
-        seconds, missing = self.uncrosslinked_seconds(), self._node.shard_service.uncrosslinked()
-        least = min(UNCROSSLINKED, self._node.genesis.params.max_uncrosslinked)
+        seconds, missing = self.uncrosslinked_seconds(), self._era().shard.uncrosslinked()
+        least = min(UNCROSSLINKED, self._fixed.genesis.params.max_uncrosslinked)
         if missing < least or seconds <= self._patience():
             return None
         return (
-            f"the beacon has taken in no block of shard {self._node.shard} for {seconds:.0f} s, "
+            f"the beacon has taken in no block of shard {self._fixed.shard} for {seconds:.0f} s, "
             f"and lacks {missing}: they are decided, but not final for the network"
         )
 
@@ -114,9 +113,9 @@ class Health:
             return None
         return f"{syncer.tag} is at block {syncer.head()} here, at {syncer.highest()} elsewhere"
 
-    def _lonely(self, host: ConsensusHost, what: str) -> str | None:
+    def _lonely(self, host: ConsensusHost) -> str | None:
         """Without a quorum of the validators in reach no block can be decided."""
-        node, committee = self._node, host.app.validators()
+        node, committee = self._fixed, host.app.validators()
         if node.keys.signing is None:
             alone = node.config.peers and not node.network.connected
             return "no peer is connected: nothing is heard of the network" if alone else None
@@ -126,17 +125,17 @@ class Health:
         if committee.is_quorum(power):
             return None
         percent = 100 * power // committee.total_power
-        return f"validators with {percent} % of the stake of {what} are in reach, no quorum"
+        return f"validators with {percent} % of the stake of shard {node.shard} are in reach, no quorum"
 
     def _full(self) -> str | None:
-        folder = self._node.config.data_dir
+        folder = self._fixed.config.data_dir
         free = free_bytes(folder)
         if free is not None and free < MIN_FREE_BYTES:
             return f"{free >> 20} MiB are free in {folder}, under {MIN_FREE_BYTES >> 20} MiB"
         return None
 
     def _unreachable(self) -> str | None:
-        node = self._node
+        node = self._fixed
         reached = {node.topology.shard_of(peer) for peer in node.network.connected}
         reached.add(node.shard)
         gone = [shard for shard in node.genesis.shard_ids() if shard not in reached]

@@ -2,50 +2,47 @@
 but for the lag of the event loop."""
 
 import time
-from functools import partial
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import trio
 
 from node.metrics.catalogue import FAMILIES
 from node.metrics.exposition import CONTENT_TYPE, Histogram, Sheet
+from node.runtime.parts import CurrentEra, Fixed
 from node.runtime.report import chain_samples, node_samples
 from node.runtime.report.audit_watch import AuditWatch
 from node.runtime.report.chain_samples import ShardTotals
+from node.runtime.report.health import Health
 from rpc.http import HttpRequest, HttpResponse
-
-if TYPE_CHECKING:
-    from node.runtime.node import Node
 
 LAG_INTERVAL = 1.0
 
 
 class Metrics:
-    """All that a node says about itself in numbers."""
+    """All that a node says about itself in numbers. `rpc` adds what its JSON-RPC has counted."""
 
-    def __init__(self, node: "Node", audit: AuditWatch) -> None:
-        self._totals = totals = ShardTotals(node)
+    def __init__(
+        self,
+        fixed: Fixed,
+        era: CurrentEra,
+        *,
+        healthy: Health,
+        audit: AuditWatch,
+        rpc: Callable[[Sheet], None],
+    ) -> None:
+        self._fixed = fixed
+        self._era = era
+        self._healthy = healthy
         self._audit = audit
+        self._rpc = rpc
+        self._totals = ShardTotals(fixed.genesis.shard_ids())
         self._lag = Histogram()
         self._seconds: float | None = None
-        self._collectors = (
-            partial(node_samples.identity, node),
-            partial(chain_samples.consensus, node),
-            partial(node_samples.network, node),
-            partial(chain_samples.pool, node),
-            partial(chain_samples.blocks, node, totals),
-            partial(chain_samples.lanes, node),
-            audit.collect,
-            partial(node_samples.rpc, node),
-            partial(node_samples.storage, node),
-            partial(chain_samples.beacon, node, totals),
-            partial(node_samples.process, node),
-            self._own,
-        )
+        self.follow()
 
-    def renew(self) -> None:
-        """The node has other services now."""
-        self._totals.follow()
+    def follow(self) -> None:
+        """Count what is committed in the era that runs now."""
+        self._totals.follow(self._era())
 
     async def audit(self) -> None:
         """Audit, while somebody scrapes."""
@@ -60,9 +57,20 @@ class Metrics:
 
     def collect(self) -> Sheet:
         started = time.perf_counter()
-        sheet = Sheet(FAMILIES)
-        for collector in self._collectors:
-            collector(sheet)
+        sheet, fixed, era = Sheet(FAMILIES), self._fixed, self._era()
+        node_samples.identity(fixed, self._healthy, sheet)
+        chain_samples.consensus(fixed, era, sheet)
+        node_samples.network(fixed, sheet)
+        chain_samples.pool(fixed, era, sheet)
+        chain_samples.blocks(fixed, era, self._totals, sheet)
+        chain_samples.lanes(fixed, era, sheet)
+        self._audit.collect(sheet)
+        self._rpc(sheet)
+        node_samples.storage(fixed, sheet)
+        chain_samples.beacon(fixed, era, self._totals, self._healthy, sheet)
+        node_samples.process(sheet)
+        sheet.histogram("atoll_event_loop_lag_seconds", self._lag)
+        sheet.put("atoll_scrape_seconds", self._seconds)
         self._seconds = time.perf_counter() - started
         return sheet
 
@@ -70,7 +78,3 @@ class Metrics:
         """The answer to a scrape. It may ask for a new audit, and does not wait for it."""
         self._audit.wanted()
         return HttpResponse(200, self.collect().render(), CONTENT_TYPE)
-
-    def _own(self, sheet: Sheet) -> None:
-        sheet.histogram("atoll_event_loop_lag_seconds", self._lag)
-        sheet.put("atoll_scrape_seconds", self._seconds)

@@ -7,17 +7,15 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from node import wire
 from node.metrics.exposition import Histogram, Sheet
-from node.runtime.report.health import free_bytes
-from node.storage.level import LevelStore
+from node.runtime.parts import Fixed
+from node.runtime.report.health import Health, free_bytes
 from node.telemetry.logs import LEVELS, control
 from node.version import version
-
-if TYPE_CHECKING:
-    from node.runtime.node import Node
+from rpc.dispatch import Dispatcher
+from rpc.server import Server
 
 CHANNELS = {
     wire.CONSENSUS.id: "consensus",
@@ -45,31 +43,31 @@ class RpcCounts:
         known.observe(seconds)
 
 
-def identity(node: "Node", sheet: Sheet) -> None:
+def identity(fixed: Fixed, healthy: Health, sheet: Sheet) -> None:
     python = ".".join(map(str, sys.version_info[:3]))
     sheet.put("atoll_build_info", 1, version(), python)
-    role = "follower" if node.keys.signing is None else "validator"
+    role = "follower" if fixed.keys.signing is None else "validator"
     sheet.put(
         "atoll_node_info",
         1,
-        node.config.name,
-        node.shard,
+        fixed.config.name,
+        fixed.shard,
         role,
-        "true" if node.is_beacon else "false",
-        node.genesis.hash[:8].hex(),
+        "true" if fixed.is_beacon else "false",
+        fixed.genesis.hash[:8].hex(),
     )
-    checks = node.status.healthy.checks()
+    checks = healthy.checks()
     sheet.put("atoll_ready", all(check.problem is None for check in checks if check.vital))
     for check in checks:
         sheet.put("atoll_ready_check", check.problem is None, check.name)
-    for name, count in node.beside.failures.items():
+    for name, count in fixed.beside.failures.items():
         sheet.put("atoll_convenience_failures_total", count, name)
     for level in (*LEVELS, "critical"):
         sheet.put("atoll_log_events_total", control.lines[level], level)
 
 
-def network(node: "Node", sheet: Sheet) -> None:
-    stats = {node.topology.name_of(peer): of for peer, of in node.network.stats().items()}
+def network(fixed: Fixed, sheet: Sheet) -> None:
+    stats = {fixed.topology.name_of(peer): of for peer, of in fixed.network.stats().items()}
     connected = sum(of.connected for of in stats.values())
     sheet.put("atoll_p2p_peers", connected, "connected")
     sheet.put("atoll_p2p_peers", len(stats) - connected, "missing")
@@ -78,14 +76,14 @@ def network(node: "Node", sheet: Sheet) -> None:
         sheet.put("atoll_p2p_peer_connects_total", of.connects, peer)
         sheet.put("atoll_p2p_peer_rtt_seconds", of.rtt, peer)
         sheet.put("atoll_p2p_peer_penalties_total", of.penalties, peer)
-    for channel, counts in node.network.channel_stats.items():
+    for channel, counts in fixed.network.channel_stats.items():
         name = CHANNELS.get(channel, str(channel))
         sheet.put("atoll_p2p_dropped_frames_total", counts.drops, name)
         sheet.put("atoll_p2p_frames_total", counts.frames_in, name, "in")
         sheet.put("atoll_p2p_frames_total", counts.frames_out, name, "out")
         sheet.put("atoll_p2p_frame_bytes_total", counts.bytes_in, name, "in")
         sheet.put("atoll_p2p_frame_bytes_total", counts.bytes_out, name, "out")
-    for method, asked in sorted(node.network.method_stats.items()):
+    for method, asked in sorted(fixed.network.method_stats.items()):
         sheet.put("atoll_p2p_requests_total", asked.requests_in, method, "in")
         sheet.put("atoll_p2p_requests_total", asked.requests_out, method, "out")
     sheet.put("atoll_p2p_bytes_total", sum(of.bytes_in for of in stats.values()), "in")
@@ -93,29 +91,27 @@ def network(node: "Node", sheet: Sheet) -> None:
     sheet.put("atoll_p2p_queued_bytes", sum(of.queued_bytes for of in stats.values()))
 
 
-def rpc(node: "Node", sheet: Sheet) -> None:
-    service = node.rpc
-    for (method, outcome), number in sorted(service.counts.outcomes.items()):
+def rpc(counts: RpcCounts, server: Server, dispatcher: Dispatcher, sheet: Sheet) -> None:
+    for (method, outcome), number in sorted(counts.outcomes.items()):
         sheet.put("atoll_rpc_requests_total", number, method, outcome)
-    for method, seconds in sorted(service.counts.seconds.items()):
+    for method, seconds in sorted(counts.seconds.items()):
         sheet.histogram("atoll_rpc_request_seconds", seconds, method)
-    http, websocket, subscriptions = service.server.connections()
+    http, websocket, subscriptions = server.connections()
     sheet.put("atoll_rpc_connections", http, "http")
     sheet.put("atoll_rpc_connections", websocket, "websocket")
-    sheet.put("atoll_rpc_refused_connections_total", service.server.refused)
+    sheet.put("atoll_rpc_refused_connections_total", server.refused)
     sheet.put("atoll_rpc_subscriptions", subscriptions)
-    sheet.put("atoll_rpc_filters", service.dispatcher.filters)
+    sheet.put("atoll_rpc_filters", dispatcher.filters)
 
 
-def storage(node: "Node", sheet: Sheet) -> None:
-    folder = node.config.data_dir
+def storage(fixed: Fixed, sheet: Sheet) -> None:
+    folder = fixed.config.data_dir
     sheet.put("atoll_storage_bytes", _size_of(folder / "chain"), "database")
     sheet.put("atoll_storage_bytes", _size_of(folder / "consensus"), "consensus")
     sheet.put("atoll_storage_free_bytes", free_bytes(folder))
-    if isinstance(node.store, LevelStore):
-        sheet.put("atoll_storage_batches_total", node.store.batches)
-        sheet.put("atoll_storage_batch_bytes_total", node.store.batch_bytes)
-        sheet.put("atoll_storage_batch_seconds_total", node.store.batch_seconds)
+    sheet.put("atoll_storage_batches_total", fixed.store.batches)
+    sheet.put("atoll_storage_batch_bytes_total", fixed.store.batch_bytes)
+    sheet.put("atoll_storage_batch_seconds_total", fixed.store.batch_seconds)
 
 
 def _size_of(folder: Path) -> int:
@@ -133,7 +129,7 @@ def _size_of(folder: Path) -> int:
     return total
 
 
-def process(_: "Node", sheet: Sheet) -> None:
+def process(sheet: Sheet) -> None:
     usage = resource.getrusage(resource.RUSAGE_SELF)
     sheet.put("process_cpu_seconds_total", round(usage.ru_utime + usage.ru_stime, 6))
     sheet.put("process_max_fds", resource.getrlimit(resource.RLIMIT_NOFILE)[0])

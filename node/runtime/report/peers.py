@@ -4,20 +4,20 @@ libp2p knows no enode: its multiaddress stands there.
 """
 
 import ipaddress
-from typing import TYPE_CHECKING, Any
+from collections.abc import Container
+from typing import Any
 
-from node.config.node_config import split_host_port
+from node.config.node_config import NodeConfig, split_host_port
+from node.primitives.genesis import Genesis
 from node.version import client_version
-
-if TYPE_CHECKING:
-    from node.runtime.node import Node
 
 PROTOCOL = "atoll"
 
 
-def node_info(node: "Node") -> dict[str, Any]:
-    """The node itself. It finds no peers by itself, so there is no port for that."""
-    listen, me = node.config.p2p.listen, str(node.topology.me)
+def node_info(config: NodeConfig, genesis: Genesis, me: str, head: bytes) -> dict[str, Any]:
+    """The node itself, with the peer id `me` and the beacon block `head`. It finds no peers by itself, so there
+    is no port for that."""
+    listen = config.p2p.listen
     host, port = split_host_port(listen, "p2p.listen")
     return {
         "id": me,
@@ -28,19 +28,18 @@ def node_info(node: "Node") -> dict[str, Any]:
         "listenAddr": listen,
         "protocols": {
             PROTOCOL: {
-                "network": node.genesis.chain_id,
-                "genesis": "0x" + node.genesis.hash.hex(),
-                "head": "0x" + node.beacon_chain.head.hash.hex(),
+                "network": genesis.chain_id,
+                "genesis": "0x" + genesis.hash.hex(),
+                "head": "0x" + head.hex(),
             }
         },
     }
 
 
-def peers(node: "Node") -> list[dict[str, Any]]:
-    """The peers that are connected now, in the order of the configuration."""
-    connected = {str(peer) for peer in node.network.linked}
+def peers(config: NodeConfig, connected: Container[str]) -> list[dict[str, Any]]:
+    """The peers that are connected, in the order of the configuration."""
     out = []
-    for peer in node.config.peers:
+    for peer in config.peers:
         if peer.peer_id in connected:
             host, port = split_host_port(peer.address, "peers.address")
             out.append(

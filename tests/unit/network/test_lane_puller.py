@@ -15,35 +15,14 @@ from node.network.lane_puller import LanePuller
 from node.network.router import Router
 from node.network.topology import Topology
 from node.primitives.basics import Address, ShardId, keccak256
-from node.primitives.genesis import Genesis, GenesisValidator
 from node.primitives.message import LanePosition, Message, MessageKind
 from node.query.port import ShardUnavailable
 from node.shard.lanes import InboundLane
 from node.wire import LANE, LanePage, LaneRequest, decode_struct
 from p2p.errors import Misuse, PeerUnavailable, RequestTimeout
+from tests.support.parts import genesis
 
 # ---------------------------------------------------------------------- topology
-
-
-def genesis(shards: int = 3, each: int = 4, beacon: int = 4) -> Genesis:
-    return Genesis(
-        chain_id=1337,
-        timestamp=0,
-        shards=shards,
-        validators=[
-            GenesisValidator(
-                name=f"s{s}v{i}",
-                address="0x" + keccak256(f"{s}/{i}".encode())[:20].hex(),
-                peer_id=f"p{s}{i}",
-                shard=s,
-                stake=1 + i,
-                beacon=s * each + i < beacon,
-            )
-            for s in range(shards)
-            for i in range(each)
-        ],
-        alloc={},
-    )
 
 
 def test_who_is_who() -> None:
@@ -111,7 +90,7 @@ class FakeNetwork:
 
 def router(answers: dict[str, Any]) -> tuple[Router, FakeNetwork]:
     network = FakeNetwork(answers)
-    return Router(lambda: network, Topology(genesis=genesis(), me="p00")), network  # type: ignore
+    return Router(network, Topology(genesis=genesis(), me="p00")), network  # type: ignore
 
 
 async def test_a_node_that_does_not_answer_is_asked_last(autojump_clock: MockClock) -> None:

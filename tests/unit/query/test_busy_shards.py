@@ -14,8 +14,7 @@ from node.query.codec import encode_question, serve
 from node.query.port import CallOutcome, CallSpec, Refused, ShardUnavailable
 from node.query.questions import AccountQuestion, CallQuestion
 from node.query.remote import EXECUTIONS, RemoteSource
-from node.runtime.dispatch import Traffic
-from p2p.errors import PeerUnavailable, RemoteRefused, RequestError, RequestTimeout
+from p2p.errors import PeerUnavailable, RemoteRefused, RequestTimeout
 from p2p.types import RefusalCode
 from rpc.caller import CALLER, Caller, caller_number, new_caller
 from rpc.errors import LimitExceeded
@@ -81,23 +80,6 @@ async def test_users_take_turns_on_their_way_to_another_shard() -> None:
             shard.release.set()
 
 
-async def test_a_node_is_asked_for_its_users() -> None:
-    """Each user of a node is one here, too."""
-    seen: list[tuple[bytes, bool, Any]] = []
-
-    class Rpc:
-        async def serve_query(self, payload: bytes, executes: bool) -> bytes:
-            seen.append((payload, executes, CALLER.get()))
-            return b"yes"
-
-    traffic: Any = Traffic.__new__(Traffic)
-    traffic._node = type("Node", (), {"rpc": Rpc()})()
-    assert await traffic.serve_query(True, "peer", b"\0\0\0\7what") == b"yes"
-    assert seen == [(b"what", True, Caller(7, via="peer"))]
-    with pytest.raises(RequestError):
-        await traffic.serve_query(True, "peer", b"\0\0\0")
-
-
 async def test_no_execution_comes_among_the_look_ups() -> None:
     shard: Any = SlowShard()
     shard.release.set()
@@ -161,7 +143,7 @@ FULL = RemoteRefused(RefusalCode.BUSY, "too many requests")
 async def test_nodes_that_have_too_much_to_do_are_well(error: Exception) -> None:
     """Whom executions keep busy is asked for what is looked up as before."""
     nodes: Any = Nodes({"a": error, "b": error})
-    router = Router(lambda: nodes, nodes)
+    router = Router(nodes, nodes)
     with pytest.raises(Refused) as refused:
         await router.ask(1, wire.EXECUTE, b"", 5.0, queues=True)
     assert refused.value.code == -32005
@@ -173,7 +155,7 @@ async def test_nodes_that_have_too_much_to_do_are_well(error: Exception) -> None
 async def test_nodes_that_are_away_are_unavailable() -> None:
     nodes: Any = Nodes({"a": PeerUnavailable("gone")})
     with pytest.raises(ShardUnavailable):
-        await Router(lambda: nodes, nodes).ask(1, wire.EXECUTE, b"", 5.0, queues=True)
+        await Router(nodes, nodes).ask(1, wire.EXECUTE, b"", 5.0, queues=True)
     nodes.answers["b"] = FULL
     with pytest.raises(Refused):
-        await Router(lambda: nodes, nodes).ask(1, wire.EXECUTE, b"", 5.0, queues=True)
+        await Router(nodes, nodes).ask(1, wire.EXECUTE, b"", 5.0, queues=True)

@@ -6,14 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from node.network import gossip
 from node.primitives.errors import DecodeError
 from node.primitives.transaction import decode_transaction
-from node.runtime.node import Node
 from node.shard.pool_file import MAGIC, KeptPool, PoolFile, decode_pool, encode_pool
-from node.storage.files import write_atomically
 from node.wire import encode_transactions
 from tests.support.forgetful import ForgetfulDisk, mounted
 from tests.unit.chains.one_shard import Net, raw_transfer
@@ -120,48 +117,6 @@ async def test_whom_a_pool_knows_as_its_users_is_bounded(
             wire.service.pool.remove(decode_transaction(raw).hash)
         assert len(wire.gossip._own) <= 8
     assert wire.gossip.own() == [raw_transfer(0, nonce) for nonce in (0, 10, 20, 30)]
-
-
-class Kept:
-    """As much of a node as its pool needs."""
-
-    bring_back = Node._bring_pool_back
-    keep = Node.keep_pool
-
-    def __init__(self, path: Path) -> None:
-        self.wire = Wire(Net())
-        self.gossip = self.wire.gossip
-        self._pool_file = PoolFile(path, GENESIS)
-        self.beacon_chain = self.wire.service._beacon
-        self._log = self.wire.gossip._log
-
-
-async def test_a_node_that_was_stopped_goes_on_with_its_pool(path: Path) -> None:
-    before, after = Kept(path), Kept(path)
-    await before.gossip.submit(raw_transfer(0, 1))
-    before.keep()  # type: ignore[misc]
-    await after.bring_back()  # type: ignore[misc]
-    assert after.gossip.counts() == (0, 1)
-    assert PoolFile(path, GENESIS).take(era=0) == ()
-
-
-async def test_a_file_of_no_use_is_one_line_and_the_node_starts(path: Path) -> None:
-    write_atomically(path, b"torn")
-    node = Kept(path)
-    with capture_logs() as logs:
-        await node.bring_back()  # type: ignore[misc]
-    (line,) = logs
-    assert (line["log_level"], line["event"]) == ("warning", "no transactions are brought back")
-    assert node.gossip.counts() == (0, 0)
-
-
-async def test_a_disk_that_refuses_is_said_and_the_node_ends(path: Path) -> None:
-    node = Kept(path.parent / "absent" / "pool")
-    await node.gossip.submit(raw_transfer(0, 0))
-    with capture_logs() as logs:
-        node.keep()  # type: ignore[misc]
-    (line,) = logs
-    assert (line["event"], line["count"]) == ("transactions are lost", 1)
 
 
 def _frame(*raws: bytes) -> bytes:

@@ -199,13 +199,13 @@ async def test_a_transaction_to_another_shard_is_one_trace_of_two_nodes(
             async with trio.open_nursery() as nursery:
                 for node in nodes:
                     await nursery.start(node.run)
-                tx = await nodes[0].gossip.submit(bytes(signed.raw_transaction))
+                tx = await nodes[0].era().gossip.submit(bytes(signed.raw_transaction))
                 for node, src in (
                     (nodes[1], 0),
                     (nodes[0], 1),
                 ):  # there, and what is left of the gas back
-                    while node.shard_service.inbox(ShardId(src)) == 0:
-                        await node.shard_service.gate.wait_change()
+                    while node.era().shard.inbox(ShardId(src)) == 0:
+                        await node.era().shard.gate.wait_change()
                 nursery.cancel_scope.cancel()
     finally:
         for node in nodes:

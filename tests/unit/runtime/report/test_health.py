@@ -4,17 +4,18 @@ from types import SimpleNamespace
 
 import pytest
 import trio
+from msgspec.structs import replace
 
-from consensus.types import Address, Validator, ValidatorSet
+from consensus.types import Validator, ValidatorSet
+from node.config.node_config import NodeConfig, PeerConfig
+from node.network.topology import Topology
+from node.runtime.parts import Era, Fixed, Hosts, Keys
 from node.runtime.report import health as health_module
 from node.runtime.report.health import Health
+from tests.support.parts import genesis, partly
 
-ME, SECOND, THIRD, FOURTH = (f"peer{index}" for index in range(4))
-OTHER = "other shard's"
-
-
-def address(peer):
-    return Address(peer.encode().ljust(20, b"\0"))
+MEMBERS = ME, SECOND, THIRD, FOURTH = "p00", "p01", "p02", "p03"
+OTHER = "p10"
 
 
 class Syncer:
@@ -30,34 +31,55 @@ class Syncer:
         return 100 + self.behind
 
 
+class Node:
+    """The parts that checks look at. Shard 0 has four validators of equal stake, and this is one of them."""
+
+    def __init__(self, folder):
+        world = genesis(shards=2)
+        self.topology = Topology(genesis=world, me=ME)
+        self.network = SimpleNamespace(connected={SECOND, THIRD, FOURTH, OTHER})
+        self.given = {
+            "shard": 0,
+            "genesis": replace(world, params=replace(world.params, heartbeat=1.0)),
+            "topology": self.topology,
+            "network": self.network,
+            "keys": Keys(signing=object(), identity=None),
+            "config": NodeConfig(
+                name="s0v0",
+                genesis=folder / "genesis.json",
+                identity_key=folder / "identity.key",
+                data_dir=folder,
+                peers=(PeerConfig(name="s0v1", peer_id=SECOND, address="localhost:1"),),
+            ),
+        }
+        validators = [Validator(address=self.topology.address_of(p), power=1) for p in MEMBERS]
+        app = SimpleNamespace(validators=lambda: ValidatorSet(validators))
+        self.shard = SimpleNamespace(crosslinked=lambda: 90, uncrosslinked=lambda: 3)
+        self.beacon = SimpleNamespace(is_frozen=lambda shard: False)
+        self.syncers = {0: Syncer(), 1: Syncer()}
+        self.era = partly(
+            Era,
+            shard=self.shard,
+            beacon=self.beacon,
+            syncers=self.syncers,
+            hosts=partly(Hosts, shard=SimpleNamespace(app=app)),
+        )
+
+    def health(self):
+        return Health(partly(Fixed, **self.given), lambda: self.era)
+
+    def follow(self):
+        """Be a follower."""
+        self.given["keys"] = Keys(signing=None, identity=None)
+
+
 @pytest.fixture
 def node(tmp_path):
-    committee = ValidatorSet(
-        [Validator(address=address(peer), power=1) for peer in (ME, SECOND, THIRD, FOURTH)]
-    )
-    shards = {ME: 0, SECOND: 0, THIRD: 0, FOURTH: 0, OTHER: 1}
-    return SimpleNamespace(
-        shard=0,
-        beacon=SimpleNamespace(is_frozen=lambda shard: False),
-        genesis=SimpleNamespace(
-            params=SimpleNamespace(heartbeat=1.0, max_uncrosslinked=64), shard_ids=lambda: range(2)
-        ),
-        shard_service=SimpleNamespace(crosslinked=lambda: 90, uncrosslinked=lambda: 3),
-        syncers={0: Syncer(), 1: Syncer()},
-        shard_host=SimpleNamespace(app=SimpleNamespace(validators=lambda: committee)),
-        network=SimpleNamespace(connected={SECOND, THIRD, FOURTH, OTHER}),
-        topology=SimpleNamespace(
-            me=ME,
-            address_of=lambda peer: address(peer) if peer != OTHER else None,
-            shard_of=shards.get,
-        ),
-        keys=SimpleNamespace(signing=object()),
-        config=SimpleNamespace(data_dir=tmp_path, peers=[object()]),
-    )
+    return Node(tmp_path)
 
 
 def grown(node):
-    health = Health(node)
+    health = node.health()
     health.grew("shard")
     health.grew("beacon")
     return health
@@ -85,7 +107,7 @@ async def test_a_node_that_does_its_work_is_ready(node):
 
 
 async def test_a_node_is_not_ready_before_both_chains_have_grown(node):
-    health = Health(node)
+    health = node.health()
     assert failing(health) == {"shard", "beacon"}
     health.grew("beacon")
     assert failing(health) == {"shard"}
@@ -105,7 +127,7 @@ async def test_a_chain_that_stands_still(node, autojump_clock):
 
 async def test_blocks_that_the_beacon_does_not_take_in(node, autojump_clock):
     """The shard goes on deciding, and nobody sees it."""
-    health, here = Health(node), node.shard_service
+    health, here = node.health(), node.shard
 
     async def both_go_on(seconds):
         for _ in range(seconds):
@@ -154,7 +176,7 @@ async def test_without_a_quorum_in_reach(node):
 
 
 async def test_a_follower_needs_somebody_to_hear_from(node):
-    node.keys.signing = None
+    node.follow()
     node.network.connected = {OTHER, SECOND}
     assert failing(grown(node)) == set()
     node.network.connected = set()
