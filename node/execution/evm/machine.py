@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from node.execution.evm.interpreter import run
 from node.execution.evm.precompile_table import PRECOMPILES, Precompile
 from node.execution.evm.storage_ops import self_destruct
-from node.execution.frame.frame import Frame, Message
+from node.execution.frame.frame import Frame, Message, Vm
 from node.execution.frame.pyevm import OutOfGas, ReservedBytesInCode, VMError
-from node.execution.frame.substate import Vm
 from node.primitives.basics import Address, keccak_fast
 from node.primitives.births import Birth
 

@@ -1,8 +1,7 @@
 """SLOAD, SSTORE and SELFDESTRUCT (EIP-2200, 2929, 3529, 6780)."""
 
-from node.execution.frame.frame import Message
+from node.execution.frame.frame import Message, Vm
 from node.execution.frame.pyevm import OutOfGas, WriteProtection
-from node.execution.frame.substate import Vm
 from node.execution.state.state import State
 
 COLD_SLOAD = 2100

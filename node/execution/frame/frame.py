@@ -1,5 +1,6 @@
 """One message call or creation: what the Yellow Paper calls the machine state, as py-evm expects it."""
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 from node.execution.frame.pyevm import (
@@ -9,7 +10,7 @@ from node.execution.frame.pyevm import (
     Stack,
     VMError,
 )
-from node.execution.frame.substate import Vm
+from node.execution.frame.substate import Substate
 from node.primitives.basics import Address
 
 
@@ -91,6 +92,26 @@ class GasMeter:
 
     def return_gas(self, amount: int) -> None:
         self.gas_remaining += amount
+
+
+class Vm(Substate, ABC):
+    """A `Substate` that runs the frames which share it (see `machine.Machine`)."""
+
+    @abstractmethod
+    def execute(self, message: Message) -> "Frame":
+        """Run a message call."""
+
+    @abstractmethod
+    def create(self, message: Message) -> "Frame":
+        """Create a contract."""
+
+    @abstractmethod
+    def refuse(self, message: Message, error: VMError) -> "Frame":
+        """A call that cannot be made."""
+
+    @abstractmethod
+    def self_destruct(self, message: Message, gas: int, target: int) -> int:
+        """SELFDESTRUCT (see `storage_ops`); the gas that is left."""
 
 
 class Frame(BaseComputation):  # type: ignore[misc]  # py-evm is not typed for us

@@ -1,27 +1,21 @@
 """What one transaction accrues (the Yellow Paper's A), and the world as py-evm's opcodes ask for it."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from node.execution.frame.context import BlockContext
 from node.execution.frame.jumpdests import JumpDestinations
 from node.execution.frame.program import Program, cache
-from node.execution.frame.pyevm import VMError
 from node.execution.state.receipts import Log
 from node.execution.state.state import State
 from node.primitives.basics import Address
 from node.primitives.births import Birth
 
-if TYPE_CHECKING:
-    from node.execution.frame.frame import Frame, Message
-
 BLOCK_HASH_WINDOW = 256
 
 
-class Vm(ABC):
+class Substate:
     """The state, the block and the transaction that all frames of one execution share.
 
     It answers for py-evm's StateAPI, ExecutionContextAPI and TransactionContextAPI, as far as the
@@ -79,22 +73,6 @@ class Vm(ABC):
             context.base_fee,
             context.blob_base_fee,
         )
-
-    @abstractmethod
-    def execute(self, message: "Message") -> "Frame":
-        """Run a message call (see messages.Machine)."""
-
-    @abstractmethod
-    def create(self, message: "Message") -> "Frame":
-        """Create a contract (see messages.Machine)."""
-
-    @abstractmethod
-    def refuse(self, message: "Message", error: VMError) -> "Frame":
-        """A call that cannot be made (see messages.Machine)."""
-
-    @abstractmethod
-    def self_destruct(self, message: "Message", gas: int, target: int) -> int:
-        """SELFDESTRUCT (see storage_ops); the gas that is left."""
 
     def _program_of(self, code: bytes) -> Program:
         return cache.get(code, self._searched)
