@@ -1,4 +1,4 @@
-"""Names for the small values everything is made of."""
+"""Type names for the small values that everything else is made of."""
 
 import os
 from typing import NewType
@@ -11,7 +11,7 @@ from eth_typing import Address, Hash32
 ShardId = NewType("ShardId", int)
 # Plain heights are `int`: every chain has its own, and the attribute names say which.
 
-_keccak(b"")  # resolves the backend once
+_keccak(b"")  # Resolves the backend once.
 keccak_fast = _keccak.hasher  # without the argument check of the wrapper
 
 ZERO_HASH = Hash32(b"\0" * 32)

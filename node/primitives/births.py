@@ -1,9 +1,9 @@
-"""Where contracts come from: a creation as a shard tells it to the beacon (docs/protocol.md, "Requests").
+"""The birth of a contract, as a shard reports it to the beacon (docs/protocol.md, "Requests").
 
     [creator, nonce, kept]                      by CREATE or a transaction
     [creator, salt, keccak256(init code), kept] by CREATE2 (EIP-1014)
 
-The address follows from these, so nobody can claim the birth of an account that its creators did not make.
+The address is computed from these values, so a shard can only claim contracts that its creators made.
 """
 
 from dataclasses import dataclass
@@ -14,20 +14,20 @@ from node.primitives.errors import DecodeError
 
 
 def contract_address(creator: bytes, nonce: int) -> Address:
-    """Where a creation by `creator` at `nonce` goes."""
+    """The address of a contract that `creator` makes by CREATE, or by a transaction, at `nonce`."""
     return Address(keccak_fast(rlp.encode([creator, rlp.int_to_bytes(nonce)]))[12:])
 
 
 def create2_address(creator: bytes, salt: bytes, init_hash: bytes) -> Address:
-    """Where CREATE2 by `creator` goes; `init_hash` is the keccak256 of the init code."""
+    """The address of a contract made by CREATE2; `init_hash` is the keccak256 of the init code."""
     return Address(keccak_fast(b"\xff" + creator + salt + init_hash)[12:])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Birth:
-    """A contract that was created. `kept`: it outlived the transaction that created it.
+    """A contract that was created. `kept`: it still existed when the transaction that created it ended.
 
-    `salt` and `init_hash` have 32 bytes where CREATE2 made it; they are empty, and `nonce` counts, where not.
+    `salt` and `init_hash` have 32 bytes if CREATE2 made it. Otherwise they are empty and `nonce` counts.
     """
 
     creator: Address

@@ -1,9 +1,9 @@
-"""A crosslink: what a beacon block takes in of one shard block (docs/protocol.md, "Beacon chain").
+"""A crosslink: the part of one shard block that a beacon block includes (docs/protocol.md, "Beacon chain").
 
     rlp([shard, header, [request, ...], certificate])
 
-The header is the RLP list that the shard hashes, the requests and the certificate (the consensus
-codec's bytes) are strings. Decoding checks the form only; the rules are in node.beacon.transition.
+The header is the RLP list that the shard hashes, the requests and the certificate (the consensus codec's bytes)
+are strings. Decoding checks the form only; the rules are in node.beacon.transition.
 """
 
 from dataclasses import dataclass
@@ -19,13 +19,14 @@ from node.primitives.header import Header
 from node.primitives.requests import ShardRequests
 
 MAX_CROSSLINK_BYTES = 448 * 1024
-"""Room for requests and a certificate at their limits: a block that its shard could decide but the
-beacon could never take in would stop the shard for good. Usual crosslinks are about 1 KiB."""
+"""Room for requests and a certificate at their limits. A block that its shard could decide but the beacon could
+never include would stop the shard for good. Usual crosslinks are about 1 KiB.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Crosslink:
-    """A decided shard header, what it asks of the beacon, and the proof that it is decided."""
+    """A decided shard header, its requests to the beacon, and the certificate that proves the decision."""
 
     shard: ShardId
     header: Header

@@ -1,11 +1,12 @@
-"""What every decoder of foreign bytes raises: its declared error, and nothing else.
+"""Decoders of foreign bytes: each raises its declared error and nothing else.
 
-Bytes from a peer, from the disk or from a person's file may be anything. Python has a dozen ways to say so, and
-a caller that forgets one of them ends its task, and with it the node. So a decoder is marked with `decoder`, or
-its part with `decoding`: whatever bad input makes Python raise becomes the declared error, with its cause.
+Bytes from a peer, from the disk or from a user's file may be anything. Python reports bad bytes by a dozen
+exceptions, and a caller that forgets one of them ends its task, and with it the node. So a decoder is marked
+with `decoder`, or a part of it with `decoding`: any exception that bad input causes becomes the declared error,
+with its cause.
 
-What says nothing about the input goes through: MemoryError, OSError, AssertionError, and those of our errors
-that the decoder names in `also`. `tests/property/decoders.py` feeds every decoder with broken input.
+Exceptions that say nothing about the input pass unchanged: MemoryError, OSError, AssertionError, and those of
+our errors that the decoder names in `also`. `tests/property/decoders.py` feeds every decoder with broken input.
 """
 
 import struct
@@ -25,7 +26,7 @@ R = TypeVar("R")
 BAD_INPUT: tuple[type[Exception], ...] = (
     DecodeError,
     msgspec.MsgspecError,
-    ValueError,  # UnicodeDecodeError, JSONDecodeError, and CodecError of consensus, too
+    ValueError,  # UnicodeDecodeError, JSONDecodeError and CodecError of consensus are ValueErrors
     LookupError,
     TypeError,
     AttributeError,  # a list where bytes should be
@@ -37,13 +38,13 @@ BAD_INPUT: tuple[type[Exception], ...] = (
 )
 
 Make = Callable[[str], Exception]
-"""The class of the declared error, or what makes one of a text."""
+"""The class of the declared error, or a function that makes one from a text."""
 
 
 def decoder(
     what: str, error: Make = DecodeError, *, also: tuple[type[Exception], ...] = ()
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Mark a decoder of `what`, which raises `error`, and the errors `also`, for bad input."""
+    """Mark a decoder of `what`: for bad input it raises `error`, or one of the errors in `also`."""
     own = (error,) if isinstance(error, type) else ()
     declared: tuple[type[Exception], ...] = (*own, *also)
 
@@ -65,7 +66,7 @@ def decoder(
 
 @contextmanager
 def decoding(what: str, error: Make = DecodeError) -> Iterator[None]:
-    """As `decoder`, for a part of a function."""
+    """The same as `decoder`, for a part of a function."""
     own: tuple[type[Exception], ...] = (error,) if isinstance(error, type) else ()
     try:
         yield
@@ -76,7 +77,7 @@ def decoding(what: str, error: Make = DecodeError) -> Iterator[None]:
 
 
 def _words(what: str, failure: Exception) -> str:
-    """One line, and not a quotation of all the input."""
+    """The failure in one line, without a quotation of the whole input."""
     if isinstance(failure, UnicodeDecodeError):
         text = f"not UTF-8 at byte {failure.start}"
     elif isinstance(failure, LookupError):

@@ -19,7 +19,7 @@ SALT_BYTES = 16
 MAX_CODE_BYTES = 24_576  # EIP-170
 MAX_DEV_OPERATION_BYTES = MAX_CODE_BYTES + 256
 MAX_WEI = (1 << 128) - 1
-"""As much as a genesis may give one account: with it no sum of balances overflows."""
+"""The most that a genesis may give one account: with this bound no sum of balances overflows."""
 MAX_NEW_NONCE = (1 << 63) - 1
 """Leaves room for as many transactions as there will ever be (EIP-2681 ends at 2^64 - 2)."""
 MAX_CLOCK = 1 << 36
@@ -27,9 +27,9 @@ MAX_CLOCK = 1 << 36
 
 
 class DevKind(IntEnum):
-    """What an operation does. `number` and `data` are its arguments, `to` the account that it is about."""
+    """The kind of an operation. `number` and `data` are its arguments, `to` is the account that it changes."""
 
-    MINE = 0  # nothing: it is a reason for a block
+    MINE = 0  # nothing changes: it is a reason to build a block
     SET_BALANCE = 1  # number: wei
     ADD_BALANCE = 2  # number: wei
     SET_NONCE = 3  # number
@@ -52,7 +52,9 @@ _WITHOUT_ACCOUNT = (DevKind.MINE, DevKind.SET_CLOCK)
 
 @dataclass(frozen=True, kw_only=True)
 class DevOperation:
-    """One operation; what its kind does not use is zero or empty. Raises ValueError for values out of range."""
+    """One operation. Fields that its kind does not use are zero or empty. Raises ValueError for values out of
+    range.
+    """
 
     kind: DevKind
     salt: bytes
@@ -98,7 +100,7 @@ class DevOperation:
     @classmethod
     @decoder("development operation")
     def decode(cls, raw: bytes) -> "DevOperation":
-        """The operation of a whole item. Raises DecodeError."""
+        """Decode a whole item. Raises DecodeError."""
         if len(raw) > MAX_DEV_OPERATION_BYTES:
             raise DecodeError(
                 f"a development operation has at most {MAX_DEV_OPERATION_BYTES} bytes"

@@ -1,14 +1,14 @@
 """The roots of every error that Atoll's node raises on purpose.
 
     AtollError
-    |-- UserError            what a person did: bad config, key, port; shown as one line, exit 2
-    |-- PeerFault            what another node sent is wrong: it is penalised, we go on
-    |   `-- DecodeError      bytes that are not the canonical encoding of what they should be
+    |-- UserError            a mistake of the user: bad config, key, port; shown as one line, exit 2
+    |-- PeerFault            another node sent something wrong: it is penalised, we go on
+    |   `-- DecodeError      bytes that are not the canonical encoding of the expected value
     |-- InvalidBlock         a block breaks a rule: prevoted nil, never committed
     |-- InvalidTransaction   a transaction breaks a rule: refused, with geth's wording
-    `-- CorruptData          our own disk holds something it cannot: stop, say what to do
+    `-- CorruptData          our own disk holds something impossible: stop, say what to do
 
-Anything else that is raised is a bug of ours, but for OSError, which is the machine's.
+Any other exception is a bug of ours, except OSError, which comes from the machine.
 """
 
 
@@ -17,7 +17,7 @@ class AtollError(Exception):
 
 
 class UserError(AtollError):
-    """A person's mistake: says what was wrong, where, and what to do."""
+    """A mistake of the user: the text says what was wrong, where, and what to do."""
 
 
 class PeerFault(AtollError):

@@ -1,4 +1,4 @@
-"""Reading a file that a person gave: what keeps it from being read is told in one line."""
+"""Reading a file that a user names: a failure is reported in one line."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from node.primitives.errors import UserError
 
 
 def read_file(path: Path, *, what: str, limit: int) -> bytes:
-    """All bytes of `path`, at most `limit`. `what` names such a file, for the errors ("a manifest").
+    """All bytes of `path`, at most `limit`. `what` names the kind of file in error texts ("a manifest").
 
     Raises UserError: no such file, a directory, no permission, too large.
     """
@@ -15,7 +15,7 @@ def read_file(path: Path, *, what: str, limit: int) -> bytes:
             content = file.read(limit + 1)
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such file; {what} is expected there") from None
-    except (OSError, ValueError) as error:  # ValueError: a path that no system has
+    except (OSError, ValueError) as error:  # ValueError: a path that is invalid on every system
         reason = error.strerror if isinstance(error, OSError) else error
         raise UserError(f"{path}: cannot read {what}: {reason}") from None
     if len(content) > limit:

@@ -1,7 +1,7 @@
-"""The genesis of a network: what every node must agree on before the first block.
+"""The genesis of a network: the values that every node must agree on before the first block.
 
-It is one JSON file, the same for all nodes. Its hash names the network: nodes with another genesis
-cannot talk, and a data directory of another genesis is refused.
+It is one JSON file, the same for all nodes. Its hash names the network: nodes with another genesis cannot talk,
+and a data directory of another genesis is refused.
 """
 
 from pathlib import Path
@@ -19,14 +19,14 @@ MAX_SHARDS = 1024
 MAX_GENESIS_BYTES = 64 << 20
 MAX_LANE_WINDOW = (1 << 24) - 1
 MAX_LANE_GAS = (1 << 56) - 1
-"""What MESSENGER can count in a sender's share."""
+"""The largest amount of gas that MESSENGER can count in a sender's share."""
 
 
 class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The rules that are numbers, and one switch. Times in seconds, gas in units, prices in wei.
 
-    `dev_methods`: whether whoever reaches an endpoint may change accounts (docs/protocol.md, section 18) and,
-    on the machine of the node, cause faults (docs/faults.md).
+    `dev_methods`: if true, every client of an endpoint may change accounts (docs/protocol.md, section 18), and
+    clients on the machine of the node may cause faults (docs/faults.md).
     """
 
     gas_limit: int = 30_000_000
@@ -48,7 +48,7 @@ class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return self.gas_limit // 2
 
     def check(self) -> None:
-        """Raise UserError, naming the parameter, where a value makes no sense."""
+        """Raise UserError, naming the parameter, if a value makes no sense."""
         for name, value in msgspec.structs.asdict(self).items():
             if isinstance(value, bool):
                 continue
@@ -87,7 +87,7 @@ class GenesisValidator(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
 
 class _Versioned(msgspec.Struct):
-    """What the files of all versions begin with."""
+    """The fields that every version of the file begins with."""
 
     version: int
 
@@ -126,7 +126,7 @@ class Genesis(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return {Address(parse_address(a)): wei for a, wei in self.alloc.items()}
 
     def supplies(self) -> list[int]:
-        """The wei of the accounts that begin on each shard."""
+        """The initial supply of each shard, in wei."""
         wei = [0] * self.shards
         for address, balance in self.balances().items():
             wei[home_by_range(address, self.shards)] += balance
@@ -136,7 +136,7 @@ class Genesis(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return range(self.shards)
 
     def check(self) -> "Genesis":
-        """Raise UserError, naming the field, where the file cannot be a genesis."""
+        """Raise UserError, naming the field, if the file cannot be a genesis."""
         _check_version(self.version)
         if not 1 <= self.shards <= MAX_SHARDS:
             raise UserError(f"genesis: shards must be 1 to {MAX_SHARDS}, not {self.shards}")
@@ -179,7 +179,7 @@ class Genesis(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 def parse_address(text: str) -> bytes:
-    """20 bytes from 0x-prefixed hex. Raises UserError."""
+    """Parse an address: 20 bytes from 0x-prefixed hex. Raises UserError."""
     try:
         raw = bytes.fromhex(text.removeprefix("0x"))
     except ValueError:
@@ -209,9 +209,9 @@ def load_genesis(path: Path) -> Genesis:
 
 @decoder("not a genesis file", UserError)
 def decode_genesis(content: bytes) -> Genesis:
-    """From the JSON. Raises UserError with the reason.
+    """Decode the JSON of a genesis file. Raises UserError with the reason.
 
-    The version comes first: a file of another one may differ in everything else.
+    The version is checked first, because a file of another version may differ in everything else.
     """
     _check_version(msgspec.json.decode(content, type=_Versioned).version)
     return msgspec.json.decode(content, type=Genesis).check()

@@ -15,7 +15,7 @@ def address_of_public_key(uncompressed: bytes) -> Address:
 
 
 def recover_digest(digest: bytes, signature: bytes) -> Address | None:
-    """The address that signed a 32-byte digest, or None where the signature is no signature.
+    """The address that signed a 32-byte digest, or None if the signature is invalid.
 
     Only low-s signatures are accepted (EIP-2), so that a signature cannot be changed into another.
     """
@@ -46,7 +46,9 @@ class SigningKey:
         return bytes(self._key.secret)
 
     def sign_digest(self, digest: bytes) -> bytes:
-        """Deterministic (RFC 6979), low-s: the same digest always gives the same 65 bytes."""
+        """Sign a 32-byte digest (RFC 6979: deterministic, low-s). The same digest always gives the same 65
+        bytes.
+        """
         return bytes(self._key.sign_recoverable(digest, hasher=None))
 
 

@@ -1,7 +1,7 @@
 """Cross-shard messages and the hash chain of a lane (docs/protocol.md, "Messages and lanes").
 
-A message has two names. Its id says where it stands, and is known before anything else of it is; its
-hash says what it holds, and is what the chain of its lane is made of.
+A message has two names. Its id gives its place in a lane, and is known before its content is. Its hash commits
+to its content; the hash chain of its lane is built from these hashes.
 
     id   = keccak256(abi.encode(uint256 src, uint256 dst, uint256 seq))
     hash = keccak256(rlp(Message))
@@ -20,10 +20,11 @@ from node.primitives.errors import DecodeError
 
 MESSAGE_VERSION = 1
 MAX_DEPTH = (1 << 8) - 1
-"""Of the field; no message that follows the rules gets near it."""
+"""The limit of the field; no message that follows the rules gets near it."""
 MAX_MESSAGE_BYTES = 160 * 1024
 MAX_DATA_BYTES = 144 * 1024
-"""Above what a transaction can bring, and so far below a message's limit that sending on cannot exceed it."""
+"""More than a transaction can bring, and so far below a message's size limit that forwarding cannot exceed it.
+"""
 
 
 class MessageKind(IntEnum):
@@ -35,9 +36,9 @@ class MessageKind(IntEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """What one shard sends to another. Value, price in wei, gas in units.
+    """A message from one shard to another. Value and price in wei, gas in units.
 
-    Value and `gas * gas_price` have left the source's supply with it.
+    `value` and `gas * gas_price` leave the supply of the source together with the message.
     """
 
     src: ShardId
@@ -83,39 +84,44 @@ class Message:
 
     @cached_property
     def id(self) -> Hash32:
-        """Its place: what users, contracts and logs call it."""
+        """The place of the message in its lane; users, contracts and logs know the message by it."""
         return message_id(self.src, self.dst, self.seq)
 
     @property
     def first_id(self) -> Hash32:
-        """Of a CALL: the id under which its sender sent it, which a CALL that was sent on keeps in
-        `in_reply_to`."""
+        """For a CALL: the id under which its sender sent it. A CALL that was forwarded keeps it in
+        `in_reply_to`.
+        """
         return Hash32(self.in_reply_to or self.id)
 
     @cached_property
     def hash(self) -> Hash32:
-        """Its content: what lanes, tails and proofs are made of."""
+        """The hash of the content; lanes, tails and proofs are built from it."""
         return keccak256(self.encoded)
 
     @property
     def all_gas(self) -> int:
-        """What it may use at its destination, and what its reply may use."""
+        """The gas of the message and of its reply together, in units."""
         return self.gas + self.reply_gas
 
     @property
     def next_depth(self) -> int:
-        """The depth of what it makes its destination send."""
+        """The depth of the messages that this one causes at its destination."""
         return min(self.depth + 1, MAX_DEPTH)
 
     @property
     def is_asked(self) -> bool:
-        """Whether a transaction of the source asked for it, or a contract by its `send`: it was let in there.
-        What only follows from an arrival (REPLY, what is sent on, CREDIT of what arrived) always goes."""
+        """True if a transaction of the source, or the `send` of a contract there, asked for the message and was
+        admitted.
+
+        Messages that only follow from an arrival (REPLY, a forwarded message, CREDIT for an arrival) are always
+        sent.
+        """
         return self.depth == 0 and self.kind in (MessageKind.CALL, MessageKind.CREDIT)
 
     @property
     def in_flight_wei(self) -> int:
-        """What the audit counts while the message is on its way."""
+        """The wei that the audit counts while the message is in flight."""
         return self.value + self.all_gas * self.gas_price
 
     @classmethod
@@ -158,7 +164,8 @@ class Message:
     def decode(cls, data: bytes) -> "Message":
         """Raises DecodeError."""
         message = cls.from_items(rlp.decode(data))
-        # A value has one encoding, so this is it: its hash is asked for wherever a message comes from.
+        # A value has one encoding, so this is it. It is kept because every source of messages asks for the
+        # hash.
         message.__dict__["encoded"] = bytes(data)
         return message
 
@@ -173,7 +180,7 @@ def next_head(head: bytes, message_hash: bytes) -> Hash32:
 
 
 def extend_head(head: bytes, hashes: Iterable[bytes]) -> Hash32:
-    """The head of a chain after the messages of these hashes, from `head` on."""
+    """The head of a lane after the messages with these hashes, starting from `head`."""
     out = Hash32(head)
     for message_hash in hashes:
         out = next_head(out, message_hash)
@@ -182,8 +189,10 @@ def extend_head(head: bytes, hashes: Iterable[bytes]) -> Hash32:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LanePosition:
-    """How many messages a lane holds, the head of their chain, and all wei they brought; how many of them were
-    asked for (`Message.is_asked`), and the gas that those prepaid (units)."""
+    """The position of a lane: how many messages it holds, the head of their chain, and all wei they brought.
+
+    `asked` counts those that were asked for (`Message.is_asked`), `gas` is what these prepaid (units).
+    """
 
     count: int = 0
     head: Hash32 = ZERO_HASH
@@ -192,7 +201,7 @@ class LanePosition:
     asked: int = 0
 
     def advance(self, message: Message, *, counts: bool = True) -> "LanePosition":
-        """After one more message, whose wei may not count."""
+        """The position after one more message. If `counts` is false, its wei is not added."""
         return LanePosition(
             count=self.count + 1,
             head=next_head(self.head, message.hash),

@@ -1,7 +1,7 @@
 """The system accounts, and MESSENGER's code, storage and logs. No state is read here.
 
-The contract is contracts/Messenger.vy. What belongs to its ABI is also for contracts and users; the rest of
-its storage is between it and the protocol.
+The contract is contracts/Messenger.vy. Contracts and users may rely on its ABI; the rest of its storage belongs
+to the contract and the protocol.
 
 MESSENGER's storage is laid out as Vyper lays out `HashMap[uint256, Struct]`: an entry's first word is at
 keccak256(slot || key) (Solidity: key || slot), its next ones follow.
@@ -63,7 +63,7 @@ _RUNTIME = bytes.fromhex(_CONTRACT["runtime"][2:])
 
 
 def messenger_code(shard: int, shards: int, params: Params) -> bytes:
-    """MESSENGER's code on a shard. What Vyper calls immutables stands behind the code proper."""
+    """MESSENGER's code on a shard. The values of Vyper's immutables stand behind the code proper."""
     words = (
         shard,
         shards,
@@ -83,7 +83,7 @@ _EVERYWHERE = frozenset(
 
 
 def is_everywhere(address: bytes) -> bool:
-    """Accounts that every shard has: never swept, never moved, always at home."""
+    """True for accounts that exist on every shard: never swept, never moved, always at home."""
     return address in _EVERYWHERE
 
 
@@ -92,7 +92,7 @@ def is_everywhere(address: bytes) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaneSlots:
-    """Where an entry of the outbox or the inbox stands."""
+    """The storage slots of one entry of the outbox or the inbox."""
 
     count: int
     head: int
@@ -101,7 +101,7 @@ class LaneSlots:
     asked: int
 
     def read(self, word: Callable[[int], int]) -> LanePosition:
-        """The position, given how to read a slot."""
+        """Read the position; `word` reads a storage slot."""
         head = Hash32(word(self.head).to_bytes(32, "big"))
         return LanePosition(
             count=word(self.count),
@@ -132,17 +132,17 @@ def inbox_slots(src: int) -> LaneSlots:
 
 
 def payer_bucket(payer: bytes) -> int:
-    """The bucket of who pays for a message."""
+    """The bucket of the account that pays for a message."""
     return int.from_bytes(keccak256(bytes(12) + payer), "big") % SHARE_BUCKETS
 
 
 def source_bucket(src: int) -> int:
-    """The bucket of a shard that has this one pass messages on: none of a payer's."""
+    """The bucket of a shard that forwards messages through this one; no payer shares it."""
     return SHARE_BUCKETS + src
 
 
 def share_slot(dst: int, bucket: int) -> int:
-    """Where the share of a bucket stands on the lane to `dst`."""
+    """The slot that holds the share of a bucket on the lane to `dst`."""
     return entry_slot(entry_slot(SHARE_SLOT, dst), bucket)
 
 
@@ -160,25 +160,25 @@ def sent_data(message: Message) -> bytes:
 
 
 def is_sent(address: bytes, topics: Sequence[bytes]) -> bool:
-    """Whether a log with these topics announces a message."""
+    """True if a log with these topics announces a message."""
     return address == MESSENGER and len(topics) == 3 and topics[0] == SENT_TOPIC
 
 
 @decoder("log of a message")
 def decode_sent(data: bytes) -> Message:
-    """The message in the data of a log that announces one. Raises DecodeError."""
+    """Decode the message from the data of a log that announces one. Raises DecodeError."""
     size = int.from_bytes(data[32:64], "big")
     return Message.decode(data[64 : 64 + size])
 
 
 def is_send(address: bytes, topics: Sequence[bytes]) -> bool:
-    """Whether a log with these topics is `send`'s."""
+    """True if a log with these topics was made by `send`."""
     return address == MESSENGER and len(topics) == 4 and topics[0] == SEND_TOPIC
 
 
 @decoder("log of a send")
 def decode_send(topics: Sequence[bytes], data: bytes, src: ShardId, origin_tx: Hash32) -> Message:
-    """The CALL that a contract of `src` asked for, from the log that `send` made."""
+    """Decode the CALL that a contract of `src` asked for, from the log that `send` made."""
     words = [data[at : at + 32] for at in range(0, 10 * 32, 32)]
     dst, seq, value, gas, reply_gas = (int.from_bytes(word, "big") for word in words[:5])
     callback = words[5][:4]

@@ -1,4 +1,4 @@
-"""Which shard is home to an address (docs/protocol.md, "Placement")."""
+"""The home shard of an address (docs/protocol.md, "Placement")."""
 
 from functools import lru_cache
 from typing import Protocol
@@ -6,7 +6,7 @@ from typing import Protocol
 from node.primitives.basics import Address, ShardId, keccak_fast
 
 REMEMBERED = 1 << 14
-"""Addresses whose home is not hashed anew: a transaction asks for that of the same few some ten times."""
+"""Number of addresses whose home is cached: one transaction asks for the same few homes some ten times."""
 
 
 @lru_cache(maxsize=REMEMBERED)
@@ -19,6 +19,6 @@ def home_by_range(address: bytes, shards: int) -> ShardId:
 
 
 class Directory(Protocol):
-    """What the beacon state says about addresses that do not live where their hash puts them."""
+    """The addresses that the beacon state places elsewhere than their hash does."""
 
     def home(self, address: Address) -> ShardId: ...

@@ -1,13 +1,13 @@
-"""What a shard block tells the beacon, as EIP-7685 requests (docs/protocol.md, "Shard block").
+"""The requests of a shard block to the beacon, in the form of EIP-7685 (docs/protocol.md, "Shard block").
 
     0xA0 || rlp([[[dst, count, head, gas, wei, asked], ...], [[src, count, gas, wei, asked], ...],
                  [issued, burned]])
                                 lanes that moved: sent, consumed; the counters, where one moved, else []
     0xA1 || rlp([birth, ...])   contracts that were created (node.primitives.births)
 
-A type without content is left out; the types ascend; lanes are sorted and without duplicates, births in
-the order of creation, so that there is exactly one encoding of the same requests. The header commits to
-them in `requests_hash`.
+A type without content is left out; the types ascend; lanes are sorted and without duplicates, births in the
+order of creation, so that there is exactly one encoding of the same requests. The header commits to them in
+`requests_hash`.
 
 Reference: https://eips.ethereum.org/EIPS/eip-7685
 """
@@ -34,15 +34,16 @@ MAX_BIRTHS = 2048
 MAX_REQUESTS_BYTES = 352 * 1024
 """Above the encoding of requests at all limits."""
 GAS_BITS = 128
-"""Of the gas of a lane: a message may name 2^65 - 2, whatever its source is, and 2^64 can follow."""
+"""Width of the gas of a lane: a message of any source may name 2^65 - 2, and there can be 2^64 messages."""
 WEI_BITS = 256
-"""Of the wei of a lane: a message brings less than 2^192, and 2^64 can follow."""
+"""Width of the wei of a lane: a message brings less than 2^192, and there can be 2^64 messages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxMove:
-    """The outbox to `dst` holds `count` messages now, which brought `wei`; `head` is that of their chain.
-    `asked` of them were asked for, which prepaid `gas` units."""
+    """The new position of the outbox to `dst`: `count` messages, which brought `wei`; `head` is that of their
+    chain. `asked` of them were asked for; these prepaid `gas` units.
+    """
 
     dst: ShardId
     count: int
@@ -54,8 +55,9 @@ class OutboxMove:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InboxMove:
-    """The inbox from `src` has consumed `count` messages now, which brought `wei`. `asked` of them were asked
-    for, which prepaid `gas` units."""
+    """The new position of the inbox from `src`: `count` messages consumed, which brought `wei`. `asked` of them
+    were asked for; these prepaid `gas` units.
+    """
 
     src: ShardId
     count: int
@@ -66,8 +68,9 @@ class InboxMove:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counters:
-    """Wei that the shard has issued (by development operations; below 0 where they took more) and burned
-    since the genesis."""
+    """The wei that the shard has issued and burned since the genesis. `issued` comes from development
+    operations and is negative if they removed more than they made.
+    """
 
     issued: int = 0
     burned: int = 0
@@ -75,12 +78,12 @@ class Counters:
 
 @dataclass(frozen=True, kw_only=True)
 class ShardRequests:
-    """The requests of one block. The constructor takes lanes in any order and keeps them sorted; births
-    are in the order of creation: every contract that the block created, wherever its range is. `counters` is
-    None where none moved.
+    """The requests of one block. The constructor takes lanes in any order and keeps them sorted. Births are in
+    the order of creation and include every contract that the block created, in any shard's range. `counters` is
+    None if neither counter moved.
 
-    Raises ValueError for a shard twice, or for more of a kind than the limits: a builder must not let a
-    block grow that far, because such a block could never be crosslinked.
+    Raises ValueError for a shard that occurs twice, or above a limit: a builder must not let a block grow that
+    far, because such a block could never be crosslinked.
     """
 
     outbox: tuple[OutboxMove, ...] = ()
@@ -101,7 +104,7 @@ class ShardRequests:
 
     @cached_property
     def encoded(self) -> tuple[bytes, ...]:
-        """The typed requests as EIP-7685 lists them; empty where the block says nothing."""
+        """The typed requests as EIP-7685 lists them; empty if the block has none."""
         out = []
         if self.outbox or self.inbox or self.counters:
             number = rlp.int_to_bytes
@@ -148,7 +151,7 @@ class ShardRequests:
 
 
 def counters_row(counters: Counters) -> list[rlp.Item]:
-    """[issued, burned]; `issued` as the EVM has a signed word."""
+    """The row [issued, burned]; `issued` is a signed EVM word."""
     return [
         rlp.int_to_bytes(counters.issued % (1 << 256)),
         rlp.int_to_bytes(counters.burned),
@@ -156,7 +159,7 @@ def counters_row(counters: Counters) -> list[rlp.Item]:
 
 
 def counters_of(issued: rlp.Decoded, burned: rlp.Decoded) -> Counters:
-    """Raises DecodeError."""
+    """Decode the counters. Raises DecodeError."""
     word = rlp.as_int(issued, 256)
     return Counters(
         issued=word - (1 << 256) if word >> 255 else word, burned=rlp.as_int(burned, WEI_BITS)
@@ -215,7 +218,7 @@ def _excess(rows: Sequence[Any], limit: int, what: str) -> str | None:
 
 
 def _disorder(keys: Sequence[Any], limit: int, what: str) -> str | None:
-    """What keeps `keys` from being a strictly ascending list of at most `limit`, in words."""
+    """The first reason why `keys` is not a strictly ascending list of at most `limit`, in words."""
     if reason := _excess(keys, limit, what):
         return reason
     if not all(map(lt, keys, keys[1:])):

@@ -92,7 +92,7 @@ def _items(data: bytes, at: int, end: int, depth: int) -> list[Decoded]:
     out: list[Decoded] = []
     while at < end:
         first = data[at]
-        if first < 0x80:  # most items are short strings: no need for more than a look
+        if first < 0x80:  # most items are short strings and need no further look
             out.append(data[at : at + 1])
             at += 1
             continue

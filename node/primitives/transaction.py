@@ -1,11 +1,11 @@
 """User transactions: types 0 (legacy, EIP-155), 1 (EIP-2930), 2 (EIP-1559) and 4 (EIP-7702).
 
-A `Transaction` is decoded once, keeps its wire bytes and knows its sender. Blob transactions (type 3)
-are refused: a devnet without a blob market cannot be honest about them.
+A `Transaction` is decoded once, keeps its wire bytes and knows its sender. Blob transactions (type 3) are
+refused: a devnet without a blob market cannot be honest about them.
 
-An impersonated transaction is one of these without a signature, under a sender that it names
-(docs/protocol.md, section 18): 0x7B || rlp([sender, what a signature would cover]). Whether a chain takes
-such ones is for the caller: `ImpersonatedTransaction` says that it is one.
+An impersonated transaction is one of these without a signature, under a sender that it names (docs/protocol.md,
+section 18): 0x7B || rlp([sender, what a signature would cover]). They decode to `ImpersonatedTransaction`; the
+caller decides whether its chain accepts them.
 """
 
 from dataclasses import dataclass, field, fields, replace
@@ -19,8 +19,9 @@ from node.primitives.keys import HALF_ORDER, recover_digest
 
 MAX_TRANSACTION_BYTES = 128 * 1024
 RECENT = 32
-"""What was decoded last is remembered: who takes a transaction from a user decodes it to find the shard, and
-the shard's pool once more. Recovering the sender costs as much as all else."""
+"""Number of decoded transactions that are remembered. The node that takes a transaction from a user decodes it
+to find the shard, and the shard's pool decodes it again. Recovering the sender costs as much as all the rest.
+"""
 TYPE_LEGACY, TYPE_ACCESS_LIST, TYPE_DYNAMIC_FEE, TYPE_BLOB, TYPE_SET_CODE = range(5)
 IMPERSONATED_TYPE = 0x7B
 
@@ -39,7 +40,7 @@ class Authorization:
     s: int
 
     def authority(self) -> Address | None:
-        """Who signed it, or None where the signature is none."""
+        """The address that signed it, or None if the signature is invalid."""
         if self.y_parity > 1 or self.s > HALF_ORDER:
             return None
         payload = rlp.encode(
@@ -78,21 +79,23 @@ class Transaction:
         return keccak256(self.raw)
 
     def effective_gas_price(self, base_fee: int) -> int:
-        """What one gas costs the sender at `base_fee` (EIP-1559)."""
+        """The price of one gas for the sender at `base_fee`, in wei (EIP-1559)."""
         return min(self.max_fee_per_gas, base_fee + self.max_priority_fee_per_gas)
 
 
 def _new(kind: type[Transaction], **values: object) -> Transaction:
-    """One with all these fields. The constructor of a frozen dataclass sets them one by one, which takes
-    several times as long."""
+    """Make a transaction of these fields. The constructor of a frozen dataclass sets the fields one by one,
+    which takes several times as long.
+    """
     tx = object.__new__(kind)
     tx.__dict__.update(values)
     return tx
 
 
 class FinalTransaction(Transaction):
-    """A transaction that stands in a decided block: its signature has been checked, and who signed it is
-    found out when somebody wants to know."""
+    """A transaction of a decided block. Its signature has been checked; the sender is recovered when it is
+    first read.
+    """
 
     @cached_property
     def sender(self) -> Address:
@@ -100,7 +103,7 @@ class FinalTransaction(Transaction):
 
     @property
     def is_recovered(self) -> bool:
-        """Whether the sender is known already."""
+        """True if the sender has been recovered already."""
         return "sender" in self.__dict__
 
 
@@ -110,7 +113,9 @@ class ImpersonatedTransaction(Transaction):
 
 
 def encode_impersonated(sender: Address, unsigned: bytes) -> bytes:
-    """The item of a transaction given what its signature would cover (EIP-155, 2930, 1559, 7702)."""
+    """Encode an impersonated transaction from the payload that a signature would cover (EIP-155, 2930, 1559,
+    7702).
+    """
     return bytes([IMPERSONATED_TYPE]) + rlp.encode([sender, unsigned])
 
 
@@ -199,7 +204,7 @@ def _decode_typed(raw: bytes, sender: Address | None = None) -> Transaction:
     v, r, s = rlp.as_int(items[-3], 8), rlp.as_int(items[-2]), rlp.as_int(items[-1])
     chain_id, nonce = rlp.as_int(items[0]), rlp.as_int(items[1], 64)
     tip = rlp.as_int(items[2])
-    at = 3 if kind == TYPE_ACCESS_LIST else 4  # the gas
+    at = 3 if kind == TYPE_ACCESS_LIST else 4  # the gas field
     fee = rlp.as_int(items[at - 1])
     gas, to, value, data, access = items[at : at + 5]
     authorizations = _authorizations(items[9]) if kind == TYPE_SET_CODE else ()
@@ -230,9 +235,9 @@ def _decode_typed(raw: bytes, sender: Address | None = None) -> Transaction:
 
 
 def _unsigned(raw: bytes, signature: list[rlp.Decoded]) -> bytes:
-    """What the signature of a typed transaction covers: the same list without its last three items.
+    """The payload that the signature of a typed transaction covers: the same list without its last three items.
 
-    `raw` was decoded, so it is canonical: the payload need not be encoded again.
+    `raw` is canonical, because it was decoded, so the payload is cut out instead of encoded again.
     """
     start = 2 if raw[1] <= 0xF7 else 2 + raw[1] - 0xF7
     tail = sum([len(rlp.encode_bytes(rlp.as_bytes(item))) for item in signature])
@@ -242,10 +247,10 @@ def _unsigned(raw: bytes, signature: list[rlp.Decoded]) -> bytes:
 @lru_cache(maxsize=RECENT)
 @decoder("transaction", also=(InvalidTransaction,))
 def decode_transaction(raw: bytes) -> Transaction:
-    """Decode wire bytes and recover the sender of what is signed.
+    """Decode wire bytes and recover the sender of a signed transaction.
 
-    Raises DecodeError where the bytes are no transaction, InvalidTransaction where they are one that
-    cannot be accepted. Which chain it is for, and whether it can pay, is checked against a state.
+    Raises DecodeError if the bytes are no transaction, InvalidTransaction if they are one that cannot be
+    accepted. Its chain id and the sender's balance are checked later, against a state.
     """
     if not raw:
         raise DecodeError("transaction: empty")
@@ -263,7 +268,8 @@ def decode_transaction(raw: bytes) -> Transaction:
 @decoder("transaction", also=(InvalidTransaction,))
 def decode_final(raw: bytes) -> Transaction:
     """Decode a transaction of a decided block without recovering its sender. Raises as `decode_transaction`;
-    that its signature is one is not looked at."""
+    the signature is not checked.
+    """
     if raw[:1] == bytes([IMPERSONATED_TYPE]):
         return decode_transaction(raw)
     known = decode_fields(raw, ZERO_ADDRESS)
@@ -275,8 +281,7 @@ def decode_final(raw: bytes) -> Transaction:
 
 @decoder("transaction", also=(InvalidTransaction,))
 def decode_fields(raw: bytes, sender: Address) -> Transaction:
-    """Decode a transaction whose sender is known: nothing is made of the signature. Raises as
-    `decode_transaction`."""
+    """Decode a transaction whose sender is known, ignoring the signature. Raises as `decode_transaction`."""
     if not raw:
         raise DecodeError("transaction: empty")
     return _decode(raw, sender)

@@ -1,4 +1,4 @@
-"""Transactions that nobody signed: their encoding has zeros where a signature would be."""
+"""Transactions without a signature: their encoding has zeros in its place."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ from node.primitives.transaction import (
 
 
 def unsigned(tx: Transaction) -> Transaction:
-    """`tx` with the encoding, and so the hash, that it has without a signature."""
+    """A copy of `tx` with the encoding and the hash that it has without a signature."""
     numbers = [tx.nonce, tx.max_fee_per_gas, tx.gas]
     if tx.type not in (TYPE_LEGACY, TYPE_ACCESS_LIST):
         numbers.insert(1, tx.max_priority_fee_per_gas)
@@ -49,7 +49,7 @@ def unsigned(tx: Transaction) -> Transaction:
 
 @decoder("transaction", also=(InvalidTransaction,))
 def decode_unsigned(raw: bytes, sender: Address) -> Transaction:
-    """What `unsigned` encoded. Raises as `decode_transaction`."""
+    """Decode a transaction that `unsigned` encoded. Raises as `decode_transaction`."""
     tx = decode_fields(raw, sender)
     if tx.v or tx.r or tx.s:
         raise DecodeError("transaction: it is signed")
