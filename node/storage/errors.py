@@ -1,4 +1,4 @@
-"""What storage raises.
+"""The errors of storage.
 
 UserError
 `-- StorageUnavailable     the disk refuses: permissions, no space, not a directory
@@ -12,7 +12,7 @@ from node.primitives.errors import AtollError, UserError
 
 
 class StorageUnavailable(UserError):
-    """The operating system refuses; the text names the path and what to do."""
+    """The operating system refuses an operation; the text names the path and what to do."""
 
 
 class StorageInUse(StorageUnavailable):
@@ -20,4 +20,4 @@ class StorageInUse(StorageUnavailable):
 
 
 class WouldEquivocate(AtollError):
-    """Signing this would contradict a signature that was given before: never sign it."""
+    """The signature would contradict an earlier one: never make it."""

@@ -1,8 +1,8 @@
 """Durable files: the few operations whose order decides what a crash leaves behind.
 
-All that has to outlive a crash is written by these, or by the write-ahead log and the last-signed record, or is
-in the database. A new name is durable only when the directory that it stands in was synced, and a new directory
-in turn only when its own was.
+All data that must survive a crash is written by these functions, by the write-ahead log, by the last-signed
+record, or is in the database. A new file name is durable only after its directory was synced, and a new
+directory only after its parent was.
 """
 
 import fcntl
@@ -17,7 +17,7 @@ from node.storage.errors import StorageInUse, StorageUnavailable
 
 
 def unavailable(path: Path, doing: str, error: OSError) -> StorageUnavailable:
-    """`error` as one line for a person: what could not be done, where and why."""
+    """Turn `error` into one line for a person: what could not be done, where and why."""
     return StorageUnavailable(
         f"{path}: cannot {doing}: {error.strerror or error}; "
         "check the permissions and the free space of this directory"
@@ -25,7 +25,7 @@ def unavailable(path: Path, doing: str, error: OSError) -> StorageUnavailable:
 
 
 def other_version(path: Path, what: str) -> StorageUnavailable:
-    """A file of ours, whole, in a format that another version of atoll writes."""
+    """The error for a sound file of ours in a format that another version of atoll writes."""
     return StorageUnavailable(
         f"{path}: this {what} was written by another version of atoll; run the network with that version, "
         "or make a new one (`atoll up --reset`)"
@@ -44,8 +44,8 @@ def sync_directory(directory: Path) -> None:
 def make_directory(path: Path, *, mode: int = 0o777) -> None:
     """Make `path`, and the directories it is in, unless they are there. Durable when it returns.
 
-    `mode` is that of `path`. Its name is synced even if it was there: who made it may have died before that.
-    Raises OSError.
+    `mode` applies to `path`. Its name is synced even if it existed: the process that made it may have died
+    before it synced. Raises OSError.
     """
     if not path.parent.is_dir():
         make_directory(path.parent)
@@ -54,7 +54,7 @@ def make_directory(path: Path, *, mode: int = 0o777) -> None:
 
 
 def write_fully(descriptor: int, data: bytes) -> None:
-    """os.write until everything is written: a single call may write less."""
+    """Repeat os.write until everything is written: a single call may write less."""
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
@@ -62,13 +62,13 @@ def write_fully(descriptor: int, data: bytes) -> None:
 
 @contextmanager
 def replacing(path: Path, *, mode: int = 0o644) -> Iterator[int]:
-    """Create or replace `path` by what is written to the descriptor that this gives.
+    """Create or replace `path` by the bytes that are written to the descriptor in the `with` block.
 
-    After a crash, or an error within, it is the old file or the new one, never a mixture. Durable (bytes and
-    name) when it ends. Raises OSError.
+    After a crash, or an error in the block, `path` is the old file or the new one, never a mixture. Durable
+    (bytes and name) when it ends. Raises OSError.
     """
     temporary = path.with_name(path.name + ".new")
-    temporary.unlink(missing_ok=True)  # of an earlier crash; its mode may be another
+    temporary.unlink(missing_ok=True)  # left by an earlier crash; its mode may be another
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         try:
@@ -90,7 +90,7 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o644) -> None:
 
 
 def write_new(path: Path, pieces: Iterable[bytes], *, mode: int = 0o644) -> None:
-    """Create `path`, which must not be there. Durable when it returns; before, it may be there in part.
+    """Create `path`, which must not exist. Durable when it returns; before that the file may be incomplete.
 
     Raises OSError, FileExistsError for a link, too.
     """
@@ -114,11 +114,11 @@ def remove(path: Path) -> None:
 class FileLock:
     """An exclusive advisory lock (flock) on a file of its own, held until `release` or process end.
 
-    The file is left behind on purpose: removing it would race with the next one to lock it.
+    The file is left behind on purpose: removing it would race with the next process that locks it.
     """
 
     def __init__(self, path: Path, *, guards: str) -> None:
-        """Take the lock at once. `guards` names what it protects, for the error message.
+        """Take the lock at once. `guards` names the protected files, for the error message.
 
         Raises StorageInUse if another process holds it, StorageUnavailable if it cannot be made.
         """
@@ -139,7 +139,7 @@ class FileLock:
             raise unavailable(path, "lock this file", error) from None
 
     def release(self) -> None:
-        """Idempotent."""
+        """Release the lock. Idempotent."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1

@@ -16,16 +16,18 @@ class KeyValueStore(Protocol):
     """
 
     def get(self, key: bytes) -> bytes | None:
-        """The value, or None. Raises CorruptData if the disk gives something else than was written."""
+        """The value, or None if the key is absent. Raises CorruptData if the disk returns other bytes than were
+        written.
+        """
         ...
 
     def write(self, batch: Mapping[bytes, bytes | None], *, sync: bool) -> None:
-        """Put every entry, or delete the key where the value is None: all of it or nothing.
+        """Write all entries atomically; a value of None deletes the key.
 
-        With `sync` the batch, and every batch before it, is durable when the call returns; without
-        it a power failure (not the end of the process) may lose the latest batches, in whole
-        batches and never a batch before one that stayed. Raises StorageUnavailable when the disk refuses;
-        the store then takes no further batch.
+        With `sync` the batch, and every batch before it, is durable when the call returns; without it a power
+        failure (not the end of the process) may lose the latest batches, in whole batches and never a batch
+        before one that stayed. Raises StorageUnavailable when the disk refuses; the store then takes no further
+        batch.
         """
         ...
 

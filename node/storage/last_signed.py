@@ -1,13 +1,13 @@
-"""The record of the last thing a key signed on one chain: it refuses to sign two things for one step.
+"""The record of the last signature of one key on one chain: it refuses two different signatures for one step.
 
-It holds one position (height, round, step) and the digest that was signed there, and moves only forward
-(as CometBFT's `priv_validator_state.json`). It is apart from the write-ahead log, so that losing the log cannot
+It holds one position (height, round, step) and the digest that was signed there, and moves only forward (as
+CometBFT's `priv_validator_state.json`). It is apart from the write-ahead log, so that losing the log cannot
 make a validator equivocate.
 
-File: a ring of slots, one for each signature in turn. A slot holds the position, and beside it what led to
-that signature: the tail of the write-ahead log. So one write and one wait make both durable, and neither is
-there without the other. A crash can tear only the slot that was being written, whose signature had not been
-given yet; the one before it is the record then. All others must be sound.
+File: a ring of slots, written in turn, one per signature. A slot holds the position and the inputs that led to
+the signature: the tail of the write-ahead log. One write and one sync make both durable, and neither exists
+without the other. A crash can tear only the slot that was being written. Its signature had not been given yet,
+so the slot before it is the record then. All other slots must be sound.
 """
 
 import os
@@ -46,7 +46,7 @@ NOTHING = b"\0" * 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedPosition:
-    """What was signed last: consensus height, round and step, and the 32-byte digest."""
+    """The position of the last signature: consensus height, round and step, and the signed 32-byte digest."""
 
     height: int
     round: int
@@ -76,7 +76,7 @@ class LastSigned:
         """
         self.path = path
         self.torn = False
-        "Whether a slot was unsound at opening: a crash while it was being written."
+        """True if a slot was unsound at opening, because a crash interrupted its write."""
         self.writes = 0
         self.write_seconds = 0.0
         "Each write waits for the disk."
@@ -86,7 +86,8 @@ class LastSigned:
         self._lock = FileLock(path.with_name(path.name + ".lock"), guards=f"the record {path}")
         try:
             if path.exists():
-                # What counts from here on must not be lost later, even where a crash came before the fsync.
+                # The next write relies on this name, so it must be durable even if a crash came before the
+                # first sync.
                 sync_directory(path.parent)
             else:
                 first = _encode(_Slot(sequence=0, position=None, tail=None))
@@ -103,10 +104,10 @@ class LastSigned:
             raise
         self._sequence, self._last = slots[-1].sequence, slots[-1].position
         self.tails = tuple(slot.tail for slot in slots if slot.tail is not None)
-        "What was handed over by logs, oldest first, for them to be opened with."
+        """The tails that logs handed over, oldest first; a log is opened with them."""
 
     def load(self) -> SignedPosition | None:
-        """What was signed last, or None if nothing was."""
+        """The last signed position, or None if nothing was signed."""
         return self._last
 
     def check_and_record(
@@ -118,10 +119,10 @@ class LastSigned:
         *,
         log: WriteAheadLog | None = None,
     ) -> None:
-        """Allow one signature: on return the position is on disk, and the caller may sign `digest`.
+        """Record one signature: on return the position is on disk, and the caller may sign `digest`.
 
-        So is everything that was appended to `log`, which has been opened with our `tails`. After a crash
-        within this call the position is on disk only if that is, too.
+        Everything that was appended to `log` is on disk, too; `log` must have been opened with our `tails`.
+        After a crash within this call either both are on disk or the position is not.
 
         `step` is 0 to 255 and grows within a round, `digest` has 32 bytes. The identical request is allowed
         again and writes nothing here. Raises WouldEquivocate for an earlier position, or for the same one with
@@ -164,7 +165,7 @@ class LastSigned:
         self.write_seconds += time.perf_counter() - started
 
     def _tail_of(self, log: WriteAheadLog) -> Tail | None:
-        """What is to be durable together with the next slot; None if it is by itself."""
+        """The tail of the log that must become durable with the next slot; None if the log syncs itself."""
         # A slot that is overwritten must not be the only durable copy of its tail.
         if self._carried >= SLOTS - 1 or log.unsynced > MAX_TAIL_BYTES:
             log.sync()
@@ -194,7 +195,7 @@ class LastSigned:
     def _read(self) -> list[_Slot]:
         """The sound slots in the order of writing; at least one."""
         content = os.pread(self._descriptor, FILE_BYTES + 1, 0)
-        if len(content) != FILE_BYTES:  # its size never changes: no crash of ours does that
+        if len(content) != FILE_BYTES:  # the size never changes, so no crash of ours causes this
             if content.startswith(KIND) and content[len(KIND) : len(MAGIC)] not in (b"", VERSION):
                 raise other_version(self.path, "last-signed record")
             raise _corrupt(self.path, f"it has {len(content)} bytes instead of {FILE_BYTES}")
@@ -205,7 +206,7 @@ class LastSigned:
         if not found:
             raise _corrupt(self.path, "none of its slots is sound")
         last = max(found)
-        expected = range(max(0, last - SLOTS + 2), last + 1)  # without the one that is next in turn
+        expected = range(max(0, last - SLOTS + 2), last + 1)  # without the slot next in turn
         unwritten = b"".join(raw[last + 2 :]) if last < SLOTS else b""
         if any(sequence not in found for sequence in expected) or any(unwritten):
             raise _corrupt(self.path, "more than one of its slots is unsound")
@@ -227,7 +228,7 @@ def _encode(slot: _Slot) -> bytes:
 
 
 def _decode(raw: bytes, index: int) -> _Slot | None:
-    """What a slot holds, or None if it is not sound or not in its place."""
+    """Decode a slot; None if it is not sound or not in its place."""
     body = raw[: SLOT.size]
     magic, sequence, height, round_, step, digest, salt, offset, length = SLOT.unpack(body)
     data = raw[HEADER_BYTES : HEADER_BYTES + length]

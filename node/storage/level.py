@@ -22,15 +22,15 @@ BLOOM_BITS = 10  # per key: about 1 % of the look-ups of an absent key reach the
 class LevelStore:
     """One LevelDB directory, opened by one process at a time.
 
-    Checksums are verified on every read and a damaged log is refused at opening: LevelDB's own default is to
-    drop what it cannot read and go on, and a node must not go on with half of its state.
+    Checksums are verified on every read, and a damaged log is refused at opening. LevelDB's default is to drop
+    unreadable data and go on, but a node must not go on with half of its state.
     """
 
     def __init__(self, path: Path, database: Any, quota: Quota | None = None) -> None:
         self.path = path
         self._quota = quota
         self.batches = self.batch_bytes = 0
-        "What was written: batches, and bytes of their keys and values."
+        """Batches written, and the bytes of their keys and values."""
         self.batch_seconds = 0.0
         self._database = database
 
@@ -45,8 +45,7 @@ class LevelStore:
     ) -> Self:
         """Open the database at `path`, making it (and its parents) if there is none and `create`.
 
-        `cache_mib`: how much of its files LevelDB keeps in memory, in MiB. `quota`: what is asked before
-        each write.
+        `cache_mib`: LevelDB's block cache, in MiB. `quota`: consulted before each write.
 
         Raises StorageInUse, StorageUnavailable or CorruptData; each says what to do.
         """
@@ -156,12 +155,14 @@ class LevelStore:
 
 
 def _is_lock_error(error: Exception) -> bool:
-    """LevelDB has no type for it: the text is `IO error: lock PATH/LOCK: ...`."""
+    """True for the error of a locked database. LevelDB has no type for it; its text is `IO error: lock
+    PATH/LOCK: ...`.
+    """
     return "/LOCK: " in _text(error) and "IO error: lock " in _text(error)
 
 
 def _text(error: Exception) -> str:
-    """plyvel passes LevelDB's own text on as bytes."""
+    """The text of an error: plyvel passes LevelDB's own text on as bytes."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     text = error.args[0] if error.args else ""

@@ -1,4 +1,4 @@
-"""The in-memory twin of LevelStore: the same contract, nothing survives `close`."""
+"""The in-memory twin of LevelStore: the same contract, but nothing survives `close`."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
@@ -7,7 +7,7 @@ from node.storage.kv import prefix_end
 
 
 class MemoryStore:
-    """A KeyValueStore in a dict with a sorted list of its keys, sorted again when it is next asked."""
+    """A KeyValueStore in a dict with a list of its keys, sorted again at the first read after a write."""
 
     def __init__(self) -> None:
         self._data: dict[bytes, bytes] = {}

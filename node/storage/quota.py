@@ -6,10 +6,10 @@ from pathlib import Path
 
 
 class Quota:
-    """How many bytes a directory may have. Without a limit nothing is counted.
+    """A limit in bytes on a directory. Without a limit nothing is counted.
 
-    What is there is counted when the limit is set, and what is written from then on is added; what is deleted
-    meanwhile gives nothing back.
+    Setting the limit counts the bytes in the directory; later writes are added. Deleted files give nothing
+    back.
     """
 
     def __init__(self, directory: Path, limit: int | None = None) -> None:
@@ -19,13 +19,13 @@ class Quota:
         self.set_limit(limit)
 
     def set_limit(self, limit: int | None) -> None:
-        """Have this limit from now on; None is none."""
+        """Replace the limit, in bytes; None removes it."""
         if limit is not None:
             self._used = directory_size(self._directory)
         self._limit = limit
 
     def take(self, count: int) -> None:
-        """So many bytes are about to be written. Raises OSError (ENOSPC) where they do not fit."""
+        """Account for a write of `count` bytes. Raises OSError (ENOSPC) if they do not fit."""
         if self._limit is None:
             return
         if self._used + count > self._limit:
@@ -34,7 +34,7 @@ class Quota:
 
 
 def directory_size(directory: Path) -> int:
-    """Bytes in the files below a directory; those that vanish meanwhile do not count."""
+    """The bytes in all files below a directory; files that vanish during the count are left out."""
     total = 0
     for parent, _, names in os.walk(directory):
         for name in names:

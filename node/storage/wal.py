@@ -1,7 +1,7 @@
-"""The write-ahead log of consensus: what must be on disk before anything is sent.
+"""The write-ahead log of consensus: the inputs that must be on disk before anything is sent.
 
-File: `MAGIC | salt(8) | crc32(4) of both`, then records `length(4) | durable(8) | crc32(4) | payload`,
-little endian.
+File: `MAGIC | salt(8) | crc32(4) of both`, then records `length(4) | durable(8) | crc32(4) | payload`, little
+endian.
 
 - `crc32` covers the salt, `length`, `durable` and the payload. The salt is random for each new log, so
   that what an earlier log left in the same disk blocks cannot be taken for a record of this one.
@@ -36,7 +36,7 @@ from node.storage.quota import Quota
 KIND = b"ATOLWAL"
 MAGIC = KIND + b"\x01"
 OTHER_VERSIONS = frozenset(bytes([version]) for version in range(2, 16))
-"""What is beyond them in that place is damage."""
+"""Version bytes of other formats. Any other byte in that place is damage."""
 SALT_BYTES = 8
 FILE_HEADER_BYTES = len(MAGIC) + SALT_BYTES + 4
 RECORD_HEADER = struct.Struct("<IQI")  # length, durable, crc32
@@ -59,8 +59,8 @@ class Tail:
 class WriteAheadLog:
     """An append-only file of records with one writer. Not for use by several tasks at the same time.
 
-    After an error of the operating system in `sync` or `reset` nobody knows what is on disk (a failed
-    fsync is not to be tried again): every later call raises, and the node has to stop.
+    After an error of the operating system in `sync` or `reset` the content of the disk is unknown, and a failed
+    fsync must not be tried again. So every later call raises, and the node has to stop.
     """
 
     def __init__(
@@ -71,19 +71,19 @@ class WriteAheadLog:
         tails: Iterable[Tail] | None = None,
         quota: Quota | None = None,
     ) -> None:
-        """Open the log, or make an empty one; a torn tail is cut off here.
+        """Open the log, or make an empty one. A torn tail is cut off.
 
-        `tails` are the copies of what was handed over, oldest first; those of other logs are ignored.
-        Without the argument nothing can be handed over. `quota`: what is asked before each write.
+        `tails`: the copies that `hand_over` returned, oldest first; those of other logs are ignored. Without
+        the argument nothing can be handed over. `quota`: consulted before each write.
 
-        Raises StorageInUse, StorageUnavailable, or CorruptData when a record in the middle is damaged or
-        the log ends before a tail begins.
+        Raises StorageInUse, StorageUnavailable, or CorruptData when a record in the middle is damaged or the
+        log ends before a tail begins.
         """
         self.path = path
         self.torn_bytes = 0
-        "How many bytes of an unfinished write were cut off at opening."
+        """Bytes of an unfinished write that were cut off at opening."""
         self.written_bytes = self.syncs = 0
-        "Bytes that were appended to the file since then, and waits for the disk."
+        """Bytes appended to the file since opening, and waits for the disk."""
         self.sync_seconds = 0.0
         self._max_record = max_record
         self._quota = quota
@@ -103,7 +103,7 @@ class WriteAheadLog:
             raise
 
     def replay(self) -> Iterator[bytes]:
-        """The payloads that were found at opening, oldest first. Can be asked for once."""
+        """The payloads that were found at opening, oldest first. To be called once."""
         if self._replay is None:
             raise RuntimeError("the log was replayed before")
         records, self._replay = self._replay, None
@@ -125,7 +125,7 @@ class WriteAheadLog:
         return sum(map(len, self._pending))
 
     def sync(self) -> None:
-        """Write what was appended and wait until all is on disk. Does nothing when it is."""
+        """Write the buffer and wait until all is on disk. Does nothing if it is."""
         self._check_usable()
         if not self._pending and self._durable == self._end:
             return
@@ -140,7 +140,7 @@ class WriteAheadLog:
         self._durable = self._end
 
     def hand_over(self) -> Tail:
-        """Write what was appended without waiting; it is on disk once the caller's copy of it is.
+        """Write the buffer without waiting; it counts as durable once the caller's copy of it is on disk.
 
         The copies must be kept until the next `sync`, and given to the constructor after a crash.
         """
@@ -169,14 +169,14 @@ class WriteAheadLog:
         return unavailable(self.path, "write to the write-ahead log", error)
 
     def reset(self) -> None:
-        """Start an empty log: see `rewrite`."""
+        """Start an empty log; see `rewrite`."""
         self.rewrite(())
 
     def rewrite(self, payloads: Iterable[bytes]) -> None:
-        """Start a new log of these records, dropping all others, with what was not synced.
+        """Start a new log of these records. All others are dropped, and so is the buffer.
 
-        Durable when it returns; a crash leaves the whole old log or the whole new one. Raises ValueError
-        if a record is too large; then nothing has changed.
+        Durable when it returns; a crash leaves the whole old log or the whole new one. Raises ValueError if a
+        record is too large; then nothing has changed.
         """
         self._check_usable()
         payloads = list(payloads)
@@ -197,11 +197,11 @@ class WriteAheadLog:
 
     @property
     def durable(self) -> int:
-        """Bytes in the file that are on disk without their copies; at most `size`."""
+        """Bytes in the file that are on disk themselves, without the handed-over copies; at most `size`."""
         return self._durable
 
     def close(self) -> None:
-        """Release the file; what was not synced is lost, as in a crash. Idempotent."""
+        """Release the file. As in a crash, the buffer is lost. Idempotent."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -247,7 +247,7 @@ class WriteAheadLog:
         self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         if self.torn_bytes:
             os.ftruncate(self._descriptor, scan.end)
-        # What is replayed now must not be lost later, even where the crash came before the fsync.
+        # The records replayed now must not be lost later, even if the crash came before the fsync.
         os.fsync(self._descriptor)
         sync_directory(self.path.parent)
         self._durable = self._end = scan.end
@@ -267,7 +267,7 @@ class WriteAheadLog:
     def _start(self, payloads: list[bytes]) -> None:
         salt = os.urandom(SALT_BYTES)
         parts, size = [_file_header(salt)], FILE_HEADER_BYTES
-        for payload in payloads:  # all before each is durable, as the file has no name until all is
+        for payload in payloads:  # durable from the first on: the file has no name before all are
             parts.append(_record(salt, size, payload))
             size += len(parts[-1])
         write_atomically(self.path, b"".join(parts))
@@ -280,7 +280,7 @@ class WriteAheadLog:
 
 
 def _with_tails(path: Path, content: bytes, tails: list[Tail]) -> bytes:
-    """What the log holds once its tails are put back. Raises CorruptData if there is a gap before one."""
+    """The content of the log with its tails put back. Raises CorruptData if there is a gap before one."""
     if all(content[tail.offset : tail.end] == tail.data for tail in tails):
         return content
     whole = bytearray(content)
@@ -293,7 +293,7 @@ def _with_tails(path: Path, content: bytes, tails: list[Tail]) -> bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
-    """What a log file holds: the sound records, where they end, and where promised data is damaged."""
+    """The content of a log file: the sound records, where they end, and the place of damage to durable data."""
 
     payloads: list[bytes]
     end: int
@@ -301,7 +301,7 @@ class Scan:
 
 
 def scan_records(content: bytes, salt: bytes, max_record: int = MAX_RECORD_BYTES) -> Scan:
-    """Read records until the first that is not sound, then look whether it had been durable."""
+    """Read records until the first unsound one, then decide whether that one had been durable."""
     payloads: list[bytes] = []
     offset = FILE_HEADER_BYTES
     while (record := _record_at(content, offset, salt, max_record)) is not None:
@@ -326,7 +326,7 @@ def _record_at(
     if start > len(content):
         return None
     length, durable, checksum = RECORD_HEADER.unpack_from(content, offset)
-    # `durable` is checked before the payload is read: the search for later records stays fast.
+    # `durable` is checked before the payload is read, which keeps the search for later records fast.
     if length > max_record or start + length > len(content):
         return None
     if not FILE_HEADER_BYTES <= durable <= offset:
