@@ -1,4 +1,4 @@
-"""Waiting until something may have changed."""
+"""Waiting for a change of this node's chains."""
 
 import trio
 

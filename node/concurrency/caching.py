@@ -1,4 +1,4 @@
-"""Bounded caches of final data."""
+"""Bounded caches of immutable data."""
 
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
@@ -15,7 +15,7 @@ def _one(_: object) -> int:
 
 
 class Lru(Generic[K, V]):
-    """The entries used last, as many as weigh `capacity` together; at least one."""
+    """A cache of the entries used last: as many as weigh `capacity` together, but at least one."""
 
     def __init__(self, capacity: int, weigh: Callable[[V], int] = _one) -> None:
         self._capacity = capacity
@@ -43,7 +43,7 @@ class Lru(Generic[K, V]):
 
 
 class _Making:
-    """A value on its way: those who want it too wait for `done`."""
+    """A value that one task is making; the other callers wait for `done`."""
 
     __slots__ = ("done", "error")
 
@@ -55,8 +55,8 @@ class _Making:
 class JoinedCache(Generic[K, V]):
     """An `Lru` whose values are made on demand, each by one task at a time.
 
-    A maker's error reaches everyone who was waiting for that value and is not kept. When the task that
-    makes it is cancelled, one of the waiting takes over.
+    An error of the maker is raised to every caller that waits for the value, and is not kept. If the making
+    task is cancelled, one of the waiting callers takes over.
     """
 
     def __init__(self, capacity: int, weigh: Callable[[V], int] = _one) -> None:
@@ -64,7 +64,7 @@ class JoinedCache(Generic[K, V]):
         self._making: dict[K, _Making] = {}
 
     async def get(self, key: K, make: Callable[[], Awaitable[V]]) -> V:
-        """The value, made by `make` if need be."""
+        """The value, made by `make` if it is absent."""
         while (value := self._known.get(key)) is None:
             others = self._making.get(key)
             if others is None:

@@ -1,8 +1,8 @@
-"""What a node does beside consensus must not end it.
+"""Conveniences: tasks and listeners beside consensus whose failure must not end the node.
 
-Which tasks and listeners are such conveniences, and which end the node, is in docs/architecture.md, "Tasks and
-threads". The difference: without a convenience the chains go on and what they hold is right; what builds,
-judges, applies or stores blocks must not go on after an exception that nobody expected.
+docs/architecture.md, "Tasks and threads", lists the conveniences and the tasks that end the node. Without a
+convenience the chains go on and their content is right. Code that builds, judges, applies or stores blocks is
+none: it must stop after an unexpected exception.
 """
 
 from collections import Counter
@@ -16,23 +16,26 @@ from node.primitives.errors import CorruptData
 from node.storage.errors import StorageUnavailable
 
 FIRST_PAUSE, LAST_PAUSE = 1.0, 60.0
-"""Seconds before a task that failed begins anew; twice as long each time, until it has run for the longest."""
+"""Seconds before a failed task is started again. The pause doubles each time, and begins at the first value
+again after the task has run for the last one.
+"""
 DISK = (CorruptData, StorageUnavailable)
-"""Our own disk: no part of a node goes on without it."""
+"""Errors of our own disk: no part of a node continues after them."""
 
 P = ParamSpec("P")
 
 
 class Conveniences:
-    """Runs them, logs what they fail with, with its trace, and counts it by name: from 0 on, so that a first
-    failure is a rise of the metric."""
+    """The runner of conveniences. It logs each failure with its trace and counts it by name. The count starts
+    at 0, so that the first failure is a rise of the metric.
+    """
 
     def __init__(self) -> None:
         self.failures: Counter[str] = Counter()
         self._log = structlog.get_logger()
 
     async def run(self, name: str, task: Callable[[], Awaitable[None]]) -> None:
-        """`task` until it returns, anew after an unexpected exception. Raises errors of the disk."""
+        """Run `task` until it returns, again after an unexpected exception. Raises errors of the disk."""
         self.failures[name] += 0
         pause = FIRST_PAUSE
         while True:
@@ -49,7 +52,9 @@ class Conveniences:
             pause = min(2 * pause, LAST_PAUSE)
 
     def listener(self, name: str, listen: Callable[P, None]) -> Callable[P, None]:
-        """`listen`, for those who call it in the middle of something that matters."""
+        """Wrap `listen` so that its failure does not reach the caller, which is in the middle of something that
+        matters.
+        """
         self.failures[name] += 0
 
         def heard(*args: P.args, **kwargs: P.kwargs) -> None:

@@ -1,7 +1,7 @@
 """A timer for a task that mostly waits for something else.
 
-A cancel scope around every wait costs more than the waits of a busy task. This one is set far less often
-than it is asked for: when it goes off before the time that is wanted by then, it only sets itself anew.
+In a busy task a cancel scope around every wait costs more than the waits. This timer is set far less often than
+a deadline changes: if it expires before the deadline that holds by then, it sets itself again.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ class Alarm:
         self._scope = trio.CancelScope()
 
     def at(self, deadline: float) -> None:
-        """Ring once at this time (of trio's clock), and not at the one that was asked for before."""
+        """Replace the deadline: ring once at this time (of trio's clock)."""
         self._wanted = deadline
         if deadline < self._scope.deadline:
             self._scope.deadline = deadline

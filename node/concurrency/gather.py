@@ -12,7 +12,9 @@ WIDTH = 16
 
 
 async def gather(jobs: Sequence[Callable[[], Awaitable[T]]], width: int = WIDTH) -> list[T]:
-    """The results in the order of `jobs`. The first error cancels the rest and is raised, alone."""
+    """Run the jobs; the results are in the order of `jobs`. The first error cancels the rest and is raised,
+    alone.
+    """
     if len(jobs) == 1:
         return [await jobs[0]()]
     results: dict[int, T] = {}

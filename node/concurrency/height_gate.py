@@ -24,7 +24,7 @@ class HeightGate:
         await self._changed.wait()
 
     async def reach(self, height: int, *, patience: float) -> None:
-        """Return once the height is there. Raises trio.TooSlowError."""
+        """Return once the chain has `height`. Raises trio.TooSlowError after `patience` seconds."""
         if self.height >= height:
             return
         with trio.fail_after(patience):

@@ -1,8 +1,8 @@
-"""What the process must be for execution to be right: called once, when a node starts.
+"""The settings of the process that execution needs; checked once, when a node starts.
 
-A call chain of 1,024 frames is legal. Each takes a few Python frames, so threads that execute need a
-stack of `STACK_BYTES` and the process a recursion limit of `RECURSION_LIMIT`; memory is only used where
-a call chain is really deep.
+A call chain of 1,024 frames is legal. Each takes a few Python frames, so threads that execute need a stack of
+`STACK_BYTES` and the process a recursion limit of `RECURSION_LIMIT`; memory is only used where a call chain is
+really deep.
 """
 
 import sys
@@ -22,8 +22,8 @@ T = TypeVar("T")
 def check_interpreter() -> None:
     """Refuse to run where execution would be wrong, and allow deep calls.
 
-    Raises UserError under -O (py-evm and its libraries validate by `assert`) and where keccak is not
-    the fast implementation that was installed for it.
+    Raises UserError under -O (py-evm and its libraries validate by `assert`), and if keccak is not the fast
+    implementation that was installed for it.
     """
     if not __debug__:
         raise UserError(
@@ -40,10 +40,10 @@ def check_interpreter() -> None:
 
 
 def run_with_stack(function: Callable[[], T]) -> T:
-    """Run `function` in a thread of its own whose stack holds 1,024 calls; its result or its exception.
+    """Run `function` in a thread whose stack holds 1,024 calls; its result or its exception.
 
-    For a caller without a long-lived execution thread: `threading.stack_size(STACK_BYTES)` before such
-    a thread is started does the same.
+    For a caller without a long-lived execution thread: `threading.stack_size(STACK_BYTES)` before such a thread
+    is started does the same.
     """
     sys.setrecursionlimit(max(sys.getrecursionlimit(), RECURSION_LIMIT))
     outcome: list[T] = []

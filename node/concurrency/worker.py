@@ -1,7 +1,7 @@
-"""Where blocks and calls are executed: threads with a deep stack, beside the event loop.
+"""The threads that execute blocks and calls: they have a deep stack and run beside the event loop.
 
-Blocks of one node are executed one at a time, in order. Calls from users have threads of their own, so
-that a long `eth_call` never holds up consensus.
+Blocks of one node are executed one at a time, in order. Calls from users have threads of their own, so that a
+long `eth_call` never holds up consensus.
 """
 
 import sys
@@ -18,41 +18,41 @@ from rpc.turns import Turns
 T = TypeVar("T")
 
 SWITCH_SECONDS = 0.0005
-"""How long a thread that executes keeps the interpreter while the event loop wants it.
+"""Seconds that an executing thread keeps the interpreter while the event loop wants it.
 
 The event loop gives the interpreter up at every system call and has to wait for it again; a request takes
-several. At 5 ms, as Python has it, trivial answers take some 15 ms beside full blocks, at 0.5 ms about half
-of that, and the blocks no longer (benchmarks/busy_rpc.py).
+several. At 5 ms, as Python has it, trivial answers take some 15 ms beside full blocks, at 0.5 ms about half of
+that, and the blocks no longer (benchmarks/busy_rpc.py).
 """
 
 MAX_WAITING = 256
-"""User calls that wait for a thread."""
-BLOCKS = 2  # one that counts, and one that does not any more
+"""User calls that may wait for a thread."""
+BLOCKS = 2  # one whose result is used, and one that was given up
 
 # A mapping, since the stubs that libp2p brings along are of a trio that did not know the word.
 _ABANDON: dict[str, Any] = {"abandon_on_cancel": True}
 
 
 OnDisk = Callable[[Callable[[], None]], Awaitable[None]]
-"""How a job that waits for the disk is done."""
+"""A function that runs a job that waits for the disk."""
 
 
 async def on_disk(job: Callable[[], None]) -> None:
-    """In a thread: users and the other chain go on meanwhile. It is waited for, cancelled or not."""
+    """Run the job in a thread, so that users and the other chain go on. Waits for it, even if cancelled."""
     await trio.to_thread.run_sync(job)
 
 
 async def at_once(job: Callable[[], None]) -> None:
-    """On the event loop, where a thread would let the virtual time of a test run away."""
+    """Run the job on the event loop. For tests with a virtual clock, which would run on during a thread."""
     job()
 
 
 class Worker:
     """Runs functions in threads; at most `calls` user calls at a time, for users in turn.
 
-    Blocks are executed one at a time. There is room for two: one that was given up, for its height has ended
-    or the node does, is left to finish alone; it reads only. So is a call whose caller gives up; `wait_idle`
-    tells when what they use can be closed.
+    Blocks are executed one at a time. There is room for a second: a block that was given up, because its height
+    ended or the node stops, is left to finish alone; it only reads. The same holds for a call whose caller
+    gives up. `wait_idle` tells when their resources can be closed.
     """
 
     def __init__(self, *, calls: int = 2) -> None:
@@ -67,25 +67,26 @@ class Worker:
         self._changed = threading.Condition()
 
     async def block(self, job: Callable[[], T]) -> T:
-        """For building, judging and committing blocks."""
+        """Run a job that builds, judges or commits a block."""
         async with self._turn:
             return await trio.to_thread.run_sync(
                 self._counted, job, limiter=self._blocks, **_ABANDON
             )
 
     async def call(self, job: Callable[[], T]) -> T:
-        """For user calls. A caller that gives up leaves the thread to finish within its gas. Raises
-        LimitExceeded where too many wait."""
+        """Run a user's call. If the caller gives up, the thread finishes within its gas. Raises LimitExceeded
+        if too many calls wait.
+        """
         limiter: Any = self._calls  # trio asks for no more than this has, its stubs do
         return await trio.to_thread.run_sync(self._counted, job, limiter=limiter, **_ABANDON)
 
     @property
     def calls(self) -> tuple[int, int]:
-        """User calls that (run, wait for a thread)."""
+        """Counts of user calls: (running, waiting for a thread)."""
         return self._calls.running, self._calls.waiting
 
     async def blocks_done(self) -> None:
-        """Return when no block's job runs, those that were abandoned included."""
+        """Return when no job of a block runs, abandoned ones included."""
         tokens = [object() for _ in range(BLOCKS)]
         for token in tokens:
             await self._blocks.acquire_on_behalf_of(token)
@@ -93,7 +94,7 @@ class Worker:
             self._blocks.release_on_behalf_of(token)
 
     def wait_idle(self, seconds: float) -> bool:
-        """Block until no job runs, `seconds` at most; whether none does."""
+        """Block until no job runs, for at most `seconds`. True if none runs."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._running, seconds)
 
@@ -109,6 +110,7 @@ class Worker:
 
 
 def limit_recursion() -> None:
-    """Libraries that come with py-evm raise the limit when they are imported, so far that hostile nesting
-    in a decoder written in C would overflow the C stack. Called when everything is imported."""
+    """Set the recursion limit again, after all imports: libraries that come with py-evm raise it so far that
+    hostile nesting in a decoder written in C would overflow the C stack.
+    """
     sys.setrecursionlimit(RECURSION_LIMIT)
