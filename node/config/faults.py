@@ -1,4 +1,4 @@
-"""What one node is told to do wrong, or to suffer: the `[faults]` of its configuration.
+"""The faults that one node is told to commit or to suffer: the `[faults]` of its configuration.
 
 The same document is what `atoll_setFaults` takes and `atoll_faults` gives, while the node runs. Everything in
 it can be taken back; what it has led to (a slashed stake) cannot.
@@ -34,7 +34,7 @@ Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
 class LinkFaults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Of the messages to one other node. `p2p.netem.LinkFault` says what each does."""
+    """Faults of the messages to one other node. `p2p.netem.LinkFault` says what each does."""
 
     cut: bool = False
     delay: Seconds = 0.0
@@ -42,7 +42,7 @@ class LinkFaults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     loss: Share = 0.0
 
     def and_also(self, other: "LinkFaults") -> "LinkFaults":
-        """Both on one link, as if it were two links one after the other."""
+        """The sum of two faults, as if two links stood one behind the other."""
         return LinkFaults(
             cut=self.cut or other.cut,
             delay=min(MAX_SECONDS, self.delay + other.delay),
@@ -52,7 +52,7 @@ class LinkFaults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class NodeFaults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The whole section; see the module."""
+    """The whole `[faults]` section; see the module."""
 
     equivocate: bool = False
     late: Annotated[int, msgspec.Meta(ge=0, le=MAX_LATE)] = 0
@@ -64,8 +64,9 @@ class NodeFaults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     links: dict[str, LinkFaults] = {}
 
     def check(self, *, signs: bool, peers: set[str]) -> "NodeFaults":
-        """Raise UserError, naming the key, for what this node cannot do: without a key nothing is signed
-        that could be wrong, and links are to nodes of its configuration."""
+        """Raise UserError, naming the key, for a fault that this node cannot commit: a node without a key signs
+        nothing that could be wrong, and links lead to nodes of its configuration.
+        """
         for fault in ("equivocate", "withhold"):
             if getattr(self, fault) and not signs:
                 raise UserError(

@@ -1,4 +1,4 @@
-"""The files of a node's keys, which only its owner can read.
+"""Key files of a node, readable only by their owner.
 
 A validator's consensus key is the 32 secret bytes as one line of hexadecimal, an identity the 32 bytes of its
 seed.
@@ -16,7 +16,7 @@ MAX_FILE_BYTES = 1024
 
 
 def load_validator_key(path: Path) -> SigningKey:
-    """Read a key file. Raises UserError; the text never quotes what the file holds."""
+    """Read a key file. Raises UserError; its text never quotes the content of the file."""
     text = read_file(path, what="the validator key", limit=MAX_FILE_BYTES).strip()
     try:
         return SigningKey(bytes.fromhex(text.decode("ascii").removeprefix("0x")))
@@ -33,5 +33,5 @@ def save_validator_key(path: Path, key: SigningKey) -> None:
 
 
 def save_identity(path: Path, identity: Identity) -> None:
-    """As `save_validator_key`. The file is what `Identity.load` reads."""
+    """Write the seed of an identity, as `save_validator_key` does. `Identity.load` reads the file."""
     write_new(path, [identity.to_bytes()], mode=0o600)

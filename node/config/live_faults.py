@@ -12,20 +12,20 @@ from p2p.types import PeerId
 
 
 class LiveFaults:
-    """The faults of a node, which may change while it runs. `on_change` is called with the new ones."""
+    """The faults of a node, which may change while it runs. `on_change` is called with the new faults."""
 
     def __init__(self, configured: NodeFaults) -> None:
         self.current = configured
         self.on_change: list[Callable[[NodeFaults], None]] = []
 
     def set(self, faults: NodeFaults) -> None:
-        """Have these from now on instead of what was there."""
+        """Replace all faults by these."""
         if faults != self.current:
             self.current = faults
             self.announce()
 
     def announce(self) -> None:
-        """Tell whoever listens what there is."""
+        """Tell the listener the present faults."""
         structlog.get_logger().warning(
             "faults on purpose" if self.current.any else "no more faults on purpose",
             **{field: value for field, value in asdict(self.current).items() if value},
@@ -41,7 +41,7 @@ class LiveFaults:
 def link_faults(
     links: Mapping[str, LinkFaults], ids: Mapping[str, PeerId]
 ) -> dict[PeerId, LinkFault]:
-    """By peer id, as p2p wants them."""
+    """The faults of links by peer id, in the form that p2p uses."""
     return {
         ids[name]: LinkFault(cut=link.cut, delay=link.delay, jitter=link.jitter, loss=link.loss)
         for name, link in links.items()

@@ -1,4 +1,4 @@
-"""The configuration of one node: a TOML file, which is all that `atoll node` is given.
+"""The configuration of one node: a TOML file, the only argument of `atoll node`.
 
 Relative paths are relative to the file. Every key but `name`, `genesis` and `identity_key` has a default.
 
@@ -71,10 +71,10 @@ class P2pConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class RpcConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The JSON-RPC endpoint, HTTP and WebSocket on one port.
 
-    `cors_origins`: origins of web pages that may ask, beside those of this machine ("https://app.example"): a
-    page of a named one may do what a program may, but for faults; "*" lets all in, to read and to submit what
-    is signed. `allowed_hosts`: names, beside those of the local machine, under which clients reach it.
-    `expose_accounts`: whether eth_accounts lists `dev_accounts`.
+    `cors_origins`: origins of web pages that may send requests ("https://app.example"), beside those of this
+    machine. A page of a named origin may do what a program may, except faults; "*" lets all pages read and
+    submit signed transactions. `allowed_hosts`: names under which clients reach the endpoint, beside those of
+    the local machine. `expose_accounts`: if true, eth_accounts lists `dev_accounts`.
     """
 
     enabled: bool = True
@@ -86,13 +86,12 @@ class RpcConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class CacheConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a node keeps in memory of its database; any size gives the same results.
+    """The caches of a node in memory; any size gives the same results.
 
-    `trie_nodes`: decoded nodes of the shard's state, about 400 bytes each; they are as many as twice the
-    accounts and slots in use, for a state that is to be in memory whole. The beacon's state has as many, but
-    no more than 50,000. `database_mib`: LevelDB's blocks; its buffer of writes is no larger, and 8 MiB at
-    most. `blocks_mib`: decoded blocks of the network, for the JSON-RPC; up to a quarter of it more for the
-    chain of each shard that is asked for.
+    `trie_nodes`: decoded nodes of the shard's state, about 400 bytes each. A state that is to be in memory
+    whole has twice as many as it has accounts and slots in use. The beacon's state has as many, but at most
+    50,000. `database_mib`: LevelDB's blocks; its write buffer is no larger, and 8 MiB at most. `blocks_mib`:
+    decoded blocks of the network, for the JSON-RPC; each shard that is asked for may add up to a quarter of it.
     """
 
     trie_nodes: Annotated[int, msgspec.Meta(ge=1000, le=100_000_000)] = 100_000
@@ -101,29 +100,31 @@ class CacheConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class LogConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`level`: the least severe that is written; `format`: "text" for people, "json" for machines."""
+    """The log. `level`: the least severe level that is written; `format`: "text" for people, "json" for
+    machines.
+    """
 
     level: LogLevel = "info"
     format: LogFormat = "text"
 
 
 class TracingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """OpenTelemetry traces, where this table is; they need the extra `otel`.
+    """OpenTelemetry traces, if this table is present; they need the extra `otel`.
 
-    `endpoint`: where a collector takes OTLP over HTTP, or "$NAME" for the URL in a variable of the environment.
-    `sample_ratio`: the part of the traces that is exported, the same ones by all nodes.
+    `endpoint`: the URL of a collector that takes OTLP over HTTP, or "$NAME" for a URL in an environment
+    variable. `sample_ratio`: the part of the traces that is exported; all nodes export the same ones.
     """
 
     endpoint: str = "http://127.0.0.1:4318/v1/traces"
     sample_ratio: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
 
     def check(self) -> None:
-        """Raise UserError, naming the key, for what the types do not catch."""
+        """Raise UserError, naming the key, for errors that the types do not catch."""
         if not ENVIRONMENT.fullmatch(self.endpoint):
             _check_url(self.endpoint, "key 'tracing.endpoint'")
 
     def url(self) -> str:
-        """The URL of the collector. Raises UserError where the environment does not have it."""
+        """The URL of the collector. Raises UserError if the environment variable is not set."""
         if not ENVIRONMENT.fullmatch(self.endpoint):
             return self.endpoint
         url = os.environ.get(self.endpoint[1:], "")
@@ -142,7 +143,7 @@ class PeerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole file; `load_node_config` makes the paths absolute.
 
-    `shard`: the one that a follower follows; what counts for a validator is the genesis.
+    `shard`: the shard that a follower follows; a validator's shard comes from the genesis.
     """
 
     name: str
@@ -161,7 +162,7 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     peers: tuple[PeerConfig, ...] = ()
 
     def check(self) -> "NodeConfig":
-        """Raise UserError, naming the key, for what the types do not catch."""
+        """Raise UserError, naming the key, for errors that the types do not catch."""
         check_name(self.name, "name")
         split_host_port(self.p2p.listen, "p2p.listen")
         for index, address in enumerate(self.dev_accounts):
@@ -226,7 +227,7 @@ def render_node_config(config: NodeConfig) -> str:
 
 
 def check_name(name: str, key: str) -> None:
-    """Names become directories, host names and metric labels. Raises UserError."""
+    """Check a name of a node, which becomes a directory, a host name and a metric label. Raises UserError."""
     if not NAME.fullmatch(name):
         raise UserError(
             f"key {key!r}: {name!r} is not a name: lower-case letters, digits, '.', '_' and '-' are "
@@ -235,7 +236,7 @@ def check_name(name: str, key: str) -> None:
 
 
 def check_origins(origins: Sequence[str], where: str) -> None:
-    """Raise UserError, naming `where`, for what is no origin of web pages."""
+    """Check the origins of web pages. Raises UserError, naming `where`."""
     for origin in origins:
         if origin != "*" and not ORIGIN.fullmatch(origin):
             raise UserError(
@@ -245,18 +246,18 @@ def check_origins(origins: Sequence[str], where: str) -> None:
 
 
 def _check_url(url: str, where: str) -> None:
-    """Raises UserError beginning with `where`."""
+    """Check a URL. Raises UserError beginning with `where`."""
     try:
         parts = urlsplit(url)
         sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is none
+    except ValueError:  # a malformed port
         sound = False
     if not sound or not url.isprintable() or " " in url:
         raise UserError(f"{where}: {url!r} is not a URL, such as http://127.0.0.1:4318/v1/traces")
 
 
 def split_host_port(address: str, key: str) -> tuple[str, int]:
-    """("host", port) of "host:port" or "[ipv6]:port". Raises UserError naming `key`."""
+    """Split "host:port" or "[ipv6]:port" into ("host", port). Raises UserError naming `key`."""
     host, _, port = address.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
     host = host[1:-1] if bracketed else host

@@ -1,4 +1,4 @@
-"""TOML files that people write, read strictly: an unknown or wrong key is an error that names it."""
+"""Strict reading of TOML files that people write: an unknown or wrong key is an error that names it."""
 
 import difflib
 import re
@@ -16,13 +16,13 @@ from node.primitives.files import read_file
 
 MAX_FILE_BYTES = 4 << 20
 MAX_LINE, MAX_PARTS = 4096, 64
-"""A line is longer, or has more dots, but not both."""
+"""A line with more characters, and with more dots as well, is refused."""
 
 T = TypeVar("T", bound=msgspec.Struct)
 
 
 def load_toml(path: Path, kind: type[T], *, what: str) -> T:
-    """Read `path` as a `kind` (a msgspec Struct). `what` names such a file, for the errors ("a manifest").
+    """Read `path` as a `kind` (a msgspec Struct). `what` names the kind of file in error texts ("a manifest").
 
     Raises UserError: the file, the key and what is wrong with it.
     """
@@ -53,7 +53,7 @@ def toml_document(content: bytes) -> dict[str, Any]:
         text = content.decode()
     except UnicodeDecodeError as error:
         raise UserError(f"not a text file in UTF-8 (byte {error.start})") from None
-    # tomllib takes the square of a key's parts in time.
+    # tomllib takes time quadratic in the parts of a key.
     for number, line in enumerate(text.split("\n"), 1):
         if len(line) > MAX_LINE and line.count(".") > MAX_PARTS:
             raise UserError(f"not valid TOML: line {number} is too long")
@@ -72,7 +72,7 @@ def _decode_path(kind: type, value: object) -> object:
         raise ValueError("a path is expected")
     try:
         return Path(value).expanduser()
-    except RuntimeError as error:  # ~name of nobody here
+    except RuntimeError as error:  # a home directory of an unknown user, such as ~name
         raise ValueError(str(error)) from None
 
 
@@ -83,7 +83,9 @@ def _encode_path(value: object) -> object:
 
 
 def _refuse_unknown_keys(value: object, kind: Any, where: str) -> None:
-    """msgspec refuses them as well, but without saying what was probably meant."""
+    """Refuse unknown keys. msgspec refuses them as well, but without suggesting the key that was probably
+    meant.
+    """
     if get_origin(kind) in (Union, types.UnionType):
         structured = [option for option in get_args(kind) if option is not type(None)]
         kind = structured[0] if len(structured) == 1 else object
@@ -109,7 +111,7 @@ def _suggestion(key: str, known: list[str]) -> str:
 
 
 def _in_words(message: str) -> str:
-    """msgspec's "Expected `int`, got `str` - at `$.rpc.port`" with the key first."""
+    """Reword msgspec's "Expected `int`, got `str` - at `$.rpc.port`" with the key first."""
     found = re.fullmatch(r"(.*) - at `\$\.?(.*)`", message)
     if not found:
         return message[:1].lower() + message[1:].replace("`", "'")
@@ -118,7 +120,7 @@ def _in_words(message: str) -> str:
 
 
 def render_toml(struct: msgspec.Struct) -> str:
-    """A struct of scalars, lists of scalars, tables and lists of tables as TOML; None is left out."""
+    """Render a struct of scalars, lists of scalars, tables and lists of tables as TOML; None is left out."""
     table = msgspec.to_builtins(struct, enc_hook=_encode_path)
     return tomli_w.dumps(_without_none(table))
 
