@@ -1,7 +1,7 @@
 """Every family of metrics, by what it is about. docs/observability.md lists them, from here.
 
 `chain` is `shard` or `beacon`, `shard` the number of a shard (the node's own, unless the help says otherwise;
-the beacon has none), `peer` the name of a node, `channel` and `method` what is on the wire.
+the beacon has none), `peer` the name of a node, `channel` and `method` are names on the wire.
 """
 
 from typing import get_args

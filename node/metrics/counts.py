@@ -1,4 +1,4 @@
-"""What is counted where it happens: plain numbers, which a scrape reads."""
+"""Counts of events, kept where the events happen: plain numbers that a scrape reads."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -8,14 +8,14 @@ from node.metrics.exposition import Histogram
 
 @dataclass(slots=True)
 class ConsensusCounts:
-    """Of one chain on this node, since it was started."""
+    """Counts of one chain on this node, since it was started."""
 
     decided: int = 0
     "Blocks committed that our own engine decided."
     synced: int = 0
-    "Blocks committed on somebody's certificate."
+    """Blocks committed on a certificate that peers sent."""
     committed_at: float | None = None
-    "Of the last of both, in trio's time."
+    """Time of the last commit of either kind, by trio's clock."""
     unsigned: int | None = None
     "Validators whose precommit is not in its certificate."
     rounds: int = 0
@@ -30,7 +30,7 @@ class ConsensusCounts:
 
 @dataclass(slots=True)
 class PoolCounts:
-    """Of transactions on their way into the pool."""
+    """Counts of transactions on their way into the pool."""
 
     admitted: Counter[str] = field(default_factory=Counter)
     "By source: user or peer."
@@ -40,11 +40,11 @@ class PoolCounts:
 
 @dataclass(slots=True)
 class BlockCounts:
-    """Of the shard blocks that this node has executed or committed."""
+    """Counts of the shard blocks that this node has executed or committed."""
 
     dropped: int = 0
     "Transactions that were found impossible when a block was built."
     seconds: dict[str, Histogram] = field(
         default_factory=lambda: {step: Histogram() for step in ("build", "judge", "commit")}
     )
-    "On the block thread, the wait for it included."
+    """Seconds on the block thread, including the wait for it."""

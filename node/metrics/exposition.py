@@ -1,4 +1,4 @@
-"""Families of metrics, the samples of one scrape, and their text.
+"""Families of metrics, the samples of one scrape, and their text form.
 
 The text is version 0.0.4 of Prometheus' exposition format:
 https://prometheus.io/docs/instrumenting/exposition_formats/
@@ -16,13 +16,13 @@ CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 Kind = Literal["counter", "gauge", "histogram"]
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""Upper bounds of what takes from a millisecond to ten seconds."""
+"""Bucket bounds for durations from a millisecond to ten seconds."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 class Histogram:
-    """How often something took how long. One task or thread writes; some 0.3 us an observation."""
+    """A histogram of durations in seconds. One task or thread writes; an observation takes some 0.3 us."""
 
     __slots__ = ("bounds", "counts", "sum")
 
@@ -42,7 +42,7 @@ class Histogram:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
-    """What a name stands for. Counters end in `_total`; units are in the name, always base units."""
+    """A family of metrics: one name. Counters end in `_total`; units are in the name, always base units."""
 
     name: str
     kind: Kind
@@ -57,14 +57,14 @@ class Family:
 
 
 class Sheet:
-    """The samples of one scrape, of `families` by name. Those of a family stand together."""
+    """The samples of one scrape, of `families` by name. The samples of a family stand together."""
 
     def __init__(self, families: Mapping[str, Family]) -> None:
         self._families = families
         self._lines: dict[str, list[str]] = {}
 
     def put(self, name: str, value: float | None, *labels: object) -> None:
-        """One sample, `labels` in the order of the family's. None: there is nothing to say now."""
+        """Add a sample, with `labels` in the order of the family's. A value of None adds nothing."""
         if value is not None:
             labelled = _labels(self._families[name].labels, labels)
             self._rows(name).append(f"{name}{labelled} {_number(value)}\n")
@@ -96,7 +96,7 @@ class Sheet:
 
 
 def _number(value: float) -> str:
-    """Whole numbers are written exactly; whoever reads them may round (Prometheus keeps 53 bits)."""
+    """Format a number. Whole numbers are written exactly; a reader may round (Prometheus keeps 53 bits)."""
     return str(int(value)) if isinstance(value, int) else repr(value)
 
 
