@@ -17,16 +17,15 @@ if TYPE_CHECKING:
     from node.cluster.errors import NetworkFailed, RpcRefused, RpcUnreachable
     from node.primitives.errors import UserError
     from node.testing import conditions as until
-    from node.testing.asynchronous import AsyncNetwork
     from node.testing.conditions import Condition, Pending
     from node.testing.errors import NetworkStopped, TransactionFailed, Unbalanced, WaitTimeout
     from node.testing.members import Node, Shard
-    from node.testing.network import Network
+    from node.testing.network import AsyncNetwork, Network
     from node.testing.options import Options
 
 _PLACES = {
     "Account": ("node.cluster.accounts", "DevAccount"),
-    "AsyncNetwork": ("node.testing.asynchronous", "AsyncNetwork"),
+    "AsyncNetwork": ("node.testing.network", "AsyncNetwork"),
     "Condition": ("node.testing.conditions", "Condition"),
     "Network": ("node.testing.network", "Network"),
     "NetworkFailed": ("node.cluster.errors", "NetworkFailed"),

@@ -8,15 +8,12 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from node.cluster.errors import RpcError, RpcRefused
 from node.cluster.status import report_node
 from node.testing.errors import TransactionFailed
-
-if TYPE_CHECKING:
-    from node.testing.members import Node
-    from node.testing.network import Network
+from node.testing.members import ASK_SECONDS, Node, Shard
 
 LOOK_SECONDS = 3.0
 """How long one look waits for a node that does not answer."""
@@ -36,10 +33,24 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Condition(Generic[T_co]):
-    """`look` gives the result, which may be anything, or Pending. `what` completes "waited 60 s for ..."."""
+    """`look` is given the `Network`, and gives the result, which may be anything, or Pending. `what` completes
+    "waited 60 s for ..."."""
 
     what: str
-    look: "Callable[[Network], T_co | Pending]"
+    look: Callable[[Any], T_co | Pending]
+
+
+class Seen(Protocol):
+    """What the conditions here look at of a `Network`."""
+
+    @property
+    def nodes(self) -> tuple[Node, ...]: ...
+
+    def node(self, name: str) -> Node: ...
+
+    def shard(self, number: int) -> Shard: ...
+
+    def request(self, method: str, *params: object, timeout: float = ASK_SECONDS) -> Any: ...
 
 
 # ---------------------------------------------------------------------- blocks
@@ -48,7 +59,7 @@ class Condition(Generic[T_co]):
 def height(number: int, *, shard: int | None = None) -> Condition[int]:
     """The network, or a shard, has a block of that number. Gives the number of the newest."""
 
-    def look(net: "Network") -> int | Pending:
+    def look(net: Seen) -> int | Pending:
         head = _head(net, shard)
         return head if head >= number else Pending(f"the newest is {head}")
 
@@ -59,7 +70,7 @@ def blocks(count: int = 1, *, shard: int | None = None) -> Condition[int]:
     """So many more blocks than there were at the first look. Gives the number of the newest."""
     first: list[int] = []
 
-    def look(net: "Network") -> int | Pending:
+    def look(net: Seen) -> int | Pending:
         head = _head(net, shard)
         first[:] = first or [head]
         made = head - first[0]
@@ -72,7 +83,7 @@ def shard_stalled(shard: int, *, seconds: float = 3.0) -> Condition[int]:
     """The shard has made no block for so long. Gives its height."""
     seen: list[tuple[int, float]] = []
 
-    def look(net: "Network") -> int | Pending:
+    def look(net: Seen) -> int | Pending:
         now = time.monotonic()
         head = _shard_head(net, shard)
         if not seen or head > seen[0][0]:
@@ -91,7 +102,7 @@ def receipt(tx: str | bytes, *, success: bool = True) -> Condition[dict[str, Any
     once, unless `success` is False, when either is taken."""
     name = _hex(tx)
 
-    def look(net: "Network") -> dict[str, Any] | Pending:
+    def look(net: Seen) -> dict[str, Any] | Pending:
         found = net.request("eth_getTransactionReceipt", name, timeout=LOOK_SECONDS)
         if found is None:
             return Pending("there is no receipt")
@@ -106,7 +117,7 @@ def settled(tx: str | bytes) -> Condition[dict[str, Any]]:
     """All that a transaction caused, on all shards, has happened and is final. Gives `atoll_trace`."""
     name = _hex(tx)
 
-    def look(net: "Network") -> dict[str, Any] | Pending:
+    def look(net: Seen) -> dict[str, Any] | Pending:
         trace = _found(net, "atoll_trace", name)
         if trace is None:
             return Pending("nobody knows it")
@@ -122,7 +133,7 @@ def delivered(message: str | bytes) -> Condition[dict[str, Any]]:
     """A message between shards has run at its destination. Gives `atoll_message`."""
     name = _hex(message)
 
-    def look(net: "Network") -> dict[str, Any] | Pending:
+    def look(net: Seen) -> dict[str, Any] | Pending:
         found = _found(net, "atoll_message", name)
         if found is None:
             return Pending("nobody knows it")
@@ -135,7 +146,7 @@ def delivered(message: str | bytes) -> Condition[dict[str, Any]]:
 def lanes_empty(*, src: int | None = None, dst: int | None = None) -> Condition[None]:
     """No message is under way, from shard `src`, to shard `dst`, or at all. For once: others may follow."""
 
-    def look(net: "Network") -> Pending | None:
+    def look(net: Seen) -> Pending | None:
         for shard in (src, dst):
             if shard is not None:
                 net.shard(shard)  # there is one
@@ -154,7 +165,7 @@ def lanes_empty(*, src: int | None = None, dst: int | None = None) -> Condition[
 def balance(address: str, at_least: int) -> Condition[int]:
     """An account has so many wei. Gives how many it has."""
 
-    def look(net: "Network") -> int | Pending:
+    def look(net: Seen) -> int | Pending:
         wei = int(net.request("eth_getBalance", address, "latest", timeout=LOOK_SECONDS), 16)
         return wei if wei >= at_least else Pending(f"it has {wei}")
 
@@ -167,7 +178,7 @@ def balance(address: str, at_least: int) -> Condition[int]:
 def node_up(*names: str) -> Condition[None]:
     """These nodes (without names: all) answer and are not behind."""
 
-    def look(net: "Network") -> Pending | None:
+    def look(net: Seen) -> Pending | None:
         nodes = [net.node(name) for name in names] or net.nodes
         reports = [report_node(node.layout, timeout=LOOK_SECONDS) for node in nodes]
         away = [f"{r.node.name}: {r.problem or r.state}" for r in reports if r.state != "up"]
@@ -180,7 +191,7 @@ def node_down(name: str, *others: str) -> Condition[None]:
     """These nodes have no process."""
     names = (name, *others)
 
-    def look(net: "Network") -> Pending | None:
+    def look(net: Seen) -> Pending | None:
         running = [name for name in names if net.node(name).is_running]
         return Pending(f"running: {', '.join(running)}") if running else None
 
@@ -194,7 +205,7 @@ def log_line(node: str, pattern: str, *, since: int = 0) -> Condition[re.Match[s
     """
     expression = re.compile(pattern)
 
-    def look(net: "Network") -> re.Match[str] | Pending:
+    def look(net: Seen) -> re.Match[str] | Pending:
         log = net.node(node).log
         if not log.exists():
             return Pending("there is no log")
@@ -211,33 +222,33 @@ def log_line(node: str, pattern: str, *, since: int = 0) -> Condition[re.Match[s
 # ---------------------------------------------------------------------- how they look
 
 
-def _head(net: "Network", shard: int | None) -> int:
+def _head(net: Seen, shard: int | None) -> int:
     if shard is None:
         return int(net.request("eth_blockNumber", timeout=LOOK_SECONDS), 16)
     return _shard_head(net, shard)
 
 
-def _shard_head(net: "Network", shard: int) -> int:
+def _shard_head(net: Seen, shard: int) -> int:
     """The height of a shard, as its nodes say; if none of them answers, as far as the network has it."""
     heights = [_height(node) for node in net.shard(shard).nodes]
     known = [height for height in heights if height is not None]
     return max(known) if known else _crosslinked(net, shard)
 
 
-def _height(node: "Node") -> int | None:
+def _height(node: Node) -> int | None:
     try:
         return node.status(timeout=LOOK_SECONDS).chains.shard.height
     except RpcError:
         return None
 
 
-def _crosslinked(net: "Network", shard: int) -> int:
+def _crosslinked(net: Seen, shard: int) -> int:
     """Raises RpcUnreachable if nobody is there who could know."""
     tips = net.request("atoll_networkBlock", timeout=LOOK_SECONDS)["shards"]
     return int(next(tip["tip"]["height"] for tip in tips if tip["id"] == shard))
 
 
-def _found(net: "Network", method: str, name: str) -> dict[str, Any] | None:
+def _found(net: Seen, method: str, name: str) -> dict[str, Any] | None:
     try:
         found = net.request(method, name, timeout=LOOK_SECONDS)
     except RpcRefused as error:

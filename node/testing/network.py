@@ -1,13 +1,14 @@
-"""`Network`: a network of real processes that lasts as long as a test wants it."""
+"""`Network`: a network of real processes that lasts as long as a test wants it, and its awaitable twin."""
 
 import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, Unpack
 
 from node.cluster.accounts import DevAccount
 from node.cluster.client.client import call
@@ -22,6 +23,7 @@ from node.primitives.keys import CURVE_ORDER, SigningKey
 from node.primitives.placement import home_by_range
 from node.testing.conditions import Condition, node_up, receipt
 from node.testing.errors import NetworkStopped, Unbalanced
+from node.testing.loops import in_thread, in_thread_whatever_happens, sleep
 from node.testing.members import ASK_SECONDS, Clock, Node, Shard
 from node.testing.options import Options, manifest_of
 from node.testing.supervised import Supervised
@@ -30,12 +32,11 @@ from node.testing.waiting import INTERVAL, WAIT_SECONDS, Wait
 if TYPE_CHECKING:
     from web3 import Web3
 
-    from node.testing.asynchronous import AsyncNetwork
-
 START_TRIES = 3
 PORT_TAKEN = "in use"
 DESCRIBE_SECONDS = 2.0
 ETHER = 10**18
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -221,8 +222,6 @@ class Network:
     @property
     def aio(self) -> "AsyncNetwork":
         """What takes time, for asyncio and trio."""
-        from node.testing.asynchronous import AsyncNetwork
-
         return AsyncNetwork(self)
 
     # ------------------------------------------------------------------ asking
@@ -381,6 +380,89 @@ class Network:
             for report in reports
         ]
         return "\n".join([f"network in {self._layout.directory}:", *rows])
+
+
+class AsyncNetwork:
+    """`net.aio`: the methods of `net` that take time, to be awaited under asyncio or trio.
+
+    When what awaits is cancelled, a request that is under way ends in its thread, and its answer is dropped.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+
+    @classmethod
+    @asynccontextmanager
+    async def start(
+        cls,
+        *,
+        directory: Path | None = None,
+        keep: bool | None = None,
+        **options: Unpack[Options],
+    ) -> "AsyncIterator[AsyncNetwork]":
+        """A network for as long as the block lasts. Raises as Network.start."""
+        network = Network(directory=directory, keep=keep, **options)
+        try:
+            await in_thread(network.up)
+            yield cls(network)
+        finally:
+            await in_thread_whatever_happens(network.stop)
+
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call what would block in a thread: `await net.aio.run(net.faults.kill, "s0v0")`."""
+        return await in_thread(lambda: function(*args, **kwargs))
+
+    async def request(
+        self,
+        method: str,
+        *params: object,
+        timeout: float = ASK_SECONDS,  # noqa: ASYNC109 - of a socket
+    ) -> Any:
+        """`Network.request`."""
+        return await self.run(self.network.request, method, *params, timeout=timeout)
+
+    async def wait_for(
+        self,
+        condition: Condition[T] | Callable[[], T],
+        timeout: float = WAIT_SECONDS,  # noqa: ASYNC109 - its error says what was missing
+        *,
+        interval: float = INTERVAL,
+        what: str | None = None,
+    ) -> T:
+        """`Network.wait_for`. A function is called in a thread."""
+        __tracebackhide__ = True
+        wait = Wait(self.network, condition, timeout, what)
+        while not await in_thread(wait.poll):
+            await sleep(interval)
+        return wait.result
+
+    async def send(
+        self,
+        sender: DevAccount,
+        to: str | None = None,
+        *,
+        value: int = 0,
+        data: bytes | str = b"",
+        gas: int | None = None,
+    ) -> str:
+        """`Network.send`."""
+        return await self.run(self.network.send, sender, to, value=value, data=data, gas=gas)
+
+    async def new_account(self, *, shard: int = 0, ether: float = 100) -> DevAccount:
+        """`Network.new_account`."""
+        return await self.run(self.network.new_account, shard=shard, ether=ether)
+
+    async def audit(self, block: int | None = None) -> dict[str, Any]:
+        """`Network.audit`."""
+        return await self.run(self.network.audit, block)
+
+    async def snapshot(self) -> str:
+        """`Network.snapshot`."""
+        return await self.run(self.network.snapshot)
+
+    async def revert(self, snapshot: str) -> None:
+        """`Network.revert`."""
+        await self.run(self.network.revert, snapshot)
 
 
 def _heights(status: NodeStatus) -> str:

@@ -2,14 +2,11 @@
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from node.cluster.errors import RpcError, RpcRefused
 from node.testing.conditions import Condition, Pending
 from node.testing.errors import TransactionFailed, Unbalanced, WaitTimeout
-
-if TYPE_CHECKING:
-    from node.testing.network import Network
 
 WAIT_SECONDS = 60.0
 INTERVAL = 0.05
@@ -19,12 +16,18 @@ RESOURCE_UNAVAILABLE = -32002
 T = TypeVar("T")
 
 
+class Described(Protocol):
+    """A `Network`, of which conditions may ask more than a wait does."""
+
+    def describe(self) -> str: ...
+
+
 class Wait(Generic[T]):
     """One wait: `poll` until it is true, then `result` is what the condition gave."""
 
     def __init__(
         self,
-        network: "Network",
+        network: Described,
         condition: Condition[T] | Callable[[], T],
         timeout: float,
         what: str | None,

@@ -10,9 +10,6 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 ROOMS = ("node", "consensus", "p2p", "rpc", "tests", "tools", "benchmarks", "examples", "docs")
 KNOWN = {
-    frozenset(
-        f"node.testing.{name}" for name in ("asynchronous", "conditions", "network", "waiting")
-    ),
     frozenset(f"tests.simulation.simnet.{name}" for name in ("chain", "host")),
     frozenset(f"tests.simulation.devnet.{name}" for name in ("chains", "forger", "net", "node")),
 }
