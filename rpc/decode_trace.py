@@ -6,10 +6,10 @@ from typing import Any
 from rpc.decode import as_object, boolean, member, optional, uint64
 from rpc.decode_overrides import block_overrides, state_overrides
 from rpc.encoding import json_type
+from rpc.times import LONGEST_TRACE
 from rpc.wire import NO_OVERRIDES, BlockOverrides, Overrides, TraceOptions
 
 TRACERS = ("callTracer", "prestateTracer", "4byteTracer", "noopTracer")
-MAX_TIMEOUT = 20.0
 NO_OPTIONS = (TraceOptions(), NO_OVERRIDES)
 
 _FLAGS = {
@@ -68,7 +68,7 @@ def _tracer(value: object) -> str:
 
 
 def _timeout(value: object) -> float:
-    """Seconds, of a Go duration such as "5s" or "1m30s"; no more than MAX_TIMEOUT."""
+    """Seconds, of a Go duration such as "5s" or "1m30s"; no more than LONGEST_TRACE."""
     if not isinstance(value, str) or len(value) > 64:
         raise ValueError('expected a duration such as "5s"')
     seconds, end = 0.0, 0
@@ -78,4 +78,4 @@ def _timeout(value: object) -> float:
         seconds, end = seconds + float(part[1]) * _UNITS[part[2]], part.end()
     if end != len(value) or not seconds >= 0.001:
         raise ValueError('expected a duration of 1 ms or more, such as "5s" or "300ms"')
-    return min(seconds, MAX_TIMEOUT)
+    return min(seconds, LONGEST_TRACE)

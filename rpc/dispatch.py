@@ -335,7 +335,7 @@ class Dispatcher:
                     self._running.discard(turn)
 
     def _seconds(self, method: Method) -> float:
-        return min(method.seconds, self._limits.request_timeout)
+        return min(method.patience.method, self._limits.request_timeout)
 
     def _timed_out(self, name: str) -> RequestTimedOut:
         return RequestTimedOut(f"{name} may take {self._seconds(lookup(name)):g} s")

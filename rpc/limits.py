@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from rpc.times import EXECUTE
+
 KIB = 1024
 MIB = 1024 * KIB
 
@@ -48,7 +50,7 @@ class Limits:
     """A kept-alive HTTP connection without a request."""
     read_timeout: float = 30.0
     """From the first byte of an HTTP request or WebSocket message to its last: what a slow client gets."""
-    request_timeout: float = 30.0
+    request_timeout: float = EXECUTE.method
     """Work on one request or one batch."""
     write_timeout: float = 30.0
     """A client that does not read its answer."""

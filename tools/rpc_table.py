@@ -228,7 +228,7 @@ def _parameters(method: Method) -> str:
 
 
 def _seconds(method: Method, limits: Limits) -> str:
-    return f"{min(method.seconds, limits.request_timeout):g}"
+    return f"{min(method.patience.method, limits.request_timeout):g}"
 
 
 def main() -> int:

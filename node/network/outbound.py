@@ -9,8 +9,8 @@ from node.network.era_network import EraNetwork
 from node.network.topology import Topology
 from node.primitives.basics import ShardId
 from node.primitives.errors import DecodeError
-from node.query.frontier import PATIENCE
 from p2p.types import MethodSpec, PeerId
+from rpc.times import CATCH_UP
 
 
 class Outbound:
@@ -84,4 +84,4 @@ class Outbound:
         peer = self._topology.peer_of(member)
         if peer is None:
             raise DecodeError(f"0x{member.hex()} is no validator")
-        return wire.decode_height(await self.ask(peer, wire.HEIGHT, b"", PATIENCE))
+        return wire.decode_height(await self.ask(peer, wire.HEIGHT, b"", CATCH_UP))

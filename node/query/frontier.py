@@ -16,9 +16,8 @@ from consensus.types import Address, ValidatorSet
 from node.concurrency.height_gate import Started
 from node.primitives.errors import PeerFault
 from p2p.errors import PeerFault as NetworkFault
+from rpc.times import CATCH_UP
 
-PATIENCE = 4.0
-"""Seconds for all of it; below what another node waits for ours before it asks the next (`router`)."""
 DOUBT = 1.5
 """Seconds after which a height is not waited for any more that only faulty validators may have named."""
 SECOND_LOOK = 1.5  # seconds for who only wants to be sure before a no
@@ -124,7 +123,7 @@ class Frontier:
         self._changed.set()
         self._changed = trio.Event()
 
-    async def show(self, height: int, *, patience: float = PATIENCE) -> None:
+    async def show(self, height: int, *, patience: float = CATCH_UP) -> None:
         """Return once this node shows a network block. Raises Behind."""
         with trio.move_on_after(patience):
             while self.shown() < height:
@@ -134,7 +133,7 @@ class Frontier:
                 f"this node shows network block {self.shown()}, and {height} was seen elsewhere"
             )
 
-    async def reach(self, *, patience: float = PATIENCE) -> None:
+    async def reach(self, *, patience: float = CATCH_UP) -> None:
         """Return once this node shows whatever any node can have shown when this was called.
 
         Raises Behind if that takes longer than `patience` seconds, or if too few of the beacon's validators

@@ -2,31 +2,24 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import trio
 
 from node.concurrency.caching import JoinedCache
-from node.execution.state.account import EMPTY_ACCOUNT
-from node.execution.trie.trie_proof import prove
 from node.primitives import rlp
-from node.primitives.basics import Address, Hash32, ShardId, keccak_fast
+from node.primitives.basics import Address, Hash32, ShardId
 from node.primitives.dev_operation import DEV_OPERATION_TYPE
 from node.primitives.errors import DecodeError, InvalidTransaction
 from node.primitives.header import Header
-from node.primitives.message import Message
-from node.primitives.transaction import Transaction, decode_transaction
-from node.query import legs
+from node.primitives.transaction import Transaction
+from node.query import reader
+from node.query.call_specs import Accessed, BlockReport, CallOutcome
 from node.query.frontier import Behind
 from node.query.pool_news import PoolJournal
 from node.query.port import (
-    Accessed,
     AccountAt,
-    BlockReport,
-    CallOutcome,
-    CallSpec,
     Delivery,
-    Departure,
     LaneKey,
     Leg,
     MessageAt,
@@ -37,22 +30,43 @@ from node.query.port import (
     RawBlock,
     Refused,
     ShardUnavailable,
-    SimulationSpec,
-    SlotProof,
     Supply,
-    TracedItem,
-    TraceSpec,
 )
-from node.query.reader import (
-    read_block_brief,
-    read_item,
-    read_lanes,
-    read_supply,
-    read_traffic,
+from node.query.question import Question
+from node.query.questions import (
+    AccessListQuestion,
+    AccountQuestion,
+    ArrivalQuestion,
+    BlockBriefQuestion,
+    BlockQuestion,
+    CallQuestion,
+    DeliveryQuestion,
+    EstimateQuestion,
+    FindMessageQuestion,
+    HeadQuestion,
+    HeightOfQuestion,
+    InFlightQuestion,
+    ItemQuestion,
+    LanesQuestion,
+    LegQuestion,
+    LegsQuestion,
+    PoolContentQuestion,
+    PoolCountsQuestion,
+    PooledQuestion,
+    PoolNewsQuestion,
+    PoolNonceQuestion,
+    ProveQuestion,
+    SentQuestion,
+    SimulateQuestion,
+    StorageQuestion,
+    SubmitQuestion,
+    SupplyQuestion,
+    TraceCallQuestion,
+    TraceItemsQuestion,
+    TrafficQuestion,
 )
 from node.query.records import BlockBrief, ItemRecord, ShardLanes, Traffic
 from node.query.simulator import Simulator
-from node.shard import messenger
 from node.shard.chain import ShardChain
 from node.shard.pool import PoolContent
 from node.shard.ports import Anchor, AnchorState
@@ -92,6 +106,25 @@ class Runner(Protocol):
     """Runs a function in a thread whose stack is deep enough for the EVM."""
 
     def __call__(self, job: Callable[[], T], /) -> Awaitable[T]: ...
+
+
+_Handler = Callable[[Any, Any], Awaitable[T]]
+_HANDLERS: dict[type[Question[Any]], _Handler[Any]] = {}
+
+
+def _answers(kind: type[Question[T]]) -> Callable[[_Handler[T]], _Handler[T]]:
+    """Mark the method that answers a question."""
+
+    def mark(handler: _Handler[T]) -> _Handler[T]:
+        _HANDLERS[kind] = handler
+        return handler
+
+    return mark
+
+
+def handled() -> frozenset[type[Question[Any]]]:
+    """The questions that a `LocalSource` answers."""
+    return frozenset(_HANDLERS)
 
 
 class LocalSource:
@@ -159,122 +192,50 @@ class LocalSource:
             raise ShardUnavailable(f"beacon block {beacon} is not here yet")
         return state
 
-    # ------------------------------------------------------------------ blocks and state
-
-    async def head(self) -> int:
-        return self._chain.head.number
-
-    async def account(self, height: int, address: bytes, code: bool) -> AccountAt:
-        state = self._chain.state(await self._header(height))
-        return AccountAt(
-            nonce=state.nonce(address),
-            balance=rlp.int_to_bytes(state.balance(address)),
-            code=state.code(address) if code else b"",
-        )
-
-    async def storage(self, height: int, address: bytes, slot: bytes) -> bytes:
-        state = self._chain.state(await self._header(height))
-        return state.storage(address, int.from_bytes(slot, "big")).to_bytes(32, "big")
-
-    async def block(self, height: int) -> RawBlock:
-        await self._reach(height)
-        return await self._read(partial(self._raw_block, height))
-
-    def _raw_block(self, height: int) -> RawBlock:
-        block = self._chain.block(height)
-        if block is None:
-            raise Refused("header not found")
-        receipts = [receipt.encoded for receipt in self._chain.receipts(height)]
-        return RawBlock(block=block.encoded, receipts=receipts)
-
     def recent(self, height: int) -> RecentBlock | None:
         """A block that was decided here a moment ago, with its items decoded."""
         return self._chain.recent(height)
 
-    async def height_of(self, block_hash: bytes) -> int | None:
-        return self._chain.height_of(block_hash)
+    async def ask(self, question: Question[T]) -> T:
+        answer: T = await _HANDLERS[type(question)](self, question)
+        return answer
 
-    # ------------------------------------------------------------------ transactions and messages
+    # ------------------------------------------------------------------ blocks and state
 
-    async def leg(self, tx_hash: bytes) -> Leg | None:
-        return (await self.legs([tx_hash]))[0]
+    @_answers(HeadQuestion)
+    async def _head(self, _: HeadQuestion) -> int:
+        return self._chain.head.number
 
-    async def legs(self, tx_hashes: list[bytes]) -> list[Leg | None]:
-        if all(self._chain.is_recent(tx_hash) for tx_hash in tx_hashes):
-            return [self._leg(tx_hash) for tx_hash in tx_hashes]  # in memory: no thread is needed
-        return await self._read(lambda: [self._leg(tx_hash) for tx_hash in tx_hashes])
-
-    def _leg(self, tx_hash: bytes) -> Leg | None:
-        place = self._chain.find_transaction(tx_hash)
-        if place is None:
-            return None
-        height, index = place
-        block = self._chain.block(height)
-        if block is None:  # it is being committed just now
-            return None
-        raw = block.items[index]
-        receipts = self._chain.receipts(height)
-        sent = None
-        if any(messenger.is_sent_log(log) for log in receipts[index].logs):
-            recent = self._chain.recent(height)
-            tx = decode_transaction(raw) if recent is None else recent.items[index]
-            if isinstance(tx, Transaction):
-                sent = legs.departure(tx, receipts[index])
-        return Leg(
-            height=height,
-            index=index,
-            raw=raw,
-            gas_used=legs.gas_used(receipts, index),
-            departure=Departure(dst=sent.dst, seq=sent.seq) if sent else None,
+    @_answers(AccountQuestion)
+    async def _account(self, q: AccountQuestion) -> AccountAt:
+        state = self._chain.state(await self._header(q.height))
+        return AccountAt(
+            nonce=state.nonce(q.address),
+            balance=rlp.int_to_bytes(state.balance(q.address)),
+            code=state.code(q.address) if q.code else b"",
         )
 
-    async def delivery(self, src: int, seq: int) -> Delivery | None:
-        return await self._read(partial(self._delivery, ShardId(src), seq))
+    @_answers(StorageQuestion)
+    async def _storage(self, q: StorageQuestion) -> bytes:
+        state = self._chain.state(await self._header(q.height))
+        return state.storage(q.address, int.from_bytes(q.slot, "big")).to_bytes(32, "big")
 
-    def _delivery(self, src: ShardId, seq: int) -> Delivery | None:
-        place = self._chain.delivered(src, seq)
-        if place is None:
-            return None
-        height, index = place
-        block = self._chain.block(height)
-        if block is None:
-            return None
-        receipts = self._chain.receipts(height)
-        onward = legs.forwarded(Message.decode(block.items[index][1:]), receipts[index])
-        return Delivery(
-            height=height,
-            index=index,
-            success=receipts[index].status == 1,
-            gas_used=legs.gas_used(receipts, index),
-            forwarded=Departure(dst=onward.dst, seq=onward.seq) if onward else None,
-        )
+    @_answers(ProveQuestion)
+    async def _prove(self, q: ProveQuestion) -> ProvenAccount:
+        header = await self._header(q.height)
+        return await self._read(partial(reader.prove_account, self._chain, header, q))
 
-    async def find_message(self, message_id: bytes) -> LaneKey | None:
-        found = self._chain.find_message(message_id)
-        return LaneKey(src=found[0], dst=found[1], seq=found[2]) if found else None
+    @_answers(BlockQuestion)
+    async def _block(self, q: BlockQuestion) -> RawBlock:
+        return await self._of_block(reader.read_block, q.height)
 
-    async def sent(self, dst: int, seq: int) -> MessageAt | None:
-        found = self._chain.sent(ShardId(dst), seq)
-        if found is None:
-            return None
-        height, index, message = found
-        return MessageAt(height=height, index=index, message=message.encoded)
+    @_answers(BlockBriefQuestion)
+    async def _block_brief(self, q: BlockBriefQuestion) -> BlockBrief:
+        return await self._of_block(reader.read_block_brief, q.height)
 
-    async def item(self, height: int, index: int) -> ItemRecord | None:
-        await self._reach(height)
-        return await self._read(partial(read_item, self._chain, height, index, logs=False))
-
-    async def arrival(self, src: int, seq: int, logs: bool) -> ItemRecord | None:
-        place = self._chain.delivered(ShardId(src), seq)
-        if place is None:
-            return None
-        return await self._read(partial(read_item, self._chain, *place, logs=logs))
-
-    async def block_brief(self, height: int) -> BlockBrief:
-        return await self._of_block(read_block_brief, height)
-
-    async def traffic(self, height: int) -> Traffic:
-        return await self._of_block(read_traffic, height)
+    @_answers(TrafficQuestion)
+    async def _traffic(self, q: TrafficQuestion) -> Traffic:
+        return await self._of_block(reader.read_traffic, q.height)
 
     async def _of_block(self, read: Callable[[ShardChain, int], T | None], height: int) -> T:
         await self._reach(height)
@@ -283,140 +244,171 @@ class LocalSource:
             raise Refused("header not found")
         return found
 
-    async def lanes(self) -> ShardLanes:
-        return await self._read(partial(read_lanes, self._chain))
+    @_answers(HeightOfQuestion)
+    async def _height_of(self, q: HeightOfQuestion) -> int | None:
+        return self._chain.height_of(q.block_hash)
 
-    async def in_flight(self, dst: int, start: int, stop: int) -> bytes:
-        return rlp.int_to_bytes(
-            await self._walk(lambda: self._in_flight(ShardId(dst), start, stop))
+    # ------------------------------------------------------------------ transactions and messages
+
+    @_answers(LegQuestion)
+    async def _leg(self, q: LegQuestion) -> Leg | None:
+        return (await self._read_legs([q.tx_hash]))[0]
+
+    @_answers(LegsQuestion)
+    async def _legs(self, q: LegsQuestion) -> list[Leg | None]:
+        return await self._read_legs(q.tx_hashes)
+
+    async def _read_legs(self, tx_hashes: list[bytes]) -> list[Leg | None]:
+        def read() -> list[Leg | None]:
+            return [reader.read_leg(self._chain, tx_hash) for tx_hash in tx_hashes]
+
+        if all(self._chain.is_recent(tx_hash) for tx_hash in tx_hashes):
+            return read()  # in memory: no thread is needed
+        return await self._read(read)
+
+    @_answers(DeliveryQuestion)
+    async def _delivery(self, q: DeliveryQuestion) -> Delivery | None:
+        return await self._read(partial(reader.read_delivery, self._chain, ShardId(q.src), q.seq))
+
+    @_answers(FindMessageQuestion)
+    async def _find_message(self, q: FindMessageQuestion) -> LaneKey | None:
+        found = self._chain.find_message(q.message_id)
+        return LaneKey(src=found[0], dst=found[1], seq=found[2]) if found else None
+
+    @_answers(SentQuestion)
+    async def _sent(self, q: SentQuestion) -> MessageAt | None:
+        found = self._chain.sent(ShardId(q.dst), q.seq)
+        if found is None:
+            return None
+        height, index, message = found
+        return MessageAt(height=height, index=index, message=message.encoded)
+
+    @_answers(ItemQuestion)
+    async def _item(self, q: ItemQuestion) -> ItemRecord | None:
+        await self._reach(q.height)
+        return await self._read(
+            partial(reader.read_item, self._chain, q.height, q.index, logs=False)
         )
 
-    def _in_flight(self, dst: ShardId, start: int, stop: int) -> int:
-        total, seq = 0, start
-        for raw in self._chain.sent_range(dst, start, stop - start):
-            total += Message.decode(raw).in_flight_wei
-            seq += 1
-        if seq < stop:
-            raise ShardUnavailable(
-                f"shard {self._chain.shard} has not sent message {seq} to shard {dst} here yet"
-            )
-        return total
+    @_answers(ArrivalQuestion)
+    async def _arrival(self, q: ArrivalQuestion) -> ItemRecord | None:
+        place = self._chain.delivered(ShardId(q.src), q.seq)
+        if place is None:
+            return None
+        return await self._read(partial(reader.read_item, self._chain, *place, logs=q.logs))
+
+    @_answers(LanesQuestion)
+    async def _lanes(self, _: LanesQuestion) -> ShardLanes:
+        return await self._read(partial(reader.read_lanes, self._chain))
+
+    @_answers(InFlightQuestion)
+    async def _in_flight(self, q: InFlightQuestion) -> bytes:
+        wei = await self._walk(partial(reader.read_in_flight, self._chain, q))
+        return rlp.int_to_bytes(wei)
+
+    @_answers(SupplyQuestion)
+    async def _supply(self, q: SupplyQuestion) -> Supply:
+        header = await self._header(q.height)
+
+        async def walk() -> Supply:
+            return await self._walk(partial(reader.read_supply, self._chain, header))
+
+        return await self._supplies.get(header.state_root, walk)
 
     # ------------------------------------------------------------------ execution
 
-    async def _run_call(self, job: Callable[[], T]) -> T:
+    async def _execute(self, job: Callable[[], T]) -> T:
         """Raises Refused where too many executions wait."""
         try:
             return await self._run(job)
         except LimitExceeded as error:
             raise Refused(f"shard {self._chain.shard}: {error.message}", error.code) from None
 
-    async def call(self, height: int, spec: CallSpec) -> CallOutcome:
-        header = await self._header(height)
-        return await self._run_call(partial(self._simulator.call, header, spec))
+    @_answers(CallQuestion)
+    async def _call(self, q: CallQuestion) -> CallOutcome:
+        header = await self._header(q.height)
+        return await self._execute(partial(self._simulator.call, header, q.spec))
 
-    async def estimate(self, height: int, spec: CallSpec) -> CallOutcome:
-        header = await self._header(height)
-        return await self._run_call(partial(self._simulator.estimate, header, spec))
+    @_answers(EstimateQuestion)
+    async def _estimate(self, q: EstimateQuestion) -> CallOutcome:
+        header = await self._header(q.height)
+        return await self._execute(partial(self._simulator.estimate, header, q.spec))
 
-    async def access_list(self, height: int, spec: CallSpec) -> Accessed:
-        header = await self._header(height)
-        return await self._run_call(partial(self._simulator.access_list, header, spec))
+    @_answers(AccessListQuestion)
+    async def _access_list(self, q: AccessListQuestion) -> Accessed:
+        header = await self._header(q.height)
+        return await self._execute(partial(self._simulator.access_list, header, q.spec))
 
-    async def simulate_blocks(self, height: int, spec: SimulationSpec) -> list[BlockReport]:
-        header = await self._header(height)
-        state = self._directory(header, spec.beacon)
-        return await self._run_call(partial(self._simulator.blocks, header, state, spec))
+    @_answers(SimulateQuestion)
+    async def _simulate(self, q: SimulateQuestion) -> list[BlockReport]:
+        header = await self._header(q.height)
+        state = self._directory(header, q.spec.beacon)
+        return await self._execute(partial(self._simulator.blocks, header, state, q.spec))
 
-    async def trace_items(self, height: int, items: list[TracedItem], trace: TraceSpec) -> bytes:
-        if height == 0:
+    @_answers(TraceCallQuestion)
+    async def _trace_call(self, q: TraceCallQuestion) -> bytes:
+        header = await self._header(q.height)
+        return await self._execute(partial(self._simulator.trace_call, header, q.spec, q.trace))
+
+    @_answers(TraceItemsQuestion)
+    async def _trace_items(self, q: TraceItemsQuestion) -> bytes:
+        if q.height == 0:
             raise Refused("genesis is not traceable")
-        anchor = self._anchor_of(await self._header(height))
-        return await self._run_call(
-            partial(self._simulator.trace_items, height, anchor, items, trace)
-        )
-
-    async def trace_call(self, height: int, spec: CallSpec, trace: TraceSpec) -> bytes:
-        header = await self._header(height)
-        return await self._run_call(partial(self._simulator.trace_call, header, spec, trace))
-
-    async def prove(self, height: int, address: bytes, slots: list[bytes]) -> ProvenAccount:
-        header = await self._header(height)
-        return await self._read(partial(self._prove, header, address, slots))
-
-    def _prove(self, header: Header, address: bytes, slots: list[bytes]) -> ProvenAccount:
-        state, read = self._chain.state(header), self._chain.read_node
-        account = state.account(address) or EMPTY_ACCOUNT
-        return ProvenAccount(
-            nonce=account.nonce,
-            balance=rlp.int_to_bytes(account.balance),
-            code_hash=account.code_hash,
-            storage_root=account.storage_root,
-            proof=list(prove(read, header.state_root, keccak_fast(address))),
-            slots=[
-                SlotProof(
-                    slot=slot,
-                    value=rlp.int_to_bytes(state.storage(address, int.from_bytes(slot, "big"))),
-                    proof=list(prove(read, account.storage_root, keccak_fast(slot))),
-                )
-                for slot in slots
-            ],
+        anchor = self._anchor_of(await self._header(q.height))
+        return await self._execute(
+            partial(self._simulator.trace_items, q.height, anchor, q.items, q.trace)
         )
 
     # ------------------------------------------------------------------ pool
 
-    async def submit(self, raw: bytes, known: int = 0) -> bytes:
+    @_answers(SubmitQuestion)
+    async def _submit(self, q: SubmitQuestion) -> bytes:
         try:
-            await self._show(known)
-            tx_hash = await self._pool.submit(raw)
+            await self._show(q.known)
+            tx_hash = await self._pool.submit(q.raw)
         except (InvalidTransaction, DecodeError) as error:
             raise Refused(str(error)) from None
         except Behind as error:
             raise ShardUnavailable(f"{error}; send it again") from None
-        if raw[0] != DEV_OPERATION_TYPE:
+        if q.raw[0] != DEV_OPERATION_TYPE:
             self.journal.note(tx_hash)
         return tx_hash
 
-    async def pool_nonce(self, address: bytes, known: int = 0) -> int:
+    @_answers(PoolNonceQuestion)
+    async def _pool_nonce(self, q: PoolNonceQuestion) -> int:
         try:
-            await self._show(known)
+            await self._show(q.known)
         except Behind as error:
             raise ShardUnavailable(str(error)) from None
-        return self._pool.next_nonce(Address(address))
+        return self._pool.next_nonce(Address(q.address))
 
-    async def pooled(self, tx_hash: bytes) -> bytes | None:
-        tx = self._pool.get(Hash32(tx_hash))
+    @_answers(PooledQuestion)
+    async def _pooled(self, q: PooledQuestion) -> bytes | None:
+        tx = self._pool.get(Hash32(q.tx_hash))
         return tx.raw if tx is not None else None
 
-    async def pool_counts(self) -> PoolCounts:
+    @_answers(PoolCountsQuestion)
+    async def _pool_counts(self, _: PoolCountsQuestion) -> PoolCounts:
         pending, queued = self._pool.counts()
         return PoolCounts(pending=pending, queued=queued)
 
-    async def pool_content(self, sender: bytes | None) -> PoolDump:
+    @_answers(PoolContentQuestion)
+    async def _pool_content(self, q: PoolContentQuestion) -> PoolDump:
         content = self._content()
         return PoolDump(
-            pending=_listed(content.pending, sender),
-            queued=_listed(content.queued, sender),
+            pending=_listed(content.pending, q.sender),
+            queued=_listed(content.queued, q.sender),
             reasons=self._pool.reasons(),
         )
 
-    async def pool_news(self, epoch: int, position: int) -> PoolNews:
-        return self.journal.since(epoch, position)
+    @_answers(PoolNewsQuestion)
+    async def _pool_news(self, q: PoolNewsQuestion) -> PoolNews:
+        return self.journal.since(q.epoch, q.position)
 
     def _pooled_hashes(self) -> list[bytes]:
         content = self._content()
         parts = (content.pending, content.queued)
         return [tx.hash for part in parts for row in part.values() for tx in row.values()]
-
-    # ------------------------------------------------------------------ audit
-
-    async def supply(self, height: int) -> Supply:
-        header = await self._header(height)
-
-        async def walk() -> Supply:
-            return await self._walk(partial(read_supply, self._chain, header))
-
-        return await self._supplies.get(header.state_root, walk)
 
 
 def _listed(part: Mapping[Address, Mapping[int, Transaction]], sender: bytes | None) -> list[bytes]:

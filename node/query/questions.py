@@ -1,18 +1,21 @@
-"""What a node may ask another about its shard: one struct for each method of `ShardSource`.
+"""What a node can be asked about its shard: a question is one of these structs, and one handler in `local`."""
 
-Sizes and ranges are part of the types, so what has been decoded is safe to act on.
-"""
-
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
 from node.primitives.transaction import MAX_TRANSACTION_BYTES
-from node.query.port import (
+from node.query.call_specs import (
     Accessed,
-    AccountAt,
+    BlockReport,
     CallOutcome,
     CallSpec,
+    SimulationSpec,
+    TracedItem,
+    TraceSpec,
+)
+from node.query.port import (
+    AccountAt,
     Delivery,
     LaneKey,
     Leg,
@@ -24,51 +27,51 @@ from node.query.port import (
     RawBlock,
     Supply,
 )
+from node.query.question import (
+    KIB,
+    MIB,
+    AddressBytes,
+    Amount,
+    HashBytes,
+    Height,
+    Question,
+    RawTransaction,
+    Shard,
+    concrete,
+)
 from node.query.records import BlockBrief, ItemRecord, ShardLanes, Traffic
-from node.query.spec_check import MAX_HEIGHT, check_spec
+from rpc.times import BULK, EXECUTE
 
+LARGEST = 15 * MIB
+"""Bytes of the largest answer there is."""
 MAX_LEGS = 256
-"""Hashes in one question; the caller splits."""
+"""Hashes in one question."""
 MAX_MESSAGES = 8192
-"""Messages that one `in_flight` question sums; the caller splits."""
+"""Messages that one `InFlightQuestion` sums."""
 MAX_SLOTS = 1024
 """Slots of one proof."""
-
-Height = Annotated[int, msgspec.Meta(ge=0, le=MAX_HEIGHT)]
-Shard = Annotated[int, msgspec.Meta(ge=0, le=0xFFFF)]
-AddressBytes = Annotated[bytes, msgspec.Meta(min_length=20, max_length=20)]
-HashBytes = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
-Amount = Annotated[bytes, msgspec.Meta(max_length=32)]
-RawTransaction = Annotated[bytes, msgspec.Meta(max_length=MAX_TRANSACTION_BYTES)]
+MAX_TRACED_ITEMS = 16_384
+"""Items of one block: more than a block can have."""
 
 T_co = TypeVar("T_co", covariant=True)
 
 
-class Question(
-    msgspec.Struct,
-    Generic[T_co],
-    frozen=True,
-    kw_only=True,
-    forbid_unknown_fields=True,
-    tag_field="op",
-):
-    """A call of the method of `ShardSource` that has the tag's name, with these arguments."""
-
-
-class HeadQuestion(Question[int], frozen=True, tag="head"):
-    """`ShardSource.head`"""
+class HeadQuestion(Question[Height], frozen=True, tag="head"):
+    """The height of the newest block."""
 
 
 class AccountQuestion(Question[AccountAt], frozen=True, tag="account"):
-    """`ShardSource.account`"""
+    """An account at a block, with its code where that is wanted."""
+
+    largest = 64 * KIB
 
     height: Height
     address: AddressBytes
     code: bool
 
 
-class StorageQuestion(Question[bytes], frozen=True, tag="storage"):
-    """`ShardSource.storage`"""
+class StorageQuestion(Question[HashBytes], frozen=True, tag="storage"):
+    """A storage word, 32 bytes."""
 
     height: Height
     address: AddressBytes
@@ -76,64 +79,49 @@ class StorageQuestion(Question[bytes], frozen=True, tag="storage"):
 
 
 class BlockQuestion(Question[RawBlock], frozen=True, tag="block"):
-    """`ShardSource.block`"""
+    """A block with its receipts."""
+
+    largest = LARGEST
+    patience = BULK
 
     height: Height
 
 
-class HeightOfQuestion(Question[int | None], frozen=True, tag="height_of"):
-    """`ShardSource.height_of`"""
+class HeightOfQuestion(Question[Height | None], frozen=True, tag="height_of"):
+    """The height of a block by its hash."""
 
     block_hash: HashBytes
 
 
 class LegQuestion(Question[Leg | None], frozen=True, tag="leg"):
-    """`ShardSource.leg`"""
+    """What a transaction did here."""
+
+    largest = MAX_TRANSACTION_BYTES + 4 * KIB
 
     tx_hash: HashBytes
 
 
 class LegsQuestion(Question[list[Leg | None]], frozen=True, tag="legs"):
-    """`ShardSource.legs`"""
+    """The same of many, in their order (`parts.ask_legs` splits what is too much for one question)."""
+
+    largest = LARGEST
+    patience = BULK
 
     tx_hashes: Annotated[list[HashBytes], msgspec.Meta(max_length=MAX_LEGS)]
 
 
 class DeliveryQuestion(Question[Delivery | None], frozen=True, tag="delivery"):
-    """`ShardSource.delivery`"""
+    """Where a message was delivered here."""
 
     src: Shard
     seq: Height
 
 
-class _Simulation(Question[CallOutcome], frozen=True):
-    height: Height
-    spec: CallSpec
-
-    def __post_init__(self) -> None:
-        check_spec(self.spec)
-
-
-class CallQuestion(_Simulation, frozen=True, tag="call"):
-    """`ShardSource.call`"""
-
-
-class EstimateQuestion(_Simulation, frozen=True, tag="estimate"):
-    """`ShardSource.estimate`"""
-
-
-class AccessListQuestion(Question[Accessed], frozen=True, tag="access_list"):
-    """`ShardSource.access_list`"""
-
-    height: Height
-    spec: CallSpec
-
-    def __post_init__(self) -> None:
-        check_spec(self.spec)
-
-
 class ProveQuestion(Question[ProvenAccount], frozen=True, tag="prove"):
-    """`ShardSource.prove`"""
+    """An account and slots of it, with their proofs."""
+
+    largest = LARGEST
+    patience = BULK
 
     height: Height
     address: AddressBytes
@@ -141,64 +129,80 @@ class ProveQuestion(Question[ProvenAccount], frozen=True, tag="prove"):
 
 
 class PoolContentQuestion(Question[PoolDump], frozen=True, tag="pool_content"):
-    """`ShardSource.pool_content`"""
+    """The pool's transactions, of one sender or of all."""
+
+    largest = LARGEST
+    patience = BULK
 
     sender: AddressBytes | None
 
 
 class PoolNewsQuestion(Question[PoolNews], frozen=True, tag="pool_news"):
-    """`ShardSource.pool_news`"""
+    """What came into the pool after a position. An epoch of 0 (or another node's) starts at what comes from now
+    on."""
+
+    largest = 256 * KIB
 
     epoch: Height
     position: Height
 
 
-class SubmitQuestion(Question[bytes], frozen=True, tag="submit"):
-    """`ShardSource.submit`"""
+class SubmitQuestion(Question[HashBytes], frozen=True, tag="submit"):
+    """Take in a transaction of a user who can have seen network block `known`; its hash."""
+
+    patience = BULK
 
     raw: RawTransaction
     known: Height = 0
 
 
-class PoolNonceQuestion(Question[int], frozen=True, tag="pool_nonce"):
-    """`ShardSource.pool_nonce`"""
+class PoolNonceQuestion(Question[Height], frozen=True, tag="pool_nonce"):
+    """The next nonce, `known` as for `SubmitQuestion`."""
 
     address: AddressBytes
     known: Height = 0
 
 
-class PooledQuestion(Question[bytes | None], frozen=True, tag="pooled"):
-    """`ShardSource.pooled`"""
+class PooledQuestion(Question[RawTransaction | None], frozen=True, tag="pooled"):
+    """A pooled transaction as signed."""
+
+    largest = MAX_TRANSACTION_BYTES + 4 * KIB
 
     tx_hash: HashBytes
 
 
 class PoolCountsQuestion(Question[PoolCounts], frozen=True, tag="pool_counts"):
-    """`ShardSource.pool_counts`"""
+    """How many transactions wait."""
 
 
 class FindMessageQuestion(Question[LaneKey | None], frozen=True, tag="find_message"):
-    """`ShardSource.find_message`"""
+    """The lane and place of a message that this shard sent or was sent, by its id."""
 
     message_id: HashBytes
 
 
 class SentQuestion(Question[MessageAt | None], frozen=True, tag="sent"):
-    """`ShardSource.sent`"""
+    """A message of the lane to `dst`."""
+
+    largest = 256 * KIB
 
     dst: Shard
     seq: Height
 
 
 class ItemQuestion(Question[ItemRecord | None], frozen=True, tag="item"):
-    """`ShardSource.item`"""
+    """An item of a block."""
+
+    largest = 512 * KIB
 
     height: Height
     index: Height
 
 
 class ArrivalQuestion(Question[ItemRecord | None], frozen=True, tag="arrival"):
-    """`ShardSource.arrival`"""
+    """The item that delivered a message here."""
+
+    largest = 512 * KIB
 
     src: Shard
     seq: Height
@@ -206,34 +210,102 @@ class ArrivalQuestion(Question[ItemRecord | None], frozen=True, tag="arrival"):
 
 
 class BlockBriefQuestion(Question[BlockBrief], frozen=True, tag="block_brief"):
-    """`ShardSource.block_brief`"""
+    """A block without its body."""
 
     height: Height
 
 
 class TrafficQuestion(Question[Traffic], frozen=True, tag="traffic"):
-    """`ShardSource.traffic`"""
+    """The messages of a block."""
+
+    largest = LARGEST
+    patience = BULK
 
     height: Height
 
 
 class LanesQuestion(Question[ShardLanes], frozen=True, tag="lanes"):
-    """`ShardSource.lanes`"""
+    """This shard's ends of its lanes."""
+
+    largest = 256 * KIB
 
 
-class InFlightQuestion(Question[bytes], frozen=True, tag="in_flight"):
-    """`ShardSource.in_flight`"""
+class InFlightQuestion(Question[Amount], frozen=True, tag="in_flight"):
+    """Wei (big endian) of the messages [start, stop) of the lane to `dst` (`parts.ask_in_flight` splits it)."""
+
+    patience = EXECUTE
 
     dst: Shard
     start: Height
     stop: Height
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         if not 0 <= self.stop - self.start <= MAX_MESSAGES:
             raise ValueError(f"in_flight: 0 to {MAX_MESSAGES} messages can be summed at once")
 
 
 class SupplyQuestion(Question[Supply], frozen=True, tag="supply"):
-    """`ShardSource.supply`"""
+    """All wei of the shard at a block."""
+
+    patience = EXECUTE
 
     height: Height
+
+
+# ---------------------------------------------------------------------- executions
+
+
+class Execution(Question[T_co], frozen=True, kw_only=True):
+    """What executes something that a user gave."""
+
+    largest = LARGEST
+    patience = EXECUTE
+    executes = True
+
+
+class _OfCall(Execution[T_co], frozen=True):
+    height: Height
+    spec: CallSpec
+
+    def check(self) -> None:
+        self.spec.check()
+
+
+class CallQuestion(_OfCall[CallOutcome], frozen=True, tag="call"):
+    """The outcome of a call."""
+
+
+class EstimateQuestion(_OfCall[CallOutcome], frozen=True, tag="estimate"):
+    """`gas_used` is the least gas limit that succeeds; with `credit` without intrinsic gas."""
+
+
+class AccessListQuestion(_OfCall[Accessed], frozen=True, tag="access_list"):
+    """What a call accesses."""
+
+
+class TraceCallQuestion(_OfCall[bytes], frozen=True, tag="trace_call"):
+    """What a call would do: JSON, compressed (zlib)."""
+
+    trace: TraceSpec
+
+
+class TraceItemsQuestion(Execution[bytes], frozen=True, tag="trace_items"):
+    """What items of a block did, in the order of `items`: a JSON array, compressed."""
+
+    height: Height
+    items: Annotated[list[TracedItem], msgspec.Meta(max_length=MAX_TRACED_ITEMS)]
+    trace: TraceSpec
+
+
+class SimulateQuestion(Execution[list[BlockReport]], frozen=True, tag="simulate_blocks"):
+    """Blocks on top of one, each call on what those before it left."""
+
+    height: Height
+    spec: SimulationSpec
+
+    def check(self) -> None:
+        self.spec.check()
+
+
+QUESTIONS = tuple(concrete(Question))
+"""The whole language: every question there is."""

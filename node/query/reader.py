@@ -1,22 +1,32 @@
-"""Reading off a shard's chain what its items did, and its wei.
+"""Reading off a shard's chain: blocks, what their items did, proofs, and the shard's wei.
 
 Meant for a thread, as senders are recovered here.
 """
 
 from collections.abc import Iterable, Sequence
 
-from node.execution.state.account import decode_account
+from node.execution.state.account import EMPTY_ACCOUNT, decode_account
 from node.execution.state.receipts import Log, Receipt
-from node.execution.trie.trie_proof import iterate
+from node.execution.trie.trie_proof import iterate, prove
 from node.light.receipts import announced
 from node.primitives import rlp
-from node.primitives.basics import ShardId
+from node.primitives.basics import ShardId, keccak_fast
 from node.primitives.dev_operation import DEV_OPERATION_TYPE, DevOperation
 from node.primitives.header import Header
 from node.primitives.message import Message
-from node.primitives.transaction import Transaction
+from node.primitives.transaction import Transaction, decode_transaction
 from node.query import legs
-from node.query.port import Supply
+from node.query.port import (
+    Delivery,
+    Departure,
+    Leg,
+    ProvenAccount,
+    RawBlock,
+    ShardUnavailable,
+    SlotProof,
+    Supply,
+)
+from node.query.questions import InFlightQuestion, ProveQuestion
 from node.query.records import (
     MAX_LOG_BYTES,
     MAX_LOGS,
@@ -34,6 +44,101 @@ from node.query.records import (
 from node.shard import messenger
 from node.shard.block import ARRIVAL_TYPE, BEACON_OPS_TYPE, BeaconOps, decode_item, item_name
 from node.shard.chain import ShardChain
+
+
+def read_block(chain: ShardChain, height: int) -> RawBlock | None:
+    """A block as it is stored, None above the head."""
+    block = chain.block(height)
+    if block is None:
+        return None
+    receipts = [receipt.encoded for receipt in chain.receipts(height)]
+    return RawBlock(block=block.encoded, receipts=receipts)
+
+
+def read_leg(chain: ShardChain, tx_hash: bytes) -> Leg | None:
+    """What a transaction did, None where no block has it."""
+    place = chain.find_transaction(tx_hash)
+    if place is None:
+        return None
+    height, index = place
+    block = chain.block(height)
+    if block is None:  # it is being committed just now
+        return None
+    raw = block.items[index]
+    receipts = chain.receipts(height)
+    sent = None
+    if any(messenger.is_sent_log(log) for log in receipts[index].logs):
+        recent = chain.recent(height)
+        tx = decode_transaction(raw) if recent is None else recent.items[index]
+        if isinstance(tx, Transaction):
+            sent = legs.departure(tx, receipts[index])
+    return Leg(
+        height=height,
+        index=index,
+        raw=raw,
+        gas_used=legs.gas_used(receipts, index),
+        departure=_departure(sent),
+    )
+
+
+def read_delivery(chain: ShardChain, src: ShardId, seq: int) -> Delivery | None:
+    """Where a message was delivered, None while it was not."""
+    place = chain.delivered(src, seq)
+    if place is None:
+        return None
+    height, index = place
+    block = chain.block(height)
+    if block is None:
+        return None
+    receipts = chain.receipts(height)
+    onward = legs.forwarded(Message.decode(block.items[index][1:]), receipts[index])
+    return Delivery(
+        height=height,
+        index=index,
+        success=receipts[index].status == 1,
+        gas_used=legs.gas_used(receipts, index),
+        forwarded=_departure(onward),
+    )
+
+
+def _departure(sent: Message | None) -> Departure | None:
+    return None if sent is None else Departure(dst=sent.dst, seq=sent.seq)
+
+
+def prove_account(chain: ShardChain, header: Header, question: ProveQuestion) -> ProvenAccount:
+    """An account and slots at a header, with their proofs."""
+    state, read = chain.state(header), chain.read_node
+    address = question.address
+    account = state.account(address) or EMPTY_ACCOUNT
+    return ProvenAccount(
+        nonce=account.nonce,
+        balance=rlp.int_to_bytes(account.balance),
+        code_hash=account.code_hash,
+        storage_root=account.storage_root,
+        proof=list(prove(read, header.state_root, keccak_fast(address))),
+        slots=[
+            SlotProof(
+                slot=slot,
+                value=rlp.int_to_bytes(state.storage(address, int.from_bytes(slot, "big"))),
+                proof=list(prove(read, account.storage_root, keccak_fast(slot))),
+            )
+            for slot in question.slots
+        ],
+    )
+
+
+def read_in_flight(chain: ShardChain, question: InFlightQuestion) -> int:
+    """Wei of messages of a lane. Raises ShardUnavailable where not all of them were sent here yet."""
+    total, seq = 0, question.start
+    dst, count = ShardId(question.dst), question.stop - question.start
+    for raw in chain.sent_range(dst, question.start, count):
+        total += Message.decode(raw).in_flight_wei
+        seq += 1
+    if seq < question.stop:
+        raise ShardUnavailable(
+            f"shard {chain.shard} has not sent message {seq} to shard {dst} here yet"
+        )
+    return total
 
 
 def brief(message: Message) -> MessageBrief:

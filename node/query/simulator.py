@@ -21,6 +21,13 @@ from node.primitives.header import Header
 from node.query import tracers
 from node.query.call_specs import (
     REVERTED,
+    Accessed,
+    BlockReport,
+    CallOutcome,
+    CallSpec,
+    SimulationSpec,
+    TracedItem,
+    TraceSpec,
     authorizations_of,
     block_of,
     call_of,
@@ -28,28 +35,16 @@ from node.query.call_specs import (
     patched,
     report_of,
 )
-from node.query.port import (
-    Accessed,
-    BlockReport,
-    CallOutcome,
-    CallSpec,
-    Refused,
-    SimulationSpec,
-    TracedItem,
-    TraceSpec,
-)
+from node.query.port import Refused
 from node.shard.anchor_view import AnchorView
 from node.shard.chain import ShardChain
 from node.shard.crossing import check_authorizations
 from node.shard.ports import Anchor, AnchorState
 from node.shard.replay import Watched, replay
 from node.shard.simulated import CannotSimulate, Simulation
+from rpc.times import CALL, SEARCH
 
-CALL_SECONDS = 5.0
-"""geth's limit for eth_call."""
 OUT_OF_GAS = "out of gas"
-SEARCH_SECONDS = 15.0
-"""For what runs a call again and again."""
 
 
 class Simulator:
@@ -69,7 +64,7 @@ class Simulator:
     # ------------------------------------------------------------------ calls
 
     def call(self, header: Header, spec: CallSpec) -> CallOutcome:
-        with self._timed(CALL_SECONDS, spec) as evm:
+        with self._timed(CALL, spec) as evm:
             state, context = self._open(header, spec), self._context(header, spec)
             result = simulate(evm, state, context, self._call(spec))
         error = None if result.success else result.error or REVERTED
@@ -82,7 +77,7 @@ class Simulator:
         cap = min(call.gas, most) if call.arrives else call.gas
         open_state = partial(self._open, header, spec)
         try:
-            with self._timed(SEARCH_SECONDS, spec) as evm:
+            with self._timed(SEARCH, spec) as evm:
                 gas = estimate_gas(evm, open_state, context, call, cap)
         except ExecutionFailed as failure:
             error = failure.error
@@ -97,7 +92,7 @@ class Simulator:
     def access_list(self, header: Header, spec: CallSpec) -> Accessed:
         """What the call accesses, with the outcome of the call that has this list."""
         call, context = self._call(spec), self._context(header, spec)
-        with self._timed(SEARCH_SECONDS, spec) as evm:
+        with self._timed(SEARCH, spec) as evm:
             made = create_access_list(evm, partial(self._open, header, spec), context, call)
         return Accessed(
             access_list=[
@@ -144,7 +139,7 @@ class Simulator:
             shard=self._chain.shard,
             state=self._chain.state(header),
             header=header,
-            deadline=time.monotonic() + SEARCH_SECONDS,
+            deadline=time.monotonic() + SEARCH,
             gas=self._gas_cap,
             beacon=self._beacon(header, directory),
             block_hash=self._chain.hash_of,

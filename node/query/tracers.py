@@ -13,7 +13,8 @@ from node.execution.tracers.trace_steps import StructLogTracer
 from node.execution.tracers.tracing import Budget, Tracer
 from node.primitives.decoding import decoder
 from node.primitives.errors import DecodeError
-from node.query.port import Refused, TraceSpec
+from node.query.call_specs import TraceSpec
+from node.query.port import Refused
 
 MAX_JSON_BYTES = 64 * 1024 * 1024
 """Of one answer, before it is compressed. Traces say the same things again and again: they shrink to a

@@ -50,8 +50,7 @@ from node.telemetry.chain_log import ChainLog
 from node.telemetry.node_spans import NodeSpans
 from node.version import client_version
 from p2p.types import PeerId, PeerSpec
-
-HEIGHT_PATIENCE = 3.0  # seconds a question may wait for a height this node does not have yet
+from rpc.times import HEIGHT
 
 
 class CachedChecker:
@@ -227,7 +226,7 @@ def assemble_era(
         local=LocalSource(
             shard_chain,
             gossip,
-            wait_height=lambda height: shard.gate.reach(height, patience=HEIGHT_PATIENCE),
+            wait_height=lambda height: shard.gate.reach(height, patience=HEIGHT),
             run_call=fixed.worker.call,
             content=shard.pool.content,
             anchor_of=shard.anchor_of,

@@ -8,7 +8,7 @@ from eth_utils.address import to_checksum_address
 from node.execution.evm.validity import gas_of
 from node.primitives import rlp
 from node.primitives.basics import ZERO_ADDRESS, Address
-from node.query.port import (
+from node.query.call_specs import (
     Accessed,
     AccountPatch,
     BlockPatch,

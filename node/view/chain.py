@@ -17,6 +17,13 @@ from node.primitives.transaction import (
     Transaction,
     decode_transaction,
 )
+from node.query.questions import (
+    AccessListQuestion,
+    CallQuestion,
+    EstimateQuestion,
+    PoolNonceQuestion,
+    SubmitQuestion,
+)
 from node.view import calls, present
 from node.view.entries import ListedBlock
 from node.view.fees import (
@@ -316,7 +323,7 @@ class ChainView(ABC):
             await self.look_again()  # its sender may be a contract that was just born
         shard, known = self._submission_shard(tx), self._known()
         try:
-            await self._shards.ask(shard, lambda source: source.submit(raw, known))
+            await self._shards.ask(shard, SubmitQuestion(raw=raw, known=known))
         except ServerError as error:
             raise TransactionRejected(error.message) from None
         self._note_submitted(tx.hash, shard)
@@ -348,7 +355,7 @@ class ChainView(ABC):
             await self.look_again()  # whoever has seen a receipt does not use its nonce again
             place, known = await self._state_place(address, ref), self._known()
             return await self._shards.ask(
-                place.shard, lambda source: source.pool_nonce(address, known)
+                place.shard, PoolNonceQuestion(address=address, known=known)
             )
         place = await self._state_place(address, ref)
         return (await read_account(self._shards, place, address)).nonce
@@ -366,9 +373,7 @@ class ChainView(ABC):
     ) -> bytes:
         async def read() -> bytes:
             it = await self.simulation(request, ref, overrides)
-            outcome = await self._shards.ask(
-                it.shard, lambda source: source.call(it.height, it.spec), slow=True
-            )
+            outcome = await self._shards.ask(it.shard, CallQuestion(height=it.height, spec=it.spec))
             return calls.result_of(outcome).output
 
         return await self._surely(read, ref, lambda output: not output)
@@ -382,7 +387,7 @@ class ChainView(ABC):
         async def read() -> int:
             it = await self.simulation(request, ref, overrides)
             outcome = await self._shards.ask(
-                it.shard, lambda source: source.estimate(it.height, it.spec), slow=True
+                it.shard, EstimateQuestion(height=it.height, spec=it.spec)
             )
             least = calls.result_of(outcome).gas_used
             return least + bare if it.crosses else least
@@ -395,7 +400,7 @@ class ChainView(ABC):
         async def read() -> AccessListResult:
             it = await self.simulation(request, ref, overrides)
             accessed = await self._shards.ask(
-                it.shard, lambda source: source.access_list(it.height, it.spec), slow=True
+                it.shard, AccessListQuestion(height=it.height, spec=it.spec)
             )
             return await self._in_thread(lambda: calls.access_list_result(request, it, accessed))
 

@@ -27,6 +27,7 @@ from node.primitives.dev_operation import (
 )
 from node.primitives.errors import UserError
 from node.primitives.messenger import CLOCK_SLOT, MESSENGER
+from node.query.questions import HeadQuestion, LegQuestion, StorageQuestion, SubmitQuestion
 from node.telemetry.logs import control
 from node.view.chain import ChainView
 from node.view.network import NetworkView
@@ -34,6 +35,7 @@ from node.view.ports import BeaconReader, CannotRevert, Snapshots
 from node.view.shards import Shards
 from node.view.wallet.wallet import Wallet
 from rpc.errors import InvalidParams, LimitExceeded, ResourceUnavailable, ServerError
+from rpc.times import DEVELOPMENT as PATIENCE
 from rpc.wire import CallRequest
 
 T = TypeVar("T")
@@ -45,8 +47,6 @@ OFF = (
     "`atoll up` makes networks that allow it, `atoll init` where the manifest has dev_methods = true in "
     "[params]"
 )
-PATIENCE = 25.0
-"""Seconds until a caller is told that an operation is not in a block yet."""
 POLL = 0.25
 SETTLING = 2.0
 """Seconds for which a snapshot waits for transactions that were sent before it."""
@@ -119,7 +119,7 @@ class Development:
 
     async def _perform(self, shard: int, operation: DevOperation) -> None:
         """Returns when the network's chain, as this node shows it, contains the operation."""
-        await self._shards.ask(shard, lambda source: source.submit(operation.encoded))
+        await self._shards.ask(shard, SubmitQuestion(raw=operation.encoded))
         while not await self._is_shown(shard, operation):
             await self._bell.listen(POLL)
         receipt = await self._network.transaction_receipt(operation.hash)
@@ -130,7 +130,7 @@ class Development:
             )
 
     async def _is_shown(self, shard: int, operation: DevOperation) -> bool:
-        leg = await self._shards.ask(shard, lambda source: source.leg(operation.hash))
+        leg = await self._shards.ask(shard, LegQuestion(tx_hash=operation.hash))
         if leg is None:
             return False
         number = self._beacon.crosslinked_in(ShardId(shard), leg.height)
@@ -191,9 +191,11 @@ class Development:
         return await gather([partial(self._clock, shard) for shard in self._shards.ids])
 
     async def _clock(self, shard: int) -> int:
-        height = await self._shards.ask(shard, lambda source: source.head())
+        height = await self._shards.ask(shard, HeadQuestion())
         slot = CLOCK_SLOT.to_bytes(32, "big")
-        word = await self._shards.ask(shard, lambda s: s.storage(height, MESSENGER, slot))
+        word = await self._shards.ask(
+            shard, StorageQuestion(height=height, address=MESSENGER, slot=slot)
+        )
         return int.from_bytes(word, "big")
 
     # ------------------------------------------------------------------ snapshots

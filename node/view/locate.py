@@ -1,6 +1,6 @@
 """Finding a transaction among the shards, from its departure to the block in which it ran."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TypeVar
 
 from node.concurrency.caching import Lru
@@ -8,7 +8,9 @@ from node.primitives.basics import ShardId, keccak256
 from node.primitives.dev_operation import DEV_OPERATION_TYPE
 from node.primitives.errors import DecodeError, InvalidTransaction
 from node.primitives.transaction import Transaction, decode_transaction
-from node.query.port import Delivery, Departure, Leg, ShardSource
+from node.query.port import Delivery, Departure, Leg
+from node.query.question import Question
+from node.query.questions import DeliveryQuestion, FindMessageQuestion, LegQuestion, PooledQuestion
 from node.view.chain import Included, Pending
 from node.view.entries import ListedBlock
 from node.view.ports import BeaconReader
@@ -61,7 +63,7 @@ class TransactionFinder:
         if included is not None:
             return included
         if pooled:
-            waiting = await self._ask(tx_hash, lambda source: source.pooled(tx_hash))
+            waiting = await self._ask(tx_hash, PooledQuestion(tx_hash=tx_hash))
             if waiting is not None:
                 shard, raw = waiting
                 _check_named(shard, raw, tx_hash)
@@ -76,9 +78,7 @@ class TransactionFinder:
             return None
         return await self._message(tx_hash)
 
-    async def _ask(
-        self, tx_hash: bytes, question: Callable[[ShardSource], Awaitable[T | None]]
-    ) -> tuple[int, T] | None:
+    async def _ask(self, tx_hash: bytes, question: Question[T | None]) -> tuple[int, T] | None:
         """The shard that knows and its answer; only the transaction's home is asked where we know it."""
         home = self._homes.get(tx_hash)
         if home is None:
@@ -89,7 +89,7 @@ class TransactionFinder:
     async def _included(self, tx_hash: bytes, *, pooled: bool) -> Included | Pending | None:
         """What the shards' blocks say. Who does not want what is `pooled` has no use for the transaction
         itself: its signature is not recovered then."""
-        found = await self._ask(tx_hash, lambda source: source.leg(tx_hash))
+        found = await self._ask(tx_hash, LegQuestion(tx_hash=tx_hash))
         if found is None:
             return None
         shard, leg = found
@@ -104,7 +104,7 @@ class TransactionFinder:
 
     async def _message(self, message_id: bytes) -> Included | None:
         """Arrivals that no transaction stands for are listed under the message's id."""
-        found = await self._shards.find(lambda source: source.find_message(message_id))
+        found = await self._shards.find(FindMessageQuestion(message_id=message_id))
         if found is None:
             return None
         _, lane = found
@@ -142,7 +142,7 @@ async def delivery_of(shards: Shards, src: int, departure: Departure) -> Deliver
     """What the destination says of a message, None while it has not arrived."""
     if src not in shards or departure.dst not in shards:
         raise ResourceUnavailable(f"shard {src} named a lane that does not exist")
-    return await shards.ask(departure.dst, lambda source: source.delivery(src, departure.seq))
+    return await shards.ask(departure.dst, DeliveryQuestion(src=src, seq=departure.seq))
 
 
 def _check_named(shard: int, raw: bytes, tx_hash: bytes) -> None:

@@ -30,7 +30,8 @@ from node.primitives.header import Header
 from node.primitives.message import Message
 from node.primitives.requests import ShardRequests
 from node.primitives.transaction import Transaction
-from node.query.port import ShardSource
+from node.query.parts import ask_legs
+from node.query.questions import AccountQuestion, BlockQuestion, LegsQuestion
 from node.shard import messenger
 from node.shard.recent import RecentBlock
 from node.view import calls
@@ -134,12 +135,10 @@ class NetworkView(ChainView):
         if known is not None:
             return opened(crosslink.shard, known)
 
-        async def question(source: ShardSource) -> OpenBlock:
-            stored = await source.block(crosslink.height)
-            expected = None if trusted else crosslink.header
+        expected = None if trusted else crosslink.header
+        with self._shards.source(crosslink.shard, BlockQuestion.patience) as source:
+            stored = await source.ask(BlockQuestion(height=crosslink.height))
             return await self._in_thread(partial(open_block, crosslink.shard, stored, expected))
-
-        return await self._shards.ask(crosslink.shard, question)
 
     async def _origins(self, parts: Sequence[OpenBlock], state: BeaconState) -> dict[bytes, Origin]:
         """By message id, the transactions behind the CALLs that ran in these blocks."""
@@ -160,13 +159,12 @@ class NetworkView(ChainView):
         self, shard: ShardId, height: int, messages: Sequence[Message]
     ) -> dict[bytes, Origin]:
         hashes = [bytes(message.origin_tx) for message in messages]
-
-        async def question(source: ShardSource) -> dict[bytes, Origin]:
-            found = await source.legs(hashes)
+        with self._shards.source(shard, LegsQuestion.patience) as source:
+            found = await ask_legs(source, hashes)
             if None in found:
                 # Is there none, or is that node behind? It has to be at this height to say so.
-                await source.account(height, ZERO_ADDRESS, False)
-                found = await source.legs(hashes)
+                await source.ask(AccountQuestion(height=height, address=ZERO_ADDRESS, code=False))
+                found = await ask_legs(source, hashes)
             return await self._in_thread(
                 lambda: {
                     message.id: origin
@@ -174,8 +172,6 @@ class NetworkView(ChainView):
                     if (origin := origin_of(message, leg)) is not None
                 }
             )
-
-        return await self._shards.ask(shard, question)
 
     # ------------------------------------------------------------------ transactions and logs
 

@@ -10,7 +10,8 @@ import trio
 from node.concurrency.gather import gather
 from node.primitives.errors import DecodeError, InvalidTransaction
 from node.primitives.transaction import Transaction, decode_transaction
-from node.query.port import PoolDump, PoolNews, ShardSource
+from node.query.port import PoolDump
+from node.query.questions import PoolContentQuestion, PoolCountsQuestion, PoolNewsQuestion
 from node.view.present import pending_transaction
 from node.view.shards import Shards
 from rpc.errors import RpcError
@@ -31,14 +32,14 @@ class Pools:
 
     async def counts(self, shards: Sequence[int]) -> tuple[int, int]:
         """(pending, queued) in these shards' pools together."""
-        found = await gather([partial(self._shards.ask, s, _counts) for s in shards])
-        return sum(c[0] for c in found), sum(c[1] for c in found)
+        found = await gather([partial(self._shards.ask, s, PoolCountsQuestion()) for s in shards])
+        return sum(c.pending for c in found), sum(c.queued for c in found)
 
     async def content(self, shards: Sequence[int], sender: bytes | None) -> PoolView:
         """What is in these shards' pools, of one sender or of all, by shard, sender and nonce."""
 
         async def dump(shard: int) -> PoolDump:
-            return await self._shards.ask(shard, lambda source: source.pool_content(sender))
+            return await self._shards.ask(shard, PoolContentQuestion(sender=sender))
 
         dumps = await gather([partial(dump, shard) for shard in shards])
         return await self._in_thread(
@@ -47,11 +48,6 @@ class Pools:
                 queued=tuple(view for d in dumps for view in _views(d.queued, {})),
             )
         )
-
-
-async def _counts(source: ShardSource) -> tuple[int, int]:
-    counts = await source.pool_counts()
-    return counts.pending, counts.queued
 
 
 def _views(raws: Iterable[bytes], reasons: Mapping[bytes, str]) -> list[TransactionView]:
@@ -110,12 +106,8 @@ class PendingFeed:
 
     async def _ask(self, shard: int) -> None:
         epoch, position = self._places[shard]
-
-        async def question(source: ShardSource) -> PoolNews:
-            return await source.pool_news(epoch, position)
-
         try:
-            news = await self._shards.ask(shard, question)
+            news = await self._shards.ask(shard, PoolNewsQuestion(epoch=epoch, position=position))
         except RpcError:
             return  # it is away: the other shards' news are as good
         self._places[shard] = (news.epoch, news.position)

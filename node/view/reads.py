@@ -10,6 +10,7 @@ from functools import partial
 from node.primitives import rlp
 from node.primitives.basics import EMPTY_CODE_HASH, keccak256
 from node.query.port import AccountAt
+from node.query.questions import AccountQuestion, ProveQuestion, StorageQuestion
 from node.view import proofs
 from node.view.shards import Shards
 from rpc.errors import ResourceUnavailable
@@ -47,7 +48,7 @@ async def read_slot(shards: Shards, place: StatePlace, address: bytes, slot: byt
     """A storage word, 32 bytes. Raises ResourceUnavailable for a lie."""
     if place.shard == shards.own:
         return await shards.ask(
-            place.shard, lambda source: source.storage(place.height, address, slot)
+            place.shard, StorageQuestion(height=place.height, address=address, slot=slot)
         )
     proven = await read_proof(shards, place, address, [slot])
     return proven.storage[0].value.to_bytes(32, "big")
@@ -58,11 +59,13 @@ async def read_proof(
 ) -> AccountProof:
     """An account and slots with their proofs, which have been checked."""
     proven = await shards.ask(
-        place.shard, lambda source: source.prove(place.height, address, slots)
+        place.shard, ProveQuestion(height=place.height, address=address, slots=slots)
     )
     check = partial(proofs.checked, place.shard, place.root, address, slots, proven)
     return await shards.aside.run_if(len(slots) > FEW, check)
 
 
 async def _answered(shards: Shards, place: StatePlace, address: bytes, code: bool) -> AccountAt:
-    return await shards.ask(place.shard, lambda source: source.account(place.height, address, code))
+    return await shards.ask(
+        place.shard, AccountQuestion(height=place.height, address=address, code=code)
+    )

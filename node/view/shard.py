@@ -10,7 +10,15 @@ from node.execution.evm.fees import base_fee_after
 from node.primitives.basics import Address, ShardId
 from node.primitives.header import Header
 from node.primitives.transaction import Transaction, decode_transaction
-from node.query.port import Departure, ShardSource
+from node.query.port import Departure
+from node.query.questions import (
+    BlockQuestion,
+    FindMessageQuestion,
+    HeadQuestion,
+    HeightOfQuestion,
+    LegQuestion,
+    PooledQuestion,
+)
 from node.shard.block import ShardBlock
 from node.shard.recent import RecentBlock
 from node.view import calls
@@ -54,10 +62,10 @@ class ShardView(ChainView):
     # ------------------------------------------------------------------ blocks
 
     async def block_number(self) -> int:
-        return await self._shards.ask(self.shard, lambda source: source.head())
+        return await self._shards.ask(self.shard, HeadQuestion())
 
     async def _height_of(self, block_hash: bytes) -> int | None:
-        return await self._shards.ask(self.shard, lambda source: source.height_of(block_hash))
+        return await self._shards.ask(self.shard, HeightOfQuestion(block_hash=block_hash))
 
     async def block_hash(self, number: int) -> bytes:
         head = await self._header(number)
@@ -76,13 +84,11 @@ class ShardView(ChainView):
             )
         expected = None if own else self._crosslinked(number)
 
-        async def question(source: ShardSource) -> ListedBlock:
-            stored = await source.block(number)
+        with self._shards.source(self.shard, BlockQuestion.patience) as source:
+            stored = await source.ask(BlockQuestion(height=number))
             return await self._in_thread(
                 lambda: _list(open_block(self.shard, stored, expected), len(stored.block))
             )
-
-        return await self._shards.ask(self.shard, question)
 
     def _crosslinked(self, height: int) -> Header | None:
         """The header of a block that the beacon has taken in, from the beacon's own blocks."""
@@ -107,14 +113,14 @@ class ShardView(ChainView):
     # ------------------------------------------------------------------ transactions and logs
 
     async def _find(self, tx_hash: bytes, *, pooled: bool) -> Included | Pending | None:
-        leg = await self._shards.ask(self.shard, lambda source: source.leg(tx_hash))
+        leg = await self._shards.ask(self.shard, LegQuestion(tx_hash=tx_hash))
         if leg is not None:
             return Included(leg.height)
         if pooled:
-            raw = await self._shards.ask(self.shard, lambda source: source.pooled(tx_hash))
+            raw = await self._shards.ask(self.shard, PooledQuestion(tx_hash=tx_hash))
             if raw is not None:
                 return Pending(decode_transaction(raw))
-        lane = await self._shards.ask(self.shard, lambda source: source.find_message(tx_hash))
+        lane = await self._shards.ask(self.shard, FindMessageQuestion(message_id=tx_hash))
         if lane is None or lane.dst != self.shard:
             return None
         arrival = Departure(dst=lane.dst, seq=lane.seq)
@@ -189,7 +195,7 @@ class ShardView(ChainView):
         number = await self.number_of(ref)
         if number is None:
             return None
-        stored = await self._shards.ask(self.shard, lambda source: source.block(number))
+        stored = await self._shards.ask(self.shard, BlockQuestion(height=number))
         return stored.block
 
     async def raw_header(self, ref: BlockRef) -> bytes | None:

@@ -1,19 +1,23 @@
-"""Asking shards: deadlines, and what is told to the user when a shard does not answer."""
+"""Asking shards: time limits, and what is told to the user when a shard does not answer."""
 
-from collections.abc import Awaitable, Callable, Mapping
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TypeVar
 
 import trio
 
 from node.primitives.errors import DecodeError
 from node.query.port import Refused, ShardSource, ShardUnavailable
+from node.query.question import Question
 from rpc.errors import ResourceNotFound, ResourceUnavailable, RpcError, ServerError
 from rpc.threads import Threads
+from rpc.times import LOOK_UP, Patience
 
 T = TypeVar("T")
 
-FAST, SLOW = 12.0, 27.0
-"""Seconds for a look-up, and for execution or a walk over a state; both below the endpoint's limit."""
+FAILURES = (Refused, ShardUnavailable, DecodeError)
+"""What asking a shard raises, and what reading its answer does."""
 SERVER_ERROR = -32000
 THREADS = 2
 """Which make questions and read answers that are large."""
@@ -23,58 +27,43 @@ class Shards:
     """The shards' sources by id. `own` is the shard whose chain this node has, None if it has none.
     `aside` is for large questions and answers."""
 
-    def __init__(
-        self,
-        sources: Mapping[int, ShardSource],
-        *,
-        own: int | None,
-        fast: float = FAST,
-        slow: float = SLOW,
-    ) -> None:
+    def __init__(self, sources: Mapping[int, ShardSource], *, own: int | None) -> None:
         self._sources = sources
         self.own = own
         self.ids = tuple(sorted(sources))
-        self._fast = fast
-        self._slow = slow
         self.aside = Threads(THREADS)
 
     def __contains__(self, shard: object) -> bool:
         return shard in self._sources
 
-    async def ask(
-        self, shard: int, question: Callable[[ShardSource], Awaitable[T]], *, slow: bool = False
-    ) -> T:
+    async def ask(self, shard: int, question: Question[T]) -> T:
         """The answer of one shard, or the RpcError that the user gets instead."""
+        if shard == self.own:  # it waits for no network, and for its own height not long
+            try:
+                return await self._sources[shard].ask(question)
+            except FAILURES as error:
+                raise _told(shard, error) from error
+        with self.source(shard, question.patience) as source:
+            return await source.ask(question)
+
+    @contextmanager
+    def source(self, shard: int, patience: Patience = LOOK_UP) -> Iterator[ShardSource]:
+        """One shard, for as long as it may take: what it refuses, or does not answer, is the RpcError that the
+        user gets. So is what is read within, where it is nonsense (DecodeError)."""
         source = self._sources.get(shard)
         if source is None:
             raise ResourceNotFound(f"there is no shard {shard}")
-        seconds = self._slow if slow else self._fast
+        seconds = math.inf if shard == self.own else patience.shard
         try:
-            if shard == self.own:  # it waits for no network, and for its own height not long
-                return await question(source)
             with trio.CancelScope(deadline=trio.current_time() + seconds) as within:
-                answer = await question(source)
-        except Refused as refusal:
-            if refusal.code == SERVER_ERROR:
-                raise ServerError(str(refusal)) from None
-            raise RpcError(refusal.code, str(refusal)) from None
-        except ShardUnavailable as error:
-            raise ResourceUnavailable(f"shard {shard} is unavailable: {error}") from None
-        except DecodeError as error:
-            raise ResourceUnavailable(
-                f"shard {shard} is unavailable: it answered nonsense: {error}"
-            ) from error
+                yield source
+        except FAILURES as error:
+            raise _told(shard, error) from error
         if within.cancelled_caught:
-            raise ResourceUnavailable(
-                f"shard {shard} is unavailable: no answer within {seconds:g} s"
-            )
-        return answer
+            raise _unavailable(shard, f"no answer within {seconds:g} s")
 
     async def find(
-        self,
-        question: Callable[[ShardSource], Awaitable[T | None]],
-        *,
-        first: int | None = None,
+        self, question: Question[T | None], *, first: int | None = None
     ) -> tuple[int, T] | None:
         """The first shard that knows, and its answer: `first` or our own is asked before all others.
 
@@ -110,11 +99,27 @@ class Shards:
         return None
 
     async def _try(
-        self, shard: int, question: Callable[[ShardSource], Awaitable[T | None]]
+        self, shard: int, question: Question[T | None]
     ) -> T | ResourceUnavailable | None:
         try:
             return await self.ask(shard, question)
         except ResourceUnavailable as error:
             return error
         except RpcError as error:
-            return ResourceUnavailable(f"shard {shard} is unavailable: {error.message}")
+            return _unavailable(shard, error.message)
+
+
+def _told(shard: int, error: Exception) -> RpcError:
+    """What the user reads of it."""
+    match error:
+        case Refused(code=code) if code == SERVER_ERROR:
+            return ServerError(str(error))
+        case Refused(code=code):
+            return RpcError(code, str(error))
+        case DecodeError():
+            return _unavailable(shard, f"it answered nonsense: {error}")
+    return _unavailable(shard, str(error))
+
+
+def _unavailable(shard: int, why: str) -> ResourceUnavailable:
+    return ResourceUnavailable(f"shard {shard} is unavailable: {why}")

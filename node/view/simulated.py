@@ -14,16 +14,16 @@ from node.primitives.errors import DecodeError, InvalidTransaction
 from node.primitives.header import Header
 from node.primitives.transaction import TYPE_ACCESS_LIST, TYPE_LEGACY
 from node.primitives.unsigned import decode_unsigned
-from node.query.port import (
+from node.query.call_specs import (
     AccountPatch,
     BlockCall,
     BlockReport,
     BlockSpec,
     CalledReport,
     CallOutcome,
-    ShardSource,
     SimulationSpec,
 )
+from node.query.questions import SimulateQuestion
 from node.shard.block import ShardBlock
 from node.view import calls, present
 from node.view.chain import ChainView
@@ -70,11 +70,10 @@ async def simulate(
         trace_transfers=request.trace_transfers,
     )
 
-    async def question(source: ShardSource) -> list[_Reported]:
-        reports = await source.simulate_blocks(base.height, spec)
-        return await shards.aside.run(lambda: [_listed(base.shard, report) for report in reports])
-
-    found = await shards.ask(base.shard, question, slow=True)
+    question = SimulateQuestion(height=base.height, spec=spec)
+    with shards.source(base.shard, question.patience) as source:
+        reports = await source.ask(question)
+        found = await shards.aside.run(lambda: [_listed(base.shard, each) for each in reports])
     return await shards.aside.run(
         lambda: tuple(_shown(item, request.full_transactions) for item in found)
     )

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from node.concurrency.gather import gather
-from node.query.port import ShardSource, TracedItem, TraceSpec
+from node.query.call_specs import TracedItem, TraceSpec
+from node.query.questions import TraceCallQuestion, TraceItemsQuestion
 from node.query.tracers import unpack_items, unpack_one
 from node.view.chain import ChainView
 from node.view.entries import Entry
@@ -65,13 +66,9 @@ class Traces:
     ) -> msgspec.Raw:
         _refuse_pending(ref)
         it = await view.simulation(request, ref, overrides)
-        trace = _spec(options)
-
-        async def question(source: ShardSource) -> msgspec.Raw:
-            packed = await source.trace_call(it.height, it.spec, trace)
-            return await self._in_thread(partial(unpack_one, packed))
-
-        return await self._shards.ask(it.shard, question, slow=True)
+        question = TraceCallQuestion(height=it.height, spec=it.spec, trace=_spec(options))
+        with self._shards.source(it.shard, question.patience) as source:
+            return await self._in_thread(partial(unpack_one, await source.ask(question)))
 
     async def _entries(
         self, entries: Sequence[Entry], options: TraceOptions
@@ -97,12 +94,10 @@ class Traces:
         self, shard: int, height: int, entries: list[Entry], trace: TraceSpec
     ) -> list[msgspec.Raw]:
         items = [TracedItem(index=e.place.index, paid=e.gas_before) for e in entries]
-
-        async def question(source: ShardSource) -> list[msgspec.Raw]:
-            packed = await source.trace_items(height, items, trace)
+        question = TraceItemsQuestion(height=height, items=items, trace=trace)
+        with self._shards.source(shard, question.patience) as source:
+            packed = await source.ask(question)
             return await self._in_thread(partial(unpack_items, packed, len(items)))
-
-        return await self._shards.ask(shard, question, slow=True)
 
 
 def _spec(options: TraceOptions) -> TraceSpec:

@@ -4,8 +4,9 @@ from typing import Any
 
 from rpc import decode
 from rpc.encoding import parse_hash
-from rpc.methods.table import ADDRESS, EXECUTE, LATEST, Context, Method
+from rpc.methods.table import ADDRESS, LATEST, Context, Method
 from rpc.params import Param
+from rpc.times import EXECUTE
 from rpc.wire import BlockRef
 
 MAX_VOTED_BLOCKS = 64

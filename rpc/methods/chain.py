@@ -11,7 +11,6 @@ from rpc.methods.table import (
     BLOCK,
     BLOCK_HASH,
     BY_HASH,
-    EXECUTE,
     HASH,
     INDEX,
     NUMBER,
@@ -20,6 +19,7 @@ from rpc.methods.table import (
 )
 from rpc.params import Param
 from rpc.threads import FEW
+from rpc.times import EXECUTE, LONGEST_SYNC, SYNC
 from rpc.wire import BlockRef, BlockView, LogFilter, ReceiptView
 
 
@@ -77,8 +77,8 @@ async def _send_raw_transaction_sync(
     c: Context, raw: bytes, milliseconds: int | None
 ) -> dict[str, Any]:
     """The receipt, as soon as there is one (EIP-7966). A time that is too long is cut."""
-    longest = SYNC_SECONDS if milliseconds is None else milliseconds / 1000
-    seconds = min(longest, MAX_SYNC_SECONDS)
+    longest = SYNC if milliseconds is None else milliseconds / 1000
+    seconds = min(longest, LONGEST_SYNC)
     transaction_hash = await c.backend.send_raw_transaction(c.scope, raw)
     with trio.move_on_after(seconds):
         while True:
@@ -133,9 +133,6 @@ async def _logs(c: Context, wanted: LogFilter) -> Any:
     return await c.aside.each(render.log, await c.backend.logs(c.scope, wanted))
 
 
-SYNC_SECONDS = 20.0
-"""For eth_sendRawTransactionSync, where the caller says nothing (as in geth)."""
-MAX_SYNC_SECONDS = 25.0
 NOT_YET_INCLUDED = 4  # EIP-7966
 
 _RAW = Param("transaction", parse_data)

@@ -7,7 +7,6 @@ from rpc.errors import ResourceNotFound
 from rpc.methods.table import (
     BLOCK,
     BY_HASH,
-    EXECUTE,
     HASH,
     LATEST,
     NUMBER,
@@ -16,6 +15,7 @@ from rpc.methods.table import (
     Method,
 )
 from rpc.params import Param
+from rpc.times import EXECUTE
 from rpc.wire import BlockRef, CallRequest, Overrides, TraceOptions
 
 

@@ -17,9 +17,10 @@ from rpc.encoding import (
     parse_storage_slot,
 )
 from rpc.errors import InvalidParams, MethodNotSupported
-from rpc.methods.table import EXECUTE, REQUEST, Context, Method
+from rpc.methods.table import REQUEST, Context, Method
 from rpc.origins import Trust
 from rpc.params import Param
+from rpc.times import EXECUTE
 from rpc.wire import CallRequest
 
 _AUTOMINE = (
@@ -254,7 +255,7 @@ def _where_allowed(name: str, method: Method) -> Method:
             raise MethodNotSupported(name, reason)
         return await inner(c, *arguments)
 
-    return Method(method.params, handler, method.seconds, method.outlives, trust=Trust.NAMED)
+    return Method(method.params, handler, method.patience, method.outlives, trust=Trust.NAMED)
 
 
 METHODS: dict[str, Method] = {

@@ -4,9 +4,10 @@ from typing import Any
 
 from rpc import decode
 from rpc.errors import InvalidParams, NotificationsUnsupported
-from rpc.methods.table import EXECUTE, Context, Method
+from rpc.methods.table import Context, Method
 from rpc.params import Param
 from rpc.subscriptions import KINDS
+from rpc.times import EXECUTE
 from rpc.wire import LogFilter
 
 

@@ -7,9 +7,10 @@ import trio
 from rpc import decode, decode_overrides, decode_simulate, render
 from rpc.encoding import parse_storage_slot
 from rpc.errors import RpcError, ServerError
-from rpc.methods.table import ADDRESS, EXECUTE, LATEST, REQUEST, Context, Method
+from rpc.methods.table import ADDRESS, LATEST, REQUEST, Context, Method
 from rpc.params import Param
 from rpc.threads import FEW
+from rpc.times import EXECUTE
 from rpc.wire import (
     NO_OVERRIDES,
     AccountOverride,

@@ -12,6 +12,7 @@ from rpc.origins import Trust
 from rpc.params import Param
 from rpc.subscriptions import Subscriber
 from rpc.threads import Threads
+from rpc.times import LOOK_UP, Patience
 from rpc.wire import BlockHash, BlockRef
 
 Scope: TypeAlias = int | None
@@ -29,25 +30,20 @@ class Context:
     subscriber: Subscriber | None = None
 
 
-EXECUTE = 30.0
-"""Seconds for a method that executes, searches or sums up. What runs has a shorter limit of its own."""
-LOOK_UP = 15.0
-"""Seconds for a method that looks things up, on whichever shard: it takes milliseconds."""
-
 Handler: TypeAlias = Callable[..., Awaitable[Any]]
 """Gets the context and the bound arguments; returns what the encoder can write."""
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A method of the endpoint. `seconds` is what a call of it may take; an endpoint that gives
-    requests less than that gives it no more. `outlives`: it goes on where the backend is replaced.
+    """A method of the endpoint. A call of it may take `patience.method`; an endpoint that gives requests less
+    than that gives it no more. `outlives`: it goes on where the backend is replaced.
     `brief`: it is done in a moment, so where the backend is replaced it may as well end on the old one; the
     methods that are called most are spared a scope by it. `trust`: who may call it at least."""
 
     params: tuple[Param, ...]
     handler: Handler
-    seconds: float = LOOK_UP
+    patience: Patience = LOOK_UP
     outlives: bool = False
     brief: bool = False
     trust: Trust = Trust.ANYBODY

@@ -5,10 +5,11 @@ from typing import Any
 from rpc import decode, render
 from rpc.encoding import parse_data
 from rpc.errors import InvalidParams
-from rpc.methods.table import ADDRESS, EXECUTE, REQUEST, Context, Method
+from rpc.methods.table import ADDRESS, REQUEST, Context, Method
 from rpc.origins import Trust
 from rpc.params import Param
 from rpc.threads import SMALL
+from rpc.times import EXECUTE
 from rpc.wire import CallRequest, PreparedTransaction
 
 

@@ -17,6 +17,8 @@ from node.beacon.state import BeaconState, LaneState
 from node.concurrency.caching import JoinedCache
 from node.concurrency.gather import gather
 from node.primitives.basics import ShardId
+from node.query.parts import ask_in_flight
+from node.query.questions import InFlightQuestion, SupplyQuestion
 from node.view.ports import BeaconReader
 from node.view.shards import Shards
 
@@ -165,7 +167,7 @@ class Auditor:
 
     async def _supply(self, state: BeaconState, shard: int) -> ShardSupply:
         height = state.tip(ShardId(shard)).height
-        supply = await self._shards.ask(shard, lambda source: source.supply(height), slow=True)
+        supply = await self._shards.ask(shard, SupplyQuestion(height=height))
         return ShardSupply(
             shard=shard,
             height=height,
@@ -177,14 +179,13 @@ class Auditor:
 
     async def _lane(self, src: int, dst: int, lane: LaneState) -> LaneSupply:
         start, stop = lane.consumed, lane.last
-        wei = await self._shards.ask(
-            src, lambda source: source.in_flight(dst, start, stop), slow=True
-        )
+        with self._shards.source(src, InFlightQuestion.patience) as source:
+            wei = await ask_in_flight(source, dst, start, stop)
         return LaneSupply(
             src=src,
             dst=dst,
             start=start,
             stop=stop,
-            wei=int.from_bytes(wei, "big"),
+            wei=wei,
             told=lane.sent_wei - lane.consumed_wei,
         )

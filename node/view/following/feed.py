@@ -18,6 +18,7 @@ from node.beacon.block import BeaconBlock
 from node.concurrency.caching import Lru
 from node.concurrency.gather import gather
 from node.primitives.basics import Hash32
+from node.query.questions import HeadQuestion, TrafficQuestion
 from node.query.records import MessageBrief, Traffic
 from node.view.following import documents
 from node.view.ports import BeaconReader
@@ -83,7 +84,7 @@ class MessageFeed:
             found: int | None = None
             with trio.move_on_after(HEAD_SECONDS):
                 try:
-                    found = await self._shards.ask(shard, lambda source: source.head())
+                    found = await self._shards.ask(shard, HeadQuestion())
                 except RpcError:
                     pass  # it is away: the messages of the others are as good
             return found
@@ -161,7 +162,7 @@ class MessageFeed:
         if known is not None and expected in (None, known.block_hash):
             return known
         try:
-            traffic = await self._shards.ask(shard, lambda source: source.traffic(height))
+            traffic = await self._shards.ask(shard, TrafficQuestion(height=height))
         except RpcError:
             return None
         if expected not in (None, traffic.block_hash):

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from node.primitives.message import MessageKind
+from node.query.questions import ItemQuestion
 from node.query.reader import brief
 from node.query.records import ItemRecord, LogRecord, MessageBrief
 from node.view.following import documents
@@ -49,7 +50,7 @@ class Journeys:
         whole = found.message
         message = first = brief(whole)
         sender = await self._shards.ask(
-            whole.src, lambda source: source.item(found.height, found.index)
+            whole.src, ItemQuestion(height=found.height, index=found.index)
         )
         if sender is None:
             raise ResourceUnavailable(f"shard {whole.src} is unavailable: it is behind")

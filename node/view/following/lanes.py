@@ -27,6 +27,7 @@ from node.concurrency.gather import gather
 from node.primitives.basics import ShardId
 from node.primitives.genesis import Params
 from node.primitives.message import message_id
+from node.query.questions import LanesQuestion, SentQuestion
 from node.query.records import LaneEnds, ShardLanes
 from node.view.shards import Shards
 from rpc.errors import ResourceUnavailable
@@ -95,7 +96,7 @@ class LaneReport:
 
     async def _ask(self, shard: int) -> ShardLanes | None:
         try:
-            return await self._shards.ask(shard, lambda source: source.lanes())
+            return await self._shards.ask(shard, LanesQuestion())
         except ResourceUnavailable:
             return None
 
@@ -141,7 +142,7 @@ class LaneReport:
         if seq >= sent:
             return None
         try:
-            found = await self._shards.ask(src, lambda source: source.sent(dst, seq))
+            found = await self._shards.ask(src, SentQuestion(dst=dst, seq=seq))
         except ResourceUnavailable:
             found = None
         block = None if found is None else found.height

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from node.primitives.message import Message
-from node.query.port import ShardSource
+from node.query.port import ShardUnavailable
+from node.query.questions import ArrivalQuestion, FindMessageQuestion, SentQuestion
 from node.query.records import ItemRecord, MessageBrief
 from node.view.shards import Shards
 from rpc.errors import ResourceUnavailable
@@ -21,25 +22,21 @@ class SentMessage:
 
 async def sent_message(shards: Shards, message_id: bytes) -> SentMessage | None:
     """A message as its source sent it, None where no shard knows the id."""
-    found = await shards.find(lambda source: source.find_message(message_id))
+    found = await shards.find(FindMessageQuestion(message_id=message_id))
     if found is None:
         return None
     named, lane = found
     if lane.src not in shards or lane.dst not in shards:
         raise ResourceUnavailable(f"shard {named} named a lane that does not exist")
 
-    async def question(source: ShardSource) -> SentMessage | None:
-        at = await source.sent(lane.dst, lane.seq)
-        if at is None:
-            return None
-        return SentMessage(message=Message.decode(at.message), height=at.height, index=at.index)
-
-    sent = await shards.ask(lane.src, question)
-    if sent is None:  # the destination is ahead of the node of the source that answered
-        raise ResourceUnavailable(f"shard {lane.src} is unavailable: it is behind")
-    if sent.message.id != message_id:
+    with shards.source(lane.src) as source:
+        at = await source.ask(SentQuestion(dst=lane.dst, seq=lane.seq))
+        if at is None:  # the destination is ahead of the node of the source that answered
+            raise ShardUnavailable("it is behind")
+        message = Message.decode(at.message)
+    if message.id != message_id:
         raise ResourceUnavailable(f"shard {lane.src} is unavailable: it named another message")
-    return sent
+    return SentMessage(message=message, height=at.height, index=at.index)
 
 
 Consumed = Callable[[int, int], int]
@@ -72,7 +69,7 @@ async def arrival_of(
         raise ResourceUnavailable(f"shard {message.src} named a lane that does not exist")
     try:
         item = await shards.ask(
-            message.dst, lambda source: source.arrival(message.src, message.seq, logs)
+            message.dst, ArrivalQuestion(src=message.src, seq=message.seq, logs=logs)
         )
     except ResourceUnavailable as error:
         if message.seq < consumed(message.src, message.dst):

@@ -13,8 +13,7 @@ from node.concurrency.gather import gather
 from node.primitives.basics import Address, ShardId
 from node.primitives.genesis import Params
 from node.primitives.header import Header
-from node.query.port import ShardSource
-from node.query.records import BlockBrief
+from node.query.questions import BlockBriefQuestion, HeadQuestion
 from node.view.following import documents, votes
 from node.view.following.audit import Auditor, AuditReport
 from node.view.following.feed import MessageFeed
@@ -61,7 +60,7 @@ class AtollView:
         tip = self._beacon.state_at(self._head_height()).tip(ShardId(shard))
         height: int | None
         try:
-            height = await self._shards.ask(shard, lambda source: source.head())
+            height = await self._shards.ask(shard, HeadQuestion())
         except ResourceUnavailable:
             height = None
         return {
@@ -98,11 +97,10 @@ class AtollView:
 
     async def shard_block(self, shard: int, height: int | None) -> dict[str, Any]:
         """A block that a shard has decided, its newest one for None, whether the beacon has it or not."""
-
-        async def question(source: ShardSource) -> BlockBrief:
-            return await source.block_brief(await source.head() if height is None else height)
-
-        brief = await self._shards.ask(shard, question)
+        with self._shards.source(shard) as source:
+            if height is None:
+                height = await source.ask(HeadQuestion())
+            brief = await source.ask(BlockBriefQuestion(height=height))
         header = Header.decode(brief.header)
         anchor = self._beacon.height_of(header.parent_beacon_block_root)
         return documents.shard_block(

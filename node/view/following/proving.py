@@ -32,6 +32,7 @@ from node.primitives.basics import Hash32, ShardId
 from node.primitives.errors import CorruptData, DecodeError
 from node.primitives.genesis import Genesis
 from node.primitives.messenger import MESSENGER, outbox_slots
+from node.query.questions import BlockQuestion, DeliveryQuestion, ProveQuestion, StorageQuestion
 from node.shard.block import ShardBlock
 from node.view.following.links import SentMessage, sent_message
 from node.view.shards import Shards
@@ -107,12 +108,12 @@ class Prover:
         message, height = place.message, place.height
         slots = outbox_slots(message.dst)
         keys = [slot.to_bytes(32, "big") for slot in (slots.count, slots.head)]
-        raw = await self._shards.ask(message.src, lambda source: source.block(height))
+        raw = await self._shards.ask(message.src, BlockQuestion(height=height))
         lane_before = await self._shards.ask(
-            message.src, lambda source: source.storage(height - 1, MESSENGER, keys[1])
+            message.src, StorageQuestion(height=height - 1, address=MESSENGER, slot=keys[1])
         )
         proven = await self._shards.ask(
-            message.src, lambda source: source.prove(height, MESSENGER, keys)
+            message.src, ProveQuestion(height=height, address=MESSENGER, slots=keys)
         )
         nodes = [*proven.proof, *(node for slot in proven.slots for node in slot.proof)]
         job = partial(
@@ -128,12 +129,12 @@ class Prover:
 
     async def _delivered(self, src: ShardId, dst: ShardId, seq: int) -> DeliveredProof | None:
         """The arrival of the message; None while it is not finalised."""
-        place = await self._shards.ask(dst, lambda source: source.delivery(src, seq))
+        place = await self._shards.ask(dst, DeliveryQuestion(src=src, seq=seq))
         taken_in = self._taken_in(dst, place.height) if place is not None else None
         if place is None or taken_in is None:
             return None
         block = crosslinked_block(taken_in, dst, place.height)
-        raw = await self._shards.ask(dst, lambda source: source.block(place.height))
+        raw = await self._shards.ask(dst, BlockQuestion(height=place.height))
 
         def job() -> DeliveredProof:
             items = ShardBlock.decode(raw.block).items

@@ -22,6 +22,7 @@ from typing import Any
 from node.concurrency.gather import gather
 from node.primitives.errors import DecodeError, InvalidTransaction
 from node.primitives.transaction import decode_transaction
+from node.query.questions import ItemQuestion, LegQuestion, PooledQuestion
 from node.query.reader import brief
 from node.query.records import ItemRecord, MessageBrief
 from node.view.following import documents
@@ -61,11 +62,11 @@ class Tracer:
         return await self._included(name) or await self._message(name) or await self._pooled(name)
 
     async def _included(self, name: bytes) -> dict[str, Any] | None:
-        found = await self._shards.find(lambda source: source.leg(name))
+        found = await self._shards.find(LegQuestion(tx_hash=name))
         if found is None:
             return None
         shard, leg = found
-        item = await self._shards.ask(shard, lambda source: source.item(leg.height, leg.index))
+        item = await self._shards.ask(shard, ItemQuestion(height=leg.height, index=leg.index))
         if item is None or item.hash != name:
             raise ResourceUnavailable(f"shard {shard} is unavailable: it named another transaction")
         number = self._network_block(shard, item.height)
@@ -94,7 +95,7 @@ class Tracer:
         return _document(name, above["children"][0], walk)
 
     async def _pooled(self, name: bytes) -> dict[str, Any] | None:
-        found = await self._shards.find(lambda source: source.pooled(name))
+        found = await self._shards.find(PooledQuestion(tx_hash=name))
         if found is None:
             return None
         shard, raw = found

@@ -50,7 +50,8 @@ from node.primitives.message import Message, MessageKind
 from node.primitives.requests import Counters, InboxMove, OutboxMove, ShardRequests
 from node.query import codec as source_codec
 from node.query import tracers
-from node.query.questions import Question
+from node.query.question import Question
+from node.query.questions import QUESTIONS
 from node.shard import block as shard_block
 from node.shard import chain as shard_chain
 from node.shard import pool_file
@@ -278,14 +279,14 @@ def _encoded(value: Any) -> bytes:
 def _question_entries() -> list[Entry]:
     """Every question, and every answer to every question."""
     out, pack = [], msgspec.msgpack.encode
-    for kind, operation in source_codec.OPERATIONS.items():
-        op = str(kind.__struct_config__.tag)
+    for kind in QUESTIONS:
+        op = kind.op()
         question, raw = _asked(kind)
         seeds = [raw, *(pack(sample(kind, rnd)) for _ in range(6))]
         out.append(
             Entry(decoder=source_codec.decode_question, seeds=seeds, form="msgpack", note=op)
         )
-        results = _answers(operation.result, question)
+        results = _answers(kind.answer_type(), question)
         others: list[dict[str, Any]] = [
             {"type": "refused", "message": "no", "code": -32000},
             {"type": "unavailable", "message": "later"},

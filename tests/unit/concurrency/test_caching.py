@@ -7,6 +7,7 @@ import trio.testing
 from node.concurrency.caching import JoinedCache, Lru
 from node.concurrency.gather import gather
 from node.query.port import Refused, ShardUnavailable
+from node.query.questions import HeadQuestion
 from node.view.shards import Shards
 from rpc.errors import ResourceNotFound, ResourceUnavailable, RpcError, ServerError
 
@@ -140,14 +141,13 @@ class Answering:
     def __init__(self, answer):
         self.answer = answer
 
-    async def head(self):
+    async def ask(self, question):
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
 
 
-def head(source):
-    return source.head()
+HEAD = HeadQuestion()
 
 
 async def test_refusals_and_absences_become_what_the_user_reads():
@@ -160,23 +160,23 @@ async def test_refusals_and_absences_become_what_the_user_reads():
         own=0,
     )
     with pytest.raises(ServerError, match="nonce too low"):
-        await shards.ask(0, head)
+        await shards.ask(0, HEAD)
     with pytest.raises(RpcError, match="too much") as caught:
-        await shards.ask(1, head)
+        await shards.ask(1, HEAD)
     assert caught.value.code == -32005
     with pytest.raises(ResourceUnavailable, match="shard 2 is unavailable: no peers"):
-        await shards.ask(2, head)
+        await shards.ask(2, HEAD)
     with pytest.raises(ResourceNotFound, match="there is no shard 3"):
-        await shards.ask(3, head)
+        await shards.ask(3, HEAD)
 
 
 async def test_finding_asks_the_likely_shard_first_and_then_all():
     away = Answering(ShardUnavailable("gone"))
-    assert await Shards({0: Answering(5), 1: away}, own=0).find(head) == (0, 5)
-    assert await Shards({0: Answering(None), 1: Answering(6)}, own=0).find(head) == (1, 6)
-    assert await Shards({0: Answering(5), 1: Answering(6)}, own=0).find(head, first=1) == (1, 6)
-    assert await Shards({0: Answering(None), 1: Answering(None)}, own=None).find(head) is None
+    assert await Shards({0: Answering(5), 1: away}, own=0).find(HEAD) == (0, 5)
+    assert await Shards({0: Answering(None), 1: Answering(6)}, own=0).find(HEAD) == (1, 6)
+    assert await Shards({0: Answering(5), 1: Answering(6)}, own=0).find(HEAD, first=1) == (1, 6)
+    assert await Shards({0: Answering(None), 1: Answering(None)}, own=None).find(HEAD) is None
     three = {0: away, 1: Answering(None), 2: Answering(7)}
-    assert await Shards(three, own=0).find(head) == (2, 7)
+    assert await Shards(three, own=0).find(HEAD) == (2, 7)
     with pytest.raises(ResourceUnavailable, match="shard 1 is unavailable: gone"):
-        await Shards({0: Answering(None), 1: away}, own=0).find(head)
+        await Shards({0: Answering(None), 1: away}, own=0).find(HEAD)

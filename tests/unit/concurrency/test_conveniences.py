@@ -28,7 +28,7 @@ async def test_a_node_that_answers_with_bytes_that_are_no_text_makes_its_shard_u
 
     shards = Shards({1: RemoteSource(1, ask)}, own=None)
     with pytest.raises(ResourceUnavailable, match=r"answered nonsense.*UTF-8"):
-        await shards.ask(1, lambda source: source.supply(3))
+        await shards.ask(1, SupplyQuestion(height=3))
 
 
 async def test_an_audit_that_fails_unexpectedly_is_counted_told_and_made_again(autojump_clock):

@@ -10,9 +10,11 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from node import wire
 from node.network.router import Router
+from node.query.call_specs import CallOutcome, CallSpec
 from node.query.codec import encode_question, serve
-from node.query.port import CallOutcome, CallSpec, Refused, ShardUnavailable
-from node.query.questions import AccountQuestion, CallQuestion
+from node.query.port import Refused, ShardUnavailable
+from node.query.question import Question
+from node.query.questions import AccountQuestion, CallQuestion, HeadQuestion
 from node.query.remote import EXECUTIONS, RemoteSource
 from p2p.errors import PeerUnavailable, RemoteRefused, RequestTimeout
 from p2p.types import RefusalCode
@@ -22,6 +24,7 @@ from rpc.threads import Threads
 from rpc.turns import Turns
 
 SPEC = CallSpec(sender=bytes(20), to=bytes(20), value=b"", data=b"", gas=1)
+CALL = CallQuestion(height=1, spec=SPEC)
 OUTCOME = CallOutcome(error=None, output=b"", gas_used=7)
 
 
@@ -32,17 +35,16 @@ class SlowShard:
     began: list[int] = field(default_factory=list)
     release: trio.Event = field(default_factory=trio.Event)
 
-    async def head(self) -> int:
-        return 9
-
-    async def call(self, height: int, spec: CallSpec) -> CallOutcome:
+    async def ask(self, question: Question[Any]) -> Any:
+        if isinstance(question, HeadQuestion):
+            return 9
         self.began.append(caller_number())
         await self.release.wait()
         return OUTCOME
 
     def remote(self) -> RemoteSource:
         async def ask(executes: bool, payload: bytes, seconds: float) -> bytes:
-            return await serve(self, payload, Threads(1), executes=executes)  # type: ignore[arg-type]
+            return await serve(self, payload, Threads(1), executes=executes)
 
         return RemoteSource(1, partial(ask, False), partial(ask, True))
 
@@ -51,10 +53,10 @@ async def test_look_ups_do_not_wait_for_executions(nursery: trio.Nursery) -> Non
     shard = SlowShard()
     source = shard.remote()
     for _ in range(4 * EXECUTIONS):
-        nursery.start_soon(source.call, 1, SPEC)
+        nursery.start_soon(source.ask, CALL)
     while len(shard.began) < EXECUTIONS - 1:
         await trio.lowlevel.checkpoint()
-    assert await source.head() == 9
+    assert await source.ask(HeadQuestion()) == 9
     nursery.cancel_scope.cancel()
 
 
@@ -64,7 +66,7 @@ async def test_users_take_turns_on_their_way_to_another_shard() -> None:
 
     async def ask(caller: Caller) -> None:
         CALLER.set(caller)
-        assert await source.call(1, SPEC) == OUTCOME
+        assert await source.ask(CALL) == OUTCOME
 
     greedy, modest = new_caller(), new_caller()
     with trio.fail_after(30):
@@ -83,7 +85,7 @@ async def test_users_take_turns_on_their_way_to_another_shard() -> None:
 async def test_no_execution_comes_among_the_look_ups() -> None:
     shard: Any = SlowShard()
     shard.release.set()
-    call = encode_question(CallQuestion(height=1, spec=SPEC))
+    call = encode_question(CALL)
     look = encode_question(AccountQuestion(height=1, address=bytes(20), code=False))
     for question, executes in ((call, False), (look, True)):
         assert b"wrong queue" in await serve(shard, question, Threads(1), executes=executes)
@@ -104,7 +106,7 @@ async def test_so_many_wait_and_no_more(autojump_clock: MockClock) -> None:
 async def test_a_shard_that_does_not_come_to_it_is_busy(autojump_clock: MockClock) -> None:
     shard = SlowShard()
     with pytest.raises(Refused) as refused:
-        await shard.remote().call(1, SPEC)
+        await shard.remote().ask(CALL)
     assert refused.value.code == -32005
 
 

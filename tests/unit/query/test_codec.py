@@ -1,24 +1,14 @@
 """The shard port over the network: the whole language, and input that wants to hurt."""
 
-import inspect
-
 import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from node.primitives.errors import DecodeError
-from node.query.codec import (
-    OPERATIONS,
-    TOO_LARGE,
-    decode_answer,
-    decode_question,
-    encode_question,
-    serve,
-)
-from node.query.port import (
+from node.query import questions as q
+from node.query.call_specs import (
     Accessed,
-    AccountAt,
     AccountPatch,
     BlockCall,
     BlockPatch,
@@ -26,6 +16,16 @@ from node.query.port import (
     BlockSpec,
     CallOutcome,
     CallSpec,
+    SignedAuthorization,
+    SimulationSpec,
+    TracedItem,
+    TraceSpec,
+)
+from node.query.codec import TOO_LARGE, decode_answer, decode_question, encode_question, serve
+from node.query.local import handled
+from node.query.parts import ask_in_flight, ask_legs
+from node.query.port import (
+    AccountAt,
     Delivery,
     Departure,
     LaneKey,
@@ -37,21 +37,19 @@ from node.query.port import (
     ProvenAccount,
     RawBlock,
     Refused,
-    ShardSource,
     ShardUnavailable,
-    SignedAuthorization,
-    SimulationSpec,
     SlotProof,
     Supply,
-    TracedItem,
-    TraceSpec,
 )
 from node.query.questions import (
     MAX_LEGS,
     MAX_MESSAGES,
+    QUESTIONS,
     AccountQuestion,
+    CallQuestion,
     HeadQuestion,
     LegsQuestion,
+    SubmitQuestion,
 )
 from node.query.records import (
     BlockBrief,
@@ -65,6 +63,7 @@ from node.query.records import (
     Traffic,
 )
 from node.query.remote import RemoteSource
+from rpc import times
 from rpc.threads import Threads
 
 ADDRESS, HASH = b"\1" * 20, b"\2" * 32
@@ -121,37 +120,48 @@ SPEC = CallSpec(
     accounts=[AccountPatch(address=ADDRESS, balance=b"\1", storage=[(HASH, HASH)])],
     block=BlockPatch(number=7, base_fee=b"\1"),
 )
-CALLS = {
-    "head": ((), 7),
-    "account": ((5, ADDRESS, True), AccountAt(nonce=1, balance=b"\xff" * 32, code=b"code")),
-    "storage": ((5, ADDRESS, HASH), b"\3" * 32),
-    "block": ((5,), RawBlock(block=b"block", receipts=[b"a", b"b"])),
-    "height_of": ((HASH,), None),
-    "leg": ((HASH,), LEG),
-    "legs": (([HASH, HASH],), [LEG, None]),
-    "delivery": ((0, 4), Delivery(height=1, index=2, success=False, gas_used=3)),
-    "call": ((5, SPEC), CallOutcome(error="execution reverted", output=b"why", gas_used=1)),
-    "estimate": ((5, SPEC), CallOutcome(error=None, output=b"", gas_used=21_000)),
-    "access_list": (
-        (5, SPEC),
+ASKED = [
+    (q.HeadQuestion(), 7),
+    (
+        q.AccountQuestion(height=5, address=ADDRESS, code=True),
+        AccountAt(nonce=1, balance=b"\xff" * 32, code=b"code"),
+    ),
+    (q.StorageQuestion(height=5, address=ADDRESS, slot=HASH), b"\3" * 32),
+    (q.BlockQuestion(height=5), RawBlock(block=b"block", receipts=[b"a", b"b"])),
+    (q.HeightOfQuestion(block_hash=HASH), None),
+    (q.LegQuestion(tx_hash=HASH), LEG),
+    (q.LegsQuestion(tx_hashes=[HASH, HASH]), [LEG, None]),
+    (q.DeliveryQuestion(src=0, seq=4), Delivery(height=1, index=2, success=False, gas_used=3)),
+    (
+        q.CallQuestion(height=5, spec=SPEC),
+        CallOutcome(error="execution reverted", output=b"why", gas_used=1),
+    ),
+    (q.EstimateQuestion(height=5, spec=SPEC), CallOutcome(error=None, output=b"", gas_used=21_000)),
+    (
+        q.AccessListQuestion(height=5, spec=SPEC),
         Accessed(
             access_list=[(ADDRESS, [HASH])],
             outcome=CallOutcome(error=None, output=b"", gas_used=1),
         ),
     ),
-    "simulate_blocks": (
-        (
-            5,
-            SimulationSpec(
+    (
+        q.SimulateQuestion(
+            height=5,
+            spec=SimulationSpec(
                 blocks=[BlockSpec(calls=[BlockCall(call=SPEC, type=2, tip=b"\1")])], beacon=3
             ),
         ),
         [BlockReport(header=b"header", calls=[])],
     ),
-    "trace_items": ((5, [TracedItem(index=1, paid=2)], TraceSpec(tracer="callTracer")), b"packed"),
-    "trace_call": ((5, SPEC, TraceSpec(stack=False)), b"packed"),
-    "prove": (
-        (5, ADDRESS, [HASH]),
+    (
+        q.TraceItemsQuestion(
+            height=5, items=[TracedItem(index=1, paid=2)], trace=TraceSpec(tracer="callTracer")
+        ),
+        b"packed",
+    ),
+    (q.TraceCallQuestion(height=5, spec=SPEC, trace=TraceSpec(stack=False)), b"packed"),
+    (
+        q.ProveQuestion(height=5, address=ADDRESS, slots=[HASH]),
         ProvenAccount(
             nonce=1,
             balance=b"\1",
@@ -161,19 +171,22 @@ CALLS = {
             slots=[SlotProof(slot=HASH, value=b"\1", proof=[b"node"])],
         ),
     ),
-    "pool_content": ((ADDRESS,), PoolDump(pending=[b"raw"], queued=[], reasons={HASH: "full"})),
-    "pool_news": ((1, 2), PoolNews(epoch=1, position=3, hashes=[HASH])),
-    "submit": ((b"raw", 7), HASH),
-    "pool_nonce": ((ADDRESS, 7), 3),
-    "pooled": ((HASH,), b"raw"),
-    "pool_counts": ((), PoolCounts(pending=1, queued=2)),
-    "find_message": ((HASH,), LaneKey(src=0, dst=1, seq=2)),
-    "sent": ((1, 2), MessageAt(height=1, index=0, message=b"message")),
-    "item": ((1, 0), ITEM),
-    "arrival": ((1, 2, True), ITEM),
-    "block_brief": ((5,), BlockBrief(header=b"header", transactions=2, arrivals=1)),
-    "traffic": (
-        (5,),
+    (
+        q.PoolContentQuestion(sender=ADDRESS),
+        PoolDump(pending=[b"raw"], queued=[], reasons={HASH: "full"}),
+    ),
+    (q.PoolNewsQuestion(epoch=1, position=2), PoolNews(epoch=1, position=3, hashes=[HASH])),
+    (q.SubmitQuestion(raw=b"raw", known=7), HASH),
+    (q.PoolNonceQuestion(address=ADDRESS, known=7), 3),
+    (q.PooledQuestion(tx_hash=HASH), b"raw"),
+    (q.PoolCountsQuestion(), PoolCounts(pending=1, queued=2)),
+    (q.FindMessageQuestion(message_id=HASH), LaneKey(src=0, dst=1, seq=2)),
+    (q.SentQuestion(dst=1, seq=2), MessageAt(height=1, index=0, message=b"message")),
+    (q.ItemQuestion(height=1, index=0), ITEM),
+    (q.ArrivalQuestion(src=1, seq=2, logs=True), ITEM),
+    (q.BlockBriefQuestion(height=5), BlockBrief(header=b"header", transactions=2, arrivals=1)),
+    (
+        q.TrafficQuestion(height=5),
         Traffic(
             block_hash=HASH,
             anchor=HASH,
@@ -183,8 +196,8 @@ CALLS = {
             ],
         ),
     ),
-    "lanes": (
-        (),
+    (
+        q.LanesQuestion(),
         ShardLanes(
             height=7,
             lanes=[
@@ -200,26 +213,24 @@ CALLS = {
             ],
         ),
     ),
-    "in_flight": ((1, 2, 3), b"\5"),
-    "supply": ((5,), Supply(balances=b"\1", burned=b"")),
-}
+    (q.InFlightQuestion(dst=1, start=2, stop=3), b"\5"),
+    (q.SupplyQuestion(height=5), Supply(balances=b"\1", burned=b"")),
+]
+"""Each question with an answer of it."""
 
 
 class Recording:
-    """Answers every method with what it is told to, and remembers how it was called."""
+    """Answers every question with what it is told to, and remembers it."""
 
     def __init__(self, result):
         self.result = result
-        self.calls = []
+        self.asked = []
 
-    def __getattr__(self, name):
-        async def method(**arguments):
-            self.calls.append((name, arguments))
-            if isinstance(self.result, Exception):
-                raise self.result
-            return self.result
-
-        return method
+    async def ask(self, question):
+        self.asked.append(question)
+        if isinstance(self.result, Exception):
+            raise self.result
+        return self.result
 
 
 def over_the_wire(source) -> RemoteSource:
@@ -230,36 +241,35 @@ def over_the_wire(source) -> RemoteSource:
     return RemoteSource(3, ask)
 
 
-def port_methods():
-    return {
-        name: list(inspect.signature(method).parameters)[1:]
-        for name, method in vars(ShardSource).items()
-        if inspect.iscoroutinefunction(method)
-    }
+def test_every_question_has_a_handler_and_limits_and_is_tried_here():
+    assert handled() == frozenset(QUESTIONS)
+    assert {type(question) for question, _ in ASKED} == set(QUESTIONS)
+    assert len({kind.op() for kind in QUESTIONS}) == len(QUESTIONS)
+    for kind in QUESTIONS:
+        assert 0 < kind.largest <= q.LARGEST
+        assert kind.patience in (times.LOOK_UP, times.BULK, times.EXECUTE)
+        assert not kind.executes or kind.patience is times.EXECUTE
+        assert kind.answer_type() is not None
 
 
-def test_the_language_is_exactly_the_port():
-    questions = {q.__struct_config__.tag: list(q.__struct_fields__) for q in OPERATIONS}
-    assert questions == port_methods()
-    assert set(CALLS) == set(questions)
-
-
-@pytest.mark.parametrize("name", CALLS)
-async def test_every_method_travels(name):
-    arguments, result = CALLS[name]
+@pytest.mark.parametrize(("question", "result"), ASKED, ids=lambda value: type(value).__name__)
+async def test_every_question_travels(question, result):
     source = Recording(result)
-    assert await getattr(over_the_wire(source), name)(*arguments) == result
-    assert source.calls == [(name, dict(zip(port_methods()[name], arguments, strict=True)))]
+    assert await over_the_wire(source).ask(question) == result
+    assert source.asked == [question]
+    assert decode_question(encode_question(question)) == question
 
 
 async def test_refusals_travel_and_bugs_stay_at_home():
     with pytest.raises(Refused, match="nonce too low") as caught:
-        await over_the_wire(Recording(Refused("nonce too low", -32010))).submit(b"raw")
+        await over_the_wire(Recording(Refused("nonce too low", -32010))).ask(
+            SubmitQuestion(raw=b"raw")
+        )
     assert caught.value.code == -32010
     with pytest.raises(ShardUnavailable, match="behind"):
-        await over_the_wire(Recording(ShardUnavailable("behind"))).head()
+        await over_the_wire(Recording(ShardUnavailable("behind"))).ask(HeadQuestion())
     with pytest.raises(ShardUnavailable, match="internal error") as bug:
-        await over_the_wire(Recording(KeyError("a secret path"))).head()
+        await over_the_wire(Recording(KeyError("a secret path"))).ask(HeadQuestion())
     assert "secret" not in str(bug.value)
 
 
@@ -288,7 +298,7 @@ HOSTILE = [
 async def test_hostile_questions_reach_no_method(payload):
     source = Recording(1)
     answer = await serve(source, payload, Threads(1))
-    assert source.calls == []
+    assert source.asked == []
     with pytest.raises(Refused) as caught:
         decode_answer(HeadQuestion(), answer)
     assert caught.value.code == -32602
@@ -311,11 +321,11 @@ async def test_a_call_that_is_none_is_refused_on_both_sides(change):
     spec = msgspec.structs.replace(SPEC, **change)
     source = Recording(CallOutcome(error=None, output=b"", gas_used=0))
     with pytest.raises(Refused):
-        await over_the_wire(source).call(1, spec)
+        await over_the_wire(source).ask(CallQuestion(height=1, spec=spec))
     raw = msgspec.msgpack.encode({"op": "call", "height": 1, "spec": spec})
     with pytest.raises(DecodeError):
         decode_question(raw)
-    assert source.calls == []
+    assert source.asked == []
 
 
 def ok(result) -> bytes:
@@ -346,7 +356,7 @@ async def test_hostile_answers_make_a_shard_unavailable(answer):
         return answer
 
     with pytest.raises(ShardUnavailable, match="shard 3 answered nonsense"):
-        await RemoteSource(3, ask).head()
+        await RemoteSource(3, ask).ask(HeadQuestion())
     assert len(asked) == 2  # the next node may do better
 
 
@@ -366,42 +376,44 @@ async def test_a_second_node_is_asked_when_the_first_is_behind():
     async def ask(payload, seconds):
         return answers.pop(0)
 
-    assert await RemoteSource(3, ask).head() == 9
+    assert await RemoteSource(3, ask).ask(HeadQuestion()) == 9
 
 
 async def test_legs_are_asked_for_in_parts_and_in_smaller_ones_when_they_are_large():
     asked = []
 
     class Large:
-        async def legs(self, tx_hashes):
-            asked.append(len(tx_hashes))
-            if len(tx_hashes) > 100:
+        async def ask(self, question):
+            count = len(question.tx_hashes)
+            asked.append(count)
+            if count > 100:
                 raise Refused("the answer is too large", TOO_LARGE)
-            return [None] * len(tx_hashes)
+            return [None] * count
 
-    assert await over_the_wire(Large()).legs([HASH] * (MAX_LEGS + 5)) == [None] * (MAX_LEGS + 5)
+    found = await ask_legs(over_the_wire(Large()), [HASH] * (MAX_LEGS + 5))
+    assert found == [None] * (MAX_LEGS + 5)
     assert asked == [256, 128, 64, 64, 128, 64, 64, 5]
 
 
 async def test_legs_of_other_transactions_are_not_taken():
     with pytest.raises(ShardUnavailable, match="other transactions"):
-        await over_the_wire(Recording([None])).legs([HASH, HASH])
+        await ask_legs(over_the_wire(Recording([None])), [HASH, HASH])
 
 
 async def test_an_answer_too_large_to_send_is_refused():
     source = Recording(AccountAt(nonce=0, balance=b"", code=bytes(80 * 1024)))
     with pytest.raises(Refused, match="too large"):
-        await over_the_wire(source).account(1, ADDRESS, True)
+        await over_the_wire(source).ask(AccountQuestion(height=1, address=ADDRESS, code=True))
 
 
 async def test_long_lanes_are_summed_in_parts():
     class Wei:
-        async def in_flight(self, dst, start, stop):
-            return (stop - start).to_bytes(4, "big")
+        async def ask(self, question):
+            return (question.stop - question.start).to_bytes(4, "big")
 
-    total = await over_the_wire(Wei()).in_flight(1, 5, 5 + 2 * MAX_MESSAGES + 3)
-    assert int.from_bytes(total, "big") == 2 * MAX_MESSAGES + 3
-    assert await over_the_wire(Wei()).in_flight(1, 5, 5) == b""
+    source = over_the_wire(Wei())
+    assert await ask_in_flight(source, 1, 5, 5 + 2 * MAX_MESSAGES + 3) == 2 * MAX_MESSAGES + 3
+    assert await ask_in_flight(source, 1, 5, 5) == 0
 
 
 @given(st.binary(max_size=300))

@@ -1,6 +1,6 @@
 """What a call from another shard is estimated to need, up to what a message may carry."""
 
-from node.query.port import CallSpec
+from node.query.call_specs import CallSpec
 from node.query.simulator import Simulator
 
 BURN = bytes.fromhex("5b5f56")  # without end

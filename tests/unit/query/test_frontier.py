@@ -9,8 +9,9 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from consensus.types import Address, Validator, ValidatorSet
 from node.network.parked import FRAME_BYTES, MAX_BYTES, SECONDS, Parked, size_of
-from node.query.frontier import DOUBT, PATIENCE, Behind, Frontier
+from node.query.frontier import DOUBT, Behind, Frontier
 from p2p.errors import PeerUnavailable
+from rpc.times import CATCH_UP
 
 MEMBERS = [Address(bytes([i]) * 20) for i in range(4)]
 LIE = 1 << 62
@@ -118,7 +119,7 @@ async def test_without_a_quorum_it_says_so(autojump_clock: MockClock) -> None:
         started = trio.current_time()
         with pytest.raises(Behind, match="too few of the beacon's validators"):
             await around.frontier.reach()
-        assert trio.current_time() - started == pytest.approx(PATIENCE)
+        assert trio.current_time() - started == pytest.approx(CATCH_UP)
         await around.frontier.try_reach()  # never raises
         done: list[float] = []
         reaching(around, nursery, done)()

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from node.query import tracers
-from node.query.port import CallSpec, TracedItem, TraceSpec
+from node.query.call_specs import CallSpec, TracedItem, TraceSpec
 from node.query.simulator import Simulator
 
 REASONS = {

@@ -34,6 +34,7 @@ from node.primitives.placement import home_by_range
 from node.primitives.transaction import decode_transaction
 from node.query.codec import serve
 from node.query.local import LocalSource
+from node.query.port import ShardUnavailable
 from node.query.remote import RemoteSource
 from node.shard import messenger
 from node.shard.chain import HeadAccounts, ShardChain
@@ -169,6 +170,22 @@ class PoolAdapter:
 
     def counts(self) -> tuple[int, int]:
         return self.pool.counts()
+
+
+class Instead:
+    """A source that answers questions of some types in another way, and all others as `honest` does; it is away
+    where there is none."""
+
+    def __init__(self, honest=None, answers=None) -> None:
+        self.honest = honest
+        self.answers = answers or {}
+
+    async def ask(self, question):
+        if type(question) in self.answers:
+            return await self.answers[type(question)](question)
+        if self.honest is None:
+            raise ShardUnavailable("gone")
+        return await self.honest.ask(question)
 
 
 class Status:
@@ -420,10 +437,10 @@ class Devnet:
 
         return RemoteSource(shard, ask)
 
-    def views(self, own: int | None = 0, sources=None, fast: float = 5.0) -> Views:
+    def views(self, own: int | None = 0, sources=None) -> Views:
         found = {int(s): self.source(s) if s == own else self.remote(s) for s in self.ids}
         found |= sources or {}
-        shards = Shards(found, own=own, fast=fast)
+        shards = Shards(found, own=own)
         network = NetworkView(self.beacon, shards, chain_id=CHAIN_ID, head_height=self.head_height)
         atoll = AtollView(
             self.beacon,

@@ -177,8 +177,8 @@ async def test_a_node_that_lies_about_an_account_is_not_believed(net):
     honest = net.remote(1)
 
     class Liar:
-        async def prove(self, height, address, slots):
-            proven = await honest.prove(height, address, slots)
+        async def ask(self, question):
+            proven = await honest.ask(question)
             fields = {name: getattr(proven, name) for name in proven.__struct_fields__}
             return ProvenAccount(**{**fields, **self.lies})
 

@@ -2,8 +2,9 @@
 
 from node.primitives.basics import keccak256
 from node.query.pool_news import MAX_PAGE, REMEMBERED, PoolJournal
-from node.query.port import ShardUnavailable
+from node.query.questions import SubmitQuestion
 from node.view.pools import PendingFeed
+from tests.unit.view.conftest import Instead
 
 
 class Clock:
@@ -49,8 +50,16 @@ async def test_the_feed_hears_of_all_shards(net):
     views = net.views()
     feed = PendingFeed(views.shards, (0, 1), Clock())
     start = (await feed.since(None)).cursor
-    sent = [await net.source(0).submit(net.users[0][0].sign(net.users[0][0].address, 1))]
-    sent.append(await net.source(1).submit(net.users[1][0].sign(net.users[1][0].address, 1)))
+    sent = [
+        await net.source(0).ask(
+            SubmitQuestion(raw=net.users[0][0].sign(net.users[0][0].address, 1))
+        )
+    ]
+    sent.append(
+        await net.source(1).ask(
+            SubmitQuestion(raw=net.users[1][0].sign(net.users[1][0].address, 1))
+        )
+    )
     # these sources are others than the views': they find the transactions in the pools
     page = await feed.since(start)
     assert sorted(page.hashes) == sorted(sent)
@@ -58,14 +67,12 @@ async def test_the_feed_hears_of_all_shards(net):
 
 
 async def test_a_shard_that_is_away_does_not_silence_the_others(net):
-    class Away:
-        async def pool_news(self, epoch, position):
-            raise ShardUnavailable("gone")
-
-    views = net.views(sources={1: Away()})
+    views = net.views(sources={1: Instead()})
     feed = PendingFeed(views.shards, (0, 1), Clock())
     start = (await feed.since(None)).cursor
-    sent = await net.source(0).submit(net.users[0][0].sign(net.users[0][0].address, 1))
+    sent = await net.source(0).ask(
+        SubmitQuestion(raw=net.users[0][0].sign(net.users[0][0].address, 1))
+    )
     assert (await feed.since(start)).hashes == (sent,)
 
 

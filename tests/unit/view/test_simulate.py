@@ -420,11 +420,11 @@ async def test_it_has_an_end(net, user, monkeypatch):
         net, block(CallRequest(to=user.address, gas=100_000), accounts=endless)
     )
     assert done.calls[0].error.message == "vm execution error: out of gas"
-    monkeypatch.setattr("node.query.simulator.SEARCH_SECONDS", 0.02)
+    monkeypatch.setattr("node.query.simulator.SEARCH", 0.02)
     with pytest.raises(RpcError, match="the time is up") as caught:
         await simulate(net, block(CallRequest(to=user.address), accounts=endless))
     assert caught.value.code == -32016
-    monkeypatch.setattr("node.query.simulator.SEARCH_SECONDS", 20)
+    monkeypatch.setattr("node.query.simulator.SEARCH", 20)
     # all calls together use what one may use
     spends = CallRequest(to=user.address, gas=29_000_000)
     with pytest.raises(RpcError) as caught:

@@ -7,25 +7,17 @@ import trio
 from node.execution.evm.evm import contract_address
 from node.execution.state.receipts import Receipt, decode_receipt
 from node.query.port import ShardUnavailable
+from node.query.questions import AccountQuestion, BlockQuestion, LegsQuestion, ProveQuestion
 from node.shard.block import ShardBlock
 from rpc.errors import ResourceUnavailable
+from tests.unit.view.conftest import Instead
 
 ETHER = 10**18
 
 
-class Away:
-    """The source of a shard none of whose nodes can be reached."""
-
-    def __getattr__(self, name):
-        async def unavailable(*_args, **_kwargs):
-            raise ShardUnavailable("none of its nodes is connected")
-
-        return unavailable
-
-
 async def test_a_shard_that_is_away_is_named_and_the_others_are_served(net):
     alice, carol = net.users[0][0], net.users[1][0]
-    view = net.views(own=0, sources={1: Away()}).network
+    view = net.views(own=0, sources={1: Instead()}).network
     net.settle()
     assert await view.balance(alice.address, "latest") == 1000 * ETHER
     with pytest.raises(ResourceUnavailable, match="shard 1 is unavailable"):
@@ -37,19 +29,16 @@ async def test_a_shard_that_is_away_is_named_and_the_others_are_served(net):
 
 async def test_a_shard_that_is_silent_costs_its_deadline_and_no_more(net, autojump_clock):
     class Silent:
-        def __getattr__(self, name):
-            async def never(*_args, **_kwargs):
-                await trio.sleep_forever()
-
-            return never
+        async def ask(self, question):
+            await trio.sleep_forever()
 
     carol = net.users[1][0]
-    view = net.views(own=0, sources={1: Silent()}, fast=2.0).network
+    view = net.views(own=0, sources={1: Silent()}).network
     net.settle()
     start = trio.current_time()
-    with pytest.raises(ResourceUnavailable, match="shard 1 is unavailable: no answer within 2 s"):
+    with pytest.raises(ResourceUnavailable, match="shard 1 is unavailable: no answer within 12 s"):
         await view.balance(carol.address, "latest")
-    assert trio.current_time() - start == pytest.approx(2.0)
+    assert trio.current_time() - start == pytest.approx(12.0)
 
 
 async def test_a_block_that_is_not_what_was_finalised_is_not_shown(net):
@@ -57,15 +46,11 @@ async def test_a_block_that_is_not_what_was_finalised_is_not_shown(net):
     carol = net.users[1][0]
     honest = net.source(1)
 
-    class Lying:
-        def __init__(self, forge):
-            self.forge = forge
+    def lying(forge):
+        async def forged(question):
+            return forge(await honest.ask(question))
 
-        def __getattr__(self, name):
-            return getattr(honest, name)
-
-        async def block(self, height):
-            return self.forge(await honest.block(height))
+        return Instead(honest, {BlockQuestion: forged})
 
     def another_status(stored):
         receipt = decode_receipt(stored.receipts[0])
@@ -93,7 +78,7 @@ async def test_a_block_that_is_not_what_was_finalised_is_not_shown(net):
     await net.views().network.send_raw_transaction(carol.sign(net.users[1][1].address, 1))
     number = net.round()
     for forge in (another_status, another_item, no_receipt, nonsense):
-        view = net.views(own=0, sources={1: Lying(forge)}).network
+        view = net.views(own=0, sources={1: lying(forge)}).network
         with pytest.raises(
             ResourceUnavailable, match="shard 1 is unavailable: it answered nonsense"
         ):
@@ -107,18 +92,16 @@ async def test_a_source_that_lags_does_not_change_what_a_block_shows(net):
     number = net.settle() - 2
     honest = net.source(0)
 
-    class Lagging:
-        def __getattr__(self, name):
-            return getattr(honest, name)
+    async def no_legs(question):
+        return [None for _ in question.tx_hashes]
 
-        async def legs(self, hashes):
-            return [None for _ in hashes]
+    async def behind(question):
+        raise ShardUnavailable("shard 0 is at block 0 here")
 
-        async def account(self, height, address, code):
-            raise ShardUnavailable("shard 0 is at block 0 here")
+    lagging = Instead(honest, {LegsQuestion: no_legs, AccountQuestion: behind})
 
     assert (await net.views(own=1).network.block(number, True)).transactions[0].type == 2
-    view = net.views(own=1, sources={0: Lagging()}).network
+    view = net.views(own=1, sources={0: lagging}).network
     with pytest.raises(ResourceUnavailable, match="shard 0 is unavailable"):
         await view.block(number, False)
 
@@ -131,15 +114,11 @@ async def test_one_assembly_serves_all_who_ask(net):
     counted = net.source(0)
     asked = []
 
-    class Counting:
-        def __getattr__(self, name):
-            return getattr(counted, name)
+    async def count(question):
+        asked.append(question.height)
+        return await counted.ask(question)
 
-        async def block(self, height):
-            asked.append(height)
-            return await counted.block(height)
-
-    view = net.views(own=0, sources={0: Counting()}).network
+    view = net.views(own=0, sources={0: Instead(counted, {BlockQuestion: count})}).network
     found = []
 
     async def ask():
@@ -177,25 +156,17 @@ async def test_a_value_that_is_not_in_the_finalised_state_is_not_shown(net, code
     net.settle()
     honest = net.source(1)
 
-    class Lying:
+    def lying(kind, forge):
         """Changes one answer; an account can be proven in an older state too."""
 
-        def __init__(self, **forge):
-            self.forge = forge
+        async def forged(question):
+            return forge(await honest.ask(question))
 
-        def __getattr__(self, name):
-            async def answer(*args):
-                told = await getattr(honest, name)(*args)
-                return self.forge[name](told) if name in self.forge else told
-
-            return answer
+        return Instead(honest, {kind: forged})
 
     class Outdated:
-        def __getattr__(self, name):
-            async def answer(height, *args):
-                return await getattr(honest, name)(0, *args)
-
-            return answer
+        async def ask(self, question):
+            return await honest.ask(msgspec.structs.replace(question, height=0))
 
     def changed(**fields):
         return lambda told: msgspec.structs.replace(told, **fields)
@@ -209,10 +180,10 @@ async def test_a_value_that_is_not_in_the_finalised_state_is_not_shown(net, code
         )
 
     expected = (net.chains[1].state().balance(carol.address), 1, runtime, bytes(32))
-    assert await read(net.views(own=0, sources={1: Lying()}).network) == expected
+    assert await read(net.views(own=0, sources={1: honest}).network) == expected
 
     for lie in (changed(balance=b"\7"), changed(nonce=9), changed(proof=[])):
-        view = net.views(own=0, sources={1: Lying(prove=lie)}).network
+        view = net.views(own=0, sources={1: lying(ProveQuestion, lie)}).network
         for question in (view.balance, view.transaction_count):
             with pytest.raises(
                 ResourceUnavailable, match=r"shard 1 is unavailable: (it gave|node)"
@@ -221,7 +192,7 @@ async def test_a_value_that_is_not_in_the_finalised_state_is_not_shown(net, code
     view = net.views(own=0, sources={1: Outdated()}).network
     with pytest.raises(ResourceUnavailable, match="shard 1 is unavailable"):
         await view.balance(carol.address, "latest")
-    view = net.views(own=0, sources={1: Lying(account=changed(code=b"\xfe"))}).network
+    view = net.views(own=0, sources={1: lying(AccountQuestion, changed(code=b"\xfe"))}).network
     with pytest.raises(ResourceUnavailable, match="it gave other code than it proved"):
         await view.code(contract, "latest")
 
@@ -229,6 +200,6 @@ async def test_a_value_that_is_not_in_the_finalised_state_is_not_shown(net, code
         (slot,) = told.slots
         return msgspec.structs.replace(told, slots=[msgspec.structs.replace(slot, value=b"\1")])
 
-    view = net.views(own=0, sources={1: Lying(prove=other_slot)}).network
+    view = net.views(own=0, sources={1: lying(ProveQuestion, other_slot)}).network
     with pytest.raises(ResourceUnavailable, match="it gave another value than it proved"):
         await view.storage_at(contract, 0, "latest")

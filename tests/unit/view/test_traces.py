@@ -184,8 +184,8 @@ async def test_a_call_that_never_ends_is_ended(net, home, monkeypatch):
         await backend.call(None, request, "latest", endless)
     with pytest.raises(ServerError, match="out of gas"):
         await backend.estimate_gas(None, request, "latest", endless)
-    monkeypatch.setattr("node.query.simulator.CALL_SECONDS", 0.02)
-    monkeypatch.setattr("node.query.simulator.SEARCH_SECONDS", 0.02)
+    monkeypatch.setattr("node.query.simulator.CALL", 0.02)
+    monkeypatch.setattr("node.query.simulator.SEARCH", 0.02)
     backend = net.views().backend
     unlimited = CallRequest(to=target)
     for code in (ENDLESS, UNTIL_LITTLE_GAS):

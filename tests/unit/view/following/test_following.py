@@ -8,10 +8,11 @@ import vyper
 from eth_abi import abi
 
 from node.primitives.basics import keccak256
-from node.query.port import ShardUnavailable
+from node.query.questions import ArrivalQuestion, ItemQuestion
 from node.view.following import trace
 from node.view.following.feed import MessageFeed
 from rpc.errors import ResourceUnavailable
+from tests.unit.view.conftest import Instead
 
 ETHER = 10**18
 REVERT = bytes(32)
@@ -225,14 +226,10 @@ async def test_a_node_that_names_other_things_is_not_believed(net):
     net.settle()
     honest = net.source(1)
 
-    class Liar:
-        def __getattr__(self, name):
-            return getattr(honest, name)
+    async def another(question):
+        return await net.source(0).ask(ItemQuestion(height=1, index=0))
 
-        async def arrival(self, src, seq, logs):
-            return await net.source(0).item(1, 0)
-
-    backend = net.views(sources={1: Liar()}).backend
+    backend = net.views(sources={1: Instead(honest, {ArrivalQuestion: another})}).backend
     with pytest.raises(ResourceUnavailable, match="named another message"):
         await backend.trace(tx_hash)
 
@@ -244,14 +241,7 @@ async def test_what_is_on_its_way_to_a_shard_that_is_away_is_shown(net):
     net.step(0)
     net.crosslink()
 
-    class Away:
-        def __getattr__(self, name):
-            async def answer(*args):
-                raise ShardUnavailable("gone")
-
-            return answer
-
-    away = net.views(sources={1: Away()})
+    away = net.views(sources={1: Instead()})
     trace = await away.backend.trace(tx_hash)
     (node,) = trace["root"]["children"]
     assert (trace["complete"], trace["underWay"], node["status"]) == (False, 1, "finalised")
@@ -264,7 +254,7 @@ async def test_what_is_on_its_way_to_a_shard_that_is_away_is_shown(net):
     net.settle()  # now the beacon knows that it has arrived
     for name in (tx_hash, bytes.fromhex(node["id"][2:])):
         with pytest.raises(ResourceUnavailable, match="shard 1 is unavailable: gone"):
-            await net.views(sources={1: Away()}).backend.trace(name)
+            await net.views(sources={1: Instead()}).backend.trace(name)
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ import pytest
 from msgspec.structs import replace
 
 from node.primitives.message import message_id
-from node.query.port import ShardUnavailable
 from rpc.errors import ServerError
+from tests.unit.view.conftest import Instead
 
 ETHER = 10**18
 EMPTY = {"count": 0, "asked": 0, "gas": 0}
@@ -77,13 +77,9 @@ async def test_a_full_lane_says_so(net, window):
 
 
 async def test_a_shard_that_is_away_leaves_its_ends_open(net):
-    class Away:
-        async def lanes(self):
-            raise ShardUnavailable("gone")
-
     await send(net)
     net.step(0)
-    there, back = await net.views(sources={1: Away()}).backend.lanes("latest")
+    there, back = await net.views(sources={1: Instead()}).backend.lanes("latest")
     assert (there["inbox"], back["outbox"]) == (None, None)
     assert there["outbox"]["count"] == there["waiting"]["count"] == 1
     assert there["oldest"]["seq"] == 0

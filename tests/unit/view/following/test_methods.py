@@ -4,8 +4,9 @@ import msgspec
 import pytest
 
 from node.primitives.placement import home_by_range
-from node.query.port import ShardUnavailable
+from node.query.questions import SupplyQuestion
 from rpc.errors import ResourceUnavailable
+from tests.unit.view.conftest import Instead
 
 ETHER = 10**18
 
@@ -28,11 +29,7 @@ async def test_homes_and_shards(net):
 
 
 async def test_a_shard_that_is_away_is_still_listed(net):
-    class Away:
-        async def head(self):
-            raise ShardUnavailable("gone")
-
-    rows = await net.views(sources={1: Away()}).backend.shards()
+    rows = await net.views(sources={1: Instead()}).backend.shards()
     assert [row["height"] for row in rows] == [0, None]
 
 
@@ -76,16 +73,12 @@ async def test_the_audit_names_the_shard_that_has_a_wei_too_much(net):
     def with_more(shard, wei):
         honest = net.source(shard)
 
-        class Lying:
-            def __getattr__(self, name):
-                return getattr(honest, name)
+        async def another(question):
+            told = await honest.ask(question)
+            wrong = int.from_bytes(told.balances, "big") + wei
+            return msgspec.structs.replace(told, balances=wrong.to_bytes(32, "big"))
 
-            async def supply(self, height):
-                told = await honest.supply(height)
-                wrong = int.from_bytes(told.balances, "big") + wei
-                return msgspec.structs.replace(told, balances=wrong.to_bytes(32, "big"))
-
-        return Lying()
+        return Instead(honest, {SupplyQuestion: another})
 
     for other, difference in ((0, "0x1"), (-1, "0x0")):
         sources = {0: with_more(0, other), 1: with_more(1, 1)}
@@ -95,12 +88,8 @@ async def test_the_audit_names_the_shard_that_has_a_wei_too_much(net):
 
 
 async def test_the_audit_names_the_shard_it_cannot_ask(net):
-    class Away:
-        async def supply(self, height):
-            raise ShardUnavailable("gone")
-
     with pytest.raises(ResourceUnavailable, match="shard 1 is unavailable: gone"):
-        await net.views(sources={1: Away()}).backend.audit("latest")
+        await net.views(sources={1: Instead()}).backend.audit("latest")
 
 
 def test_users_live_where_the_tests_say(net):
