@@ -80,11 +80,11 @@ STRANGER = Terms(
     window=4096,
     streams=4,
     opens=1.0,
-    opens_burst=16,
+    opens_burst=64,
     pings=1.0,
     pings_burst=8,
-    frames=16.0,
-    frames_burst=128,
+    frames=32.0,
+    frames_burst=256,
 )
 """Of any other: what identify and ping need."""
 

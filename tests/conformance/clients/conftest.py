@@ -1,9 +1,6 @@
 """What the clients' scripts are given: the published clients, a network of two shards, own accounts."""
 
 import json
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,22 +9,17 @@ from typing import Any
 import pytest
 
 from tests.cluster.support.network import Network
+from tests.conformance.npm import install
 
 HERE = Path(__file__).parent
-SWITCH = "ATOLL_CLIENTS"
-INSTALL_SECONDS = 300
 SCRIPTS = 4  # ethers, viem, cast, forge: an account of each shard for each
 
 
 @dataclass(frozen=True, slots=True)
 class Clients:
-    """The published clients, installed from the lock file; `bin` holds cast and forge."""
+    """The published clients, installed from the lock file."""
 
     directory: Path
-
-    @property
-    def bin(self) -> Path:
-        return self.directory / "node_modules" / ".bin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,30 +34,8 @@ class Scene:
 @pytest.fixture(scope="session")
 def clients(tmp_path_factory: pytest.TempPathFactory) -> Clients:
     """ethers, viem, cast, forge and solc, as `package-lock.json` names them."""
-    if not os.environ.get(SWITCH):
-        pytest.skip(
-            f"{SWITCH} is not set: these tests install the clients of other languages with npm; "
-            "NOTHING WAS CHECKED with ethers, viem, cast and forge"
-        )
-    for program in ("node", "npm"):
-        if shutil.which(program) is None:
-            pytest.fail(f"{program} is not installed: {SWITCH} asks for the clients that need it")
     directory = tmp_path_factory.mktemp("clients")
-    for name in ("package.json", "package-lock.json", ".npmrc", "scene.mjs"):
-        shutil.copy(HERE / name, directory)
-    for script in HERE.glob("*.test.mjs"):
-        shutil.copy(script, directory)
-    shutil.copytree(HERE / "foundry", directory / "foundry")
-    # Not `npm ci`: it wants every platform's optional programs in the lock file, not those of this one.
-    done = subprocess.run(
-        ["npm", "install", "--no-save", "--no-audit", "--no-fund"],
-        cwd=directory,
-        check=False,
-        timeout=INSTALL_SECONDS,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    install(HERE, directory, "ethers, viem, cast and forge")
     return Clients(directory)
 
 

@@ -1,8 +1,6 @@
 """ethers, viem, cast and forge against the one endpoint of a network of two shards."""
 
 import json
-import os
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,48 +12,19 @@ from eth_account import Account
 from tests.cluster.support.client import call, deploy, wait_for
 from tests.cluster.support.dear import GWEI, base_fee, make_dear
 from tests.cluster.support.network import ROOT
+from tests.conformance import npm
 from tests.conformance.clients.conftest import Clients, Scene
 
 pytestmark = pytest.mark.cluster
-SCRIPT_SECONDS = 240
 CAST, FORGE = 2, 3  # which of the scene's accounts are theirs
 
 
 def run(clients: Clients, *command: str, cwd: str = ".", env: dict[str, str] | None = None) -> str:
-    """What a client printed; fails the test with all of it if the client fails."""
-    program = clients.bin / command[0]
-    done = subprocess.run(
-        [str(program) if program.exists() else command[0], *command[1:]],
-        cwd=clients.directory / cwd,
-        env={**os.environ, "NO_COLOR": "1", "FOUNDRY_DISABLE_NIGHTLY_WARNING": "1", **(env or {})},
-        capture_output=True,
-        text=True,
-        timeout=SCRIPT_SECONDS,
-        check=False,
-    )
-    # Foundry's launchers end with 0 whatever the program did.
-    if done.returncode != 0 or "Error:" in done.stderr:
-        pytest.fail(f"{' '.join(command)}: exit {done.returncode}\n{done.stdout}\n{done.stderr}")
-    return done.stdout.strip()
+    return npm.run(clients.directory, *command, cwd=cwd, env=env)
 
 
 def run_script(clients: Clients, scene: Scene, script: str, least: int) -> None:
-    """Run the tests of a script; at least so many have to be there, and all of them pass."""
-    report = run(
-        clients,
-        "node",
-        "--test",
-        "--test-reporter=tap",
-        f"{script}.test.mjs",
-        env={"ATOLL_SCENE": str(scene.file)},
-    )
-    counts = dict(
-        line[2:].split()
-        for line in report.splitlines()
-        if line.startswith("# ") and len(line.split()) == 3
-    )
-    print(f"{script}: {counts['pass']} of {counts['tests']} tests pass")
-    assert int(counts["tests"]) == int(counts["pass"]) >= least, report
+    npm.run_tests(clients.directory, script, scene.file, least)
 
 
 @pytest.mark.parametrize(
