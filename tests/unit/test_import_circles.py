@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 ROOMS = ("node", "consensus", "p2p", "rpc", "tests", "tools", "benchmarks", "examples", "docs")
 KNOWN = {
     frozenset(f"tests.simulation.simnet.{name}" for name in ("chain", "host")),
-    frozenset(f"tests.simulation.devnet.{name}" for name in ("chains", "forger", "net", "node")),
+    frozenset(f"tests.simulation.devnet.{name}" for name in ("chains", "node")),
 }
 """Circles that are left. It shrinks."""
 

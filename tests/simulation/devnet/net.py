@@ -21,9 +21,10 @@ from node.shard.run import ExecutedBlock
 from node.storage.memory import MemoryStore
 from tests.simulation.devnet.chains import BeaconNetChain, DevnetChain, ShardNetChain
 from tests.simulation.devnet.corrupt import CorruptChain, Targets
+from tests.simulation.devnet.forger import FORGE_EVERY, Forger
 from tests.simulation.devnet.honest import HonestBooks
 from tests.simulation.devnet.node import Node
-from tests.simulation.devnet.plan import Plan, keys_of
+from tests.simulation.devnet.plan import Plan, Slyness, keys_of
 from tests.simulation.shards.support.books import Books
 from tests.simulation.shards.support.development import Development
 from tests.simulation.shards.support.owners import Owners
@@ -78,6 +79,9 @@ class Devnet:
         self.nodes = [
             node(self, index, keys[index], ShardId(home)) for index, home in enumerate(plan.homes)
         ]
+        for member in self.nodes:
+            if Slyness.FORGES in member.sly:
+                member.habits.append((FORGE_EVERY, lambda member=member: Forger(member).forge))
         self.books = self._books()
         self.owners = Owners(self.genesis)
         self.stats: Counter[str] = Counter()

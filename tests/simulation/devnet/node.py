@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import Protocol, TypeVar
 
 from consensus import Certificate, Evidence
 from node.beacon.block import BeaconBlock
 from node.beacon.chain import BeaconChain
+from node.beacon.rules import BeaconRules
 from node.chains.anchors import Anchors
 from node.chains.beacon_app import BeaconService
 from node.chains.shard_app import ShardService
@@ -18,20 +20,26 @@ from node.network.lane_puller import MAX_MESSAGES, LanePuller
 from node.primitives.basics import Address, ShardId
 from node.primitives.dev_operation import DevOperation
 from node.primitives.errors import DecodeError, InvalidTransaction
+from node.primitives.genesis import Genesis
 from node.primitives.message import Message
 from node.primitives.transaction import Transaction
+from node.shard.chain import ShardChain
 from node.shard.pool import PoolRejected, TransactionPool
 from node.shard.run import ExecutedBlock
-from tests.simulation.devnet.chains import BlockHost, DevnetChain, FaultyBlockHost
-from tests.simulation.devnet.forger import FORGE_EVERY, Forger
-from tests.simulation.devnet.plan import Slyness
+from node.storage.memory import MemoryStore
+from tests.simulation.devnet.chains import (
+    BeaconNetChain,
+    BlockHost,
+    DevnetChain,
+    FaultyBlockHost,
+    ShardNetChain,
+)
+from tests.simulation.devnet.plan import Plan, Slyness
 from tests.simulation.simnet.disk import MemoryDisk
+from tests.simulation.simnet.network import Network
 from tests.simulation.simnet.observer import Violation
 from tests.simulation.simnet.scheme import address
 from tests.support.forgetful_store import ForgetfulStore
-
-if TYPE_CHECKING:
-    from tests.simulation.devnet.net import Devnet
 
 T = TypeVar("T")
 
@@ -39,6 +47,29 @@ PULL_EVERY = 0.2
 """Seconds between two looks at the inbound lanes, times the scale."""
 SHORT_PAGE = 0.3
 """Share of the answers about lanes that end somewhere."""
+
+
+class World(Protocol):
+    """What a node sees of the network that it is part of (see ``net.Devnet``)."""
+
+    plan: Plan
+    genesis: Genesis
+    rules: BeaconRules
+    first: tuple[BeaconBlock, dict[bytes, bytes]]
+    network: Network
+    beacon: BeaconNetChain
+    shards: list[ShardNetChain]
+    ids: list[ShardId]
+    nodes: list[Node]
+    stats: Counter[str]
+
+    def nodes_of(self, shard: ShardId) -> list[Node]: ...
+
+    def make_chain(self, store: MemoryStore, shard: ShardId) -> ShardChain: ...
+
+    def shard_committed(self, node: Node, executed: ExecutedBlock) -> None: ...
+
+    def beacon_committed(self, node: Node, block: BeaconBlock) -> None: ...
 
 
 class Inline:
@@ -52,10 +83,11 @@ class Inline:
 class Node:
     """What is durable (stores, the hosts' disks), and what a process makes of it.
 
-    ``beacon`` and ``shard`` are the services of this life, as in ``node.runtime.node``.
+    ``beacon`` and ``shard`` are the services of this life, as in ``node.runtime.parts.Era``; ``habits`` what it
+    does besides: (period, what makes the action in a new life).
     """
 
-    def __init__(self, net: Devnet, index: int, key: int, home: ShardId) -> None:
+    def __init__(self, net: World, index: int, key: int, home: ShardId) -> None:
         self.net, self.index, self.key, self.home = net, index, key, home
         self.address = Address(address(key))
         self.sly = net.plan.sly.get(index, frozenset())
@@ -65,6 +97,7 @@ class Node:
         self.alive = False
         self.lives = 0
         self.clock_ahead = 0
+        self.habits: list[tuple[float, Callable[[], Callable[[], None]]]] = []
         self._repeated = -1
 
         def host(chain: DevnetChain) -> BlockHost:
@@ -94,8 +127,8 @@ class Node:
         if self.alive:
             self.every(PULL_EVERY, self.pull)
             self.every(FIRST_REPEAT, self.repeat)
-            if Slyness.FORGES in self.sly:
-                self.every(FORGE_EVERY, Forger(self).forge)
+            for period, habit in self.habits:
+                self.every(period, habit())
 
     def die(self) -> None:
         """The process ends at once."""
@@ -128,7 +161,7 @@ class Node:
         self.later(period * scale, again)
 
     def open(self) -> None:
-        """What ``Node`` of the runtime puts together."""
+        """The services of a life, as ``node.runtime.assembly`` puts them together."""
         net = self.net
         chain = BeaconChain(self.stores[0], net.first, net.rules)
         shard_chain = net.make_chain(self.stores[1], self.home)
