@@ -1,4 +1,4 @@
-"""When a chain begins heights after a start: once its committee is there."""
+"""The start of a chain's heights, once its committee is connected."""
 
 import trio
 

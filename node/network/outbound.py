@@ -1,4 +1,4 @@
-"""What a node tells its peers about its chains: frames, addressed by who has to hear them."""
+"""Frames and requests of a node to its peers, addressed by committee, shard or validator."""
 
 from collections.abc import Iterable
 
@@ -14,7 +14,7 @@ from rpc.times import CATCH_UP
 
 
 class Outbound:
-    """Encodes and addresses; holds nothing. `shard` is the one that this node runs."""
+    """Encodes and addresses; has no state. `shard` is the one that this node runs."""
 
     def __init__(self, network: EraNetwork, topology: Topology, shard: ShardId) -> None:
         self._network = network
@@ -24,36 +24,36 @@ class Outbound:
     # ------------------------------------------------------------------ frames
 
     def to_beacon(self, channel: int, payload: bytes) -> None:
-        """A frame for every validator of the beacon."""
+        """Send a frame to every validator of the beacon."""
         self._network.broadcast(channel, payload, self._topology.beacon_peers())
 
     def to_shard(self, channel: int, payload: bytes) -> None:
-        """A frame for every validator of our shard."""
+        """Send a frame to every validator of our shard."""
         self._network.broadcast(channel, payload, self._topology.shard_peers(self._shard))
 
     def send(self, channel: int, peer: str, payload: bytes) -> bool:
-        """A frame for one peer; whether it was taken."""
+        """Send a frame to one peer. Returns whether its queue took it."""
         return self._network.send(PeerId(peer), channel, payload)
 
     def consensus(
         self, chain: int, peers: Iterable[PeerId], message: wire.ConsensusMessage
     ) -> None:
-        """A message of a chain, for some peers."""
+        """Send a chain's message to some peers."""
         self._network.broadcast(wire.CONSENSUS.id, wire.encode_frame(chain, message), peers)
 
     def tell(self, chain: int, peer: str, message: wire.StatusMessage) -> None:
-        """Our height, for one peer."""
+        """Send our height to one peer."""
         self.send(wire.CONSENSUS.id, peer, wire.encode_frame(chain, message))
 
     def announce(self, chain: int, height: int) -> None:
-        """Our height, to everyone whom the chain concerns."""
+        """Send our height to every peer that follows the chain."""
         peers: Iterable[PeerId] = self._network.connected
         if chain != wire.BEACON:
             peers = [p for p in peers if self._topology.shard_of(p) in (self._shard, None)]
         self.consensus(chain, peers, wire.StatusMessage(height=height))
 
     def tell_followers(self, chain: int, height: int, validators: ValidatorSet) -> None:
-        """A new height, to nodes that do not decide it and are not told otherwise: they pull it at once."""
+        """Send a new height to the followers: they do not decide it, and pull it at once."""
         topology = self._topology
 
         def follows(peer: PeerId) -> bool:

@@ -1,4 +1,4 @@
-"""Puts the parts of a node together: what stays, and what works on the chains of one era."""
+"""Construction of a node's parts: those that stay, and those of one era."""
 
 import time
 from collections.abc import Callable
@@ -65,9 +65,9 @@ class CachedChecker:
 
 
 def assemble_fixed(config: NodeConfig, era: CurrentEra) -> Fixed:
-    """What stays; its network passes on what comes in to `era`. The store is opened last, and is to be closed.
+    """Make the parts that stay. Their network passes on to `era` what peers send.
 
-    Raises UserError.
+    The caller closes the store. Raises UserError.
     """
     genesis, keys = load_genesis(config.genesis), load_keys(config)
     topology = Topology(genesis=genesis, me=keys.identity.peer_id)
@@ -125,10 +125,10 @@ def assemble_era(
     end: Callable[[EraRecord], None],
     grew: Callable[[str], None],
 ) -> Era:
-    """What works on the chains that the store has now, after what a rewind undoes has been deleted.
+    """Make the parts of an era over the chains in the store, once what a rewind undoes is deleted.
 
-    `end` is told of the record of a later era, `grew` of the "shard" or the "beacon" when that has committed a
-    block. The hosts are to be closed.
+    `end` is called with the record of a later era, `grew` with "shard" or "beacon" for each block committed.
+    The caller closes the hosts.
     """
     rewinding.finish(fixed.store, fixed.shard)
     shard_chain, beacon_chain = _chains(fixed)
@@ -258,7 +258,7 @@ def _chains(fixed: Fixed) -> tuple[ShardChain, BeaconChain]:
 
 
 def _listen(fixed: Fixed, era: Era, grew: Callable[[str], None]) -> None:
-    """Who is told when something happens, and in which order."""
+    """Register the listeners of commits and evidence. They are called in this order."""
 
     def beacon_committed(block: BeaconBlock, certificate: Certificate) -> None:
         validators = era.beacon.validators()

@@ -29,10 +29,10 @@ BEACON_HEARTBEAT = 3  # in heartbeats of the shards, whose blocks normally set t
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ties:
-    """What hosts need of the era around them.
+    """The parts of an era that its hosts call.
 
-    `on_ahead` is told of a peer that says it is ahead of us on a chain, `accuse` of two messages on a chain
-    with which a key contradicts itself.
+    `on_ahead(chain, peer, height)`: a peer says that it has that block. `accuse(chain, first, second)`: two
+    messages with which a key contradicts itself.
     """
 
     outbound: Outbound
@@ -41,7 +41,7 @@ class Ties:
 
 
 def open_hosts(fixed: Fixed, ties: Ties, *, shard: ShardService, beacon: BeaconService) -> Hosts:
-    """Both hosts, with what they said earlier in this era. To be closed."""
+    """Make both hosts, with the journals of this era. The caller closes them."""
     opener, params = _Opener(fixed, ties, era=beacon.ledger.eras.current), fixed.genesis.params
     with opener.files:
         shard_host = opener.host(

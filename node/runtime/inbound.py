@@ -1,4 +1,4 @@
-"""What comes in from peers: frames and requests, to those whom they concern in the era that runs."""
+"""Dispatch of what peers send: frames and requests, to the parts of the era that runs."""
 
 from functools import partial
 
@@ -25,8 +25,10 @@ BAD_REQUEST = 1
 
 
 class Inbound:
-    """Hears peers for a node. `shard` is the one that it runs, `is_beacon` says whether it is a member of the
-    beacon committee."""
+    """The handlers of a node's network.
+
+    `shard` is the one that the node runs; `is_beacon`: it is a member of the beacon committee.
+    """
 
     def __init__(
         self, topology: Topology, *, shard: ShardId, is_beacon: bool, era: CurrentEra
@@ -39,7 +41,7 @@ class Inbound:
         self._log = structlog.get_logger()
 
     def methods(self) -> dict[MethodSpec, Handler]:
-        """What peers of our era may ask."""
+        """Requests that peers of our era may make."""
         return {
             wire.LANE: self.serve_lane,
             wire.QUERY: partial(self.serve_query, False),
@@ -48,7 +50,7 @@ class Inbound:
         }
 
     def era_methods(self) -> dict[MethodSpec, EraHandler]:
-        """What peers of any era may ask."""
+        """Requests that peers of any era may make."""
         return {wire.BLOCKS: self.serve_blocks, wire.ERA: self.serve_era}
 
     # ------------------------------------------------------------------ frames
@@ -73,7 +75,7 @@ class Inbound:
             await era.gossip.received(peer, payload)
 
     def on_wanted(self, peer: PeerId, payload: bytes) -> None:
-        """A peer's user asks for the network to go back."""
+        """A peer proposes that the network goes back."""
         try:
             rewind = Rewind.decode(payload)
         except DecodeError as error:
@@ -100,14 +102,14 @@ class Inbound:
     # ------------------------------------------------------------------ requests
 
     async def serve_era(self, peer: PeerId, era: int, payload: bytes) -> bytes:
-        """How the era began that a node of era `era` goes on with."""
+        """The record of the era that a peer in era `era` goes on with."""
         record = self._era().beacon_chain.era_after(era)
         if record is None:
             raise RequestError(BAD_REQUEST, f"there is no era after {era} here")
         return record
 
     async def serve_blocks(self, peer: PeerId, era: int, payload: bytes) -> bytes:
-        """Of nodes in earlier eras, too, as far as those have the same."""
+        """Decided blocks; for a peer in an earlier era, those that both eras have."""
         current = self._era()
         eras = current.beacon_chain.eras
         if era > eras.current:
@@ -136,7 +138,7 @@ class Inbound:
         return wire.encode_height(self._era().hosts.beacon.reached())
 
     async def serve_query(self, executes: bool, peer: PeerId, payload: bytes) -> bytes:
-        """What a user of that node asks about our shard."""
+        """A question of the peer's user about our shard."""
         if len(payload) < wire.USER_BYTES:
             raise RequestError(BAD_REQUEST, "the question has no user")
         number = int.from_bytes(payload[: wire.USER_BYTES], "big")

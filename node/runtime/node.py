@@ -59,7 +59,7 @@ class Node:
             raise
 
     def era(self) -> Era:
-        """The one that runs."""
+        """The era that runs."""
         assert self._era is not None, "a part was asked before the node was put together"
         return self._era
 
@@ -76,13 +76,13 @@ class Node:
         self._era = assemble_era(self.fixed, rewound=rewound, end=self._end, grew=self._health.grew)
 
     def _end(self, record: EraRecord) -> None:
-        """The network was taken back: the era that runs ends."""
+        """End the era that runs: the network was taken back."""
         if self._next is None and record.era > self.era().beacon_chain.eras.current:
             self._next = record
             self._ended.set()
 
     async def _renew(self, record: EraRecord) -> None:
-        """The disk goes back, and another era begins on it."""
+        """Take the disk back, and begin another era on it."""
         fixed, hosts = self.fixed, self.era().hosts
         started = trio.current_time()
         await fixed.worker.blocks_done()  # what runs on writes to the chains

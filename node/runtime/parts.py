@@ -1,6 +1,6 @@
-"""What a node is made of: what stays while its process lives, and what works on the chains of one era.
+"""The parts of a node: those that stay while its process lives, and those of one era.
 
-Parts are given `Fixed`, or less. One that outlives an era is given `Callable[[], Era]`, and asks it each time.
+A part is given `Fixed`, or less. A part that outlives an era is given `CurrentEra`, and calls it each time.
 """
 
 from collections.abc import Callable
@@ -44,21 +44,23 @@ from p2p.identity import Identity
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """What this node signs with, None for a follower, and its name among peers."""
+    """The validator's key, None for a follower, and the identity among peers."""
 
     signing: SigningKey | None
     identity: Identity
 
     @property
     def address(self) -> bytes | None:
-        """Of the validator that this node is."""
+        """The validator's address; None for a follower."""
         return None if self.signing is None else self.signing.address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fixed:
-    """What stays while the process lives. `shard` is the one that this node runs, `is_beacon` says whether it
-    is a member of the beacon committee."""
+    """The parts that stay while the process lives.
+
+    `shard` is the one that this node runs; `is_beacon`: it is a member of the beacon committee.
+    """
 
     config: NodeConfig
     genesis: Genesis
@@ -90,7 +92,7 @@ class Hosts:
         self.by_chain = {host.app.chain: host for host in (self.shard, self.beacon)}
 
     def forget(self) -> None:
-        """The era is over: what was said in it is not needed any more."""
+        """Empty the journals: the era is over, and its messages are not needed any more."""
         for journal in self.journals:
             journal.forget()
 
@@ -125,7 +127,7 @@ class Era:
     local: LocalSource
 
     def want_rewind(self, rewind: Rewind) -> None:
-        """Somebody asks for the network to go back."""
+        """Propose that the network goes back."""
         if self.beacon.want_rewind(rewind):
             self.hosts.beacon.notify_work()
 
@@ -135,3 +137,4 @@ class Era:
 
 
 CurrentEra = Callable[[], Era]
+"""The era that runs now."""

@@ -1,4 +1,4 @@
-"""What users have handed in and no block has, from one run of a node to the next."""
+"""Pending transactions of users, kept from one run of a node to the next."""
 
 import structlog
 
@@ -8,7 +8,7 @@ from node.shard.pool_file import PoolFile
 
 
 class PoolKeeper:
-    """A pool that outlives its process, where that ends as it was asked to."""
+    """Writes a pool to disk when a node is stopped, and reads it when the node starts again."""
 
     def __init__(self, file: PoolFile, era: CurrentEra) -> None:
         self._file = file
@@ -16,7 +16,7 @@ class PoolKeeper:
         self._log = structlog.get_logger()
 
     async def bring_back(self) -> None:
-        """Hand in what was kept."""
+        """Submit the transactions of the file to the pool, and delete the file."""
         era = self._era()
         try:
             kept = self._file.take(era=era.beacon_chain.eras.current)
@@ -30,7 +30,7 @@ class PoolKeeper:
             )
 
     def keep(self) -> None:
-        """Write what there is to disk, for the next run."""
+        """Write the transactions of our users to the file."""
         era = self._era()
         own = era.gossip.own()
         try:

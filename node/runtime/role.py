@@ -1,4 +1,4 @@
-"""Which node this is: its keys, checked against the genesis."""
+"""The role of a node: its keys, checked against the genesis."""
 
 from node.config.keyfile import load_validator_key
 from node.config.node_config import NodeConfig

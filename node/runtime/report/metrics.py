@@ -19,7 +19,7 @@ LAG_INTERVAL = 1.0
 
 
 class Metrics:
-    """All that a node says about itself in numbers. `rpc` adds what its JSON-RPC has counted."""
+    """The metrics of a node. `rpc` adds those of its JSON-RPC."""
 
     def __init__(
         self,
