@@ -1,7 +1,7 @@
 """Blob transactions (EIP-4844, 7691), for the conformance suites only.
 
-Nothing decodes one from the wire and a node cannot include one; but the public state tests have them,
-and a rule that is left out of those runs is a rule nobody checked.
+Nothing decodes one from the wire and a node cannot include one. But the public state tests contain them, and a
+rule that those runs leave out is not checked at all.
 """
 
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ def blob_base_fee(excess_blob_gas: int) -> int:
 
 
 def check_blobs(tx: BlobTransaction, context: BlockContext) -> None:
-    """Raises InvalidTransaction."""
+    """Check the blobs of a transaction. Raises InvalidTransaction."""
     if tx.to is None:
         raise InvalidTransaction("input string too short for common.Address: blob creation")
     if not tx.blob_hashes:

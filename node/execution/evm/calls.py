@@ -10,7 +10,7 @@ from node.execution.state.state import State
 MAX_DEPTH = 1024
 CALL_VALUE = 9000
 CALL_STIPEND = 2300
-COPIED_INPUT = 1024  # bytes; more is not copied, as nobody pays for the copy
+COPIED_INPUT = 1024  # bytes; a longer input is not copied, because its copy is not paid for
 DELEGATION_PREFIX = b"\xef\x01\x00"
 DELEGATION_BYTES = 23
 _ADDRESS_MASK = (1 << 160) - 1
@@ -18,7 +18,7 @@ _CALL, _CALLCODE, _DELEGATECALL, _STATICCALL = 0xF1, 0xF2, 0xF4, 0xFA
 
 
 def delegation_of(code: bytes) -> bytes | None:
-    """Where EIP-7702 code points to, None where it is no delegation."""
+    """The address that EIP-7702 code delegates to, or None if the code is no delegation."""
     if len(code) == DELEGATION_BYTES and code.startswith(DELEGATION_PREFIX):
         return code[3:]
     return None
@@ -101,7 +101,7 @@ def call(
     else:
         child = frame.vm.execute(inner)
     if type(data) is memoryview:
-        data.release()  # memory of which a view is left could not grow
+        data.release()  # a bytearray with an open view cannot grow
     output = child.result
     frame.return_data = output
     stack.append(0 if child.is_error else 1)

@@ -50,7 +50,7 @@ class Evm:
         gas_price: int,
         blob_hashes: tuple[bytes, ...] = (),
     ) -> Machine:
-        """What runs the frames of one transaction or call."""
+        """The machine that runs the frames of one transaction or call."""
         return Machine(state, context, origin=origin, gas_price=gas_price, blob_hashes=blob_hashes)
 
     # -- blocks

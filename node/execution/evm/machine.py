@@ -16,7 +16,7 @@ CODE_DEPOSIT = 200
 
 
 class CannotBeSent(VMError):  # type: ignore[misc]  # Any
-    """What a transaction leaves on accounts of other shards cannot go there: as a REVERT at its end."""
+    """The payments of a transaction to accounts of other shards cannot be sent: as a REVERT at its end."""
 
     burns_gas = False
 
@@ -24,8 +24,8 @@ class CannotBeSent(VMError):  # type: ignore[misc]  # Any
 class Machine(Vm):
     """A `Vm` that runs.
 
-    `is_transaction` says that the first frame is a transaction's: it fails where what it leaves on accounts
-    of other shards cannot be sent to them.
+    `is_transaction`: the first frame is a transaction's. It fails if its payments to accounts of other shards
+    cannot be sent.
     """
 
     precompiles: Mapping[bytes, Precompile] = PRECOMPILES
@@ -112,7 +112,7 @@ def _birth(message: Message, nonce: int) -> Birth:
 
 
 def check_init_code(message: Message) -> None:
-    """Raises OutOfGas where the init code is too large."""
+    """Raise OutOfGas if the init code is too large."""
     if len(message.code) > MAX_INITCODE_BYTES:
         raise OutOfGas("max initcode size exceeded")
 

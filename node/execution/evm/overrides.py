@@ -1,4 +1,4 @@
-"""State overrides: what a simulated call is to find instead of what is there.
+"""State overrides: accounts that a simulated call finds changed.
 
 A block's values are overridden by `dataclasses.replace` on its `BlockContext`.
 """
@@ -17,10 +17,10 @@ from node.primitives.errors import AtollError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateOverride:
-    """What to replace of an account; None leaves it. Balance in wei, slots and values as integers.
+    """The changes to one account; None leaves a field as it is. Balance in wei, slots and values as integers.
 
-    `state` replaces the whole storage, `state_diff` single slots; both at once is a ValueError. A
-    precompile with `moved_to` is found there instead.
+    `state` replaces the whole storage, `state_diff` single slots; both at once is a ValueError. A precompile
+    with `moved_to` moves to that address.
     """
 
     balance: int | None = None
@@ -36,11 +36,13 @@ class StateOverride:
 
 
 class CannotOverride(AtollError):
-    """An override that means nothing: of a precompile that is none, or to where something else goes."""
+    """An override without a meaning: it moves an address that is no precompile, or to an address that another
+    override uses.
+    """
 
 
 def apply_overrides(state: State, overrides: Mapping[Address, StateOverride]) -> None:
-    """Change `state`, one that is thrown away. What executes next takes it for what was always there.
+    """Apply the overrides to `state`, a throw-away one. The next execution finds them as original values.
 
     Raises ValueError for a balance outside 0 to 2^256-1.
     """

@@ -1,14 +1,14 @@
-"""BEACON, the one precompile that Ethereum does not have: what the anchor's beacon state says, read only.
+"""BEACON, the one precompile that Ethereum lacks: it reads the beacon state of the anchor.
 
     homeOf(address account) -> (uint256 shard)
     shard(uint256 id) -> (uint256 consumed, uint256 consumedGas, uint256 baseFee, bool frozen)
     height() -> (uint256)
 
-Calls are ABI encoded. Each costs `QUESTION_GAS`, a cold account access, beside the call itself (its address
-is warm from the start, as every precompile's). `consumed` is how many messages that were asked for on the lane
+Calls are ABI encoded. Each costs `QUESTION_GAS`, a cold account access, beside the call itself (its address is
+warm from the start, as every precompile's). `consumed` is how many messages that were asked for on the lane
 from the shard that asks (`Message.is_asked`) have been consumed, `consumedGas` their gas; `baseFee` is that of
 the block after the newest one of the shard that the beacon has, in wei, and 0 where the asking block has none
-(a simulated call that pays nothing). What cannot be answered fails, and takes the gas.
+(a simulated call that pays nothing). A question without an answer fails and takes the gas.
 """
 
 from typing import TYPE_CHECKING

@@ -1,11 +1,10 @@
 """The precompiled contracts of Prague, 0x01 to 0x11, and BEACON.
 
-What py-evm does well enough is py-evm's. Ours are: ecrecover (coincurve, without eth_keys' objects),
-modexp (py-evm has 0^0 mod m = 0, and Python's pow takes ten times as long as GMP's), blake2f (py-evm
-takes longer to read its input than to compress), the KZG point evaluation (py-evm reads its
-trusted setup again on every call, 2 s, and checks by assert), alt_bn128 and BLS12-381 (as py-evm has them, over
-py_ecc, a block of pairings takes minutes).
-Libraries that are rarely needed are imported at their first use.
+py-evm's precompiles are used where they do well enough. Ours are: ecrecover (coincurve, without eth_keys'
+objects), modexp (py-evm has 0^0 mod m = 0, and Python's pow takes ten times as long as GMP's), blake2f (py-evm
+takes longer to read its input than to compress), the KZG point evaluation (py-evm reads its trusted setup again
+on every call, 2 s, and checks by assert), alt_bn128 and BLS12-381 (as py-evm has them, over py_ecc, a block of
+pairings takes minutes). Libraries that are rarely needed are imported at their first use.
 """
 
 import hashlib
@@ -34,7 +33,7 @@ def words(size: int) -> int:
 
 
 def ecrecover(frame: Frame) -> None:
-    """hash || v || r || s -> the signer's address; nothing for what is no signature."""
+    """hash || v || r || s -> the signer's address; empty for an invalid signature."""
     frame.meter.consume_gas(3000)
     data = bytes(frame.msg.data[:128]).ljust(128, b"\0")
     v = int.from_bytes(data[32:64], "big")

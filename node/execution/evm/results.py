@@ -1,4 +1,4 @@
-"""What executions give back."""
+"""The results of executions."""
 
 from dataclasses import dataclass, field
 

@@ -1,8 +1,8 @@
-"""Executions that end in time: what users ask for is bounded by a clock as well as by gas.
+"""Executions that end in time: users' requests are bounded by a clock as well as by gas.
 
-Whatever takes long jumps back or calls, so the clock is looked at where a jump can land and where a call
-begins. What runs in between is bounded by the size of code and the price of one instruction. Blocks are
-never run this way: their outcome must not depend on a clock.
+Long executions jump back or call, so the clock is read at jump destinations and at the beginning of calls. The
+code in between is bounded by its size and the price of one instruction. Blocks are never run this way: their
+outcome must not depend on a clock.
 """
 
 from collections.abc import Mapping
@@ -22,14 +22,14 @@ _JUMPDEST = 0x5B
 
 
 def tick(frame: Frame) -> None:
-    """An instruction that costs nothing and ends an execution whose time is up."""
-    machine: Any = frame.vm  # a TimedMachine: no other runs a program that asks for it
+    """An instruction that costs no gas and ends an execution whose time is over."""
+    machine: Any = frame.vm  # a TimedMachine: only it runs a program with this instruction
     if monotonic() > machine.deadline:
         raise ExecutionTimedOut("the time for this execution is up")
 
 
 class TimedProgram(Program):
-    """Code whose jump destinations look at the clock of the machine that runs them."""
+    """Code whose jump destinations read the clock of the machine that runs them."""
 
     __slots__ = ()
 
@@ -64,8 +64,8 @@ class TimedMachine(Machine):
 class TimedEvm(Evm):
     """An EVM whose transactions and calls raise ExecutionTimedOut after `deadline`.
 
-    The state is left in the middle then: use one that is thrown away. `precompiles` are those that it
-    finds, where they were moved (`overrides.moved_precompiles`).
+    The state is left in the middle then: use one that is thrown away. `precompiles` are its precompiles by
+    address, after overrides (`overrides.moved_precompiles`).
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Whether a transaction may be included: geth's rules in geth's words."""
+"""The rules by which a transaction may be included: geth's rules in geth's words."""
 
 from eth_utils.address import to_checksum_address
 
@@ -59,17 +59,17 @@ def _gas(tx: Transaction) -> tuple[int, int]:
 
 
 def intrinsic_gas(tx: Transaction) -> int:
-    """What a transaction costs before any code runs (EIP-2028, 2930, 3860, 7702)."""
+    """The gas that a transaction costs before any code runs (EIP-2028, 2930, 3860, 7702)."""
     return _gas(tx)[0]
 
 
 def floor_gas(tx: Transaction) -> int:
-    """What a transaction costs at least, for its data (EIP-7623)."""
+    """The least gas that a transaction costs, for its data (EIP-7623)."""
     return _gas(tx)[1]
 
 
 def check_static(tx: Transaction, chain_id: int) -> tuple[int, int]:
-    """What can be checked without a state; (intrinsic gas, floor gas). Raises InvalidTransaction."""
+    """Check a transaction without a state; (intrinsic gas, floor gas). Raises InvalidTransaction."""
     if tx.chain_id is not None and tx.chain_id != chain_id:
         raise InvalidTransaction(f"invalid chain id for signer: have {tx.chain_id} want {chain_id}")
     if tx.nonce >= MAX_NONCE:
@@ -97,7 +97,7 @@ def check_static(tx: Transaction, chain_id: int) -> tuple[int, int]:
 
 
 def check_against(state: State, context: BlockContext, tx: Transaction, gas_available: int) -> None:
-    """What depends on the block and the account. Raises InvalidTransaction."""
+    """Check a transaction against the block and the sender's account. Raises InvalidTransaction."""
     sender = tx.sender
     nonce = state.nonce(sender)
     if tx.nonce < nonce:
@@ -110,7 +110,7 @@ def check_against(state: State, context: BlockContext, tx: Transaction, gas_avai
     if (
         code
         and delegation_of(code) is None
-        and not isinstance(tx, ImpersonatedTransaction)  # contracts are whom one impersonates
+        and not isinstance(tx, ImpersonatedTransaction)  # users impersonate contracts above all
     ):
         raise InvalidTransaction(
             f"sender not an eoa: address {_text(sender)}, len(code): {len(code)}"

@@ -1,4 +1,4 @@
-"""What an execution knows of the block it is in."""
+"""The values of the block that an execution can see."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,8 +14,11 @@ MIN_BLOB_BASE_FEE = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardFacts:
-    """What a beacon state says of another shard: how many messages it has consumed that were asked for on the
-    lane to it, and their gas, the base fee of its next block in wei, and whether it has stopped for good."""
+    """The facts that a beacon state holds of another shard.
+
+    They are the number of messages that it has consumed of those asked for on the lane to it, and their gas;
+    the base fee of its next block in wei; and whether it has stopped for good.
+    """
 
     consumed_asked: int
     consumed_gas: int
@@ -24,23 +27,27 @@ class ShardFacts:
 
 
 class BeaconView(Protocol):
-    """What the precompile BEACON answers from, where nothing may be created, and whether wei can go home."""
+    """The beacon as an execution sees it: the source of the precompile BEACON's answers, of the addresses where
+    nothing may be created, and of the room for wei to go home.
+    """
 
     @property
     def height(self) -> int:
-        """Of the beacon block that the block is anchored to."""
+        """The height of the beacon block that the block is anchored to."""
 
     def home(self, accounts: "State", address: Address) -> int:
         """The shard on which an account lives, as the block sees it."""
 
     def lives_elsewhere(self, address: Address) -> bool:
-        """Whether the directory has an address on another shard: nothing may come to be there."""
+        """True if the directory places the address on another shard: no account may be created there."""
 
     def shard(self, shard: int) -> ShardFacts | None:
-        """None where there is no such shard."""
+        """The facts of a shard; None if there is no such shard."""
 
     def unsendable(self, accounts: "State") -> str | None:
-        """Why what a transaction leaves on accounts of other shards cannot be sent there; None if it can."""
+        """The reason why a transaction's payments to accounts of other shards cannot be sent; None if
+        they can.
+        """
 
 
 def _no_hash(_: int) -> bytes | None:

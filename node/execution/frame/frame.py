@@ -77,7 +77,7 @@ class Message:
 
 
 class GasMeter:
-    """What is left of a frame's gas. The interpreter keeps it in a local variable and leaves it here."""
+    """The gas left to a frame. The interpreter keeps it in a local variable and stores it here."""
 
     __slots__ = ("gas_remaining",)
 
@@ -85,7 +85,7 @@ class GasMeter:
         self.gas_remaining = gas
 
     def consume_gas(self, amount: int, reason: str = "") -> None:
-        """Raises OutOfGas. The reason is py-evm's and is not told: nobody could act on it."""
+        """Take gas. Raises OutOfGas. The reason is py-evm's and is dropped: no caller could act on it."""
         if amount > self.gas_remaining:
             raise OutOfGas("out of gas")
         self.gas_remaining -= amount
@@ -144,7 +144,7 @@ class Frame(BaseComputation):  # type: ignore[misc]  # py-evm is not typed for u
 
     @property
     def result(self) -> bytes:
-        """What the frame returned, also where it reverted; nothing where it failed otherwise."""
+        """The output of the frame, also after REVERT; empty after any other failure."""
         return b"" if self.should_erase_return_data else self._output
 
     def fail(self, error: VMError) -> None:

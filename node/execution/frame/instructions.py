@@ -1,4 +1,4 @@
-"""What code is decoded to: the interpreter's own instruction numbers, and which opcode becomes which.
+"""Decoding of opcodes: the interpreter's own instruction numbers, and the opcodes that become them.
 
 Instructions are numbered in the order in which the interpreter asks for them; it compares with the
 literal numbers. Each has an argument: the pushed value, the stack index, a function.

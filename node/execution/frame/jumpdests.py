@@ -1,9 +1,9 @@
-"""Where a jump may go (Yellow Paper 9.4.3), found only as far as it is asked for, and kept small.
+"""The valid destinations of jumps (Yellow Paper 9.4.3), found lazily and kept small.
 
-Whether a byte is an instruction or push data depends on all code before it. What is kept is one byte
-for every `CHUNK` bytes of code: where the first instruction of that chunk begins. From there a regular
-expression finds the rest when a jump is made. So 24 KiB of code of any kind take half a millisecond
-once and 192 bytes, and nothing is done for code behind the farthest jump.
+All code before a byte decides if it is an instruction or push data. One byte is kept for every `CHUNK` bytes of
+code: the offset of the first instruction in that chunk. From there a regular expression finds the rest when a
+jump is made. So 24 KiB of code of any kind take half a millisecond once and 192 bytes, and code behind the
+farthest jump takes nothing.
 """
 
 import re
@@ -32,7 +32,7 @@ class JumpDestinations:
         self._starts = b"\0"  # per chunk: bytes from its begin to the first instruction in it
 
     def __contains__(self, offset: int) -> bool:
-        """Whether a jump may go to `offset`, any number: a JUMPDEST that is no push data."""
+        """True if `offset`, any number, is a valid destination: a JUMPDEST that is not push data."""
         code = self._code
         if offset >= len(code) or code[offset] != _JUMPDEST:
             return False

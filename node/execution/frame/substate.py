@@ -1,4 +1,4 @@
-"""What one transaction accrues (the Yellow Paper's A), and the world as py-evm's opcodes ask for it."""
+"""The substate of one transaction (the Yellow Paper's A), and the world as py-evm's opcodes ask for it."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -45,7 +45,7 @@ class Substate:
         self.burned = 0
         self._searched: dict[bytes, JumpDestinations] = {}
         self.program_of: Callable[[bytes], Program] = self._program_of
-        """How frames find their decoded code."""
+        """Gives frames their decoded code."""
         # asked for by py-evm's opcodes
         self.get_balance = state.balance
         self.get_nonce = state.nonce
@@ -101,8 +101,9 @@ class Substate:
         self.accounts.set_nonce(address, self.accounts.nonce(address) + 1)
 
     def has_code_or_nonce(self, address: bytes) -> bool:
-        """Whether a creation collides there: code, nonce or, per EIP-7610, storage; or the address lives
-        elsewhere."""
+        """True if a creation collides there: code, nonce or, per EIP-7610, storage; or the address lives on
+        another shard.
+        """
         if self.accounts.has_code_or_nonce(address) or self.accounts.has_storage(address):
             return True
         beacon = self.context.beacon

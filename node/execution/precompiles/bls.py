@@ -87,7 +87,7 @@ def _input(frame: Frame, size: int) -> bytes:
 
 
 def _pairs(frame: Frame, size: int) -> int:
-    """How many pairs of `size` bytes the input holds."""
+    """The number of pairs of `size` bytes in the input."""
     count, rest = divmod(len(frame.msg.data), size)
     if not count or rest:
         raise VMError("invalid input length")

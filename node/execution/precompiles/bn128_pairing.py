@@ -57,7 +57,7 @@ _TRACE_LESS_ONE = bin(6 * U * U)[3:]
 
 
 def pairing_is_one(pairs: Iterable[tuple[G1 | None, G2 | None]]) -> bool:
-    """Whether the product of the pairings e(p, q) is one. Points must be of their groups."""
+    """True if the product of the pairings e(p, q) is one. Points must be of their groups."""
     value = ONE12
     for p, q in pairs:
         if p is not None and q is not None:
@@ -66,10 +66,10 @@ def pairing_is_one(pairs: Iterable[tuple[G1 | None, G2 | None]]) -> bool:
 
 
 def g2_is_member(point: G2) -> bool:
-    """Whether an affine point is on the twist and in the subgroup of prime order r.
+    """True if an affine point is on the twist and in the subgroup of prime order r.
 
-    psi(Q) = [t - 1] Q is asked, psi being the twisted Frobenius map and t the trace: with
-    psi^2 - t psi + p = 0 it gives [p + 1 - t] Q = 0, and p + 1 - t is r.
+    The test is psi(Q) = [t - 1] Q, psi being the twisted Frobenius map and t the trace: with psi^2 - t psi + p
+    = 0 it gives [p + 1 - t] Q = 0, and p + 1 - t is r.
     """
     x, y = point
     if _reduced2(sub2(sub2(square2(y), mul2(square2(x), x)), TWIST_B)) != (0, 0):

@@ -55,9 +55,9 @@ def _point(data: bytes) -> "G1Point":
 
 
 def verify_opening(commitment: bytes, z: bytes, y: bytes, proof: bytes) -> bool:
-    """Whether the polynomial with this commitment has p(z) = y: e(C - [y] + [z]P, [1]) = e(P, [tau]).
+    """True if the polynomial with this commitment has p(z) = y: e(C - [y] + [z]P, [1]) = e(P, [tau]).
 
-    Points are compressed, 48 bytes, field elements 32 bytes; what is none of these proves nothing.
+    Points are compressed, 48 bytes, field elements 32 bytes; the result is false for malformed ones.
     """
     from py_arkworks_bls12381 import GT, G1Point, G2Point, Scalar
 

@@ -44,7 +44,7 @@ def encode_account(account: Account) -> bytes:
 
 
 def decode_account(data: bytes) -> Account:
-    """Raises CorruptData where the bytes are no account."""
+    """Decode an account. Raises CorruptData if the bytes are none."""
     try:
         nonce, balance, storage_root, code_hash = rlp.decode_list(data, 4)
         return Account(

@@ -1,4 +1,4 @@
-"""What a block changed, and what the states of one store share in memory."""
+"""The changes that a block makes to the state, and the memory that the states of one store share."""
 
 from dataclasses import dataclass, field
 
@@ -12,10 +12,10 @@ CODE_OVERHEAD = 200  # bytes of a dictionary entry and two objects
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateDelta:
-    """What a block made of the state.
+    """The changes that a block makes to the state.
 
-    `nodes` holds every new trie node and code body by its hash: all of it has to be written, in one
-    batch with whatever makes `root` known.
+    `nodes` holds every new trie node and code body by its hash. All of it must be written in the batch that
+    makes `root` known.
     """
 
     root: Hash32
@@ -23,8 +23,9 @@ class StateDelta:
 
 
 class Shared:
-    """What the states of one `StateStore` share: trie nodes and code bodies, both by their hashes, so
-    that no entry can be stale."""
+    """The memory shared by the states of one `StateStore`: trie nodes and code bodies, both by their hashes, so
+    that no entry can be stale.
+    """
 
     __slots__ = ("_code_bytes", "codes", "nodes")
 

@@ -39,7 +39,9 @@ class Log:
 
 @dataclass(frozen=True, kw_only=True)
 class Receipt:
-    """What became of one transaction. `status` is 1 for success; `cumulative_gas_used` of the block so far."""
+    """The receipt of one transaction. `status` is 1 for success; `cumulative_gas_used` is the gas of the block
+    so far.
+    """
 
     type: int
     status: int

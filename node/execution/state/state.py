@@ -35,7 +35,7 @@ MAX_BALANCE = (1 << 256) - 1
 
 
 class BalanceOutOfRange(ValueError):
-    """A balance outside 0 to 2^256-1. What is really there adds up to less: only overrides lead here."""
+    """A balance outside 0 to 2^256-1. Real balances add up to less, so only overrides cause it."""
 
 
 class _Undo(IntEnum):
@@ -163,12 +163,12 @@ class State:
         self._write(address, old, Account(nonce, balance, root, code_hash))
 
     def exists(self, address: bytes) -> bool:
-        """Whether the account is there and not empty (EIP-161: an empty account is dead)."""
+        """True if the account is present and not empty (EIP-161: an empty account is dead)."""
         found = self.account(address)
         return found is not None and not found.is_empty
 
     def is_present(self, address: bytes) -> bool:
-        """Whether the state holds the account, empty or not: an untouched empty one is still there."""
+        """True if the state holds the account, empty or not: an untouched empty account is still present."""
         found = self.account(address)
         return found is not None and not (found.is_empty and address in self._dirty)
 
@@ -177,7 +177,7 @@ class State:
         return found is not None and (found.nonce != 0 or found.code_hash != EMPTY_CODE_HASH)
 
     def has_storage(self, address: bytes) -> bool:
-        """Whether any slot is set (EIP-7610 refuses to create a contract there)."""
+        """True if any slot is set (EIP-7610 refuses to create a contract there)."""
         found = self.account(address)
         if found is not None and found.storage_root != EMPTY_TRIE_ROOT:
             return True

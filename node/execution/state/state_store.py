@@ -1,4 +1,4 @@
-"""Where states come from: the database, and the trie nodes and codes that stay in memory."""
+"""The source of states: the database, and the trie nodes and codes that stay in memory."""
 
 from node.execution.state.account import decode_account
 from node.execution.state.delta import Shared
@@ -28,8 +28,11 @@ class StateStore:
 
     @property
     def loads(self) -> tuple[int, int]:
-        """How many nodes that were not among the recently used were (found among the older, read). As
-        threads share the counters, a few may be missing."""
+        """Counts of nodes that were not among the recently used: (found among the older, read from the
+        database).
+
+        Threads share the counters, so a few may be missing.
+        """
         return self._shared.nodes.old_hits, self._shared.nodes.misses
 
     def open(self, root: bytes) -> State:

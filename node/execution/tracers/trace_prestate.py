@@ -153,7 +153,7 @@ def _shown(found: _Found) -> dict[str, Any]:
 
 
 def _changes(state: State, address: bytes, found: _Found) -> dict[str, Any]:
-    """What is different now; slots of `found` that did not change, or were zero, are taken out."""
+    """The fields that differ now. Slots of `found` that did not change, or were zero, are removed."""
     out: dict[str, Any] = {}
     if state.balance(address) != found.balance:
         out["balance"] = hex(state.balance(address))

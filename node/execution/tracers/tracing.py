@@ -41,7 +41,7 @@ class TraceLimits:
 
 
 class Budget:
-    """What is left of a trace's limits. Several tracers may share one."""
+    """The remainder of a trace's limits. Several tracers may share one."""
 
     def __init__(self, limits: TraceLimits = TraceLimits()) -> None:
         self._limits = limits
@@ -60,7 +60,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """What is about to run. `to` of a creation is the address it goes to; `gas` the whole gas limit."""
+    """The execution that is about to begin. `to` of a creation is its address; `gas` is the whole gas limit."""
 
     sender: Address
     to: Address
@@ -73,7 +73,8 @@ class Execution:
 
 
 class Tracer:
-    """What watches: this one nothing. Every method may raise TraceTooLarge, which gives the execution up.
+    """An observer of executions; this one ignores everything. Every method may raise TraceTooLarge to stop the
+    execution.
 
     `watched` are the opcodes before which `step` is called: None stands for all. Watching any makes
     code run instruction by instruction; watching none leaves it at full speed.
@@ -100,7 +101,7 @@ class Tracer:
         """After everything is paid."""
 
     def result(self) -> Any:
-        """What was seen, ready for JSON."""
+        """The observations, ready for JSON."""
         return {}
 
 

@@ -1,4 +1,4 @@
-"""What execution raises on purpose.
+"""The errors that execution raises on purpose.
 
     AtollError
     |-- InvalidTransaction

@@ -87,7 +87,7 @@ Node: TypeAlias = Leaf | Extension | Branch
 
 
 def start(body: bytes) -> int:
-    """Where the items of an RLP list begin."""
+    """The offset where the items of an RLP list begin."""
     first = body[0]
     return 1 if first < 0xF8 else first - 0xF6
 

@@ -43,7 +43,7 @@ def read_range(read: Reader, root: bytes, start: bytes, limit: int) -> TrieRange
 
 
 def verify_range(root: bytes, start: bytes, items: Items, proof: Sequence[bytes]) -> bool:
-    """Whether the trie with `root` has keys after the last of `items` (of `start`, if there are none).
+    """True if the trie with `root` has keys after the last of `items` (of `start`, if there are none).
 
     Raises BadProof unless `items` are exactly what the trie has from `start` to the last of them, and
     with no items, unless there is nothing from `start` on; also where the proof has other nodes than

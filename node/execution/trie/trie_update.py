@@ -282,7 +282,7 @@ class Update:
 
 
 def _shared(run: str, key: str, depth: int) -> int:
-    """How many nibbles of `run` the key has at `depth`."""
+    """The number of nibbles that `run` shares with the key at `depth`."""
     count = 0
     for a, b in zip(run, key[depth:], strict=False):
         if a != b:
