@@ -1,4 +1,6 @@
-"""What executions on a shard know of the others: the beacon state at an anchor, and who lives here already."""
+"""The beacon as executions on a shard see it: the beacon state at an anchor, and the accounts that live here
+already.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass

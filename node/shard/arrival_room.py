@@ -1,6 +1,6 @@
 """The room that a block has for arrivals: the rule of docs/protocol.md, "Arrivals". Pure.
 
-Who builds a block, who judges one and who objects to one that left arrivals out all ask `ArrivalRoom`.
+The builder of a block, its judge, and a validator that objects to missing arrivals all ask `ArrivalRoom`.
 """
 
 from dataclasses import dataclass, field
@@ -10,18 +10,20 @@ from node.primitives.genesis import Params
 from node.primitives.message import Message
 
 ITEM_GAS = 5_000
-"""What an arrival, or an address of the beacon operations, counts towards the share of arrivals besides the gas
-that it uses: reading the message, its lane, a sweep take about as long as so much plain computation."""
+"""Gas that an arrival, or an address of the beacon operations, counts towards the share of arrivals on top of
+the gas that it uses. Reading the message, its lane and a sweep take about as long as so much plain computation.
+"""
 UNDERPAID_PRICE = 4
-"""A price is right when a message leaves; one below this part of the base fee where it arrives has waited for
-more than twelve full blocks there, or was never right."""
+"""The part of the base fee below which an arrival is underpaid. A price is right when a message leaves; one
+that low has waited for more than twelve full blocks at its destination, or was never right.
+"""
 UNDERPAID_SHARE = 8
 """The underpaid arrivals of one lane may have this part of what a block has for arrivals."""
 
 
 @dataclass(slots=True, kw_only=True)
 class ArrivalRoom:
-    """What the arrivals of a block have taken so far, and whether one more fits.
+    """The room that the arrivals of a block have taken so far, and the test for one more.
 
     `base_fee` is the block's, in wei; `moved` counts the addresses of its beacon operations; `gas_used` is of
     the arrivals. `underpaid` is the gas that underpaid arrivals of each source have taken.
@@ -35,9 +37,10 @@ class ArrivalRoom:
     underpaid: dict[ShardId, int] = field(default_factory=dict)
 
     def fits(self, message: Message) -> bool:
-        """Whether the block has room for it. The first arrival of a block always fits: lanes never stop.
+        """True if the block has room for the message. The first arrival of a block always fits: lanes never
+        stop.
 
-        What uses no gas is work as well: each counts `ITEM_GAS` towards the share.
+        An arrival without gas is work as well, so each counts `ITEM_GAS` towards the share.
         """
         if self.is_underpaid(message) and not self._share_has(message):
             return False
@@ -56,13 +59,15 @@ class ArrivalRoom:
             self.underpaid[message.src] = before + ITEM_GAS + gas_used + gas_sent
 
     def is_underpaid(self, message: Message) -> bool:
-        """Whether it carries gas that is paid far below the base fee. A source that follows the rules sends
-        none: there the price is at least the base fee here, as its anchor has it."""
+        """True if the message pays for gas far below the base fee. A source that follows the rules sends none:
+        its price is at least the base fee here, as its anchor has it.
+        """
         return message.all_gas > 0 and message.gas_price * UNDERPAID_PRICE < self.base_fee
 
     def _share_has(self, message: Message) -> bool:
-        """Whether the underpaid share of its lane has room for all that it may use or send on. The first one
-        of a lane always has."""
+        """True if the underpaid share of its lane has room for all the gas that the message may use or send on.
+        The first one of a lane always fits.
+        """
         taken = self.underpaid.get(message.src)
         share = self.params.arrivals_gas // UNDERPAID_SHARE
         return taken is None or taken + ITEM_GAS + message.all_gas <= share

@@ -27,7 +27,7 @@ MAX_BLOCK_BYTES = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BeaconOps:
-    """What the beacon tells this shard: addresses whose home it gave to another shard."""
+    """The beacon's operations on this shard: addresses whose home it gave to another shard."""
 
     moved: tuple[tuple[Address, ShardId], ...]
 

@@ -127,7 +127,7 @@ class ShardChain:
         return self._recent.get(height)
 
     def is_recent(self, tx_hash: bytes) -> bool:
-        """Whether a transaction is in a block that `recent` gives."""
+        """True if the transaction is in a block that `recent` gives."""
         return self._recent.place(tx_hash) is not None
 
     def header(self, height: int) -> Header:

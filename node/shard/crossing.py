@@ -1,6 +1,7 @@
-"""How transactions leave a shard (docs/protocol.md, "Messages and lanes"). Arrivals are in delivery.py.
+"""Departures: how transactions leave a shard (docs/protocol.md, "Messages and lanes"). Arrivals are in
+delivery.py.
 
-Wei moves in step: what leaves the state is in the message.
+Wei moves in step: the wei that leaves the state is in the message.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,7 +26,7 @@ def departure_gas(tx: Transaction) -> int:
 
 
 def check_departure(rules: ShardRules, tx: Transaction, dst: ShardId) -> None:
-    """What can be said without a state of a transaction to an account on `dst`. Raises InvalidTransaction."""
+    """Check a transaction to an account on `dst` without a state. Raises InvalidTransaction."""
     if tx.type == TYPE_SET_CODE:
         raise InvalidTransaction(
             "a set-code transaction (type 4) runs only on the shard of its sender: "
@@ -70,8 +71,8 @@ def check_authorizations(
 def departure_base_fee(tx: Transaction, dst: ShardId, here: int, there: int) -> int:
     """The base fee that a departing transaction is priced at: the higher one of both shards, in wei.
 
-    What its call costs is burned at the price of the shard that executes it; whoever fills that shard from
-    another one pays for it as those who live there do. Raises Underpriced.
+    The gas of its call is burned at the price of the shard that executes it. So a sender from another shard
+    pays for that shard's blocks as its own users do. Raises Underpriced.
     """
     if tx.max_fee_per_gas < there:
         raise Underpriced(dst, tx.max_fee_per_gas, there)
@@ -79,7 +80,7 @@ def departure_base_fee(tx: Transaction, dst: ShardId, here: int, there: int) -> 
 
 
 def lane_to(state: State, beacon: AnchorState, here: ShardId, dst: ShardId, payer: Address) -> Lane:
-    """The lane from shard `here` to `dst`, as `state` and an anchor's beacon state have it, for who pays."""
+    """The lane from shard `here` to `dst`, as `state` and an anchor's beacon state have it, for this payer."""
     lane = beacon.lane(here, dst)
     return Lane(
         dst=dst,

@@ -1,7 +1,7 @@
 """Messages at their destination: outcomes, replies, refunds (docs/protocol.md, "Messages and lanes").
 
-Whatever a message holds, there is an outcome; nothing here can fail half way. Wei moves in step: what a
-message brings is in the state, burned, or in another message.
+Every message has an outcome, whatever it holds; nothing here can fail half way. Wei moves in step: the wei of a
+message ends in the state, burned, or in another message.
 """
 
 from dataclasses import replace
@@ -15,7 +15,7 @@ from node.shard import messenger
 from node.shard.frame import BlockFrame
 
 MAX_REPLY_BYTES = 1024
-"""Of what a call returned, in its reply."""
+"""Bytes of a call's output that its reply carries."""
 
 
 def deliver(frame: BlockFrame, message: Message, logs: list[Log]) -> tuple[bool, int]:
@@ -41,14 +41,15 @@ def deliver(frame: BlockFrame, message: Message, logs: list[Log]) -> tuple[bool,
 
 
 def may_speak(frame: BlockFrame, message: Message) -> bool:
-    """Whether a source that follows the rules sends this, by the beacon's books at the anchor.
+    """True if a source that follows the rules can have sent this message, by the beacon's books at the anchor.
 
-    A message is some shard's word. It counts for accounts that live there: of one that was sent here by
-    its sender's shard, `sender` has to. One that was sent on comes from the range of a contract that was
-    born here, which is where others send as long as they do not know it better, and has been looked at
-    there. The books know every honest sender: births are applied before the lanes of the same crosslink,
-    and the anchor has that crosslink. What was born here lives here before the books know: until then its
-    range could speak for it. Nobody speaks for the accounts of the protocol. Pure value needs no word.
+    A shard may only speak for accounts that live on it. So the `sender` of a message must live on the shard
+    that sent it. A forwarded message is different: it comes from the shard of the address range of a contract
+    that was born here. Senders use that shard until they know the contract's home, and that shard has checked
+    the message. The books know every honest sender: births are applied before the lanes of the same crosslink,
+    and the anchor has that crosslink. A contract that was born here lives here before the books know it; until
+    then the shard of its range could speak for it. No shard speaks for the accounts of the protocol. Pure value
+    needs no sender.
     """
     if message.kind not in (MessageKind.CALL, MessageKind.REPLY):
         return True
@@ -61,7 +62,7 @@ def may_speak(frame: BlockFrame, message: Message) -> bool:
 
 
 def runs(frame: BlockFrame, message: Message) -> bool:
-    """Whether a CALL is executed here."""
+    """True if a CALL is executed here."""
     return (
         message.kind is MessageKind.CALL
         and may_speak(frame, message)
@@ -71,8 +72,9 @@ def runs(frame: BlockFrame, message: Message) -> bool:
 
 
 def _refuse(frame: BlockFrame, message: Message) -> tuple[bool, int]:
-    """Nothing runs and nobody is told. The wei of a CALL go to who paid for it, since `sender` may be
-    anybody; the value of a REPLY goes to whom it is for."""
+    """Refuse a message: nothing runs and no reply is sent. The wei of a CALL go to its payer, because `sender`
+    may be forged; the value of a REPLY goes to its recipient.
+    """
     is_reply = message.kind is MessageKind.REPLY
     frame.state.add_balance(message.to if is_reply else message.refund_to, message.value)
     _pay(frame, message, 0, message.all_gas)
@@ -80,7 +82,7 @@ def _refuse(frame: BlockFrame, message: Message) -> tuple[bool, int]:
 
 
 def _forward(frame: BlockFrame, message: Message, logs: list[Log]) -> tuple[bool, int]:
-    """The recipient lives elsewhere by now: send on.
+    """Forward a message whose recipient lives on another shard by now.
 
     It ends there: the shard that it is sent to has an anchor which is not older, and so knows of the home
     that it is sent to. Only a CREDIT of a source that breaks the rules can be sent on more than once.
@@ -127,8 +129,10 @@ def _pure_value(message: Message) -> Message:
 
 
 def _end_here(frame: BlockFrame, message: Message, logs: list[Log]) -> tuple[bool, int]:
-    """Not sent on, as to a shard that has stopped for good or for want of room: a CALL fails, what others bring
-    is left under the account (and swept from there), and prepaid gas goes back to who paid it."""
+    """End a message that cannot be forwarded, because the shard has stopped for good or the lane has no room. A
+    CALL fails. The value of other messages stays under the account, and is swept from there. Prepaid gas goes
+    back to its payer.
+    """
     if message.kind is MessageKind.CALL:
         return _conclude(frame, message, None, logs)
     frame.state.add_balance(message.to, message.value)
@@ -198,7 +202,7 @@ def _conclude(
 
 
 def _call_back(frame: BlockFrame, reply: Message, logs: list[Log]) -> tuple[bool, int]:
-    """The value first, which nothing undoes; then the callback, from MESSENGER, with the prepaid gas."""
+    """Pay the value, which nothing undoes, then run the callback from MESSENGER with the prepaid gas."""
     frame.state.add_balance(reply.to, reply.value)
     if reply.gas > frame.rules.message_gas:
         _pay(frame, reply, 0, reply.all_gas)
@@ -211,7 +215,7 @@ def _call_back(frame: BlockFrame, reply: Message, logs: list[Log]) -> tuple[bool
 def _execute(
     frame: BlockFrame, message: Message, caller: Address, value: int, logs: list[Log]
 ) -> CallResult:
-    """Call `to` with the message's data and gas. ORIGIN is who paid for it."""
+    """Call `to` with the message's data and gas. ORIGIN is the payer of the message."""
     result = frame.evm.apply_call(
         frame.state,
         frame.context,
@@ -231,7 +235,7 @@ def _execute(
 
 
 def _pay(frame: BlockFrame, message: Message, used: int, prepaid: int) -> None:
-    """Of `prepaid` gas burn and tip what was used, and return the rest to who paid it."""
+    """Burn and tip the used part of the `prepaid` gas, and return the rest to its payer."""
     price = message.gas_price
     burned = used * min(frame.base_fee, price)
     frame.burned += burned

@@ -1,4 +1,4 @@
-"""What development operations do to a state (docs/protocol.md, section 18). Deterministic.
+"""The effects of development operations on a state (docs/protocol.md, section 18). Deterministic.
 
 Wei that they make or take is counted in MESSENGER's `issued`, so that the audit still adds up. No account
 that every shard has can be changed: the protocol's own books are there.
@@ -23,7 +23,7 @@ NOT_ALLOWED = (
 
 
 def check_impersonated(params: Params, tx: ImpersonatedTransaction) -> None:
-    """Raise InvalidTransaction where nobody may be impersonated, or not this sender."""
+    """Raise InvalidTransaction if the network allows no impersonation, or not of this sender."""
     if not params.dev_methods:
         raise InvalidTransaction(f"an impersonated transaction is refused: {NOT_ALLOWED}")
     if messenger.is_protocols(tx.sender):
@@ -35,7 +35,7 @@ def check_impersonated(params: Params, tx: ImpersonatedTransaction) -> None:
 def refusal(
     state: State, is_home: Callable[[Address], bool], operation: DevOperation
 ) -> str | None:
-    """Why an operation has no effect on this state; None where it has one."""
+    """The reason why an operation has no effect on this state; None if it has one."""
     to, number = operation.to, operation.number
     if operation.kind is DevKind.SET_CLOCK and number < messenger.clock(state):
         return f"time cannot go back: the clock is {messenger.clock(state)} s ahead already"
@@ -60,7 +60,7 @@ def refusal(
 
 
 def apply(frame: BlockFrame, operation: DevOperation) -> bool:
-    """Do it, in a transaction that has begun; False, and nothing has changed, where it is refused."""
+    """Apply the operation in a transaction that has begun. False if it is refused; then nothing has changed."""
     state, to, number = frame.state, operation.to, operation.number
     if refusal(state, frame.is_home, operation) is not None:
         return False
@@ -85,7 +85,8 @@ def apply(frame: BlockFrame, operation: DevOperation) -> bool:
 
 
 def give_up(frame: BlockFrame, address: Address) -> None:
-    """An address whose home is another shard now: what operations made of it here was of another account.
+    """Undo the effects of operations on an address whose home is another shard now: they belong to another
+    account.
 
     Only they can give code or a nonce to an address before a contract is created there.
     """

@@ -12,7 +12,7 @@ MAX_QUEUED_BYTES = 4 << 20
 
 
 class DevQueue:
-    """In the order of their arrival, each once."""
+    """Operations in the order of their arrival, each once."""
 
     def __init__(self) -> None:
         self._operations: dict[Hash32, DevOperation] = {}
@@ -25,7 +25,7 @@ class DevQueue:
         return name in self._operations
 
     def add(self, operation: DevOperation) -> bool:
-        """Whether it is new. Raises InvalidTransaction when the queue is full."""
+        """Add an operation; true if it is new. Raises InvalidTransaction when the queue is full."""
         if operation.hash in self._operations:
             return False
         size = len(operation.encoded)
@@ -38,14 +38,14 @@ class DevQueue:
         return True
 
     def first(self) -> Sequence[DevOperation]:
-        """What one block may hold, oldest first."""
+        """The operations for one block, oldest first."""
         return list(self._operations.values())[:MAX_OPERATIONS]
 
     def all(self) -> Sequence[DevOperation]:
         return list(self._operations.values())
 
     def on_committed(self, operations: Iterable[DevOperation]) -> None:
-        """These stand in a block now."""
+        """Remove the operations that are in a block now."""
         for operation in operations:
             if self._operations.pop(operation.hash, None) is not None:
                 self._bytes -= len(operation.encoded)

@@ -1,4 +1,4 @@
-"""What the parts of a block's execution share: the rules, where addresses live, what is sent out."""
+"""The common parts of a block's execution: the rules, the homes of addresses, the messages it sends."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -27,12 +27,14 @@ MAX_GAS_LIMIT = MAX_BIRTHS * CREATION_GAS * 4 // 5
 
 
 class DoesNotFit(InvalidTransaction):
-    """Not enough gas is left in this block; the transaction can wait."""
+    """The block has not enough gas left; the transaction can wait."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardRules:
-    """What a shard's rules take from the genesis. Raises UserError for a gas limit above MAX_GAS_LIMIT."""
+    """The values that a shard's rules take from the genesis. Raises UserError for a gas limit above
+    MAX_GAS_LIMIT.
+    """
 
     chain_id: int
     shard: ShardId
@@ -55,7 +57,7 @@ class ShardRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockEnv:
-    """What the proposer chooses: the rest of a header follows. `timestamp` in seconds."""
+    """The proposer's choices; the rest of a header follows from them. `timestamp` in seconds."""
 
     coinbase: Address
     timestamp: int
@@ -134,7 +136,7 @@ class BlockFrame:
         known = self._homes.get(address)
         if known is None:
             known = self._homes[address] = self.env.anchor.state.home(address)
-        if known == self.rules.shard:  # whatever the rest says
+        if known == self.rules.shard:  # before all other rules
             return known
         if messenger.is_everywhere(address) or self.state.has_code_or_nonce(address):
             return self.rules.shard
@@ -153,11 +155,12 @@ class BlockFrame:
         self._announce(placed, logs)
 
     def passes_on(self, src: ShardId, dst: ShardId, gas: int) -> bool:
-        """Whether there is room for the next message to `dst`, which prepays `gas` and which shard `src` has us
-        send there. If so it is taken.
+        """True if the lane to `dst` has room for a message that shard `src` has us send, and that prepays
+        `gas`. The room is taken then.
 
-        Nobody here has asked for it, and what our users send has to wait for it. So a source has under way on
-        each lane what one payer may have. On the lane back it is in nobody's way but its own.
+        No user of this shard asked for it, but their messages wait behind it. So a source may have as much
+        under way on each lane as one payer. On the lane back to the source it only delays the source's own
+        messages.
         """
         if src == dst:
             return True
@@ -170,7 +173,7 @@ class BlockFrame:
         return True
 
     def take_sends(self, made: Iterable[Log], origin: Hash32, logs: list[Log]) -> None:
-        """Put on their lanes what contracts sent, and announce it (`messenger.take_sends`)."""
+        """Put the messages that contracts sent on their lanes, and announce them (`messenger.take_sends`)."""
         for message in messenger.take_sends(self.state, made, self.rules.shard, origin):
             self._announce(message, logs)
 
@@ -182,8 +185,9 @@ class BlockFrame:
     def sweep(
         self, away: Iterable[Address], origin: Hash32, logs: list[Log], *, depth: int = 0
     ) -> None:
-        """Whatever a transaction left on these accounts, which do not live here, goes home as CREDIT; or an
-        arrival, and then `depth` is above 0: nobody here has asked for it."""
+        """Send the wei that a transaction left on accounts of other shards home as CREDIT. If an arrival left
+        it, `depth` is above 0: no user of this shard asked for the message.
+        """
         for address in away:
             self.sweep_account(address, origin, logs, depth=depth)
 
@@ -199,7 +203,7 @@ class BlockFrame:
         if not balance or self.is_home(address):
             return
         if self.env.anchor.state.is_frozen(self.home(address)):
-            return  # it would never arrive: it stays under the account, here
+            return  # it would never arrive, so it stays under the account, here
         self.state.add_balance(address, -balance)
         credit = Message(
             src=self.rules.shard,

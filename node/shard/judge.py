@@ -23,13 +23,15 @@ from node.shard.selection import TransactionSource
 # A proposal's items stay well below what a block may have, so that its frame always fits.
 BUILD_BYTES = MAX_BLOCK_BYTES // 2
 ARRIVAL_BYTES = BUILD_BYTES // 2
-"""After which no further arrival is begun: transactions have the rest, however large messages are."""
+"""Bytes of items after which no further arrival is begun: transactions get the rest, however large messages
+are.
+"""
 MIN_GAS = 21_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuiltBlock:
-    """A block of our own with the proof of its arrivals, and what the pool should hear."""
+    """A block of our own with the proof of its arrivals, and the news for the pool."""
 
     executed: ExecutedBlock
     tails: Tails
@@ -71,11 +73,12 @@ def build(
 
 
 def _take_arrivals(run: BlockRun, lanes: Mapping[ShardId, InboundLane], seconds: float) -> Tails:
-    """Deliver what is verified and finalised at the anchor: always of the lane that has had the least.
+    """Deliver messages that are verified and final at the anchor, always from the lane that has used the least
+    gas.
 
-    What counts is gas: what a lane's messages used in this block, and what its next one may use. So a lane of
-    slow calls leaves the others their part of a builder's time. The first message is of another lane in
-    every block, whatever it costs.
+    A lane's gas is what its messages used in this block and what its next one may use. So a lane of slow calls
+    leaves the others their part of a builder's time. The first message is of another lane in every block,
+    whatever it costs.
 
     A lane is left for this block when its next message does not fit, or when the proof that it is the
     next one would not.
@@ -154,7 +157,7 @@ def judge(
     tails: Tails | None,
     decode: Callable[[bytes], Transaction] = decode_transaction,
 ) -> ExecutedBlock:
-    """Execute somebody's block and compare. Raises InvalidBlock with the reason.
+    """Execute a proposed or decided block and compare the result. Raises InvalidBlock with the reason.
 
     `decode` gives user transactions, where most are known already and need not be recovered once more.
     `tails` is None for a block that is already decided: its certificate vouches for its arrivals.

@@ -1,9 +1,9 @@
-"""Where arrivals come from, and the proof that they are the next of their lane.
+"""Inbound lanes: the source of arrivals, and the proof that they are the next of their lane.
 
-A block anchored at B may consume a lane up to the last checkpoint in B's state. When it stops between
-two checkpoints, the proposal carries the hashes of the messages up to the next one (the tail), so that
-everyone can recompute the chain from the inbox to a finalised head. The tail travels beside the block,
-not in it: once the block is decided its certificate vouches for it.
+A block anchored at B may consume a lane up to the last checkpoint in B's state. When it stops between two
+checkpoints, the proposal carries the hashes of the messages up to the next one (the tail), so that every
+validator can recompute the chain from the inbox to a finalised head. The tail travels beside the block, not in
+it: once the block is decided its certificate vouches for it.
 """
 
 from bisect import bisect_left
@@ -88,7 +88,9 @@ class InboundLane:
     def extend(
         self, messages: Iterable[Message], dst: ShardId, checkpoints: Sequence[LanePosition]
     ) -> int:
-        """Take what leads from here to a checkpoint. Returns how many; raises DecodeError on a lie."""
+        """Append the messages that lead to a checkpoint; returns their number. Raises DecodeError on a false
+        message.
+        """
         heads = {c.count: c.head for c in checkpoints}
         position, batch, taken = self.position, [], 0
         for message in messages:
@@ -117,7 +119,7 @@ class InboundLane:
         return out
 
     def drop_before(self, position: LanePosition) -> None:
-        """Forget what the inbox has passed; jump there if it is ahead of us."""
+        """Drop the messages that the inbox has passed; jump to its position if it is ahead."""
         for seq in [s for s in self.verified if s < position.count]:
             del self.verified[seq]
         if position.count > self.position.count:
@@ -126,7 +128,7 @@ class InboundLane:
 
 @dataclass(slots=True)
 class Supply:
-    """What a block may take of a lane: verified messages that are finalised at its anchor.
+    """The messages that a block may take of a lane: verified, and final at its anchor.
 
     `ends` are the counts, ascending and relative to the first message, at which a proof can end. All of
     them are within `messages`: what was checked against another beacon state may end elsewhere.
@@ -140,7 +142,7 @@ class Supply:
     def of(
         cls, messages: Sequence[Message], checkpoints: Iterable[LanePosition]
     ) -> "Supply | None":
-        """None where nothing can be taken."""
+        """The supply of these messages; None if none can be taken."""
         if not messages:
             return None
         first = messages[0].seq
@@ -156,7 +158,7 @@ class Supply:
         return self.messages[self.taken]
 
     def tail_size(self, taken: int) -> int:
-        """How many hashes lead from there to the next end; none are needed where nothing is taken."""
+        """The number of hashes from there to the next end; 0 if nothing is taken."""
         return self.ends[bisect_left(self.ends, taken)] - taken if taken else 0
 
     def tail(self) -> tuple[Hash32, ...]:

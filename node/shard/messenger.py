@@ -1,6 +1,6 @@
 """The system account MESSENGER in a state and in receipts. Its layout is in node.primitives.messenger.
 
-What is written here has been decided elsewhere; the contract (contracts/Messenger.vy) writes the rest.
+The values written here are decided by the callers; the contract (contracts/Messenger.vy) writes the rest.
 """
 
 from collections.abc import Iterable
@@ -73,8 +73,11 @@ STAKING_CODE = bytes.fromhex("5f5ffd")
 
 
 def is_protocols(address: bytes) -> bool:
-    """Whether only the rules act as this account, and no message or user: those that every shard has, and the
-    caller of the system calls, whom the contracts of EIP-4788 and EIP-2935 believe what they are told."""
+    """True if only the rules act as this account, never a message or a user.
+
+    These are the accounts that every shard has, and the caller of the system calls, which the contracts of
+    EIP-4788 and EIP-2935 trust.
+    """
     return is_everywhere(address) or address == SYSTEM_ADDRESS
 
 
@@ -107,7 +110,7 @@ def set_inbox(state: State, src: ShardId, position: LanePosition) -> None:
 
 
 def share(state: State, dst: ShardId, bucket: int) -> Share:
-    """What is under way of one bucket on the lane to `dst`, before `Share.after`."""
+    """The share of one bucket on the lane to `dst`, before `Share.after`."""
     return Share.of(state.storage(MESSENGER, share_slot(dst, bucket)))
 
 
@@ -116,7 +119,7 @@ def set_share(state: State, dst: ShardId, bucket: int, value: Share) -> None:
 
 
 def set_cause(state: State, message_id: Hash32, source: ShardId, sender: Address) -> None:
-    """Tell the contract, until the transaction ends, which message causes what is run now."""
+    """Tell the contract, until the transaction ends, which message causes the present call."""
     for slot, value in (
         (CAUSE_ID, bytes(message_id)),
         (CAUSE_SOURCE, source.to_bytes(32, "big")),
@@ -172,7 +175,7 @@ def read_sent_log(log: Log) -> Message | None:
 
 
 def take_sends(state: State, made: Iterable[Log], src: ShardId, origin_tx: Hash32) -> list[Message]:
-    """Put on their lanes what contracts of `src` sent: their `send`s are among the logs `made`.
+    """Put the messages that contracts of `src` sent on their lanes; their `send`s are among the logs `made`.
 
     MESSENGER holds the wei of these messages and has counted them and their gas already; only heads and wei
     of the lanes are behind. What was reverted has left neither logs nor counts.

@@ -1,4 +1,4 @@
-"""The transaction pool of a shard: what has been accepted and is not yet in a block.
+"""The transaction pool of a shard: accepted transactions that are not yet in a block.
 
 Synchronous and deterministic: no clock, no randomness, no order taken from a hash table. The caller
 has already checked what needs neither pool nor account (chain id, intrinsic gas, block gas limit, tip
@@ -31,8 +31,7 @@ MAX_NONCE = (1 << 64) - 1  # EIP-2681: an account cannot get past it, so no tran
 
 
 class PoolRejected(InvalidTransaction):
-    """The pool does not take a transaction; `str()` is what the user is told, `kind` a word for those who
-    count.
+    """The pool does not take a transaction. `str()` is the text for the user, `kind` a word for metrics.
 
     PoolRejected
     |-- AlreadyKnown    it is in the pool; gossip expects this, so it has a name
@@ -89,7 +88,7 @@ class TransactionPool:
         self._by_hash: dict[Hash32, Entry] = {}
         self._queues: dict[Address, SenderQueue] = {}  # none is empty
         self.evicted = 0
-        "How many gave way to better ones."
+        """Transactions that were evicted in favour of better ones."""
         self._bytes = 0
         self._arrivals = 0
         self._rejected: dict[Hash32, None] = {}  # in order, of the present state only
@@ -117,7 +116,7 @@ class TransactionPool:
 
     @property
     def has_executable(self) -> bool:
-        """Whether any can be executed: what `counts` says, without counting."""
+        """True if any transaction can be executed: the same as `counts`, but without counting."""
         return any(queue.executable for queue in self._queues.values())
 
     def next_nonce(self, address: Address, state_nonce: int) -> int:
@@ -138,13 +137,13 @@ class TransactionPool:
         return PoolContent(pending=pending, queued=queued)
 
     def best(self, accounts: AccountView, base_fee: int) -> Selection:
-        """What to build a block from, on the state that `accounts` shows."""
+        """The selection to build a block from, on the state that `accounts` shows."""
         return Selection(self._queues.values(), accounts, base_fee)
 
     def add(self, tx: Transaction, accounts: AccountView, base_fee: int = 0) -> bool:
         """Take a transaction in; True says that it is new and worth passing on.
 
-        `base_fee` (wei) is that of the next block: it decides who leaves a full pool. Raises
+        `base_fee` (wei) is that of the next block: it decides which transaction leaves a full pool. Raises
         PoolRejected, and then holds what it held before, less what `accounts` shows to be stale.
         """
         if tx.hash in self._by_hash:
@@ -186,7 +185,7 @@ class TransactionPool:
                 self._rebase(sender, accounts.nonce(sender))
 
     def remove(self, tx_hash: Hash32) -> Transaction | None:
-        """Take one out and return it. Later ones of its sender stay and wait for the nonce."""
+        """Remove a transaction and return it. Later ones of its sender stay and wait for the nonce."""
         entry = self._by_hash.get(tx_hash)
         if entry is None:
             return None
@@ -194,8 +193,9 @@ class TransactionPool:
         return entry.tx
 
     def reject(self, tx_hash: Hash32) -> None:
-        """Take out one that the builder found invalid, and do not take it in again (gossip may still
-        be bringing it) until the next block is committed and the verdict may be another."""
+        """Remove a transaction that the builder found invalid, and refuse it until the next block is committed:
+        gossip may still bring it, and the verdict may change then.
+        """
         if self.remove(tx_hash) is None:
             return
         self._rejected[tx_hash] = None
@@ -307,7 +307,7 @@ class TransactionPool:
 
 
 def _check_funds(entry: Entry, queue: SenderQueue, balance: int) -> None:
-    """The sender must be able to pay for this one and for all it has queued before it."""
+    """Check that the sender can pay for this transaction and for all that it has queued before it."""
     cost, queued = entry.cost, queue.cost_before(entry.tx.nonce)
     if cost > balance:
         detail = f"tx cost {cost}, overshot {cost - balance}"

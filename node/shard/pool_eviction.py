@@ -1,8 +1,8 @@
-"""Who has to leave a full pool first.
+"""The order in which transactions leave a full pool.
 
-Only a sender's last nonce can go, so what remains has no hole that was not there before. Of these,
-the ones that wait behind a gap go first (holding them costs their sender nothing, they can never pay),
-then those of the lowest effective tip, then the latest arrivals.
+Only a sender's last nonce can go, so no new gap appears. Transactions behind a gap go first: holding them costs
+their sender nothing, because they can never pay. Then go those of the lowest effective tip, then the latest
+arrivals.
 """
 
 from collections.abc import Iterator, Mapping
@@ -35,8 +35,9 @@ def rank(entry: Entry, queue: SenderQueue, base_fee: int) -> Rank:
 
 
 class EvictionOrder:
-    """The senders' last entries by rank at one base fee: a heap in which outdated ranks are left
-    and skipped when they surface. Whoever changes a queue pushes it again."""
+    """The senders' last entries by rank at one base fee: a heap in which outdated ranks are left and skipped
+    when they surface. The caller that changes a queue pushes it again.
+    """
 
     def __init__(self, queues: Mapping[Address, SenderQueue], base_fee: int) -> None:
         self.base_fee = base_fee

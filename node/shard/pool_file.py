@@ -1,7 +1,7 @@
-"""What a node's users handed in and no block has yet, on disk while the node is stopped.
+"""The pool on disk while the node is stopped: its users' transactions that are in no block yet.
 
 File: `MAGIC(8) | sha256(32) of the rest | rlp([genesis hash, era, [transactions]])`. It is written when the
-node is asked to end and is gone once it has been read: what a node that was killed had in its pool is lost.
+node is asked to end, and deleted once it has been read. The pool of a killed node is lost.
 """
 
 import hashlib
@@ -64,9 +64,9 @@ class PoolFile:
             write_atomically(self._path, encode_pool(kept), mode=0o600)
 
     def take(self, *, era: int) -> Sequence[bytes]:
-        """What was saved, which is then not there any more; nothing if there is no file.
+        """Read and delete the file; empty if there is none.
 
-        Raises OSError, or DecodeError where the file is of no use: then it is gone, too.
+        Raises OSError, or DecodeError if the content is invalid: the file is deleted then, too.
         """
         try:
             size = self._path.stat().st_size

@@ -14,7 +14,7 @@ from node.primitives.transaction import Transaction
 
 
 class AccountView(Protocol):
-    """What the pool asks of a state."""
+    """The state as the pool sees it."""
 
     def nonce(self, address: Address) -> int:
         """The nonce the account's next transaction must have; 0 for an unknown account."""
@@ -43,7 +43,9 @@ class Entry:
         return self.tx.gas * self.tx.max_fee_per_gas + self.tx.value
 
     def tip(self, base_fee: int) -> int:
-        """What one gas earns the proposer at `base_fee` (EIP-1559); negative: cannot be included."""
+        """The proposer's income per gas at `base_fee`, in wei (EIP-1559); if negative the transaction cannot be
+        included.
+        """
         tx = self.tx
         return min(tx.max_priority_fee_per_gas, tx.max_fee_per_gas - base_fee)
 
@@ -74,14 +76,14 @@ class SenderQueue:
 
     @property
     def executable(self) -> int:
-        """How many entries can be executed one after the other from the state nonce on."""
+        """The number of entries that can be executed one after the other from the state nonce on."""
         return self.gap - self.state_nonce
 
     def get(self, nonce: int) -> Entry | None:
         return self._by_nonce.get(nonce)
 
     def is_executable(self, nonce: int) -> bool:
-        """Whether no nonce is missing between the state nonce and `nonce` (itself left aside)."""
+        """True if no nonce is missing between the state nonce and `nonce` (which may be missing itself)."""
         return self.state_nonce <= nonce <= self.gap
 
     def next_nonce(self, state_nonce: int) -> int:

@@ -1,4 +1,4 @@
-"""What a block builder takes from the pool, best first."""
+"""The order in which a block builder takes transactions from the pool, best first."""
 
 from collections.abc import Iterable, Iterator
 from heapq import heapify, heappop, heappush

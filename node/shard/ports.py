@@ -1,4 +1,4 @@
-"""What the shard chain needs to know of the beacon, as it needs it. The runtime brings the real thing."""
+"""The ports through which the shard chain reads the beacon; the runtime implements them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,23 +34,23 @@ class AnchorState(Protocol):
     def home(self, address: Address) -> ShardId: ...
 
     def directory_entry(self, address: Address) -> ShardId | None:
-        """Where the directory has an address; None where it has no entry."""
+        """The home of an address by the directory; None if it has no entry."""
 
     def lane(self, src: ShardId, dst: ShardId) -> Lane: ...
 
     def base_fee(self, shard: ShardId) -> int:
-        """In wei, of the block after the newest one of `shard` that the beacon has taken in."""
+        """The base fee in wei of the block after the newest one of `shard` that the beacon has included."""
 
     def is_frozen(self, shard: ShardId) -> bool:
-        """Whether nothing is decided on `shard` any more, so that no message to it ever arrives."""
+        """True if no block of `shard` is decided any more, so that no message to it ever arrives."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anchor:
     """The finalised beacon block a shard block is anchored to.
 
-    `births` are the addresses that beacon blocks in (the parent's anchor, this one] gave a home outside of
-    their range, with that home, in the order of the blocks.
+    `births` are the addresses that beacon blocks in (the parent's anchor, this one] placed outside of their
+    range, each with its home, in the order of the blocks.
     """
 
     height: int

@@ -1,4 +1,4 @@
-"""The last decided blocks as they were executed, so that what is asked for most is read from no disk."""
+"""The last decided blocks as they were executed, so that the most frequent questions need no disk."""
 
 from collections import OrderedDict
 from dataclasses import dataclass

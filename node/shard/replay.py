@@ -48,7 +48,7 @@ def replay(
 
 
 def _executes(run: BlockRun, item: BodyItem) -> bool:
-    """Whether the EVM runs for this item (see `crossing`): all else only moves wei or sends messages."""
+    """True if the EVM runs for this item (see `crossing`). All other items only move wei or send messages."""
     match item:
         case Message():
             return run.executes(item)

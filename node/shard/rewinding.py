@@ -28,7 +28,7 @@ def rewind_shard(store: KeyValueStore, height: int) -> None:
 
 
 def _keys(store: KeyValueStore, height: int) -> list[bytes]:
-    """What `ShardChain.commit` has written of a block, but for the trie nodes."""
+    """The keys that `ShardChain.commit` wrote for a block, except the trie nodes."""
     block = ShardBlock.decode(_read(store, schema.block(height), height))
     keys = [
         schema.block(height),

@@ -1,8 +1,9 @@
-"""Whether a message may be sent now: the window of its lane, its sender's share of it, its price. Pure.
+"""The rules by which a message may be sent now: the window of its lane, its sender's share of it, its price.
+Pure.
 
-Windows count what was asked for (`Message.is_asked`): what only follows from an arrival always goes, and takes
-no room from users. MESSENGER has the same rules for `send` (contracts/Messenger.vy). The reasons here are what
-users see of transactions that wait.
+Windows count messages that were asked for (`Message.is_asked`). A message that only follows from an arrival is
+always sent, and takes no room from users. MESSENGER has the same rules for `send` (contracts/Messenger.vy). The
+reasons here are what users see of transactions that wait.
 """
 
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from node.primitives.genesis import Params
 from node.primitives.message import LanePosition
 
 CREDIT_WINDOWS = 2
-"""How many windows full a lane may be for a transaction that pays accounts beyond it."""
+"""Windows that may be full on a lane before a transaction that pays accounts beyond it has to wait."""
 SHARE = 4
 """One payer may have this part of a window under way; and so may what one shard has another pass on."""
 
@@ -42,7 +43,7 @@ class Underpriced(MustWait):
 
 
 class ShardFrozen(InvalidTransaction):
-    """The recipient's shard has stopped for good: what is sent there would be lost."""
+    """The recipient's shard has stopped for good: a message to it would be lost."""
 
     def __init__(self, shard: ShardId) -> None:
         super().__init__(
@@ -60,7 +61,7 @@ def lane_full(
     *,
     windows: int = 1,
 ) -> str | None:
-    """Why a message that prepays `gas` has no room on a lane now; None where it has."""
+    """The reason why a message that prepays `gas` has no room on a lane now; None if it has."""
     waiting = max(
         sent.asked - consumed_asked, 0
     )  # a shard may claim to have consumed what was never sent
@@ -95,8 +96,9 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What the payers of a bucket have under way on a lane, or what a shard has this one pass on: never less
-    than it is, at most as much as they have sent since the older generation began.
+    """The messages that the payers of a bucket have under way on a lane, or that a shard has this one pass on.
+
+    The count is never below the true one, and at most the number sent since the older generation began.
 
     One word for each of `SHARE_BUCKETS` buckets and each shard (`node.primitives.messenger`), whatever happens:
     a generation is dropped as a whole once all of it is consumed, and then a new one begins.
@@ -127,7 +129,9 @@ class Share:
         return Share(self.older, Generation(number + 1, newer.count + 1, newer.gas + gas))
 
     def used(self, params: Params, gas: int) -> str | None:
-        """Why a message that prepays `gas` has no room; None where it has. One always has."""
+        """The reason why a message that prepays `gas` has no room; None if it has. A single message
+        always has.
+        """
         count, held = self.older.count + self.newer.count, self.older.gas + self.newer.gas
         most, most_gas = params.lane_window // SHARE, params.lane_gas_window // SHARE
         if count and count + 1 > most:
@@ -148,7 +152,7 @@ class Lane:
     share: Share
 
     def check(self, params: Params, gas: int) -> None:
-        """Raise LaneFull where a message that prepays `gas` has to wait."""
+        """Raise LaneFull if a message that prepays `gas` has to wait."""
         reason = lane_full(params, self.sent, self.consumed_asked, self.consumed_gas, gas)
         if reason is not None:
             raise LaneFull(f"the lane to shard {self.dst} is full: {reason}")

@@ -46,12 +46,13 @@ __all__ = [
 ]
 
 MAX_WEI = 1 << 192
-"""What a message brings is below this. There is less in the world (a genesis account has less than
-2^128), and no number of messages below it can make a balance of 2^256."""
+"""The bound of the wei of one message. Less exists in the world (a genesis account has less than 2^128), and no
+number of messages below it can make a balance of 2^256.
+"""
 
 
 def no_clock() -> float:
-    """For those who do not ask how long anything takes."""
+    """A clock for callers that measure no time."""
     return 0.0
 
 
@@ -81,9 +82,9 @@ class ExecutedBlock:
 class BlockRun(BlockFrame):
     """The execution of one block on top of `parent`. One use.
 
-    `size` is the bytes of the items so far, `gas_used` what all of them used, `arrivals` what the arrivals
-    have taken of their share. `arrival_seconds` is how long beacon operations and arrivals took by `clock`,
-    which changes nothing of the outcome: a builder that has to be in time asks for it, and who judges a
+    `size` is the bytes of the items so far, `gas_used` what all of them used, `arrivals` what the arrivals have
+    taken of their share. `arrival_seconds` is how long beacon operations and arrivals took by `clock`, which
+    does not change the outcome. A builder that has to be in time asks for it, and so does the judge of a
     builder.
     """
 
@@ -120,7 +121,7 @@ class BlockRun(BlockFrame):
                 self.run_transaction(item)
 
     def run_beacon_ops(self, ops: BeaconOps) -> None:
-        """Balances of addresses that were given another home follow them."""
+        """Move the balances of addresses that were given another home."""
         if self.items:
             raise InvalidBlock("beacon operations must come first")
         begun = self.clock()
@@ -165,7 +166,9 @@ class BlockRun(BlockFrame):
         self.arrival_seconds += self.clock() - begun
 
     def executes(self, message: Message) -> bool:
-        """Whether the EVM runs the CALL that arrives next; all else only moves wei, or is told to it."""
+        """True if the EVM runs the CALL that arrives next; other arrivals only move wei or report an
+        outcome.
+        """
         position = messenger.inbox(self.state, message.src)
         return self._counts(position, message) and delivery.runs(self, message)
 
@@ -262,11 +265,11 @@ class BlockRun(BlockFrame):
     # ------------------------------------------------------------------ inside
 
     def _counts(self, position: LanePosition, message: Message) -> bool:
-        """Whether the wei of the next message of a lane are there, as far as the beacon has seen them leave.
+        """True if the wei of the next message of a lane have left its source, as far as the beacon has seen.
 
-        They are not where they are more than its source has, or where they lift the inbox above what the
-        source has told with the first checkpoint that proves the message. Raises InvalidBlock where none
-        proves it.
+        False if they are more than the source has, or if they lift the inbox above the wei that the source
+        reported with the first checkpoint that proves the message. Raises InvalidBlock if no checkpoint proves
+        it.
         """
         checkpoints = self.env.anchor.state.lane(message.src, self.rules.shard).checkpoints
         proof = bisect_right(checkpoints, message.seq, key=lambda checkpoint: checkpoint.count)
@@ -278,11 +281,11 @@ class BlockRun(BlockFrame):
         return brought < MAX_WEI and position.wei + brought <= checkpoints[proof].wei
 
     def _run_here(self, tx: Transaction, logs: list[Log]) -> tuple[bool, int]:
-        """A transaction as in Ethereum, and what it leaves on accounts of other shards sent on: (success,
-        gas used).
+        """Run a transaction as in Ethereum, and send on its payments to accounts of other shards: (success, gas
+        used).
 
-        One whose payments cannot be sent on fails and pays for what it ran: it has taken the time of all who
-        execute the block, who could not know before.
+        If the payments cannot be sent, it fails and pays for the gas it used: it took the time of every node
+        that executes the block, and none of them could know before.
         """
         if self.gas_left < tx.gas <= self.context.gas_limit:
             raise DoesNotFit("gas limit reached")

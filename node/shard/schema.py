@@ -1,4 +1,4 @@
-"""Where the shard chain keeps what, in the node's one database.
+"""The keys of the shard chain in the node's one database.
 
 n/ hash                 trie nodes and code (shared with the beacon state)
 s/g                     genesis header

@@ -15,7 +15,7 @@ class TransactionSource(Protocol):
     def next(self) -> Transaction | None: ...
 
     def drop_sender(self, address: Address) -> None:
-        """Leave out what else this sender has: its last transaction cannot be included now."""
+        """Leave out all other transactions of this sender: its last one cannot be included now."""
 
 
 class Chosen:
@@ -46,8 +46,8 @@ def draw(
     """At most `count` transactions from `source`, until what they use at least adds up to `gas`; without those
     that have to wait for another block, and what follows them.
 
-    Their gas limits say nothing of it: a few that ask for a whole block and use little of it must
-    not keep out what fits beside them.
+    Gas limits are not counted: a few transactions that ask for a whole block and use little of it must not keep
+    out others that fit beside them.
     """
     out: list[Transaction] = []
     total = 0

@@ -1,4 +1,4 @@
-"""Blocks that nobody decided: calls on top of a shard's block, one after the other (eth_simulateV1).
+"""Blocks that were never decided: calls on top of a shard's block, one after the other (eth_simulateV1).
 
 As in go-ethereum's `internal/ethapi/simulate.go`, on the state of one shard. Accounts of other shards take
 part where they are guests. What the shard would send to others leaves it as on the chain, and does not come
@@ -50,7 +50,7 @@ SERVER_ERROR, TIMEOUT = -32000, -32016
 
 
 class CannotSimulate(AtollError):
-    """The caller asked for what no block could hold; `code` is that of the specification."""
+    """The caller asked for a call that no block could hold; `code` is that of the specification."""
 
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
@@ -321,7 +321,7 @@ class Simulation:
                 )
 
     def _sweep(self) -> None:
-        """What was paid to accounts of other shards is on its way to them."""
+        """Send the wei that was paid to accounts of other shards on their way."""
         for address in self.state.touched():
             if (
                 self.state.balance(address)

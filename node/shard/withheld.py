@@ -1,7 +1,7 @@
-"""Whether a proposal leaves room for arrivals unused that could have been in it. Pure.
+"""The test of a proposal that leaves room for arrivals unused, although some could have been in it. Pure.
 
-A validator does not prevote for such a proposal (docs/protocol.md, "Order"). That is about progress only:
-the block is valid, and nobody holds a decided one to this.
+A validator does not prevote for such a proposal (docs/protocol.md, "Order"). The rule serves progress only: the
+block is valid, and a decided one is not held to it.
 """
 
 import math
@@ -18,7 +18,7 @@ from node.shard.run import ExecutedBlock
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DueLane:
-    """What a node holds of a lane, and knows to be due.
+    """A lane as this node holds it, with the messages that it knows to be due.
 
     `messages` are verified ones from the inbox before the block on, `checkpoints` those that a proof may
     end at. Messages below `due` are old enough that every proposer should have them.
@@ -36,9 +36,9 @@ def withheld(
     lanes: Iterable[DueLane],
     seconds: float = math.inf,
 ) -> str | None:
-    """Which message should have been in the block; None if it is as full as it should be.
+    """The message that should have been in the block; None if the block is as full as it should be.
 
-    That is so, too, if what it delivers took us `seconds` or more: who built it may have run out of time.
+    None, too, if its arrivals took us `seconds` or more: the proposer may have run out of time.
 
     The rules of room are the builder's (`ArrivalRoom`, node.shard.judge), so a proposer that has the messages
     and builds by them is never found here.
@@ -71,6 +71,6 @@ def _taken(delivered: Sequence[tuple[int, Message]]) -> Mapping[ShardId, int]:
 
 
 def _size(executed: ExecutedBlock) -> int:
-    """Bytes of what stands before the transactions."""
+    """Bytes of the items before the transactions."""
     kinds = (ARRIVAL_TYPE, BEACON_OPS_TYPE)
     return sum(len(item) for item in executed.block.items if item[0] in kinds)
