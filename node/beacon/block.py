@@ -19,12 +19,12 @@ from node.primitives.errors import DecodeError
 MAX_BEACON_BLOCK_BYTES = 1024 * 1024
 MAX_BEACON_HEADER_BYTES = 256
 BODY_OVERHEAD_BYTES = 32
-"""What the lists around the crosslinks and the evidence of a block can cost, besides the header."""
+"""Bytes that the lists around the crosslinks and the evidence of a block can cost, besides the header."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BeaconHeader:
-    """What the beacon committee signs the hash of. `timestamp` in seconds since the epoch.
+    """A beacon header; the beacon committee signs its hash. `timestamp` in seconds since the epoch.
 
     `proposer` is the validator that built the block; a later round may propose it again unchanged.
     `state_root` is the state after the block.
@@ -146,8 +146,8 @@ class BeaconBlock:
 def next_randao(parent: Hash32, proposer: Address, height: int) -> Hash32:
     """The randao of a block: keccak256(parent's randao || proposer || height as 8 bytes).
 
-    It differs from block to block and every node agrees on it, and that is all: anyone can compute it
-    for every proposer ahead of time, so it must not decide anything of value. Unpredictable
-    randomness needs the validators' commitments and reveals, which come with staking.
+    It differs from block to block and every node agrees on it, but it is predictable: anyone can compute it for
+    every proposer ahead of time, so it must not decide anything of value. Unpredictable randomness needs the
+    validators' commitments and reveals, which come with staking.
     """
     return keccak256(parent + proposer + height.to_bytes(8, "big"))

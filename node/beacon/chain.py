@@ -1,4 +1,4 @@
-"""The beacon chain on disk: the committed blocks, their states, and what is looked up in them."""
+"""The beacon chain on disk: the committed blocks, their states, and the indexes over them."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping
@@ -78,7 +78,7 @@ class BeaconChain:
 
     @property
     def rules(self) -> BeaconRules:
-        """Those of the block after the head, which is of a later era than ours if there was a rewind."""
+        """The rules of the block after the head, which is of a later era than ours if there was a rewind."""
         era = self._eras.at(self._head.height + 1)
         if (era, self._eras) != (self._rules.era, self._rules.eras):
             self._rules = replace(self._rules, era=era, eras=self._eras)
@@ -86,11 +86,11 @@ class BeaconChain:
 
     @property
     def eras(self) -> Eras:
-        """Which heights were decided in which era."""
+        """The eras that the heights were decided in."""
         return self._eras
 
     def era_after(self, era: int) -> bytes | None:
-        """How the era began, encoded, that a node of era `era` goes on with; None if there is none here."""
+        """The encoded record of the era that a node of era `era` goes on with; None if there is none here."""
         later = self._eras.after(era)
         return None if later is None else era_record(self._store, later.era)
 
@@ -99,7 +99,7 @@ class BeaconChain:
         return self._eras.at(height)
 
     def shard_context(self, shard: ShardId, height: int) -> ChainContext:
-        """What the decision of that shard block is signed for."""
+        """The chain context that the decision of that shard block is signed for."""
         rules = replace(self._rules, era=self._eras.at_shard(shard, height))
         return rules.shard_context(shard)
 
@@ -134,7 +134,7 @@ class BeaconChain:
         return height if height is not None and height <= self._head.height else None
 
     def certificate(self, height: int) -> Certificate | None:
-        """What proves the block of that height; None for the genesis and beyond the head."""
+        """The certificate of the block of that height; None for the genesis and beyond the head."""
         if not 0 < height <= self._head.height:
             return None
         raw = self._store.get(schema.certificate_key(height))
@@ -162,13 +162,14 @@ class BeaconChain:
         return self._read_node
 
     def crosslinked_in(self, shard: ShardId, shard_height: int) -> int | None:
-        """The height of the beacon block that took in that shard block; None if none has."""
+        """The height of the beacon block that includes that shard block; None if none does."""
         if shard_height < 0:
             return None
         return self._upto_head(self._store.get(schema.crosslink_key(shard, shard_height)))
 
     def births_between(self, after: int, upto: int) -> list[tuple[Address, ShardId]]:
-        """What beacon blocks `after` + 1 to `upto` put into the directory, in the order of the blocks.
+        """The births that beacon blocks `after` + 1 to `upto` added to the directory, in the order of the
+        blocks.
 
         Raises LookupError if `upto` is beyond the head.
         """
@@ -185,7 +186,7 @@ class BeaconChain:
         return births
 
     def crosslink(self, shard: ShardId, shard_height: int) -> Crosslink | None:
-        """What was taken in of that shard block; None for the genesis and what has not been."""
+        """The crosslink of that shard block; None for the genesis and for blocks that are not crosslinked."""
         height = self.crosslinked_in(shard, shard_height)
         crosslinks = self._required(height).body.crosslinks if height is not None else ()
         wanted = (shard, shard_height)
@@ -210,14 +211,14 @@ class BeaconChain:
     # ------------------------------------------------------------------ committees
 
     def committee(self, shard: ShardId) -> ValidatorSet:
-        """Who would decide a block of `shard` whose parent is anchored to the head.
+        """The committee of the block of `shard` whose parent is anchored to the head.
 
         Raises LookupError for no such shard.
         """
         return validator_set(self._state.committee(shard))
 
     def committee_at(self, shard: ShardId, anchor_height: int) -> ValidatorSet:
-        """Who decides the block of `shard` whose parent is anchored at that beacon height.
+        """The committee of the block of `shard` whose parent is anchored at that beacon height.
 
         Any height up to the head. Raises LookupError beyond it, and for no such shard.
         """
@@ -228,7 +229,7 @@ class BeaconChain:
         return validator_set(self.state_at(anchor_height).committee(shard))
 
     def beacon_committee(self) -> ValidatorSet:
-        """Who decides the block after the head."""
+        """The committee of the block after the head."""
         return validator_set(self._state.beacon_committee())
 
     # ------------------------------------------------------------------ the next block
@@ -250,7 +251,7 @@ class BeaconChain:
         return tuple(tips[shard].height for shard in sorted(tips))
 
     def build_rewind(self, rewind: Rewind, *, timestamp: int, proposer: Address) -> BeaconExecution:
-        """The next block, with nothing but this. Raises InvalidBlock where the chain cannot go back there."""
+        """The next block, with this rewind alone. Raises InvalidBlock if the chain cannot go back there."""
         head = self._head.header
         return self.judge(
             transition.build_rewind(
@@ -283,9 +284,9 @@ class BeaconChain:
         return transition.shard_time(self.rules, self._head.header, block.body.crosslinks)
 
     def would_take(self, crosslink: Crosslink) -> bool:
-        """Whether a block on the head can take this crosslink in, alone: whether it is work for the beacon.
+        """True if a block on the head can include this crosslink alone: then it is work for the beacon.
 
-        False for one that is refused now, which may change (its anchor is not finalised here yet).
+        False for one that is refused now. That may change (its anchor is not finalised here yet).
         """
         writer = BeaconStateWriter(self._state)
         try:
@@ -295,13 +296,14 @@ class BeaconChain:
         return True
 
     def is_decided(self, crosslink: Crosslink) -> bool:
-        """Whether a crosslink of the height after its shard's tip is by that height's committee."""
+        """True if the committee of its height decided a crosslink of the height after its shard's tip."""
         return is_decided(self.rules, self._state, crosslink)
 
     def is_certified(self, crosslink: Crosslink) -> bool:
-        """Whether a crosslink of a height that was taken in has a certificate of that height's committee.
+        """True if a crosslink of a height that is included already has a certificate of that height's
+        committee.
 
-        Reads no block. False where the committee is not remembered any more.
+        Reads no block. False if the committee is not remembered any more.
         """
         certificate, height = crosslink.certificate, crosslink.height
         if certificate.height != height or bytes(certificate.block_id) != bytes(
@@ -317,7 +319,7 @@ class BeaconChain:
         return True
 
     def check_evidence(self, item: EvidenceItem) -> None:
-        """Raise InvalidBlock unless the next block can hold this; TooEarly if a later one may."""
+        """Raise InvalidBlock unless the next block can hold this evidence; TooEarly if a later one may."""
         check_item(self.rules, self._state, self._head.height, item)
 
     def commit(self, execution: BeaconExecution, certificate: Certificate) -> None:
@@ -326,8 +328,8 @@ class BeaconChain:
         self.adopt(execution)
 
     def write(self, execution: BeaconExecution, certificate: Certificate) -> None:
-        """Put the block after the head on disk by one atomic, durable write, which may take its time: in a
-        thread nothing else here changes meanwhile.
+        """Put the block after the head on disk by one atomic, durable write. It may run in a thread: nothing
+        else here changes meanwhile.
 
         Raises ValueError if the execution is not on top of the head or the certificate is not the
         block's (a bug of ours), and whatever the store raises; nothing has changed then.
@@ -342,7 +344,7 @@ class BeaconChain:
         self._write(block, execution.nodes, certificate, execution.births)
 
     def adopt(self, execution: BeaconExecution) -> None:
-        """The block that was written is the head from now on."""
+        """Make the written block the head."""
         block = execution.block
         self._blocks.put(block.height, block)
         self._states.put(self._head.height, self._state)

@@ -1,4 +1,4 @@
-"""Which committee decides which height (docs/protocol.md, "Committees"). Pure.
+"""The committee of each height (docs/protocol.md, "Committees"). Pure.
 
 Beacon block n + 1 is decided by the beacon committee in the state at n. Shard block h + 1 is decided by
 the shard's committee in the state at the anchor of block h. Either is known to everyone before the
@@ -77,7 +77,7 @@ def begin_terms(writer: BeaconStateWriter, shard: ShardId) -> None:
 
 
 def follow_tip(writer: BeaconStateWriter, shard: ShardId) -> None:
-    """After the tip has moved: note who decides the next height, and forget what is too old."""
+    """Note the committee of the next height after the tip has moved, and forget committees that are too old."""
     tip = writer.tip(shard)
     roster, before = writer.roster(shard), writer.terms(shard)
     terms = before

@@ -1,9 +1,9 @@
-"""What a crosslink must hold to, and what it does to the beacon state. Pure.
+"""The rules of a crosslink, and its effects on the beacon state. Pure.
 
-Checked is everything that the beacon can know without running the shard: that its committee decided
-the header, that it follows the tip, and that lanes and births stay consistent between shards. What
-the shard's transactions did is vouched for by its committee, for its own accounts only. Whatever a shard's
-judges pass is taken: what the other shards did meanwhile is no reason to refuse a decided block.
+The beacon checks everything that it can know without running the shard: that the committee decided the header,
+that it follows the tip, and that lanes and births stay consistent between shards. The shard's committee vouches
+for the effects of its transactions, and for its own accounts only. The beacon includes every block that the
+shard's judges pass: changes on other shards meanwhile are no reason to refuse a decided block.
 """
 
 from collections.abc import Callable, Iterable
@@ -24,8 +24,9 @@ from node.primitives.message import LanePosition
 from node.primitives.requests import WEI_BITS, InboxMove, OutboxMove, ShardRequests
 
 MAX_CHECKPOINTS = 256
-"""Per lane. A lane whose destination is down drops every second checkpoint when it reaches this, unless
-that would leave a gap of more than MAX_GAP."""
+"""The limit per lane. A lane whose destination is down drops every second checkpoint when it reaches this,
+unless that would leave a gap of more than MAX_GAP.
+"""
 MAX_GAP = 8000
 """Messages from one checkpoint to the next. A block that stops between two has to bring the hashes up to
 the next one, at most 15,000 in all (node.shard.lanes.MAX_TAIL_HASHES): with wider gaps it could not."""
@@ -35,14 +36,14 @@ AnchorHeight = Callable[[Hash32], int | None]
 
 
 def check_crosslink(rules: BeaconRules, state: BeaconState, crosslink: Crosslink) -> None:
-    """What a node checks on arrival, whatever was crosslinked before.
+    """Check a crosslink on arrival, whatever was crosslinked before.
 
     Raises InvalidBlock: no such shard, a frozen one, requests that the header does not commit to, or a
     certificate that does not prove that the shard's committee decided this header.
 
-    For the height after the tip the committee is known. For those after it any that can be meant does
-    here; it turns out when the tip gets there (see `is_decided`). Certificates of heights that the
-    beacon has passed are not checked: nothing depends on them.
+    For the height after the tip the committee is known. For later heights any possible committee will do here;
+    the right one is known when the tip gets there (see `is_decided`). Certificates of heights that the beacon
+    has passed are not checked: nothing depends on them.
     """
     shard, header = crosslink.shard, crosslink.header
     where = _check_form(rules, crosslink)
@@ -57,9 +58,10 @@ def check_crosslink(rules: BeaconRules, state: BeaconState, crosslink: Crosslink
 
 
 def is_decided(rules: BeaconRules, state: BeaconState, crosslink: Crosslink) -> bool:
-    """Whether a crosslink of the height after the tip has the certificate of that height's committee.
+    """True if a crosslink of the height after the tip has the certificate of that height's committee.
 
-    It never changes. What passed `check_crosslink` and is not decided must not wait any longer.
+    The answer never changes. A crosslink that passed `check_crosslink` and is not decided must not wait any
+    longer.
     """
     shard = crosslink.shard
     members = state.committee(shard, state.tip(shard).anchor_height)
@@ -77,7 +79,9 @@ def apply_crosslink(
     crosslink: Crosslink,
     anchor_height_of: AnchorHeight,
 ) -> None:
-    """Raises InvalidBlock, and then has changed nothing: all is checked before anything is set."""
+    """Apply a crosslink. Raises InvalidBlock before anything is changed: all is checked before anything
+    is set.
+    """
     shard, header = crosslink.shard, crosslink.header
     where = _check_form(rules, crosslink)
     if writer.frozen(shard) is not None:
@@ -114,7 +118,7 @@ def apply_crosslink(
 
 
 def _check_form(rules: BeaconRules, crosslink: Crosslink) -> str:
-    """What holds in every state. Returns how to name the crosslink in errors."""
+    """Check the rules that hold in every state. Returns the name of the crosslink for errors."""
     where = f"crosslink {crosslink.shard}/{crosslink.height}"
     if not 0 <= crosslink.shard < rules.shards:
         raise InvalidBlock(f"{where}: there is no such shard")
@@ -124,8 +128,9 @@ def _check_form(rules: BeaconRules, crosslink: Crosslink) -> str:
 
 
 def _check_gas(parent: Header, header: Header, where: str) -> None:
-    """The price of gas is not a word of the shard: it follows from the headers (EIP-1559), and others buy
-    gas there at that price. Time does not go back."""
+    """Check the base fee and the time. The shard does not choose its gas price: it follows from the headers
+    (EIP-1559), and other shards buy gas at that price. Time does not go back.
+    """
     if header.gas_limit != parent.gas_limit:
         raise InvalidBlock(f"{where}: the gas limit is {header.gas_limit}, not {parent.gas_limit}")
     if header.gas_used > header.gas_limit:
@@ -195,11 +200,11 @@ def thinned(consumed: int, checkpoints: tuple[LanePosition, ...]) -> tuple[LaneP
 def _consumed(
     rules: BeaconRules, state: BeaconState, shard: ShardId, move: InboxMove, where: str
 ) -> tuple[ShardId, LaneState]:
-    """What the inbox has passed is finalised: at or before the lane's last checkpoint.
+    """Check that the inbox has only passed finalised messages: at or before the lane's last checkpoint.
 
-    The shard's committee held the block to the last checkpoint at its anchor. Comparing with the
-    newest one is enough here: checkpoints only grow, so no honest block is refused, and whatever a
-    committee signs, an inbox cannot pass what its source has sent.
+    The shard's committee held the block to the last checkpoint at its anchor. Comparing with the newest one is
+    enough here: checkpoints only grow, so no honest block is refused, and whatever a committee signs, an inbox
+    cannot pass the messages that its source has sent.
 
     Its gas only has to grow, and any part of what it passed may have been asked for. Neither is compared with
     the source's: a source that lies about it would stop those who consume its messages.
@@ -246,7 +251,7 @@ def _consumed(
 def _supply(
     rules: BeaconRules, state: BeaconState, shard: ShardId, requests: ShardRequests, where: str
 ) -> SupplyState:
-    """What the shard holds after the block. It cannot give away more than it has."""
+    """The supply of the shard after the block. A shard cannot give away more than it has."""
     before = state.supply(shard)
     counters = before.counters if requests.counters is None else requests.counters
     issued = counters.issued - before.counters.issued
@@ -271,10 +276,10 @@ def _supply(
 def _born(state: BeaconState, shard: ShardId, births: Iterable[Birth]) -> list[Address]:
     """The addresses that need an entry in the directory, in the order of their creation.
 
-    A birth counts where its creator lives on the shard, by the books or by the births before it: a shard
-    speaks for nobody else's contracts. One of an address that lives elsewhere, or whose creator does,
-    is left out. It is no reason to refuse the block: a decided block that could never be taken in would
-    stop its shard for good. A contract that is gone again makes no entry, but those it created live here.
+    A birth counts if its creator lives on the shard, by the books or by the births before it: a shard only
+    speaks for its own contracts. A birth at an address of another shard, or by a creator of another shard, is
+    left out. It is no reason to refuse the block: a decided block that could never be taken in would stop its
+    shard for good. A contract that is gone again makes no entry, but those it created live here.
     """
     here: set[Address] = set()
     away: dict[Address, None] = {}

@@ -1,4 +1,4 @@
-"""What proves that an era has begun, to somebody who was not there."""
+"""The proof that an era has begun, for a node that missed its beginning."""
 
 from dataclasses import replace
 

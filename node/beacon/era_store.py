@@ -1,4 +1,4 @@
-"""Where the eras of a network are kept."""
+"""The store of a network's eras."""
 
 from node.beacon import schema
 from node.beacon.eras import EraRecord, Eras
@@ -8,7 +8,7 @@ from node.storage.kv import KeyValueStore
 
 
 def load_eras(store: KeyValueStore) -> Eras:
-    """Raises CorruptData."""
+    """Load the eras. Raises CorruptData."""
     found = []
     for key, raw in store.iterate(schema.ERA_PREFIX):
         with decoding(f"the record {key.hex()} of an era", CorruptData):
@@ -17,8 +17,9 @@ def load_eras(store: KeyValueStore) -> Eras:
 
 
 def begin_era(store: KeyValueStore, record: EraRecord) -> None:
-    """Note, durably, that the network goes back: one atomic write. What it undoes is deleted afterwards, by
-    `node.chains.rewinding.finish`, however often it is interrupted."""
+    """Record, durably, that the network goes back: one atomic write. `node.chains.rewinding.finish` deletes the
+    undone blocks afterwards, however often it is interrupted.
+    """
     batch: dict[bytes, bytes | None] = {
         schema.era_key(era): None for era in load_eras(store).forgotten(record.rewind)
     }

@@ -22,9 +22,9 @@ MAX_RECORD_BYTES = MAX_BEACON_BLOCK_BYTES // 8
 
 @dataclass(frozen=True, kw_only=True)
 class EraRecord:
-    """How an era began: the block of the era before that holds the rewind, and what decided it.
+    """The beginning of an era: the block of the era before that holds the rewind, and its certificate.
 
-    The block itself is undone by what it says: no chain has it.
+    The block undoes itself: no chain has it.
     """
 
     block: BeaconBlock
@@ -38,7 +38,7 @@ class EraRecord:
 
     @property
     def era(self) -> int:
-        """The one that begins."""
+        """The era that begins."""
         return self.rewind.era
 
     @property
@@ -84,7 +84,7 @@ class Eras:
 
     @property
     def newest(self) -> Rewind | None:
-        """The rewind that began it."""
+        """The rewind that began the current era."""
         return self._all[-1] if self._all else None
 
     def at(self, height: int) -> int:
@@ -98,20 +98,21 @@ class Eras:
         return self._all[index - 1].era if index else 0
 
     def upto(self, era: int) -> "Eras":
-        """What was known of them in that era."""
+        """The eras as a node of that era knew them."""
         if era >= self.current:
             return self
         return Eras(tuple(rewind for rewind in self._all if rewind.era <= era))
 
     def after(self, era: int) -> Rewind | None:
-        """The first era, later than `era`, that somebody who knows all up to it can go on with: what it
-        goes back to is common to all later ones. None if there is none."""
+        """The first era, later than `era`, that a node that knows all up to `era` can go on with: the block it
+        goes back to is common to all later ones. None if there is none.
+        """
         later = [rewind for rewind in self._all if rewind.era > era]
         same = [rewind for rewind in later if rewind.height == later[0].height]
         return same[-1] if same else None
 
     def begun(self, rewind: Rewind) -> "Eras":
-        """With a further one."""
+        """The eras with one more."""
         return Eras((*self._kept(rewind), rewind))
 
     def _kept(self, new: Rewind) -> tuple[Rewind, ...]:
@@ -122,8 +123,9 @@ class Eras:
         return [r.era for r in self._all[len(self._kept(rewind)) :]]
 
     def undone(self, era: int, height: int, taken: int) -> bool:
-        """Whether a snapshot of that beacon height, taken then, in that era, is gone: a later rewind went to
-        it, or to one before it."""
+        """True if a later rewind removed a snapshot: it was taken at that beacon height, then, in that era, and
+        a rewind went to it or to one before it.
+        """
         return any(
             rewind.era > era and (rewind.height, rewind.taken) <= (height, taken)
             for rewind in self._all

@@ -1,4 +1,4 @@
-"""What a beacon block can hold against validators, and its codec (docs/protocol.md, "Evidence").
+"""The evidence that a beacon block can hold against validators, and its codec (docs/protocol.md, "Evidence").
 
     double signing   [1, chain, evidence]              chain: shard id, or 0xFFFFFFFF for the beacon
     shard fork       [2, shard, certificate, certificate]
@@ -28,9 +28,9 @@ from node.primitives.decoding import decoder
 from node.primitives.errors import DecodeError
 
 MAX_EVIDENCE_ITEMS: Final = 64
-"""Of both kinds in one beacon block."""
+"""The limit for both kinds together in one beacon block."""
 MAX_EVIDENCE_BYTES: Final = 256 * 1024
-"""Of one block's encoded items: room for a fork between the largest committees, and then some."""
+"""The limit of one block's encoded items: more than enough for a fork between the largest committees."""
 MAX_ITEM_BYTES: Final = 2 * MAX_CERTIFICATE_SIZE + MAX_EVIDENCE_SIZE
 
 _DOUBLE_SIGNING, _SHARD_FORK = 1, 2
@@ -51,7 +51,7 @@ class DoubleSigning:
 
     @property
     def height(self) -> int:
-        """Of the chain on which it happened."""
+        """The height on the chain of the offence."""
         return self.offence.height
 
     @cached_property
@@ -93,7 +93,7 @@ class ShardFork:
 
     @classmethod
     def of(cls, one: Crosslink, other: Crosslink) -> "ShardFork | None":
-        """What two crosslinks prove, if their certificates are valid; None if they do not conflict."""
+        """The fork that two crosslinks prove, if their certificates are valid; None if they do not conflict."""
         if one.shard != other.shard or one.height != other.height:
             return None
         if one.certificate.block_id == other.certificate.block_id:
@@ -110,7 +110,7 @@ class ShardFork:
 
     @property
     def height(self) -> int:
-        """Of the shard."""
+        """The height on the shard."""
         return self.first.height
 
     @cached_property
@@ -155,7 +155,9 @@ def item_from_items(decoded: rlp.Decoded) -> EvidenceItem:
 
 @decoder("evidence")
 def decode_item(data: bytes) -> EvidenceItem:
-    """From the network. Raises DecodeError for anything but the encoding of an item within the limit."""
+    """Decode evidence from the network. Raises DecodeError for anything but the encoding of an item within the
+    limit.
+    """
     if len(data) > MAX_ITEM_BYTES:
         raise DecodeError(f"evidence: {len(data)} bytes, at most {MAX_ITEM_BYTES}")
     return item_from_items(rlp.decode(data))

@@ -1,8 +1,8 @@
-"""Evidence in beacon blocks: what it must hold to. Pure.
+"""The rules of evidence in beacon blocks. Pure.
 
-Nobody is punished for anything but its own two signatures, and evidence without an effect is refused:
-a key that is jailed has no seat, and what else it signed on that chain matters no more. Its penalty
-still grows if others turn out to have misbehaved in the same window (node.beacon.penalties).
+A validator is only punished for two signatures of its own. Evidence without an effect is refused: a jailed key
+has no seat, and its other signatures on that chain do not matter any more. Its penalty still grows if others
+turn out to have misbehaved in the same window (node.beacon.penalties).
 """
 
 from consensus import errors as consensus_errors
@@ -35,7 +35,7 @@ class TooEarly(InvalidBlock):
 def check_item(
     rules: BeaconRules, state: BeaconState, beacon_height: int, item: EvidenceItem
 ) -> None:
-    """Whether a block on top of `state`, the one at `beacon_height`, may hold this piece of evidence.
+    """Check that a block on top of `state`, the one at `beacon_height`, may hold this piece of evidence.
 
     Raises InvalidBlock, as TooEarly if later blocks may.
     """
@@ -61,9 +61,9 @@ def check_standing(
 def check_early(
     rules: BeaconRules, state: BeaconState, beacon_height: int, item: EvidenceItem
 ) -> None:
-    """Whether evidence that is TooEarly is worth keeping: it fits a committee that may be its height's.
+    """Check that evidence which is TooEarly is worth keeping: it fits a committee that may be its height's.
 
-    Raises InvalidBlock. Without this, strangers could fill the memory with what proves nothing.
+    Raises InvalidBlock. Without this check strangers could fill the memory with worthless evidence.
     """
     newest = newest_height(state, beacon_height, item.chain)
     if item.height - newest > MAX_AHEAD:
@@ -76,7 +76,7 @@ def check_early(
 
 
 def _check_effect(state: BeaconState, item: EvidenceItem) -> None:
-    """That the item does something, and was not in a block before."""
+    """Check that the item has an effect, and was not in a block before."""
     where = _where(item)
     if isinstance(item, ShardFork):
         if state.frozen(item.shard) is not None:
@@ -91,7 +91,8 @@ def _check_effect(state: BeaconState, item: EvidenceItem) -> None:
 
 
 def can_be_punished(state: BeaconState, record: ValidatorRecord, chain: int, height: int) -> bool:
-    """Once for each chain that it served; if it has kept its seat there, once for each height.
+    """True if the key can be punished: once for each chain that it served; once for each height if it kept its
+    seat.
 
     A key that was jailed for one chain may still be deciding the other, where that names old anchors.
     """

@@ -1,4 +1,4 @@
-"""How much stake an offence costs. Integer arithmetic on wei; pure.
+"""The stake that an offence costs. Integer arithmetic on wei; pure.
 
 The *correlation penalty* of Ethereum's proof of stake (consensus-specs, phase0, `process_slashings`):
 a key loses three times the share of stake that misbehaves together with it. Whoever could break a
@@ -22,7 +22,7 @@ SLASHING_WINDOW: Final = 8192
 
 
 def penalty(base: int, *, offences: int, at_fault: int, total: int) -> int:
-    """What a key owes in all, in wei, never more than `base`.
+    """The sum that a key owes, in wei, never more than `base`.
 
     Args:
         base: its stake before it was charged anything, in wei.
@@ -37,5 +37,5 @@ def penalty(base: int, *, offences: int, at_fault: int, total: int) -> int:
 
 
 def is_open(opened_at: int, height: int) -> bool:
-    """Whether what was punished at `opened_at` counts together with what is punished at `height`."""
+    """True if offences punished at `opened_at` count together with offences punished at `height`."""
     return height - opened_at < SLASHING_WINDOW

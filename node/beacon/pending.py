@@ -1,4 +1,4 @@
-"""Crosslinks that were verified and wait to be taken into a beacon block."""
+"""Verified crosslinks that wait for a beacon block."""
 
 from collections.abc import Callable, Mapping
 
@@ -25,7 +25,7 @@ class PendingCrosslinks:
         self._floors: dict[ShardId, int] = {}
 
     def add(self, crosslink: Crosslink) -> bool:
-        """Whether it was new and is kept. Of two for one height the first stays."""
+        """Add a crosslink; true if it was new and is kept. Of two for one height the first stays."""
         row = self._rows.setdefault(crosslink.shard, {})  # a verified one names a shard that exists
         height = crosslink.height
         if height in row or height <= self._floors.get(crosslink.shard, 0):
@@ -39,12 +39,12 @@ class PendingCrosslinks:
         return True
 
     def rival(self, crosslink: Crosslink) -> Crosslink | None:
-        """What is kept in the place of this one: another header of its height. See `ShardFork.of`."""
+        """The kept crosslink of the same height with another header, if any. See `ShardFork.of`."""
         kept = self._rows.get(crosslink.shard, {}).get(crosslink.height)
         return kept if kept is not None and kept.header.hash != crosslink.header.hash else None
 
     def contiguous(self, shard: ShardId, tip: ShardTip) -> list[Crosslink]:
-        """Those that follow `tip` one by one, in order; ends at the first gap or foreign parent."""
+        """The crosslinks that follow `tip` one by one, in order, up to the first gap or foreign parent."""
         row = self._rows.get(shard, {})
         out: list[Crosslink] = []
         height, parent = tip.height, tip.hash
@@ -60,7 +60,8 @@ class PendingCrosslinks:
         tips: Mapping[ShardId, ShardTip],
         decided: Callable[[Crosslink], bool] = lambda _: True,
     ) -> None:
-        """Forget what the beacon has taken in, whatever comes again of it later, and what cannot follow.
+        """Forget the crosslinks that the beacon has included, even if they come again later, and those that
+        cannot follow.
 
         Two decided headers of one height exist only if a third of a committee is faulty. The one that the
         beacon did not build on must not keep the place of the one that follows the tip. The same goes
@@ -81,7 +82,7 @@ class PendingCrosslinks:
                 del row[tip.height + 1]
 
     def counts(self) -> dict[ShardId, int]:
-        """How many are kept, by shard."""
+        """The number of kept crosslinks, by shard."""
         return {shard: len(row) for shard, row in self._rows.items()}
 
     def __len__(self) -> int:

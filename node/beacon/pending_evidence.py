@@ -1,4 +1,4 @@
-"""Evidence that waits to be taken into a beacon block: verified, bounded, dropped when it is of no use."""
+"""Evidence that waits for a beacon block: verified, bounded, and dropped when it has no use."""
 
 from typing import Final
 
@@ -8,16 +8,16 @@ from node.beacon.offences import TooEarly, check_early, check_standing
 from node.primitives.errors import InvalidBlock
 
 MAX_PER_KEY: Final = 4
-"""Offences kept of one validator, and forks of one shard. One is enough to jail, or to freeze."""
+"""Limit of offences kept for one validator, and of forks for one shard. One is enough to jail, or to freeze."""
 MAX_PENDING: Final = 4096
 
 
 class PendingEvidence:
-    """What a block on the head of `chain` can hold, and what a later one may.
+    """The evidence that a block on the head of `chain` can hold, and that later ones may.
 
-    Everything here is signed by those whom it is against, so only validators can fill it, each with a
-    few places. Where these run out the lowest heights stay: they can be punished first, and a key that
-    signs nonsense for heights far ahead does not get around the rest.
+    The accused signed everything that is here, so only validators can fill it, each with a few places. If these
+    run out, the lowest heights stay: they can be punished first, and a key that signs nonsense for heights far
+    ahead does not get around the rest.
     """
 
     def __init__(
@@ -32,10 +32,10 @@ class PendingEvidence:
         self._early: dict[Order, EvidenceItem] = {}
 
     def add(self, item: EvidenceItem) -> bool:
-        """Whether it was new and is kept, and so worth telling to others.
+        """Add evidence; true if it was new and is kept, and so worth telling to other nodes.
 
-        Raises InvalidBlock for what proves nothing, was punished already or is too old: no reason to
-        blame the sender, which may be behind or ahead.
+        Raises InvalidBlock for evidence that proves nothing, was punished already or is too old. That is no
+        reason to blame the sender, which may be behind or ahead.
         """
         key = _key_of(item)
         if key in self._ready or key in self._early:
@@ -53,7 +53,9 @@ class PendingEvidence:
         return True
 
     def update(self) -> None:
-        """After a commit: drop what is settled or too old, take up what is not too early any more."""
+        """After a commit, drop evidence that is settled or too old, and promote evidence that is not too early
+        any more.
+        """
         chain = self._chain
         for key, item in list(self._ready.items()):
             try:
@@ -72,16 +74,18 @@ class PendingEvidence:
             del self._early[key]
 
     def includable(self) -> list[EvidenceItem]:
-        """What the next block can hold, in its order. For `BeaconChain.build`; not empty means work."""
+        """The evidence for the next block, in its order, for `BeaconChain.build`. If not empty there is
+        work.
+        """
         return [self._ready[key] for key in sorted(self._ready)]
 
     def all(self) -> list[EvidenceItem]:
-        """With what is too early: for telling a peer, or a user, what is known."""
+        """All evidence, too early or not: for telling a peer or a user."""
         both = self._ready | self._early
         return [both[key] for key in sorted(both)]
 
     def _make_room(self, item: EvidenceItem) -> bool:
-        """Let it in, at the price of the highest of its key; no, if that is its own height."""
+        """Make room by evicting the highest height of the same key; false if that is the item's own."""
         both = self._ready | self._early
         of_key = {k: i for k, i in both.items() if _owner_of(i) == _owner_of(item)}
         if len(of_key) < self._per_key:
@@ -98,7 +102,9 @@ class PendingEvidence:
 
 
 def _key_of(item: EvidenceItem) -> Order:
-    """One per offence, and one per fork: a shard's forks have one `order`, but not one height."""
+    """The key of an item: one per offence, and one per fork. A shard's forks have one `order`, but not one
+    height.
+    """
     if isinstance(item, DoubleSigning):
         return item.order
     first, shard, *_ = item.order
@@ -106,5 +112,5 @@ def _key_of(item: EvidenceItem) -> Order:
 
 
 def _owner_of(item: EvidenceItem) -> tuple[int, bytes]:
-    """Whose places it takes."""
+    """The owner of the places that an item takes."""
     return item.chain, item.offence.validator if isinstance(item, DoubleSigning) else b""

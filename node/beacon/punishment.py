@@ -1,8 +1,8 @@
-"""What evidence in a beacon block does: seats, stakes, frozen shards. Pure.
+"""The effects of evidence in a beacon block: seats, stakes, frozen shards. Pure.
 
-A key that is proven faulty is *jailed*: its seats end with the state that the block leads to. What it
-is charged depends on who else misbehaved (node.beacon.penalties), so charges come when all evidence of
-a block has been heard, and go to everyone in the window.
+A key that is proven faulty is *jailed*: its seats end with the state that the block leads to. Its charge
+depends on the other offenders (node.beacon.penalties). So charges are made after all evidence of a block has
+been heard, and raise those of every offender in the window.
 """
 
 from collections.abc import Iterable, Sequence
@@ -30,7 +30,7 @@ from node.primitives.errors import InvalidBlock
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Charge:
-    """Stake in wei that a block takes of a validator."""
+    """A block's charge to a validator: stake in wei."""
 
     address: Address
     wei: int
@@ -38,7 +38,7 @@ class Charge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What the evidence of a block did, for logs and metrics: it can all be read from the states.
+    """The effects of a block's evidence, for logs and metrics; all can be read from the states.
 
     `kept` are those jailed that stay in some committee as its last member.
     """
@@ -76,7 +76,7 @@ def apply_evidence(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
-    """Evidence for a block, in its order, and what was left out, each with the reason."""
+    """The evidence chosen for a block, in its order, and the rest, each with the reason."""
 
     taken: tuple[EvidenceItem, ...]
     refused: tuple[tuple[EvidenceItem, str], ...]
@@ -123,7 +123,7 @@ class _Bench:
         self._noted = False
 
     def hear(self, item: EvidenceItem) -> None:
-        """Raises InvalidBlock, and then has changed nothing."""
+        """Hear one item. Raises InvalidBlock before anything has changed."""
         check_item(self._rules, self._writer, self._height - 1, item)
         if isinstance(item, DoubleSigning):
             self._punish(Address(item.offence.validator), item.chain, item.height)
@@ -131,7 +131,7 @@ class _Bench:
             self._freeze(item)
 
     def settle(self) -> Outcome:
-        """At the end: charge everyone in the window what is due by now."""
+        """Charge every offender in the window the amount that is due by now, at the end of the block."""
         if not self._noted and not self._frozen:
             return NOTHING_PUNISHED
         charges = self._charge()
@@ -156,11 +156,11 @@ class _Bench:
             self._unseat(address, committee)
 
     def _freeze(self, fork: ShardFork) -> None:
-        """Stop the shard, and punish who signed both blocks in one round: they double signed.
+        """Stop the shard, and punish the validators that signed both blocks in one round: they double signed.
 
-        Of different rounds nobody is punished: an honest validator that precommitted one block may,
-        shown a later polka, rightly precommit the other. More than a third of the stake broke the
-        rules in between to make that polka, but not necessarily those who signed both certificates.
+        Signatures of different rounds are not punished: an honest validator that precommitted one block may,
+        shown a later polka, rightly precommit the other. More than a third of the stake broke the rules in
+        between to make that polka, but not necessarily those who signed both certificates.
         """
         blocks = (Hash32(fork.first.block_id), Hash32(fork.second.block_id))
         self._writer.freeze(
@@ -235,7 +235,7 @@ class _Bench:
         self._writer.set_validator(slashed)
 
     def _forget(self) -> None:
-        """Drop what is neither in the window nor about a height that can still be punished."""
+        """Drop slashings that are outside the window and concern no height that can still be punished."""
         self._slashings = [
             slashing
             for slashing in self._slashings

@@ -32,7 +32,7 @@ def _block(store: KeyValueStore, height: int) -> BeaconBlock:
 
 
 def _keys(block: BeaconBlock) -> list[bytes]:
-    """What `BeaconChain.commit` has written of a block, but for the trie nodes."""
+    """The keys that `BeaconChain.commit` wrote for a block, except the trie nodes."""
     height = block.height
     return [
         schema.block_key(height),

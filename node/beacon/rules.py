@@ -1,4 +1,6 @@
-"""What the beacon's rules take from the genesis, and certificates held against committees."""
+"""The values that the beacon's rules take from the genesis, and the check of certificates against
+committees.
+"""
 
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -16,11 +18,11 @@ from node.primitives.genesis import BEACON_TAG, Genesis, shard_tag
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BeaconRules:
-    """What the transition takes from the genesis. `max_crosslinks` is per shard and beacon block.
+    """The values that the transition takes from the genesis. `max_crosslinks` is per shard and beacon block.
 
-    `dev_methods`: a block may be as late as the shard headers in it, whose clocks may be put ahead, and
-    may take the network back. `era` is that of the blocks which are signed under these rules, `eras` says which
-    heights were decided in earlier ones.
+    `dev_methods`: a block may be as late as the shard headers in it, whose clocks may be put ahead, and may
+    take the network back. `era` is the era of the blocks that are signed under these rules; `eras` gives that
+    of earlier heights.
     """
 
     genesis: Hash32
@@ -48,8 +50,9 @@ class BeaconRules:
         return ChainContext(genesis=self.genesis, tag=BEACON_TAG, era=self.era)
 
     def context_at(self, chain: int, height: int) -> ChainContext:
-        """What was signed for that height of a shard, or of BEACON_CHAIN, is bound to: its era is that in which
-        the height was decided, not a later one that began after it."""
+        """The chain context of the signatures for that height of a shard, or of BEACON_CHAIN. Its era is the
+        one in which the height was decided, not a later one.
+        """
         eras = self.eras.upto(self.era)
         if chain == BEACON_CHAIN:
             return replace(self.beacon_context(), era=eras.at(height))

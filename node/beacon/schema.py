@@ -1,4 +1,4 @@
-"""Where the beacon chain keeps what in the key-value store. Integers are big endian, 8 bytes.
+"""The keys of the beacon chain in the key-value store. Integers are big endian, 8 bytes.
 
 b/head                       height of the newest committed block
 b/b/<height>                 block

@@ -71,9 +71,9 @@ class ShardTip:
 class LaneState:
     """A lane as the beacon knows it: `consumed` messages, and finalised positions beyond these.
 
-    Gas and wei are what the two shards say of it, each for its own end, and how many messages were asked for
-    (`Message.is_asked`): `consumed_...` are the destination's word, those of a checkpoint and `sent_wei` the
-    source's. Counts are held against each other, and wei: no more is consumed than was sent.
+    The two shards report gas, wei, and how many messages were asked for (`Message.is_asked`), each for its own
+    end: `consumed_...` by the destination, the values of a checkpoint and `sent_wei` by the source. The beacon
+    compares counts and wei: no more is consumed than was sent.
     """
 
     consumed: int = 0
@@ -85,7 +85,7 @@ class LaneState:
 
     @property
     def last(self) -> int:
-        """How many messages the source is known to have sent."""
+        """The number of messages that the source is known to have sent."""
         return self.checkpoints[-1].count if self.checkpoints else self.consumed
 
 
@@ -115,7 +115,9 @@ class BeaconState:
         self._freezes: dict[ShardId, Freeze | None] = {}
 
     def _remember(self, other: "BeaconState") -> None:
-        """Take over what `other`, which says the same, has read: else every block decodes all of it anew."""
+        """Take over the decoded values of `other`, a state with the same content; else every block decodes all
+        of it again.
+        """
         self._shards = other._shards
         self._tips = dict(other._tips)
         self._supplies = dict(other._supplies)
@@ -127,7 +129,7 @@ class BeaconState:
 
     @property
     def shards(self) -> int:
-        """How many shards the network has."""
+        """The number of shards."""
         if self._shards is None:
             self._shards = self._read(_SHARDS, lambda row: rlp.as_int(row[0], 16))
             if self._shards is None:
@@ -145,7 +147,7 @@ class BeaconState:
         return tip
 
     def base_fee(self, shard: ShardId) -> int:
-        """In wei, of the block after the tip. Raises LookupError."""
+        """The base fee in wei of the block after the tip. Raises LookupError."""
         return next_base_fee(self.tip(shard).header)
 
     def tips(self) -> dict[ShardId, ShardTip]:
@@ -170,14 +172,14 @@ class BeaconState:
         return supply
 
     def directory_entry(self, address: Address) -> ShardId | None:
-        """Where an address lives that does not live in its range; None for all others."""
+        """The home of an address that lives outside of its range; None for all others."""
         try:
             return self._directory[address]
         except KeyError:
             pass
         entry = self._read(_home_name(address), lambda row: ShardId(rlp.as_int(row[0], 16)))
         if len(self._directory) >= MAX_REMEMBERED_HOMES:
-            self._directory.clear()  # anyone may ask for any address
+            self._directory.clear()  # the cache is bounded: a caller may ask for any address
         self._directory[address] = entry
         return entry
 
@@ -189,7 +191,7 @@ class BeaconState:
     # ------------------------------------------------------------------ validators
 
     def validator(self, address: Address) -> ValidatorRecord | None:
-        """The record of a consensus key; None for one that the network does not have."""
+        """The record of a consensus key; None if the network has no such validator."""
         return self._read(
             _validator_name(address), lambda row: ValidatorRecord.from_row(address, row)
         )
@@ -205,7 +207,7 @@ class BeaconState:
         return tuple(record for record in records if record is not None)
 
     def committee(self, shard: ShardId, at_height: int | None = None) -> Members:
-        """Who decides the blocks of `shard` whose parents are anchored at beacon height `at_height`.
+        """The committee of the blocks of `shard` whose parents are anchored at beacon height `at_height`.
 
         None stands for the height of this state. For others this state must be the newer one. Raises
         LookupError for a shard that the network does not have, and for heights before
@@ -214,7 +216,7 @@ class BeaconState:
         return self.roster(shard).members(at_height)
 
     def beacon_committee(self, at_height: int | None = None) -> Members:
-        """Who decides beacon block `at_height` + 1; without a height, the one after this state's."""
+        """The committee of beacon block `at_height` + 1; without a height, of the block after this state's."""
         return self.roster(BEACON_CHAIN).members(at_height)
 
     def roster(self, chain: int) -> Roster:
@@ -228,7 +230,7 @@ class BeaconState:
         return roster
 
     def terms(self, shard: ShardId) -> tuple[Term, ...]:
-        """Which committee decides which heights of `shard`; the last holds for the tip's successor."""
+        """The committees of the heights of `shard`; the last term holds for the tip's successor."""
         terms = self._terms.get(shard)
         if terms is None:
             terms = self._read(_terms_name(shard), _decode_terms)
@@ -246,11 +248,11 @@ class BeaconState:
 
     @property
     def slashed_total(self) -> int:
-        """What was taken of all stakes since the genesis, in wei."""
+        """The sum taken of all stakes since the genesis, in wei."""
         return self._read(_SLASHED, lambda row: rlp.as_int(row[0])) or 0
 
     def frozen(self, shard: ShardId) -> Freeze | None:
-        """Why no block of `shard` is taken in any more; None if it is not so."""
+        """The reason why no block of `shard` is included any more; None if the shard is not frozen."""
         if shard not in self._freezes:
             self._freezes[shard] = self._read(_frozen_name(shard), Freeze.from_row)
         return self._freezes[shard]
@@ -261,7 +263,7 @@ class BeaconState:
     # ------------------------------------------------------------------ inside
 
     def written(self) -> None:
-        """All nodes of this state are in the store: it need not hold the new ones itself any more."""
+        """All nodes of this state are in the store, so drop our copies of the new ones."""
         self._trie.written()
 
     def _value(self, name: bytes) -> bytes:
@@ -283,7 +285,7 @@ class BeaconStateWriter(BeaconState):
         self._remember(base)
         self._changes: dict[bytes, bytes] = {}
         self.births: list[tuple[Address, ShardId]] = []
-        """The addresses that were given a home outside of their range, in order."""
+        """The addresses that were placed outside of their range, in order."""
         self._homes = base._directory  # of the base, which are ours unless some are set
 
     def set_shards(self, count: int) -> None:
@@ -317,7 +319,7 @@ class BeaconStateWriter(BeaconState):
         self.births.append((address, shard))
 
     def set_validators(self, records: Iterable[ValidatorRecord]) -> None:
-        """All of them: those of the genesis."""
+        """Set all records, at the genesis."""
         ordered = sorted(records, key=lambda record: record.address)
         self._set(_VALIDATORS, [record.address for record in ordered])
         for record in ordered:

@@ -50,9 +50,10 @@ __all__ = [
 Births = tuple[tuple[Address, ShardId], ...]
 
 MAX_BLOCK_BIRTHS = MAX_BIRTHS
-"""That the crosslinks of a block tell, in all: as many as one may tell. Each may be a sweep on its default
-shard, which no block there can leave out and nobody pays for, and a message of one lane, whose checkpoints
-must not be too far apart (node.shard.lanes.MAX_TAIL_HASHES)."""
+"""Births that the crosslinks of a block report in all: as many as one crosslink may report. Each may cause a
+sweep on its default shard, which no block there can leave out and no user pays for, and a message of one lane,
+whose checkpoints must not be too far apart (node.shard.lanes.MAX_TAIL_HASHES).
+"""
 
 
 class AppliedBody(NamedTuple):
@@ -177,7 +178,7 @@ def judge(
 ) -> BeaconExecution:
     """Execute a proposed block on top of `parent`. Raises InvalidBlock with the rule it breaks.
 
-    Whether the timestamp is too far ahead of the clock is for the caller: nothing here has a clock.
+    The caller checks that the timestamp is not too far ahead of the clock: nothing here has a clock.
     """
     header = block.header
     if header.height != parent.height + 1:
@@ -215,7 +216,7 @@ def _check_rewind(
     body: BeaconBody,
     anchor_height_of: AnchorHeight,
 ) -> None:
-    """What can be said of a rewind without the state that it goes back to."""
+    """Check a rewind as far as possible without the state that it goes back to."""
     rewind = body.rewind
     assert rewind is not None
     if not rules.dev_methods:
@@ -228,7 +229,7 @@ def _check_rewind(
         raise InvalidBlock("a rewind to a block that is not in the chain")
     roster = state.roster(BEACON_CHAIN)
     if rewind.height < roster.known_from or roster.members(rewind.height) != roster.members():
-        # Who knows the state that is gone back to must be able to tell who decided to.
+        # A node that knows the state that is gone back to must be able to name the committee that decided it.
         raise InvalidBlock(
             "a rewind to before the committee of the beacon changed: a validator was jailed since then"
         )

@@ -38,12 +38,14 @@ class ValidatorRecord:
 
     @property
     def staked(self) -> int:
-        """What it had before anything was taken."""
+        """The stake before anything was taken, in wei."""
         return self.stake + self.slashed
 
     @property
     def chains(self) -> tuple[int, ...]:
-        """What it was given to decide, jailed or not: its shard, and perhaps BEACON_CHAIN."""
+        """The chains that the validator was given to decide, jailed or not: its shard, and perhaps
+        BEACON_CHAIN.
+        """
         return (self.shard, BEACON_CHAIN) if self.beacon else (self.shard,)
 
     def row(self) -> list[rlp.Item]:
@@ -67,8 +69,8 @@ class ValidatorRecord:
 class Seat:
     """A place in a committee, from the beacon state at `since` on, up to but not in that at `until`.
 
-    `power` is the stake with which it was taken. It does not follow the stake: whoever is slashed
-    loses the seat in the same block.
+    `power` is the stake with which it was taken. It does not follow the stake: a slashed validator loses the
+    seat in the same block.
     """
 
     address: Address
@@ -77,7 +79,7 @@ class Seat:
     until: int | None = None
 
     def is_taken(self, height: int | None) -> bool:
-        """As of the beacon state at `height`; None is the newest."""
+        """True if the seat is taken as of the beacon state at `height`; None is the newest."""
         if height is None:
             return self.until is None
         return self.since <= height and (self.until is None or height < self.until)
@@ -96,7 +98,7 @@ class Roster:
         return cls(seats=tuple(Seat(address=a, power=p) for a, p in sorted(members)))
 
     def members(self, height: int | None = None) -> Members:
-        """Who sat there as of the beacon state at `height`; None is the newest.
+        """The committee as of the beacon state at `height`; None is the newest.
 
         Raises LookupError for a height whose seats are forgotten.
         """
@@ -107,10 +109,10 @@ class Roster:
     def without(self, address: Address, height: int) -> "Roster":
         """The same, the seat of `address` ended from the beacon state at `height` on.
 
-        The last one keeps its seat. Without it nobody could decide another block of the chain: a
-        shard's accounts would be lost to their owners, and a beacon would end the network. Keeping it
-        gives nothing away: with everybody else proven faulty, the chain was theirs before, and in a
-        committee of one the operator chose to trust that one. It is slashed all the same.
+        The last one keeps its seat. Without it no block of the chain could be decided any more: a shard's
+        accounts would be lost to their owners, and a beacon would end the network. Keeping it gives nothing
+        away: with everybody else proven faulty, the chain was theirs before, and in a committee of one the
+        operator chose to trust that one. It is slashed all the same.
         """
         taken = [seat for seat in self.seats if seat.until is None]
         if len(taken) == 1 or all(seat.address != address for seat in taken):
@@ -175,7 +177,7 @@ class Term:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slashing:
-    """What a key is punished for, and how much it was charged. One per key and window.
+    """The punishment of a key: its offences and charges. One per key and window.
 
     `opened_at` is the beacon height of the first offence's inclusion, `base` the stake that the key
     had then, `charged` what was taken of it since, in wei. `offences` are (chain, height of that
