@@ -1,4 +1,4 @@
-"""Which beacon blocks the next block of a shard can be anchored to, and what each of them brings."""
+"""The beacon blocks to which the next block of a shard can be anchored, and the births that each brings."""
 
 from typing import Final
 
@@ -13,9 +13,10 @@ from node.primitives.header import Header
 from node.shard.ports import Anchor, Births
 
 MAX_STEP_BIRTHS: Final = 1024
-"""Births between the anchors of two blocks, unless one beacon block has more: each may be an operation of the
-block, a sweep of 0.1 ms, for which nobody pays gas and which no block can leave out, however long the shard
-stood still."""
+"""Births between the anchors of two blocks, unless one beacon block has more. Each may be an operation of the
+block, a sweep of 0.1 ms, that costs no user gas and that no block can leave out, however long the shard stood
+still.
+"""
 MAX_STEP_BLOCKS: Final = 8192
 """Beacon blocks between the anchors of two blocks: so many are looked through at once."""
 CHUNK: Final = 256
@@ -41,8 +42,7 @@ class Anchors:
         self.parent = self.height_of(head.parent_beacon_block_root)
 
     def furthest(self) -> int:
-        """The highest beacon block that the next block may be anchored to, and ours is: the newest, within
-        bounds."""
+        """The anchor of our next block: the newest beacon block that it may name, within the bounds."""
         after, upto, births = self._reached
         if after != self.parent:
             upto, births = self.parent, 0
@@ -51,8 +51,9 @@ class Anchors:
         return upto
 
     def _go(self, upto: int, births: int, goal: int) -> tuple[int, int]:
-        """How far a step that reaches to `upto`, with so many births, can go on, and its births then. `goal` at
-        most."""
+        """The farthest height, at most `goal`, that a step which reaches to `upto` with so many births can go
+        on to, and its births then.
+        """
         goal = min(goal, self.parent + MAX_STEP_BLOCKS)
         step = CHUNK
         while upto < goal:
@@ -82,7 +83,7 @@ class Anchors:
         return self._anchor(height, self.births_upto(height))
 
     def of(self, header: Header, parent: Header) -> Anchor:
-        """What a decided block of this shard is anchored to."""
+        """The anchor of a decided block of this shard."""
         height = self.height_of(header.parent_beacon_block_root)
         start = self.height_of(parent.parent_beacon_block_root)
         births = tuple(self._beacon.births_between(start, height)) if start < height else ()

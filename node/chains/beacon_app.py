@@ -70,10 +70,10 @@ class BeaconService:
         self._log = structlog.get_logger().bind(chain="beacon")
 
     def offer(self, crosslink: Crosslink) -> bool:
-        """A decided shard block asks to be crosslinked; True if it is new. Raises what is wrong.
+        """Take a crosslink of a decided shard block; true if it is new. Raises InvalidBlock with the reason.
 
-        One that contradicts another of its height is evidence, whatever else becomes of it. No block of ours
-        is read for it before its certificate was checked: anybody can name any height.
+        A crosslink that contradicts another of its height is evidence as well. No block of ours is read for it
+        before its certificate was checked, because a peer can name any height.
         """
         if not 0 <= crosslink.shard < self.ledger.rules.shards:
             raise InvalidBlock(f"crosslink: there is no shard {crosslink.shard}")
@@ -107,17 +107,20 @@ class BeaconService:
         return True
 
     def is_frozen(self, shard: ShardId) -> bool:
-        """Whether no block of that shard is taken in any more: it was proven to have forked."""
+        """True if no block of that shard is included any more, because it was proven to have forked."""
         return shard in self._frozen
 
     def is_jailed(self, address: Address) -> bool:
-        """Whether a validator was punished: it has no seat any more, unless it is the last one."""
+        """True if a validator was punished: it has no seat any more, unless it is the last one."""
         record = self.ledger.state.validator(address)
         return record is not None and record.jailed_at is not None
 
     def want_rewind(self, rewind: Rewind) -> bool:
-        """Ask for the network to go back; whether that is new. One of those that wait is decided: it makes an
-        end of the others. What the next block could not hold is not kept: it is asked for again."""
+        """Ask for the network to go back; true if the request is new.
+
+        One of the waiting requests is decided, and ends all others. A request that the next block could not
+        hold is not kept: it will be asked for again.
+        """
         if rewind.salt in self._rewinds or len(self._rewinds) >= MAX_REWINDS:
             return False
         try:
@@ -129,7 +132,7 @@ class BeaconService:
         return True
 
     def check_rewind(self, rewind: Rewind) -> None:
-        """Raise InvalidBlock where the chain cannot go back there."""
+        """Raise InvalidBlock if the chain cannot go back there."""
         self.ledger.build_rewind(
             rewind, timestamp=self.ledger.head.header.timestamp, proposer=self._any_proposer()
         )
@@ -161,7 +164,9 @@ class BeaconService:
         return self.ledger.beacon_committee()
 
     def has_work(self) -> bool:
-        """Whether some shard's next crosslink can go in, or evidence. Remembered per head, per crosslink."""
+        """True if the next crosslink of some shard, or evidence, can be included. Remembered per head, per
+        crosslink.
+        """
         if self.evidence.includable() or (self._rewinds and self._next_rewind() is not None):
             return True
         head = self.ledger.head.hash
@@ -221,7 +226,7 @@ class BeaconService:
         return BlockId(block.hash)
 
     def _remember(self, execution: BeaconExecution) -> None:
-        """The last few; more can be judged again."""
+        """Remember the last few executions; older ones can be judged again."""
         self._executed[execution.block.hash] = execution
         while len(self._executed) > MAX_EXECUTED:
             del self._executed[next(iter(self._executed))]
@@ -251,7 +256,7 @@ class BeaconService:
             listener(execution.block, certificate)
 
     def _note_punished(self, outcome: Outcome, height: int) -> None:
-        """Say loudly what the evidence of a block has done."""
+        """Log the effects of a block's evidence as warnings."""
         log = self._log.bind(height=height)
         for address in outcome.jailed:
             log.error("validator jailed", validator="0x" + address.hex())

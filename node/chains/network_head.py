@@ -1,4 +1,4 @@
-"""The network block that a node shows as its newest."""
+"""The newest network block that a node shows."""
 
 from collections.abc import Callable
 
@@ -21,7 +21,7 @@ class NetworkHead:
         return self._height
 
     def advance(self) -> None:
-        """One of the two chains has grown."""
+        """Follow the growth of one of the two chains."""
         before, end = self._height, self._beacon.head.height
         while self._height < end and self._is_here(self._height + 1):
             self._height += 1

@@ -1,4 +1,4 @@
-"""Building a block that the others can have in time, whatever is in the pool."""
+"""Building a block within the time limits of the other validators, whatever the pool holds."""
 
 from collections.abc import Awaitable, Callable
 
@@ -41,7 +41,7 @@ class Paced:
         self._until: float | None = None
         self._running: tuple[Transaction, float] | None = None
         self.slow: Transaction | None = None
-        "One that took several times what the whole block may."
+        """A transaction that took several times as long as the whole block may."""
 
     def next(self) -> Transaction | None:
         now = self._clock()
@@ -60,7 +60,8 @@ class Paced:
 async def build_block(
     build: Build, transactions: list[Transaction], *, seconds: float, clock: Callable[[], float]
 ) -> tuple[BuiltBlock, list[tuple[Hash32, str]]]:
-    """A block from `transactions`, of `seconds` at most, and what the pool should not offer again.
+    """A block from `transactions`, built in at most `seconds`, and the transactions that the pool must not
+    offer again.
 
     One transaction that alone takes far longer would have every proposer time out, again and again: it is
     left out.

@@ -1,4 +1,4 @@
-"""Carries out what the beginning of an era says: the chains in the store go back."""
+"""Carries out the rewind that the beginning of an era orders: the chains in the store go back."""
 
 from node.beacon import schema
 from node.beacon.era_store import load_eras
@@ -11,8 +11,9 @@ from node.storage.kv import KeyValueStore
 
 
 def finish(store: KeyValueStore, shard: ShardId) -> Rewind | None:
-    """Undo what an era that was noted by `begin_era` undoes, and has not been carried out; None if there is
-    none. It may be interrupted anywhere and called again. To be called before the chains are opened."""
+    """Carry out the rewind that `begin_era` recorded, if it is not yet carried out; None if there is none. It
+    may be interrupted anywhere and called again. To be called before the chains are opened.
+    """
     if store.get(schema.REWINDING) is None:
         return None
     rewind = load_eras(store).newest

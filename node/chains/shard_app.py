@@ -54,7 +54,7 @@ BUILD_SECONDS = 0.4  # for a block, of the propose timeout (1 s), at a scale of 
 # Of them, after which no second arrival is begun. A block whose arrivals took as long is followed by one
 # without any, if there are transactions for it.
 ARRIVAL_SECONDS = 0.15
-SLOWER = 4  # a proposer may be so many times slower than we are and still deliver as much as is asked of it
+SLOWER = 4  # a proposer may be so many times slower than we are and has to deliver as much
 MAX_CHOSEN = 2_000
 K_WITHHELD = 8  # beacon blocks after which a message is due in every proposal that has room for it
 MAX_EXECUTED = 4
@@ -130,7 +130,7 @@ class ShardService:
         return next_base_fee(self.ledger.head)
 
     def check_static(self, tx: Transaction) -> None:
-        """What can be said of a transaction whatever its sender owns, and that it belongs here.
+        """Check a transaction without its sender's account, and that it belongs on this shard.
 
         Raises InvalidTransaction.
         """
@@ -160,8 +160,9 @@ class ShardService:
             check_departure(rules, tx, dst)
 
     def add_operation(self, operation: DevOperation) -> bool:
-        """Queue a development operation for a block; whether it is new. Raises InvalidTransaction with the
-        reason where it could not be done now."""
+        """Queue a development operation for a block; true if it is new. Raises InvalidTransaction if it could
+        not be done now.
+        """
         ledger = self.ledger
         if not ledger.rules.params.dev_methods:
             raise InvalidTransaction(dev_ops.NOT_ALLOWED)
@@ -173,7 +174,7 @@ class ShardService:
         return self.dev_queue.add(operation)
 
     def _is_here(self, address: Address) -> bool:
-        """Whether the next block would run a call to `address` here (see `BlockFrame.home`)."""
+        """True if the next block would run a call to `address` here (see `BlockFrame.home`)."""
         if messenger.is_everywhere(address):
             return True
         if self._beacon.state.home(address) == self.ledger.shard:
@@ -181,26 +182,27 @@ class ShardService:
         return self.ledger.state().has_code_or_nonce(address)
 
     def may_be_newborn(self, tx: Transaction, directory: AnchorState | None = None) -> bool:
-        """Whether the next block would find nobody at the recipient of a call. If another shard has just made
-        a contract there and our anchor does not show it, the call would be taken for a transfer. `directory` is
-        the beacon state at the anchor, the newest if it is left out."""
+        """True if the next block might not find the contract that a call is for.
+
+        If another shard has just made the contract and our anchor does not show it, the call would be taken for
+        a transfer. `directory` is the beacon state at the anchor, by default the newest.
+        """
         if tx.to is None or messenger.is_everywhere(tx.to):
             return False
         if not tx.data and tx.gas <= TRANSFER_GAS:
-            return False  # it brings no gas for any code
+            return False  # it brings no gas for code to run
         if (directory or self._beacon.state).home(tx.to) != self.ledger.shard:
-            return False  # whoever is not there any more is followed
+            return False  # an account that has left this shard is followed
         return not self.ledger.state().has_code_or_nonce(tx.to)
 
     def _home(self, address: Address) -> ShardId:
         return self.ledger.shard if self._is_here(address) else self._beacon.state.home(address)
 
     def why_waiting(self, tx: Transaction) -> str | None:
-        """What keeps a transaction from the next block as far as lanes and prices there go; None if nothing
-        is known.
+        """The reason why lanes and prices keep a transaction from the next block; None if none is known.
 
-        That a departure's lane is full, or its price too low, can be seen from the head and the beacon. That
-        credits would find no room shows only when it is executed: then it is what our last proposal found.
+        A departure's full lane or low price can be seen from the head and the beacon. Missing room for credits
+        shows only in the execution: then the reason is the one that our last proposal found.
         """
         if tx.to is None or self._is_here(tx.to):
             return self._deferred.get(tx.hash)
@@ -212,7 +214,9 @@ class ShardService:
         return self.lane_refusal(tx)
 
     def lane_refusal(self, tx: Transaction) -> str | None:
-        """Why a departure finds no room on its lane now; None where it does, and for what does not depart."""
+        """The reason why a departure finds no room on its lane now; None if it does, or if the transaction does
+        not depart.
+        """
         if tx.to is None or self._is_here(tx.to):
             return None
         beacon, here, dst = self._beacon.state, self.ledger.shard, self._beacon.state.home(tx.to)
@@ -228,12 +232,13 @@ class ShardService:
         return sum(tx_hash in self.pool for tx_hash in self._deferred)
 
     def inbox(self, src: ShardId) -> int:
-        """How many messages of a lane our head has delivered."""
+        """The number of messages of a lane that our head has delivered."""
         return self._inbox[src]
 
     def backlog(self) -> int:
-        """Transactions for which blocks are worth making larger: those that wait, but no more than the last
-        block had. What waits for a missing nonce, however much it is, slows nobody down."""
+        """Transactions for which blocks are worth making larger: the waiting ones, but no more than the last
+        block had. Those that wait for a missing nonce, however many, slow no other transaction down.
+        """
         last = self.ledger.recent(self.ledger.head.number)
         return 0 if last is None else min(len(self.pool), len(last.items))
 
@@ -241,11 +246,11 @@ class ShardService:
         self._pool_changes += 1
 
     def uncrosslinked(self) -> int:
-        """How many decided blocks the beacon has not taken in yet."""
+        """The number of decided blocks that the beacon has not included yet."""
         return self.ledger.head.number - self.crosslinked()
 
     def crosslinked(self) -> int:
-        """The height up to which the beacon has taken our shard's blocks in."""
+        """The height up to which the beacon has included our shard's blocks."""
         return self._beacon.state.tip(self.ledger.shard).height
 
     # ------------------------------------------------------------------ Application
@@ -261,7 +266,7 @@ class ShardService:
         return self._validators
 
     def deciders(self, height: int) -> ValidatorSet:
-        """Who decided a block that is here. Raises LookupError for others."""
+        """The committee that decided a block which is here. Raises LookupError for other heights."""
         parent = self.ledger.header(height - 1)
         anchor = self._anchors.height_of(parent.parent_beacon_block_root)
         return self._beacon.committee_at(self.ledger.shard, anchor)
@@ -325,7 +330,7 @@ class ShardService:
 
         rests = bool(chosen) and self._arrival_seconds >= self._arrivals_may_take
         built, dropped = await build_with({} if rests else lanes)
-        if rests and not built.executed.senders:  # nobody gains by it
+        if rests and not built.executed.senders:  # no transaction gains by it
             built, dropped = await build_with(lanes)
         for tx_hash, reason in dropped:
             self._log.info("transaction dropped", tx="0x" + tx_hash.hex(), reason=reason)
@@ -436,7 +441,7 @@ class ShardService:
 
     @property
     def _arrivals_may_take(self) -> float:
-        """Seconds of a builder's time."""
+        """Seconds of a builder's time that arrivals may take."""
         return ARRIVAL_SECONDS * self.ledger.rules.params.timeout_scale
 
     async def _on_block_thread(self, step: str, job: Callable[[], T]) -> T:
@@ -457,10 +462,11 @@ class ShardService:
             del self._executed[next(iter(self._executed))]
 
     def _note_hopes(self, executed: ExecutedBlock) -> None:
-        """Whether the pool is a reason for another block.
+        """Note if the pool is a reason for another block.
 
-        After an empty one only if it holds what could be included (the proposer may not have had it);
-        what we ourselves could not include is none until the pool or the state changes.
+        After an empty block it is one only if it holds a transaction that could be included (the proposer may
+        not have had it). Transactions that we could not include ourselves are no reason until the pool or the
+        state changes.
         """
         if executed.block.items:
             self._hopeless_at = -1
@@ -471,7 +477,7 @@ class ShardService:
             self._hopeless_at = self._pool_changes
 
     def _refresh(self) -> None:
-        """What is derived from the head's state."""
+        """Derive the cached values of the head's state."""
         state = self.ledger.state()
         self._accounts = HeadAccounts(state)
         self._clock = messenger.clock(state)
@@ -489,5 +495,5 @@ class ShardService:
         return self._beacon.state_at(height)
 
     def anchor_of(self, header: Header) -> Anchor:
-        """What a decided block of this shard is anchored to."""
+        """The anchor of a decided block of this shard."""
         return self._anchors.of(header, self.ledger.header(max(header.number - 1, 0)))
