@@ -1,9 +1,9 @@
-"""From the genesis committee to a beacon header: who decided it, and what its state holds. Pure.
+"""From the genesis committee to a beacon header: its committee, and the content of its state. Pure.
 
-Beacon block n + 1 is decided by the committee in the state at n. A step is a header with a certificate
-and a proof of the committee leaf in its state, which says since when and until when everybody sits. So
-a step that is decided by the committee we know tells us the next one; and because the leaf also says who
-was to decide the header itself, a change of the committee cannot be left out.
+Beacon block n + 1 is decided by the committee in the state at n. A step is a header with a certificate and a
+proof of the committee leaf in its state, which gives the begin and end of every seat. So a step that is decided
+by the known committee tells us the next one. The leaf also names the committee of the header itself, so a
+change of the committee cannot be left out.
 """
 
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ class ProvenState(BeaconState):
 class BeaconTrust:
     """The beacon headers of a proof, each shown to be decided. Raises InvalidProof.
 
-    When all that needs them has been checked, `finish` refuses what was not needed.
+    After all checks, `finish` refuses steps and nodes that were not needed.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class BeaconTrust:
             committee = after
 
     def _follow(self, where: str, step: BeaconStep, committee: Members) -> Members:
-        """Check that `committee` decided the header; who decides the one after it."""
+        """Check that `committee` decided the header; the committee of the block after it."""
         header = step.header
         with part(f"{where}.certificate"):
             members = validator_set(committee)
@@ -103,7 +103,7 @@ class BeaconTrust:
         return headers[0]
 
     def finish(self) -> None:
-        """Every step and every node was needed."""
+        """Check that every step and every node was needed."""
         for where in self._idle.values():
             raise InvalidProof(where, "the step changes no committee and nothing is read from it")
         for where, witness in self._witnesses.items():
@@ -111,7 +111,7 @@ class BeaconTrust:
                 witness.finish()
 
     def _rules_of(self, height: int) -> BeaconRules:
-        """What the beacon block of a step, and the shard blocks in it, are signed for."""
+        """The rules that the signatures of a step's beacon block, and of its shard blocks, are bound to."""
         return replace(self._rules, era=self._eras[height])
 
     def _check_decided(
@@ -122,13 +122,13 @@ class BeaconTrust:
         height: int,
         block_hash: Hash32,
     ) -> None:
-        """More than two thirds of the stake of `members` precommitted this block of this chain."""
+        """Check that more than two thirds of the stake of `members` precommitted this block of this chain."""
         if certificate.height != height or certificate.block_id != bytes(block_hash):
             raise BadProof("it is for another block")
         verify_certificate(ctx, members, certificate, self._rules.checker)
 
 
 def genesis_committee(genesis: Genesis) -> Members:
-    """Who decides the first beacon block."""
+    """The committee of the first beacon block."""
     chosen = genesis.beacon_committee()
     return Roster.of((Address(parse_address(v.address)), v.stake) for v in chosen).members()

@@ -1,8 +1,4 @@
-"""Making proofs out of what a node has. Pure but for the reads of its archive.
-
-The beacon's part needs only the beacon chain, which every node has. A shard's part needs the encoded
-receipts (and items) of one block, and for the sending the proof of two slots of its state.
-"""
+"""Making proofs from the data of a node. Pure but for the reads of its archive."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
@@ -37,7 +33,7 @@ class BeaconArchive(Protocol):
 
 
 class _TracedState(BeaconState):
-    """Remembers which entries were asked for."""
+    """A state that remembers which entries were read."""
 
     def __init__(self, trie: Trie) -> None:
         super().__init__(trie)
@@ -51,8 +47,8 @@ class _TracedState(BeaconState):
 def committee_changes(state_at: Callable[[int], BeaconState], upto: int) -> list[int]:
     """The heights, up to `upto`, whose states have another beacon committee than those before them.
 
-    A state knows the seats since `known_from`, so a few states answer for the whole chain. Raises
-    CorruptData where one of them is gone.
+    A state knows the seats since `known_from`, so a few states answer for the whole chain. Raises CorruptData
+    if one of them is gone.
     """
     heights: set[int] = set()
     while True:
@@ -104,7 +100,7 @@ def beacon_step(archive: BeaconArchive, height: int, shards: Iterable[ShardId]) 
 
 
 def crosslinked_block(block: BeaconBlock, shard: ShardId, height: int) -> CrosslinkedBlock:
-    """How `block` has taken in the block of `shard` at `height`. Raises LookupError if it has not."""
+    """The crosslink of `shard`'s block at `height` in `block`. Raises LookupError if there is none."""
     row = [c for c in block.body.crosslinks if c.shard == shard and c.height >= height]
     if not row or row[0].height != height:
         raise LookupError(f"beacon block {block.height} has no block {height} of shard {shard}")

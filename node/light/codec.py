@@ -1,7 +1,7 @@
 """The JSON form of a proof (docs/proofs.md, "Format").
 
-Bytes are 0x and lower-case hex digits, numbers are JSON numbers below 2^63, every field is there (but for an
-era of 0) and no other, lists and the document are bounded: what has been decoded has one form and a known size.
+Bytes are 0x and lower-case hex digits, numbers are JSON numbers below 2^63, every field is present (except an
+era of 0) and no other, lists and the document are bounded. So a decoded proof has one form and a known size.
 """
 
 from typing import Annotated, Any

@@ -12,7 +12,7 @@ _WRONG: tuple[type[Exception], ...] = (*BAD_INPUT, BadProof, ConsensusError, Cor
 
 
 class InvalidProof(AtollError):
-    """A proof proves nothing. `where` is the path of the part that is wrong, such as `sent.after`."""
+    """A proof is invalid. `where` is the path of the wrong part, such as `sent.after`."""
 
     def __init__(self, where: str, reason: str) -> None:
         super().__init__(f"{where}: {reason}" if where else reason)
@@ -22,10 +22,10 @@ class InvalidProof(AtollError):
 
 @contextmanager
 def part(where: str) -> Iterator[None]:
-    """What is wrong with the bytes of this part makes the proof invalid.
+    """Turn errors in the bytes of this part into InvalidProof.
 
-    CorruptData is what the readers of our own state raise: there it would be a damaged disk, here the
-    state comes with the proof. LookupError, of BAD_INPUT, is what they raise where a state has no such entry.
+    The readers of our own state raise CorruptData: there it means a damaged disk, but here the state comes with
+    the proof. They raise LookupError, one of BAD_INPUT, if a state has no such entry.
     """
     try:
         yield

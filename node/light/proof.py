@@ -1,4 +1,4 @@
-"""What a proof of a message consists of (docs/proofs.md). Values only; nothing is checked here."""
+"""The parts of a message proof (docs/proofs.md). Values only; nothing is checked here."""
 
 from dataclasses import dataclass, field
 
@@ -14,7 +14,7 @@ Nodes = tuple[bytes, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BeaconStep:
-    """A beacon header with what decided it, and the nodes of what is read from the state after it.
+    """A beacon header with its certificate, and the nodes of the entries that are read from the state after it.
 
     Always read is the beacon committee; where a shard block is shown to be crosslinked here, also the
     shard's tip, its terms and its committee. `era` is how often the network had been taken back when the
@@ -29,10 +29,10 @@ class BeaconStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrosslinkedBlock:
-    """A shard block that the beacon block at height `beacon` has taken in.
+    """A shard block that the beacon block at height `beacon` includes.
 
-    `headers` are its header and those after it up to the parent of the shard's tip in that beacon
-    state, none if the block is the tip itself. `certificate` is what decided the tip.
+    `headers` are its header and those after it up to the parent of the shard's tip in that beacon state, none
+    if the block is the tip itself. `certificate` is that of the tip.
     """
 
     beacon: int
@@ -70,7 +70,7 @@ class DeliveredProof:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageProof:
-    """Everything an outsider needs who has the genesis.
+    """All that a verifier needs besides the genesis.
 
     `genesis` is the hash of the genesis of the network it is about; `beacon` ascends by height. Without
     `delivered` the proof says nothing about whether the message has arrived.

@@ -1,4 +1,4 @@
-"""What the receipt of an item says about messages."""
+"""The messages in the receipt of an item."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ def announced(receipt: Receipt) -> Iterator[Message]:
 
 
 def is_onward(arrival: Message, sent: Message) -> bool:
-    """Whether `sent` is what `arrival` became because its recipient lives on another shard by now."""
+    """True if `sent` is `arrival` forwarded because its recipient lives on another shard by now."""
     return (
         (sent.kind, sent.origin_tx, sent.sender, sent.to)
         == (arrival.kind, arrival.origin_tx, arrival.sender, arrival.to)

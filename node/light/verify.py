@@ -1,4 +1,6 @@
-"""Is it true that this message was sent, and what became of it? Pure; raises nothing but InvalidProof."""
+"""Verification of a message proof: was the message sent, and was it delivered? Pure; raises only
+InvalidProof.
+"""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -23,11 +25,11 @@ from node.primitives.messenger import MESSENGER, outbox_slots
 from node.shard.block import ARRIVAL_TYPE, MAX_BLOCK_BYTES, encode_arrival
 
 MAX_RECEIPT_BYTES = MAX_BLOCK_BYTES
-"""Of a receipt or a body item in a node of its trie. Logs cost 8 gas a byte."""
+"""Bytes of a receipt or a body item in a node of its trie. Logs cost 8 gas a byte."""
 
 
 class Outcome(Enum):
-    """What a delivery came to. FORWARDED: the recipient had moved, and the message was sent after it."""
+    """The outcome of a delivery. FORWARDED: the recipient had moved, and the message was sent after it."""
 
     OK = "ok"
     FAILED = "failed"
@@ -47,7 +49,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivered:
-    """Where a message arrived, what came of it, and the gas its execution used."""
+    """The delivery of a message: its place, its outcome, and the gas that its execution used."""
 
     place: Place
     outcome: Outcome
@@ -56,7 +58,7 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProvenMessage:
-    """What a proof proves. `delivered` None: nothing is said about whether it has arrived."""
+    """The facts that a proof proves. If `delivered` is None, it says nothing about the arrival."""
 
     message: Message
     sent: Place
@@ -76,8 +78,8 @@ def verify(
 ) -> ProvenMessage:
     """Check a proof against the genesis. Raises InvalidProof with the part that is wrong.
 
-    What it rests on: more than two thirds of the stake of each committee that signed was honest at that
-    time, and no two networks share chain id and keys (docs/proofs.md, "Trust").
+    It relies on this: more than two thirds of the stake of each committee that signed was honest at that time,
+    and no two networks share chain id and keys (docs/proofs.md, "Trust").
     """
     if proof.genesis != genesis.hash:
         raise InvalidProof(
