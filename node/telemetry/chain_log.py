@@ -1,4 +1,4 @@
-"""What happened to every transaction and message, as debug lines: found again by `tx` or `message`."""
+"""The events of every transaction and message, as debug lines that can be found by `tx` or `message`."""
 
 import structlog
 
@@ -9,7 +9,7 @@ from node.telemetry.logs import control
 
 
 class ChainLog:
-    """Listener of both chains of a node; costs nothing above the level debug."""
+    """A listener of both chains of a node; it costs nothing above the level debug."""
 
     def __init__(self, chain: str) -> None:
         self._log = structlog.get_logger().bind(chain=chain)

@@ -34,7 +34,7 @@ class LogControl:
         "Lines written, by level."
 
     def set(self, level: str) -> None:
-        """Write what is at least this severe from now on. Raises UserError for what is no level."""
+        """Write lines of at least this severity from now on. Raises UserError for an unknown level."""
         found = next((known for known in LEVELS if known == level.lower()), None)
         if found is None:
             raise UserError(f"{level!r} is no log level; they are {', '.join(LEVELS)}")
@@ -42,7 +42,7 @@ class LogControl:
         self.threshold = logging.getLevelNamesMapping()[found.upper()]
 
     def toggle(self) -> None:
-        """Between debug and the configured level."""
+        """Switch between debug and the configured level."""
         self.set(self.configured if self.level == "debug" else "debug")
 
 
@@ -50,7 +50,7 @@ control = LogControl()
 
 
 class Logger(structlog.BoundLoggerBase):
-    """A bound logger that looks at the level of the moment."""
+    """A bound logger that obeys the present level."""
 
     def debug(self, event: str, **fields: Any) -> None:
         if control.threshold <= logging.DEBUG:
@@ -108,7 +108,7 @@ TRACES = ("exception", "stack")  # of several lines
 
 
 def _plain(_: Any, __: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """What others wrote neither steers the terminal nor makes a line of its own."""
+    """Make texts of foreign origin harmless: no terminal codes, no line breaks."""
     for name, value in fields.items():
         if isinstance(value, str):
             fields[name] = plain(value, one_line=name not in TRACES)

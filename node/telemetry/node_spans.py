@@ -1,4 +1,4 @@
-"""Where the spans of a node come from. A node whose configuration has no `[tracing]` has nothing of this."""
+"""The source of a node's spans. A node whose configuration has no `[tracing]` has none."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -41,14 +41,14 @@ class NodeSpans:
 
     @classmethod
     def of(cls, config: NodeConfig, me: bytes | None) -> "NodeSpans | None":
-        """None where tracing is not configured."""
+        """The spans of the configured collector; None if tracing is not configured."""
         if config.tracing is None:
             return None
         return cls(config.tracing, node=config.name, me=me)
 
     @property
     def admitted(self) -> Callable[[bytes], None]:
-        """To be told of every transaction that is taken from a user."""
+        """A callback for every transaction that is taken from a user."""
         return self._spans.admitted
 
     def timed(self, app: Application, began: Callable[[], float | None]) -> Application:
@@ -62,13 +62,13 @@ class NodeSpans:
         return TimedApplication(app, self._spans.chain(_name(app), began_at), now)
 
     def listen(self, shard: ShardService, beacon: BeaconService, beside: Conveniences) -> None:
-        """Hear of the blocks of both chains."""
+        """Listen to the blocks of both chains."""
         name = _name(shard)
         beacon.on_commit.append(beside.listener("spans", self._spans.beacon_block))
         shard.on_commit.append(beside.listener("spans", partial(self._spans.shard_block, name)))
 
     def close(self) -> None:
-        """Send what waits, if that does not take long."""
+        """Send the waiting spans, if that does not take long."""
         self._exporter.close()
 
 
@@ -114,7 +114,7 @@ class TimedApplication:
         return self._app.objection(block_id)
 
     async def commit(self, block_id: BlockId, value: bytes, certificate: Certificate) -> None:
-        self._times.committing = self._now()  # it ends where the listeners are told
+        self._times.committing = self._now()  # it ends when the listeners are called
         await self._app.commit(block_id, value, certificate)
 
     def decided(self, height: int) -> tuple[bytes, Certificate]:

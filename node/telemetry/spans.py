@@ -1,4 +1,4 @@
-"""What a node did, as spans of OpenTelemetry traces. No OpenTelemetry in here: see `spans_export`.
+"""The work of a node as spans of OpenTelemetry traces. No OpenTelemetry in here: see `spans_export`.
 
 Nodes pass no context to each other. Ids of traces and spans are derived from hashes that all of them know, so
 that what different nodes of different shards export joins into one tree:
@@ -7,7 +7,7 @@ that what different nodes of different shards export joins into one tree:
         transaction             admission to inclusion, by the node that took it from its user
             message sent        the block that sent it, by that block's proposer
                 message delivered       the block that delivered it, by that block's proposer
-                    message sent        what the delivery sent on, or back
+                    message sent        sent by the delivery, onward or back
     trace of a block (its hash, bytes 0 to 15)
         block                   beginning of the height to commit, by the proposer
             build, judge, commit
@@ -55,7 +55,7 @@ class SpanId:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """What has ended. Times in nanoseconds since 1970; `error` says what went wrong, if anything."""
+    """A finished span. Times in nanoseconds since 1970; `error` is the text of a failure, if any."""
 
     name: str
     id: SpanId
@@ -69,7 +69,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """Building, judging or committing a block of the height that is being decided; times as in `Span`."""
+    """A step (build, judge or commit) of the height that is being decided; times as in `Span`."""
 
     name: str
     start: int
@@ -79,8 +79,9 @@ class Step:
 
 @dataclass(slots=True)
 class HeightTimes:
-    """What was done for the next height of one chain. `began` is when the last height began here that did, None
-    where that is not known: one that is taken from others did not."""
+    """The times of the next height of one chain. `began` is the time when the last height began here; None if
+    it is not known, as for blocks that were synced.
+    """
 
     began: Callable[[], int | None]
     steps: list[Step] = field(default_factory=list)
@@ -126,7 +127,7 @@ class Spans:
         self._admitted: OrderedDict[bytes, int] = OrderedDict()
 
     def chain(self, name: str, began: Callable[[], int | None]) -> HeightTimes:
-        """The chain begins, or begins anew: where its times are to be kept."""
+        """The chain begins, or begins anew; returns the place for its times."""
         self._times[name] = HeightTimes(began)
         return self._times[name]
 

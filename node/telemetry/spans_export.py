@@ -32,7 +32,7 @@ COMPLAINTS_SECONDS = 60.0  # between two lines in the log about a collector that
 
 
 class Exporter:
-    """`export` hands a span to the SDK and does not wait. `processor` is where they go to."""
+    """The way of spans to the SDK: `export` hands one over and does not wait. `processor` receives them."""
 
     def __init__(self, processor: SpanProcessor, *, node: str, version: str, ratio: float) -> None:
         self._ids = _GivenIds()
@@ -69,8 +69,9 @@ class Exporter:
         exported.end(span.end)
 
     def close(self, patience: float = CLOSING_SECONDS) -> None:
-        """Send what waits, for `patience` seconds at most: the SDK alone would wait for longer than a node has
-        to stop."""
+        """Send the waiting spans, for at most `patience` seconds: by itself the SDK would wait for longer than
+        a node has to stop.
+        """
         thread = threading.Thread(target=self._provider.shutdown, name="tracing", daemon=True)
         thread.start()
         thread.join(patience)
@@ -86,7 +87,7 @@ def open_exporter(endpoint: str, *, node: str, version: str, ratio: float) -> Ex
 
 
 class _GivenIds(IdGenerator):
-    """The SDK asks for ids while it makes a span: those of `next`."""
+    """Ids for the SDK, which asks for them while it makes a span: those of `next`."""
 
     def __init__(self) -> None:
         self.next = SpanId(trace=b"", span=b"")
@@ -108,7 +109,7 @@ def _context(span: SpanId) -> SpanContext:
 
 
 class _Complaints(logging.Handler):
-    """What the SDK says, as lines of our log, without its stack traces. Not about every batch."""
+    """The SDK's complaints as lines of our log, without stack traces, and not one per batch."""
 
     def __init__(self, node: str) -> None:
         super().__init__(logging.WARNING)
