@@ -1,1 +1,1 @@
-"""The commands of `atoll`, by what they are about; `node.cli` puts them together."""
+"""The commands of `atoll`, one module per subject; `node.cli` puts them together."""

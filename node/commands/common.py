@@ -1,4 +1,4 @@
-"""What commands share: exit codes, options that many of them take, how they print."""
+"""Common parts of the commands: exit codes, shared options, and printing."""
 
 import sys
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ def print_json_line(document: object) -> None:
 
 @contextmanager
 def until_interrupted() -> Iterator[None]:
-    """What is watched has no end of its own: Ctrl-C is how a person ends it, and no failure."""
+    """End a watch by Ctrl-C: it has no end of its own, so that is no failure."""
     try:
         yield
     except KeyboardInterrupt:

@@ -29,7 +29,7 @@ complete -F _atoll_and_nodes atoll
 
 
 def bash_nodes(app: App) -> str:
-    """What is to follow the completion of cyclopts for bash."""
+    """The text that follows the completion of cyclopts for bash."""
     patterns = "|".join(f'" {" ".join(name)} "*' for name in commands_with_nodes(app))
     return BASH_NODES.replace("COMMANDS", patterns)
 

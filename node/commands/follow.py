@@ -77,7 +77,7 @@ def trace(
 
 
 def _changes(ask: Callable[[], Any], last: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """What the tree becomes, until it is complete (or too large to become that)."""
+    """The growing tree, until it is complete (or too large to become so)."""
     while not last["complete"] and not last["truncated"]:
         time.sleep(POLL_INTERVAL)
         document = ask()

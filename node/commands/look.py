@@ -1,4 +1,4 @@
-"""What a network says about itself."""
+"""The report of a network about itself."""
 
 import sys
 import time

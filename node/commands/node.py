@@ -59,7 +59,7 @@ def run_configured_node(config: Path) -> int:
 
 
 def preloaded_node() -> Callable[[Path], int]:
-    """What the launcher forks: all that a node imports is imported here, once."""
+    """The function that the launcher forks: all imports of a node are done here, once."""
     import node.runtime.main  # noqa: F401
 
     return run_configured_node

@@ -1,4 +1,4 @@
-"""What a person sees of work that takes long: a bar on standard error, if that is a terminal."""
+"""Progress of long work: a bar on standard error, if that is a terminal."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""Proofs of messages: from a network into a file, and from the file to what it proves."""
+"""Proofs of messages: from a network into a file, and from the file to the proven facts."""
 
 import sys
 from pathlib import Path
