@@ -1,7 +1,7 @@
 """The dashboard: a page that every node serves at /dashboard, made of the files in `static`.
 
-The files are listed when the node starts and served from memory, so a path names one of them exactly or
-nothing at all. The page asks this node by JSON-RPC only; its policy (CSP) lets it reach nobody else.
+The files are listed when the node starts and served from memory, so a path names one of them exactly or nothing
+at all. The page asks this node by JSON-RPC only; its policy (CSP) lets it reach no other host.
 """
 
 import hashlib
@@ -43,7 +43,7 @@ _HEADERS = (
 
 
 def routes() -> Mapping[str, Route]:
-    """What GET answers below /dashboard; a browser that opens / is sent there."""
+    """The routes of GET below /dashboard; a browser that opens / is sent there."""
     found: dict[str, Route] = {"/": _front_door, PATH + "/": _redirect}
     for file in files(__name__).joinpath("static").iterdir():
         route = _file(file.read_bytes(), TYPES[file.name.rpartition(".")[2]])
@@ -70,6 +70,6 @@ async def _redirect(_request: HttpRequest) -> HttpResponse:
 
 
 async def _front_door(request: HttpRequest) -> HttpResponse | None:
-    """A person's browser wants a page; whoever wants something else hears what this endpoint is."""
+    """The answer at /: a browser is sent to the page, other clients get a description of this endpoint."""
     wanted = request.headers.get(b"accept", b"")
     return await _redirect(request) if b"text/html" in wanted else None
