@@ -1,8 +1,4 @@
-"""The accounts a development network is born with: known keys, all funded.
-
-They come from the mnemonic that every Ethereum development tool uses, by BIP-39 and BIP-44, so that wallets and
-scripts know them already. Never use them where money is worth something.
-"""
+"""The development accounts of a new network: known keys, all funded."""
 
 from dataclasses import dataclass
 

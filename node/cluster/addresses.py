@@ -1,4 +1,4 @@
-"""Where the nodes of a network listen: from a manifest, with ports that are free."""
+"""The listening addresses of a network's nodes: from a manifest, with ports that are free."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,9 @@ from node.cluster.ports import PortChooser
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeAddresses:
-    """Where a node listens, and where the others find it: "host:port", and the host and port of the RPC."""
+    """The addresses of a node: where it listens and where the others find it, as "host:port", and host and port
+    of the RPC.
+    """
 
     name: str
     shard: int

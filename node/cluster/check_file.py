@@ -1,4 +1,4 @@
-"""Whether a configuration file, or a whole network, is right before anything is started with it."""
+"""Checks of a configuration file, or of a whole network, before anything is started with it."""
 
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,8 @@ from node.primitives.genesis import Genesis, load_genesis, parse_address
 def check_file(path: Path) -> dict[str, Any]:
     """{"kind": "node", "network" or "directory", "summary", "settings": all of them with their defaults}.
 
-    Of the directory of a network all files are checked, and whether they fit together. Raises UserError with
-    the file, the key and what to do.
+    For the directory of a network all files are checked, and that they fit together. Raises UserError with the
+    file, the key and what to do.
     """
     if path.is_dir():
         return _check_directory(path)
@@ -58,7 +58,9 @@ def _check_directory(path: Path) -> dict[str, Any]:
 
 
 def _is_node(path: Path) -> bool:
-    """Whether it has a key that only the configuration of a node has; its loader says what else is wrong."""
+    """True if the file has a key that only the configuration of a node has; its loader reports other
+    mistakes.
+    """
     try:
         keys = set(toml_document(read_file(path, what="a configuration", limit=MAX_FILE_BYTES)))
     except UserError:

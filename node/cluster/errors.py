@@ -1,7 +1,7 @@
-"""What starting and stopping a network raises beside UserError.
+"""The errors of starting and stopping a network, beside UserError.
 
 AtollError
-|-- InvariantBroken     what must hold of every network does not hold: a bug of ours
+|-- InvariantBroken     an invariant of every network does not hold: a bug of ours
 |-- NetworkFailed       the network was started and did not come up; the text says which part
 `-- RpcError            a question to a node was not answered
     |-- RpcUnreachable  nothing answers there, or not in time
@@ -12,7 +12,7 @@ from node.primitives.errors import AtollError
 
 
 class InvariantBroken(AtollError):
-    """What must hold of every network at every height does not; the text says where."""
+    """An invariant of every network at every height does not hold; the text says where."""
 
 
 class NetworkFailed(AtollError):
@@ -20,7 +20,7 @@ class NetworkFailed(AtollError):
 
 
 class RpcError(AtollError):
-    """No answer to use."""
+    """A node gave no usable answer."""
 
 
 class RpcUnreachable(RpcError):
@@ -28,7 +28,7 @@ class RpcUnreachable(RpcError):
 
 
 class RpcRefused(RpcError):
-    """A JSON-RPC error object; `data` is, of a revert, what the contract returned as 0x-hex."""
+    """A JSON-RPC error object; `data` is the revert data of a contract as 0x-hex, if any."""
 
     def __init__(self, code: int, message: str, data: object = None) -> None:
         super().__init__(f"{message} (code {code})")

@@ -28,7 +28,7 @@ def _decoded(content: bytes) -> list[ActiveFault]:
 
 
 class FaultBook:
-    """Reads and writes the file; who writes has the lock."""
+    """Reads and writes the file; the writer holds the lock."""
 
     def __init__(self, layout: NetworkLayout) -> None:
         self._path = layout.directory / FAULTS
@@ -37,7 +37,7 @@ class FaultBook:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """One change after the other. Raises UserError if another one takes too long."""
+        """Allow one change at a time. Raises UserError if another one takes too long."""
         deadline = time.monotonic() + LOCK_DEADLINE
         while True:
             try:

@@ -1,4 +1,4 @@
-"""The faults that can be caused in a network, as values: what it is, where, how bad.
+"""The faults that can be caused in a network, as values: kind, place, severity.
 
 Nodes are named as in the genesis; `s0` stands for all nodes of shard 0, `all` for all. In JSON and TOML a
 fault is its fields with `kind`: {"kind": "delay", "seconds": 0.2, "src": ["s0v0"]}.
@@ -17,7 +17,7 @@ from node.primitives.errors import UserError
 Names: TypeAlias = tuple[str, ...]
 File: TypeAlias = Literal["table", "log", "manifest", "wal", "signed"]
 Link: TypeAlias = tuple[str, str]
-"""(who sends, who receives)."""
+"""(sender, receiver)."""
 
 
 class _Fault(
@@ -29,7 +29,7 @@ class _Fault(
     tag=str.lower,
     omit_defaults=True,
 ):
-    """What all of them have."""
+    """The common fields of all faults."""
 
     @property
     def kind(self) -> str:
@@ -49,7 +49,7 @@ class Stop(_Fault, frozen=True, kw_only=True):
 
 
 class Partition(_Fault, frozen=True, kw_only=True):
-    """Nothing passes between the groups; who is in none of them is in one more, with the others.
+    """Nothing passes between the groups. Nodes in no group form one more.
 
     The connections are held, and their ends find each other silent after a while, as where a router drops
     what it is given. With `cut` they are closed at once.
@@ -60,7 +60,7 @@ class Partition(_Fault, frozen=True, kw_only=True):
 
 
 class _Links(_Fault, frozen=True, kw_only=True):
-    """Which links: from each of `src` to each of `dst` (none: all nodes), and back unless `one_way`."""
+    """The affected links: from each of `src` to each of `dst` (none: all nodes), and back unless `one_way`."""
 
     src: Names = ()
     dst: Names = ()
@@ -148,9 +148,9 @@ KINDS: Mapping[str, type[Fault]] = {kind.__name__.lower(): kind for kind in get_
 
 
 class ActiveFault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A fault that was caused: the name to heal it by, and what had to be found out when it was.
+    """A fault that was caused: the name to heal it by, and the values that were determined then.
 
-    `disks`: bytes that the data directory of each node may have. `seed`: of what is lost on links.
+    `disks`: bytes that the data directory of each node may have. `seed`: of the losses on links.
     """
 
     name: str
@@ -160,7 +160,7 @@ class ActiveFault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 def names_of(layout: NetworkLayout, selectors: Iterable[str]) -> list[str]:
-    """The nodes that are meant, in the order of the genesis. Raises UserError."""
+    """The nodes that the selectors name, in the order of the genesis. Raises UserError."""
     wanted: set[str] = set()
     shards = {f"s{shard}": shard for shard in layout.genesis.shard_ids()}
     for selector in selectors:
@@ -183,7 +183,7 @@ def check_names(manifest: Manifest, selectors: Iterable[str], where: str) -> Non
 
 
 def nodes_of(layout: NetworkLayout, fault: Fault) -> list[str]:
-    """The nodes of which something is done. Raises UserError."""
+    """The nodes that the fault acts on. Raises UserError."""
     match fault:
         case Partition() | Delay() | Loss():
             ends = {end for link, _ in links_of(layout, fault) for end in link}
@@ -239,7 +239,7 @@ def _groups(layout: NetworkLayout, fault: Partition) -> list[list[str]]:
 def links_of(
     layout: NetworkLayout, fault: Partition | Delay | Loss
 ) -> Iterator[tuple[Link, LinkFaults]]:
-    """What becomes of each link. Raises UserError."""
+    """The faults of each link. Raises UserError."""
     if isinstance(fault, Partition):
         effect = LinkFaults(cut=True) if fault.cut else LinkFaults(loss=1.0)
         groups = _groups(layout, fault)
@@ -262,7 +262,7 @@ def links_of(
 def faults_of_node(
     layout: NetworkLayout, node: NodeLayout, active: Iterable[ActiveFault]
 ) -> NodeFaults:
-    """What one node is to be told of all these."""
+    """The faults that one node is told of all these."""
     told = NodeFaults()
     links: dict[str, LinkFaults] = {}
     change = msgspec.structs.replace
@@ -293,7 +293,7 @@ def faults_of_node(
 
 
 def describe(fault: Fault) -> str:
-    """In words, for a person."""
+    """The fault in words, for a person."""
     match fault:
         case Kill():
             return f"{_join(fault.nodes)} killed"

@@ -43,7 +43,7 @@ FAULTS_LOCK = "faults.lock"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeFiles:
-    """Where one node's files are."""
+    """The paths of one node's files."""
 
     name: str
     directory: Path
@@ -125,7 +125,7 @@ def list_node_files(directory: Path) -> list[NodeFiles]:
 
 
 def has_network(directory: Path) -> bool:
-    """Whether a whole network is there."""
+    """True if a whole network is there."""
     return (directory / MARKER).is_file() and (directory / MANIFEST).is_file()
 
 

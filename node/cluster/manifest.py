@@ -60,7 +60,7 @@ class AccountsSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 class P2pSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where nodes listen for each other, and how they reach each other. Hosts are templates."""
+    """The P2P addresses of the nodes: where they listen, and how they reach each other. Hosts are templates."""
 
     listen_host: str = "127.0.0.1"
     dial_host: str | None = None
@@ -68,7 +68,7 @@ class P2pSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class RpcSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where the nodes serve JSON-RPC. `host` and `allowed_hosts` are templates."""
+    """The JSON-RPC addresses of the nodes. `host` and `allowed_hosts` are templates."""
 
     host: str = "127.0.0.1"
     port: Port = 8545
@@ -78,7 +78,7 @@ class RpcSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class NodeSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What differs for one node; what is left out is as for all."""
+    """The settings that differ for one node; the others are as for all."""
 
     listen_host: str | None = None
     dial_host: str | None = None

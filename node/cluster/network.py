@@ -63,7 +63,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What `atoll up` was asked for; None where it was not said, so that a stored network decides."""
+    """The arguments of `atoll up`; None if not given, so that a stored network decides."""
 
     shards: int | None = None
     validators: int | None = None
@@ -218,7 +218,7 @@ class Launch:
     def watch(self, signals: StopSignals, *, patient: bool = False) -> int:
         """Stay until the person stops the network, or no node is left; the exit code.
 
-        `patient`: stay without a node as well, since somebody is going to start them again.
+        `patient`: stay without a node as well, because another program will start them again.
         """
         while not signals.count:
             self._look()
@@ -242,7 +242,7 @@ class Launch:
         self._leave()
 
     def _look(self) -> None:
-        """Say which of our nodes have stopped, and take in those that somebody has started again."""
+        """Report which of our nodes have stopped, and adopt those that were started again."""
         for item in [item for item in self._running if has_ended(item)]:
             self._running.remove(item)
             forget(item)
@@ -259,7 +259,7 @@ class Launch:
         self.layout.launcher_file.unlink(missing_ok=True)
 
     def _faults(self) -> str:
-        """What was caused on purpose and is still in force, in words."""
+        """The faults that were caused on purpose and are still in force, in words."""
         found = FaultBook(self.layout).read()
         told = [item for item in found if not isinstance(item.fault, Kill | Stop | Freeze)]
         if not told:
@@ -314,7 +314,7 @@ def stop_network(directory: Path) -> tuple[list[str], list[str]]:
 
 
 def stop_abandoned(directory: Path) -> None:
-    """Stop the nodes of a launcher that was killed: they are about to, and nobody else knows of them."""
+    """Stop the nodes of a killed launcher: they are about to stop anyway, and no other process knows them."""
     launcher = directory / LAUNCHER
     if launcher.exists() and running_process(launcher) is None:
         stop_nodes(running_nodes(list_node_files(directory)))
@@ -336,12 +336,12 @@ def check_ports(nodes: Sequence[NodeLayout]) -> None:
 
 
 def ran_before(node: NodeLayout) -> bool:
-    """Whether the node has data of an earlier run."""
+    """True if the node has data of an earlier run."""
     return node.config.data_dir.is_dir() and any(node.config.data_dir.iterdir())
 
 
 def network_document(layout: NetworkLayout) -> dict[str, Any]:
-    """What clients need to know: the content of network.json (README, "network.json")."""
+    """The content of network.json: the facts that clients need (README, "network.json")."""
     first = layout.nodes[0]
     pids = {
         item.node.name: item.process.pid

@@ -15,7 +15,7 @@ MAX_TRIES = 2_000
 
 
 def is_free(host: str, port: int) -> bool:
-    """Whether a server could listen at (host, port) now. Raises UserError if `host` is not of this machine."""
+    """True if a server could listen at (host, port) now. Raises UserError if `host` is not of this machine."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -36,7 +36,7 @@ def is_free(host: str, port: int) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address or name means this machine only."""
+    """True if an address or name means this machine only."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -1,4 +1,4 @@
-"""When a network that was started counts as up: every node answers, and every chain has made a block."""
+"""The rule by which a started network counts as up: every node answers, and every chain has made a block."""
 
 from collections.abc import Iterable, Sequence
 
@@ -8,9 +8,9 @@ from node.cluster.status import BEACON, NodeReport
 class Readiness:
     """Follows the reports of the nodes until all is well.
 
-    A new network is up when every chain has its first block. In one that ran before, the blocks of then
-    prove nothing: every chain must go beyond the highest block that a node had when it first answered. A
-    frozen shard makes no more blocks and is not waited for.
+    A new network is up when every chain has its first block. In a network that ran before, old blocks prove
+    nothing: every chain must go beyond the highest block that a node had when it first answered. A frozen shard
+    makes no more blocks and is not waited for.
     """
 
     def __init__(self, shards: Iterable[int], *, new: bool) -> None:
@@ -22,7 +22,7 @@ class Readiness:
         self._frozen: set[str] = set()
 
     def observe(self, reports: Sequence[NodeReport]) -> None:
-        """Take in one round of answers."""
+        """Take one round of answers."""
         self._silent = [report.node.name for report in reports if report.status is None]
         for report in reports:
             if report.status is None:
@@ -37,7 +37,7 @@ class Readiness:
                 self._frozen.add(_chain_of(report.node.shard))
 
     def missing(self) -> list[str]:
-        """What is not there yet, in words; empty when the network is up."""
+        """The parts that are missing, in words; empty when the network is up."""
         return [f"{name} does not answer" for name in self._silent] + [
             f"{'the beacon' if chain == BEACON else chain} has made no block"
             for chain in self._chains

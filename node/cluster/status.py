@@ -1,4 +1,4 @@
-"""What the nodes of a network say about themselves, and whether the network works."""
+"""The status of a network from the reports of its nodes."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor

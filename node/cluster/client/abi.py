@@ -16,7 +16,7 @@ EXAMPLE = '"balanceOf(address)(uint256)"'
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signature:
-    """A function with the types of its arguments and, if they were given, of what it returns."""
+    """A function with the types of its arguments and, if given, of its results."""
 
     name: str
     inputs: tuple[str, ...]
@@ -29,7 +29,7 @@ class Signature:
 
 @decoder("not a function", UserError)
 def parse_signature(text: str) -> Signature:
-    """Raises UserError."""
+    """Parse a signature. Raises UserError."""
     compact = "".join(text.split())
     name, bracket, rest = compact.partition("(")
     parts = _bracketed(bracket + rest)
@@ -68,7 +68,7 @@ def encode_arguments(types: Sequence[str], arguments: Sequence[str]) -> bytes:
 
 @decoder("not an answer of this function", UserError)
 def decode_result(types: Sequence[str], data: bytes) -> list[Any]:
-    """What a function returned, ready for JSON: numbers in decimal text, bytes in hex. Raises UserError."""
+    """Decode the results of a function for JSON: numbers as decimal text, bytes in hex. Raises UserError."""
     from eth_abi.abi import decode
     from eth_abi.exceptions import DecodingError
 

@@ -12,7 +12,7 @@ from node.cluster.errors import RpcRefused, RpcUnreachable
 from node.primitives.decoding import BAD_INPUT
 
 WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104
-"""What a server listens at to be reached at every address of its machine, and where it is found then."""
+"""Listening hosts that stand for every address of a machine, and the loopback address to reach each at."""
 
 MAX_ANSWER_BYTES = 64 << 20
 BATCH = 100

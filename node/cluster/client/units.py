@@ -1,4 +1,4 @@
-"""What people write on the command line: amounts of money, addresses, hashes."""
+"""Parsing of command-line values: amounts of money, addresses, hashes."""
 
 from decimal import Decimal, localcontext
 

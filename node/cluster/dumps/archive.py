@@ -38,7 +38,7 @@ PATH = re.compile(
 )
 
 Progress = Callable[[int, int], None]
-"""Is told how many bytes are done, of how many."""
+"""A callback for progress: (bytes done, bytes in all)."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -225,7 +225,7 @@ class ArchiveReader:
         return b"".join(parts)
 
     def _some(self, size: int) -> bytes:
-        """At most `size` bytes, none at the end."""
+        """At most `size` bytes, b"" at the end."""
         try:
             return self._file.read(size)
         except (OSError, EOFError, zlib.error) as error:

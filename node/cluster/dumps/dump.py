@@ -41,12 +41,12 @@ STAGE = ".dump-"
 DATABASE = "chain"
 NEVER_CHANGES = (".ldb", ".sst")
 NOT_DATA = ("LOCK", "LOG", "LOG.old")
-"""Beside `*.lock`: what says nothing about the chain."""
+"""Files, beside `*.lock`, that hold nothing of the chain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dump:
-    """What was written: the file, its bytes, what is in it, and how long the nodes were held, in seconds."""
+    """The result of a dump: the file, its bytes, its contents, and how long the nodes were held, in seconds."""
 
     file: Path
     size: int
@@ -64,9 +64,9 @@ def dump_network(
 ) -> Dump:
     """Write `file`, readable by its owner only, whole or not at all.
 
-    `stopping()`: whether the person has asked to stop; then KeyboardInterrupt is raised at the next file.
-    Raises UserError: the file is there (without `replace`) or cannot be written, a node that this cannot
-    hold uses the data; NetworkFailed: a node ended meanwhile.
+    `stopping()`: true if the user has asked to stop; then KeyboardInterrupt is raised at the next file. Raises
+    UserError: the file is there (without `replace`) or cannot be written, a node that this cannot hold uses the
+    data; NetworkFailed: a node ended meanwhile.
     """
 
     def go_on() -> None:
@@ -91,7 +91,7 @@ def dump_network(
 
 @contextmanager
 def _exclusive(layout: NetworkLayout) -> Iterator[None]:
-    """One dump at a time: the end of another one would let the nodes go on."""
+    """Allow one dump at a time: the end of another one would resume the nodes."""
     try:
         with FileLock(layout.directory / GENESIS, guards="the genesis"):
             yield
@@ -103,7 +103,7 @@ def _exclusive(layout: NetworkLayout) -> Iterator[None]:
 def _stage(layout: NetworkLayout) -> Iterator[Path]:
     """A directory on the disk of the nodes, so that files can have second names there."""
     nodes = layout.directory / NODES
-    for left in nodes.glob(STAGE + "*"):  # by one that was killed
+    for left in nodes.glob(STAGE + "*"):  # left by a killed dump
         shutil.rmtree(left, ignore_errors=True)
     stage = Path(tempfile.mkdtemp(prefix=STAGE, dir=nodes))
     try:
@@ -113,7 +113,7 @@ def _stage(layout: NetworkLayout) -> Iterator[Path]:
 
 
 def _take(layout: NetworkLayout, stage: Path, go_on: Callable[[], None]) -> tuple[bool, float]:
-    """Fill the stage with the files of one instant; whether nodes ran, and for how long they were held."""
+    """Fill the stage with the files of one instant; returns if nodes ran, and for how long they were held."""
     running = running_nodes(node.files for node in layout.nodes)
     names = {item.node.name for item in running}
     with ExitStack() as stack:
@@ -179,7 +179,7 @@ def _raise(error: OSError) -> NoReturn:
 def _list(
     layout: NetworkLayout, stage: Path, *, running: bool, go_on: Callable[[], None]
 ) -> tuple[Contents, list[Path]]:
-    """What the archive has, and where each file is."""
+    """The contents of the archive, and the place of each file."""
     found = [(name, layout.directory / name) for name in (GENESIS, ACCOUNTS, MANIFEST)]
     for node in layout.nodes:
         top = stage / node.name

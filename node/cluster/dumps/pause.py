@@ -1,7 +1,7 @@
 """Holding all processes of a network at once, to look at it as it is at one instant.
 
-SIGSTOP ends no system call half done: what a stopped process leaves on disk is what SIGKILL would leave.
-Whatever becomes of the one who holds them, they go on: a child that only waits for its end sends SIGCONT then.
+SIGSTOP ends no system call half done: what a stopped process leaves on disk is what SIGKILL would leave. They
+resume even if the holder is killed: a child that only waits for the holder's end sends SIGCONT then.
 """
 
 import gc
@@ -24,7 +24,7 @@ def held(processes: Sequence[ProcessId]) -> Iterator[None]:
 
     Raises NetworkFailed if one of them ended, or went on meanwhile: then what was seen is of no instant.
     """
-    # One that somebody else has stopped stays so.
+    # A process that was stopped by another program stays so.
     ours = [process for process in processes if not process.is_stopped]
     if not ours:
         yield
@@ -58,7 +58,7 @@ def _check_alive(processes: Sequence[ProcessId]) -> None:
 
 
 class _Guard:
-    """A child that lets the processes go on when we end in whatever way, SIGKILL included."""
+    """A child that resumes the processes when we end in whatever way, SIGKILL included."""
 
     def __init__(self, processes: Sequence[ProcessId]) -> None:
         ours, self._end = os.pipe()

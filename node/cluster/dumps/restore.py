@@ -1,8 +1,7 @@
 """`atoll load`: the network of a dump, on this machine.
 
-What a dump says about addresses and paths is of the machine it was made on, or of somebody who wants this one
-to listen elsewhere: here every node gets loopback addresses with ports that are free, and the paths that a new
-network has.
+Addresses and paths in a dump belong to the machine it was made on, or may be hostile. So every node gets
+loopback addresses with free ports here, and the paths of a new network.
 """
 
 import shutil
@@ -45,7 +44,7 @@ from node.storage.files import make_directory, remove, write_atomically, write_n
 
 SECRET = (".key", ACCOUNTS, MANIFEST)
 STORED = f"{NODES}/{MANIFEST}"
-"""Where the manifest is until the network is whole: a directory without network.toml has none."""
+"""The place of the manifest until the network is whole: a directory without network.toml has no network."""
 SPARE_BYTES = 64 << 20
 
 
@@ -102,7 +101,7 @@ def _extract(archive: ArchiveReader, directory: Path, progress: Progress) -> Non
 
 
 def _settle(file: Path, directory: Path, contents: Contents, rpc_port: int | None) -> None:
-    """From the files of another machine to a network of this one; network.toml comes last."""
+    """Turn the files of another machine into a network of this one; network.toml comes last."""
     genesis, stored = load_genesis(directory / GENESIS), load_manifest(directory / STORED)
     names = [validator.name for validator in genesis.validators]
     if names != [name for name, _, _ in stored.node_names()] or names != contents.nodes:
@@ -135,7 +134,7 @@ def _on_this_machine(manifest: Manifest, rpc_port: int) -> Manifest:
         data_dir=Path("data"),
         p2p=P2pSection(),
         rpc=RpcSection(port=rpc_port, cors_origins=manifest.rpc.cors_origins),
-        tracing=None,  # a collector of elsewhere
+        tracing=None,  # a collector of another machine
         nodes=stakes,
     ).check()
 

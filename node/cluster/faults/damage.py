@@ -22,7 +22,7 @@ _PATTERNS: dict[File, str] = {
 
 
 def damage(node: NodeLayout, file: File) -> Path:
-    """Change bytes of such a file, the largest there is; which one. What it was is kept beside the data.
+    """Change bytes of the largest such file; returns its path. A copy is kept beside the data.
 
     Raises UserError if the node has none.
     """
@@ -47,8 +47,9 @@ def damage(node: NodeLayout, file: File) -> Path:
 
 
 def repair(node: NodeLayout, file: File) -> None:
-    """What the error at the start says: a database is deleted, to be synced from the peers; a file of
-    consensus is restored from its copy, which is whole since the node did not run."""
+    """Repair as the error at the start says. A database is deleted, to be synced from the peers. A file of
+    consensus is restored from its copy, which is whole since the node did not run.
+    """
     data = node.config.data_dir
     if _PATTERNS[file].startswith("chain/"):
         shutil.rmtree(data / "chain", ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Faults on demand: caused, listed and healed in a network that runs, from whatever program.
+"""Faults on demand: caused, listed and healed in a running network, from any program.
 
     from node.cluster.faults.faults import Faults
 
@@ -121,8 +121,9 @@ class Faults:
     # ------------------------------------------------------------------ the network
 
     def partition(self, groups: Iterable[Iterable[str]], *, cut: bool = False) -> CausedFault:
-        """Nothing passes between the groups; who is in none is in one more. With `cut` the connections are
-        closed at once, without they are found silent after 8 s."""
+        """Nothing passes between the groups; nodes in no group form one more. With `cut` the connections are
+        closed at once, otherwise they are found silent after 8 s.
+        """
         return self.cause(Partition(groups=tuple(tuple(group) for group in groups), cut=cut))
 
     def delay(
@@ -188,7 +189,7 @@ class Faults:
     # ------------------------------------------------------------------ all kinds
 
     def cause(self, fault: Fault, *, name: str | None = None) -> CausedFault:
-        """Let it happen. `name`: what to heal it by; left out, it is the kind with a number."""
+        """Cause a fault. `name`: the name to heal it by; by default the kind with a number."""
         check_fault(self.layout, fault)
         with self._book.locked():
             before = self._current()
@@ -214,7 +215,7 @@ class Faults:
         return CausedFault(self, active)
 
     def list(self) -> ActiveFaults:
-        """What is in force, oldest first."""
+        """The faults in force, oldest first."""
         return self._current()
 
     def heal(self, *names: str) -> ActiveFaults:
@@ -242,14 +243,14 @@ class Faults:
             ]
             remaining = [item for item in active if item not in ended]
             concerned = {name for item in ended for name in nodes_of(self.layout, item.fault)}
-            if not names:  # whatever a node was told over JSON-RPC by others ends as well
+            if not names:  # faults that other clients set over JSON-RPC end as well
                 concerned = {node.name for node in self.layout.nodes}
             self._end(ended, remaining, concerned)
             self._book.write(remaining)
         return ended
 
     def told(self) -> dict[str, NodeFaults]:
-        """What each node that runs says it was told, beside what is in force here."""
+        """The faults that each running node reports, beside those in force here."""
         active, found = self._current(), {}
         for node in self.layout.nodes:
             if not self._can_be_told(node):
@@ -269,7 +270,7 @@ class Faults:
         return [item for item in self._book.read() if not self._is_over(item.fault)]
 
     def _is_over(self, fault: Fault) -> bool:
-        """Whether somebody has ended it otherwise, as by `atoll up`."""
+        """True if the fault was ended otherwise, as by `atoll up`."""
         match fault:
             case Kill() | Corrupt():
                 return all(map(self.nodes.is_running, nodes_of(self.layout, fault)))
@@ -324,7 +325,7 @@ class Faults:
             self.nodes.start(sorted(to_start))
 
     def _tell(self, names: Iterable[str], active: Sequence[ActiveFault]) -> None:
-        """Let nodes have the faults that are theirs, from now on and from their next start on."""
+        """Tell nodes their faults, for now and for their next start."""
         again = []
         for name in names:
             node = self.layout.node(name)
@@ -367,7 +368,7 @@ def _tell_node(node: NodeLayout, faults: NodeFaults) -> bool:
 
 
 def _write(node: NodeLayout, faults: NodeFaults) -> bool:
-    """Into its configuration; whether that has changed."""
+    """Write the faults to its configuration; true if that has changed."""
     path = node.files.config
     # As it is in the file: `node.config` has absolute paths.
     config = load_toml(path, NodeConfig, what="the configuration of a node")

@@ -98,7 +98,7 @@ def _certificate(
     height: Height,
     round: Round,
 ) -> Certificate:
-    """For a block that nobody has, by all who have a seat."""
+    """A certificate for a block that no node has, by all keys with a seat."""
     block_id = BlockId(keccak256(b"fork" + secrets.token_bytes(32)))
     preimage = vote_sign_bytes(context, VoteType.PRECOMMIT, height, round, block_id)
     votes = [

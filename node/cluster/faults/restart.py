@@ -1,4 +1,4 @@
-"""Single nodes of a network: killed, held, started again, while the others go on."""
+"""Single nodes of a network: killed, held and started again while the others go on."""
 
 import signal
 import time
@@ -28,7 +28,7 @@ POLL_INTERVAL = 0.05
 
 
 class Nodes:
-    """The processes of a network, whoever started them."""
+    """The processes of a network, however they were started."""
 
     def __init__(self, layout: NetworkLayout) -> None:
         self.layout = layout
@@ -41,13 +41,13 @@ class Nodes:
         return self.process(name) is not None
 
     def is_held(self, name: str) -> bool:
-        """Whether SIGSTOP holds it."""
+        """True if SIGSTOP holds the node."""
         process = self.process(name)
         return process is not None and process.is_stopped
 
     @property
     def is_up(self) -> bool:
-        """Whether the network was started, and not stopped since."""
+        """True if the network was started, and not stopped since."""
         return self.layout.network_file.exists() or any(
             self.is_running(node.name) for node in self.layout.nodes
         )

@@ -1,4 +1,4 @@
-"""What `atoll fault list` prints."""
+"""The output of `atoll fault list`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

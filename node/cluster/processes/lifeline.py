@@ -1,7 +1,7 @@
 """A process that ends with another one, however that one ends: cleanly, by a signal, or by `kill -9`.
 
-A launcher that stays writes its pid file into the directory of the network. Whoever starts a node there ties
-the node to that launcher (`node.cluster.processes.processes`), so that nothing goes on without anybody who
+A launcher that stays writes its pid file into the directory of the network. A program that starts a node there
+ties it to that launcher (`node.cluster.processes.processes`), so that no node runs on without a process that
 would stop it.
 """
 

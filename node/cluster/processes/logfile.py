@@ -19,7 +19,7 @@ STDOUT, STDERR = 1, 2
 
 
 def older(log: Path) -> Path:
-    """Where the log before this one is, if there is one."""
+    """The path of the previous log, if there is one."""
     return log.with_name(log.name + ".1")
 
 

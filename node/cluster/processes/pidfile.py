@@ -41,7 +41,7 @@ class ProcessId:
 
     @property
     def is_stopped(self) -> bool:
-        """Whether SIGSTOP, or a debugger, holds all of its threads."""
+        """True if SIGSTOP, or a debugger, holds all of its threads."""
         return self.is_alive and _states_of(self.pid) in ({"T"}, {"t"})
 
     def send(self, number: signal.Signals) -> bool:

@@ -54,7 +54,7 @@ def running_nodes(nodes: Iterable[NodeFiles]) -> list[RunningNode]:
 
 
 def can_fork() -> bool:
-    """Whether a fork of this process is whole: only the thread that forks goes on in the child."""
+    """True if a fork of this process is safe: only the forking thread goes on in the child."""
     if sys.platform == "darwin":
         return False
     try:
@@ -162,7 +162,7 @@ def forget(item: RunningNode) -> None:
 
 
 def has_ended(item: RunningNode) -> bool:
-    """Whether the process is gone. A child of ours is taken note of, so that it does not stay a zombie."""
+    """True if the process is gone. A child of ours is reaped, so that it does not stay a zombie."""
     if item.process.is_alive:
         return False
     try:

@@ -20,7 +20,7 @@ class StopSignals:
 
     def __init__(self, parent: ProcessId | None = None) -> None:
         self.count = 0
-        "How many were asked for so far: a second Ctrl-C means that the person is in a hurry."
+        """Number of stops asked for so far: a second Ctrl-C means that the user is in a hurry."""
         self._parent = parent
         self._before: dict[signal.Signals, Any] = {}
         self._wake = (-1, -1)

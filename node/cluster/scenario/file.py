@@ -67,7 +67,7 @@ class NetworkTable(_Table, frozen=True, kw_only=True):
 
 
 class Load(_Table, frozen=True, kw_only=True):
-    """Transactions that go on while the steps are taken."""
+    """Transactions that are sent while the steps run."""
 
     kind: Literal["transfers", "token"] = "transfers"
     rate: Annotated[float, msgspec.Meta(gt=0, le=1000)] = 10.0
@@ -91,7 +91,7 @@ _NEEDS: dict[str, tuple[str, ...]] = {
 
 
 class Condition(_Table, frozen=True, kw_only=True):
-    """What is waited for, `within` so many seconds; `is` says what, and which of the others it takes:
+    """A condition to wait for, at most `within` seconds; `is` names it and decides which other keys it takes:
 
     blocks: `chain` (beacon, or s0, s1, ...) has `more` blocks than when the wait began; stands: it has made
     none for `seconds`; level: `nodes` have what the most advanced node has now; state: `nodes` are down, up,
@@ -109,7 +109,7 @@ class Condition(_Table, frozen=True, kw_only=True):
     within: Seconds = 60.0
 
     def check(self, where: str, manifest: Manifest) -> None:
-        """Raise UserError where something is missing, or would not be looked at, or is not in the network."""
+        """Raise UserError if a key is missing, has no use here, or names what the network lacks."""
         needs = _NEEDS[self.is_]
         for key in ("chain", "more", "seconds", "nodes", "state", "shard"):
             given = getattr(self, key) is not None
@@ -134,7 +134,7 @@ class Condition(_Table, frozen=True, kw_only=True):
 
 
 class Step(_Table, frozen=True, kw_only=True):
-    """One thing that is done, when its time has come."""
+    """One action, taken when its time has come."""
 
     name: str | None = None
     at: Seconds | None = None

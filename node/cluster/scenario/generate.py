@@ -86,7 +86,7 @@ def generate_scenario(seed: int) -> Scenario:
 
 
 def touches_processes(step: Step) -> bool:
-    """Whether nodes are away because of it, for a moment or until it is healed."""
+    """True if nodes are away because of the step, for a moment or until it is healed."""
     return bool(step.restart) or isinstance(step.fault, Kill | Stop | Disk | Corrupt)
 
 

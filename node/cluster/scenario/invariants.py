@@ -1,4 +1,4 @@
-"""What holds on every network at every height, as far as its endpoints show it."""
+"""The invariants of every network at every height, as far as its endpoints show it."""
 
 import time
 from collections import defaultdict
@@ -58,7 +58,7 @@ class Invariants:
             time.sleep(POLL_INTERVAL)
 
     def _busy(self) -> str | None:
-        """What is under way somewhere."""
+        """The first thing that is under way, in words; None if all is quiet."""
         for endpoints in self._endpoints().values():
             for endpoint in endpoints:
                 status = call(endpoint, "atoll_status", timeout=TIMEOUT)
@@ -71,7 +71,9 @@ class Invariants:
         return None
 
     def check_blocks(self) -> int:
-        """Every node of a shard has the same blocks with the same roots. How many were compared."""
+        """Check that every node of a shard has the same blocks with the same roots. Returns the number
+        compared.
+        """
         checked = 0
         for shard, nodes in self._endpoints().items():
             endpoints = [f"{node}/shard/{shard}" for node in nodes]
@@ -86,7 +88,7 @@ class Invariants:
         return checked
 
     def check_network_blocks(self) -> int:
-        """The network's chain is the same through every shard, with the same transactions."""
+        """Check that the network's chain is the same through every shard, with the same transactions."""
         endpoints = [nodes[0] for nodes in self._endpoints().values()]
         if not endpoints:
             raise RpcUnreachable("no node answers")
@@ -104,7 +106,7 @@ class Invariants:
         return len(chains[0])
 
     def check_lanes(self) -> int:
-        """Every inbox is a prefix of its outbox; nothing is under way, so they are equal in the end."""
+        """Check that every inbox is a prefix of its outbox; at rest they are equal."""
         places = self._endpoints()
         received = {
             (src, dst): positions
@@ -160,7 +162,7 @@ class Invariants:
         return positions
 
     def check_audit(self) -> int:
-        """No wei was made or lost at any network block. How many were audited."""
+        """Check that no wei was made or lost at any network block. Returns the number of audits."""
         endpoint = self._first_that_answers()
         end = _height(endpoint) + 1
         calls = [("atoll_audit", [hex(number)]) for number in range(self._audited, end)]

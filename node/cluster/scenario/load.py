@@ -1,4 +1,4 @@
-"""The loads of a scenario: seeded transactions in a thread of their own, and what must have come of each.
+"""The loads of a scenario: seeded transactions in a thread of their own, and the check of each one's result.
 
 Every transaction gives a sum that no other gives to an address that no other names, in wei or on a token: so
 "exactly once" can be read from the state at the end.
@@ -41,7 +41,7 @@ PASSING = (
     "in time",
     "time is up",
 )
-"""What a node may say to a transaction while the network is shaken: it is offered again."""
+"""Refusals that a node may give while the network is shaken; the transaction is offered again."""
 FROZEN = "frozen"
 
 
@@ -96,9 +96,9 @@ class LoadRun:
         self.sent: list[Sent] = []
         self.outstanding: dict[str, Sent] = {}
         self.receipts: dict[str, bool] = {}
-        "Whether it succeeded, of each that has a receipt."
+        """Success or failure of each transaction that has a receipt."""
         self.refused: dict[str, str] = {}
-        "Why, of what a frozen shard keeps from ever being included."
+        """The reason for each transaction that a frozen shard keeps from ever being included."""
         self.failure: BaseException | None = None
 
     # ------------------------------------------------------------------ life
@@ -122,12 +122,12 @@ class LoadRun:
 
     @property
     def all_drawn(self) -> bool:
-        """Whether everything that is to be sent was."""
+        """True if everything to be sent was sent."""
         return all(n >= load.count for n, load in zip(self._drawn, self._loads, strict=True))
 
     @property
     def is_done(self) -> bool:
-        """Whether each has a receipt, or was refused. Raises what ended the thread."""
+        """True if each has a receipt, or was refused. Raises the error that ended the thread."""
         if self.failure is not None:
             raise self.failure
         return self.all_drawn and not self.outstanding
@@ -145,7 +145,9 @@ class LoadRun:
     # ------------------------------------------------------------------ exactly once
 
     def check_once(self) -> int:
-        """Everybody has what was sent, once. How many were looked at. Raises InvariantBroken, RpcError."""
+        """Check that every recipient has its sum exactly once. Returns the number checked. Raises
+        InvariantBroken, RpcError.
+        """
         endpoint = rpc_url(self._layout.nodes[0])
         known = [item for item in self.sent if item.hash in self.receipts]
         calls = [

@@ -1,4 +1,4 @@
-"""Running a scenario: its network, its loads, its steps, and what is expected at the end."""
+"""Running a scenario: its network, its loads, its steps, and its expectations at the end."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -29,16 +29,16 @@ Say = Callable[[str], None]
 
 
 class ScenarioFailed(AtollError):
-    """Something that was expected did not come; the text says which step or expectation, and what there was."""
+    """Something expected did not come; the text names the step or expectation, and the actual state."""
 
 
 class Interrupted(AtollError):
-    """The person did not want to wait for the end."""
+    """The user did not want to wait for the end."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Report:
-    """What happened, ready for JSON by `document`."""
+    """The result of a run, ready for JSON by `document`."""
 
     title: str
     seed: int
@@ -99,7 +99,7 @@ def run_scenario(
 
 
 class Runner:
-    """One run. The network is up and somebody else's to stop."""
+    """One run of a scenario on a network that is up; the caller stops the network."""
 
     def __init__(
         self,
@@ -217,7 +217,7 @@ class Runner:
             self._tick(moment - self.elapsed)
 
     def _tick(self, seconds: float = TICK_SECONDS) -> None:
-        """A moment in which what is due is healed, and invariants are looked at."""
+        """Let a moment pass; heal faults that are due, and check invariants."""
         self._signals.wait(min(seconds, TICK_SECONDS))
         if self._signals.count:
             raise Interrupted(f"stopped after {self.elapsed:.0f} s")
@@ -274,7 +274,9 @@ class Runner:
         }
 
     def _check_meanwhile(self) -> None:
-        """What holds at every moment; nodes come and go, so that one that does not answer is no failure."""
+        """Check the invariants that hold at every moment. Nodes come and go, so a node that does not answer is
+        no failure.
+        """
         checks: dict[Invariant, Callable[[], int]] = {
             "blocks": self._invariants.check_blocks,
             "audit": self._invariants.check_audit,

@@ -17,7 +17,7 @@ ASK_TIMEOUT = 2.0
 
 
 class Watch:
-    """Of one condition, from the moment it was made."""
+    """One condition, from the moment it was made."""
 
     def __init__(
         self, condition: Condition, layout: NetworkLayout, faults: Faults, load: LoadRun
@@ -32,7 +32,7 @@ class Watch:
         self._goals: dict[str, int] | None = None
 
     def missing(self) -> str | None:
-        """What there is instead, in words; None once the condition holds."""
+        """The actual state in words; None once the condition holds."""
         try:
             match self._condition.is_:
                 case "blocks":

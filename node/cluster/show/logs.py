@@ -32,14 +32,14 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """Which lines are shown: those at least as severe as `level` in which `pattern` is found."""
+    """A filter of lines: at least as severe as `level`, and `pattern` is found in them."""
 
     level: str = ""
     pattern: re.Pattern[str] | None = None
 
     @property
     def chooses(self) -> bool:
-        """Whether there is anything that it does not take."""
+        """True if the filter leaves out any line."""
         return bool(self.level) or self.pattern is not None
 
     def takes(self, line: Line) -> bool:
@@ -81,7 +81,9 @@ class LogReader:
         return list(found)
 
     def more(self) -> Iterator[Line]:
-        """What was added since. A log that became shorter was made anew: it is read from its beginning."""
+        """The lines that were added since. A log that became shorter was made anew: it is read from its
+        beginning.
+        """
         while self._descriptor >= 0 or self._path.exists():
             if self._descriptor < 0:
                 self._open(self._path)
@@ -105,7 +107,7 @@ class LogReader:
             raise UserError(f"{path}: cannot read the log: {error.strerror}") from None
 
     def _is_replaced(self) -> bool:
-        """Whether another file has the name now, or this one was cut; asked before it is read to its end."""
+        """True if another file has the name now, or this one was cut; asked before it is read to its end."""
         opened = os.fstat(self._descriptor)
         try:
             named = self._path.stat()

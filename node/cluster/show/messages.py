@@ -1,4 +1,4 @@
-"""What messages do between shards, as trees and lines for a terminal."""
+"""Messages between shards, as trees and lines for a terminal."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -132,7 +132,7 @@ def _label(node: Mapping[str, Any]) -> str:
 
 
 def _unavailable(document: Mapping[str, Any]) -> str:
-    """Why nobody can say whether a message has arrived where that is so."""
+    """The reason why the arrival of a message cannot be told, if it cannot."""
     return f"  [red]{document['unavailable']}[/]" if "unavailable" in document else ""
 
 

@@ -25,7 +25,7 @@ STATE_STYLES = {
 
 @shows
 def network_tables(document: Mapping[str, Any], *, balance_ether: int) -> RenderableType:
-    """What a person needs from network.json: endpoints, layout, accounts with their keys and homes."""
+    """The tables of network.json for a person: endpoints, layout, accounts with their keys and homes."""
     shards = document["shards"]
     sizes = [str(len(shard["nodes"])) for shard in shards]
     facts = Table.grid(padding=(0, 2))

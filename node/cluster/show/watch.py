@@ -1,4 +1,4 @@
-"""`atoll status --watch`: what `network_status` says again and again, as a picture that fits the terminal."""
+"""`atoll status --watch`: the latest `network_status`, as a picture that fits the terminal."""
 
 import itertools
 from collections import deque
@@ -46,7 +46,7 @@ class _Counter:
         return max(0.0, (last - first) / (last_at - at))
 
     def trend(self, width: int) -> str:
-        """How much it grew from look to look, the newest at the right."""
+        """The growth from look to look, the newest at the right."""
         counts = [count for _, count in self.seen]
         grown = [max(0, b - a) for a, b in itertools.pairwise(counts)][-width:]
         most = max(grown, default=0) or 1
@@ -72,7 +72,9 @@ class Watch:
             self._delivered.setdefault(key, _Counter()).add(at, lane["delivered"])
 
     def render(self, width: int, height: int) -> RenderableType:
-        """At most `height` rows of at most `width` columns; what is wrong is never left out for what is not."""
+        """The picture: at most `height` rows of at most `width` columns. Problems are never left out for what
+        is fine.
+        """
         document = self._document
         troubles = _troubles(document)
         chains = _chains(document)
@@ -177,7 +179,7 @@ def _nodes(nodes: Sequence[Mapping[str, Any]], rows: int, width: int) -> Table:
         table.add_column("RPC", no_wrap=True, overflow="ellipsis")
     if width >= WIDE:
         table.add_column("pid", justify="right", no_wrap=True)
-    # When there is no room for all, those that are worth a look come first.
+    # When there is no room for all, the troubled nodes come first.
     order = nodes if rows >= len(nodes) else sorted(nodes, key=_is_well)
     for node in order[:rows]:
         lag, peers = node["lag"], node["peers"]
@@ -211,7 +213,7 @@ def _chains(document: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
 
 
 def _troubles(document: Mapping[str, Any]) -> list[Text]:
-    """What is wrong, and what was made wrong on purpose."""
+    """The problems, and the faults caused on purpose."""
     found = [
         Text(f"shard {shard['id']} is frozen", "bold red", no_wrap=True)
         for shard in document["shards"]
