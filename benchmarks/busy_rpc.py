@@ -1,4 +1,4 @@
-"""How fast a node answers trivial requests while it executes one full block after the other.
+"""Response times of trivial requests while the node executes one full block after the other.
 
     .venv/bin/python benchmarks/busy_rpc.py [--shards 1 2] [--seconds 15] [--kind arithmetic|storage|transfers]
 

@@ -1,4 +1,4 @@
-"""What a message between shards costs next to what a local transaction costs, in time and in CPU.
+"""The cost of a message between shards next to that of a local transaction, in time and in CPU.
 
     .venv/bin/python benchmarks/cross_shard.py [--shapes 2x1 2x4] [--messages 40] [--rounds 5] [--batch 800]
 
@@ -104,12 +104,12 @@ class Net:
         raise SystemExit(f"no receipt of {tx_hash} on shard {shard} after {PATIENCE:g} s")
 
     def sent(self, src: int, dst: int) -> int:
-        """How many messages the source has sent."""
+        """The number of messages that the source has sent."""
         lanes = self.ask(src, "atoll_lanes")
         return int(next(x["outbox"]["count"] for x in lanes if (x["src"], x["dst"]) == (src, dst)))
 
     def settle(self) -> None:
-        """Wait until nothing is under way."""
+        """Wait until no message or transaction is under way."""
         deadline = time.monotonic() + PATIENCE
         while any(self._is_busy(shard) for shard in self.shards):
             if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""What local transfers of a shard take while another shard sends it the dearest messages there can be.
+"""The latency of local transfers of a shard while another shard sends it the dearest messages there can be.
 
     .venv/bin/python benchmarks/dear_messages.py [--shapes 2x1 2x4] [--seconds 60] [--code TEXT]
 

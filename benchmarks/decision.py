@@ -1,4 +1,4 @@
-"""What a decision of four validators costs next to the bare exchange of its messages.
+"""The cost of a decision of four validators next to the bare exchange of its messages.
 
     .venv/bin/python benchmarks/decision.py [--heights 200] [--value 1024] [--directory DIR]
 
@@ -78,7 +78,7 @@ IDENTITIES = [Identity.from_seed(hashlib.sha256(b"node %d" % i).digest()) for i 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What one process is to do."""
+    """The task of one process."""
 
     index: int
     ports: tuple[int, ...]
@@ -88,12 +88,12 @@ class Task:
 
 
 Times = tuple[dict[int, float], dict[int, float]]
-"""When a process began to propose a height, and when it had the decision."""
+"""Times when a process began to propose a height, and when it had the decision."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What one process has measured, by the name of what it ran."""
+    """The measurements of one process, by the name of the chain it ran."""
 
     times: dict[str, Times]
     cpu: dict[str, float]
@@ -230,7 +230,7 @@ class Process:
             await self._app.changed.wait()
 
     async def run(self) -> Found:
-        """When this process began and finished what."""
+        """Run all chains; the times at which this process began and finished each height."""
         count = self._task.heights
         cpu: dict[str, list[float]] = defaultdict(list)
         with trio.fail_after(PATIENCE):
@@ -271,7 +271,7 @@ def work(task: Task, results: Any) -> None:
 
 
 def free_ports() -> tuple[int, ...]:
-    """Ports that nobody uses now."""
+    """Ports that are free now."""
     import socket
 
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""What a 2 x 4 devnet costs and how fast it answers, on this machine, with unmodified web3.py.
+"""The cost and the response time of a 2 x 4 devnet, on this machine, with unmodified web3.py.
 
     .venv/bin/python benchmarks/devnet.py [--shards 2] [--validators 4] [--transactions 60]
 

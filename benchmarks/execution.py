@@ -1,4 +1,4 @@
-"""How fast blocks are executed: ours, stock py-evm and EELS on the same blocks, in the same run.
+"""The speed of executing blocks: ours, stock py-evm and EELS on the same blocks, in the same run.
 
     .venv/bin/python benchmarks/execution.py [--rounds 5] [--quick] [--only NAME] [--eels PYTHON | --no-eels]
 

@@ -1,4 +1,4 @@
-"""How the blocks of `gas_costs.py` are made: code that spends gas on little else than one thing.
+"""The blocks of `gas_costs.py`: code that spends gas on little else than one thing.
 
 Most are one transaction to a contract that repeats a piece of code until its gas is nearly gone, then
 stops: what it wrote stays written and has to be hashed. The inputs are those that take longest for

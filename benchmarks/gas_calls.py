@@ -112,7 +112,7 @@ def creation_fillers() -> list[BlockFiller]:
 
 
 def _jumps(compute: bytes) -> bytes:
-    """A loop of jumps, each to the next; `compute` hides the target from who reads the push."""
+    """A loop of jumps, each to the next; `compute` hides the target from a reader of the push."""
     code = b"\x5b"
     for _ in range(200):
         target = len(code) + 4 + len(compute)

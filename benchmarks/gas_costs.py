@@ -1,4 +1,4 @@
-"""What a block costs that is full of one thing: every opcode and precompile in turn, at its worst.
+"""The cost of a block that is full of one thing: every opcode and precompile in turn, at its worst.
 
     .venv/bin/python benchmarks/gas_costs.py [--only TEXT ...] [--rounds 3]
 
@@ -163,7 +163,7 @@ def _cost(filler: BlockFiller, reference: Block, rounds: int) -> Cost:
 
 
 def above_limit(rounds: int = 5) -> list[Cost]:
-    """What is above the limit, measured again more often before it is believed."""
+    """The costs above the limit, measured again with more rounds before they are believed."""
     chosen = fillers()
     suspects = {cost.name for cost in measure(chosen, 1) if cost.ratio > 0.7 * LIMIT}
     again = measure([filler for filler in chosen if filler.name in suspects], rounds)

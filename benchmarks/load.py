@@ -41,7 +41,7 @@ class Sent:
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of a run. Times are those of `time.perf_counter`."""
+    """The outcome of a run. Times are those of `time.perf_counter`."""
 
     begin: float
     end: float = 0.0

@@ -1,4 +1,4 @@
-"""What counting costs where it happens, and what a scrape costs.
+"""The cost of counting where it happens, and of a scrape.
 
     .venv/bin/python benchmarks/metrics.py [--endpoint http://127.0.0.1:8545] [--rounds 5]
 

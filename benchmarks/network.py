@@ -1,4 +1,4 @@
-"""Throughput, latency and cost of whole networks, ours beside the tools people would pick instead.
+"""Throughput, latency and cost of whole networks, ours beside the alternatives that people use.
 
     .venv/bin/python benchmarks/network.py [--shapes 1x1 2x1] [--peers anvil-0.2 anvil hardhat]
         [--workloads transfers ERC-20 swaps] [--across 0 10 50] [--seconds 12] [--window 2000] [--tools DIR]

@@ -1,4 +1,4 @@
-"""What becomes of a network at three times the load that it can bear.
+"""The behaviour of a network at three times the load that it can bear.
 
     .venv/bin/python benchmarks/overload.py [--shape 2x1] [--seconds 60] [--times 3] [--connections 64]
 

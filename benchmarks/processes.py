@@ -25,7 +25,7 @@ def memory_mb(pid: int) -> tuple[float, float]:
 
 
 def disk_bytes(folders: Iterable[Path]) -> int:
-    """What the files below these folders take; one that is deleted meanwhile counts nothing."""
+    """The bytes of the files below these folders; a file that is deleted meanwhile counts nothing."""
     total = 0
     for folder in folders:
         for path in folder.rglob("*"):

@@ -1,4 +1,4 @@
-"""How many JSON-RPC requests a node answers per core, against a bare trio echo and anvil in the same run.
+"""JSON-RPC requests that a node answers per core, against a bare trio echo and anvil in the same run.
 
     .venv/bin/python benchmarks/rpc.py [--seconds 4] [--connections 16] [--pipeline 8]
 

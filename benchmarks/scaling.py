@@ -1,4 +1,4 @@
-"""How the cost of a network grows with shards and validators, by processor time, so that it holds on two cores.
+"""The growth of a network's cost with shards and validators, by processor time, so that it holds on two cores.
 
     .venv/bin/python benchmarks/scaling.py [--seconds 10] [--rate 60] [--out FILE | --read FILE]
 
@@ -60,7 +60,7 @@ WIRE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What was counted in one measurement."""
+    """The counts of one measurement."""
 
     shards: int
     validators: int
@@ -80,12 +80,12 @@ class Run:
 
     @property
     def seats(self) -> int:
-        """Of the beacon."""
+        """Seats of the beacon."""
         return min(BEACON, self.nodes)
 
     @property
     def asked(self) -> int:
-        """How many nodes the client asks for receipts."""
+        """The number of nodes that the client asks for receipts."""
         return self.shards * min(ASKED, self.validators)
 
     @property
@@ -96,14 +96,14 @@ class Run:
         )
 
     def events(self) -> list[float]:
-        """How often each of COSTS occurs."""
+        """The number of occurrences of each of COSTS."""
         t, x, b, h = self.transactions, self.crossing, self.shard_blocks, self.beacon_blocks
         n, v, c = self.nodes, self.validators, self.seats
         decided, votes = b * v + h * c, b * v * (v - 1) + h * c * (c - 1)
         return [t, t * v, t * self.asked, x, decided, votes, h * n, b * n, n * self.seconds]
 
     def sendings(self) -> list[float]:
-        """How often each of WIRE occurs."""
+        """The number of occurrences of each of WIRE."""
         t, x, b, h = self.transactions, self.crossing, self.shard_blocks, self.beacon_blocks
         n, v, c = self.nodes, self.validators, self.seats
         votes = b * v * (v - 1) + h * c * (c - 1)
@@ -194,7 +194,9 @@ def show_fit(
 
 
 def extrapolate(cpu: Sequence[float], wire: Sequence[float], disk: float, across: float) -> None:
-    """What a network of k shards could do with one core for each node, at two paces of its blocks."""
+    """Print the predicted rate of a network of k shards with one core for each node, at two paces of its
+    blocks.
+    """
     a, e, w, x, s, m, b, link, i = cpu
     print(
         f"\nOne core a node, {100 * across:.0f} % across, disk {disk:.0f} bytes a transaction and validator"

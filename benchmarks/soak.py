@@ -1,4 +1,4 @@
-"""Half an hour of mixed load with a crash in the middle: does anything grow, slow down or go missing?
+"""Half an hour of mixed load with a crash in the middle; nothing may grow, slow down or go missing.
 
     .venv/bin/python benchmarks/soak.py [--shape 2x2] [--minutes 30] [--rate 120]
 

@@ -1,4 +1,4 @@
-"""Whether memory stays flat while blocks follow each other on a large state.
+"""A test that memory stays flat while blocks follow each other on a large state.
 
     .venv/bin/python benchmarks/state_memory.py [--blocks 10000] [--accounts 100000] [--cache-nodes N]
 

@@ -1,4 +1,4 @@
-"""What is measured: a network of ours, or a peer, started for one measurement and ended after it.
+"""The targets of a measurement: a network of ours, or a peer, started for one measurement and ended after it.
 
 The peers come from npm and PyPI by name, into a folder of their own outside the checkout
 (`--tools`, by default below the user's cache), and are left out with a line where that fails.
@@ -50,7 +50,7 @@ class Target:
         return len(self.endpoints)
 
     def wire_bytes(self) -> int:
-        """What its nodes have sent to each other so far, as `/metrics` of ours say; 0 for a peer."""
+        """Bytes that its nodes have sent to each other so far, by our `/metrics`; 0 for a peer."""
         total = 0
         for host, port, _ in (place for row in self.endpoints for place in row if self.folders):
             with urllib.request.urlopen(f"http://{host}:{port}/metrics", timeout=30) as answer:
@@ -114,8 +114,9 @@ def tools_folder(option: str | None) -> Path:
 
 
 def npm(tools: Path, package: str, *, node: Path | None = None) -> Path:
-    """Where the package's commands are; `node` is where the command of that name is, if not the system's.
-    Raises RuntimeError."""
+    """The directory of the package's commands. `node` is the directory of the `node` command, if not the
+    system's. Raises RuntimeError.
+    """
     folder = tools / package.replace("/", "_").replace("@", "_")
     if not (folder / "node_modules" / ".bin").exists():
         if shutil.which("npm") is None:

@@ -1,4 +1,4 @@
-"""What the load consists of: funded senders at home on every shard, and their signed transactions."""
+"""The load: funded senders at home on every shard, and their signed transactions."""
 
 import time
 from collections.abc import Iterable, Iterator
