@@ -1,5 +1,5 @@
-"""Does `pip install atoll` give a user all that the documentation says? Builds the wheel, installs it in a new
-environment outside the checkout, and runs the command and the example project's tests there.
+"""Check that `pip install atoll` gives a user all that the documentation says. Builds the wheel, installs it in
+a new environment outside the checkout, and runs the command and the example project's tests there.
 
     python tools/check_wheel.py               dependencies of the versions in locks/runtime.txt
     python tools/check_wheel.py --newest      whatever the registry has, as for a user of today

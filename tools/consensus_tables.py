@@ -3,8 +3,8 @@
     python tools/consensus_tables.py           rewrite them
     python tools/consensus_tables.py --check   exit 1 if they are out of date
 
-The transitions are not listed here but found: every kind of state is given every kind of event, and
-what ``consensus.round_state.apply`` makes of it is written down.
+The transitions are not listed here but found: ``consensus.round_state.apply`` is given every kind of event in
+every kind of state, and its result is written down.
 """
 
 import argparse
@@ -92,7 +92,7 @@ LOCKS = (
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One transition: in which step, upon what, to which step, doing what."""
+    """One transition: from which step, by which event, to which step, with which effects."""
 
     step: Step
     line: str
@@ -126,7 +126,7 @@ def states() -> Iterator[tuple[str, RoundState]]:
 
 
 def in_words(effect: Effect) -> str | None:
-    """What an effect does."""
+    """The effect in words, None if it is not shown."""
     match effect:
         case SendVote(type=type, block_id=block_id):
             return f"{type.name.lower()} {'nil' if block_id is None else 'the block'}"

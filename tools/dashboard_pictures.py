@@ -79,7 +79,7 @@ def take(browser: Browser, page: str, network: Network) -> None:
 
 
 def shoot(browser: Browser, name: str) -> None:
-    time.sleep(1.5)  # what moves comes to rest
+    time.sleep(1.5)  # moving elements come to rest
     file = IMAGES / f"{name}.png"
     browser.screenshot(file, whole=True)
     subprocess.run([*QUANTISE, str(file)], check=True)

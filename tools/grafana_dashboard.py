@@ -58,7 +58,7 @@ class Panel:
 
 
 def panels() -> Iterator[Panel]:
-    """What dashboard.txt describes."""
+    """The panels that dashboard.txt describes."""
     found: list[Panel] = []
     for line in SOURCE.read_text().splitlines()[3:]:
         if line.startswith("== "):
