@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Make the pictures of docs/dashboard.md anew, of a network of four shards with some traffic.
+"""Make the pictures of docs/dashboard.md and the README anew, of a network of four shards with some traffic.
 
     .venv/bin/python tools/dashboard_pictures.py
 
@@ -56,7 +56,7 @@ def traced(network: Network, tx: str) -> Any:
 
 
 def take(browser: Browser, page: str, network: Network) -> None:
-    """Each view in one theme, and the overview in both."""
+    """Each view in one theme, the overview in both, and of it the blocks alone."""
     overview = "dashboard-overview"
     browser.media(prefers_color_scheme="light")
     browser.open(page)
@@ -65,6 +65,8 @@ def take(browser: Browser, page: str, network: Network) -> None:
     for theme in ("light", "dark"):
         browser.media(prefers_color_scheme=theme)
         shoot(browser, overview if theme == "light" else f"{overview}-dark")
+        if theme == "light":
+            shoot(browser, "dashboard-blocks", of="section:has(> header > #lanes-title)")
         transfer(network, random.Random(1))
     message = traced(network, tx)["root"]["children"][0]["id"]
     for theme, path, words, name in (
@@ -78,10 +80,10 @@ def take(browser: Browser, page: str, network: Network) -> None:
         shoot(browser, name)
 
 
-def shoot(browser: Browser, name: str) -> None:
+def shoot(browser: Browser, name: str, of: str | None = None) -> None:
     time.sleep(1.5)  # moving elements come to rest
     file = IMAGES / f"{name}.png"
-    browser.screenshot(file, whole=True)
+    browser.screenshot(file, whole=True, of=of)
     subprocess.run([*QUANTISE, str(file)], check=True)
     print(f"{file.relative_to(ROOT)}: {file.stat().st_size:,} bytes")
 

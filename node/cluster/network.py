@@ -341,7 +341,7 @@ def ran_before(node: NodeLayout) -> bool:
 
 
 def network_document(layout: NetworkLayout) -> dict[str, Any]:
-    """The content of network.json: the facts that clients need (README, "network.json")."""
+    """The content of network.json: the facts that clients need (docs/commands.md)."""
     first = layout.nodes[0]
     pids = {
         item.node.name: item.process.pid

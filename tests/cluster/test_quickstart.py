@@ -1,4 +1,5 @@
-"""docs/quickstart.md, as somebody types it: every block is run, and says what the page says it says."""
+"""docs/quickstart.md, as somebody types it: every block is run, and says what the page says it says; and the
+transfer of the README."""
 
 import json
 import os
@@ -13,9 +14,10 @@ from pathlib import Path
 
 import pytest
 import vyper
+from web3 import Web3
 
 from tests.cluster.support.client import wait_for
-from tests.cluster.support.network import ROOT, atoll
+from tests.cluster.support.network import ROOT, Networks, atoll
 
 PAGE = ROOT / "docs" / "quickstart.md"
 BLOCK = re.compile(r"^```(\w+)( setup)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -102,6 +104,22 @@ def test_the_artifact_is_that_of_the_source() -> None:
     assert stored == {"abi": compiled["abi"], "bytecode": compiled["bytecode"]}
 
 
-def test_links_lead_somewhere() -> None:
-    for link in re.findall(r"\]\(([^)#]+)[^)]*\)", PAGE.read_text()):
-        assert (PAGE.parent / link).exists(), link
+def test_the_transfer_of_the_readme(networks: Networks) -> None:
+    network = networks.use(shards=2, validators=1)
+    (code,) = (
+        text
+        for kind, _, text in BLOCK.findall((ROOT / "README.md").read_text())
+        if kind == "python"
+    )
+    before = network.w3().eth.get_balance(network.w3().eth.accounts[1])
+    done = subprocess.run(
+        [sys.executable, "-c", code.replace("http://127.0.0.1:8545", network.endpoint(0))],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS,
+    )
+    assert done.returncode == 0, done.stderr
+    alice, bob = network.w3().eth.accounts[:2]
+    assert [network.home(account) for account in (alice, bob)] == [1, 0]
+    assert done.stdout == f"1 {Web3.from_wei(before + 10**18, 'ether')}\n"

@@ -115,9 +115,17 @@ class Browser:
         named = [{"name": k.replace("_", "-"), "value": v} for k, v in features.items()]
         self.cdp("Emulation.setEmulatedMedia", features=named)
 
-    def screenshot(self, file: Path, *, whole: bool = False) -> None:
-        """PNG of what is seen, or of the whole page."""
-        shot = self.cdp("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
+    def screenshot(self, file: Path, *, whole: bool = False, of: str | None = None) -> None:
+        """PNG of what is seen, of the whole page, or of the element `of`."""
+        part = {}
+        if of is not None:
+            box = self.run(
+                "const b = document.querySelector(arguments[0]).getBoundingClientRect();"
+                "return [b.x + scrollX, b.y + scrollY, b.width, b.height]",
+                of,
+            )
+            part = {"clip": dict(zip(("x", "y", "width", "height"), box, strict=True), scale=1)}
+        shot = self.cdp("Page.captureScreenshot", format="png", captureBeyondViewport=whole, **part)
         file.write_bytes(base64.b64decode(shot["data"]))
 
     # ------------------------------------------------------------------ what is on the page
