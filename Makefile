@@ -64,7 +64,7 @@ format:
 	@.venv/bin/ruff format .
 	@.venv/bin/ruff check --fix .
 
-# make lock: resolve the dependencies anew (needs uv)
+# make lock: resolve the dependencies anew, for every Python that the project takes (needs uv)
 lock:
 	uv pip compile -q --python-version 3.11 --universal --generate-hashes --no-annotate --no-header pyproject.toml --group build -o locks/runtime.txt
 	uv pip compile -q --python-version 3.11 --universal --generate-hashes --no-annotate --no-header pyproject.toml --group build --group dev -o locks/dev.txt

@@ -1,27 +1,45 @@
 #!/bin/sh
 # Makes .venv from the locked dependencies. Checks the machine first and says what is missing.
-# usage: tools/setup.sh runtime|dev
+# usage: tools/setup.sh runtime|dev|which      (which: only says which Python it takes)
+#
+# The Python is $PYTHON; without it that of .venv, python3, or the newest of the others that is fit for it.
 set -eu
 cd "$(dirname "$0")/.."
-lock="locks/${1:?usage: tools/setup.sh runtime|dev}.txt"
+what=${1:?usage: tools/setup.sh runtime|dev|which}
+needed="Python 3.11, 3.12 or 3.13 is needed"
 
 fail() {
     printf 'atoll: error: %s\n' "$1" >&2
     exit 2
 }
 
-python=${PYTHON:-python3}
-command -v "$python" >/dev/null 2>&1 || fail "no $python found: install Python 3.11 or newer, or set PYTHON to it"
-"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
-    fail "$("$python" --version 2>&1) is too old: Python 3.11 or newer is needed (set PYTHON to its path)"
-"$python" -c 'import ensurepip, venv' 2>/dev/null ||
-    fail "$python lacks venv: install it (Debian and Ubuntu: apt-get install python3-venv)"
+if [ -n "${PYTHON-}" ]; then
+    set -- "$PYTHON"
+else
+    set -- .venv/bin/python python3 python3.13 python3.12 python3.11
+fi
+python='' lacks=''
+for candidate; do
+    command -v "$candidate" >/dev/null 2>&1 || continue
+    if said=$("$candidate" tools/usable_python.py 2>&1); then
+        python=$candidate
+        break
+    fi
+    # What is wrong with the first is what a user wants to know; a shim of pyenv that leads nowhere says it in many lines.
+    [ -n "$lacks" ] || lacks=$(printf '%s\n' "$said" | sed -n 1p)
+done
+[ -n "$python" ] || fail "${lacks:-no Python was found}; $needed: install one, or set PYTHON to its path"
+version=$("$python" --version 2>&1)
+if [ "$what" = which ]; then
+    printf '%s: %s\n' "$(command -v "$python")" "$version"
+    exit 0
+fi
 
-stamp=.venv/.atoll-$1
-want=$(cat "$lock" pyproject.toml | cksum)-$("$python" --version 2>&1)
-[ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ] && exit 0
+lock=locks/$what.txt
+stamp() { printf '%s-%s' "$(cat "locks/$1.txt" pyproject.toml | cksum)" "$version"; }
+is_set_up() { [ -f ".venv/.atoll-$1" ] && [ "$(cat ".venv/.atoll-$1")" = "$(stamp "$1")" ]; }
 # What the tests need includes what running needs.
-[ "$1" = runtime ] && [ -f .venv/.atoll-dev ] && [ "$(cat .venv/.atoll-dev)" = "$(cat locks/dev.txt pyproject.toml | cksum)-$("$python" --version 2>&1)" ] && exit 0
+if is_set_up "$what" || is_set_up dev; then exit 0; fi
 
 # fastecdsa, which libp2p needs, has no wheel: it is compiled against GMP and the Python headers.
 work=$(mktemp -d)
@@ -35,13 +53,18 @@ printf '#include <gmp.h>\nint main(void) { mpz_t n; mpz_init(n); return 0; }\n' 
 "$cc" "$work/gmp.c" -lgmp -o "$work/gmp" 2>"$work/log" ||
     fail "the GMP headers are missing: one of libp2p's dependencies is compiled against them
   Debian and Ubuntu: apt-get install libgmp-dev     Fedora: dnf install gmp-devel     macOS: brew install gmp"
-include=$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')
-[ -f "$include/Python.h" ] ||
-    fail "the headers of $python are missing ($include/Python.h)
-  Debian and Ubuntu: apt-get install python3-dev     Fedora: dnf install python3-devel"
+# blake2b-py, which py-evm needs, is written in Rust and has wheels for these two alone.
+machine="$(uname -s) $(uname -m)"
+case $machine in
+"Linux x86_64" | "Darwin arm64") ;;
+*) command -v cargo >/dev/null 2>&1 ||
+    fail "cargo is missing: on $machine one of py-evm's dependencies is compiled with Rust
+  Debian and Ubuntu: apt-get install cargo     Fedora: dnf install cargo     macOS: brew install rust" ;;
+esac
 
-[ -x .venv/bin/python ] || "$python" -m venv .venv
-printf 'atoll: installing locked dependencies into .venv (about a minute)\n' >&2
+# An environment of another Python, or a broken one, is made anew.
+[ "$(.venv/bin/python --version 2>&1)" = "$version" ] || "$python" -m venv --clear .venv
+printf 'atoll: installing locked dependencies into .venv, with %s (about a minute)\n' "$version" >&2
 .venv/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r "$lock"
 .venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
-printf '%s' "$want" >"$stamp"
+stamp "$what" >".venv/.atoll-$what"

@@ -1,17 +1,22 @@
 """A KeyValueStore in LevelDB (through plyvel)."""
 
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
-
-import plyvel
 
 from node.primitives.errors import CorruptData
 from node.storage.errors import StorageInUse, StorageUnavailable
 from node.storage.files import make_directory, unavailable
 from node.storage.kv import prefix_end
 from node.storage.quota import Quota
+
+# plyvel's last release has no wheel for 3.13; plyvel-next goes on from it, with the same database.
+if sys.version_info >= (3, 12):
+    import plyvel_next as plyvel
+else:
+    import plyvel
 
 WRITE_BUFFER_BYTES = 8 << 20
 DEFAULT_CACHE_MIB = 16

@@ -9,7 +9,7 @@ import pytest
 from node.cli import main
 from node.cluster.layout import load_layout
 
-SLOW = ("eth", "eth_account", "libp2p", "web3", "trio", "plyvel")
+SLOW = ("eth", "eth_account", "libp2p", "web3", "trio", "plyvel", "plyvel_next")
 
 
 def test_importing_the_command_is_light() -> None:

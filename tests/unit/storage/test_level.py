@@ -8,12 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import plyvel
 import pytest
 
 from node.primitives.errors import CorruptData, UserError
 from node.storage.errors import StorageInUse, StorageUnavailable
-from node.storage.level import LevelStore
+from node.storage.level import LevelStore, plyvel
 
 
 def filled(path: Path, entries: int = 2000) -> None:
@@ -39,7 +38,7 @@ def test_two_openers_are_refused(tmp_path: Path) -> None:
     store = LevelStore.open(tmp_path / "db")
     program = (
         "import sys; from pathlib import Path\n"
-        "from node.storage.level import LevelStore; from node.storage.errors import StorageInUse\n"
+        "from node.storage.level import LevelStore, plyvel; from node.storage.errors import StorageInUse\n"
         "try: LevelStore.open(Path(sys.argv[1]))\n"
         "except StorageInUse as error: print(error)\n"
     )
@@ -143,7 +142,7 @@ def test_a_batch_is_synced_where_that_is_asked_for_and_not_elsewhere(tmp_path: P
 WRITER = """
 import sys
 from pathlib import Path
-from node.storage.level import LevelStore
+from node.storage.level import LevelStore, plyvel
 store = LevelStore.open(Path(sys.argv[1]))
 start = int(sys.argv[2])
 for number in range(start, 1_000_000):
