@@ -45,6 +45,7 @@ LIMITS = Limits(
     penalty=0.3,
     max_half_open=4,
 )
+PATCHES = compat.Patches()
 HASTY = replace(LIMITS, silence_timeout=2.0, write_timeout=2.0, handshake_timeout=1.0)
 """Of the victim, where a deadline is what ends the attack."""
 # The first id is the lowest, so that the attacker is the one to dial.
@@ -56,8 +57,9 @@ ATTACKER, VICTIM, WITNESS, STRANGER = sorted(
 class Scene:
     """A victim and a witness, connected, and ports to attack."""
 
-    def __init__(self, limits: Limits, host: str = "127.0.0.1") -> None:
+    def __init__(self, limits: Limits, host: str, patches: compat.Patches) -> None:
         self.host = host
+        self.patches = patches
         self.ports = {i.peer_id: free_port() for i in (ATTACKER, VICTIM, WITNESS)}
         self.received: list[tuple[PeerId, bytes]] = []
         self.changes: list[tuple[PeerId, bool]] = []
@@ -79,6 +81,7 @@ class Scene:
             on_peer=lambda peer, up: self.changes.append((peer, up)),
             agent="atoll/test",
             limits=limits,
+            patches=self.patches,
         )
 
     def changes_of(self, identity: Identity) -> list[tuple[PeerId, bool]]:
@@ -128,8 +131,12 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene(limits: Limits = LIMITS, host: str = "127.0.0.1") -> AsyncIterator[Scene]:
-    stage = Scene(limits, host)
+async def scene(
+    limits: Limits = LIMITS,
+    host: str = "127.0.0.1",
+    patches: compat.Patches = PATCHES,
+) -> AsyncIterator[Scene]:
+    stage = Scene(limits, host, patches)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(stage.victim.run)
         nursery.start_soon(stage.witness.run)

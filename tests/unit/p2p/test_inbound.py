@@ -16,7 +16,13 @@ from multiaddr import Multiaddr
 
 from p2p import compat
 from p2p._libp2p import ID, Identify
-from p2p.compat import IO_ERRORS, Communicator, MultiselectClient, ProtocolNotSupportedError
+from p2p.compat import (
+    IO_ERRORS,
+    Communicator,
+    MultiselectClient,
+    Patches,
+    ProtocolNotSupportedError,
+)
 from p2p.errors import Misuse, PeerFault
 from p2p.identity import Identity
 from p2p.inbound import IDENTIFY, PING
@@ -28,13 +34,14 @@ from tests.unit.p2p.test_hostile import (
     ATTACKER,
     HASTY,
     LIMITS,
+    PATCHES,
     PROTOCOLS,
     VICTIM,
     WITNESS,
     Scene,
     scene,
 )
-from tests.unit.p2p.test_network import SECONDS, until
+from tests.unit.p2p.test_network import SECONDS, STOCK, until
 
 PLACES = 3
 FEW = replace(LIMITS, max_strangers=PLACES)
@@ -128,8 +135,9 @@ async def test_a_stranger_is_told_who_we_are_and_gets_its_pings_back() -> None:
         assert not stage.changes_of(test_hostile.STRANGER)
 
 
-async def test_members_are_answered_whichever_side_dialled() -> None:
-    async with scene() as stage:
+@pytest.mark.parametrize("patches", [PATCHES, STOCK], ids=["ours", "stock"])
+async def test_members_are_answered_whichever_side_dialled(patches: Patches) -> None:
+    async with scene(patches=patches) as stage:
         for network, peer in ((stage.witness, VICTIM), (stage.victim, WITNESS)):
             link = network._peers[peer.peer_id].link
             assert link is not None
@@ -257,11 +265,20 @@ async def test_a_stranger_that_asks_for_nothing_goes() -> None:
         await until(lambda: len(stage.victim._strangers) == 0)
 
 
-async def test_without_places_strangers_are_refused_as_soon_as_they_are_known() -> None:
-    async with scene(replace(LIMITS, max_strangers=0)) as stage:
+@pytest.mark.parametrize(
+    ("limits", "patches"), [(replace(LIMITS, max_strangers=0), PATCHES), (LIMITS, STOCK)]
+)
+async def test_without_places_strangers_are_refused_as_soon_as_they_are_known(
+    limits: Limits, patches: Patches
+) -> None:
+    """Stock Yamux holds nobody to any limits, so there are no places then."""
+    async with scene(limits, patches=patches) as stage:
         with pytest.raises(IO_ERRORS):
             async with visit(stage):
                 raise AssertionError("it was let in")
+
+
+def test_the_number_of_places_is_no_less_than_none() -> None:
     with pytest.raises(Misuse):
         Limits(max_strangers=-1)
 
