@@ -1,7 +1,6 @@
-"""The port through which the JSON-RPC asks a chain; the node implements it.
+"""The ports through which the JSON-RPC asks chains; the node implements them.
 
-`scope` says which chain: None is the network view, an integer is that shard's own chain (and may name
-a shard that does not exist: raise `ResourceNotFound`). Where a block, transaction or receipt is the
+A `ChainBackend` is one chain: the network view, or a shard's own. Where a block, transaction or receipt is the
 result, None means there is no such thing and becomes `null`; where a value at a block is the result and
 the block is unknown, raise `ServerError("header not found")`. Any `rpc.errors.RpcError` reaches the
 caller as it is; any other exception is logged and reaches the caller as an internal error. Calls run
@@ -10,7 +9,6 @@ concurrently and may be cancelled when their time is up.
 
 from typing import Any, Protocol
 
-from rpc.development import DevBackend
 from rpc.faults import FaultBackend
 from rpc.wire import (
     AccessListResult,
@@ -34,8 +32,239 @@ from rpc.wire import (
 )
 
 
+class PoolBackend(Protocol):
+    """The pools in which the transactions of a chain wait."""
+
+    async def counts(self) -> tuple[int, int]:
+        """(pending, queued) over all pools."""
+
+    async def content(self, sender: bytes | None) -> PoolView:
+        """The pools' transactions, of one sender or of all."""
+
+    async def since(self, cursor: int | None) -> PendingPage:
+        """What the pools took in since `cursor`; None starts now."""
+
+
+class TraceBackend(Protocol):
+    """What executions did. Traces come ready for JSON: their shapes are those of geth's tracers."""
+
+    async def transaction(self, hash: bytes, options: TraceOptions) -> Any:
+        """What an included transaction did where it ran. Raises `ServerError`, `LimitExceeded`."""
+
+    async def block(self, ref: BlockRef, options: TraceOptions) -> Any:
+        """A list with `txHash` and `result` for each transaction of a block."""
+
+    async def call(
+        self, request: CallRequest, ref: BlockRef, overrides: Overrides, options: TraceOptions
+    ) -> Any:
+        """What a call would do."""
+
+
+class ChainBackend(Protocol):
+    """One chain, as the JSON-RPC sees it."""
+
+    @property
+    def pool(self) -> PoolBackend: ...
+
+    @property
+    def traces(self) -> TraceBackend: ...
+
+    @property
+    def pool_shards(self) -> tuple[int, ...]:
+        """The shards whose blocks make up the chain, and whose pools its transactions wait in."""
+
+    async def config(self) -> dict[str, Any]:
+        """The rules of the chain (EIP-7910), ready for JSON."""
+
+    async def block_number(self) -> int:
+        """The number of the latest block."""
+
+    async def block(self, ref: BlockRef, full: bool) -> BlockView | None:
+        """A block, with whole transactions if `full`. "pending" is what the pools hold, as a block after the
+        head."""
+
+    async def block_transaction_count(self, ref: BlockRef) -> int | None:
+        """How many transactions a block has."""
+
+    async def transaction_by_block_and_index(
+        self, ref: BlockRef, index: int
+    ) -> TransactionView | None:
+        """One transaction of a block."""
+
+    async def balance(self, address: bytes, ref: BlockRef) -> int:
+        """Wei."""
+
+    async def code(self, address: bytes, ref: BlockRef) -> bytes:
+        """Contract code, empty for other accounts."""
+
+    async def storage_at(self, address: bytes, slot: int, ref: BlockRef) -> bytes:
+        """A storage word of 32 bytes."""
+
+    async def transaction_count(self, address: bytes, ref: BlockRef) -> int:
+        """The account's nonce; for "pending" with the pooled transactions counted."""
+
+    async def call(self, request: CallRequest, ref: BlockRef, overrides: Overrides) -> bytes:
+        """The output of a message call. Raises `ExecutionReverted`, `ServerError`."""
+
+    async def estimate_gas(self, request: CallRequest, ref: BlockRef, overrides: Overrides) -> int:
+        """The least gas limit with which the call succeeds. Raises as `call`."""
+
+    async def create_access_list(
+        self, request: CallRequest, ref: BlockRef, overrides: Overrides
+    ) -> AccessListResult:
+        """What a call accesses. A call that fails is an answer, one that cannot be made raises."""
+
+    async def simulate(self, request: SimulateRequest, ref: BlockRef) -> tuple[SimulatedBlock, ...]:
+        """Blocks of calls on top of a block. Raises RpcError with the codes of the specification."""
+
+    async def proof(self, address: bytes, slots: tuple[int, ...], ref: BlockRef) -> AccountProof:
+        """The account and these slots with Merkle proofs against the state root of its shard."""
+
+    async def gas_price(self) -> int:
+        """A price per gas that gets a legacy transaction included soon, in wei."""
+
+    async def max_priority_fee(self) -> int:
+        """A priority fee per gas that gets a transaction included soon, in wei."""
+
+    async def fee_history(
+        self, count: int, newest: BlockRef, percentiles: tuple[float, ...]
+    ) -> FeeHistory:
+        """Fees of up to `count` blocks (1..1024) ending at `newest`. An empty `percentiles` means the
+        caller wants no rewards; else they rise and lie in 0..100."""
+
+    async def send_raw_transaction(self, raw: bytes) -> bytes:
+        """Takes a signed transaction into the pool; its hash. Raises `TransactionRejected`."""
+
+    async def submit(self, raw: bytes) -> bytes:
+        """The same, also of what this node made for a sender whose key it does not hold."""
+
+    async def transaction_by_hash(self, hash: bytes) -> TransactionView | None:
+        """A transaction, pending or included."""
+
+    async def transaction_receipt(self, hash: bytes) -> ReceiptView | None:
+        """The receipt of an included transaction."""
+
+    async def block_receipts(self, ref: BlockRef) -> tuple[ReceiptView, ...] | None:
+        """All receipts of a block in order."""
+
+    async def logs(self, filter: LogFilter) -> tuple[LogView, ...]:
+        """Matching logs in chain order. Raises `LimitExceeded` for a range that is too wide."""
+
+    async def block_logs(self, number: int) -> tuple[LogView, ...]:
+        """All logs of a block in order, however many there are."""
+
+    async def block_hashes(self, first: int, last: int) -> tuple[bytes, ...]:
+        """The hashes of the blocks `first` to `last`, both of which exist."""
+
+    async def wait_for_block(self, beyond: int) -> int:
+        """Returns the number of the latest block as soon as it is greater than `beyond`."""
+
+    async def raw_block(self, ref: BlockRef) -> bytes | None:
+        """A block as its chain encodes it; `raw_header` is its hash's preimage."""
+
+    async def raw_header(self, ref: BlockRef) -> bytes | None:
+        """A header as its chain encodes it."""
+
+    async def raw_receipts(self, ref: BlockRef) -> tuple[bytes, ...] | None:
+        """The consensus encodings (EIP-2718) of a block's receipts."""
+
+    async def raw_transaction(self, hash: bytes) -> bytes | None:
+        """The encoding of a transaction, pending or included."""
+
+    async def raw_transaction_at(self, ref: BlockRef, index: int) -> bytes | None:
+        """The encoding of one transaction of a block."""
+
+
+class WalletBackend(Protocol):
+    """What the node signs with the keys it holds. Raises `ServerError("unknown account")` where it has no such
+    key."""
+
+    @property
+    def addresses(self) -> tuple[bytes, ...]:
+        """Accounts the node can sign for."""
+
+    def sign_message(self, address: bytes, message: bytes) -> bytes:
+        """The 65-byte EIP-191 signature (version 0x45) of a message."""
+
+    async def sign_typed_data(self, address: bytes, data: dict[str, Any]) -> bytes:
+        """The 65-byte EIP-712 signature of typed data. Raises `InvalidParams` for what is none."""
+
+    async def fill(self, chain: ChainBackend, request: CallRequest) -> PreparedTransaction:
+        """A transaction with nonce, gas and fees filled in, unsigned. Needs no key."""
+
+    async def sign(self, chain: ChainBackend, request: CallRequest) -> PreparedTransaction:
+        """The same, signed."""
+
+    async def send(self, chain: ChainBackend, request: CallRequest) -> bytes:
+        """Fills in, signs and submits; the hash. Nonces are given out in the order of the calls."""
+
+
+class DevBackend(Protocol):
+    """Development methods, which change state as no transaction can.
+
+    What changes something returns once a block of the network's chain contains it, or raises `RpcError`.
+    """
+
+    @property
+    def off(self) -> str | None:
+        """Why there are no development methods here; None where there are. Nothing else is asked then."""
+
+    async def set_balance(self, address: bytes, wei: int) -> None: ...
+
+    async def add_balance(self, address: bytes, wei: int) -> None: ...
+
+    async def set_nonce(self, address: bytes, nonce: int) -> None: ...
+
+    async def set_code(self, address: bytes, code: bytes) -> None: ...
+
+    async def set_storage(self, address: bytes, slot: int, value: int) -> None: ...
+
+    async def mine(self, chain: ChainBackend, blocks: int, interval: int) -> None:
+        """`blocks` blocks of every shard of the chain, one after the other. With an `interval` the clock
+        goes ahead that many seconds with each."""
+
+    async def increase_time(self, seconds: int) -> int:
+        """Put the clock of all shards ahead; by how many seconds it is then."""
+
+    async def set_time(self, timestamp: int) -> None:
+        """The clock of all shards goes on from this second, which lies ahead."""
+
+    async def snapshot(self) -> int:
+        """The name of what the whole network is now."""
+
+    async def revert(self, snapshot: int) -> bool:
+        """Make the network what it was then, for all; False if there is no such snapshot, or no longer. What
+        else is under way begins anew afterwards; this call outlives it."""
+
+    async def impersonate(self, address: bytes, on: bool) -> None: ...
+
+    async def impersonate_all(self, on: bool) -> None: ...
+
+    async def send_unsigned(self, chain: ChainBackend, request: CallRequest) -> bytes:
+        """The hash of a transaction under a sender that need not be impersonated otherwise."""
+
+    async def set_log_level(self, level: str) -> str:
+        """What this node's log says from now on; the level that it had. Raises `InvalidParams`."""
+
+    async def node_info(self, chain: ChainBackend) -> dict[str, Any]:
+        """What anvil says of itself, ready for JSON."""
+
+    async def metadata(self, chain: ChainBackend) -> dict[str, Any]:
+        """What hardhat says of itself, ready for JSON."""
+
+
 class Backend(Protocol):
-    """A chain, or a network of them, as the JSON-RPC sees it."""
+    """A node with its chains, as the JSON-RPC sees it."""
+
+    def chain(self, scope: int | None) -> ChainBackend:
+        """The network view for None, else a shard's own chain. Raises `ResourceNotFound` where there is no such
+        shard."""
+
+    @property
+    def wallet(self) -> WalletBackend: ...
+
+    async def syncing(self) -> dict[str, Any] | None:
+        """None when in sync, else `startingBlock`, `currentBlock`, `highestBlock` as integers."""
 
     @property
     def dev(self) -> DevBackend:
@@ -66,183 +295,8 @@ class Backend(Protocol):
     async def listening(self) -> bool:
         """Whether the node accepts peers."""
 
-    async def config(self, scope: int | None) -> dict[str, Any]:
-        """The rules of the chain (EIP-7910), ready for JSON."""
-
-    async def syncing(self, scope: int | None) -> dict[str, Any] | None:
-        """None when in sync, else `startingBlock`, `currentBlock`, `highestBlock` as integers."""
-
-    async def block_number(self, scope: int | None) -> int:
-        """The number of the latest block."""
-
-    async def block_by_number(
-        self, scope: int | None, ref: BlockRef, full: bool
-    ) -> BlockView | None:
-        """A block, with whole transactions if `full`."""
-
-    async def block_by_hash(self, scope: int | None, hash: bytes, full: bool) -> BlockView | None:
-        """A block by its hash."""
-
-    async def block_transaction_count(self, scope: int | None, ref: BlockRef) -> int | None:
-        """How many transactions a block has."""
-
-    async def transaction_by_block_and_index(
-        self, scope: int | None, ref: BlockRef, index: int
-    ) -> TransactionView | None:
-        """One transaction of a block."""
-
-    async def balance(self, scope: int | None, address: bytes, ref: BlockRef) -> int:
-        """Wei."""
-
-    async def code(self, scope: int | None, address: bytes, ref: BlockRef) -> bytes:
-        """Contract code, empty for other accounts."""
-
-    async def storage_at(
-        self, scope: int | None, address: bytes, slot: int, ref: BlockRef
-    ) -> bytes:
-        """A storage word of 32 bytes."""
-
-    async def transaction_count(self, scope: int | None, address: bytes, ref: BlockRef) -> int:
-        """The account's nonce; for "pending" with the pooled transactions counted."""
-
-    async def call(
-        self, scope: int | None, request: CallRequest, ref: BlockRef, overrides: Overrides
-    ) -> bytes:
-        """The output of a message call. Raises `ExecutionReverted`, `ServerError`."""
-
-    async def estimate_gas(
-        self, scope: int | None, request: CallRequest, ref: BlockRef, overrides: Overrides
-    ) -> int:
-        """The least gas limit with which the call succeeds. Raises as `call`."""
-
-    async def create_access_list(
-        self, scope: int | None, request: CallRequest, ref: BlockRef, overrides: Overrides
-    ) -> AccessListResult:
-        """What a call accesses. A call that fails is an answer, one that cannot be made raises."""
-
-    async def simulate(
-        self, scope: int | None, request: SimulateRequest, ref: BlockRef
-    ) -> tuple[SimulatedBlock, ...]:
-        """Blocks of calls on top of a block. Raises RpcError with the codes of the specification."""
-
-    # Traces come ready for JSON: their shapes are those of geth's tracers.
-
-    async def trace_transaction(self, scope: int | None, hash: bytes, options: TraceOptions) -> Any:
-        """What an included transaction did where it ran. Raises `ServerError`, `LimitExceeded`."""
-
-    async def trace_block(self, scope: int | None, ref: BlockRef, options: TraceOptions) -> Any:
-        """A list with `txHash` and `result` for each transaction of a block."""
-
-    async def trace_call(
-        self,
-        scope: int | None,
-        request: CallRequest,
-        ref: BlockRef,
-        overrides: Overrides,
-        options: TraceOptions,
-    ) -> Any:
-        """What a call would do."""
-
-    async def proof(
-        self, scope: int | None, address: bytes, slots: tuple[int, ...], ref: BlockRef
-    ) -> AccountProof:
-        """The account and these slots with Merkle proofs against the state root of its shard."""
-
-    async def gas_price(self, scope: int | None) -> int:
-        """A price per gas that gets a legacy transaction included soon, in wei."""
-
-    async def max_priority_fee(self, scope: int | None) -> int:
-        """A priority fee per gas that gets a transaction included soon, in wei."""
-
-    async def fee_history(
-        self, scope: int | None, count: int, newest: BlockRef, percentiles: tuple[float, ...]
-    ) -> FeeHistory:
-        """Fees of up to `count` blocks (1..1024) ending at `newest`. An empty `percentiles` means the
-        caller wants no rewards; else they rise and lie in 0..100."""
-
-    async def send_raw_transaction(self, scope: int | None, raw: bytes) -> bytes:
-        """Takes a signed transaction into the pool; its hash. Raises `TransactionRejected`."""
-
-    async def transaction_by_hash(self, scope: int | None, hash: bytes) -> TransactionView | None:
-        """A transaction, pending or included."""
-
-    async def transaction_receipt(self, scope: int | None, hash: bytes) -> ReceiptView | None:
-        """The receipt of an included transaction."""
-
-    async def block_receipts(
-        self, scope: int | None, ref: BlockRef
-    ) -> tuple[ReceiptView, ...] | None:
-        """All receipts of a block in order."""
-
-    async def logs(self, scope: int | None, filter: LogFilter) -> tuple[LogView, ...]:
-        """Matching logs in chain order. Raises `LimitExceeded` for a range that is too wide."""
-
-    # What filters and subscriptions are made of.
-
-    async def block_logs(self, scope: int | None, number: int) -> tuple[LogView, ...]:
-        """All logs of a block in order, however many there are."""
-
-    async def block_hashes(self, scope: int | None, first: int, last: int) -> tuple[bytes, ...]:
-        """The hashes of the blocks `first` to `last`, both of which exist."""
-
-    async def wait_for_block(self, scope: int | None, beyond: int) -> int:
-        """Returns the number of the latest block as soon as it is greater than `beyond`."""
-
-    async def pending_since(self, scope: int | None, cursor: int | None) -> PendingPage:
-        """What the pools took in since `cursor`; None starts now."""
-
-    # Pools and encodings.
-
-    async def pool_counts(self, scope: int | None) -> tuple[int, int]:
-        """(pending, queued) over all pools of the scope."""
-
-    async def pool(self, scope: int | None, sender: bytes | None) -> PoolView:
-        """The pools' transactions, of one sender or of all."""
-
-    async def raw_block(self, scope: int | None, ref: BlockRef) -> bytes | None:
-        """A block as its chain encodes it; `raw_header` is its hash's preimage."""
-
-    async def raw_header(self, scope: int | None, ref: BlockRef) -> bytes | None:
-        """A header as its chain encodes it."""
-
-    async def raw_receipts(self, scope: int | None, ref: BlockRef) -> tuple[bytes, ...] | None:
-        """The consensus encodings (EIP-2718) of a block's receipts."""
-
-    async def raw_transaction(self, scope: int | None, hash: bytes) -> bytes | None:
-        """The encoding of a transaction, pending or included."""
-
-    async def raw_transaction_by_block_and_index(
-        self, scope: int | None, ref: BlockRef, index: int
-    ) -> bytes | None:
-        """The encoding of one transaction of a block."""
-
-    # What the node signs.
-
     async def coinbase(self) -> bytes | None:
         """The fee recipient of the blocks that this node proposes, None if it proposes none."""
-
-    async def accounts(self) -> tuple[bytes, ...]:
-        """Accounts the node can sign for."""
-
-    async def sign_message(self, address: bytes, message: bytes) -> bytes:
-        """The 65-byte EIP-191 signature (version 0x45) of a message. Raises `ServerError("unknown account")`,
-        as all of these do for an account whose key the node does not hold."""
-
-    async def sign_typed_data(self, address: bytes, data: dict[str, Any]) -> bytes:
-        """The 65-byte EIP-712 signature of typed data. Raises `InvalidParams` for what is none."""
-
-    async def fill_transaction(
-        self, scope: int | None, request: CallRequest
-    ) -> PreparedTransaction:
-        """A transaction with nonce, gas and fees filled in, unsigned. Needs no key."""
-
-    async def sign_transaction(
-        self, scope: int | None, request: CallRequest
-    ) -> PreparedTransaction:
-        """The same, signed."""
-
-    async def send_transaction(self, scope: int | None, request: CallRequest) -> bytes:
-        """Fills in, signs and submits; the hash. Nonces are given out in the order of the calls."""
 
     async def health(self) -> tuple[bool, dict[str, Any]]:
         """Whether the node serves as it should, and details ready for JSON."""

@@ -242,7 +242,7 @@ class _OfBlocks(Feed):
             self.audience = {who: min(after, head) for who, after in self.audience.items()}
 
     async def follow(self, feeds: Feeds) -> None:
-        head = await feeds.backend.wait_for_block(self.chain, self._last)
+        head = await feeds.backend.chain(self.chain).wait_for_block(self._last)
         while self._last < head:
             number = self._last + 1
             news = await self._read(feeds, number)
@@ -262,7 +262,7 @@ class Heads(_OfBlocks):
     """The headers of new blocks."""
 
     async def _read(self, feeds: Feeds, number: int) -> bytes | None:
-        view = await feeds.backend.block_by_number(self.chain, number, False)
+        view = await feeds.backend.chain(self.chain).block(number, False)
         return None if view is None else _encode(render.header(view))
 
 
@@ -285,10 +285,10 @@ class Logs(_OfBlocks):
     """The logs of new blocks: read once, and told to each by its filter (`chooser`)."""
 
     async def _read(self, feeds: Feeds, number: int) -> "BlockLogs | None":
-        view = await feeds.backend.block_by_number(self.chain, number, False)
+        view = await feeds.backend.chain(self.chain).block(number, False)
         if view is not None and view.logs_bloom == _NO_BLOOM:
             return None
-        found = await feeds.backend.block_logs(self.chain, number)
+        found = await feeds.backend.chain(self.chain).block_logs(number)
         if not found:
             return None
         rendered = await feeds.aside.each(lambda each: _encode(render.log(each)), found)
@@ -344,14 +344,14 @@ class Pending(Feed):
         self.audience = dict.fromkeys(self.audience, NEVER)
 
     async def follow(self, feeds: Feeds) -> None:
-        page = await feeds.backend.pending_since(self._scope, self._cursor)
+        page = await feeds.backend.chain(self._scope).pool.since(self._cursor)
         first = page.cursor - len(page.hashes)
         for number, tx_hash in enumerate(page.hashes, first):
             self._cursor = number  # a shard may be away: here it goes on then
             if not self._full:
                 await self.tell(feeds, number, b'"0x%b"' % tx_hash.hex().encode())
                 continue
-            view = await feeds.backend.transaction_by_hash(self._scope, tx_hash)
+            view = await feeds.backend.chain(self._scope).transaction_by_hash(tx_hash)
             if view is not None:
                 await self.tell(feeds, number, _encode(render.transaction(view)))
         self._cursor = page.cursor
@@ -387,15 +387,11 @@ MessageNews = tuple[MessageEvent | None, bytes]
 class Syncing(Feed):
     """Whether the node syncs: pairs of that and its JSON, looked at again and again."""
 
-    def __init__(self, scope: int | None) -> None:
-        super().__init__()
-        self._scope = scope
-
     def go_back(self, heads: Mapping[int | None, int]) -> None:
         pass
 
     async def follow(self, feeds: Feeds) -> None:
-        progress = await feeds.backend.syncing(self._scope)
+        progress = await feeds.backend.syncing()
         status = {"syncing": True, "status": render.syncing(progress)}
         news = (False, b"false") if progress is None else (True, _encode(status))
         await self.tell(feeds, 0, news)

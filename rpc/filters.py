@@ -57,17 +57,17 @@ class Filters:
 
     async def add_logs(self, backend: Backend, scope: int | None, wanted: LogFilter) -> int:
         """A filter for logs of blocks to come. Raises LimitExceeded, as all of these do."""
-        head = await backend.block_number(scope)
+        head = await backend.chain(scope).block_number()
         return self._add(_Filter(scope, head, self._clock(), logs=wanted))
 
     async def add_blocks(self, backend: Backend, scope: int | None) -> int:
         """A filter for the hashes of blocks to come."""
-        head = await backend.block_number(scope)
+        head = await backend.chain(scope).block_number()
         return self._add(_Filter(scope, head, self._clock(), blocks=True))
 
     async def add_pending(self, backend: Backend, scope: int | None) -> int:
         """A filter for the hashes of transactions that pools take in from now on."""
-        page = await backend.pending_since(scope, None)
+        page = await backend.chain(scope).pool.since(None)
         return self._add(_Filter(scope, page.cursor, self._clock()))
 
     def go_back(self, heads: Mapping[int | None, int]) -> None:
@@ -97,7 +97,7 @@ class Filters:
                 return await self._new_logs(backend, found, found.logs)
             if found.blocks:
                 return await self._new_blocks(backend, found)
-            page = await backend.pending_since(scope, found.position)
+            page = await backend.chain(scope).pool.since(found.position)
             found.position = page.cursor
             return ["0x" + tx_hash.hex() for tx_hash in page.hashes]
 
@@ -106,19 +106,19 @@ class Filters:
         found = self._find(scope, filter_id)
         if found.logs is None:
             raise ServerError("filter not found")
-        return await self._aside.each(render.log, await backend.logs(scope, found.logs))
+        return await self._aside.each(render.log, await backend.chain(scope).logs(found.logs))
 
     async def _new_blocks(self, backend: Backend, found: _Filter) -> list[Any]:
-        head = await backend.block_number(found.scope)
+        head = await backend.chain(found.scope).block_number()
         last = min(head, found.position + MAX_BLOCKS)
         if last <= found.position:
             return []
-        hashes = await backend.block_hashes(found.scope, found.position + 1, last)
+        hashes = await backend.chain(found.scope).block_hashes(found.position + 1, last)
         found.position = last
         return ["0x" + block_hash.hex() for block_hash in hashes]
 
     async def _new_logs(self, backend: Backend, found: _Filter, wanted: LogFilter) -> list[Any]:
-        head = await backend.block_number(found.scope)
+        head = await backend.chain(found.scope).block_number()
         last = min(head, found.position + MAX_BLOCKS)
         first = found.position + 1
         if isinstance(wanted.from_block, int):
@@ -129,8 +129,8 @@ class Filters:
                 found.position = max(found.position, last)
                 return []
             try:
-                views = await backend.logs(
-                    found.scope, replace(wanted, from_block=first, to_block=stop)
+                views = await backend.chain(found.scope).logs(
+                    replace(wanted, from_block=first, to_block=stop)
                 )
             except LimitExceeded:
                 if last <= first:

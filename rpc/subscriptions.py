@@ -100,17 +100,17 @@ class Subscriber:
 
     async def heads(self) -> int:
         """The headers of new blocks."""
-        scope, head = self._scope, await self._feeds.backend.block_number(self._scope)
+        scope, head = self._scope, await self._feeds.backend.chain(self._scope).block_number()
         return self._listen(everything, {("heads", scope): (head, lambda: Heads(scope, head))})
 
     async def logs(self, wanted: LogFilter) -> int:
         """Matching logs of new blocks."""
-        scope, head = self._scope, await self._feeds.backend.block_number(self._scope)
+        scope, head = self._scope, await self._feeds.backend.chain(self._scope).block_number()
         return self._listen(chooser(wanted), {("logs", scope): (head, lambda: Logs(scope, head))})
 
     async def pending(self, full: bool) -> int:
         """Hashes of transactions that pools take in, or the transactions if `full`."""
-        scope, page = self._scope, await self._feeds.backend.pending_since(self._scope, None)
+        scope, page = self._scope, await self._feeds.backend.chain(self._scope).pool.since(None)
         return self._listen(
             everything,
             {
@@ -123,8 +123,8 @@ class Subscriber:
 
     async def syncing(self) -> int:
         """Whether the node syncs, whenever that changes."""
-        scope = self._scope
-        told = await self._feeds.backend.syncing(scope) is not None
+        self._feeds.backend.chain(self._scope)  # where there is none, nothing syncs
+        told = await self._feeds.backend.syncing() is not None
 
         def changed(news: tuple[bool, bytes]) -> Iterable[bytes]:
             nonlocal told
@@ -133,7 +133,7 @@ class Subscriber:
             told = news[0]
             return (news[1],)
 
-        return self._listen(changed, {("syncing", scope): (NEVER, lambda: Syncing(scope))})
+        return self._listen(changed, {"syncing": (NEVER, Syncing)})
 
     async def messages(self, wanted: MessageFilter) -> int:
         """What happens to messages: sent, finalised, delivered; on the path of a shard, to those of it."""
@@ -147,7 +147,7 @@ class Subscriber:
 
     async def network_blocks(self) -> int:
         """New network blocks, with the shard headers that each takes in."""
-        head = await self._feeds.backend.block_number(None)
+        head = await self._feeds.backend.chain(None).block_number()
         return self._listen(everything, {"blocks": (head, lambda: NetworkBlocks(None, head))})
 
     async def shard_blocks(self) -> int:

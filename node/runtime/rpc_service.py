@@ -147,6 +147,7 @@ class RpcService:
                 recent=local.recent,
                 pooled=era.shard.pool.__contains__,
                 catch_up=era.frontier.try_reach,
+                bell=bell,
             ),
             shards={
                 shard: ShardView(
@@ -156,6 +157,7 @@ class RpcService:
                     chain_id=genesis.chain_id,
                     cached_bytes=cached // 4,
                     recent=local.recent,
+                    bell=bell,
                 )
                 for shard in genesis.shard_ids()
             },

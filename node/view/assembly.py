@@ -16,6 +16,7 @@ from node.query.port import Leg, RawBlock
 from node.shard.block import BeaconOps, BodyItem, ShardBlock, decode_item, item_name
 from node.shard.recent import RecentBlock
 from node.view.entries import Entry, Place
+from rpc.wire import BlockView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,4 +157,34 @@ def _entry(block: OpenBlock, index: int) -> Entry:
         gas_price=price,
         tip=max(0, price - base_fee),
         logs=receipt.logs,
+    )
+
+
+def head_view(header: Header, size: int) -> BlockView:
+    """A shard's header is an Ethereum header: field by field."""
+    return BlockView(
+        number=header.number,
+        hash=header.hash,
+        parent_hash=header.parent_hash,
+        nonce=header.nonce,
+        sha3_uncles=header.ommers_hash,
+        logs_bloom=header.logs_bloom,
+        transactions_root=header.transactions_root,
+        state_root=header.state_root,
+        receipts_root=header.receipts_root,
+        miner=header.coinbase,
+        difficulty=header.difficulty,
+        extra_data=header.extra_data,
+        size=size,
+        gas_limit=header.gas_limit,
+        gas_used=header.gas_used,
+        timestamp=header.timestamp,
+        base_fee_per_gas=header.base_fee_per_gas,
+        mix_hash=header.prev_randao,
+        withdrawals_root=header.withdrawals_root,
+        withdrawals=(),
+        blob_gas_used=header.blob_gas_used,
+        excess_blob_gas=header.excess_blob_gas,
+        parent_beacon_block_root=header.parent_beacon_block_root,
+        requests_hash=header.requests_hash,
     )

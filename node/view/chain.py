@@ -4,14 +4,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import trio
 
+from node.concurrency.bell import Bell
 from node.concurrency.gather import gather
 from node.primitives.basics import Address
 from node.primitives.errors import DecodeError, InvalidTransaction
 from node.primitives.transaction import (
+    IMPERSONATED_TYPE,
     FinalTransaction,
     ImpersonatedTransaction,
     Transaction,
@@ -33,9 +35,13 @@ from node.view.fees import (
     fee_history,
     rewards,
 )
+from node.view.forks import fork_config
 from node.view.logs import MAX_LOGS, LogQuery
+from node.view.pools import Pools
 from node.view.reads import StatePlace, read_account, read_proof, read_slot
 from node.view.shards import Shards
+from node.view.simulated import simulate
+from node.view.traces import Traces
 from rpc.errors import (
     ExecutionReverted,
     InvalidParams,
@@ -58,12 +64,16 @@ from rpc.wire import (
     LogView,
     Overrides,
     ReceiptView,
+    SimulatedBlock,
+    SimulateRequest,
     TransactionView,
 )
 
 T = TypeVar("T")
 
 THREADS = 2  # that assemble blocks
+BLOCK_PATIENCE = 0.25
+"""Seconds between two looks at the head of a chain that is not our own, for those who wait for a block."""
 READ_AHEAD = 8  # blocks that are read at a time
 BREATH = 32  # blocks that are scanned before other tasks get their turn
 
@@ -83,16 +93,29 @@ class Pending:
 
 
 class ChainView(ABC):
-    """One linear chain of final blocks, 0 to `head`. "latest", "safe", "finalized" and "pending" are the
-    same block: every block is final, and a pending one is not shown."""
+    """An `rpc.backend.ChainBackend`: one linear chain of final blocks, 0 to `head`. "latest", "safe" and
+    "finalized" are the same block, since every block is final; so is "pending" where it names a state."""
 
     MAX_LOG_BLOCKS = 10_000
 
-    def __init__(self, shards: Shards, *, chain_id: int) -> None:
+    def __init__(
+        self,
+        shards: Shards,
+        *,
+        pool_shards: tuple[int, ...],
+        chain_id: int,
+        bell: Bell | None = None,
+    ) -> None:
+        """`bell` rings when this node's chains grow."""
         self._shards = shards
+        self.pool_shards = pool_shards
+        self.pool = Pools(shards, pool_shards)
+        self.traces = Traces(self, shards)
         self.aside = Threads(THREADS)
         self._in_thread = self.aside.run
         self.chain_id = chain_id
+        self._bell = bell or Bell()
+        self.on_submitted: list[Callable[[bytes], None]] = [self.pool.note]
 
     # ------------------------------------------------------------------ what each chain knows
 
@@ -135,11 +158,6 @@ class ChainView(ABC):
     @abstractmethod
     async def block_hash(self, number: int) -> bytes:
         """The hash of the block of that number, which is not beyond the head."""
-
-    @property
-    @abstractmethod
-    def pool_shards(self) -> tuple[int, ...]:
-        """The shards whose pools this chain's transactions wait in."""
 
     @abstractmethod
     async def simulation(
@@ -208,7 +226,35 @@ class ChainView(ABC):
 
     # ------------------------------------------------------------------ blocks
 
+    async def config(self) -> dict[str, Any]:
+        genesis = await self.block("earliest", False)
+        if genesis is None:
+            raise ServerError("header not found")
+        return fork_config(genesis, self.chain_id)
+
+    async def block_hashes(self, first: int, last: int) -> tuple[bytes, ...]:
+        hashes = []
+        for number in range(first, last + 1):
+            hashes.append(await self.block_hash(number))
+            if number % BREATH == 0:
+                await trio.lowlevel.checkpoint()
+        return tuple(hashes)
+
+    async def wait_for_block(self, beyond: int) -> int:
+        while (head := await self.block_number()) <= beyond:
+            await self._bell.listen(BLOCK_PATIENCE)
+        return head
+
+    async def _pending_block(self, full: bool) -> BlockView | None:
+        """What the pools hold, in the shape of the block after the head."""
+        head = await self.block("latest", False)
+        fees = await self.newest_fees()
+        pool = await self.pool.content(None)
+        return head and present.pending_block(head, fees.next_base_fee, pool.pending, full)
+
     async def block(self, ref: BlockRef, full: bool) -> BlockView | None:
+        if ref == "pending":
+            return await self._pending_block(full)
         number = await self.number_of(ref)
         if number is None:
             return None
@@ -226,12 +272,17 @@ class ChainView(ABC):
         return block
 
     async def block_transaction_count(self, ref: BlockRef) -> int | None:
+        if ref == "pending":
+            return (await self.pool.counts())[0]
         number = await self.number_of(ref)
         return None if number is None else len((await self.listed(number)).entries)
 
     async def transaction_by_block_and_index(
         self, ref: BlockRef, index: int
     ) -> TransactionView | None:
+        if ref == "pending":
+            pending = (await self.pool.content(None)).pending
+            return pending[index] if index < len(pending) else None
         number = await self.number_of(ref)
         if number is None:
             return None
@@ -239,6 +290,8 @@ class ChainView(ABC):
         return present.transaction_at(block, index) if index < len(block.entries) else None
 
     async def block_receipts(self, ref: BlockRef) -> tuple[ReceiptView, ...] | None:
+        if ref == "pending":
+            return None  # what is pending has not run
         number = await self.number_of(ref)
         if number is None:
             return None
@@ -307,6 +360,12 @@ class ChainView(ABC):
 
     async def send_raw_transaction(self, raw: bytes) -> bytes:
         """Hand a signed transaction to the pool of its sender's shard; its hash."""
+        if raw[:1] == bytes([IMPERSONATED_TYPE]):  # any page that is let in may call this
+            raise TransactionRejected("nobody has signed it: see eth_sendUnsignedTransaction")
+        return await self.submit(raw)
+
+    async def submit(self, raw: bytes) -> bytes:
+        """The same, also of what nobody has signed."""
         try:
             tx = decode_transaction(raw)
         except (DecodeError, InvalidTransaction) as error:
@@ -327,6 +386,8 @@ class ChainView(ABC):
         except ServerError as error:
             raise TransactionRejected(error.message) from None
         self._note_submitted(tx.hash, shard)
+        for note in self.on_submitted:
+            note(tx.hash)
         return tx.hash
 
     # ------------------------------------------------------------------ state
@@ -407,6 +468,9 @@ class ChainView(ABC):
         return await self._surely(
             read, ref, lambda found: bool(found.error or not found.access_list)
         )
+
+    async def simulate(self, request: SimulateRequest, ref: BlockRef) -> tuple[SimulatedBlock, ...]:
+        return await simulate(self._shards, self, request, ref)
 
     # ------------------------------------------------------------------ fees
 

@@ -29,11 +29,11 @@ from node.primitives.errors import UserError
 from node.primitives.messenger import CLOCK_SLOT, MESSENGER
 from node.query.questions import HeadQuestion, LegQuestion, StorageQuestion, SubmitQuestion
 from node.telemetry.logs import control
-from node.view.chain import ChainView
 from node.view.network import NetworkView
 from node.view.ports import BeaconReader, CannotRevert, Snapshots
 from node.view.shards import Shards
 from node.view.wallet.wallet import Wallet
+from rpc.backend import ChainBackend
 from rpc.errors import InvalidParams, LimitExceeded, ResourceUnavailable, ServerError
 from rpc.times import DEVELOPMENT as PATIENCE
 from rpc.wire import CallRequest
@@ -57,11 +57,10 @@ MAX_MINED = 64
 
 
 class Development:
-    """An `rpc.development.DevBackend` over the shards."""
+    """An `rpc.backend.DevBackend` over the shards."""
 
     def __init__(
         self,
-        view: Callable[[int | None], ChainView],
         beacon: BeaconReader,
         shards: Shards,
         *,
@@ -72,7 +71,6 @@ class Development:
         snapshots: Snapshots | None,
         version: str,
     ) -> None:
-        self._view = view
         self._beacon = beacon
         self._shards = shards
         self._network = network
@@ -138,14 +136,12 @@ class Development:
 
     # ------------------------------------------------------------------ blocks and time
 
-    async def mine(self, scope: int | None, blocks: int, interval: int) -> None:
-        self._view(scope)
+    async def mine(self, chain: ChainBackend, blocks: int, interval: int) -> None:
         if blocks > MAX_MINED:
             raise LimitExceeded(
                 f"{blocks} blocks are asked for, at most {MAX_MINED} can be: every block is agreed on by all "
                 "validators of every shard; evm_increaseTime moves time without blocks"
             )
-        shards = self._shards.ids if scope is None else (scope,)
         made = 0
         with _deadline(lambda: f"{made} of {blocks} blocks were made, the next one"):
             async with self._time:
@@ -154,7 +150,7 @@ class Development:
                     if interval:
                         ahead = max(await self._clocks()) + interval
                         operation = partial(_operation, DevKind.SET_CLOCK, number=ahead)
-                    await self._everywhere(shards, operation)
+                    await self._everywhere(chain.pool_shards, operation)
                     made += 1
 
     async def increase_time(self, seconds: int) -> int:
@@ -245,8 +241,8 @@ class Development:
     async def impersonate_all(self, on: bool) -> None:
         self._wallet.impersonation.everybody = on
 
-    async def send_unsigned(self, scope: int | None, request: CallRequest) -> bytes:
-        return await self._wallet.send_unsigned(self._view(scope), request)
+    async def send_unsigned(self, chain: ChainBackend, request: CallRequest) -> bytes:
+        return await self._wallet.send_unsigned(chain, request)
 
     # ------------------------------------------------------------------ this node
 
@@ -261,9 +257,8 @@ class Development:
 
     # ------------------------------------------------------------------ what tools ask first
 
-    async def node_info(self, scope: int | None) -> dict[str, Any]:
-        view = self._view(scope)
-        head = await view.block("latest", False)
+    async def node_info(self, chain: ChainBackend) -> dict[str, Any]:
+        head = await chain.block("latest", False)
         if head is None or head.hash is None:
             raise ServerError("header not found")
         return {
@@ -274,21 +269,20 @@ class Development:
             "transactionOrder": "fees",
             "environment": {
                 "baseFee": hex(head.base_fee_per_gas or 0),
-                "chainId": view.chain_id,
+                "chainId": self._network.chain_id,
                 "gasLimit": hex(head.gas_limit),
-                "gasPrice": hex(await view.gas_price()),
+                "gasPrice": hex(await chain.gas_price()),
             },
             "forkConfig": {"forkUrl": None, "forkBlockNumber": None, "forkRetryBackoff": None},
         }
 
-    async def metadata(self, scope: int | None) -> dict[str, Any]:
-        view = self._view(scope)
-        head, first = await view.block("latest", False), await view.block("earliest", False)
+    async def metadata(self, chain: ChainBackend) -> dict[str, Any]:
+        head, first = await chain.block("latest", False), await chain.block("earliest", False)
         if head is None or head.hash is None or first is None or first.hash is None:
             raise ServerError("header not found")
         return {
             "clientVersion": self._version,
-            "chainId": view.chain_id,
+            "chainId": self._network.chain_id,
             "instanceId": "0x" + first.hash.hex(),
             "latestBlockNumber": head.number,
             "latestBlockHash": "0x" + head.hash.hex(),

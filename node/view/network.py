@@ -13,6 +13,7 @@ import trio
 
 from node.beacon.block import BeaconBlock
 from node.beacon.state import BeaconState
+from node.concurrency.bell import Bell
 from node.concurrency.caching import JoinedCache, Lru
 from node.concurrency.gather import gather
 from node.execution.evm.fees import next_base_fee
@@ -74,8 +75,9 @@ class NetworkView(ChainView):
         recent: Callable[[int], RecentBlock | None] = lambda _: None,
         pooled: Callable[[bytes], bool] = lambda _: False,
         catch_up: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint,
+        bell: Bell | None = None,
     ) -> None:
-        super().__init__(shards, chain_id=chain_id)
+        super().__init__(shards, pool_shards=shards.ids, chain_id=chain_id, bell=bell)
         self._beacon = beacon
         self._head_height = head_height
         self._recent = recent
@@ -177,10 +179,6 @@ class NetworkView(ChainView):
 
     async def _find(self, tx_hash: bytes, *, pooled: bool) -> Included | Pending | None:
         return await self._finder.find(tx_hash, pooled=pooled)
-
-    @property
-    def pool_shards(self) -> tuple[int, ...]:
-        return self._shards.ids
 
     def _submission_shard(self, tx: Transaction) -> int:
         return self._beacon.state_at(self._head_height()).home(tx.sender)

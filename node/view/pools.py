@@ -15,7 +15,6 @@ from node.query.questions import PoolContentQuestion, PoolCountsQuestion, PoolNe
 from node.view.present import pending_transaction
 from node.view.shards import Shards
 from rpc.errors import RpcError
-from rpc.threads import Threads
 from rpc.wire import PendingPage, PoolView, TransactionView
 
 REMEMBERED = 16_384
@@ -24,25 +23,29 @@ STALE_SECONDS = 0.1
 
 
 class Pools:
-    """Reads the pools of all shards."""
+    """The pools of shards `ids`."""
 
-    def __init__(self, shards: Shards) -> None:
+    def __init__(self, shards: Shards, ids: Sequence[int]) -> None:
         self._shards = shards
-        self._in_thread = Threads(1).run  # senders are recovered there
+        self._ids = ids
+        feed = PendingFeed(shards, ids)
+        self.since, self.note = feed.since, feed.note
 
-    async def counts(self, shards: Sequence[int]) -> tuple[int, int]:
-        """(pending, queued) in these shards' pools together."""
-        found = await gather([partial(self._shards.ask, s, PoolCountsQuestion()) for s in shards])
+    async def counts(self) -> tuple[int, int]:
+        """(pending, queued) in these pools together."""
+        found = await gather(
+            [partial(self._shards.ask, s, PoolCountsQuestion()) for s in self._ids]
+        )
         return sum(c.pending for c in found), sum(c.queued for c in found)
 
-    async def content(self, shards: Sequence[int], sender: bytes | None) -> PoolView:
-        """What is in these shards' pools, of one sender or of all, by shard, sender and nonce."""
+    async def content(self, sender: bytes | None) -> PoolView:
+        """What is in these pools, of one sender or of all, by shard, sender and nonce."""
 
         async def dump(shard: int) -> PoolDump:
             return await self._shards.ask(shard, PoolContentQuestion(sender=sender))
 
-        dumps = await gather([partial(dump, shard) for shard in shards])
-        return await self._in_thread(
+        dumps = await gather([partial(dump, shard) for shard in self._ids])
+        return await self._shards.aside.run(  # senders are recovered there
             lambda: PoolView(
                 pending=tuple(view for d in dumps for view in _views(d.pending, d.reasons)),
                 queued=tuple(view for d in dumps for view in _views(d.queued, {})),

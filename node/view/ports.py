@@ -1,11 +1,15 @@
 """What the views need to know of the beacon and of the node, as they need it."""
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from consensus.types import Certificate
 from node.beacon.block import BeaconBlock
 from node.beacon.state import BeaconState
-from node.primitives.basics import Hash32, ShardId
+from node.primitives.basics import Address, Hash32, ShardId
+from node.view.calls import Simulation, SimulationBase
+from node.view.entries import ListedBlock
+from rpc.wire import BlockRef, CallRequest, Overrides
 
 
 class BeaconReader(Protocol):
@@ -62,3 +66,24 @@ class NodeStatus(Protocol):
 
     def syncing(self) -> bool:
         """Whether peers claim to be well ahead of this node."""
+
+
+class Listing(Protocol):
+    """The blocks of a chain, as simulations and traces need them; see `node.view.chain.ChainView`."""
+
+    @property
+    def chain_id(self) -> int: ...
+
+    async def number_of(self, ref: BlockRef) -> int | None: ...
+
+    async def listed(self, number: int) -> ListedBlock: ...
+
+    async def locate(self, tx_hash: bytes) -> tuple[ListedBlock, int] | None: ...
+
+    async def simulation(
+        self, request: CallRequest, ref: BlockRef, overrides: Overrides
+    ) -> Simulation: ...
+
+    async def simulation_base(
+        self, accounts: Sequence[Address], ref: BlockRef
+    ) -> SimulationBase: ...

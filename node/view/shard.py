@@ -5,6 +5,7 @@ from functools import partial
 
 import trio
 
+from node.concurrency.bell import Bell
 from node.concurrency.caching import JoinedCache
 from node.execution.evm.fees import base_fee_after
 from node.primitives.basics import Address, ShardId
@@ -22,7 +23,7 @@ from node.query.questions import (
 from node.shard.block import ShardBlock
 from node.shard.recent import RecentBlock
 from node.view import calls
-from node.view.assembly import OpenBlock, open_block, opened, shard_entries
+from node.view.assembly import OpenBlock, head_view, open_block, opened, shard_entries
 from node.view.chain import BREATH, ChainView, Included, Pending
 from node.view.entries import ListedBlock
 from node.view.fees import BlockFees, FeeRange
@@ -49,9 +50,10 @@ class ShardView(ChainView):
         chain_id: int,
         cached_bytes: int = CACHED_BYTES,
         recent: Callable[[int], RecentBlock | None] = lambda _: None,
+        bell: Bell | None = None,
     ) -> None:
         """`recent` gives blocks of the node's own shard that are in memory."""
-        super().__init__(shards, chain_id=chain_id)
+        super().__init__(shards, pool_shards=(shard,), chain_id=chain_id, bell=bell)
         self._recent = recent
         self.shard = ShardId(shard)
         self._beacon = beacon
@@ -126,10 +128,6 @@ class ShardView(ChainView):
         arrival = Departure(dst=lane.dst, seq=lane.seq)
         delivery = await delivery_of(self._shards, lane.src, arrival)
         return None if delivery is None else Included(delivery.height)
-
-    @property
-    def pool_shards(self) -> tuple[int, ...]:
-        return (self.shard,)
 
     def _submission_shard(self, tx: Transaction) -> int:
         home = self._beacon.state_at(self._beacon.head.height).home(tx.sender)
@@ -206,33 +204,3 @@ class ShardView(ChainView):
 def _list(block: OpenBlock, size: int) -> ListedBlock:
     """A shard block with everything in it; `size` in bytes."""
     return ListedBlock(head=head_view(block.header, size), entries=shard_entries(block))
-
-
-def head_view(header: Header, size: int) -> BlockView:
-    """A shard's header is an Ethereum header: field by field."""
-    return BlockView(
-        number=header.number,
-        hash=header.hash,
-        parent_hash=header.parent_hash,
-        nonce=header.nonce,
-        sha3_uncles=header.ommers_hash,
-        logs_bloom=header.logs_bloom,
-        transactions_root=header.transactions_root,
-        state_root=header.state_root,
-        receipts_root=header.receipts_root,
-        miner=header.coinbase,
-        difficulty=header.difficulty,
-        extra_data=header.extra_data,
-        size=size,
-        gas_limit=header.gas_limit,
-        gas_used=header.gas_used,
-        timestamp=header.timestamp,
-        base_fee_per_gas=header.base_fee_per_gas,
-        mix_hash=header.prev_randao,
-        withdrawals_root=header.withdrawals_root,
-        withdrawals=(),
-        blob_gas_used=header.blob_gas_used,
-        excess_blob_gas=header.excess_blob_gas,
-        parent_beacon_block_root=header.parent_beacon_block_root,
-        requests_hash=header.requests_hash,
-    )

@@ -26,11 +26,11 @@ from node.query.call_specs import (
 from node.query.questions import SimulateQuestion
 from node.shard.block import ShardBlock
 from node.view import calls, present
-from node.view.chain import ChainView
+from node.view.assembly import head_view
 from node.view.entries import Entry, ListedBlock, Place
+from node.view.ports import Listing
 from node.view.reads import StatePlace, read_account
 from node.view.reverts import reverted
-from node.view.shard import head_view
 from node.view.shards import Shards
 from node.view.wallet.wallet import type_of
 from rpc.errors import LimitExceeded
@@ -57,7 +57,7 @@ class _Reported:
 
 
 async def simulate(
-    shards: Shards, view: ChainView, request: SimulateRequest, ref: BlockRef
+    shards: Shards, view: Listing, request: SimulateRequest, ref: BlockRef
 ) -> tuple[SimulatedBlock, ...]:
     """Raises RpcError with the codes of the specification."""
     accounts, blocks = await shards.aside.run(partial(_prepared, request, view.chain_id))

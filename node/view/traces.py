@@ -11,45 +11,40 @@ from node.concurrency.gather import gather
 from node.query.call_specs import TracedItem, TraceSpec
 from node.query.questions import TraceCallQuestion, TraceItemsQuestion
 from node.query.tracers import unpack_items, unpack_one
-from node.view.chain import ChainView
 from node.view.entries import Entry
+from node.view.ports import Listing
 from node.view.shards import Shards
 from rpc.errors import ServerError
-from rpc.threads import Threads
 from rpc.wire import BlockHash, BlockRef, CallRequest, Overrides, TraceOptions
 
 SHARDS_AT_ONCE = 4
-THREADS = 1
 
 
 class Traces:
     """What `debug_trace*` answers; the results are JSON that needs no further encoding."""
 
-    def __init__(self, shards: Shards) -> None:
+    def __init__(self, chain: Listing, shards: Shards) -> None:
+        self._chain = chain
         self._shards = shards
-        self._in_thread = Threads(THREADS).run
+        self._in_thread = shards.aside.run
 
-    async def transaction(
-        self, view: ChainView, tx_hash: bytes, options: TraceOptions
-    ) -> msgspec.Raw:
+    async def transaction(self, tx_hash: bytes, options: TraceOptions) -> msgspec.Raw:
         """Raises ServerError for a transaction that no block of the view lists."""
-        found = await view.locate(tx_hash)
+        found = await self._chain.locate(tx_hash)
         if found is None:
             raise ServerError("transaction not found")
         block, index = found
         return (await self._entries([block.entries[index]], options))[0]
 
-    async def block(
-        self, view: ChainView, ref: BlockRef, options: TraceOptions
-    ) -> list[dict[str, Any]]:
+    async def block(self, ref: BlockRef, options: TraceOptions) -> list[dict[str, Any]]:
         """A trace for each transaction of a block. Raises ServerError for an unknown block."""
         _refuse_pending(ref)
-        number = await view.number_of(ref)
+        number = await self._chain.number_of(ref)
         if number is None:
             raise ServerError(f"block {_name(ref)} not found")
         if number == 0:
             raise ServerError("genesis is not traceable")
-        entries = (await view.listed(number)).entries
+        entries = (await self._chain.listed(number)).entries
         traces = await self._entries(entries, options)
         return [
             {"txHash": "0x" + entry.hash.hex(), "result": trace}
@@ -58,14 +53,13 @@ class Traces:
 
     async def call(
         self,
-        view: ChainView,
         request: CallRequest,
         ref: BlockRef,
         overrides: Overrides,
         options: TraceOptions,
     ) -> msgspec.Raw:
         _refuse_pending(ref)
-        it = await view.simulation(request, ref, overrides)
+        it = await self._chain.simulation(request, ref, overrides)
         question = TraceCallQuestion(height=it.height, spec=it.spec, trace=_spec(options))
         with self._shards.source(it.shard, question.patience) as source:
             return await self._in_thread(partial(unpack_one, await source.ask(question)))

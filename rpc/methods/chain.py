@@ -20,20 +20,20 @@ from rpc.methods.table import (
 from rpc.params import Param
 from rpc.threads import FEW
 from rpc.times import EXECUTE, LONGEST_SYNC, SYNC
-from rpc.wire import BlockRef, BlockView, LogFilter, ReceiptView
+from rpc.wire import BlockHash, BlockRef, BlockView, LogFilter, ReceiptView
 
 
 async def _block_number(c: Context) -> str:
-    return hex(await c.backend.block_number(c.scope))
+    return hex(await c.chain.block_number())
 
 
 async def _block_by_number(c: Context, ref: BlockRef, full: bool) -> Any:
-    view = await c.backend.block_by_number(c.scope, ref, full)
+    view = await c.chain.block(ref, full)
     return None if view is None else await _rendered(c, view)
 
 
 async def _block_by_hash(c: Context, block_hash: bytes, full: bool) -> Any:
-    view = await c.backend.block_by_hash(c.scope, block_hash, full)
+    view = await c.chain.block(BlockHash(block_hash), full)
     return None if view is None else await _rendered(c, view)
 
 
@@ -46,13 +46,13 @@ async def _receipt(c: Context, view: ReceiptView) -> dict[str, Any]:
 
 
 async def _transaction_count_of_block(c: Context, ref: BlockRef) -> str | None:
-    number = await c.backend.block_transaction_count(c.scope, ref)
+    number = await c.chain.block_transaction_count(ref)
     return None if number is None else hex(number)
 
 
 async def _uncle_count(c: Context, ref: BlockRef) -> str | None:
     # There are no uncles with single-block finality; the block still has to exist.
-    return None if await c.backend.block_transaction_count(c.scope, ref) is None else "0x0"
+    return None if await c.chain.block_transaction_count(ref) is None else "0x0"
 
 
 async def _uncle(_c: Context, _ref: BlockRef, _index: int) -> None:
@@ -60,17 +60,17 @@ async def _uncle(_c: Context, _ref: BlockRef, _index: int) -> None:
 
 
 async def _transaction_at(c: Context, ref: BlockRef, index: int) -> Any:
-    view = await c.backend.transaction_by_block_and_index(c.scope, ref, index)
+    view = await c.chain.transaction_by_block_and_index(ref, index)
     return None if view is None else render.transaction(view)
 
 
 async def _raw_transaction_at(c: Context, ref: BlockRef, index: int) -> str | None:
-    raw = await c.backend.raw_transaction_by_block_and_index(c.scope, ref, index)
+    raw = await c.chain.raw_transaction_at(ref, index)
     return None if raw is None else "0x" + raw.hex()
 
 
 async def _send_raw_transaction(c: Context, raw: bytes) -> str:
-    return "0x" + (await c.backend.send_raw_transaction(c.scope, raw)).hex()
+    return "0x" + (await c.chain.send_raw_transaction(raw)).hex()
 
 
 async def _send_raw_transaction_sync(
@@ -79,14 +79,14 @@ async def _send_raw_transaction_sync(
     """The receipt, as soon as there is one (EIP-7966). A time that is too long is cut."""
     longest = SYNC if milliseconds is None else milliseconds / 1000
     seconds = min(longest, LONGEST_SYNC)
-    transaction_hash = await c.backend.send_raw_transaction(c.scope, raw)
+    transaction_hash = await c.chain.send_raw_transaction(raw)
     with trio.move_on_after(seconds):
         while True:
-            head = await c.backend.block_number(c.scope)
-            view = await c.backend.transaction_receipt(c.scope, transaction_hash)
+            head = await c.chain.block_number()
+            view = await c.chain.transaction_receipt(transaction_hash)
             if view is not None:
                 return await _receipt(c, view)
-            await c.backend.wait_for_block(c.scope, head)
+            await c.chain.wait_for_block(head)
     raise RpcError(
         NOT_YET_INCLUDED,
         f"the transaction was added to the transaction pool, but no block had it within {seconds:g} s",
@@ -95,32 +95,32 @@ async def _send_raw_transaction_sync(
 
 
 async def _header_by_number(c: Context, ref: BlockRef) -> Any:
-    view = await c.backend.block_by_number(c.scope, ref, False)
+    view = await c.chain.block(ref, False)
     return None if view is None else render.header(view)
 
 
 async def _header_by_hash(c: Context, block_hash: bytes) -> Any:
-    view = await c.backend.block_by_hash(c.scope, block_hash, False)
+    view = await c.chain.block(BlockHash(block_hash), False)
     return None if view is None else render.header(view)
 
 
 async def _transaction_by_hash(c: Context, transaction_hash: bytes) -> Any:
-    view = await c.backend.transaction_by_hash(c.scope, transaction_hash)
+    view = await c.chain.transaction_by_hash(transaction_hash)
     return None if view is None else render.transaction(view)
 
 
 async def _raw_transaction(c: Context, transaction_hash: bytes) -> str | None:
-    raw = await c.backend.raw_transaction(c.scope, transaction_hash)
+    raw = await c.chain.raw_transaction(transaction_hash)
     return None if raw is None else "0x" + raw.hex()
 
 
 async def _transaction_receipt(c: Context, transaction_hash: bytes) -> Any:
-    view = await c.backend.transaction_receipt(c.scope, transaction_hash)
+    view = await c.chain.transaction_receipt(transaction_hash)
     return None if view is None else await _receipt(c, view)
 
 
 async def _block_receipts(c: Context, ref: BlockRef) -> Any:
-    views = await c.backend.block_receipts(c.scope, ref)
+    views = await c.chain.block_receipts(ref)
     if views is None:
         return None
     logs = sum(len(view.logs) for view in views)
@@ -130,7 +130,7 @@ async def _block_receipts(c: Context, ref: BlockRef) -> Any:
 
 
 async def _logs(c: Context, wanted: LogFilter) -> Any:
-    return await c.aside.each(render.log, await c.backend.logs(c.scope, wanted))
+    return await c.aside.each(render.log, await c.chain.logs(wanted))
 
 
 NOT_YET_INCLUDED = 4  # EIP-7966

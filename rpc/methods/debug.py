@@ -20,22 +20,22 @@ from rpc.wire import BlockRef, CallRequest, Overrides, TraceOptions
 
 
 async def _raw_block(c: Context, ref: BlockRef) -> str:
-    return _found(await c.backend.raw_block(c.scope, ref))
+    return _found(await c.chain.raw_block(ref))
 
 
 async def _raw_header(c: Context, ref: BlockRef) -> str:
-    return _found(await c.backend.raw_header(c.scope, ref))
+    return _found(await c.chain.raw_header(ref))
 
 
 async def _raw_receipts(c: Context, ref: BlockRef) -> list[str]:
-    receipts = await c.backend.raw_receipts(c.scope, ref)
+    receipts = await c.chain.raw_receipts(ref)
     if receipts is None:
         raise ResourceNotFound("block not found")
     return await c.aside.each(lambda receipt: "0x" + receipt.hex(), receipts)
 
 
 async def _raw_transaction(c: Context, transaction_hash: bytes) -> str:
-    raw = await c.backend.raw_transaction(c.scope, transaction_hash)
+    raw = await c.chain.raw_transaction(transaction_hash)
     return "0x" if raw is None else "0x" + raw.hex()  # geth's answer for an unknown one
 
 
@@ -54,18 +54,18 @@ def _found(raw: bytes | None) -> str:
 
 
 async def _trace_transaction(c: Context, transaction_hash: bytes, options: TraceOptions) -> Any:
-    return await c.backend.trace_transaction(c.scope, transaction_hash, options)
+    return await c.chain.traces.transaction(transaction_hash, options)
 
 
 async def _trace_block(c: Context, ref: BlockRef, options: TraceOptions) -> Any:
-    return await c.backend.trace_block(c.scope, ref, options)
+    return await c.chain.traces.block(ref, options)
 
 
 async def _trace_call(
     c: Context, request: CallRequest, ref: BlockRef, config: tuple[TraceOptions, Overrides]
 ) -> Any:
     options, overrides = config
-    return await c.backend.trace_call(c.scope, request, ref, overrides, options)
+    return await c.chain.traces.call(request, ref, overrides, options)
 
 
 _OPTIONS = Param("trace options", decode_trace.trace_options, TraceOptions())

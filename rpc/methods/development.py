@@ -104,7 +104,7 @@ async def _impersonate_all(c: Context, on: bool) -> bool:
 async def _send_unsigned(c: Context, request: CallRequest) -> str:
     if request.from_ is None:
         raise InvalidParams("invalid argument 0 (transaction): from is missing")
-    return "0x" + (await c.backend.dev.send_unsigned(c.scope, request)).hex()
+    return "0x" + (await c.backend.dev.send_unsigned(c.chain, request)).hex()
 
 
 # ---------------------------------------------------------------------- blocks and time
@@ -114,12 +114,12 @@ async def _evm_mine(c: Context, wanted: tuple[int, int | None]) -> str:
     blocks, timestamp = wanted
     if timestamp is not None:
         await c.backend.dev.set_time(timestamp)
-    await c.backend.dev.mine(c.scope, blocks, 0)
+    await c.backend.dev.mine(c.chain, blocks, 0)
     return "0x0"
 
 
 async def _mine(c: Context, blocks: int, interval: int) -> bool:
-    await c.backend.dev.mine(c.scope, blocks, interval)
+    await c.backend.dev.mine(c.chain, blocks, interval)
     return True
 
 
@@ -167,11 +167,11 @@ async def _set_log_level(c: Context, level: str) -> str:
 
 
 async def _node_info(c: Context) -> dict[str, Any]:
-    return await c.backend.dev.node_info(c.scope)
+    return await c.backend.dev.node_info(c.chain)
 
 
 async def _metadata(c: Context) -> dict[str, Any]:
-    return await c.backend.dev.metadata(c.scope)
+    return await c.backend.dev.metadata(c.chain)
 
 
 _ADDRESS = Param("address", parse_address)

@@ -46,11 +46,12 @@ async def _chain_id(c: Context) -> str:
 
 
 async def _syncing(c: Context) -> Any:
-    return render.syncing(await c.backend.syncing(c.scope))
+    c.backend.chain(c.scope)  # where there is none, nothing syncs
+    return render.syncing(await c.backend.syncing())
 
 
 async def _config(c: Context) -> dict[str, Any]:
-    return await c.backend.config(c.scope)
+    return await c.chain.config()
 
 
 async def _coinbase(c: Context) -> str:
@@ -70,7 +71,7 @@ async def _hashrate(_: Context) -> str:
 
 async def _capabilities(c: Context) -> dict[str, Any]:
     """Nothing is ever deleted."""
-    head = await c.backend.block_by_number(c.scope, "latest", False)
+    head = await c.chain.block("latest", False)
     if head is None or head.hash is None:
         raise ServerError("header not found")
     kinds = ("state", "tx", "logs", "receipts", "blocks", "stateproofs")
@@ -84,19 +85,19 @@ async def _capabilities(c: Context) -> dict[str, Any]:
 
 
 async def _pool_status(c: Context) -> dict[str, str]:
-    pending, queued = await c.backend.pool_counts(c.scope)
+    pending, queued = await c.chain.pool.counts()
     return {"pending": hex(pending), "queued": hex(queued)}
 
 
 async def _pool_content(c: Context) -> dict[str, Any]:
-    pool = await c.backend.pool(c.scope, None)
+    pool = await c.chain.pool.content(None)
     return await c.aside.run(
         lambda: {"pending": _by_sender(pool.pending), "queued": _by_sender(pool.queued)}
     )
 
 
 async def _pool_content_from(c: Context, sender: bytes) -> dict[str, Any]:
-    pool = await c.backend.pool(c.scope, sender)
+    pool = await c.chain.pool.content(sender)
     return await c.aside.run(
         lambda: {
             name: {str(view.nonce): render.transaction(view) for view in part}
@@ -106,7 +107,7 @@ async def _pool_content_from(c: Context, sender: bytes) -> dict[str, Any]:
 
 
 async def _pool_inspect(c: Context) -> dict[str, Any]:
-    pool = await c.backend.pool(c.scope, None)
+    pool = await c.chain.pool.content(None)
     return await c.aside.run(lambda: _inspected(pool))
 
 

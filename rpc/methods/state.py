@@ -27,15 +27,15 @@ MAX_FEE_HISTORY = 1024  # blocks of one eth_feeHistory; execution-apis lets a no
 
 
 async def _balance(c: Context, address: bytes, ref: BlockRef) -> str:
-    return hex(await c.backend.balance(c.scope, address, ref))
+    return hex(await c.chain.balance(address, ref))
 
 
 async def _code(c: Context, address: bytes, ref: BlockRef) -> str:
-    return "0x" + (await c.backend.code(c.scope, address, ref)).hex()
+    return "0x" + (await c.chain.code(address, ref)).hex()
 
 
 async def _storage_at(c: Context, address: bytes, slot: int, ref: BlockRef) -> str:
-    return "0x" + (await c.backend.storage_at(c.scope, address, slot, ref)).hex()
+    return "0x" + (await c.chain.storage_at(address, slot, ref)).hex()
 
 
 async def _storage_values(
@@ -45,20 +45,20 @@ async def _storage_values(
     for address, slots in requests:
         found = values["0x" + address.hex()] = []
         for slot in slots:
-            found.append("0x" + (await c.backend.storage_at(c.scope, address, slot, ref)).hex())
+            found.append("0x" + (await c.chain.storage_at(address, slot, ref)).hex())
             if len(found) % FEW == 0:
                 await trio.lowlevel.checkpoint()
     return values
 
 
 async def _transaction_count(c: Context, address: bytes, ref: BlockRef) -> str:
-    return hex(await c.backend.transaction_count(c.scope, address, ref))
+    return hex(await c.chain.transaction_count(address, ref))
 
 
 async def _proof(
     c: Context, address: bytes, slots: tuple[int, ...], ref: BlockRef
 ) -> dict[str, Any]:
-    proof = await c.backend.proof(c.scope, address, slots, ref)
+    proof = await c.chain.proof(address, slots, ref)
     return await c.aside.run_if(len(slots) > FEW, lambda: render.account_proof(proof))
 
 
@@ -77,7 +77,7 @@ async def _call(
     accounts: dict[bytes, AccountOverride] | None,
     block: BlockOverrides | None,
 ) -> str:
-    output = await c.backend.call(c.scope, request, ref, _overrides(accounts, block))
+    output = await c.chain.call(request, ref, _overrides(accounts, block))
     return "0x" + output.hex()
 
 
@@ -88,7 +88,7 @@ async def _estimate_gas(
     accounts: dict[bytes, AccountOverride] | None,
     block: BlockOverrides | None,
 ) -> str:
-    return hex(await c.backend.estimate_gas(c.scope, request, ref, _overrides(accounts, block)))
+    return hex(await c.chain.estimate_gas(request, ref, _overrides(accounts, block)))
 
 
 async def _create_access_list(
@@ -98,7 +98,7 @@ async def _create_access_list(
     accounts: dict[bytes, AccountOverride] | None,
 ) -> dict[str, Any]:
     overrides = _overrides(accounts, None)
-    made = await c.backend.create_access_list(c.scope, request, ref, overrides)
+    made = await c.chain.create_access_list(request, ref, overrides)
     return await c.aside.run(lambda: render.access_list_result(made))
 
 
@@ -107,26 +107,26 @@ async def _simulate(c: Context, request: SimulateRequest, ref: BlockRef) -> list
         raise RpcError(TOO_MUCH, f"too many blocks: at most {MAX_SIMULATED_BLOCKS}")
     if sum(len(block.calls) for block in request.blocks) > decode_simulate.MAX_CALLS:
         raise RpcError(TOO_MUCH, f"too many calls: at most {decode_simulate.MAX_CALLS}")
-    blocks = await c.backend.simulate(c.scope, request, ref)
+    blocks = await c.chain.simulate(request, ref)
     return await c.aside.run(lambda: [render.simulated_block(block) for block in blocks])
 
 
 async def _gas_price(c: Context) -> str:
-    return hex(await c.backend.gas_price(c.scope))
+    return hex(await c.chain.gas_price())
 
 
 async def _max_priority_fee(c: Context) -> str:
-    return hex(await c.backend.max_priority_fee(c.scope))
+    return hex(await c.chain.max_priority_fee())
 
 
 async def _base_fee(c: Context) -> str:
     """The base fee of the next block (geth's and the specification's `eth_baseFee`)."""
-    history = await c.backend.fee_history(c.scope, 1, "latest", ())
+    history = await c.chain.fee_history(1, "latest", ())
     return hex(history.base_fee_per_gas[-1])
 
 
 async def _blob_base_fee(c: Context) -> str:
-    head = await c.backend.block_by_number(c.scope, "latest", False)
+    head = await c.chain.block("latest", False)
     if head is None:
         raise ServerError("header not found")
     return hex(blob_base_fee(head.excess_blob_gas or 0))
@@ -137,7 +137,7 @@ async def _fee_history(
 ) -> Any:
     if count == 0:  # geth's answer; a range of no blocks has no oldest one
         return {"oldestBlock": "0x0", "gasUsedRatio": [], "baseFeePerGas": []}
-    history = await c.backend.fee_history(c.scope, min(count, MAX_FEE_HISTORY), newest, percentiles)
+    history = await c.chain.fee_history(min(count, MAX_FEE_HISTORY), newest, percentiles)
     blocks = len(history.gas_used_ratio)  # none of which carries blobs
     rendered = await c.aside.run_if(blocks > FEW, lambda: render.fee_history(history))
     return rendered | {

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from rpc import decode
-from rpc.backend import Backend
+from rpc.backend import Backend, ChainBackend
 from rpc.encoding import parse_address, parse_hash
 from rpc.filters import Filters
 from rpc.origins import Trust
@@ -28,6 +28,11 @@ class Context:
     filters: Filters
     aside: Threads
     subscriber: Subscriber | None = None
+
+    @property
+    def chain(self) -> ChainBackend:
+        """Raises ResourceNotFound for a shard that does not exist."""
+        return self.backend.chain(self.scope)
 
 
 Handler: TypeAlias = Callable[..., Awaitable[Any]]

@@ -14,11 +14,11 @@ from rpc.wire import CallRequest, PreparedTransaction
 
 
 async def _accounts(c: Context) -> list[str]:
-    return ["0x" + address.hex() for address in await c.backend.accounts()]
+    return ["0x" + address.hex() for address in c.backend.wallet.addresses]
 
 
 async def _sign(c: Context, address: bytes, message: bytes) -> str:
-    return "0x" + (await c.backend.sign_message(address, message)).hex()
+    return "0x" + c.backend.wallet.sign_message(address, message).hex()
 
 
 async def _personal_sign(c: Context, message: bytes, address: bytes) -> str:
@@ -26,11 +26,11 @@ async def _personal_sign(c: Context, message: bytes, address: bytes) -> str:
 
 
 async def _sign_typed_data(c: Context, address: bytes, data: dict[str, Any]) -> str:
-    return "0x" + (await c.backend.sign_typed_data(address, data)).hex()
+    return "0x" + (await c.backend.wallet.sign_typed_data(address, data)).hex()
 
 
 async def _fill_transaction(c: Context, request: CallRequest) -> dict[str, Any]:
-    prepared = await c.backend.fill_transaction(c.scope, _with_sender(request))
+    prepared = await c.backend.wallet.fill(c.chain, _with_sender(request))
     return await c.aside.run_if(
         len(prepared.raw) > SMALL,
         lambda: {
@@ -41,12 +41,12 @@ async def _fill_transaction(c: Context, request: CallRequest) -> dict[str, Any]:
 
 
 async def _sign_transaction(c: Context, request: CallRequest) -> dict[str, Any]:
-    prepared = await c.backend.sign_transaction(c.scope, _with_sender(request))
+    prepared = await c.backend.wallet.sign(c.chain, _with_sender(request))
     return await c.aside.run_if(len(prepared.raw) > SMALL, lambda: _signed(prepared))
 
 
 async def _send_transaction(c: Context, request: CallRequest) -> str:
-    return "0x" + (await c.backend.send_transaction(c.scope, _with_sender(request))).hex()
+    return "0x" + (await c.backend.wallet.send(c.chain, _with_sender(request))).hex()
 
 
 def _signed(prepared: PreparedTransaction) -> dict[str, Any]:

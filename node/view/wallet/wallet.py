@@ -22,24 +22,45 @@ from node.primitives.transaction import (
     encode_impersonated,
 )
 from node.view.calls import is_large
-from node.view.chain import ChainView
 from node.view.present import pending_transaction
 from node.view.wallet import typed_data
-from node.view.wallet.impersonation import Impersonation
 from node.view.wallet.signing import SIGNABLE, Unsigned, encode_unsigned, sign
-from rpc.errors import InvalidParams, ServerError
+from rpc.backend import ChainBackend
+from rpc.errors import InvalidParams, LimitExceeded, ServerError
 from rpc.threads import Threads
 from rpc.wire import NO_OVERRIDES, CallRequest, PreparedTransaction, TransactionView
 
 RECENT_SECONDS = 3.0
 """How long a nonce that was given out counts, although the pool does not show it: another node of the
 shard may answer, which has not heard of it yet."""
+MAX_IMPERSONATED = 4096
 AUTHORIZATION_BYTES = 24  # at least
 _SIGNED_MESSAGE = b"\x19Ethereum Signed Message:\n"
 
 
+class Impersonation:
+    """Whom this node lets its users impersonate: a set of addresses, or everybody. A node forgets it when it
+    ends. `lock` is held while a nonce of one of them is given out."""
+
+    def __init__(self) -> None:
+        self._addresses: set[bytes] = set()
+        self.everybody = False
+        self.lock = trio.Lock()
+
+    def covers(self, address: bytes | None) -> bool:
+        return address is not None and (self.everybody or address in self._addresses)
+
+    def start(self, address: bytes) -> None:
+        if len(self._addresses) >= MAX_IMPERSONATED and address not in self._addresses:
+            raise LimitExceeded(f"{MAX_IMPERSONATED} accounts are impersonated already")
+        self._addresses.add(address)
+
+    def stop(self, address: bytes) -> None:
+        self._addresses.discard(address)
+
+
 class Wallet:
-    """`addresses` are listed (in this order) whether their keys are here or not."""
+    """An `rpc.backend.WalletBackend`. `addresses` are listed in this order, with or without their keys."""
 
     def __init__(
         self,
@@ -72,24 +93,24 @@ class Wallet:
 
     # ------------------------------------------------------------------ transactions
 
-    async def fill(self, view: ChainView, request: CallRequest) -> PreparedTransaction:
+    async def fill(self, chain: ChainBackend, request: CallRequest) -> PreparedTransaction:
         """Everything that was left out, as the chain has it now. Needs no key."""
         nonce = request.nonce
         if nonce is None:
-            nonce = await view.transaction_count(request.from_ or b"", "pending")
-        tx = await self._fill(view, request, nonce)
+            nonce = await chain.transaction_count(request.from_ or b"", "pending")
+        tx = await self._fill(chain, request, nonce)
 
         def prepare() -> PreparedTransaction:
             return PreparedTransaction(raw=encode_unsigned(tx), view=_unsigned_view(tx, request))
 
         return await self._aside.run_if(is_large(request, NO_OVERRIDES), prepare)
 
-    async def sign(self, view: ChainView, request: CallRequest) -> PreparedTransaction:
+    async def sign(self, chain: ChainBackend, request: CallRequest) -> PreparedTransaction:
         key = self._key(request.from_)
         nonce = request.nonce
         if nonce is None:
-            nonce = await view.transaction_count(key.address, "pending")
-        tx = await self._fill(view, request, nonce)
+            nonce = await chain.transaction_count(key.address, "pending")
+        tx = await self._fill(chain, request, nonce)
 
         def prepare() -> PreparedTransaction:
             raw = sign(tx, key)
@@ -97,37 +118,37 @@ class Wallet:
 
         return await self._aside.run_if(is_large(request, NO_OVERRIDES), prepare)
 
-    async def send(self, view: ChainView, request: CallRequest) -> bytes:
+    async def send(self, chain: ChainBackend, request: CallRequest) -> bytes:
         """Nonces of an account are given out one at a time, in the order in which they are asked for."""
         if request.from_ not in self._keys and self.impersonation.covers(request.from_):
-            return await self.send_unsigned(view, request)
+            return await self.send_unsigned(chain, request)
         key = self._key(request.from_)
         async with self._locks[key.address]:
-            return await self._submit(view, request, key.address, lambda tx: sign(tx, key))
+            return await self._submit(chain, request, key.address, lambda tx: sign(tx, key))
 
-    async def send_unsigned(self, view: ChainView, request: CallRequest) -> bytes:
+    async def send_unsigned(self, chain: ChainBackend, request: CallRequest) -> bytes:
         """The same for a sender whose key is not needed; where that is allowed is the chain's rule."""
         sender = Address(request.from_ or b"")
         async with self.impersonation.lock:
             self._forget_old()
             return await self._submit(
-                view, request, sender, lambda tx: encode_impersonated(sender, encode_unsigned(tx))
+                chain, request, sender, lambda tx: encode_impersonated(sender, encode_unsigned(tx))
             )
 
     async def _submit(
         self,
-        view: ChainView,
+        chain: ChainBackend,
         request: CallRequest,
         sender: bytes,
         encode: Callable[[Unsigned], bytes],
     ) -> bytes:
         nonce = request.nonce
         if nonce is None:
-            nonce = await self._next_nonce(view, sender)
-        tx = await self._fill(view, request, nonce)
+            nonce = await self._next_nonce(chain, sender)
+        tx = await self._fill(chain, request, nonce)
         large = is_large(request, NO_OVERRIDES)
         raw = await self._aside.run_if(large, partial(encode, tx))
-        tx_hash = await view.send_raw_transaction(raw)
+        tx_hash = await chain.submit(raw)
         if nonce > self._given.get(sender, (-1, 0.0))[0]:
             self._given[sender] = (nonce, self._clock())
         return tx_hash
@@ -143,8 +164,8 @@ class Wallet:
             if address not in self._keys and now - when >= RECENT_SECONDS:
                 del self._given[address]
 
-    async def _next_nonce(self, view: ChainView, address: bytes) -> int:
-        nonce = await view.transaction_count(address, "pending")
+    async def _next_nonce(self, chain: ChainBackend, address: bytes) -> int:
+        nonce = await chain.transaction_count(address, "pending")
         last, when = self._given.get(address, (-1, 0.0))
         if nonce <= last and self._clock() - when < RECENT_SECONDS:
             return last + 1
@@ -158,7 +179,7 @@ class Wallet:
             raise ServerError("unknown account")
         return key
 
-    async def _fill(self, view: ChainView, request: CallRequest, nonce: int) -> Unsigned:
+    async def _fill(self, chain: ChainBackend, request: CallRequest, nonce: int) -> Unsigned:
         if request.chain_id is not None and request.chain_id != self._chain_id:
             raise InvalidParams(
                 f"chainId does not match node's (have={request.chain_id}, want={self._chain_id})"
@@ -167,14 +188,14 @@ class Wallet:
             raise ServerError("contract creation without any data provided")
         _check_size(request)
         kind = type_of(request)
-        max_fee, tip = await _fees(view, request, kind)
+        max_fee, tip = await _fees(chain, request, kind)
         gas = request.gas
         if gas is None:
             # a transaction may wait for a lower base fee: what it offers does not matter here
             unpriced = replace(
                 request, gas_price=None, max_fee_per_gas=None, max_priority_fee_per_gas=None
             )
-            gas = await view.estimate_gas(unpriced, "pending", NO_OVERRIDES)
+            gas = await chain.estimate_gas(unpriced, "pending", NO_OVERRIDES)
         return Unsigned(
             type=kind,
             chain_id=self._chain_id,
@@ -220,21 +241,22 @@ def _check_size(request: CallRequest) -> None:
         )
 
 
-async def _fees(view: ChainView, request: CallRequest, kind: int) -> tuple[int, int]:
+async def _fees(chain: ChainBackend, request: CallRequest, kind: int) -> tuple[int, int]:
     """(max fee, tip) in wei per gas."""
     if kind in (TYPE_LEGACY, TYPE_ACCESS_LIST):
         price = request.gas_price
         if price is None:
-            price = await view.gas_price()
+            price = await chain.gas_price()
         return price, price
     tip = request.max_priority_fee_per_gas
     if tip is None:
-        tip = await view.max_priority_fee()
+        tip = await chain.max_priority_fee()
         if request.max_fee_per_gas is not None:
             tip = min(tip, request.max_fee_per_gas)
     max_fee = request.max_fee_per_gas
     if max_fee is None:
-        max_fee = 2 * (await view.newest_fees()).next_base_fee + tip
+        next_base_fee = (await chain.fee_history(1, "latest", ())).base_fee_per_gas[-1]
+        max_fee = 2 * next_base_fee + tip
     return max_fee, tip
 
 

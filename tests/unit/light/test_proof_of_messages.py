@@ -39,7 +39,7 @@ def sent(net, shard):
 async def transfer(net, views, src=0, dst=1, value=ETHER, gas=25_000):
     """Send from one shard to the other and make the block that sends the message."""
     tx = net.users[src][0].sign(net.users[dst][1].address, value, gas=gas)
-    await views.backend.send_raw_transaction(None, tx)
+    await views.backend.chain(None).send_raw_transaction(tx)
     net.step(src)
     (message,) = sent(net, src)
     return message
@@ -90,13 +90,13 @@ async def test_the_gas_and_the_failure_of_a_call(net, code):
     init, _, _ = code
     views, owner = net.views(), net.users[1][0]
     address = contract_address(owner.address, owner.nonce)
-    await views.backend.send_raw_transaction(None, owner.sign(None, data=init, gas=500_000))
+    await views.backend.chain(None).send_raw_transaction(owner.sign(None, data=init, gas=500_000))
     net.settle()
     results = []
     for word in (7, 0):
         data = word.to_bytes(32, "big")
         tx = net.users[0][0].sign(address, ETHER if not word else 0, data, gas=120_000)
-        await views.backend.send_raw_transaction(None, tx)
+        await views.backend.chain(None).send_raw_transaction(tx)
         net.step(0)
         (message,) = sent(net, 0)
         net.settle()
@@ -113,13 +113,13 @@ async def test_several_arrivals_in_one_block_have_their_own_gas(devnet_class, co
     init, _, _ = code
     views, owner = net.views(), net.users[2][0]
     address = contract_address(owner.address, owner.nonce)
-    await views.backend.send_raw_transaction(None, owner.sign(None, data=init, gas=500_000))
+    await views.backend.chain(None).send_raw_transaction(owner.sign(None, data=init, gas=500_000))
     net.settle()
     messages = []
     for shard in (0, 1):
         for user in net.users[shard][:2]:
             tx = user.sign(address, 0, (9).to_bytes(32, "big"), gas=120_000)
-            await views.backend.send_raw_transaction(None, tx)
+            await views.backend.chain(None).send_raw_transaction(tx)
         net.step(shard)
         messages += sent(net, shard)
     net.crosslink()
@@ -405,11 +405,11 @@ async def test_a_message_that_messenger_sent_and_its_reply(net, code):
     init, _, _ = code
     views, owner, alice = net.views(), net.users[1][0], net.users[0][0]
     target = contract_address(owner.address, owner.nonce)
-    await views.backend.send_raw_transaction(None, owner.sign(None, data=init, gas=500_000))
+    await views.backend.chain(None).send_raw_transaction(owner.sign(None, data=init, gas=500_000))
     net.settle()
     data = send_call(target, (5).to_bytes(32, "big"), 100_000, 50_000, b"\1\2\3\4")
     tx = alice.sign(MESSENGER, ETHER, data, gas=300_000)
-    await views.backend.send_raw_transaction(None, tx)
+    await views.backend.chain(None).send_raw_transaction(tx)
     net.step(0)
     (message,) = [m for m in sent(net, 0) if m.kind is MessageKind.CALL]
     assert (message.sender, message.to, message.gas) == (alice.address, target, 100_000)
@@ -433,11 +433,13 @@ async def test_a_message_whose_recipient_had_moved_is_forwarded_and_the_next_one
     net = devnet_class(3)
     views, owner, sender = net.views(), net.users[0][0], net.users[2][0]
     while home_by_range(contract_address(owner.address, owner.nonce), 3) != 1:
-        await views.backend.send_raw_transaction(None, owner.sign(owner.address))
+        await views.backend.chain(None).send_raw_transaction(owner.sign(owner.address))
     contract = contract_address(owner.address, owner.nonce)
-    await views.backend.send_raw_transaction(None, owner.sign(None, data=code[0], gas=300_000))
+    await views.backend.chain(None).send_raw_transaction(
+        owner.sign(None, data=code[0], gas=300_000)
+    )
     tx = sender.sign(contract, data=(9).to_bytes(32, "big"), gas=120_000)
-    await views.backend.send_raw_transaction(None, tx)
+    await views.backend.chain(None).send_raw_transaction(tx)
     net.settle()
     net.settle()
     _, first = net.chains[2].sent_in(1)[0]

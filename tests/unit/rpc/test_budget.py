@@ -20,13 +20,14 @@ from rpc.budget import Budget, Share
 from rpc.dispatch import Dispatcher
 from rpc.limits import Limits
 from rpc.server import Server
+from tests.support.scoped import WithChains
 
 LIMITS = Limits(buffered=100_000, buffered_free=1_000)
 CALL = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "eth_chainId"})
 HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 
 
-class Backend:
+class Backend(WithChains):
     def __init__(self):
         self.working, self.done = trio.Event(), trio.Event()
 

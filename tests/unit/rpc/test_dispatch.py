@@ -20,13 +20,14 @@ from rpc.errors import (
 from rpc.limits import Limits
 from rpc.methods import blob_base_fee
 from rpc.wire import ReceiptView
+from tests.support.scoped import WithChains
 
 ADDRESS = "0x" + "00" * 20
 HASH = "0x" + "11" * 32
 BUG = "secret detail of the node"
 
 
-class Backend:
+class Backend(WithChains):
     """Answers a few methods; `raises` makes the next balance fail."""
 
     def __init__(self):
@@ -56,7 +57,7 @@ class Backend:
     async def status(self):
         return {"unencodable": object()}
 
-    async def syncing(self, scope):
+    async def syncing(self):
         return {"startingBlock": 0, "currentBlock": 5, "highestBlock": 9}
 
     async def transaction_receipt(self, scope, hash):

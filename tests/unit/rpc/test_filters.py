@@ -8,6 +8,7 @@ from rpc.filters import Filters
 from rpc.limits import Limits
 from rpc.threads import Threads
 from rpc.wire import LogFilter, LogView, PendingPage
+from tests.support.scoped import WithChains
 
 TOKEN = b"\x70" * 20
 
@@ -26,7 +27,7 @@ def log_at(number, index=0):
     )
 
 
-class Chain:
+class Chain(WithChains):
     """A log in every block; a query that covers more than `most` blocks is refused."""
 
     def __init__(self):

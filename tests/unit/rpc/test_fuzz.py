@@ -13,12 +13,13 @@ from rpc.dispatch import Dispatcher
 from rpc.limits import Limits
 from rpc.methods import METHODS
 from rpc.nesting import MAX_DEPTH, too_deep
+from tests.support.scoped import WithChains
 
 ADDRESS = "0x" + "00" * 20
 HASH = "0x" + "11" * 32
 
 
-class Backend:
+class Backend(WithChains):
     """A few methods work, one never ends, all others are bugs."""
 
     async def block_number(self, scope):

@@ -14,6 +14,7 @@ from rpc.http import HttpRequest, HttpResponse, RequestParser, render_response
 from rpc.limits import Limits
 from rpc.methods import METHODS
 from rpc.origins import Trust
+from tests.support.scoped import WithChains
 
 LIMITS = Limits(body_size=1000, header_size=500)
 CALL = b'{"jsonrpc":"2.0","id":1,"method":"eth_chainId"}'
@@ -142,7 +143,7 @@ def test_responses():
     assert b"Connection: keep-alive" in render_response(response, close=False, http_1_0=True)
 
 
-class Backend:
+class Backend(WithChains):
     async def chain_id(self):
         return 1337
 

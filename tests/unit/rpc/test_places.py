@@ -12,6 +12,7 @@ from rpc.dispatch import Dispatcher
 from rpc.limits import Limits
 from rpc.places import GRACE, Kind, Wait, first_to_go
 from rpc.server import Server
+from tests.support.scoped import WithChains
 
 HALF = b"POST / HTTP/1.1\r\nHost: loc"
 
@@ -47,7 +48,7 @@ def test_a_moment_is_left_to_who_asked(kind):
         assert first_to_go(row, 9.99 + GRACE[kind]) is None
 
 
-class Backend:
+class Backend(WithChains):
     def __init__(self):
         self.working = 0
         self.done = trio.Event()
@@ -60,7 +61,7 @@ class Backend:
         await self.done.wait()
         return 1
 
-    async def syncing(self, scope):
+    async def syncing(self):
         return False
 
     async def code(self, scope, address, ref):

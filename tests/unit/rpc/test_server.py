@@ -14,9 +14,10 @@ from rpc.errors import ListenError, PortInUse
 from rpc.limits import Limits
 from rpc.places import GRACE, Kind
 from rpc.server import Server
+from tests.support.scoped import WithChains
 
 
-class Backend:
+class Backend(WithChains):
     async def block_number(self, scope):
         return 26 if scope is None else scope
 

@@ -9,9 +9,10 @@ import trio
 from rpc.dispatch import Dispatcher
 from rpc.limits import Limits
 from rpc.server import Server
+from tests.support.scoped import WithChains
 
 
-class Backend:
+class Backend(WithChains):
     """`gas_price` waits until `release` is set and says so in `working`."""
 
     def __init__(self):

@@ -18,6 +18,7 @@ from rpc.server import Server
 from rpc.subscriptions import Subscriber, Subscriptions
 from rpc.threads import Threads
 from rpc.wire import BlockView, LogView, MessageEvent, MessagePage, PendingPage
+from tests.support.scoped import WithChains
 
 TOKEN = b"\x70" * 20
 
@@ -45,7 +46,7 @@ def block(number):
     )
 
 
-class Chain:
+class Chain(WithChains):
     """Grows when told to; a log in every even block."""
 
     def __init__(self):
@@ -72,7 +73,7 @@ class Chain:
             await self.grown.wait()
         return self.head
 
-    async def block_by_number(self, scope, number, full):
+    async def block(self, scope, number, full):
         if self.failures:
             self.failures -= 1
             raise ResourceUnavailable("shard 1 is unavailable")
@@ -123,7 +124,7 @@ class Chain:
             raise ResourceUnavailable("shard 1 is unavailable")
         return {"shard": shard, "height": height}
 
-    async def syncing(self, scope):
+    async def syncing(self):
         progress = {"startingBlock": 0, "currentBlock": 1, "highestBlock": 9}
         return progress if self.behind else None
 
@@ -262,7 +263,7 @@ async def test_a_subscription_asked_for_with_the_last_breath_is_not_kept(chain):
 async def test_a_shard_that_is_away_costs_no_pending_transaction():
     asked = []
 
-    class Pools:
+    class Pools(WithChains):
         async def pending_since(self, scope, cursor):
             hashes = tuple(bytes([number]) * 32 for number in range(cursor, 4))
             return PendingPage(cursor=4, hashes=hashes)

@@ -1,6 +1,7 @@
 """An unmodified web3.py against the server over a small chain in memory."""
 
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 
 import pytest
 import trio
@@ -28,6 +29,7 @@ from rpc.wire import (
     TransactionView,
     WithdrawalView,
 )
+from tests.support.scoped import WithChains
 
 ALICE, BOB, TOKEN = b"\xa1" * 20, b"\xb0" * 20, b"\x70" * 20
 TOPIC = b"\x0e" * 32
@@ -133,7 +135,7 @@ def receipt(number, index):
     )
 
 
-class Chain:
+class Chain(WithChains):
     """Blocks 0 to `head`, each with one transaction of every type; state is made up."""
 
     head = 5
@@ -160,13 +162,13 @@ class Chain:
     async def network_id(self):
         return 1337
 
-    async def syncing(self, scope):
+    async def syncing(self):
         return None
 
     async def block_number(self, scope):
         return self.head
 
-    async def block_by_number(self, scope, ref, full):
+    async def block(self, scope, ref, full):
         number = self._number(ref)
         if number > self.head:
             return None
@@ -199,9 +201,6 @@ class Chain:
                 transactions(number) if full else tuple(view.hash for view in transactions(number))
             ),
         )
-
-    async def block_by_hash(self, scope, hash, full):
-        return await self.block_by_number(scope, BlockHash(hash), full)
 
     async def block_transaction_count(self, scope, ref):
         return 6
@@ -286,8 +285,7 @@ class Chain:
             )
         )
 
-    async def accounts(self):
-        return (ALICE,)
+    wallet = SimpleNamespace(addresses=(ALICE,))
 
 
 @pytest.fixture

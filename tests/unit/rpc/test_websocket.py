@@ -21,9 +21,10 @@ from wsproto.events import (
 from rpc.dispatch import Dispatcher
 from rpc.limits import Limits
 from rpc.server import Server
+from tests.support.scoped import WithChains
 
 
-class Backend:
+class Backend(WithChains):
     def __init__(self):
         self.waiting = 0
         self.release = trio.Event()

@@ -441,7 +441,10 @@ class Devnet:
         found = {int(s): self.source(s) if s == own else self.remote(s) for s in self.ids}
         found |= sources or {}
         shards = Shards(found, own=own)
-        network = NetworkView(self.beacon, shards, chain_id=CHAIN_ID, head_height=self.head_height)
+        bell = Bell()
+        network = NetworkView(
+            self.beacon, shards, chain_id=CHAIN_ID, head_height=self.head_height, bell=bell
+        )
         atoll = AtollView(
             self.beacon,
             shards,
@@ -452,7 +455,10 @@ class Devnet:
         )
         backend = NodeBackend(
             network=network,
-            shards={int(s): ShardView(s, self.beacon, shards, chain_id=CHAIN_ID) for s in self.ids},
+            shards={
+                int(s): ShardView(s, self.beacon, shards, chain_id=CHAIN_ID, bell=bell)
+                for s in self.ids
+            },
             atoll=atoll,
             prover=Prover(
                 self.genesis,
@@ -469,7 +475,7 @@ class Devnet:
                 addresses=[u.address for row in self.users for u in row],
                 chain_id=CHAIN_ID,
             ),
-            bell=Bell(),
+            bell=bell,
             highest=lambda: self.beacon.head.height + 40,
             chain_id=CHAIN_ID,
             version="atoll/test",

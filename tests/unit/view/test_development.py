@@ -2,8 +2,8 @@
 
 import pytest
 
-from node.view.wallet import impersonation
-from node.view.wallet.impersonation import Impersonation
+from node.view.wallet import wallet
+from node.view.wallet.wallet import Impersonation
 from rpc.errors import LimitExceeded, MethodNotSupported
 from rpc.methods import METHODS, Context
 from rpc.methods.development import METHODS as DEVELOPMENT
@@ -20,7 +20,7 @@ async def test_without_the_flag_every_method_says_so(net, name):
 
 
 def test_whom_a_node_impersonates_is_bounded(monkeypatch):
-    monkeypatch.setattr(impersonation, "MAX_IMPERSONATED", 2)
+    monkeypatch.setattr(wallet, "MAX_IMPERSONATED", 2)
     whom = Impersonation()
     one, two, three = (bytes([n]) * 20 for n in (1, 2, 3))
     assert not whom.covers(one)

@@ -15,23 +15,23 @@ async def test_the_pending_block_holds_the_pools(net):
     backend = net.views().backend
     number = net.round()
     sent = [
-        await backend.send_raw_transaction(None, user.sign(user.address, 1))
+        await backend.chain(None).send_raw_transaction(user.sign(user.address, 1))
         for user in (net.users[0][0], net.users[1][0])
     ]
     queued = net.users[0][1].sign(net.users[0][1].address, 1, nonce=4)
-    await backend.send_raw_transaction(None, queued)
-    block = await backend.block_by_number(None, "pending", False)
+    await backend.chain(None).send_raw_transaction(queued)
+    block = await backend.chain(None).block("pending", False)
     assert (block.number, block.hash, block.nonce) == (number + 1, None, None)
     assert block.parent_hash == net.beacon.head.hash
     assert block.transactions == tuple(sent)
-    whole = await backend.block_by_number(None, "pending", True)
+    whole = await backend.chain(None).block("pending", True)
     assert [view.hash for view in whole.transactions] == sent
-    assert await backend.block_transaction_count(None, "pending") == 2
-    first = await backend.transaction_by_block_and_index(None, "pending", 0)
+    assert await backend.chain(None).block_transaction_count("pending") == 2
+    first = await backend.chain(None).transaction_by_block_and_index("pending", 0)
     assert (first.hash, first.block_hash) == (sent[0], None)
-    assert await backend.transaction_by_block_and_index(None, "pending", 2) is None
-    assert await backend.block_receipts(None, "pending") is None
-    one = await backend.block_by_number(1, "pending", False)
+    assert await backend.chain(None).transaction_by_block_and_index("pending", 2) is None
+    assert await backend.chain(None).block_receipts("pending") is None
+    one = await backend.chain(1).block("pending", False)
     assert one.transactions == (sent[1],)
 
 
@@ -39,59 +39,59 @@ async def test_the_pending_block_holds_the_pools(net):
 async def test_encodings_of_a_shards_block(net, shard):
     backend, user = net.views().backend, net.users[shard][0]
     raw = user.sign(user.address, 1)
-    tx_hash = await backend.send_raw_transaction(None, raw)
+    tx_hash = await backend.chain(None).send_raw_transaction(raw)
     net.round()
-    block = ShardBlock.decode(await backend.raw_block(shard, 1))
-    header = await backend.raw_header(shard, 1)
+    block = ShardBlock.decode(await backend.chain(shard).raw_block(1))
+    header = await backend.chain(shard).raw_header(1)
     assert keccak256(header) == block.hash
-    assert await backend.raw_receipts(shard, 1) == tuple(
+    assert await backend.chain(shard).raw_receipts(1) == tuple(
         receipt.encoded for receipt in net.chains[shard].receipts(1)
     )
     for scope in (None, shard):
-        assert await backend.raw_transaction(scope, tx_hash) == raw
-        assert await backend.raw_transaction_by_block_and_index(scope, 1, 0) == raw
-        assert await backend.raw_transaction_by_block_and_index(scope, 1, 9) is None
-    assert await backend.raw_block(shard, 99) is None
-    assert await backend.raw_receipts(shard, 99) is None
+        assert await backend.chain(scope).raw_transaction(tx_hash) == raw
+        assert await backend.chain(scope).raw_transaction_at(1, 0) == raw
+        assert await backend.chain(scope).raw_transaction_at(1, 9) is None
+    assert await backend.chain(shard).raw_block(99) is None
+    assert await backend.chain(shard).raw_receipts(99) is None
 
 
 async def test_encodings_of_a_network_block(net):
     backend = net.views().backend
     alice, carol = net.users[0][0], net.users[1][0]
-    tx_hash = await backend.send_raw_transaction(None, alice.sign(carol.address, 5))
-    pending = await backend.raw_transaction(None, tx_hash)
+    tx_hash = await backend.chain(None).send_raw_transaction(alice.sign(carol.address, 5))
+    pending = await backend.chain(None).raw_transaction(tx_hash)
     assert keccak256(pending) == tx_hash
     net.settle()
-    number = (await backend.transaction_by_hash(None, tx_hash)).block_number
-    assert keccak256(await backend.raw_header(None, number)) == net.beacon.block(number).hash
-    assert await backend.raw_block(None, number) == net.beacon.block(number).encoded
-    receipts = [decode_receipt(raw) for raw in await backend.raw_receipts(None, number)]
-    shown = await backend.block_receipts(None, number)
+    number = (await backend.chain(None).transaction_by_hash(tx_hash)).block_number
+    assert keccak256(await backend.chain(None).raw_header(number)) == net.beacon.block(number).hash
+    assert await backend.chain(None).raw_block(number) == net.beacon.block(number).encoded
+    receipts = [decode_receipt(raw) for raw in await backend.chain(None).raw_receipts(number)]
+    shown = await backend.chain(None).block_receipts(number)
     assert [(r.type, r.status, r.cumulative_gas_used) for r in receipts] == [
         (r.type, r.status, r.cumulative_gas_used) for r in shown
     ]
-    hashes = await backend.block_hashes(None, 0, number)
+    hashes = await backend.chain(None).block_hashes(0, number)
     assert [backend._beacon.height_of(h) for h in hashes] == list(range(number + 1))
-    heads = await backend.block_hashes(1, 0, 2)
+    heads = await backend.chain(1).block_hashes(0, 2)
     assert list(heads) == [net.chains[1].hash_of(h) for h in range(3)]
 
 
 async def test_waiting_for_a_block(net):
     backend = net.views().backend
-    assert await backend.wait_for_block(None, -1) == 0
+    assert await backend.chain(None).wait_for_block(-1) == 0
     with trio.fail_after(5):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(backend.wait_for_block, None, 0)
-            nursery.start_soon(backend.wait_for_block, 1, 0)
+            nursery.start_soon(backend.chain(None).wait_for_block, 0)
+            nursery.start_soon(backend.chain(1).wait_for_block, 0)
             net.round()
             backend._bell.ring()
 
 
 async def test_a_node_behind_its_peers_is_syncing(net):
     backend = net.views().backend
-    assert await backend.syncing(None) is None
+    assert await backend.syncing() is None
     backend._status.behind = True
-    assert await backend.syncing(None) == {
+    assert await backend.syncing() == {
         "startingBlock": 0,
         "currentBlock": 0,
         "highestBlock": 40,
@@ -105,4 +105,4 @@ async def test_what_nobody_has_signed_is_no_raw_transaction(net):
     body = b"\x02" + rlp.encode([*fields, bytes(20), rlp.int_to_bytes(1), b"", []])
     assert decode_transaction(encode_impersonated(victim.address, body)).sender == victim.address
     with pytest.raises(TransactionRejected, match="nobody has signed it"):
-        await backend.send_raw_transaction(None, encode_impersonated(victim.address, body))
+        await backend.chain(None).send_raw_transaction(encode_impersonated(victim.address, body))

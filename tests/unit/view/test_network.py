@@ -276,8 +276,10 @@ async def test_blocks_name_themselves_by_tag_number_and_hash(net):
     view = net.views().network
     net.settle()
     head = await view.block_number()
-    for tag in ("latest", "safe", "finalized", "pending"):
+    for tag in ("latest", "safe", "finalized"):
         assert (await view.block(tag, False)).number == head
+    assert await view.state_number("pending") == head
+    assert (await view.block("pending", False)).number == head + 1
     assert (await view.block("earliest", False)).number == 0
     assert await view.block(head + 1, False) is None
     assert await view.block(BlockHash(b"\2" * 32), False) is None

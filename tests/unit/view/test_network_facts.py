@@ -32,7 +32,7 @@ async def test_the_headers_behind_a_network_block(net):
 async def test_a_block_that_a_shard_has_decided_is_told_before_the_beacon_has_it(net):
     backend = net.views().backend
     alice, carol = net.users[0][0], net.users[1][0]
-    await backend.send_raw_transaction(None, alice.sign(carol.address, 1, gas=50_000))
+    await backend.chain(None).send_raw_transaction(alice.sign(carol.address, 1, gas=50_000))
     net.step(0)
     found = await backend.shard_block(0, None)
     assert found["hash"] == "0x" + net.chains[0].head.hash.hex()

@@ -78,10 +78,10 @@ async def test_a_shard_that_is_away_does_not_silence_the_others(net):
 
 async def test_what_we_submit_is_news_at_once(net):
     backend = net.views().backend
-    start = (await backend.pending_since(None, None)).cursor
+    start = (await backend.chain(None).pool.since(None)).cursor
     alice = net.users[0][0]
-    sent = await backend.send_raw_transaction(None, alice.sign(alice.address, 1))
-    page = await backend.pending_since(None, start)
+    sent = await backend.chain(None).send_raw_transaction(alice.sign(alice.address, 1))
+    page = await backend.chain(None).pool.since(start)
     assert page.hashes == (sent,)
 
 
@@ -89,27 +89,27 @@ async def test_content_by_sender(net):
     backend = net.views().backend
     alice, carol = net.users[0][0], net.users[1][0]
     for user in (alice, carol):
-        await backend.send_raw_transaction(None, user.sign(user.address, 1))
-        await backend.send_raw_transaction(None, user.sign(user.address, 1, nonce=5))
-    pool = await backend.pool(None, None)
+        await backend.chain(None).send_raw_transaction(user.sign(user.address, 1))
+        await backend.chain(None).send_raw_transaction(user.sign(user.address, 1, nonce=5))
+    pool = await backend.chain(None).pool.content(None)
     assert {(view.from_, view.nonce) for view in pool.pending} == {
         (alice.address, 0),
         (carol.address, 0),
     }
     assert [view.nonce for view in pool.queued] == [5, 5]
-    assert [v.from_ for v in (await backend.pool(1, None)).pending] == [carol.address]
-    assert [v.nonce for v in (await backend.pool(None, carol.address)).queued] == [5]
-    assert await backend.pool_counts(None) == (2, 2)
-    assert await backend.pool_counts(0) == (1, 1)
+    assert [v.from_ for v in (await backend.chain(1).pool.content(None)).pending] == [carol.address]
+    assert [v.nonce for v in (await backend.chain(None).pool.content(carol.address)).queued] == [5]
+    assert await backend.chain(None).pool.counts() == (2, 2)
+    assert await backend.chain(0).pool.counts() == (1, 1)
 
 
 async def test_what_waits_for_a_lane_says_so(net):
     backend, alice = net.views().backend, net.users[0][0]
     raws = [alice.sign(net.users[1][0].address, 1) for _ in range(2)]
     for raw in raws:
-        await backend.send_raw_transaction(None, raw)
+        await backend.chain(None).send_raw_transaction(raw)
     net.pools[0].waiting[bytes(keccak256(raws[0]))] = "the lane to shard 1 is full"
-    pool = await backend.pool(None, None)
+    pool = await backend.chain(None).pool.content(None)
     assert [view.extra.get("waitsFor") for view in pool.pending] == [
         "the lane to shard 1 is full",
         None,

@@ -101,8 +101,16 @@ async def test_a_value_that_is_too_low_for_a_send_is_named_by_the_estimate(dear,
 
 async def test_each_shard_has_its_own_price_below_it(dear):
     backend = dear.views().backend
-    assert await backend.max_priority_fee(0) == await backend.max_priority_fee(1) == GWEI
-    assert await backend.gas_price(0) < await backend.gas_price(1) == await backend.gas_price(None)
+    assert (
+        await backend.chain(0).max_priority_fee()
+        == await backend.chain(1).max_priority_fee()
+        == GWEI
+    )
+    assert (
+        await backend.chain(0).gas_price()
+        < await backend.chain(1).gas_price()
+        == await backend.chain(None).gas_price()
+    )
 
 
 async def test_what_a_frozen_shard_charged_is_no_price(dear, monkeypatch):

@@ -41,7 +41,7 @@ def block(*calls, accounts=None, **fields):
 
 async def simulate(net, *blocks, own=0, scope=None, **options):
     backend = net.views(own=own).backend
-    return await backend.simulate(scope, SimulateRequest(blocks=blocks, **options), "latest")
+    return await backend.chain(scope).simulate(SimulateRequest(blocks=blocks, **options), "latest")
 
 
 @pytest.fixture(params=[0, 1], ids=["own", "remote"])
@@ -276,7 +276,7 @@ async def test_accounts_of_other_shards_are_guests(net, own):
         full_transactions=True,
     )
     assert [call.status for call in done.calls] == [1] * 5
-    before = await net.views(own=own).backend.balance(None, carol.address, "latest")
+    before = await net.views(own=own).backend.chain(None).balance(carol.address, "latest")
     assert [int.from_bytes(done.calls[n].return_data, "big") for n in (1, 3)] == [
         before + 5,
         before + 4,
@@ -298,9 +298,11 @@ async def test_one_shard_is_simulated(net, code):
     """What would leave it is refused, not made up."""
     alice, carol = net.users[0][0], net.users[1][0]
     backend = net.views(own=1).backend
-    sent = await backend.send_raw_transaction(None, carol.sign(None, data=code[0], gas=500_000))
+    sent = await backend.chain(None).send_raw_transaction(
+        carol.sign(None, data=code[0], gas=500_000)
+    )
     net.settle()
-    contract = (await backend.transaction_receipt(None, sent)).contract_address
+    contract = (await backend.chain(None).transaction_receipt(sent)).contract_address
     for own in (0, 1):
         for scope, call in ((None, (alice, contract)), (1, (alice, alice.address))):
             request = CallRequest(from_=call[0].address, to=call[1])
@@ -372,7 +374,7 @@ async def test_a_precompile_is_moved(net, user):
         assert [c.return_data for c in second.calls] == [word(3), b"", hashed]
     backend = net.views(own=0).backend
     overrides = Overrides(accounts=accounts)
-    found = [await backend.call(None, call, "latest", overrides) for call in calls]
+    found = [await backend.chain(None).call(call, "latest", overrides) for call in calls]
     assert found == [word(9), word(3), b""]
 
 
@@ -393,7 +395,7 @@ async def test_a_precompile_that_cannot_be_moved(net, user, accounts, text):
         await simulate(net, block(call, accounts=accounts))
     assert caught.value.code == -32000
     with pytest.raises(RpcError, match=text) as caught:
-        await backend.call(None, call, "latest", Overrides(accounts=accounts))
+        await backend.chain(None).call(call, "latest", Overrides(accounts=accounts))
     assert caught.value.code == -32000
 
 

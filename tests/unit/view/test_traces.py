@@ -48,7 +48,7 @@ async def test_a_transaction_is_traced_where_it_ran(net, code, sender, own):
     receipt = await view.transaction_receipt(tx_hash)
     assert receipt.status == 1
 
-    called = plain(await backend.trace_transaction(None, tx_hash, CALLS))
+    called = plain(await backend.chain(None).traces.transaction(tx_hash, CALLS))
     assert called["type"] == "CALL"
     assert called["from"] == "0x" + user.address.hex()
     assert called["to"] == "0x" + contract.hex()
@@ -57,28 +57,32 @@ async def test_a_transaction_is_traced_where_it_ran(net, code, sender, own):
     assert int(called["gasUsed"], 16) == receipt.gas_used
 
     with_log = TraceOptions(tracer="callTracer", with_log=True)
-    (log,) = plain(await backend.trace_transaction(None, tx_hash, with_log))["logs"]
+    (log,) = plain(await backend.chain(None).traces.transaction(tx_hash, with_log))["logs"]
     assert log["data"] == "0x" + word(7).hex()
 
-    steps = plain(await backend.trace_transaction(None, tx_hash, TraceOptions()))
+    steps = plain(await backend.chain(None).traces.transaction(tx_hash, TraceOptions()))
     assert (steps["gas"], steps["failed"]) == (receipt.gas_used, False)
     (store,) = [s for s in steps["structLogs"] if s["op"] == "SSTORE"]
     assert store["storage"] == {"0x" + word(0).hex(): "0x" + word(7).hex()}
-    few = plain(await backend.trace_transaction(None, tx_hash, TraceOptions(limit=3)))
+    few = plain(await backend.chain(None).traces.transaction(tx_hash, TraceOptions(limit=3)))
     assert few["structLogs"] == steps["structLogs"][:3]
     assert few["gas"] == steps["gas"]
 
     # what the transactions before it did is there when it runs
     diff = TraceOptions(tracer="prestateTracer", diff_mode=True)
-    changes = plain(await backend.trace_transaction(None, tx_hash, diff))
+    changes = plain(await backend.chain(None).traces.transaction(tx_hash, diff))
     here = "0x" + contract.hex()
     assert changes["post"][here]["storage"] == {"0x" + word(0).hex(): "0x" + word(7).hex()}
     assert changes["pre"][here]["storage"] == {"0x" + word(0).hex(): "0x" + word(5).hex()}
 
     selectors = TraceOptions(tracer="4byteTracer")
-    assert plain(await backend.trace_transaction(None, tx_hash, selectors)) == {"0x00000000-28": 1}
+    assert plain(await backend.chain(None).traces.transaction(tx_hash, selectors)) == {
+        "0x00000000-28": 1
+    }
     assert (
-        plain(await backend.trace_transaction(None, tx_hash, TraceOptions(tracer="noopTracer")))
+        plain(
+            await backend.chain(None).traces.transaction(tx_hash, TraceOptions(tracer="noopTracer"))
+        )
         == {}
     )
 
@@ -96,7 +100,7 @@ async def test_every_transaction_of_a_block_is_traced(net, code):
     traced = 0
     for number in range(1, last + 1):
         block = await view.block(number, False)
-        traces = plain(await backend.trace_block(None, number, CALLS))
+        traces = plain(await backend.chain(None).traces.block(number, CALLS))
         assert [t["txHash"] for t in traces] == ["0x" + h.hex() for h in block.transactions]
         for trace in traces:
             receipt = await view.transaction_receipt(bytes.fromhex(trace["txHash"][2:]))
@@ -107,11 +111,11 @@ async def test_every_transaction_of_a_block_is_traced(net, code):
         traced += len(traces)
     assert traced >= 5
     for shard in (0, 1):
-        head = await backend.block_number(shard)
+        head = await backend.chain(shard).block_number()
         for number in range(1, head + 1):
-            receipts = await backend.block_receipts(shard, number)
+            receipts = await backend.chain(shard).block_receipts(number)
             for options in (CALLS, TraceOptions(), TraceOptions(tracer="prestateTracer")):
-                traces = plain(await backend.trace_block(shard, number, options))
+                traces = plain(await backend.chain(shard).traces.block(number, options))
                 assert len(traces) == len(receipts)
                 if options == CALLS:
                     used = [int(t["result"]["gasUsed"], 16) for t in traces]
@@ -124,13 +128,15 @@ async def test_a_call_is_traced(net, home):
     target = net.users[home][0].address
     overrides = Overrides(accounts={target: AccountOverride(code=bytes.fromhex("60015f5500"))})
     request = CallRequest(to=target, gas=100_000)
-    steps = plain(await backend.trace_call(None, request, "latest", overrides, TraceOptions()))
+    steps = plain(
+        await backend.chain(None).traces.call(request, "latest", overrides, TraceOptions())
+    )
     assert [s["op"] for s in steps["structLogs"]] == ["PUSH1", "PUSH0", "SSTORE", "STOP"]
     bare = TraceOptions(disable_stack=True, disable_storage=True)
-    short = plain(await backend.trace_call(None, request, "latest", overrides, bare))
+    short = plain(await backend.chain(None).traces.call(request, "latest", overrides, bare))
     assert not any("stack" in s or "storage" in s for s in short["structLogs"])
     crossing = CallRequest(from_=net.users[1 - home][0].address, to=target, gas=100_000)
-    called = plain(await backend.trace_call(None, crossing, "latest", overrides, CALLS))
+    called = plain(await backend.chain(None).traces.call(crossing, "latest", overrides, CALLS))
     assert called["from"] == "0x" + crossing.from_.hex()
 
 
@@ -139,14 +145,14 @@ async def test_what_cannot_be_traced(net):
     net.round()
     none = TraceOptions()
     with pytest.raises(ServerError, match="transaction not found"):
-        await backend.trace_transaction(None, b"\1" * 32, none)
+        await backend.chain(None).traces.transaction(b"\1" * 32, none)
     for scope in (None, 0, 1):
         with pytest.raises(ServerError, match="genesis is not traceable"):
-            await backend.trace_block(scope, 0, none)
+            await backend.chain(scope).traces.block(0, none)
         with pytest.raises(ServerError, match="block #99 not found"):
-            await backend.trace_block(scope, 99, none)
+            await backend.chain(scope).traces.block(99, none)
     with pytest.raises(ServerError, match="pending is not supported"):
-        await backend.trace_call(None, CallRequest(), "pending", Overrides(), none)
+        await backend.chain(None).traces.call(CallRequest(), "pending", Overrides(), none)
 
 
 @pytest.mark.parametrize("home", [0, 1], ids=["own", "remote"])
@@ -158,7 +164,7 @@ async def test_a_trace_has_an_end(net, home, tracer):
     overrides = Overrides(accounts={target: AccountOverride(code=ENDLESS)})
     options = TraceOptions(tracer=tracer, timeout=0.05)
     with pytest.raises(RpcError, match=r"execution aborted \(timeout = 0.05s\)"):
-        await backend.trace_call(None, CallRequest(to=target), "latest", overrides, options)
+        await backend.chain(None).traces.call(CallRequest(to=target), "latest", overrides, options)
 
 
 @pytest.mark.parametrize("home", [0, 1], ids=["own", "remote"])
@@ -169,7 +175,7 @@ async def test_a_trace_that_is_too_large_is_refused(net, home, monkeypatch):
     overrides = Overrides(accounts={target: AccountOverride(code=ENDLESS)})
     request = CallRequest(to=target, gas=40_000)
     with pytest.raises(RpcError, match="the trace has more than") as caught:
-        await backend.trace_call(None, request, "latest", overrides, TraceOptions())
+        await backend.chain(None).traces.call(request, "latest", overrides, TraceOptions())
     assert caught.value.code == -32005
 
 
@@ -181,18 +187,19 @@ async def test_a_call_that_never_ends_is_ended(net, home, monkeypatch):
     endless = Overrides(accounts={target: AccountOverride(code=ENDLESS)})
     backend = net.views().backend
     with pytest.raises(ServerError, match="out of gas"):
-        await backend.call(None, request, "latest", endless)
+        await backend.chain(None).call(request, "latest", endless)
     with pytest.raises(ServerError, match="out of gas"):
-        await backend.estimate_gas(None, request, "latest", endless)
+        await backend.chain(None).estimate_gas(request, "latest", endless)
     monkeypatch.setattr("node.query.simulator.CALL", 0.02)
     monkeypatch.setattr("node.query.simulator.SEARCH", 0.02)
     backend = net.views().backend
+    chain = backend.chain(None)
     unlimited = CallRequest(to=target)
     for code in (ENDLESS, UNTIL_LITTLE_GAS):
         overrides = Overrides(accounts={target: AccountOverride(code=code)})
-        for ask in (backend.call, backend.estimate_gas, backend.create_access_list):
+        for ask in (chain.call, chain.estimate_gas, chain.create_access_list):
             with pytest.raises(ServerError, match=r"execution aborted \(timeout = 0.02s\)"):
-                await ask(None, unlimited, "latest", overrides)
+                await ask(unlimited, "latest", overrides)
 
 
 @pytest.mark.parametrize(

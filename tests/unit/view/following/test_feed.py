@@ -36,7 +36,11 @@ class Follower:
 
 async def transfer(net, src=0, gas=25_000):
     sender, to = net.users[src][0], net.users[1 - src][0]
-    await net.views().backend.send_raw_transaction(None, sender.sign(to.address, ETHER, gas=gas))
+    await (
+        net.views()
+        .backend.chain(None)
+        .send_raw_transaction(sender.sign(to.address, ETHER, gas=gas))
+    )
 
 
 @pytest.mark.parametrize("own", [0, 1])

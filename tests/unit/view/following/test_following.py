@@ -26,9 +26,11 @@ async def deploy(net, code, shard: int) -> bytes:
     """The contract of `code` on a shard."""
     backend = net.views().backend
     user = net.users[shard][0]
-    tx_hash = await backend.send_raw_transaction(None, user.sign(None, data=code[0], gas=300_000))
+    tx_hash = await backend.chain(None).send_raw_transaction(
+        user.sign(None, data=code[0], gas=300_000)
+    )
     net.settle()
-    return (await backend.transaction_receipt(None, tx_hash)).contract_address
+    return (await backend.chain(None).transaction_receipt(tx_hash)).contract_address
 
 
 def nodes(tree):
@@ -117,7 +119,7 @@ async def test_a_call_that_fails_shows_its_refund(net, code):
     contract = await deploy(net, code, 1)
     backend, alice = net.views().backend, net.users[0][0]
     raw = alice.sign(contract, ETHER, data=REVERT, gas=200_000)
-    await backend.send_raw_transaction(None, raw)
+    await backend.chain(None).send_raw_transaction(raw)
     net.settle()
     height = net.chains[0].head.number
     sent = [m for h in range(1, height + 1) for _, m in net.chains[0].sent_in(h)]
@@ -138,7 +140,7 @@ async def test_a_call_that_fails_shows_its_refund(net, code):
 
 async def test_a_transaction_that_stays_is_a_single_node(net):
     backend, alice = net.views().backend, net.users[0][0]
-    tx_hash = await backend.send_raw_transaction(None, alice.sign(alice.address, 1))
+    tx_hash = await backend.chain(None).send_raw_transaction(alice.sign(alice.address, 1))
     waiting = await both(net, lambda backend: backend.trace(tx_hash))
     assert (waiting["complete"], waiting["root"]["status"]) == (False, "pending")
     assert waiting["root"]["block"] is None
@@ -179,7 +181,7 @@ async def test_a_tree_only_grows_until_it_is_complete(net, code):
     contract = await deploy(net, code, 1)
     backend, alice = net.views().backend, net.users[0][0]
     raw = alice.sign(contract, data=(7).to_bytes(32, "big"), gas=200_000)
-    tx_hash = await backend.send_raw_transaction(None, raw)
+    tx_hash = await backend.chain(None).send_raw_transaction(raw)
     seen = []
     steps = [lambda: net.step(0), net.crosslink, lambda: net.step(1), net.crosslink] * 2
     for step in [lambda: None, *steps]:
@@ -208,7 +210,7 @@ async def test_what_does_not_fit_is_counted_where_it_is_missing(net, code, monke
     contract = await deploy(net, code, 1)
     backend, alice = net.views().backend, net.users[0][0]
     raw = alice.sign(contract, data=(7).to_bytes(32, "big"), gas=200_000)
-    tx_hash = await backend.send_raw_transaction(None, raw)
+    tx_hash = await backend.chain(None).send_raw_transaction(raw)
     net.settle()
     for limit in ("MAX_NODES", "MAX_DEPTH"):
         with monkeypatch.context() as patch:
@@ -282,7 +284,7 @@ async def test_an_answer_is_a_child_of_what_it_answers(
     arguments = [there, word.to_bytes(32, "big"), 200_000, reply_gas]
     data = selector + abi.encode(["address", "bytes", "uint256", "uint256"], arguments)
     raw = alice.sign(here, ETHER, data=data, gas=500_000)
-    tx_hash = await backend.send_raw_transaction(None, raw)
+    tx_hash = await backend.chain(None).send_raw_transaction(raw)
     net.settle()
     tree = await both(net, lambda backend: backend.trace(tx_hash))
     assert tree["complete"]

@@ -16,7 +16,7 @@ async def send(net, count=1, gas=25_000):
     alice, carol = net.users[0][0], net.users[1][0]
     for _ in range(count):
         raw = alice.sign(carol.address, ETHER, gas=gas)
-        await net.views().backend.send_raw_transaction(None, raw)
+        await net.views().backend.chain(None).send_raw_transaction(raw)
 
 
 async def test_a_lane_while_messages_go_along_it(net):

@@ -26,18 +26,18 @@ async def test_messages_are_signed_as_everybody_does(net):
     expected = Account.from_key(alice.key.secret)
     message = encode_defunct(b"hello")
     assert (
-        await backend.sign_message(alice.address, b"hello")
+        backend.wallet.sign_message(alice.address, b"hello")
         == expected.sign_message(message).signature
     )
     typed = encode_typed_data(full_message=TYPED)
     assert (
-        await backend.sign_typed_data(alice.address, TYPED)
+        await backend.wallet.sign_typed_data(alice.address, TYPED)
         == expected.sign_message(typed).signature
     )
     with pytest.raises(InvalidParams, match="typed data"):
-        await backend.sign_typed_data(alice.address, {**TYPED, "message": {"to": 5}})
+        await backend.wallet.sign_typed_data(alice.address, {**TYPED, "message": {"to": 5}})
     with pytest.raises(ServerError, match="unknown account"):
-        await backend.sign_message(b"\1" * 20, b"")
+        backend.wallet.sign_message(b"\1" * 20, b"")
 
 
 @pytest.mark.parametrize(
@@ -54,12 +54,12 @@ async def test_messages_are_signed_as_everybody_does(net):
 async def test_what_is_left_out_is_filled_in(net, fields, kind):
     backend, alice, bob = net.views().backend, *net.users[0][:2]
     request = CallRequest(from_=alice.address, to=bob.address, value=1, **fields)
-    prepared = await backend.sign_transaction(None, request)
+    prepared = await backend.wallet.sign(backend.chain(None), request)
     tx = decode_transaction(prepared.raw)
     assert (tx.type, tx.sender, tx.to, tx.nonce) == (kind, alice.address, bob.address, 0)
     assert tx.gas == 21_000 + 2400 * len(tx.access_list)
     assert tx.max_priority_fee_per_gas <= tx.max_fee_per_gas
-    filled = await backend.fill_transaction(None, request)
+    filled = await backend.wallet.fill(backend.chain(None), request)
     assert (filled.view.gas, filled.view.type) == (tx.gas, kind)
     assert Account.recover_transaction(prepared.raw).lower() == "0x" + alice.address.hex()
 
@@ -78,7 +78,7 @@ async def test_what_cannot_be_signed(net, fields, message):
     backend, alice = net.views().backend, net.users[0][0]
     request = CallRequest(**{"from_": alice.address, "to": alice.address, **fields})
     with pytest.raises((InvalidParams, ServerError), match=message):
-        await backend.sign_transaction(None, request)
+        await backend.wallet.sign(backend.chain(None), request)
 
 
 @pytest.mark.parametrize("shard", [0, 1], ids=["own", "remote"])
@@ -88,21 +88,21 @@ async def test_nonces_are_given_out_in_order_under_concurrency(net, shard):
 
     async def send():
         request = CallRequest(from_=user.address, to=user.address, value=len(hashes))
-        hashes.append(await backend.send_transaction(None, request))
+        hashes.append(await backend.wallet.send(backend.chain(None), request))
 
     async with trio.open_nursery() as nursery:
         for _ in range(20):
             nursery.start_soon(send)
-    pool = await backend.pool(None, user.address)
+    pool = await backend.chain(None).pool.content(user.address)
     assert [view.nonce for view in pool.pending] == list(range(20))
     assert {view.hash for view in pool.pending} == set(hashes)
-    assert await backend.pool_counts(None) == (20, 0)
+    assert await backend.chain(None).pool.counts() == (20, 0)
 
 
 async def test_a_nonce_that_another_node_has_not_heard_of_is_not_given_twice(net):
     views, alice = net.views(), net.users[0][0]
     request = CallRequest(from_=alice.address, to=alice.address)
-    await views.backend.send_transaction(None, request)
+    await views.backend.wallet.send(views.backend.chain(None), request)
     net.pools[0].next_nonce = lambda address: 0  # as a node to which nothing was gossiped yet
-    tx_hash = await views.backend.send_transaction(None, request)
+    tx_hash = await views.backend.wallet.send(views.backend.chain(None), request)
     assert (await views.network.transaction_by_hash(tx_hash)).nonce == 1

@@ -1,0 +1,26 @@
+"""Chains of backends that tests make up."""
+
+from functools import partial
+from types import SimpleNamespace
+
+
+class Scoped:
+    """A chain of `backend`, whose methods take the scope before their other arguments."""
+
+    def __init__(self, backend, scope) -> None:
+        self._backend = backend
+        self._scope = scope
+
+    @property
+    def pool(self):
+        return SimpleNamespace(since=self.pending_since)
+
+    def __getattr__(self, name):
+        return partial(getattr(self._backend, name), self._scope)
+
+
+class WithChains:
+    """A backend of which each chain is a `Scoped`."""
+
+    def chain(self, scope):
+        return Scoped(self, scope)
