@@ -16,6 +16,7 @@ import trio
 from rpc import render
 from rpc.backend import Backend
 from rpc.caller import CALLER, Caller
+from rpc.encoding import data
 from rpc.errors import LimitExceeded, ServerError
 from rpc.limits import Limits
 from rpc.threads import Threads
@@ -99,7 +100,7 @@ class Filters:
                 return await self._new_blocks(backend, found)
             page = await backend.chain(scope).pool.since(found.position)
             found.position = page.cursor
-            return ["0x" + tx_hash.hex() for tx_hash in page.hashes]
+            return [data(tx_hash) for tx_hash in page.hashes]
 
     async def all_logs(self, backend: Backend, scope: int | None, filter_id: int) -> list[Any]:
         """All logs that a filter of logs matches, from its own first block on."""
@@ -115,7 +116,7 @@ class Filters:
             return []
         hashes = await backend.chain(found.scope).block_hashes(found.position + 1, last)
         found.position = last
-        return ["0x" + block_hash.hex() for block_hash in hashes]
+        return [data(block_hash) for block_hash in hashes]
 
     async def _new_logs(self, backend: Backend, found: _Filter, wanted: LogFilter) -> list[Any]:
         head = await backend.chain(found.scope).block_number()

@@ -7,6 +7,7 @@ inline, no helper call per member.
 
 from typing import Any
 
+from rpc.encoding import data
 from rpc.wire import (
     AccessListEntry,
     AccessListResult,
@@ -30,29 +31,28 @@ SET_CODE = 0x04
 def block(view: BlockView) -> dict[str, Any]:
     """A block; members of forks that the block does not have are left out."""
     transactions: list[Any] = [
-        "0x" + item.hex() if isinstance(item, bytes) else transaction(item)
-        for item in view.transactions
+        data(item) if isinstance(item, bytes) else transaction(item) for item in view.transactions
     ]
     out: dict[str, Any] = {
         "number": hex(view.number),
-        "hash": None if view.hash is None else "0x" + view.hash.hex(),
-        "parentHash": "0x" + view.parent_hash.hex(),
-        "nonce": None if view.nonce is None else "0x" + view.nonce.hex(),
-        "sha3Uncles": "0x" + view.sha3_uncles.hex(),
-        "logsBloom": "0x" + view.logs_bloom.hex(),
-        "transactionsRoot": "0x" + view.transactions_root.hex(),
-        "stateRoot": "0x" + view.state_root.hex(),
-        "receiptsRoot": "0x" + view.receipts_root.hex(),
-        "miner": "0x" + view.miner.hex(),
+        "hash": None if view.hash is None else data(view.hash),
+        "parentHash": data(view.parent_hash),
+        "nonce": None if view.nonce is None else data(view.nonce),
+        "sha3Uncles": data(view.sha3_uncles),
+        "logsBloom": data(view.logs_bloom),
+        "transactionsRoot": data(view.transactions_root),
+        "stateRoot": data(view.state_root),
+        "receiptsRoot": data(view.receipts_root),
+        "miner": data(view.miner),
         "difficulty": hex(view.difficulty),
-        "extraData": "0x" + view.extra_data.hex(),
+        "extraData": data(view.extra_data),
         "size": hex(view.size),
         "gasLimit": hex(view.gas_limit),
         "gasUsed": hex(view.gas_used),
         "timestamp": hex(view.timestamp),
-        "mixHash": "0x" + view.mix_hash.hex(),
+        "mixHash": data(view.mix_hash),
         "transactions": transactions,
-        "uncles": ["0x" + uncle.hex() for uncle in view.uncles],
+        "uncles": [data(uncle) for uncle in view.uncles],
     }
     for name, number in (
         ("totalDifficulty", view.total_difficulty),
@@ -68,13 +68,13 @@ def block(view: BlockView) -> dict[str, Any]:
         ("requestsHash", view.requests_hash),
     ):
         if word is not None:
-            out[name] = "0x" + word.hex()
+            out[name] = data(word)
     if view.withdrawals is not None:
         out["withdrawals"] = [
             {
                 "index": hex(item.index),
                 "validatorIndex": hex(item.validator_index),
-                "address": "0x" + item.address.hex(),
+                "address": data(item.address),
                 "amount": hex(item.amount),
             }
             for item in view.withdrawals
@@ -88,15 +88,15 @@ def transaction(view: TransactionView) -> dict[str, Any]:
     """A transaction of any type; what its type does not have is left out, as ethers and viem expect."""
     kind = view.type
     out: dict[str, Any] = {
-        "blockHash": None if view.block_hash is None else "0x" + view.block_hash.hex(),
+        "blockHash": None if view.block_hash is None else data(view.block_hash),
         "blockNumber": None if view.block_number is None else hex(view.block_number),
-        "from": "0x" + view.from_.hex(),
+        "from": data(view.from_),
         "gas": hex(view.gas),
         "gasPrice": hex(view.gas_price),
-        "hash": "0x" + view.hash.hex(),
-        "input": "0x" + view.input.hex(),
+        "hash": data(view.hash),
+        "input": data(view.input),
         "nonce": hex(view.nonce),
-        "to": None if view.to is None else "0x" + view.to.hex(),
+        "to": None if view.to is None else data(view.to),
         "transactionIndex": (
             None if view.transaction_index is None else hex(view.transaction_index)
         ),
@@ -130,8 +130,8 @@ def access_list(entries: tuple[AccessListEntry, ...]) -> list[dict[str, Any]]:
     """An EIP-2930 access list."""
     return [
         {
-            "address": "0x" + entry.address.hex(),
-            "storageKeys": ["0x" + key.hex() for key in entry.storage_keys],
+            "address": data(entry.address),
+            "storageKeys": [data(key) for key in entry.storage_keys],
         }
         for entry in entries
     ]
@@ -141,7 +141,7 @@ def authorization(value: Authorization) -> dict[str, Any]:
     """An EIP-7702 authorization."""
     return {
         "chainId": hex(value.chain_id),
-        "address": "0x" + value.address.hex(),
+        "address": data(value.address),
         "nonce": hex(value.nonce),
         "yParity": hex(value.y_parity),
         "r": hex(value.r),
@@ -152,13 +152,13 @@ def authorization(value: Authorization) -> dict[str, Any]:
 def log(view: LogView) -> dict[str, Any]:
     """A log."""
     return {
-        "address": "0x" + view.address.hex(),
-        "topics": ["0x" + topic.hex() for topic in view.topics],
-        "data": "0x" + view.data.hex(),
-        "blockHash": "0x" + view.block_hash.hex(),
+        "address": data(view.address),
+        "topics": [data(topic) for topic in view.topics],
+        "data": data(view.data),
+        "blockHash": data(view.block_hash),
         "blockNumber": hex(view.block_number),
         "blockTimestamp": hex(view.block_timestamp),
-        "transactionHash": "0x" + view.transaction_hash.hex(),
+        "transactionHash": data(view.transaction_hash),
         "transactionIndex": hex(view.transaction_index),
         "logIndex": hex(view.log_index),
         "removed": view.removed,
@@ -168,19 +168,17 @@ def log(view: LogView) -> dict[str, Any]:
 def receipt(view: ReceiptView) -> dict[str, Any]:
     """A receipt with its logs."""
     out: dict[str, Any] = {
-        "transactionHash": "0x" + view.transaction_hash.hex(),
+        "transactionHash": data(view.transaction_hash),
         "transactionIndex": hex(view.transaction_index),
-        "blockHash": "0x" + view.block_hash.hex(),
+        "blockHash": data(view.block_hash),
         "blockNumber": hex(view.block_number),
-        "from": "0x" + view.from_.hex(),
-        "to": None if view.to is None else "0x" + view.to.hex(),
+        "from": data(view.from_),
+        "to": None if view.to is None else data(view.to),
         "cumulativeGasUsed": hex(view.cumulative_gas_used),
         "gasUsed": hex(view.gas_used),
-        "contractAddress": (
-            None if view.contract_address is None else "0x" + view.contract_address.hex()
-        ),
+        "contractAddress": (None if view.contract_address is None else data(view.contract_address)),
         "logs": [log(item) for item in view.logs],
-        "logsBloom": "0x" + view.logs_bloom.hex(),
+        "logsBloom": data(view.logs_bloom),
         "status": hex(view.status),
         "effectiveGasPrice": hex(view.effective_gas_price),
         "type": hex(view.type),
@@ -198,7 +196,7 @@ def simulated_block(value: SimulatedBlock) -> dict[str, Any]:
 def _simulated_call(value: SimulatedCall) -> dict[str, Any]:
     out: dict[str, Any] = {
         "status": hex(value.status),
-        "returnData": "0x" + value.return_data.hex(),
+        "returnData": data(value.return_data),
         "gasUsed": hex(value.gas_used),
         "maxUsedGas": hex(value.peak_gas),
         "logs": [log(item) for item in value.logs],
@@ -207,7 +205,7 @@ def _simulated_call(value: SimulatedCall) -> dict[str, Any]:
     if failure is not None:
         out["error"] = {"code": failure.code, "message": failure.message}
         if failure.data is not None:
-            out["error"]["data"] = "0x" + failure.data.hex()
+            out["error"]["data"] = data(failure.data)
     return out
 
 
@@ -241,17 +239,17 @@ def header(view: BlockView) -> dict[str, Any]:
 def account_proof(value: AccountProof) -> dict[str, Any]:
     """The answer of `eth_getProof`."""
     return {
-        "address": "0x" + value.address.hex(),
-        "accountProof": ["0x" + node.hex() for node in value.account_proof],
+        "address": data(value.address),
+        "accountProof": [data(node) for node in value.account_proof],
         "balance": hex(value.balance),
-        "codeHash": "0x" + value.code_hash.hex(),
+        "codeHash": data(value.code_hash),
         "nonce": hex(value.nonce),
-        "storageHash": "0x" + value.storage_hash.hex(),
+        "storageHash": data(value.storage_hash),
         "storageProof": [
             {
                 "key": hex(entry.slot) if entry.slot >> 64 == 0 else f"{entry.slot:#066x}",
                 "value": hex(entry.value),
-                "proof": ["0x" + node.hex() for node in entry.proof],
+                "proof": [data(node) for node in entry.proof],
             }
             for entry in value.storage
         ],

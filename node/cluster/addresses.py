@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from node.cluster.manifest import Manifest, NodeSection, fill_template
 from node.cluster.ports import PortChooser
+from node.config.node_config import join_host_port
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,15 +61,11 @@ def plan_addresses(manifest: Manifest, *, any_rpc_port: bool = False) -> list[No
             NodeAddresses(
                 name=name,
                 shard=shard,
-                listen=_join(listen_host, p2p_port),
-                dial=_join(dial_host, p2p_port),
+                listen=join_host_port(listen_host, p2p_port),
+                dial=join_host_port(dial_host, p2p_port),
                 rpc_host=rpc_host,
                 rpc_port=rpc_port,
                 allowed_hosts=tuple(allowed_hosts),
             )
         )
     return planned
-
-
-def _join(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

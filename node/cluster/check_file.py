@@ -7,9 +7,8 @@ import msgspec
 
 from node.cluster.layout import GENESIS, MANIFEST, load_layout
 from node.cluster.manifest import load_manifest
-from node.cluster.ports import is_loopback
 from node.config.keyfile import load_validator_key
-from node.config.node_config import NodeConfig, load_node_config, split_host_port
+from node.config.node_config import NodeConfig, is_loopback, load_node_config, split_host_port
 from node.config.toml import MAX_FILE_BYTES, toml_document
 from node.primitives.errors import UserError
 from node.primitives.files import read_file

@@ -1,7 +1,6 @@
 """Choosing TCP ports when a network is made, and checking them when it is started."""
 
 import errno
-import ipaddress
 import secrets
 import socket
 from collections.abc import Iterable
@@ -33,14 +32,6 @@ def is_free(host: str, port: int) -> bool:
         raise UserError(
             f"cannot listen at {host}, port {port}: {error.strerror}; choose another host or port"
         ) from None
-
-
-def is_loopback(host: str) -> bool:
-    """True if an address or name means this machine only."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 class PortChooser:

@@ -4,7 +4,7 @@ import msgspec
 
 from node.cluster.client.client import WILDCARDS
 from node.cluster.layout import TARGETS, NetworkLayout, NodeLayout
-from node.config.node_config import split_host_port
+from node.config.node_config import join_host_port, split_host_port
 from node.storage.files import write_atomically
 
 
@@ -23,7 +23,7 @@ def _address(layout: NetworkLayout, node: NodeLayout) -> str:
     host = node.config.rpc.host
     if host in WILDCARDS:
         host = _name(layout, node) or WILDCARDS[host]
-    return f"[{host}]:{node.config.rpc.port}" if ":" in host else f"{host}:{node.config.rpc.port}"
+    return join_host_port(host, node.config.rpc.port)
 
 
 def _name(layout: NetworkLayout, node: NodeLayout) -> str | None:

@@ -37,6 +37,7 @@ Relative paths are relative to the file. Every key but `name`, `genesis` and `id
     address = "127.0.0.1:30301"
 """
 
+import ipaddress
 import os
 import re
 from collections.abc import Sequence
@@ -265,3 +266,16 @@ def split_host_port(address: str, key: str) -> tuple[str, int]:
     if not sound or int(port) > 65535:
         raise UserError(f"key {key!r}: {address!r} is not host:port, such as 127.0.0.1:30300")
     return host, int(port)
+
+
+def join_host_port(host: str, port: int) -> str:
+    """Join what `split_host_port` splits."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def is_loopback(host: str) -> bool:
+    """True if an address or name means this machine only."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

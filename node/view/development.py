@@ -34,6 +34,7 @@ from node.view.ports import BeaconReader, CannotRevert, Snapshots
 from node.view.shards import Shards
 from node.view.wallet.wallet import Wallet
 from rpc.backend import ChainBackend
+from rpc.encoding import data
 from rpc.errors import InvalidParams, LimitExceeded, ResourceUnavailable, ServerError
 from rpc.times import DEVELOPMENT as PATIENCE
 from rpc.wire import CallRequest
@@ -264,7 +265,7 @@ class Development:
         return {
             "currentBlockNumber": hex(head.number),
             "currentBlockTimestamp": head.timestamp,
-            "currentBlockHash": "0x" + head.hash.hex(),
+            "currentBlockHash": data(head.hash),
             "hardFork": "prague",
             "transactionOrder": "fees",
             "environment": {
@@ -283,9 +284,9 @@ class Development:
         return {
             "clientVersion": self._version,
             "chainId": self._network.chain_id,
-            "instanceId": "0x" + first.hash.hex(),
+            "instanceId": data(first.hash),
             "latestBlockNumber": head.number,
-            "latestBlockHash": "0x" + head.hash.hex(),
+            "latestBlockHash": data(head.hash),
         }
 
 

@@ -1,6 +1,5 @@
 """An `rpc.faults.FaultBackend`: what the JSON-RPC may do to this node."""
 
-import ipaddress
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +9,7 @@ from consensus.errors import ConsensusError
 from node.beacon.evidence import EvidenceItem, decode_item
 from node.config.faults import NodeFaults
 from node.config.live_faults import LiveFaults
-from node.config.node_config import NodeConfig
+from node.config.node_config import NodeConfig, is_loopback
 from node.primitives.errors import DecodeError, InvalidBlock, UserError
 from node.view.development import OFF
 from rpc.errors import InvalidParams, ServerError
@@ -65,11 +64,3 @@ class FaultControl:
             raise InvalidParams(f"invalid argument 0 (evidence): {error}") from None
         except InvalidBlock as error:
             raise ServerError(f"evidence refused: {error}") from None
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches a server that listens at `host`."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

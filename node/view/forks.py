@@ -6,6 +6,7 @@ from typing import Any
 from node.execution.evm.precompile_beacon import BEACON
 from node.execution.evm.precompile_table import PRECOMPILES
 from node.execution.state.system_contracts import BEACON_ROOTS_ADDRESS, HISTORY_ADDRESS
+from rpc.encoding import data
 from rpc.wire import BlockView
 
 BLOB_FRACTION = 5_007_716
@@ -45,10 +46,10 @@ def fork_config(genesis: BlockView, chain_id: int) -> dict[str, Any]:
         "blobSchedule": {"target": 0, "max": 0, "baseFeeUpdateFraction": BLOB_FRACTION},
         "chainId": hex(chain_id),
         "forkId": "0x" + zlib.crc32(genesis.hash).to_bytes(4, "big").hex(),
-        "precompiles": {name: "0x" + names[name].hex() for name in sorted(names)},
+        "precompiles": {name: data(names[name]) for name in sorted(names)},
         "systemContracts": {
-            "BEACON_ROOTS_ADDRESS": "0x" + BEACON_ROOTS_ADDRESS.hex(),
-            "HISTORY_STORAGE_ADDRESS": "0x" + HISTORY_ADDRESS.hex(),
+            "BEACON_ROOTS_ADDRESS": data(BEACON_ROOTS_ADDRESS),
+            "HISTORY_STORAGE_ADDRESS": data(HISTORY_ADDRESS),
         },
     }
     return {"current": current, "next": None, "last": None}

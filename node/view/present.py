@@ -24,6 +24,7 @@ from node.shard.block import ARRIVAL_TYPE, BEACON_OPS_TYPE, BeaconOps
 from node.shard.messenger import MESSENGER
 from node.view.entries import Entry, ListedBlock
 from node.view.logs import LogQuery
+from rpc.encoding import data
 from rpc.wire import (
     AccessListEntry,
     Authorization,
@@ -148,10 +149,10 @@ def _message(message: Message, entry: Entry, place: dict[str, Any]) -> Transacti
         gas_price=entry.gas_price,
         input=message.data,
         extra={
-            "sourceHash": "0x" + message.id.hex(),
+            "sourceHash": data(message.id),
             "mint": hex(message.value),
             "isSystemTx": False,
-            "originTx": "0x" + message.origin_tx.hex(),
+            "originTx": data(message.origin_tx),
         },
         **place,
     )
@@ -169,7 +170,7 @@ def _operations(entry: Entry, place: dict[str, Any]) -> TransactionView:
         gas=0,
         gas_price=0,
         input=entry.raw[1:],
-        extra={"sourceHash": "0x" + entry.hash.hex(), "mint": "0x0", "isSystemTx": True},
+        extra={"sourceHash": data(entry.hash), "mint": "0x0", "isSystemTx": True},
         **place,
     )
 
@@ -187,7 +188,7 @@ def _dev_operation(operation: DevOperation, entry: Entry, place: dict[str, Any])
         gas_price=0,
         input=entry.raw[1:],
         extra={
-            "sourceHash": "0x" + entry.hash.hex(),
+            "sourceHash": data(entry.hash),
             "mint": "0x0",
             "isSystemTx": True,
             "operation": operation.kind.name,

@@ -14,6 +14,7 @@ from node.query.tracers import unpack_items, unpack_one
 from node.view.entries import Entry
 from node.view.ports import Listing
 from node.view.shards import Shards
+from rpc.encoding import data
 from rpc.errors import ServerError
 from rpc.wire import BlockHash, BlockRef, CallRequest, Overrides, TraceOptions
 
@@ -47,7 +48,7 @@ class Traces:
         entries = (await self._chain.listed(number)).entries
         traces = await self._entries(entries, options)
         return [
-            {"txHash": "0x" + entry.hash.hex(), "result": trace}
+            {"txHash": data(entry.hash), "result": trace}
             for entry, trace in zip(entries, traces, strict=True)
         ]
 
@@ -115,4 +116,4 @@ def _refuse_pending(ref: BlockRef) -> None:
 
 
 def _name(ref: BlockRef) -> str:
-    return "0x" + ref.hash.hex() if isinstance(ref, BlockHash) else f"#{ref}"
+    return data(ref.hash) if isinstance(ref, BlockHash) else f"#{ref}"

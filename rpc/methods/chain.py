@@ -5,7 +5,7 @@ from typing import Any
 import trio
 
 from rpc import decode, render
-from rpc.encoding import parse_data
+from rpc.encoding import data, parse_data
 from rpc.errors import RpcError
 from rpc.methods.table import (
     BLOCK,
@@ -66,11 +66,11 @@ async def _transaction_at(c: Context, ref: BlockRef, index: int) -> Any:
 
 async def _raw_transaction_at(c: Context, ref: BlockRef, index: int) -> str | None:
     raw = await c.chain.raw_transaction_at(ref, index)
-    return None if raw is None else "0x" + raw.hex()
+    return None if raw is None else data(raw)
 
 
 async def _send_raw_transaction(c: Context, raw: bytes) -> str:
-    return "0x" + (await c.chain.send_raw_transaction(raw)).hex()
+    return data(await c.chain.send_raw_transaction(raw))
 
 
 async def _send_raw_transaction_sync(
@@ -90,7 +90,7 @@ async def _send_raw_transaction_sync(
     raise RpcError(
         NOT_YET_INCLUDED,
         f"the transaction was added to the transaction pool, but no block had it within {seconds:g} s",
-        "0x" + transaction_hash.hex(),
+        data(transaction_hash),
     )
 
 
@@ -111,7 +111,7 @@ async def _transaction_by_hash(c: Context, transaction_hash: bytes) -> Any:
 
 async def _raw_transaction(c: Context, transaction_hash: bytes) -> str | None:
     raw = await c.chain.raw_transaction(transaction_hash)
-    return None if raw is None else "0x" + raw.hex()
+    return None if raw is None else data(raw)
 
 
 async def _transaction_receipt(c: Context, transaction_hash: bytes) -> Any:

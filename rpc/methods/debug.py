@@ -3,6 +3,7 @@
 from typing import Any
 
 from rpc import decode_trace
+from rpc.encoding import data
 from rpc.errors import ResourceNotFound
 from rpc.methods.table import (
     BLOCK,
@@ -31,12 +32,12 @@ async def _raw_receipts(c: Context, ref: BlockRef) -> list[str]:
     receipts = await c.chain.raw_receipts(ref)
     if receipts is None:
         raise ResourceNotFound("block not found")
-    return await c.aside.each(lambda receipt: "0x" + receipt.hex(), receipts)
+    return await c.aside.each(lambda receipt: data(receipt), receipts)
 
 
 async def _raw_transaction(c: Context, transaction_hash: bytes) -> str:
     raw = await c.chain.raw_transaction(transaction_hash)
-    return "0x" if raw is None else "0x" + raw.hex()  # geth's answer for an unknown one
+    return "0x" if raw is None else data(raw)  # geth's answer for an unknown one
 
 
 async def _bad_blocks(_: Context) -> list[Any]:
@@ -47,7 +48,7 @@ async def _bad_blocks(_: Context) -> list[Any]:
 def _found(raw: bytes | None) -> str:
     if raw is None:
         raise ResourceNotFound("block not found")
-    return "0x" + raw.hex()
+    return data(raw)
 
 
 # ---------------------------------------------------------------------- traces

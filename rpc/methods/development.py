@@ -9,6 +9,7 @@ from typing import Any
 
 from rpc import decode
 from rpc.encoding import (
+    data,
     fixed_data,
     json_type,
     parse_address,
@@ -104,7 +105,7 @@ async def _impersonate_all(c: Context, on: bool) -> bool:
 async def _send_unsigned(c: Context, request: CallRequest) -> str:
     if request.from_ is None:
         raise InvalidParams("invalid argument 0 (transaction): from is missing")
-    return "0x" + (await c.backend.dev.send_unsigned(c.chain, request)).hex()
+    return data(await c.backend.dev.send_unsigned(c.chain, request))
 
 
 # ---------------------------------------------------------------------- blocks and time

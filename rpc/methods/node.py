@@ -6,7 +6,7 @@ from typing import Any
 from eth_hash.auto import keccak
 
 from rpc import render
-from rpc.encoding import parse_address, parse_data
+from rpc.encoding import data, parse_address, parse_data
 from rpc.errors import ServerError
 from rpc.methods.table import Context, Method
 from rpc.params import Param
@@ -18,7 +18,7 @@ async def _client_version(c: Context) -> str:
 
 
 async def _sha3(_: Context, payload: bytes) -> str:
-    return "0x" + keccak(payload).hex()
+    return data(keccak(payload))
 
 
 async def _net_version(c: Context) -> str:
@@ -58,7 +58,7 @@ async def _coinbase(c: Context) -> str:
     address = await c.backend.coinbase()
     if address is None:
         raise ServerError("etherbase must be explicitly specified: this node proposes no blocks")
-    return "0x" + address.hex()
+    return data(address)
 
 
 async def _mining(c: Context) -> bool:
@@ -76,7 +76,7 @@ async def _capabilities(c: Context) -> dict[str, Any]:
         raise ServerError("header not found")
     kinds = ("state", "tx", "logs", "receipts", "blocks", "stateproofs")
     return {
-        "head": {"number": hex(head.number), "hash": "0x" + head.hash.hex()},
+        "head": {"number": hex(head.number), "hash": data(head.hash)},
         **{kind: {"disabled": False, "oldestBlock": "0x0"} for kind in kinds},
     }
 

@@ -5,7 +5,7 @@ from typing import Any
 import trio
 
 from rpc import decode, decode_overrides, decode_simulate, render
-from rpc.encoding import parse_storage_slot
+from rpc.encoding import data, parse_storage_slot
 from rpc.errors import RpcError, ServerError
 from rpc.methods.table import ADDRESS, LATEST, REQUEST, Context, Method
 from rpc.params import Param
@@ -31,11 +31,11 @@ async def _balance(c: Context, address: bytes, ref: BlockRef) -> str:
 
 
 async def _code(c: Context, address: bytes, ref: BlockRef) -> str:
-    return "0x" + (await c.chain.code(address, ref)).hex()
+    return data(await c.chain.code(address, ref))
 
 
 async def _storage_at(c: Context, address: bytes, slot: int, ref: BlockRef) -> str:
-    return "0x" + (await c.chain.storage_at(address, slot, ref)).hex()
+    return data(await c.chain.storage_at(address, slot, ref))
 
 
 async def _storage_values(
@@ -43,9 +43,9 @@ async def _storage_values(
 ) -> dict[str, list[str]]:
     values: dict[str, list[str]] = {}
     for address, slots in requests:
-        found = values["0x" + address.hex()] = []
+        found = values[data(address)] = []
         for slot in slots:
-            found.append("0x" + (await c.chain.storage_at(address, slot, ref)).hex())
+            found.append(data(await c.chain.storage_at(address, slot, ref)))
             if len(found) % FEW == 0:
                 await trio.lowlevel.checkpoint()
     return values
@@ -78,7 +78,7 @@ async def _call(
     block: BlockOverrides | None,
 ) -> str:
     output = await c.chain.call(request, ref, _overrides(accounts, block))
-    return "0x" + output.hex()
+    return data(output)
 
 
 async def _estimate_gas(

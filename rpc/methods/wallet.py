@@ -3,7 +3,7 @@
 from typing import Any
 
 from rpc import decode, render
-from rpc.encoding import parse_data
+from rpc.encoding import data, parse_data
 from rpc.errors import InvalidParams
 from rpc.methods.table import ADDRESS, REQUEST, Context, Method
 from rpc.origins import Trust
@@ -14,19 +14,19 @@ from rpc.wire import CallRequest, PreparedTransaction
 
 
 async def _accounts(c: Context) -> list[str]:
-    return ["0x" + address.hex() for address in c.backend.wallet.addresses]
+    return [data(address) for address in c.backend.wallet.addresses]
 
 
 async def _sign(c: Context, address: bytes, message: bytes) -> str:
-    return "0x" + c.backend.wallet.sign_message(address, message).hex()
+    return data(c.backend.wallet.sign_message(address, message))
 
 
 async def _personal_sign(c: Context, message: bytes, address: bytes) -> str:
     return await _sign(c, address, message)
 
 
-async def _sign_typed_data(c: Context, address: bytes, data: dict[str, Any]) -> str:
-    return "0x" + (await c.backend.wallet.sign_typed_data(address, data)).hex()
+async def _sign_typed_data(c: Context, address: bytes, typed: dict[str, Any]) -> str:
+    return data(await c.backend.wallet.sign_typed_data(address, typed))
 
 
 async def _fill_transaction(c: Context, request: CallRequest) -> dict[str, Any]:
@@ -34,7 +34,7 @@ async def _fill_transaction(c: Context, request: CallRequest) -> dict[str, Any]:
     return await c.aside.run_if(
         len(prepared.raw) > SMALL,
         lambda: {
-            "raw": "0x" + prepared.raw.hex(),
+            "raw": data(prepared.raw),
             "tx": render.unsigned_transaction(prepared.view),
         },
     )
@@ -46,11 +46,11 @@ async def _sign_transaction(c: Context, request: CallRequest) -> dict[str, Any]:
 
 
 async def _send_transaction(c: Context, request: CallRequest) -> str:
-    return "0x" + (await c.backend.wallet.send(c.chain, _with_sender(request))).hex()
+    return data(await c.backend.wallet.send(c.chain, _with_sender(request)))
 
 
 def _signed(prepared: PreparedTransaction) -> dict[str, Any]:
-    return {"raw": "0x" + prepared.raw.hex(), "tx": render.signed_transaction(prepared.view)}
+    return {"raw": data(prepared.raw), "tx": render.signed_transaction(prepared.view)}
 
 
 def _with_sender(request: CallRequest) -> CallRequest:

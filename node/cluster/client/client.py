@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from node.cluster.errors import RpcRefused, RpcUnreachable
+from node.config.node_config import join_host_port
 from node.primitives.decoding import BAD_INPUT
 
 WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104
@@ -122,4 +123,4 @@ def _post(url: str, request: object, timeout: float) -> tuple[bytes, str]:
 def endpoint(host: str, port: int, scheme: str = "http") -> str:
     """The URL at which a server listening at (host, port) is reached from this machine."""
     host = WILDCARDS.get(host, host)
-    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+    return f"{scheme}://{join_host_port(host, port)}"

@@ -13,6 +13,7 @@ from node.primitives.errors import DecodeError
 from node.primitives.header import Header
 from node.primitives.message import MessageKind
 from node.query.records import BlockBrief, MessageBrief
+from rpc.encoding import data
 
 
 def committees(state: BeaconState, names: Mapping[int, Sequence[str]]) -> dict[str, Any]:
@@ -31,17 +32,17 @@ def committees(state: BeaconState, names: Mapping[int, Sequence[str]]) -> dict[s
 
 
 def _members(members: Iterable[tuple[bytes, int]]) -> list[dict[str, str]]:
-    return [{"address": "0x" + address.hex(), "stake": hex(stake)} for address, stake in members]
+    return [{"address": data(address), "stake": hex(stake)} for address, stake in members]
 
 
 def network_block(block: BeaconBlock, state: BeaconState) -> dict[str, Any]:
     """A network block: per shard its header there, and the headers that came in with this block."""
     return {
         "number": block.height,
-        "hash": "0x" + block.hash.hex(),
-        "parentHash": "0x" + block.header.parent.hex(),
+        "hash": data(block.hash),
+        "parentHash": data(block.header.parent),
         "timestamp": block.header.timestamp,
-        "stateRoot": "0x" + block.header.state_root.hex(),
+        "stateRoot": data(block.header.state_root),
         "shards": [
             {"id": shard, "tip": _header(tip.header), "anchor": tip.anchor_height}
             for shard, tip in state.tips().items()
@@ -55,8 +56,8 @@ def network_block(block: BeaconBlock, state: BeaconState) -> dict[str, Any]:
 def _header(header: Header) -> dict[str, Any]:
     return {
         "height": header.number,
-        "hash": "0x" + header.hash.hex(),
-        "stateRoot": "0x" + header.state_root.hex(),
+        "hash": data(header.hash),
+        "stateRoot": data(header.state_root),
         "gasUsed": header.gas_used,
         "timestamp": header.timestamp,
     }
@@ -70,7 +71,7 @@ def shard_block(
         "shard": shard,
         **_header(header),
         "gasLimit": header.gas_limit,
-        "proposer": hexadecimal(header.coinbase),
+        "proposer": data(header.coinbase),
         "transactions": brief.transactions,
         "arrivals": brief.arrivals,
         "anchor": anchor,
@@ -81,23 +82,23 @@ def shard_block(
 def message(it: MessageBrief) -> dict[str, Any]:
     """The fields of a message but its data, of which the first bytes and the size are named."""
     return {
-        "id": hexadecimal(it.id),
+        "id": data(it.id),
         "src": it.src,
         "dst": it.dst,
         "seq": it.seq,
         "kind": kind_name(it.kind),
-        "from": hexadecimal(it.sender),
-        "to": hexadecimal(it.to),
+        "from": data(it.sender),
+        "to": data(it.to),
         "value": amount(it.value),
         "gas": it.gas,
         "gasPrice": amount(it.gas_price),
-        "refundTo": hexadecimal(it.refund_to),
-        "selector": hexadecimal(it.selector) if it.selector else None,
+        "refundTo": data(it.refund_to),
+        "selector": data(it.selector) if it.selector else None,
         "dataSize": it.size,
         "replyGas": it.reply_gas,
-        "callback": hexadecimal(it.callback) if it.callback else None,
-        "inReplyTo": hexadecimal(it.in_reply_to) if it.in_reply_to else None,
-        "originTx": hexadecimal(it.origin_tx),
+        "callback": data(it.callback) if it.callback else None,
+        "inReplyTo": data(it.in_reply_to) if it.in_reply_to else None,
+        "originTx": data(it.origin_tx),
         "depth": it.depth,
     }
 
@@ -112,7 +113,3 @@ def kind_name(kind: int) -> str:
 
 def amount(value: bytes) -> str:
     return hex(int.from_bytes(value, "big"))
-
-
-def hexadecimal(value: bytes) -> str:
-    return "0x" + value.hex()

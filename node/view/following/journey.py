@@ -23,6 +23,7 @@ from node.query.records import ItemRecord, LogRecord, MessageBrief
 from node.view.following import documents
 from node.view.following.links import Arrival, Consumed, arrival_of, outcome, sent_message
 from node.view.shards import Shards
+from rpc.encoding import data
 from rpc.errors import ResourceUnavailable
 
 MAX_LEGS = 16
@@ -65,7 +66,7 @@ class Journeys:
             message, sender = onward, item
         return {
             **documents.message(first),
-            "data": documents.hexadecimal(whole.data),
+            "data": data(whole.data),
             "status": legs[-1]["status"],
             "outcome": legs[-1]["delivered"] and legs[-1]["delivered"]["outcome"],
             "legs": legs,
@@ -76,14 +77,14 @@ class Journeys:
         number = self._network_block(message.src, sender.height)
         status = "sent" if number is None else "finalised"
         return {
-            "id": documents.hexadecimal(message.id),
+            "id": data(message.id),
             "src": message.src,
             "dst": message.dst,
             "seq": message.seq,
             "status": status if item is None else "delivered",
             "sent": {
                 **_place(message.src, sender),
-                "item": documents.hexadecimal(sender.hash),
+                "item": data(sender.hash),
             },
             "finalised": None if number is None else {"networkBlock": number},
             "delivered": None if item is None else self._delivered(message, item),
@@ -128,25 +129,25 @@ def _place(shard: int, item: ItemRecord) -> dict[str, Any]:
     return {
         "shard": shard,
         "block": item.height,
-        "blockHash": documents.hexadecimal(item.block_hash),
+        "blockHash": data(item.block_hash),
         "index": item.index,
     }
 
 
 def _log(log: LogRecord) -> dict[str, Any]:
     return {
-        "address": documents.hexadecimal(log.address),
-        "topics": [documents.hexadecimal(topic) for topic in log.topics],
-        "data": documents.hexadecimal(log.data),
+        "address": data(log.address),
+        "topics": [data(topic) for topic in log.topics],
+        "data": data(log.data),
     }
 
 
 def _caused(cause: MessageBrief, item: ItemRecord, sent: MessageBrief) -> dict[str, Any]:
     return {
         "relation": relation(cause, item, sent),
-        "id": documents.hexadecimal(sent.id),
+        "id": data(sent.id),
         "kind": documents.kind_name(sent.kind),
         "dst": sent.dst,
-        "to": documents.hexadecimal(sent.to),
+        "to": data(sent.to),
         "value": documents.amount(sent.value),
     }

@@ -30,6 +30,7 @@ from node.primitives.message import message_id
 from node.query.questions import LanesQuestion, SentQuestion
 from node.query.records import LaneEnds, ShardLanes
 from node.view.shards import Shards
+from rpc.encoding import data
 from rpc.errors import ResourceUnavailable
 
 
@@ -150,7 +151,7 @@ class LaneReport:
         if finalised is not None and finalised > number:
             finalised = None
         return {
-            "id": "0x" + message_id(src, dst, seq).hex(),
+            "id": data(message_id(src, dst, seq)),
             "seq": seq,
             "block": block,
             "networkBlock": finalised,

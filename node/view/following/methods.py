@@ -22,6 +22,7 @@ from node.view.following.lanes import LaneReport
 from node.view.following.trace import Tracer
 from node.view.ports import BeaconReader
 from node.view.shards import Shards
+from rpc.encoding import data
 from rpc.errors import ResourceUnavailable
 
 
@@ -67,7 +68,7 @@ class AtollView:
             "id": shard,
             "height": height,
             "crosslinked": tip.height,
-            "hash": "0x" + tip.hash.hex(),
+            "hash": data(tip.hash),
             "nodes": list(self._committees.get(shard, ())),
         }
 

@@ -28,6 +28,7 @@ from node.query.records import ItemRecord, MessageBrief
 from node.view.following import documents
 from node.view.following.links import Arrival, Consumed, arrival_of, outcome, sent_message
 from node.view.shards import Shards
+from rpc.encoding import data
 from rpc.errors import ResourceUnavailable
 
 MAX_NODES = 512
@@ -72,10 +73,10 @@ class Tracer:
         number = self._network_block(shard, item.height)
         root: Node = {
             "kind": "TRANSACTION" if item.to else "CREATE",
-            "id": documents.hexadecimal(name),
+            "id": data(name),
             "src": shard,
-            "from": documents.hexadecimal(item.sender),
-            "to": documents.hexadecimal(item.to) if item.to else None,
+            "from": data(item.sender),
+            "to": data(item.to) if item.to else None,
             "value": documents.amount(item.value),
             "gas": item.gas,
             "status": "included" if number is None else "finalised",
@@ -107,10 +108,10 @@ class Tracer:
             raise ResourceUnavailable(f"shard {shard} is unavailable: it named another transaction")
         root: Node = {
             "kind": "CREATE" if tx.to is None else "TRANSACTION",
-            "id": documents.hexadecimal(name),
+            "id": data(name),
             "src": shard,
-            "from": documents.hexadecimal(tx.sender),
-            "to": None if tx.to is None else documents.hexadecimal(tx.to),
+            "from": data(tx.sender),
+            "to": None if tx.to is None else data(tx.to),
             "value": hex(tx.value),
             "gas": tx.gas,
             "status": "pending",
@@ -141,7 +142,7 @@ class Tracer:
 def _document(name: bytes, root: Node, walk: "_Walk") -> dict[str, Any]:
     done = root["block"] is not None and not walk.under_way and not walk.truncated
     return {
-        "hash": documents.hexadecimal(name),
+        "hash": data(name),
         "complete": done,
         "messages": walk.count,
         "underWay": walk.under_way,
@@ -204,10 +205,10 @@ class _Walk:
             status = "finalised"
         return {
             "kind": documents.kind_name(message.kind),
-            "id": documents.hexadecimal(message.id),
+            "id": data(message.id),
             "src": message.src,
-            "from": documents.hexadecimal(message.sender),
-            "to": documents.hexadecimal(message.to),
+            "from": data(message.sender),
+            "to": data(message.to),
             "value": documents.amount(message.value),
             "gas": message.gas,
             "status": status,

@@ -16,6 +16,7 @@ from consensus.types import Certificate, ValidatorSet
 from node.beacon.committees import deciders
 from node.beacon.validators import BEACON_CHAIN
 from node.view.ports import BeaconReader
+from rpc.encoding import data
 
 
 def report(beacon: BeaconReader, numbers: Iterable[int]) -> list[dict[str, Any]]:
@@ -36,10 +37,10 @@ def report(beacon: BeaconReader, numbers: Iterable[int]) -> list[dict[str, Any]]
             {
                 "shard": None if chain == BEACON_CHAIN else int(chain),
                 "height": decided.height,
-                "hash": "0x" + decided.block_id.hex(),
+                "hash": data(decided.block_id),
                 "networkBlock": number,
                 "timestamp": timestamp,
-                "proposer": "0x" + proposer.hex(),
+                "proposer": data(proposer),
                 "round": decided.round,
                 **_ballot(decided, deciders(state, chain, decided.height)),
             }
@@ -53,7 +54,7 @@ def _ballot(certificate: Certificate, committee: ValidatorSet) -> dict[str, Any]
         "power": hex(committee.total_power),
         "votes": [
             {
-                "address": "0x" + member.address.hex(),
+                "address": data(member.address),
                 "power": hex(member.power),
                 "voted": bool(certificate.signers >> index & 1),
             }
