@@ -290,11 +290,10 @@ class ConsensusHost:
     async def _settle(self) -> None:
         """After anything that may have decided the height: commit it and wait for the next."""
         assert self.participant is not None
-        certificate = self.participant.decision
-        if certificate is None:
+        decision = self.participant.decision
+        if decision is None:
             return
-        await self.participant.flush()  # others may need our vote; committing may take long
-        value = self.participant.value(certificate.block_id)
+        certificate, value = decision.certificate, decision.value
         if value is None:
             self._log.error(
                 "the decided block is not here: its peers have it",
@@ -445,7 +444,7 @@ class ConsensusHost:
     async def _late(self, message: ProposalMessage | Vote) -> None:
         """A message of a decided height: it may contradict what its signer said then."""
         if self.participant is not None:
-            self.participant.late(message)
+            await self.participant.late(message)
 
     async def _resend(self) -> None:
         now = trio.current_time()

@@ -18,13 +18,14 @@ values of the blocks that this one knows to be valid: those of the last rounds, 
     locked, valid = round + 1 (4) | block id(32), zero for none              and what was handled
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from consensus.codec import decode_vote, encode_vote
-from consensus.inputs import ProposalReceived, Snapshot, TimeoutElapsed
+from consensus.inputs import Snapshot, TimeoutElapsed
 from consensus.round_state import RoundState, Step
 from consensus.types import NO_ROUND, BlockId, Height, Round, Timeout, TimeoutKind, Vote
+from node.engine.records import Appended, Built, Judged, Record, Resumed, Started
 from node.primitives.decoding import decoder
 from node.primitives.errors import CorruptData, DecodeError
 from node.storage.wal import WriteAheadLog
@@ -35,64 +36,6 @@ COMPACT_BYTES = 8 << 20
 """From this size on the log of an undecided height is compacted, each time it has doubled."""
 
 _STARTED, _PROPOSAL, _BUILT, _TIMEOUT, _VOTE, _SNAPSHOT = 1, 2, 3, 4, 5, 6
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Started:
-    height: int
-    era: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
-    """A proposal, with the value unless the block is invalid, and what we thought of it."""
-
-    message: ProposalMessage
-    valid: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Built:
-    height: int
-    round: int
-    block_id: BlockId
-    value: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resumed:
-    """A height that goes on from a snapshot."""
-
-    state: RoundState
-    messages: tuple[Judged | Vote, ...]
-    era: int = 0
-
-    @property
-    def height(self) -> int:
-        return self.state.height
-
-    @property
-    def snapshot(self) -> Snapshot:
-        """For the engine."""
-        return Snapshot(
-            state=self.state,
-            proposals=tuple(
-                ProposalReceived(proposal=m.message.proposal, valid=m.valid)
-                for m in self.messages
-                if isinstance(m, Judged)
-            ),
-            votes=tuple(m for m in self.messages if isinstance(m, Vote)),
-        )
-
-
-Record = Started | Resumed | Judged | Vote | Built | TimeoutElapsed
-
-
-def judged_of(records: Iterable[Record]) -> Iterator[Judged]:
-    """All verdicts, those of a snapshot, too."""
-    for record in records:
-        messages = record.messages if isinstance(record, Resumed) else (record,)
-        yield from (message for message in messages if isinstance(message, Judged))
 
 
 class Journal:
@@ -151,6 +94,20 @@ class Journal:
         self._written.clear()
         self._compact_at = COMPACT_BYTES
         self.log.append(bytes([_STARTED]) + _encode_place(self._era, height))
+
+    def append(self, record: Appended) -> None:
+        """Add a record; `sync` makes it durable."""
+        match record:
+            case Started(height=height):
+                self.start(height)
+            case Judged(message=message, valid=valid):
+                self.judged(message, valid)
+            case Vote():
+                self.vote(record)
+            case Built():
+                self.built(record)
+            case TimeoutElapsed(timeout=timeout):
+                self.timeout(timeout)
 
     def judged(self, message: ProposalMessage, valid: bool) -> None:
         block_id = message.proposal.block_id

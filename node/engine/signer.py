@@ -1,7 +1,7 @@
 """The key of a validator on one chain, and the record that keeps it from signing twice.
 
 A message is made in two steps, so that it can be journalled in between: `vote` and `proposal` sign,
-unless the record forbids it; `commit` puts what was signed into the record, durably, together with the
+unless the record forbids it; `commit` puts a message into the record, durably, together with the
 journal. A message is sent only after both.
 """
 
@@ -64,25 +64,34 @@ class Signer:
             signature=self._key.sign_digest(digest),
         )
 
-    def commit(self, log: WriteAheadLog) -> None:
-        """Put what was signed on disk, and what was appended to `log` with it.
+    def commit(self, message: Vote | Proposal, log: WriteAheadLog) -> None:
+        """Put a message that was signed on disk, and what was appended to `log` with it.
 
-        Only the last position: the record moves forward, and covers all before it.
+        Of several, the last is enough: the record moves forward, and covers all before it. What was signed
+        after it is not recorded: what led to that may not be in the log.
         """
-        last, self._signed = self._signed, None
-        if last is None:
-            log.sync()  # the same once more, which is on record
+        place, digest = self._position_of(message)
+        self.record.check_and_record(*place, digest, log=log)
+        if self._signed is not None and self._signed.place == place:
+            self._signed = None
+
+    def note(self, message: Vote | Proposal) -> None:
+        """Record a message of ours that the log holds. An earlier one (of a journal that is replayed) is behind
+        the record: nothing to note.
+
+        Raises WouldEquivocate for a position at which another digest is on record.
+        """
+        last, (place, digest) = self.record.load(), self._position_of(message)
+        if last is None or place >= last.place:
+            self.record.check_and_record(*place, digest)
+
+    def _position_of(self, message: Vote | Proposal) -> tuple[tuple[int, int, int], bytes]:
+        """Where a message is signed, as the record counts, and its digest."""
+        if isinstance(message, Vote):
+            step, digest = int(message.type), self._vote_digest(message)
         else:
-            self.record.check_and_record(*last.place, last.digest, log=log)
-
-    def note_vote(self, vote: Vote) -> None:
-        """Record a vote of ours that the log holds. Raises WouldEquivocate for a position at which
-        another digest is on record."""
-        self._note(vote.height, vote.round, vote.type, self._vote_digest(vote))
-
-    def note_proposal(self, proposal: Proposal) -> None:
-        """As `note_vote`."""
-        self._note(proposal.height, proposal.round, PROPOSAL_STEP, self._proposal_digest(proposal))
+            step, digest = PROPOSAL_STEP, self._proposal_digest(message)
+        return (self._first + message.height, message.round, step), digest
 
     def _vote_digest(self, vote: SendVote | Vote) -> bytes:
         return keccak_fast(
@@ -109,7 +118,7 @@ class Signer:
         return max(last.height - self._first - (0 if did else 1), 0)
 
     def _take(self, height: int, round_: int, step: int, digest: bytes) -> bool:
-        """Whether this may be signed; it is what the next `commit` records then."""
+        """Whether this may be signed; it counts from then on, recorded or not."""
         last, place = self._signed or self.record.load(), (self._first + height, round_, step)
         if last is None or place > last.place:
             self._signed = SignedPosition(height=place[0], round=round_, step=step, digest=digest)
@@ -120,9 +129,3 @@ class Signer:
             "not signed: the record is past it", height=height, round=round_, step=step, last=last
         )
         return False
-
-    def _note(self, height: int, round_: int, step: int, digest: bytes) -> None:
-        """An earlier position (a journal being replayed) is behind the record: nothing to note."""
-        last, place = self.record.load(), (self._first + height, round_, step)
-        if last is None or place >= last.place:
-            self.record.check_and_record(*place, digest)

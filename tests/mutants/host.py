@@ -3,6 +3,7 @@
 from tests.mutants.mistake import Mistake
 
 SIGNER = ("tests/unit/engine/test_signer.py",)
+DRIVER = ("tests/unit/engine/test_height_driver.py",)
 JOURNAL = ("tests/unit/engine/test_journal.py",)
 HOSTILE = ("tests/unit/engine/test_hostile.py",)
 OBJECTIONS = ("tests/unit/engine/test_objections.py",)
@@ -32,28 +33,68 @@ HOST = (
     ),
     Mistake(
         name="send-before-the-disk",
+        file="node/engine/height_driver.py",
+        old="""            self._out.append(MakeDurable(signed=signed))
+            self._out += [Send(message=message) for message in self._unsent]
+""",
+        new="""            self._out += [Send(message=message) for message in self._unsent]
+            self._out.append(MakeDurable(signed=signed))
+""",
+        suite=DRIVER,
+    ),
+    Mistake(
+        name="durable-by-word-only",
         file="node/engine/participant.py",
-        old="""        await self._on_disk(partial(self._signer.commit, self._journal.log))
-        for message in messages:
-            self._broadcast(message)""",
-        new="""        for message in messages:
-            self._broadcast(message)
-        await self._on_disk(partial(self._signer.commit, self._journal.log))""",
+        old="                    await self._on_disk(partial(self._signer.commit, signed, self._journal.log))",
+        new="                    pass",
         suite=JOURNAL + SIGNER + ("tests/unit/engine/test_sigkill.py",),
     ),
     Mistake(
+        name="the-record-goes-ahead-of-the-log",
+        file="node/engine/height_driver.py",
+        old="            last = self._unsent[-1]\n",
+        new="            last = self._unsent[0]\n",
+        suite=DRIVER,
+    ),
+    Mistake(
+        name="a-decision-is-told-before-our-vote",
+        file="node/engine/height_driver.py",
+        old="""            self._told = True
+            self._flush()
+""",
+        new="""            self._told = True
+""",
+        suite=DRIVER,
+    ),
+    Mistake(
+        name="blocks-are-executed-again-and-again",
+        file="node/engine/height_driver.py",
+        old="if isinstance(job, Judge) and job.message.proposal.block_id in self._values:",
+        new="if isinstance(job, Judge) and job.message.proposal.block_id in ():",
+        suite=DRIVER,
+    ),
+    Mistake(
+        name="what-is-over-counts",
+        file="node/engine/work_queue.py",
+        old="        if self._running is not job:\n            return False\n",
+        new="",
+        suite=DRIVER,
+    ),
+    Mistake(
         name="replayed-votes-are-not-recorded",
-        file="node/engine/participant.py",
-        old="                    self._signer.note_vote(record)\n",
+        file="node/engine/height_driver.py",
+        old="                    self._out.append(NoteSigned(message=record))\n",
         new="                    pass\n",
         suite=SIGNER + JOURNAL,
     ),
     Mistake(
         name="timeouts-are-not-logged",
-        file="node/engine/participant.py",
-        old="self._journal.timeout(timeout)",
-        new="pass",
-        suite=HOSTILE,
+        file="node/engine/height_driver.py",
+        old="""            if timeout.kind is not TimeoutKind.REBROADCAST:
+                self._append(elapsed)
+""",
+        new="",
+        suite=DRIVER,
     ),
     Mistake(
         name="a-second-start-forgets-the-first",
@@ -78,30 +119,30 @@ HOST = (
     ),
     Mistake(
         name="nobody-is-asked-for-objections",
-        file="node/engine/participant.py",
-        old="                reason = self._app.objection(proposal.block_id)",
+        file="node/engine/height_driver.py",
+        old="                reason = self._blocks.objection(proposal.block_id)",
         new="                reason = None",
         suite=OBJECTIONS,
     ),
     Mistake(
         name="a-block-with-a-polka-is-objected-to",
-        file="node/engine/participant.py",
+        file="node/engine/height_driver.py",
         old="            if proposal.pol_round == NO_ROUND:",
         new="            if proposal.pol_round >= NO_ROUND:",
         suite=OBJECTIONS,
     ),
     Mistake(
         name="the-proposer-answers-for-who-passes-on",
-        file="node/engine/participant.py",
+        file="node/engine/height_driver.py",
         old="        if reason is not None and sender != proposal.proposer:",
         new="        if reason is not None and sender is None:",
         suite=HOSTILE,
     ),
     Mistake(
         name="votes-beyond-the-allowance-are-written",
-        file="node/engine/participant.py",
-        old="            if not self._admission.admit_vote(message, now):",
-        new="            if not self._admission.admit_vote(message, now) and now < 0:",
+        file="node/engine/height_driver.py",
+        old="        if not self._admission.admit_vote(vote, self._now):",
+        new="        if not self._admission.admit_vote(vote, self._now) and self._now < 0:",
         suite=HOSTILE,
     ),
     Mistake(

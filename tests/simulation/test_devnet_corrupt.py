@@ -97,7 +97,7 @@ def test_what_others_pass_on_has_little_room() -> None:
 
 def test_without_a_share_they_fill_the_lanes_between_others() -> None:
     with replaced(BlockFrame, "passes_on", lambda self, src, dst, gas: True):
-        outcomes = map(run_plan, islice(floods(), 3))
+        outcomes = map(run_plan, islice(floods(), 8))
         found = next((o.violation for o in outcomes if o.violation is not None), None)
     assert found is not None
     assert found.rule == "room", found

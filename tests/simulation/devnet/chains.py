@@ -5,22 +5,16 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Collection, Coroutine
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from consensus import (
-    BlockId,
-    Certificate,
-    Decided,
-    Evidence,
-    Height,
-    Proposal,
-    ProposalReceived,
-    StartHeight,
-)
-from consensus.types import NO_ROUND, ChainContext, ValidatorSet
+from consensus import BlockId, Certificate, Evidence, Height
+from consensus.types import ChainContext, ValidatorSet
 from node.beacon.block import BeaconBlock
 from node.chains.shard_app import decode_value, encode_value
 from node.engine.application import Application, NotReady, judge
+from node.engine.effects import Judge
+from node.engine.work_queue import Interrupted
 from node.primitives.basics import Hash32
 from node.primitives.errors import DecodeError, InvalidBlock
 from tests.simulation.simnet.byzantine import ByzantineHost
@@ -101,10 +95,6 @@ class DevnetChain(Chain):
         """The same, None if nobody has begun it."""
         return self._sets.get(height)
 
-    def start_height(self, height: Height, key: int) -> StartHeight:
-        """Hosts have their own."""
-        raise NotImplementedError
-
     def enter(self, height: int, members: ValidatorSet) -> None:
         """A node begins a height with this set: all have to agree on it."""
         if self._sets.setdefault(height, members) != members:
@@ -171,7 +161,7 @@ class BlockHost(Host):
     def __init__(self, node: Node, world: DevnetChain, disk: Disk) -> None:
         super().__init__(world, node.index, node.key, disk)
         self.node = node
-        self.valid: set[BlockId] = set()
+        self.valid: dict[BlockId, bytes] = {}
         self.has_seat = False
         self.decided_at = 0.0
 
@@ -216,45 +206,53 @@ class BlockHost(Host):
         """The id of the last decided block."""
         return self.chain[-1][0].id if self.chain else self.world.first
 
+    def members(self) -> ValidatorSet:
+        """The committee that our chain says."""
+        return self.app.validators()
+
     def may_start(self) -> bool:
         """As a node does it: at once if others have begun, soon if there is work, or in the end.
 
         Who has no seat begins at once: it only listens."""
-        height, world = len(self.chain), self.world
-        if height < (self.engine.height or 0):
+        if self.started:
             return False
-        if not self.has_seat:
-            return True
-        passed = (world.now - self.decided_at) / self.scale + 1e-9
-        if any(packet.message.height == height + 1 for _, packet in self.early):
-            return passed >= INTERVAL / 2
-        return passed >= HEARTBEAT or (passed >= INTERVAL and self.app.has_work())
-
-    def start_input(self, height: Height) -> StartHeight:
-        """With the committee that our chain says.
-
-        A log is also shortened at a height that others have decided and we have synced meanwhile.
-        """
-        if height <= len(self.chain):
-            members = self.world.validators(height)
-        else:
-            members = self.app.validators()
-            self.world.enter(height, members)
-        me = self.address if self.address in members else None
-        return StartHeight(height=height, validators=members, me=me)
+        height = len(self.chain) + 1
+        if self.has_seat:
+            passed = (self.world.now - self.decided_at) / self.scale + 1e-9
+            if self.early.has(height):
+                due = passed >= INTERVAL / 2
+            else:
+                due = passed >= HEARTBEAT or (passed >= INTERVAL and self.app.has_work())
+            if not due:
+                return False
+        self.world.enter(height, self.members())
+        return True
 
     # ------------------------------------------------------------------ blocks
 
+    def read(self, value: bytes) -> Any:
+        """The block with this value. Raises DecodeError."""
+        return self.world.value(value)
+
+    def identify(self, value: bytes) -> BlockId:
+        """See `Application`."""
+        return self.app.identify(value)
+
+    def objection(self, block_id: BlockId) -> str | None:
+        """See `Application`."""
+        objection = self.app.objection(block_id)
+        self.node.net.stats["objections"] += objection is not None
+        return objection
+
     def build(self, height: Height, *, good: bool = True) -> Any:
-        """A block on our head, durable. A faulty node builds another one each time."""
+        """A block on our head. A faulty node builds another one each time."""
         self.builds += 1
         self.node.clock_ahead = self.builds % 5 if self.byzantine else 0
         _, raw = drive(self.app.build())
         self.node.clock_ahead = 0
         value = self.world.value(raw if good else self.world.spoil(raw), good=good)
-        self.blocks[value.id] = value  # type: ignore[assignment]
         if good:
-            self.valid.add(value.id)
+            self.valid[value.id] = value.raw
         return value
 
     def is_ready(self, value: Value) -> bool:
@@ -265,70 +263,82 @@ class BlockHost(Host):
     def judge(self, block: Any, *, decided: bool = False) -> bool:
         """Whether a block is valid."""
         app = self.app
-        if block.id in self.valid and self.blocks.get(block.id) == block:
+        if self.valid.get(block.id) == block.raw:
             return True
         try:
             assert app.identify(block.raw) == block.id
             valid = drive(judge(app, block.raw, decided=decided)) == block.id
         except (InvalidBlock, DecodeError):
             return False
-        self.valid.add(block.id)
+        self.valid[block.id] = block.raw
         return valid
 
-    def shown(self, certificate: Certificate, block: Any) -> None:
-        """A decided block: kept only if it is what its certificate names, to the last byte, and valid.
+    def judge_soon(self, job: Judge, tries: int = RETRIES) -> None:
+        """Judge a proposal, or wait a little for its anchor."""
+        try:
+            block = self.read(job.message.value)
+        except DecodeError:
+            self.execute(job, 0.0, lambda: self.verdict(job, valid=False))
+            return
+        if self.is_ready(block):
+            self.execute(
+                job,
+                self.execution(job.message.proposal.block_id.hex()),
+                lambda: self.verdict(job, valid=self.judge(block)),
+            )
+        elif tries:
+            self.job = job
+            again = partial(self.judge_again, job, tries - 1)
+            self.world.at(RETRY * self.scale, self.in_this_life(again))
+        else:
+            self.execute(job, 0.0, lambda: self.verdict(job, valid=False))
+
+    def judge_again(self, job: Judge, tries: int) -> None:
+        """The anchor may be here now."""
+        if self.job is job:
+            self.judge_soon(job, tries)
+
+    def accepts(self, block: Any) -> bool:
+        """Whether a decided block is what its certificate names, to the last byte, and valid.
 
         One whose anchor is not here yet is asked for again.
         """
-        if block.id not in self.blocks:
-            if not self.is_ready(block):
-                return
-            if not self.judge(block, decided=True):
-                self.node.net.stats["bodies refused"] += 1
-                return
-        super().shown(certificate, block)
-
-    def proposed(self, proposal: Proposal, block: Any, tries: int = RETRIES) -> None:
-        """Judge a proposal, or wait a little for its anchor."""
-        if proposal.height != self.engine.height:
-            return
-        if not self.is_ready(block) and tries:
-            again = self.in_this_life(lambda: self.proposed(proposal, block, tries - 1))
-            self.world.at(RETRY * self.scale, again)
-            return
-        valid = self.is_ready(block) and self.judge(block)
-        if valid and proposal.pol_round == NO_ROUND:
-            objection = self.app.objection(block.id)
-            if objection is not None:
-                self.node.net.stats["objections"] += 1
-                valid = False
-        self.step(ProposalReceived(proposal=proposal, valid=valid))
+        if not self.is_ready(block):
+            return False
+        if self.judge(block, decided=True):
+            return True
+        self.node.net.stats["bodies refused"] += 1
+        return False
 
     # ------------------------------------------------------------------ decisions
 
-    def decide(self, decided: Decided) -> None:
-        """Commit a decision, once its anchor is here."""
-        if decided.height <= len(self.chain):
+    def decide(self, certificate: Certificate, block: Any) -> None:
+        """Commit a decision, once its anchor is here. What is being executed is given up for that."""
+        if certificate.height <= len(self.chain):
             return
-        if not self.is_ready(self.blocks[decided.block_id]):  # type: ignore[arg-type]
-            again = self.in_this_life(lambda: self.decide(decided))
+        if not self.is_ready(block):
+            again = self.in_this_life(lambda: self.decide(certificate, block))
             self.world.at(RETRY * self.scale, again)
+            if (job := self.job) is not None:
+                self.job = None
+                self.feed(self.driver.executed(Interrupted(job=job), self.clock))
             return
-        super().decide(decided)
+        self.world.enter(certificate.height, self.members())
+        super().decide(certificate, block)
         self._between_heights()
 
-    def store(self, decided: Decided, block: Any) -> None:
+    def store(self, certificate: Certificate, block: Any) -> None:
         """Execute and commit it, and tell those who have no seat if it was ours."""
-        deciders = self.world.validators(decided.height)
+        deciders = self.members()
         try:
-            drive(self.app.commit(block.id, block.raw, decided.certificate))
+            drive(self.app.commit(block.id, block.raw, certificate))
         except NotReady:
             raise
         except (InvalidBlock, DecodeError) as error:
-            name = f"{self.world.name}{decided.height}"
+            name = f"{self.world.name}{certificate.height}"
             raise Violation("diverged", f"{name} was decided and is not valid: {error}") from error
-        if deciders.proposer(decided.height, decided.round).address == self.address:
-            packet = self.world.packet(decided.certificate, block)
+        if deciders.proposer(certificate.height, certificate.round).address == self.address:
+            packet = self.world.packet(certificate, block)
             for index in self.world.indexes:
                 if index not in self.world.audience:
                     self.world.send(self.index, index, packet)

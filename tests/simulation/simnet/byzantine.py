@@ -1,8 +1,8 @@
 """Faulty participants: honest nodes that deviate in one or more ways.
 
-Each way is a :class:`Deviation`, which changes what is about to be sent or acts on what is heard. The
-node's own engine goes on with what it would have sent honestly, so that it stays in the middle of
-things.
+Each way is a :class:`Deviation`, which changes what is about to be sent or acts on what is heard: it stands
+between the node and the network. The node's own driver goes on with what it would have sent honestly, so that
+it stays in the middle of things.
 """
 
 from __future__ import annotations
@@ -14,22 +14,27 @@ from typing import TYPE_CHECKING
 
 from consensus import (
     BlockId,
-    Decided,
+    Certificate,
     Height,
     Proposal,
-    ProposalReceived,
     Round,
     SendProposal,
     SendVote,
     Vote,
-    VoteReceived,
     VoteType,
 )
-from tests.simulation.simnet.disk import Disk, Place
+from node.wire import ProposalMessage
+from tests.simulation.simnet.disk import Disk
 from tests.simulation.simnet.host import Died, Host
 from tests.simulation.simnet.scenario import Behaviour
 from tests.simulation.simnet.scheme import Block, Packet, address, sign
-from tests.simulation.simnet.signatures import Own, make_proposal, make_vote
+from tests.simulation.simnet.signatures import (
+    CarelessSigner,
+    Place,
+    WatchedSigner,
+    make_proposal,
+    make_vote,
+)
 
 if TYPE_CHECKING:
     from tests.simulation.simnet.chain import Chain
@@ -46,6 +51,15 @@ class Outgoing:
     to: frozenset[int] | None
     round: int
     height: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposing:
+    """The same for a proposal. The first of several is also what is said again later."""
+
+    effect: SendProposal
+    block: Block
+    to: frozenset[int] | None
 
 
 class ByzantineHost(Host):
@@ -83,29 +97,28 @@ class ByzantineHost(Host):
     def watch(self) -> None:
         """Faulty nodes may be in any state."""
 
-    def note_decision(self, decided: Decided, block: Block) -> None:
+    def note_decision(self, certificate: Certificate, block: Block) -> None:
         """Faulty nodes may decide anything."""
 
-    def note_signature(self, place: Place, content: object) -> None:
+    def note_signature(
+        self, place: Place, content: object, lock: tuple[int, int] | None = None
+    ) -> None:
         """Only a node that keeps its last-signed record is held to it."""
         if self.obeys_record:
             self.world.observer.signs(self.key, place, content)
 
-    def may_sign(self, own: Own) -> bool:
-        """Sign everything, unless the record is obeyed."""
-        return not self.obeys_record or super().may_sign(own)
+    def make_signer(self) -> WatchedSigner:
+        """One that signs everything, unless the record is obeyed."""
+        if self.obeys_record:
+            return super().make_signer()
+        return CarelessSigner(self.key, self.world.context, self.disk, self.signed)
 
-    def believe(self, own: Own) -> None:
-        """Log and record what the own engine takes for our message."""
-        self.log_own(own)
-        self.record_own(own)
-        self.own.append(own)
-
-    def recover(self) -> None:
+    def before_life(self) -> None:
         """Start with what the deviations leave of the disk."""
+        self.said: set[Vote] = set()
+        self.proposed: dict[Proposal, Packet] = {}
         for deviation in self.deviations:
             deviation.boots()
-        super().recover()
 
     def handle(self, sender: int, packet: Packet) -> None:
         """Let the deviations hear it, too."""
@@ -115,30 +128,31 @@ class ByzantineHost(Host):
             deviation.hears(packet)
         super().handle(sender, packet)
 
-    def send_vote(self, effect: SendVote) -> None:
-        """Send what the deviations make of the vote."""
-        plan = [
-            Outgoing(block_id=effect.block_id, to=None, round=effect.round, height=effect.height)
-        ]
+    def send(self, message: ProposalMessage | Vote) -> None:
+        """Send what the deviations make of a message of ours; what is said again is said as it is."""
+        self.note_sent(message)
+        if isinstance(message, Vote):
+            if message.validator != self.address or message in self.said:
+                self.broadcast(self.packet(message))
+            else:
+                self.said.add(message)
+                self._say(message)
+        elif message.proposal.proposer != self.address:
+            self.broadcast(self.packet(message))
+        elif message.proposal in self.proposed:
+            self.broadcast(self.proposed[message.proposal])
+        else:
+            self._propose(message)
+
+    def _say(self, vote: Vote) -> None:
+        effect = SendVote(
+            type=vote.type, height=vote.height, round=vote.round, block_id=vote.block_id
+        )
+        plan = [Outgoing(block_id=vote.block_id, to=None, round=vote.round, height=vote.height)]
         for deviation in self.deviations:
             plan = deviation.votes(effect, plan)
-        own = VoteReceived(vote=make_vote(self.world.context, self.key, effect))
-        allowed = self.may_sign(own)
-        if allowed:
-            self.believe(own)
         for out in plan:
-            vote = make_vote(
-                self.world.context,
-                self.key,
-                replace(
-                    effect,
-                    block_id=out.block_id,
-                    round=Round(out.round),
-                    height=Height(out.height),
-                ),
-            )
-            if not self.obeys_record or (allowed and vote == own.vote):
-                self.broadcast(self.world.packet(vote), out.to)
+            self.say(vote.type, out)
 
     def say(self, type: VoteType, out: Outgoing) -> None:
         """Sign and send a vote, whatever was signed before."""
@@ -147,20 +161,20 @@ class ByzantineHost(Host):
         )
         self.broadcast(self.world.packet(make_vote(self.world.context, self.key, asked)), out.to)
 
-    def send_proposal(self, effect: SendProposal) -> None:
-        """Send what the deviations make of the proposal."""
-        plan: list[tuple[SendProposal, frozenset[int] | None]] = [(effect, None)]
+    def _propose(self, message: ProposalMessage) -> None:
+        said, block = message.proposal, self.read(message.value)
+        effect = SendProposal(
+            height=said.height, round=said.round, block_id=said.block_id, pol_round=said.pol_round
+        )
+        plan = [Proposing(effect=effect, block=block, to=None)]
         for deviation in self.deviations:
-            plan = deviation.proposals(effect, plan)
-        for number, (variant, to) in enumerate(plan):
-            own = ProposalReceived(
-                proposal=make_proposal(self.world.context, self.key, variant), valid=True
-            )
-            if self.may_sign(own):
-                if number == 0:
-                    self.believe(own)
-                block = self.blocks[variant.block_id]
-                self.broadcast(self.world.packet(own.proposal, block), to)
+            plan = deviation.proposals(plan[0], plan)
+        for number, out in enumerate(plan):
+            proposal = make_proposal(self.world.context, self.key, out.effect)
+            packet = self.world.packet(proposal, out.block)
+            if number == 0:
+                self.proposed[said] = packet
+            self.broadcast(packet, out.to)
 
 
 class Deviation:
@@ -173,10 +187,8 @@ class Deviation:
         """What is sent instead of the plan for a vote."""
         return plan
 
-    def proposals(
-        self, effect: SendProposal, plan: list[tuple[SendProposal, frozenset[int] | None]]
-    ) -> list[tuple[SendProposal, frozenset[int] | None]]:
-        """What is sent instead of the plan for a proposal; the first is what the node believes."""
+    def proposals(self, honest: Proposing, plan: list[Proposing]) -> list[Proposing]:
+        """What is sent instead of the plan for a proposal."""
         return plan
 
     def hears(self, packet: Packet) -> None:
@@ -193,14 +205,13 @@ class Deviation:
 class EquivocatingProposer(Deviation):
     """One block for about half of the nodes, another for about half."""
 
-    def proposals(
-        self, effect: SendProposal, plan: list[tuple[SendProposal, frozenset[int] | None]]
-    ) -> list[tuple[SendProposal, frozenset[int] | None]]:
+    def proposals(self, honest: Proposing, plan: list[Proposing]) -> list[Proposing]:
         """See :class:`Deviation`."""
-        other = self.host.build(effect.height)
+        other = self.host.build(honest.effect.height)
         some = self.host.some("dupes")
         rest = frozenset(self.host.world.indexes) - some
-        return [(effect, some), (replace(effect, block_id=other.id, pol_round=-1), rest)]
+        effect = replace(honest.effect, block_id=other.id, pol_round=-1)
+        return [replace(honest, to=some), Proposing(effect=effect, block=other, to=rest)]
 
 
 class DoubleVoter(Deviation):
@@ -314,13 +325,12 @@ class InvalidProposer(Deviation):
 
     bad: BlockId | None = None
 
-    def proposals(
-        self, effect: SendProposal, plan: list[tuple[SendProposal, frozenset[int] | None]]
-    ) -> list[tuple[SendProposal, frozenset[int] | None]]:
+    def proposals(self, honest: Proposing, plan: list[Proposing]) -> list[Proposing]:
         """See :class:`Deviation`."""
-        block = self.host.build(effect.height, good=False)
+        block = self.host.build(honest.effect.height, good=False)
         self.bad = block.id
-        return [(replace(effect, block_id=block.id, pol_round=-1), None)]
+        effect = replace(honest.effect, block_id=block.id, pol_round=-1)
+        return [Proposing(effect=effect, block=block, to=None)]
 
     def votes(self, effect: SendVote, plan: list[Outgoing]) -> list[Outgoing]:
         """See :class:`Deviation`."""

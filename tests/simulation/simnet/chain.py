@@ -5,11 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
 from functools import cached_property, partial
-from hashlib import blake2b
 from typing import TYPE_CHECKING
 
-from consensus import ChainContext, Evidence, StartHeight, TimeoutParams, ValidatorSet
-from consensus.types import Height
+from consensus import ChainContext, Evidence, ValidatorSet
 from tests.simulation.simnet.network import Network
 from tests.simulation.simnet.observer import Observer
 from tests.simulation.simnet.scheme import Block, Message, Packet
@@ -35,7 +33,6 @@ class Chain(ABC):
         self.name = name
         self.scenario = scenario = network.scenario
         self.dice = network.dice.named(name)
-        self.timeouts = TimeoutParams(scale=scenario.timeout_scale)
         self.limit = scenario.heights
         self.observer = Observer(self.validators, context, self.is_honest)
         self.crashing = scenario.crash_rate > 0 or bool(scenario.crash_points)
@@ -47,10 +44,6 @@ class Chain(ABC):
     @abstractmethod
     def validators(self, height: int) -> ValidatorSet:
         """The set of a height."""
-
-    @abstractmethod
-    def start_height(self, height: Height, key: int) -> StartHeight:
-        """The input that starts a height at the node with this key."""
 
     @property
     def indexes(self) -> Collection[int]:
@@ -99,11 +92,6 @@ class Chain(ABC):
         """The factor by which a node's timers are off."""
         skew = self.scenario.skew
         return skew[index] if index < len(skew) else 1.0
-
-    @staticmethod
-    def digest(preimage: bytes) -> bytes:
-        """What the last-signed record keeps of a preimage."""
-        return blake2b(preimage, digest_size=32).digest()
 
     def packet(self, message: Message, block: Block | None = None) -> Packet:
         """The packet of a message; one object for one message."""

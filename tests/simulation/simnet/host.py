@@ -1,77 +1,105 @@
-"""One node of the simulated network: the host of an engine, which can die at any boundary."""
+"""One node of the simulated network: the product's driver of heights on a machine that can die at any boundary.
+
+What a validator journals, signs, sends and has executed, and in which order, is up to the driver
+(`node.engine.height_driver`), with the product's journal and signer under it. Simulated are the clock, the
+disk, the links, the time that blocks take, and the death of the process.
+"""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from consensus import (
     BlockId,
-    BuildValue,
     Certificate,
-    CertificateReceived,
-    Decided,
-    Effect,
     Engine,
-    EnteredRound,
-    Equivocation,
     Evidence,
-    EvidencePool,
     Height,
     Input,
-    PastHeights,
+    Offence,
     PeerFault,
     Proposal,
-    ProposalReceived,
-    Rebroadcast,
-    SendProposal,
-    SendVote,
-    StartHeight,
-    StartTimeout,
-    TimeoutElapsed,
-    ValueBuilt,
+    TimeoutParams,
+    ValidatorSet,
     Vote,
-    VoteReceived,
-    make_evidence,
-    replay,
 )
-from tests.simulation.simnet.disk import Disk, Place
-from tests.simulation.simnet.scheme import CHECKER, GENESIS, Block, Packet, address
-from tests.simulation.simnet.signatures import Own, make_proposal, make_vote, signed_part
+from consensus import Effect as EngineEffect
+from node.engine.early_messages import EarlyMessages
+from node.engine.effects import (
+    Accuse,
+    Append,
+    Build,
+    Commit,
+    Compact,
+    Effect,
+    Judge,
+    MakeDurable,
+    NoteSigned,
+    Remark,
+    Send,
+    SyncJournal,
+)
+from node.engine.height_driver import Effects, HeightDriver
+from node.engine.host import FAULTS
+from node.engine.journal import Journal
+from node.engine.work_queue import Job, Outcome, Product, Verdict
+from node.wire import ProposalMessage
+from tests.simulation.simnet.disk import Disk
+from tests.simulation.simnet.scheme import CHECKER, GENESIS, Block, Packet, address, read_block
+from tests.simulation.simnet.signatures import Place, WatchedSigner, signed_part
 
 if TYPE_CHECKING:
     from tests.simulation.simnet.chain import Chain
 
-MAX_EARLY = 200
+MAX_AHEAD = 200
+"""Decided blocks kept that are not the next one."""
 ASK_EVERY = 0.5
 """Seconds between two questions to some node for what was decided meanwhile, times the scale."""
 REPLY_EVERY = 0.1
 """Seconds between two answers to a node that votes on what is decided, times the scale."""
 COMPACTED = 0.3
 """Share of the steps in which the log is shortened: far more often than a node does it."""
-SHELVED = 8
-"""Proposals of ended rounds that are kept for the case that votes name their blocks."""
+HELD_BACK = 0.2
+"""Share of the times at which what was signed waits for more, before it is made durable and sent."""
+HOLD = 0.05
+"""Seconds that it waits at most, times the scale."""
+GREETED = 0.05
+"""Seconds after which the others hear that a node is up, times the scale."""
 PAGE = 10
-"""Blocks in an answer to such a question."""
+"""Blocks in an answer to a question for decided ones."""
 
 
 class Died(Exception):
     """The node's process ends here."""
 
 
-Job = Callable[[], tuple[float, Callable[[], None]]]
-"""Begins to execute a block: how long that takes (seconds), and what comes then."""
+class WatchedEngine(Engine):
+    """Lets somebody look after each step."""
+
+    def __init__(self, stepped: Callable[[], None]) -> None:
+        super().__init__()
+        self._stepped = stepped
+
+    def step(self, input: Input) -> tuple[EngineEffect, ...]:
+        """See `Engine`."""
+        effects = super().step(input)
+        self._stepped()
+        return effects
 
 
 class Host:
-    """What is durable (disk, chain, blocks), and a process that keeps the engine's contract.
+    """What is durable (disk and chain), and a process that performs what its driver asks for.
 
     ``index`` is the node's place in the network, ``key`` the number of the key it signs with.
     """
 
     byzantine = False
+    driver_type = HeightDriver
+    driver: HeightDriver
+    signer: WatchedSigner
+    journal: Journal
 
     def __init__(self, world: Chain, index: int, key: int, disk: Disk) -> None:
         self.world = world
@@ -80,26 +108,33 @@ class Host:
         self.address = address(key)
         self.disk = disk
         self.chain: list[tuple[Block, Certificate]] = []
-        self.blocks: dict[BlockId, Block] = {}
         self.alive = False
         self.lives = 0
         self.boundaries = 0
         self.builds = 0
-        self.compacted_at: tuple[object, ...] = ()
-        self.engine = Engine()
-        self.evidence = EvidencePool()
-        self.past = PastHeights(world.context, CHECKER)
-        self.own: deque[Input] = deque()
-        self.early: list[tuple[int, Packet]] = []
-        self.shelf: dict[Proposal, Block] = {}
-        self.jobs: deque[Job] = deque()
-        self.working = False
-        self.built_last: BlockId | None = None
-        self.skew = world.skew(index)
-        self.replied: dict[int, float] = {}
+        self.flushes = 0
         self.scale = world.scenario.timeout_scale
+        self.skew = world.skew(index)
+        self.evidence: set[Offence] = set()
+        self.engine = Engine()
+        disk.between = self.boundary
+        self.forget()
 
     # ------------------------------------------------------------------ life and death
+
+    def forget(self) -> None:
+        """What was in memory is gone."""
+        self.started = False  # whether the driver runs the height after the last block
+        self.replaying = False
+        self.early = EarlyMessages()
+        self.ahead: dict[int, tuple[int, Packet]] = {}
+        self.fresh: list[tuple[Vote | Proposal, tuple[int, int]]] = []  # signed, not durable
+        self.todo: deque[Callable[[], None]] = deque()
+        self.job: Job | None = None
+        self.alarm = float("inf")
+        self.holds_back = False
+        self.compacted_at: tuple[object, ...] = ()
+        self.replied: dict[int, float] = {}
 
     def boot(self) -> None:
         """Start the process, unless it runs."""
@@ -107,27 +142,44 @@ class Host:
             return
         self.alive = True
         self.lives += 1
-        self.engine = Engine()
-        self.past = PastHeights(self.world.context, CHECKER)
-        self.own.clear()
-        self.early.clear()
-        self.forget_work()
+        self.before_life()
+        self.forget()
+        self.engine = WatchedEngine(self.stepped)
+        self.signer = self.make_signer()
+        self.journal = Journal(self.disk.log)
+        self.driver = self.driver_type(
+            blocks=self,
+            signer=self.signer,
+            checker=CHECKER,
+            timeouts=TimeoutParams(),
+            validators=self.members(),
+            engine=self.engine,
+        )
         self.world.at(ASK_EVERY * self.scale, self.in_this_life(self.ask))
         self.guarded(self.recover)
+        for other in self.world.hosts.values():
+            if other is not self:
+                self.world.at(GREETED * self.scale, other.in_this_life(other.greeted))
+
+    def before_life(self) -> None:
+        """Before anything is read from the disk."""
+
+    def make_signer(self) -> WatchedSigner:
+        """What keeps our key."""
+        return WatchedSigner(self.key, self.world.context, self.disk, self.signed)
 
     def recover(self) -> None:
         """Replay the log before anything else is heard."""
-        log = self.disk.load(len(self.chain) + 1)
-        for input in log:  # what was logged may have missed the record
-            match input:
-                case VoteReceived(vote=Vote(validator=self.address)):
-                    self.record_own(input)
-                case ProposalReceived(proposal=Proposal(proposer=self.address)):
-                    self.record_own(input)
-        pending = replay(self.engine, log)
-        self.watch()
-        self.perform(pending)
-        self.drain()
+        height = len(self.chain) + 1
+        records = self.journal.replay(height)
+        if not records:
+            return
+        self.replaying = True  # it goes through what was, and may be of many lives
+        effects = self.driver.recover(records, height, self.members(), self.clock)
+        self.replaying = False
+        self.stepped()
+        self.started = True
+        self.feed(effects)
 
     def die(self) -> None:
         """The process ends at once."""
@@ -143,6 +195,8 @@ class Host:
         try:
             action()
             self.start_next()
+            self.speak()
+            self.set_alarm()
         except Died:
             self.die()
             pause = self.world.dice.unit(f"restart of {self.index} after {self.lives}")
@@ -159,237 +213,129 @@ class Host:
         if self.world.crashing and self.world.crashes(self.index, self.boundaries):
             raise Died
 
-    # ------------------------------------------------------------------ stepping
+    # ------------------------------------------------------------------ heights
+
+    @property
+    def clock(self) -> float:
+        """Seconds as this node counts them: timeouts have their scale 1, and a skewed clock is slow or fast."""
+        return self.world.now / (self.scale * self.skew)
 
     def tip(self) -> BlockId:
         """The id of the last decided block."""
         return self.chain[-1][0].id if self.chain else GENESIS
 
+    def members(self) -> ValidatorSet:
+        """Who decides the next height."""
+        return self.world.validators(len(self.chain) + 1)
+
     def may_start(self) -> bool:
         """Whether the height after the last stored block is due, and not under way."""
-        return self.world.limit > len(self.chain) >= (self.engine.height or 0)
-
-    def start_input(self, height: Height) -> StartHeight:
-        """What begins a height here."""
-        return self.world.start_height(height, self.key)
+        return not self.started and self.world.limit > len(self.chain)
 
     def start_next(self) -> None:
         """Start the height after the last stored block, unless it is under way."""
         while self.may_start():
-            self.forget_work()
-            start = self.start_input(Height(len(self.chain) + 1))
-            self.disk.begin(start)
-            self.process(start)
-            self.drain()
-            early, self.early = self.early, []
-            for sender, packet in early:
-                self.handle(sender, packet)
+            height = len(self.chain) + 1
+            self.started = True
+            self.feed(self.driver.start(height, self.members(), self.clock))
+            for peer, message in self.early.take(height):
+                self.hear(int(peer), message)
+            shown = self.ahead.pop(len(self.chain) + 1, None)
+            if shown is not None:
+                self.handle(*shown)
 
-    def step(self, input: Input) -> None:
-        """An input from outside the process, and everything that follows from it."""
-        self.disk.append(input)
-        self.process(input)
-        self.drain()
-        named = [p for p in self.shelf if self.engine.names(p.block_id)]
-        for proposal, block in [(p, self.shelf.pop(p)) for p in named]:  # it may step once more
-            self.offered(proposal, block)
+    def set_alarm(self) -> None:
+        """Have the next timer fired when it is due."""
+        at = self.driver.next_timer()
+        if at == self.alarm:
+            return
+        self.alarm = at
+        if at < float("inf"):
+            pause = max(at - self.clock, 0.0) * self.scale * self.skew
+            self.world.at(pause, self.in_this_life(lambda: self.ring(at)))
 
-    def drain(self) -> None:
-        """Step our own messages, in the order in which they were logged."""
-        while self.own:
-            self.process(self.own.popleft())
+    def ring(self, at: float) -> None:
+        """A timer is due."""
+        if at == self.alarm:
+            self.alarm = float("inf")
+            self.feed(self.driver.fire_timers(max(at, self.clock)))  # whatever was rounded
+
+    # ------------------------------------------------------------------ effects
+
+    def feed(self, effects: Effects) -> None:
+        """Perform the effects of one input, and what follows from that at once."""
+        self.boundary()
+        for effect in effects:
+            self.perform(effect)
+            if not isinstance(effect, Remark):
+                self.boundary()
+        while self.todo:
+            self.todo.popleft()()
         at = (self.engine.height, self.engine.round, self.engine.round_step)
-        if at != self.compacted_at:
+        if self.started and at != self.compacted_at:
             self.compacted_at = at
             name = f"compact {self.index} at {at[0]}/{at[1]}/{at[2]}"
             if self.world.dice.unit(name) < COMPACTED:
-                self.compact()
+                self.feed(self.driver.compact())
 
-    def compact(self) -> None:
-        """Replace the log by a snapshot of the engine, from which a next life goes on."""
-        snapshot = self.engine.snapshot()
-        if snapshot is not None:
-            start = self.start_input(snapshot.state.height)
-            self.boundary()
-            self.disk.compact(replace(start, snapshot=snapshot))
-            self.boundary()
-
-    def process(self, input: Input) -> None:
-        """Step one logged input and perform the effects."""
-        effects = self.engine.step(input)
-        self.watch()
-        self.perform(effects)
-
-    def watch(self) -> None:
-        """Let the observer look at us."""
-        self.world.observer.state(self.index, self.engine)
-
-    def perform(self, effects: tuple[Effect, ...]) -> None:
-        """Perform effects in order."""
-        self.boundary()
-        for effect in effects:
-            self.perform_one(effect)
-            self.boundary()
-
-    def perform_one(self, effect: Effect) -> None:
+    def perform(self, effect: Effect) -> None:
         """Perform one effect."""
-        world = self.world
         match effect:
-            case BuildValue():
-                self.work(lambda: self.begin_building(effect))
-            case SendProposal():
-                self.send_proposal(effect)
-            case SendVote():
-                self.send_vote(effect)
-            case StartTimeout(timeout=timeout):
-                elapsed = TimeoutElapsed(timeout=timeout)
-                pause = self.skew * world.timeouts.duration(timeout)
-                world.at(pause, self.in_this_life(lambda: self.step(elapsed)))
-            case Rebroadcast(proposal=proposal, votes=votes):
-                if proposal is not None:
-                    self.broadcast(world.packet(proposal, self.blocks[proposal.block_id]))
-                for vote in votes:
-                    self.broadcast(world.packet(vote))
-            case Decided():
-                self.disk.sync()
-                self.decide(effect)
-            case Equivocation(first=first, second=second):
-                self.found(make_evidence(first, second))
-            case EnteredRound(round=round):
-                world.observer.top_round = max(world.observer.top_round, round)
+            case Append(record=record):
+                self.journal.append(record)
+            case MakeDurable(signed=signed):
+                self.signer.commit(signed, self.disk.log)
+                self.note_durable(signed)
+            case Send(message=message):
+                self.send(message)
+            case SyncJournal():
+                self.journal.sync()
+            case NoteSigned(message=signed):
+                self.signer.note(signed)
+                self.note_signature(*signed_part(signed))
+            case Compact(snapshot=snapshot, values=values):
+                self.journal.compact(snapshot, values.__getitem__)
+            case Judge():
+                self.judge_soon(effect)
+            case Build():
+                self.build_soon(effect)
+            case Commit(certificate=certificate, value=value):
+                assert value is not None, "it is decided only where the block is known"
+                block = self.read(value)
+                self.todo.append(lambda: self.decide(certificate, block))
+            case Accuse(evidence=evidence):
+                self.found(evidence)
+            case Remark():
+                pass
 
-    def found(self, evidence: Evidence) -> None:
-        """A contradiction has been seen, maybe again."""
-        if self.evidence.add(evidence):
-            self.world.accuse(evidence)
-
-    def build(self, height: Height, *, good: bool = True) -> Block:
-        """A new block on our tip, durable."""
-        self.builds += 1
-        salt = f"{self.index} {self.builds}"
-        block = Block(height=height, parent=self.tip(), salt=salt, good=good)
-        self.blocks[block.id] = block
-        return block
-
-    # ------------------------------------------------------------------ executing
-
-    def work(self, job: Job) -> None:
-        """Execute a block after those that wait; the node goes on meanwhile."""
-        self.jobs.append(job)
-        self.work_on()
-
-    def work_on(self) -> None:
-        """Begin the next block, if none is being executed."""
-        while self.jobs and not self.working:
-            pause, then = self.jobs.popleft()()
-            height = self.engine.height
-
-            def done(height: Height | None = height, then: Callable[[], None] = then) -> None:
-                if self.engine.height == height:
-                    self.working = False
-                    then()
-                    self.work_on()
-
-            if pause:
-                self.working = True
-                self.world.at(pause, self.in_this_life(done))
-            else:
-                then()
-
-    def forget_work(self) -> None:
-        """The height is over, or the process is another one."""
-        self.built_last = None
-        self.shelf.clear()
-        self.jobs.clear()
-        self.working = False
-
-    def begin_building(self, effect: BuildValue) -> tuple[float, Callable[[], None]]:
-        """A new block, unless one is known that is valid: that needs no time."""
-        dice, known = self.world.dice, self.known_block()
-        block_id = self.build(effect.height).id if known is None else known
-        self.built_last = block_id
-        built = ValueBuilt(height=effect.height, round=effect.round, block_id=block_id)
-        pause = 0.0 if known else self.execution(f"build {built}")
-        pause += 0.05 * self.scale * dice.unit(f"build {built}")
-        return pause, lambda: self.step(built)
-
-    def known_block(self) -> BlockId | None:
-        """A valid block of this height that was proposed, or one of ours for which the round was too short."""
-        return next(iter(self.engine.valid_blocks()), self.built_last)
-
-    def execution(self, name: str) -> float:
-        """How long it takes to execute a block (seconds)."""
-        most = self.world.scenario.execution
-        return (
-            most * (0.5 + 0.5 * self.world.dice.unit(f"{self.index} executes: {name}"))
-            if most
-            else 0.0
-        )
-
-    def offered(self, proposal: Proposal, block: Block) -> None:
-        """A proposal is heard. One of a round that is over is judged only if votes name its block."""
-        if self.engine.knows(block.id):
-            self.proposed(proposal, block)
+    def speak(self) -> None:
+        """Have what was signed sent, now or together with what is signed in the next moments."""
+        if not self.driver.has_unsent or self.holds_back:
+            return
+        self.flushes += 1
+        held = self.world.dice.unit(f"hold back {self.index} number {self.flushes}")
+        if held < HELD_BACK:
+            self.holds_back = True
+            pause = HOLD * self.scale * held / HELD_BACK
+            self.world.at(pause, self.in_this_life(self.flush))
         else:
-            self.work(lambda: self.begin_judging(proposal, block))
+            self.flush()
 
-    def begin_judging(self, proposal: Proposal, block: Block) -> tuple[float, Callable[[], None]]:
-        """Execute somebody's block, or keep it for later."""
-        if self.engine.knows(block.id):
-            return 0.0, lambda: self.proposed(proposal, block)
-        if proposal.round < self.engine.round and not self.engine.names(block.id):
-            self.shelf[proposal] = block
-            if len(self.shelf) > SHELVED:
-                del self.shelf[next(iter(self.shelf))]
-            return 0.0, lambda: None
-        return self.execution(f"judge {block.id.hex()}"), lambda: self.proposed(proposal, block)
+    def flush(self) -> None:
+        """Send what was signed."""
+        self.holds_back = False
+        self.feed(self.driver.flush())
 
-    # ------------------------------------------------------------------ signing and sending
+    def send(self, message: ProposalMessage | Vote) -> None:
+        """Tell everybody."""
+        self.note_sent(message)
+        self.broadcast(self.packet(message))
 
-    def send_proposal(self, effect: SendProposal) -> None:
-        """Sign a proposal and let it out, unless the last-signed record forbids it."""
-        own = ProposalReceived(
-            proposal=make_proposal(self.world.context, self.key, effect), valid=True
-        )
-        if self.may_sign(own):
-            self.release(own, self.world.packet(own.proposal, self.blocks[effect.block_id]))
-
-    def send_vote(self, effect: SendVote) -> None:
-        """Sign a vote and let it out, unless the last-signed record forbids it."""
-        own = VoteReceived(vote=make_vote(self.world.context, self.key, effect))
-        if self.may_sign(own):
-            self.release(own, self.world.packet(own.vote))
-
-    def release(self, own: Own, packet: Packet) -> None:
-        """First the log, with all inputs that led to this; then the record; then the network."""
-        self.log_own(own)
-        self.record_own(own)
-        self.own.append(own)
-        self.broadcast(packet)
-
-    def log_own(self, own: Own) -> None:
-        """Make an own message durable, and everything before it."""
-        self.disk.append(own)
-        self.boundary()
-        self.disk.sync()
-        self.boundary()
-
-    def record_own(self, own: Own) -> None:
-        """The signature comes into the world."""
-        place, content, preimage = signed_part(self.world.context, own)
-        self.disk.record(place, self.world.digest(preimage))
-        self.note_signature(place, content)
-        self.boundary()
-
-    def note_signature(self, place: Place, content: object) -> None:
-        """The observer hears of it."""
-        self.world.observer.signs(self.key, place, content)
-        self.world.observer.rests_on(self.index, self.engine)
-
-    def may_sign(self, own: Own) -> bool:
-        """Ask the last-signed record."""
-        place, _, preimage = signed_part(self.world.context, own)
-        return self.disk.may_sign(place, self.world.digest(preimage))
+    def packet(self, message: ProposalMessage | Vote) -> Packet:
+        """What a message travels in."""
+        if isinstance(message, Vote):
+            return self.world.packet(message)
+        return self.world.packet(message.proposal, self.read(message.value))
 
     def broadcast(self, packet: Packet, to: Collection[int] | None = None) -> None:
         """Send to everybody, or to some nodes; the process can die after some of it."""
@@ -404,31 +350,143 @@ class Host:
         for receiver in receivers:
             world.send(self.index, receiver, packet)
 
-    # ------------------------------------------------------------------ decisions
+    # ------------------------------------------------------------------ what the observer hears
 
-    def decide(self, decided: Decided) -> None:
-        """Store a decision durably; again after a restart, when it is already there."""
-        if decided.height <= len(self.chain):
-            return
-        block = self.blocks[decided.block_id]
-        self.note_decision(decided, block)
-        self.store(decided, block)
-        self.chain.append((block, decided.certificate))
-        heard = self.engine.messages() if self.engine.height == decided.height else ()
-        validators = self.world.validators(decided.height)
-        for evidence in self.past.remember(decided.certificate, validators, heard):
-            self.found(evidence)
+    def stepped(self) -> None:
+        """The engine has taken a step."""
+        observer = self.world.observer
+        observer.top_round = max(observer.top_round, self.engine.round)
+        if not self.replaying:
+            self.watch()
 
-    def store(self, decided: Decided, block: Block) -> None:
-        """Do what the block says; here it says nothing."""
+    def watch(self) -> None:
+        """Let the observer look at us."""
+        self.world.observer.state(self.index, self.engine)
 
-    def note_decision(self, decided: Decided, block: Block) -> None:
+    def signed(self, message: Vote | Proposal) -> None:
+        """A signature was made, in this state; it is nowhere but in memory."""
+        self.fresh.append((message, (self.engine.locked_round, self.engine.round)))
+
+    def note_durable(self, signed: Vote | Proposal) -> None:
+        """What was signed so far is on disk: it may be used."""
+        while self.fresh:
+            message, lock = self.fresh.pop(0)
+            self.note_signature(*signed_part(message), lock)
+            if message == signed:
+                break
+
+    def note_sent(self, message: ProposalMessage | Vote) -> None:
+        """A message goes out: nothing of that is fresh, as long as the driver does it right."""
+        said = message if isinstance(message, Vote) else message.proposal
+        for signed, lock in self.fresh:
+            if signed == said:
+                self.note_signature(*signed_part(signed), lock)
+
+    def note_signature(
+        self, place: Place, content: object, lock: tuple[int, int] | None = None
+    ) -> None:
+        """The observer hears of it; ``lock`` is what it rests on."""
+        self.world.observer.signs(self.key, place, content)
+        if lock is not None:
+            self.world.observer.rests_on(self.index, place[0], lock)
+
+    def found(self, evidence: Evidence) -> None:
+        """A contradiction has been seen, maybe again."""
+        if evidence.offence not in self.evidence:
+            self.evidence.add(evidence.offence)
+            self.world.accuse(evidence)
+
+    def note_decision(self, certificate: Certificate, block: Block) -> None:
         """The observer hears of it."""
-        self.world.observer.decides(decided, block, self.tip(), len(self.chain))
+        self.world.observer.decides(certificate, block, self.tip(), len(self.chain))
+
+    # ------------------------------------------------------------------ blocks
+
+    def identify(self, value: bytes) -> BlockId:
+        """The id that a value claims."""
+        return self.read(value).id
+
+    def objection(self, block_id: BlockId) -> str | None:
+        """Why not to vote for a valid block."""
+        return None
+
+    def read(self, value: bytes) -> Block:
+        """The block with this value."""
+        return read_block(value)
+
+    def build(self, height: Height, *, good: bool = True) -> Block:
+        """A new block on our tip."""
+        self.builds += 1
+        salt = f"{self.index} {self.builds}"
+        return Block(height=height, parent=self.tip(), salt=salt, good=good)
 
     def judge(self, block: Block) -> bool:
         """Whether the block is a valid one of the next height."""
         return block.good and block.height == len(self.chain) + 1 and block.parent == self.tip()
+
+    def build_soon(self, job: Build) -> None:
+        """Build a block; the node goes on meanwhile."""
+        name = f"build {job.height}/{job.round}"
+        pause = self.execution(name) + 0.05 * self.scale * self.world.dice.unit(
+            f"{self.index} {name}"
+        )
+        self.execute(job, pause, lambda: self.product(job))
+
+    def product(self, job: Build) -> Product:
+        """A block, built."""
+        block = self.build(Height(job.height))
+        return Product(job=job, block_id=block.id, value=block.raw)
+
+    def judge_soon(self, job: Judge) -> None:
+        """Judge a block; the node goes on meanwhile."""
+        block = self.read(job.message.value)
+        pause = self.execution(f"judge {block.id.hex()}")
+        self.execute(job, pause, lambda: self.verdict(job, valid=self.judge(block)))
+
+    def verdict(self, job: Judge, *, valid: bool) -> Verdict:
+        """What came of judging."""
+        return Verdict(job=job, reason=None if valid else "it is not valid")
+
+    def execute(self, job: Job, pause: float, outcome: Callable[[], Outcome]) -> None:
+        """Have the outcome of a job after some time, unless the height has ended by then."""
+        self.job = job
+
+        def done() -> None:
+            if self.job is job:
+                self.job = None
+                self.feed(self.driver.executed(outcome(), self.clock))
+
+        if pause:
+            self.world.at(pause, self.in_this_life(done))
+        else:
+            self.todo.append(done)
+
+    def execution(self, name: str) -> float:
+        """How long it takes to execute a block (seconds)."""
+        most = self.world.scenario.execution
+        if not most:
+            return 0.0
+        return most * (0.5 + 0.5 * self.world.dice.unit(f"{self.index} executes: {name}"))
+
+    # ------------------------------------------------------------------ decisions
+
+    def decide(self, certificate: Certificate, block: Block) -> None:
+        """Store a decision durably and leave the height; again after a restart, when it is already there."""
+        height = certificate.height
+        if height <= len(self.chain):
+            return
+        self.note_decision(certificate, block)
+        self.store(certificate, block)
+        self.chain.append((block, certificate))
+        self.started = False
+        self.job = None
+        self.boundary()
+        self.feed(self.driver.leave(certificate, self.members()))
+        for _, message in self.early.take(height):
+            self.late(message)
+
+    def store(self, certificate: Certificate, block: Block) -> None:
+        """Do what the block says; here it says nothing."""
 
     # ------------------------------------------------------------------ hearing
 
@@ -438,62 +496,60 @@ class Host:
 
     def handle(self, sender: int, packet: Packet) -> None:
         """Check a packet and step it, keep it for the next height, or drop it."""
-        current = self.engine.height or Height(0)
-        message = packet.message
-        if message.height != current:
-            if message.height > current and len(self.early) < MAX_EARLY:
-                self.early.append((sender, packet))
-            elif message.height < current and not isinstance(message, Certificate):
-                self.reply_stale(sender, message.height)
-                self.compare(message)
+        message, block, following = packet.message, packet.block, len(self.chain) + 1
+        if isinstance(message, Certificate):
+            if message.height == following and block is not None:
+                self.shown(packet, message, block)
+            elif message.height > following and len(self.ahead) < MAX_AHEAD:
+                self.ahead[message.height] = sender, packet
             return
+        if isinstance(message, Vote):
+            heard: ProposalMessage | Vote = message
+        elif block is not None:
+            heard = ProposalMessage(proposal=message, value=block.raw)
+        else:
+            return
+        if message.height < following:
+            self.reply_stale(sender, message.height)
+            self.late(heard)
+        elif message.height == following and self.started:
+            self.hear(sender, heard)
+        elif message.height <= following + 1:
+            self.early.add(str(sender), heard)
+
+    def hear(self, sender: int, message: ProposalMessage | Vote) -> None:
+        """A message of this height."""
         try:
-            packet.check(self.world.validators(current))
-        except PeerFault:
+            effects = self.driver.receive(message, self.world.hosts[sender].address, self.clock)
+        except FAULTS:
             return
-        block = packet.block
-        match message:
-            case Vote():
-                self.step(VoteReceived(vote=message))
-            case Proposal() if block is not None and block.id == message.block_id:
-                self.blocks.setdefault(block.id, block)
-                self.offered(message, block)
-            case Certificate() if block is not None and block.id == message.block_id:
-                self.shown(message, block)
+        self.feed(effects)
 
-    def shown(self, certificate: Certificate, block: Block) -> None:
-        """A decided block of this height."""
-        self.blocks.setdefault(block.id, block)
-        self.catch_up(certificate)
-
-    def proposed(self, proposal: Proposal, block: Block) -> None:
-        """A proposal of this height, with its block."""
-        self.step(ProposalReceived(proposal=proposal, valid=self.judge(block)))
-
-    def compare(self, message: Vote | Proposal) -> None:
+    def late(self, message: ProposalMessage | Vote) -> None:
         """A message of a decided height."""
         try:
-            evidence = self.past.late(message)
+            effects = self.driver.late(message)
+        except FAULTS:
+            return
+        self.feed(effects)
+
+    def shown(self, packet: Packet, certificate: Certificate, block: Block) -> None:
+        """A block that others say is decided, and the next."""
+        try:
+            packet.check(self.members())
         except PeerFault:
             return
-        if evidence is not None:
-            self.found(evidence)
+        if block.id == certificate.block_id and self.accepts(block):
+            self.decide(certificate, block)
 
-    def catch_up(self, certificate: Certificate) -> None:
-        """Somebody shows us that our height is decided."""
-        if len(self.chain) >= certificate.height:
-            return
-        if self.world.scenario.sync_through_engine and not self.world.scenario.real_disk:
-            self.step(CertificateReceived(certificate=certificate))
-            return
-        self.decide(
-            Decided(
-                height=certificate.height,
-                round=certificate.round,
-                block_id=certificate.block_id,
-                certificate=certificate,
-            )
-        )
+    def accepts(self, block: Any) -> bool:
+        """Whether a block whose certificate is sound is what it should be."""
+        return True
+
+    def greeted(self) -> None:
+        """A node has come up: it may lack what was said before."""
+        if self.started:
+            self.feed(self.driver.resend(self.clock))
 
     def ask(self) -> None:
         """Every now and then, ask some node for what was decided after our last block."""

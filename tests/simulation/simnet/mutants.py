@@ -1,7 +1,7 @@
 """Deliberate mistakes, to see that the simulation finds them.
 
-Each is a context manager that makes one: by replacing a function of the engine, or by giving the
-class of a host that breaks the engine's contract. Nothing of this is in the product's code.
+Each is a context manager that makes one: by replacing a function of the engine, of the driver around it, or
+of what stands for the disk. Nothing of this is in the product's code.
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import consensus.height
-from consensus import StartHeight, ValidatorSet
+from consensus import TimeoutElapsed, ValidatorSet, Vote
 from consensus.height import HeightProcess
 from consensus.round_state import (
     FreshProposal,
@@ -22,9 +22,11 @@ from consensus.round_state import (
 )
 from consensus.types import NO_ROUND, VoteType
 from consensus.votes import VoteKeeper
+from node.engine.effects import Compact, Effect
+from node.engine.height_driver import Effects, HeightDriver
+from node.engine.records import Appended
+from tests.simulation.simnet.disk import MemoryLog, MemoryRecord
 from tests.simulation.simnet.host import Host
-from tests.simulation.simnet.scheme import Packet
-from tests.simulation.simnet.signatures import Own, signed_part
 
 
 def _without_lock(state: RoundState, event: RoundEvent) -> Transition:
@@ -127,62 +129,11 @@ def forget_to_lock() -> Iterator[type[Host]]:
 
 
 class SkipsTheLog(Host):
-    """Writes nothing to its log. Its last-signed record is kept."""
+    """Finds nothing in its log. Its last-signed record is kept."""
 
-    def recover(self) -> None:
-        """Nothing is found there."""
+    def before_life(self) -> None:
+        """What was there is lost."""
         self.disk.lose_log()
-        super().recover()
-
-
-class SendsBeforeItPersists(Host):
-    """Sends first; records, and logs with all that led to it, afterwards."""
-
-    def release(self, own: Own, packet: Packet) -> None:
-        """The wrong way round."""
-        place, content, _ = signed_part(self.world.context, own)
-        self.note_signature(place, content)
-        self.broadcast(packet)
-        self.boundary()
-        self.log_own(own)
-        self.record_own(own)
-        self.own.append(own)
-
-
-class RecordsBeforeItLogs(Host):
-    """Records a signature while what led to it is not durable: safe, but a height can get stuck."""
-
-    def release(self, own: Own, packet: Packet) -> None:
-        """The wrong way round."""
-        place, _, preimage = signed_part(self.world.context, own)
-        self.disk.record(place, self.world.digest(preimage))
-        self.boundary()
-        self.log_own(own)
-        self.record_own(own)
-        self.own.append(own)
-        self.broadcast(packet)
-
-
-class SnapshotsWithoutLock(Host):
-    """Leaves the lock out when it shortens its log."""
-
-    def compact(self) -> None:
-        """Forgets it on disk, not in this life."""
-        real = self.disk.compact
-
-        def forgetful(start: StartHeight) -> None:
-            assert start.snapshot is not None
-            free = replace(start.snapshot.state, locked_round=NO_ROUND, locked_block=None)
-            real(replace(start, snapshot=replace(start.snapshot, state=free)))
-
-        with replaced(self.disk, "compact", forgetful):
-            super().compact()
-
-
-@contextmanager
-def snapshot_without_lock() -> Iterator[type[Host]]:
-    """A shortened log does not say what we are locked on."""
-    yield SnapshotsWithoutLock
 
 
 @contextmanager
@@ -194,13 +145,99 @@ def skip_the_log() -> Iterator[type[Host]]:
 @contextmanager
 def sign_before_persist() -> Iterator[type[Host]]:
     """Votes are sent before they, and what they rest on, are durable."""
-    yield SendsBeforeItPersists
+
+    def mistaken(self: HeightDriver) -> None:
+        unsent = list(self._unsent)
+        before = len(self._out)
+        real(self)
+        if unsent:
+            durable = self._out.pop(before)
+            self._out.append(durable)
+
+    real = HeightDriver._flush
+    with replaced(HeightDriver, "_flush", mistaken):
+        yield Host
+
+
+@contextmanager
+def forget_to_log_own_votes() -> Iterator[type[Host]]:
+    """What we say ourselves is signed and sent, and no restart knows of it."""
+
+    def mistaken(self: HeightDriver, record: Appended) -> None:
+        if not (isinstance(record, Vote) and record.validator == self._signer.address):
+            real(self, record)
+
+    real = HeightDriver._append
+    with replaced(HeightDriver, "_append", mistaken):
+        yield Host
+
+
+@contextmanager
+def forget_to_log_timeouts() -> Iterator[type[Host]]:
+    """A restart does not know which rounds are over."""
+
+    def mistaken(self: HeightDriver, record: Appended) -> None:
+        if not isinstance(record, TimeoutElapsed):
+            real(self, record)
+
+    real = HeightDriver._append
+    with replaced(HeightDriver, "_append", mistaken):
+        yield Host
 
 
 @contextmanager
 def record_before_log() -> Iterator[type[Host]]:
-    """A signature is recorded while what led to it is not durable."""
-    yield RecordsBeforeItLogs
+    """A signature is recorded while what led to it is not durable: safe, but a height can get stuck."""
+
+    def mistaken(
+        self: MemoryRecord,
+        height: int,
+        round: int,
+        step: int,
+        digest: bytes,
+        *,
+        log: MemoryLog | None = None,
+    ) -> None:
+        real(self, height, round, step, digest)
+        self._between()
+        if log is not None:
+            log.sync()
+
+    real = MemoryRecord.check_and_record
+    with replaced(MemoryRecord, "check_and_record", mistaken):
+        yield Host
+
+
+@contextmanager
+def snapshot_without_lock() -> Iterator[type[Host]]:
+    """A shortened log does not say what we are locked on."""
+
+    def mistaken(self: HeightDriver) -> Effects:
+        return tuple(_without_its_lock(effect) for effect in real(self))
+
+    real = HeightDriver.compact
+    with replaced(HeightDriver, "compact", mistaken):
+        yield Host
+
+
+def _without_its_lock(effect: Effect) -> Effect:
+    if not isinstance(effect, Compact):
+        return effect
+    free = replace(effect.snapshot.state, locked_round=NO_ROUND, locked_block=None)
+    return replace(effect, snapshot=replace(effect.snapshot, state=free))
+
+
+@contextmanager
+def forget_values() -> Iterator[type[Host]]:
+    """Of the blocks that are known to be valid only our own is kept from round to round."""
+
+    def mistaken(self: HeightDriver, height: int, round_: int) -> None:
+        real(self, height, round_)
+        self._values = {b: value for b, value in self._values.items() if b == self._own}
+
+    real = HeightDriver._enter
+    with replaced(HeightDriver, "_enter", mistaken):
+        yield Host
 
 
 @contextmanager
@@ -219,6 +256,9 @@ MUTANTS = {
         quorum_of_half,
         skip_the_log,
         sign_before_persist,
+        forget_to_log_own_votes,
+        forget_to_log_timeouts,
+        forget_values,
         accept_a_third_as_proof_of_lock,
         forget_to_lock,
         record_before_log,

@@ -7,7 +7,6 @@ from consensus import (
     BlockId,
     Certificate,
     ChainContext,
-    Decided,
     Engine,
     Evidence,
     ValidatorSet,
@@ -78,27 +77,24 @@ class Observer:
         if round < bound[1]:
             raise Violation("round", f"node {node} is back in round {round} from {bound[1]}")
 
-    def rests_on(self, node: int, engine: Engine) -> None:
-        """An honest node has signed something in its present state."""
-        self.locks[node, engine.height or 0] = (engine.locked_round, engine.round)
+    def rests_on(self, node: int, height: int, lock: tuple[int, int]) -> None:
+        """What an honest node has signed with this (locked round, round) is durable."""
+        self.locks[node, height] = lock
 
-    def decides(self, decided: Decided, block: Block, tip: BlockId, length: int) -> None:
+    def decides(self, certificate: Certificate, block: Block, tip: BlockId, length: int) -> None:
         """An honest node stores a decision on a chain of ``length`` blocks that ends in ``tip``."""
-        height = decided.height
+        height, block_id = certificate.height, certificate.block_id
         if height != length + 1:
             raise Violation("agreement", f"height {height} decided on {length} blocks")
-        agreed = self.blocks.setdefault(height, decided.block_id)
-        if agreed != decided.block_id:
-            pair = f"{short(agreed)} and {short(decided.block_id)}"
+        agreed = self.blocks.setdefault(height, block_id)
+        if agreed != block_id:
+            pair = f"{short(agreed)} and {short(block_id)}"
             raise Violation("agreement", f"two decisions at height {height}: {pair}")
-        if not (block.good and block.id == decided.block_id and block.parent == tip):
+        if not (block.good and block.id == block_id and block.parent == tip):
             raise Violation("validity", f"an invalid block was decided at height {height}")
-        certificate = decided.certificate
-        if (certificate.height, certificate.block_id) != (height, decided.block_id):
-            raise Violation("certificate", f"of something else at height {height}")
         verify_certificate(self._context, self._set_of(height), certificate, CHECKER)
         self.weigh(certificate)
-        self.rounds[height] = max(decided.round, self.rounds.get(height, 0))
+        self.rounds[height] = max(certificate.round, self.rounds.get(height, 0))
 
     def weigh(self, certificate: Certificate) -> None:
         """Count what stands behind a certificate that somebody honest relies on."""

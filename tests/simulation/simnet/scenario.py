@@ -86,8 +86,6 @@ class Scenario:
     """Small ones make rounds end while their messages are on the way."""
     execution: float = 0.0
     """Seconds that it takes to build or to judge a block, at most; at least half of that."""
-    sync_through_engine: bool = True
-    """Certificates are given to the engine; otherwise the host applies the block past it."""
     real_disk: bool = False
     """The node's own journal, write-ahead log and last-signed record, in files."""
 
@@ -214,6 +212,5 @@ def draw_schedule(seed: int) -> Schedule:
             rotate_powers=draw.random() < 0.3,
             timeout_scale=scale,
             execution=draw_execution(seed, scale),
-            sync_through_engine=draw.random() < 0.5,
         ),
     )

@@ -1,7 +1,8 @@
 """Keys, blocks and packets of the simulated network."""
 
+from ast import literal_eval
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import blake2b, sha256
 
 from consensus import (
@@ -13,8 +14,6 @@ from consensus import (
     Proposal,
     ValidatorSet,
     Vote,
-    check_proposal,
-    check_vote,
     decode_certificate,
     decode_proposal,
     decode_vote,
@@ -23,6 +22,7 @@ from consensus import (
     encode_vote,
     verify_certificate,
 )
+from node.primitives.basics import keccak_fast
 
 CTX = ChainContext(genesis=b"g" * 32, tag=b"shard/0")
 GENESIS = BlockId(bytes(32))
@@ -43,9 +43,14 @@ def key_of(owner: Address) -> int:
     return _KEY_OF[owner]
 
 
-def sign(key: int, preimage: bytes) -> bytes:
+def sign_digest(key: int, digest: bytes) -> bytes:
     """A fake signature, 65 bytes, that is nevertheless checked: it names its key and its text."""
-    return bytes((key,)) + blake2b(preimage, key=bytes((key, 1))).digest()
+    return bytes((key,)) + blake2b(digest, key=bytes((key, 1))).digest()
+
+
+def sign(key: int, preimage: bytes) -> bytes:
+    """The same for a text."""
+    return sign_digest(key, keccak_fast(preimage))
 
 
 class Checker:
@@ -53,8 +58,13 @@ class Checker:
 
     def recover(self, preimage: bytes, signature: bytes) -> Address | None:
         """Whose signature it is."""
-        key = signature[0]
-        return address(key) if key < MAX_KEYS and sign(key, preimage) == signature else None
+        return _recover(preimage, signature)
+
+
+@lru_cache(1 << 14)
+def _recover(preimage: bytes, signature: bytes) -> Address | None:
+    key = signature[0]
+    return address(key) if key < MAX_KEYS and sign(key, preimage) == signature else None
 
 
 CHECKER = Checker()
@@ -62,17 +72,26 @@ CHECKER = Checker()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """What a node proposes. ``good`` is False for what no honest node accepts."""
+    """What a node proposes. ``good`` is False for what no honest node accepts; ``raw`` is its value."""
 
     height: int
     parent: BlockId
     salt: str
     good: bool
+    raw: bytes = field(init=False, repr=False)
     id: BlockId = field(init=False)
 
     def __post_init__(self) -> None:
-        text = repr((self.height, self.parent, self.salt, self.good))
-        object.__setattr__(self, "id", BlockId(sha256(text.encode()).digest()))
+        raw = repr((self.height, self.parent, self.salt, self.good)).encode()
+        object.__setattr__(self, "raw", raw)
+        object.__setattr__(self, "id", BlockId(sha256(raw).digest()))
+
+
+@lru_cache(1 << 12)
+def read_block(raw: bytes) -> Block:
+    """The block with this value."""
+    height, parent, salt, good = literal_eval(raw.decode())
+    return Block(height=height, parent=parent, salt=salt, good=good)
 
 
 Message = Vote | Proposal | Certificate
@@ -114,20 +133,15 @@ class Packet:
         self._fault: PeerFault | bool = False
 
     def check(self, validators: ValidatorSet) -> None:
-        """Check the signatures, once: the set of a height is the same for everybody.
+        """Check a certificate, once: the set of a height is the same for everybody.
 
         Raises:
-            PeerFault: as the checks of ``consensus.signing``.
+            PeerFault: as `verify_certificate`.
         """
         if self._fault is False:
+            assert isinstance(self.message, Certificate)
             try:
-                match self.message:
-                    case Vote() as vote:
-                        check_vote(self._context, validators, vote, CHECKER)
-                    case Proposal() as proposal:
-                        check_proposal(self._context, validators, proposal, CHECKER)
-                    case Certificate() as certificate:
-                        verify_certificate(self._context, validators, certificate, CHECKER)
+                verify_certificate(self._context, validators, self.message, CHECKER)
             except PeerFault as fault:
                 self._fault = fault
             else:

@@ -1,21 +1,87 @@
-"""What nodes sign, with the fake signatures of ``scheme.py``."""
+"""What nodes sign, with the fake signatures of ``scheme.py``: the product's signer with another key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
 
 from consensus import (
+    Address,
     ChainContext,
     Proposal,
-    ProposalReceived,
     SendProposal,
     SendVote,
     Vote,
-    VoteReceived,
     proposal_sign_bytes,
     vote_sign_bytes,
 )
-from tests.simulation.simnet.disk import Place
-from tests.simulation.simnet.scheme import address, sign
+from node.engine.signer import Signer
+from tests.simulation.simnet.disk import Disk
+from tests.simulation.simnet.scheme import address, sign, sign_digest
 
-Own = VoteReceived | ProposalReceived
-"""A message of ours on its way to the log and the engine."""
+Place = tuple[int, int, int]
+"""Height, round, step; the step of a proposal is 0, that of a vote its type."""
+
+
+@dataclass(frozen=True, slots=True)
+class FakeKey:
+    """The key of a number, as the signer wants it."""
+
+    number: int
+
+    @property
+    def address(self) -> Address:
+        """Its owner."""
+        return address(self.number)
+
+    def sign_digest(self, digest: bytes) -> bytes:
+        """65 bytes."""
+        return sign_digest(self.number, digest)
+
+
+class WatchedSigner(Signer):
+    """Tells what it signs, at the moment it does."""
+
+    def __init__(
+        self,
+        key: int,
+        context: ChainContext,
+        disk: Disk,
+        signed: Callable[[Vote | Proposal], None],
+    ) -> None:
+        super().__init__(key=FakeKey(key), context=context, record=disk.record)  # type: ignore[arg-type]
+        self._signed_one = signed
+        self._log = structlog.ReturnLogger()  # there is no one to read it
+
+    def vote(self, effect: SendVote) -> Vote | None:
+        """See `Signer`."""
+        vote = super().vote(effect)
+        if vote is not None:
+            self._signed_one(vote)
+        return vote
+
+    def proposal(self, effect: SendProposal) -> Proposal | None:
+        """See `Signer`."""
+        proposal = super().proposal(effect)
+        if proposal is not None:
+            self._signed_one(proposal)
+        return proposal
+
+
+class CarelessSigner(WatchedSigner):
+    """Signs whatever is asked for and keeps no record."""
+
+    def _take(self, height: int, round_: int, step: int, digest: bytes) -> bool:
+        return True
+
+    def commit(self, message: Vote | Proposal, log: object) -> None:
+        """The log alone."""
+        log.sync()  # type: ignore[attr-defined]
+
+    def note(self, message: Vote | Proposal) -> None:
+        """Nothing."""
 
 
 def make_vote(context: ChainContext, key: int, asked: SendVote) -> Vote:
@@ -46,14 +112,9 @@ def make_proposal(context: ChainContext, key: int, asked: SendProposal) -> Propo
     )
 
 
-def signed_part(context: ChainContext, own: Own) -> tuple[Place, object, bytes]:
-    """Where a message was signed, what it says there, and the preimage of its signature."""
-    match own:
-        case VoteReceived(vote=vote):
-            text = vote_sign_bytes(context, vote.type, vote.height, vote.round, vote.block_id)
-            return (vote.height, vote.round, int(vote.type)), vote.block_id, text
-        case ProposalReceived(proposal=said):
-            text = proposal_sign_bytes(
-                context, said.height, said.round, said.block_id, said.pol_round
-            )
-            return (said.height, said.round, 0), (said.block_id, said.pol_round), text
+def signed_part(message: Vote | Proposal) -> tuple[Place, object]:
+    """Where a message was signed, and what it says there."""
+    if isinstance(message, Vote):
+        return (message.height, message.round, int(message.type)), message.block_id
+    place = (message.height, message.round, 0)
+    return place, (message.block_id, message.pol_round)

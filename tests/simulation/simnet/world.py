@@ -4,8 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from consensus import StartHeight, Validator, ValidatorSet
-from consensus.types import Height
+from consensus import Validator, ValidatorSet
 from tests.simulation.simnet.byzantine import ByzantineHost
 from tests.simulation.simnet.chain import Chain
 from tests.simulation.simnet.disk import Disk, FileDisk, MemoryDisk
@@ -38,7 +37,7 @@ class World(Chain):
         self._sets: dict[int, ValidatorSet] = {}
         self._directory = directory
         for index, key in enumerate(keys):
-            disk = self._disk(index, key)
+            disk = self._disk(index)
             self.hosts[index] = (
                 ByzantineHost(self, index, key, disk, faulty[key])
                 if key in faulty
@@ -53,14 +52,14 @@ class World(Chain):
             self.at(outage.start, partial(self._stop, outage.node))
             self.at(outage.end, self.hosts[outage.node].boot)
 
-    def _disk(self, index: int, key: int) -> Disk:
+    def _disk(self, index: int) -> Disk:
         if not self.scenario.real_disk:
             return MemoryDisk()
         if self._directory is None:
             raise ValueError("a scenario with real disks needs a directory")
         directory = self._directory / str(index)
         directory.mkdir()
-        return FileDisk(directory, lambda height: self.start_height(Height(height), key))
+        return FileDisk(directory)
 
     def close(self) -> None:
         """Close the files of real disks."""
@@ -87,15 +86,6 @@ class World(Chain):
         same = next((known for known in self._sets.values() if known == made), made)
         self._sets[height] = same
         return same
-
-    def start_height(self, height: Height, key: int) -> StartHeight:
-        """The input that starts a height at a validator, or at a follower, which has no key."""
-        voter = key < len(self.scenario.powers)
-        return StartHeight(
-            height=height,
-            validators=self.validators(height),
-            me=address(key) if voter else None,
-        )
 
     @property
     def events(self) -> int:

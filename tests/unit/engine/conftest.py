@@ -362,12 +362,12 @@ class World:
         """Whoever takes a block for valid has it, after a restart, too."""
         participant = node.host.participant
         assert participant is not None
-        engine = participant._engine
+        engine = participant.driver.engine
         if engine.decided is not None or engine.height != node.height + 1:
             return
         for message in engine.messages():
             if isinstance(message, Proposal) and engine.knows(message.block_id):
-                value = participant.value(message.block_id)
+                value = participant.driver.value(message.block_id)
                 assert value is not None, f"{node.name} does not have {message}"
 
     def check_agreement(self) -> None:

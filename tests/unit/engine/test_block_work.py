@@ -7,7 +7,9 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from consensus.types import Address, BlockId, Height, Proposal, Round
 from node.engine.application import Application
-from node.engine.block_work import BlockWork, Verdict
+from node.engine.block_work import BlockWork
+from node.engine.effects import Judge
+from node.engine.work_queue import Verdict
 from node.wire import ProposalMessage
 
 
@@ -38,15 +40,15 @@ async def test_who_comes_late_for_one_height_does_not_take_away_the_next(
     autojump_clock: MockClock,
 ) -> None:
     """What was judged is decided before the host is told that it was judged."""
-    work = BlockWork(cast(Application, Slow()), again=lambda: None, known=lambda block: False)
+    work = BlockWork(cast(Application, Slow()))
     told: list[Any] = []
     async with trio.open_nursery() as nursery:
         nursery.start_soon(work.run, lambda: told.append(None))
-        work.judge(proposal(1), None)
+        work.begin(Judge(message=proposal(1), sender=None))
         await trio.sleep(1.5)
         assert len(told) == 1
         work.clear()  # height 1 is decided
-        work.judge(proposal(2), None)
+        work.begin(Judge(message=proposal(2), sender=None))
         await wait_all_tasks_blocked()
         assert work.take() is None  # the host hears of height 1
         await trio.sleep(1.5)

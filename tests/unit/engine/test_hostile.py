@@ -12,14 +12,11 @@ import trio
 from trio.testing import MockClock
 
 from consensus.codec import encode_certificate
-from consensus.inputs import Input, TimeoutElapsed
-from consensus.params import Timeout, TimeoutKind
 from consensus.signing import proposal_sign_bytes, vote_sign_bytes
 from consensus.types import Address, BlockId, Height, Proposal, Round, Vote, VoteType
 from node.engine.admission import VOTES_BURST, VOTES_PER_SECOND
 from node.engine.application import Diverged, Unjudged
 from node.engine.journal import Journal
-from node.engine.participant import Participant
 from node.engine.sync import decode_request, serve_blocks
 from node.primitives.basics import keccak_fast
 from node.primitives.errors import InvalidBlock
@@ -133,34 +130,6 @@ async def test_less_than_a_quorum_shows_us_no_decision(
         assert all(b"untrue" not in value for node in net.nodes for value, _ in node.app.blocks)
 
 
-async def test_a_timeout_is_logged_before_it_counts(
-    world: Make, running: Running, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What a restarted validator replays has to lead to where it was: timeouts are part of it."""
-    logged: set[Timeout] = set()
-    stepped: list[tuple[Timeout, bool]] = []
-    journal, step = Journal.timeout, Participant._step
-
-    def log(self: Journal, timeout: Timeout) -> None:
-        logged.add(timeout)
-        journal(self, timeout)
-
-    async def take(self: Participant, input: Input) -> None:
-        if isinstance(input, TimeoutElapsed) and input.timeout.kind is not TimeoutKind.REBROADCAST:
-            stepped.append((input.timeout, input.timeout in logged))
-        await step(self, input)
-
-    monkeypatch.setattr(Journal, "timeout", log)
-    monkeypatch.setattr(Participant, "_step", take)
-    net = world()
-    silent = net.nodes[3]
-    silent.run = _nothing
-    async with running(net):
-        await net.reach(5, *net.nodes[:3], seconds=60)  # some of its turns
-    assert stepped
-    assert all(was_logged for _, was_logged in stepped)
-
-
 async def test_strangers_start_no_heights(
     world: Make, running: Running, autojump_clock: MockClock
 ) -> None:
@@ -264,7 +233,7 @@ async def test_the_journal_keeps_the_copy_that_was_judged(
         victim.wal.sync()
         victim.crash()
         await _settled(lambda: victim.runs == 2 and victim.up and victim.host._started)
-        assert victim.host.participant.value(again.proposal.block_id) == b"1/x/1"
+        assert victim.host.participant.driver.value(again.proposal.block_id) == b"1/x/1"
 
 
 async def test_a_validator_that_signs_everything_fills_no_disk(

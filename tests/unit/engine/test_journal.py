@@ -19,7 +19,8 @@ from consensus.types import (
     VoteType,
 )
 from node.engine import journal as module
-from node.engine.journal import Built, Journal, Judged, Resumed, Started
+from node.engine.journal import Journal
+from node.engine.records import Built, Judged, Resumed, Started
 from node.primitives.errors import CorruptData
 from node.storage.wal import WriteAheadLog, scan_records
 from node.wire import ProposalMessage

@@ -12,8 +12,8 @@ from consensus import proposals, votes
 from consensus.inputs import Snapshot
 from consensus.types import BlockId, Height, Round, Vote, VoteType
 from node.engine import admission, journal
+from node.engine.height_driver import HeightDriver
 from node.engine.journal import Journal
-from node.engine.participant import Participant
 from node.wire import ConsensusMessage, ProposalMessage
 
 Make = Callable[..., Any]
@@ -80,7 +80,7 @@ async def test_a_block_that_nobody_locked_is_decided_after_all_have_died(
     net.drops = lost = Unseen(net)
 
     def engines() -> list[Any]:
-        return [node.host.participant._engine for node in net.nodes]
+        return [node.host.participant.driver.engine for node in net.nodes]
 
     async with running(net):
         await until(lambda: all(node.up and node.host.participant.round for node in net.nodes))
@@ -113,7 +113,7 @@ async def test_the_values_of_a_height_without_an_end_are_bounded(
 ) -> None:
     """Every round one validator besides the proposer sees another large block: nothing has a polka."""
     past, large = 4, 20_000
-    monkeypatch.setattr(Participant, "_again", lambda self: None)  # else it is one block for ever
+    monkeypatch.setattr(HeightDriver, "_again", lambda self: None)  # else it is one block for ever
     for module in (votes, proposals, admission):
         monkeypatch.setattr(module, "PAST_ROUNDS", past)
     monkeypatch.setattr(journal, "COMPACT_BYTES", 4 * large)
@@ -135,7 +135,7 @@ async def test_the_values_of_a_height_without_an_end_are_bounded(
         while rounds < 4 * past:
             await trio.sleep(0.5)
             rounds = first.host.participant.round
-            held = [len(node.host.participant._values) for node in net.nodes]
+            held = [len(node.host.participant.driver._values) for node in net.nodes]
             most_values = max(most_values, *held)
             most_bytes = max(most_bytes, *(node.wal.size for node in net.nodes))
         assert {node.height for node in net.nodes} == {0}

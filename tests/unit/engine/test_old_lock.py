@@ -53,7 +53,7 @@ def lowest_round(net: Any) -> int:
 
 
 def locks(net: Any) -> dict[str, int]:
-    return {node.name: node.host.participant._engine.locked_round for node in net.nodes}
+    return {node.name: node.host.participant.driver.engine.locked_round for node in net.nodes}
 
 
 async def reach_a_late_round(net: Any, lost: HalfLocked) -> None:
@@ -74,7 +74,7 @@ async def test_a_lock_of_round_0_is_followed_in_round_40(
     net.drops = lost = HalfLocked(net)
     async with running(net) as net:
         await reach_a_late_round(net, lost)
-        engine = net.by_name[lost.locked[0]].host.participant._engine
+        engine = net.by_name[lost.locked[0]].host.participant.driver.engine
         block_id = engine.locked_block
         lost.silent = False
         await net.reach(1, seconds=120.0)
@@ -139,7 +139,7 @@ async def test_a_journal_that_was_compacted_keeps_an_old_lock(
         await trio.sleep(1)
         assert lowest_round(net) >= min(rounds.values()) - 1, "which may not have been on disk yet"
         assert locks(net) == {n.name: 0 if n.name in lost.locked else -1 for n in net.nodes}
-        block_id = net.by_name[lost.locked[0]].host.participant._engine.locked_block
+        block_id = net.by_name[lost.locked[0]].host.participant.driver.engine.locked_block
         lost.silent = False
         await net.reach(1, seconds=120.0)
     assert {node.app.blocks[0][1].block_id for node in net.nodes} == {block_id}

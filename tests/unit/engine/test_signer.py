@@ -62,8 +62,9 @@ def test_a_commit_covers_all_that_was_signed_before(tmp_path: Path) -> None:
     ):
         one = signer(record)
         one.proposal(proposal(A))
-        one.vote(prevote(A))
-        one.commit(log)
+        vote = one.vote(prevote(A))
+        assert vote is not None
+        one.commit(vote, log)
     with LastSigned(tmp_path / "signed") as record:
         two = signer(record)
         assert two.proposal(proposal(A)) is None  # behind the record
@@ -71,17 +72,36 @@ def test_a_commit_covers_all_that_was_signed_before(tmp_path: Path) -> None:
         assert two.vote(prevote(A)) is not None
 
 
+def test_what_was_signed_later_is_not_recorded_before_it_is_logged(tmp_path: Path) -> None:
+    with (
+        LastSigned(tmp_path / "signed") as record,
+        WriteAheadLog(tmp_path / "wal", tails=record.tails) as log,
+    ):
+        one = signer(record)
+        first = one.vote(prevote(A))
+        second = one.vote(prevote(B, round=1))
+        assert first is not None
+        assert second is not None
+        one.commit(first, log)
+        last = record.load()
+        assert last is not None
+        assert last.place == (5, 0, VoteType.PREVOTE)
+        assert one.vote(prevote(A, round=1)) is None, "it is remembered all the same"
+        assert one.vote(prevote(B, round=1)) == second
+
+
 def test_the_same_vote_in_a_new_log_is_durable_before_it_is_sent_again(tmp_path: Path) -> None:
     with LastSigned(tmp_path / "signed") as record:
         with WriteAheadLog(tmp_path / "lost", tails=record.tails) as log:
             one = signer(record)
-            one.vote(prevote(A))
-            one.commit(log)
+            vote = one.vote(prevote(A))
+            assert vote is not None
+            one.commit(vote, log)
         with WriteAheadLog(tmp_path / "new", tails=record.tails) as log:
             two = signer(record)
-            assert two.vote(prevote(A)) is not None
+            assert two.vote(prevote(A)) == vote
             log.append(b"what led to it")
-            two.commit(log)
+            two.commit(vote, log)
             assert log.durable == log.size
     with WriteAheadLog(tmp_path / "new") as log:
         assert list(log.replay()) == [b"what led to it"]
@@ -140,7 +160,7 @@ def test_a_height_comes_again_in_a_later_era_and_never_in_an_earlier_one(tmp_pat
                 vote = one.vote(prevote(A if era % 2 else B))
                 assert vote is not None
                 assert one.vote(prevote(None)) is None
-                one.commit(log)
+                one.commit(vote, log)
             check_vote(context, MEMBERS, vote, KeccakSecp256k1())
             votes.append((context, vote))
     for context, _ in votes:
@@ -169,19 +189,22 @@ def test_it_knows_how_far_it_may_have_helped_to_decide(tmp_path: Path) -> None:
         WriteAheadLog(tmp_path / "wal", tails=record.tails) as log,
     ):
         one = signer(record)
+
+        def sign_and_commit(effect: SendVote) -> None:
+            vote = one.vote(effect)
+            assert vote is not None
+            one.commit(vote, log)
+
         assert one.precommitted == 0
         one.vote(precommit(A, 4))
         one.vote(prevote(A))
         one.vote(precommit(None, 5))
         assert one.precommitted == 4, "a vote for nil decides nothing"
-        one.vote(prevote(A, round=1))
-        one.commit(log)
+        sign_and_commit(prevote(A, round=1))
         assert signer(record).precommitted == 5, "in round 0: the record does not say for what"
-        one.vote(precommit(A, 5, round=1))
-        one.commit(log)
+        sign_and_commit(precommit(A, 5, round=1))
         assert one.precommitted == 5
-        one.vote(replace(prevote(A), height=Height(6)))
-        one.commit(log)
+        sign_and_commit(replace(prevote(A), height=Height(6)))
         assert signer(record).precommitted == 5
         later = Signer(key=KEY, context=replace(CONTEXT, era=1), record=record)
         assert later.precommitted == 0, "heights of an earlier era are other blocks"
