@@ -58,9 +58,7 @@ from consensus.evidence import (
     make_evidence,
     verify_evidence,
 )
-from consensus.evidence_pool import EvidencePool
 from consensus.inputs import (
-    CertificateReceived,
     Input,
     ProposalReceived,
     Snapshot,
@@ -113,7 +111,6 @@ __all__ = [
     "Certificate",
     "CertificateConflict",
     "CertificateFault",
-    "CertificateReceived",
     "ChainContext",
     "CodecError",
     "ConfigurationError",
@@ -126,7 +123,6 @@ __all__ = [
     "Equivocation",
     "Evidence",
     "EvidenceFault",
-    "EvidencePool",
     "Height",
     "Input",
     "InvalidCertificate",

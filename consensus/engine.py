@@ -7,7 +7,6 @@ from consensus.effects import Decided, Effect
 from consensus.errors import ContractViolation
 from consensus.height import HeightProcess
 from consensus.inputs import (
-    CertificateReceived,
     Input,
     ProposalReceived,
     Snapshot,
@@ -31,9 +30,9 @@ class Engine:
     **The contract of the host.** It makes restarts safe and is what :func:`consensus.recovery.replay`
     relies on:
 
-    1. Every input is appended to the write-ahead log before it is stepped, and what changes the
-       state (all of them, except REBROADCAST timeouts, which need not be logged at all) is durable
-       before the effects of that step that leave the process.
+    1. Every input is appended to the write-ahead log before any effect of its step is performed, and
+       what changes the state (all of them, except REBROADCAST timeouts, which need not be logged at
+       all) is durable before the effects of that step that leave the process.
     2. An own vote or proposal is signed, appended to the log as VoteReceived or
        ProposalReceived(valid=True), made durable, then noted in the last-signed record (or both by one
        write that a crash leaves whole or undone), and only then broadcast. For a proposal, the block
@@ -94,8 +93,6 @@ class Engine:
                 effects = process.on_value(input)
             case TimeoutElapsed():
                 effects = process.on_timeout(input)
-            case CertificateReceived():
-                effects = process.on_certificate(input)
             case _:
                 assert_never(input)
         return self._note(effects)
@@ -183,7 +180,7 @@ class Engine:
 
 
 def _height_of(
-    input: ProposalReceived | VoteReceived | ValueBuilt | TimeoutElapsed | CertificateReceived,
+    input: ProposalReceived | VoteReceived | ValueBuilt | TimeoutElapsed,
 ) -> Height:
     match input:
         case ProposalReceived(proposal=proposal):
@@ -194,7 +191,5 @@ def _height_of(
             return height
         case TimeoutElapsed(timeout=timeout):
             return timeout.height
-        case CertificateReceived(certificate=certificate):
-            return certificate.height
         case _:
             assert_never(input)

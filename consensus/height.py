@@ -18,7 +18,6 @@ from consensus.effects import (
 )
 from consensus.evidence import Offence, place_of
 from consensus.inputs import (
-    CertificateReceived,
     ProposalReceived,
     Snapshot,
     StartHeight,
@@ -59,7 +58,6 @@ class HeightProcess:
 
     def __init__(self, start: StartHeight) -> None:
         self._validators = start.validators
-        self._first_round = start.round
         self._me = start.me
         self._index = None if start.me is None else start.validators.index_of(start.me)
         self._votes = VoteKeeper(start.height, start.validators)
@@ -70,7 +68,7 @@ class HeightProcess:
     def start(self) -> tuple[Effect, ...]:
         """L10, or what a snapshot goes on with."""
         if self._snapshot is None:
-            return self._settle(self._new_round(self._first_round))
+            return self._settle(self._new_round(Round(0)))
         snapshot, self._snapshot = self._snapshot, None
         return self._resume(snapshot)
 
@@ -148,10 +146,6 @@ class HeightProcess:
     def on_value(self, built: ValueBuilt) -> tuple[Effect, ...]:
         """L18."""
         return self._settle(ValueReady(round=built.round, block_id=built.block_id))
-
-    def on_certificate(self, received: CertificateReceived) -> tuple[Effect, ...]:
-        """L49, with a quorum that somebody else has collected."""
-        return self._settle(Commit(certificate=received.certificate))
 
     def on_timeout(self, elapsed: TimeoutElapsed) -> tuple[Effect, ...]:
         """L57-67. What is not of the current round and step, or was not started, is ignored."""
@@ -278,7 +272,7 @@ class HeightProcess:
                 own = votes.own(type, state.round, self._index)
                 if own is not None:
                     again[own] = None
-        if state.round > self._first_round:
+        if state.round > 0:
             again.update(dict.fromkeys(votes.proof_of_round(state.round)))
         if state.valid_block is not None:
             polka = votes.proof_of_quorum(VoteType.PREVOTE, state.valid_round, state.valid_block)

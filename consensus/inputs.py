@@ -5,13 +5,12 @@ block behind a proposal. Messages of other heights are ignored.
 """
 
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from consensus.round_state import RoundState
 from consensus.types import (
     Address,
     BlockId,
-    Certificate,
     Height,
     Proposal,
     Round,
@@ -19,8 +18,6 @@ from consensus.types import (
     ValidatorSet,
     Vote,
 )
-
-FIRST_ROUND: Final = Round(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,15 +60,12 @@ class StartHeight:
         height: higher than every height started before.
         validators: the set of this height.
         me: our key; None, or a key without stake, follows without voting.
-        round: where to begin. Anything but 0 is only for an operator who knows that no own vote of
-            a lower round was ever sent at this height.
-        snapshot: go on from here, in a new engine, instead of beginning in ``round``.
+        snapshot: go on from here, in a new engine, instead of beginning in round 0.
     """
 
     height: Height
     validators: ValidatorSet
     me: Address | None
-    round: Round = FIRST_ROUND
     snapshot: Snapshot | None = None
 
 
@@ -91,18 +85,4 @@ class TimeoutElapsed:
     timeout: Timeout
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CertificateReceived:
-    """A verified certificate whose block the host holds and knows to be valid: decide it."""
-
-    certificate: Certificate
-
-
-Input: TypeAlias = (
-    StartHeight
-    | ProposalReceived
-    | VoteReceived
-    | ValueBuilt
-    | TimeoutElapsed
-    | CertificateReceived
-)
+Input: TypeAlias = StartHeight | ProposalReceived | VoteReceived | ValueBuilt | TimeoutElapsed

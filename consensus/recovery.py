@@ -15,7 +15,6 @@ from consensus.effects import (
 )
 from consensus.engine import Engine
 from consensus.inputs import (
-    CertificateReceived,
     Input,
     ProposalReceived,
     StartHeight,
@@ -73,7 +72,7 @@ def _key(effect: Effect) -> Hashable:
 
 
 def _answered_by(
-    input: ProposalReceived | VoteReceived | ValueBuilt | TimeoutElapsed | CertificateReceived,
+    input: ProposalReceived | VoteReceived | ValueBuilt | TimeoutElapsed,
     me: Address | None,
 ) -> Hashable:
     """The key of the effect that this input answers, or None."""
@@ -88,8 +87,6 @@ def _answered_by(
             return BuildValue, height, round
         case TimeoutElapsed(timeout=timeout):
             return StartTimeout, timeout
-        case CertificateReceived():
-            return None
 
 
 def _is_current(effect: Effect, engine: Engine) -> bool:

@@ -1,19 +1,15 @@
-"""Evidence survives its encoding, has one form, and the pool keeps its bounds."""
+"""Evidence survives its encoding and has one form."""
 
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from consensus import (
     CodecError,
     Evidence,
-    EvidencePool,
-    Height,
     InvalidEvidence,
-    Offence,
     Proposal,
     Vote,
     VoteType,
@@ -126,57 +122,3 @@ def test_noise_inside_is_refused_or_canonical():
 
     check()
     assert read, "all noise was refused"
-
-
-class PoolMachine(RuleBasedStateMachine):
-    """The pool next to a model of it without bounds."""
-
-    LIMIT = 12
-    PER_VALIDATOR = 3
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.pool = EvidencePool(per_validator=self.PER_VALIDATOR, limit=self.LIMIT)
-        self.pending: dict[Offence, Evidence] = {}
-        self.settled: set[Offence] = set()
-        self.oldest = 0
-
-    @rule(pair=vote_pairs() | proposal_pairs(), height=st.integers(0, 20))
-    def add(self, pair, height: int) -> None:
-        found = made(tuple(replace(message, height=Height(height)) for message in pair))
-        if found is None:
-            return
-        offence = found.offence
-        mine = [o for o in (*self.pending, *self.settled) if o.validator == offence.validator]
-        room = len(mine) < self.PER_VALIDATOR
-        room &= len(self.pending) + len(self.settled) < self.LIMIT
-        known = offence in self.pending or offence in self.settled
-        added = self.pool.add(found)
-        assert added == (room and not known and height >= self.oldest)
-        if added:
-            self.pending[offence] = found
-
-    @precondition(lambda self: self.pending)
-    @rule(data=st.data())
-    def settle(self, data: st.DataObject) -> None:
-        offence = data.draw(st.sampled_from(sorted(self.pending)))
-        self.pool.settle(offence)
-        del self.pending[offence]
-        self.settled.add(offence)
-
-    @rule(height=st.integers(0, 20))
-    def prune(self, height: int) -> None:
-        self.pool.prune(Height(height))
-        self.oldest = max(self.oldest, height)
-        self.pending = {o: e for o, e in self.pending.items() if o.height >= self.oldest}
-        self.settled = {o for o in self.settled if o.height >= self.oldest}
-
-    @invariant()
-    def agrees_with_the_model(self) -> None:
-        assert self.pool.pending() == tuple(self.pending[o] for o in sorted(self.pending))
-        assert len(self.pool) == len(self.pending) + len(self.settled)
-        assert all(offence in self.pool for offence in (*self.pending, *self.settled))
-
-
-TestPool = PoolMachine.TestCase
-TestPool.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

@@ -15,7 +15,6 @@ from consensus import (
     ContractViolation,
     Evidence,
     EvidenceFault,
-    EvidencePool,
     Height,
     InvalidEvidence,
     InvalidSignature,
@@ -40,7 +39,6 @@ from consensus import (
     vote_sign_bytes,
 )
 from consensus.codec import MAX_EVIDENCE_SIZE
-from consensus.evidence_pool import MAX_PER_VALIDATOR
 
 CTX = ChainContext(genesis=b"g" * 32, tag=b"shard/0")
 H, R = Height(10), Round(2)
@@ -272,66 +270,3 @@ def test_certificates_that_cannot_be_compared():
             conflicting_certificates(
                 SET, certificate(A, 0, 1), replace(certificate(B, 0, 1), **change)
             )
-
-
-# the pool
-
-
-def at(height: int, key: Address = KEYS[0]) -> Evidence:
-    first, second = vote(A, key=key), vote(B, key=key)
-    where = Height(height)
-    return make_evidence(replace(first, height=where), replace(second, height=where))
-
-
-def test_the_pool_takes_an_offence_once():
-    pool = EvidencePool()
-    assert pool.add(make_evidence(vote(A), vote(B)))
-    assert not pool.add(make_evidence(vote(A), vote(C)))
-    assert pool.add(make_evidence(vote(A, type=PC), vote(B, type=PC)))
-    assert len(pool) == 2
-
-
-def test_the_pool_is_bounded_per_key_and_altogether():
-    pool = EvidencePool(limit=6)
-    assert [pool.add(at(h)) for h in range(6)] == [True] * MAX_PER_VALIDATOR + [False] * 2
-    assert [pool.add(at(h, KEYS[1])) for h in range(6)] == [True] * 2 + [False] * 4
-    pool.prune(Height(3))
-    assert pool.add(at(7, KEYS[1]))
-
-
-def test_what_is_settled_is_not_taken_again():
-    pool = EvidencePool()
-    pool.add(at(1))
-    pool.settle(at(1).offence)
-    pool.settle(at(2).offence)
-    assert pool.pending() == ()
-    assert not pool.add(at(1))
-    assert not pool.add(at(2))
-    pool.settle(at(1).offence)
-    assert len(pool) == 2
-
-
-def test_what_is_too_old_is_forgotten_and_refused():
-    pool = EvidencePool()
-    for height in (3, 5, 4):
-        pool.add(at(height))
-    pool.settle(at(2).offence)
-    pool.prune(Height(4))
-    assert [e.offence.height for e in pool.pending()] == [4, 5]
-    assert not pool.add(at(3))
-    pool.settle(at(2).offence)
-    pool.prune(Height(0))
-    assert not pool.add(at(3))
-    assert len(pool) == 2
-    pool.prune(Height(9))
-    assert len(pool) == 0
-    assert pool.add(at(9))
-
-
-def test_pending_is_in_order_and_limited():
-    pool = EvidencePool()
-    for height, key in ((5, 0), (3, 1), (5, 1), (3, 0)):
-        pool.add(at(height, KEYS[key]))
-    order = [(e.offence.height, e.offence.validator) for e in pool.pending()]
-    assert order == [(3, KEYS[0]), (3, KEYS[1]), (5, KEYS[0]), (5, KEYS[1])]
-    assert len(pool.pending(3)) == 3

@@ -10,8 +10,6 @@ from consensus import (
     Address,
     BlockId,
     BuildValue,
-    Certificate,
-    CertificateReceived,
     ContractViolation,
     Decided,
     Effect,
@@ -101,9 +99,7 @@ def enters(round: int) -> tuple[Effect, ...]:
 
 def started(me: int | None = ME) -> Engine:
     engine = Engine()
-    engine.step(
-        StartHeight(height=H, validators=SET, me=None if me is None else KEYS[me], round=Round(0))
-    )
+    engine.step(StartHeight(height=H, validators=SET, me=None if me is None else KEYS[me]))
     return engine
 
 
@@ -376,17 +372,6 @@ def test_l49_not_an_invalid_block():
     engine = started()
     feed(engine, proposal(0, A, valid=False), *votes(PC, 0, A, 0, 1, 2))
     assert engine.decided is None
-
-
-def test_a_certificate_decides_at_once():
-    engine = started()
-    certificate = Certificate(
-        height=H, round=Round(7), block_id=B, signers=7, signatures=(b"s" * 65,) * 3
-    )
-    assert feed(engine, CertificateReceived(certificate=certificate)) == (
-        Decided(height=H, round=Round(7), block_id=B, certificate=certificate),
-    )
-    assert feed(engine, CertificateReceived(certificate=certificate)) == ()
 
 
 def test_the_next_height_starts_afresh():
