@@ -1,5 +1,5 @@
 # Two commands for a fresh clone: `make up` runs a network, `make test` runs the tests.
-.PHONY: up test containers conformance fuzz fuzz-decoders mutants bench-execution bench-memory check format lock clean help
+.PHONY: up quick test containers conformance fuzz fuzz-decoders mutants bench-execution bench-memory check format lock clean help
 
 ATOLL = .venv/bin/atoll
 ARGS ?=
@@ -11,6 +11,11 @@ help:
 up:
 	@tools/setup.sh runtime
 	@$(ATOLL) up $(ARGS)
+
+# make quick [ARGS="-k pool"]: what to run after every change: the checks, and the tests that start nothing, in a minute
+quick:
+	@tools/setup.sh dev
+	@tools/quick.sh $(ARGS)
 
 # make test [ARGS="tests/unit -k pool"]: set up and run the tests
 test:

@@ -17,6 +17,9 @@ from typing import Any
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
+
+from tests.support.effort import examples
 
 pytest.register_assert_rewrite("tests.cluster.support")  # before any of it is imported
 os.environ.setdefault("ETH_HASH_BACKEND", "pysha3")
@@ -25,6 +28,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 *_before, _ = structlog.get_config()["processors"]
 _plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
 structlog.configure(processors=[*_before, _plain])
+settings.register_profile(
+    "atoll",
+    max_examples=examples(100),
+    deadline=None,  # like the check for slow input: a busy machine is no fault of the code
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("atoll")
 
 
 @pytest.fixture(scope="session")

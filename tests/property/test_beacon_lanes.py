@@ -22,6 +22,7 @@ from node.primitives.keys import KeccakSecp256k1, SigningKey
 from node.primitives.message import extend_head
 from node.primitives.requests import InboxMove, OutboxMove, ShardRequests
 from node.storage.memory import MemoryStore
+from tests.support.effort import examples
 
 SHARDS = [ShardId(s) for s in range(3)]
 KEYS = [SigningKey(bytes([s + 1]) * 32) for s in SHARDS]
@@ -229,7 +230,7 @@ class World:
 
 
 @given(blocks)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_every_inbox_is_a_prefix_of_its_outbox(plan):
     world = World()
     for block_moves in plan:

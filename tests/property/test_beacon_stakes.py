@@ -28,6 +28,7 @@ from node.primitives.header import Header
 from node.primitives.keys import KeccakSecp256k1, SigningKey
 from node.primitives.requests import ShardRequests
 from node.storage.memory import MemoryStore
+from tests.support.effort import examples
 
 SHARDS = [ShardId(0), ShardId(1)]
 SIZES = (4, 2)
@@ -246,7 +247,7 @@ stakes = st.lists(st.integers(1, 100) | st.just(10**18), min_size=len(KEYS), max
 
 
 @given(stakes, st.lists(steps, min_size=1, max_size=12), st.integers(1, 8), st.integers(2, 8))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_stake_is_kept_and_committees_are_never_empty(stakes, plan, window, age):
     limits = (penalties.SLASHING_WINDOW, committees.MAX_EVIDENCE_AGE)
     penalties.SLASHING_WINDOW = window

@@ -37,6 +37,7 @@ from consensus import (
 )
 from consensus.types import NO_ROUND
 from consensus.votes import PAST_ROUNDS
+from tests.support.effort import examples
 
 H = Height(3)
 KEYS = [Address(bytes([i]) * 20) for i in range(1, 5)]
@@ -121,7 +122,7 @@ def resumed(engine: Engine) -> tuple[Engine, tuple[Effect, ...]]:
     return again, effects
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @example(seed=20683)  # one block in two proposals of a round
 @example(seed=540)  # several rounds whose precommits decide
 @given(seed=st.integers(0, 2**32))
@@ -144,7 +145,7 @@ def test_a_resumed_engine_goes_on_as_the_other_would(seed: int) -> None:
             Process.collect(effects, queue)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_whatever_is_locked_proposed_or_decided_is_known(seed: int) -> None:
     """And so the host, which keeps the values of what is known, has them."""

@@ -10,6 +10,8 @@ from node.primitives.errors import DecodeError
 from tests.property.decoders.registry import ENTRIES, Entry
 from tests.property.decoders.run import feed
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 INPUTS = 30_000
 

@@ -11,6 +11,7 @@ from node.execution.state.genesis import GenesisAccount, build_genesis
 from node.execution.state.state import State
 from node.execution.state.state_store import StateStore
 from node.primitives.basics import Address
+from tests.support.effort import examples
 
 ADDRESSES = [Address(bytes([n]) * 20) for n in range(1, 5)]
 ADDRESS = st.sampled_from(ADDRESSES)
@@ -125,4 +126,4 @@ class StateMachine(RuleBasedStateMachine):
 
 
 TestState = StateMachine.TestCase
-TestState.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestState.settings = settings(max_examples=examples(150), stateful_step_count=40, deadline=None)

@@ -18,6 +18,7 @@ from node.execution.tracers.trace_steps import StructLogTracer
 from node.execution.tracers.tracing import TracedEvm, Tracer
 from node.primitives.basics import Address
 from node.primitives.transaction import Transaction
+from tests.support.effort import examples
 
 SENDER, FIRST, SECOND = (Address(bytes([n]) * 20) for n in (0x11, 0x22, 0x33))
 CONTEXT = BlockContext(
@@ -85,7 +86,7 @@ def run(evm: Evm, first: bytes, second: bytes) -> tuple[TransactionResult, bytes
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(first=programs, second=programs)
 def test_a_traced_execution_is_the_untraced_one(first: bytes, second: bytes) -> None:
     plainly = run(Evm(1), first, second)

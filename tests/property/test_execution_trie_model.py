@@ -9,6 +9,7 @@ from node.execution.trie.errors import BadProof
 from node.execution.trie.trie import Trie
 from node.execution.trie.trie_cache import NodeCache
 from node.execution.trie.trie_proof import iterate, prove, verify_proof
+from tests.support.effort import examples
 
 # few distinct nibbles and lengths: shared prefixes, embedded nodes, values in branches
 KEYS = st.binary(min_size=1, max_size=4).map(lambda key: bytes(b & 0x33 for b in key))
@@ -21,7 +22,7 @@ BATCHES = st.lists(
 
 
 @given(BATCHES)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 def test_batches(batches: list[dict[bytes, bytes]]) -> None:
     """Every batch is applied to the trie as it came from storage and to the one that stayed in memory."""
     nodes: dict[bytes, bytes] = {}
@@ -52,7 +53,7 @@ def test_batches(batches: list[dict[bytes, bytes]]) -> None:
 
 
 @given(st.dictionaries(LONG_KEYS, PRESENT, min_size=1), LONG_KEYS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_iteration_from_any_start(items: dict[bytes, bytes], start: bytes) -> None:
     nodes: dict[bytes, bytes] = {}
     trie = Trie(nodes.get)
@@ -63,7 +64,7 @@ def test_iteration_from_any_start(items: dict[bytes, bytes], start: bytes) -> No
 
 
 @given(st.dictionaries(LONG_KEYS, PRESENT, min_size=1, max_size=20), st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_a_changed_proof_proves_nothing(items: dict[bytes, bytes], data: st.DataObject) -> None:
     nodes: dict[bytes, bytes] = {}
     trie = Trie(nodes.get)

@@ -40,6 +40,7 @@ from node.shard.withheld import DueLane, withheld
 from tests.simulation.shards.support.network import Net
 from tests.simulation.shards.support.replicas import Replicas
 from tests.simulation.shards.support.traffic import CHAIN_ID, PAYER, STORE, initcode, word
+from tests.support.effort import examples
 
 GWEI = 10**9
 CHECKPOINTS, GAP = 4, 5
@@ -270,7 +271,7 @@ class LaneMachine(RuleBasedStateMachine):
 
 
 TestLanes = LaneMachine.TestCase
-TestLanes.settings = settings(max_examples=12, stateful_step_count=30, deadline=None)
+TestLanes.settings = settings(max_examples=examples(12), stateful_step_count=30, deadline=None)
 
 
 def roomy(params: Params, *args: Any, **windows: int) -> str | None:

@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from node.primitives.basics import Address, Hash32
 from node.primitives.transaction import TYPE_LEGACY, Transaction
 from node.shard.pool import PoolLimits, PoolRejected, TransactionPool
+from tests.support.effort import examples
 
 LIMITS = PoolLimits(
     max_transactions=8, max_per_sender=5, max_bytes=1000, price_bump_percent=10, max_nonce_gap=4
@@ -235,4 +236,4 @@ class PoolMachine(RuleBasedStateMachine):
 
 
 TestPool = PoolMachine.TestCase
-TestPool.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestPool.settings = settings(max_examples=examples(150), stateful_step_count=40, deadline=None)

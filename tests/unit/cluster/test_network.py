@@ -24,6 +24,8 @@ from node.cluster.processes.processes import running_nodes, stop_nodes
 from node.cluster.readiness import Readiness
 from node.cluster.status import Chains, ChainStatus, NodeReport, NodeStatus, PoolStatus
 
+pytestmark = pytest.mark.cluster
+
 SECONDS = 120.0  # far more than anything takes: for a machine that does much else
 
 PROGRAM = '''

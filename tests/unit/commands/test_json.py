@@ -35,7 +35,7 @@ def options(command: App) -> set[str]:
     return {argument.name for argument in command.assemble_argument_collection()}
 
 
-@pytest.mark.parametrize("name", ALL.keys() - NO_FACTS, ids=" ".join)
+@pytest.mark.parametrize("name", sorted(ALL.keys() - NO_FACTS), ids=" ".join)
 def test_every_command_has_it(name: tuple[str, ...]) -> None:
     assert "--json" in options(ALL[name])
 
@@ -66,7 +66,7 @@ ARGUMENTS = {
 }
 
 
-@pytest.mark.parametrize("name", ALL.keys() - NO_FACTS - {("up",), ("down",)}, ids=" ".join)
+@pytest.mark.parametrize("name", sorted(ALL.keys() - NO_FACTS - {("up",), ("down",)}), ids=" ".join)
 def test_a_mistake_is_json_too(
     name: tuple[str, ...],
     tmp_path: Path,

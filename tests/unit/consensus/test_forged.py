@@ -27,6 +27,7 @@ from consensus import (
 )
 from tests.simulation.simnet.forgery import Forgers
 from tests.simulation.simnet.scheme import CHECKER, address, key_of, sign
+from tests.support.effort import examples
 
 CTX = ChainContext(genesis=b"g" * 32, tag=b"shard/0")
 OTHER = ChainContext(genesis=b"g" * 32, tag=b"shard/1")
@@ -102,7 +103,7 @@ def test_less_than_a_quorum_makes_no_certificate(stakes):
     assert len(lies) >= (4 if len(stakes) == 1 else 18)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.data())
 def test_a_certificate_is_what_its_signatures_say(data):
     """Any bitmap with any signatures counts exactly if each is its member's and their stake is a quorum."""

@@ -31,6 +31,8 @@ from node.storage.last_signed import LastSigned
 from node.storage.wal import WriteAheadLog
 from node.wire import ProposalMessage
 
+pytestmark = pytest.mark.slow
+
 T = TypeVar("T")
 HEIGHTS = 3
 """Decided in each life, if it is long enough."""

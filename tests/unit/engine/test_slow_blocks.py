@@ -12,6 +12,8 @@ from consensus.params import TimeoutParams
 from consensus.types import Height, Round, Timeout, TimeoutKind
 from node.wire import ProposalMessage
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., Any]
 Running = Callable[[Any], AbstractAsyncContextManager[Any]]
 

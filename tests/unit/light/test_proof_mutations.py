@@ -22,6 +22,7 @@ from node.light import MAX_PROOF_BYTES, InvalidProof, ProvenMessage, decode_proo
 from node.primitives.basics import keccak256
 from node.primitives.genesis import Genesis
 from node.primitives.keys import KeccakSecp256k1
+from tests.support.effort import examples
 
 ETHER = 10**18
 
@@ -309,7 +310,7 @@ def test_errors_say_which_part_is_wrong(case):
     assert where(("delivered", "index"), 40) == "delivered.items"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(data=st.data())
 def test_arbitrary_bytes_of_the_file_change_nothing_or_are_refused(case, data):
     """A change of white space is none; anything that is accepted says the same."""
@@ -328,7 +329,7 @@ def test_arbitrary_bytes_of_the_file_change_nothing_or_are_refused(case, data):
     assert proven == case.proven
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(
     garbage=st.one_of(
         st.binary(max_size=200),

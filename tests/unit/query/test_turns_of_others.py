@@ -16,6 +16,8 @@ from node.primitives.transaction import decode_transaction
 from rpc.dispatch import Dispatcher
 from rpc.limits import Limits
 
+pytestmark = pytest.mark.slow
+
 MOST = 4_000
 """Calls of functions in one step: a few milliseconds."""
 A = "0x" + "ee" * 20

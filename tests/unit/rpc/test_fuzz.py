@@ -13,6 +13,7 @@ from rpc.dispatch import Dispatcher
 from rpc.limits import Limits
 from rpc.methods import METHODS
 from rpc.nesting import MAX_DEPTH, too_deep
+from tests.support.effort import examples
 from tests.support.scoped import WithChains
 
 ADDRESS = "0x" + "00" * 20
@@ -69,7 +70,7 @@ def is_answer(answer):
     )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(bodies)
 def test_any_body_gets_a_valid_answer_or_none(body):
     async def main():

@@ -22,6 +22,7 @@ from node.shard import messenger
 from node.shard.delivery import MAX_REPLY_BYTES
 from node.shard.messenger import MESSENGER
 from node.shard.run import MAX_WEI
+from tests.support.effort import examples
 
 GWEI = 10**9
 PRICE = 2 * GWEI
@@ -558,7 +559,7 @@ wei = st.one_of(
 
 
 @given(data=st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_no_message_makes_a_block_invalid(data):
     """Whatever a source commits to is delivered, and the other nodes agree on what came of it."""
     world, contracts = _scene()

@@ -10,6 +10,8 @@ from node.primitives.placement import home_by_range
 from node.shard import messenger
 from node.shard.messenger import MESSENGER
 
+pytestmark = pytest.mark.slow
+
 LIAR, THIRD = 1, 2
 CALLBACK = b"call"
 WINDOW, GAS_WINDOW, MOST = 4, 16_000_000, 2_000_000

@@ -25,6 +25,8 @@ from node.storage.wal import WriteAheadLog
 from p2p.identity import Identity
 from tests.support.forgetful import SECTOR, ForgetfulDisk, PowerCut, mounted, torn
 
+pytestmark = pytest.mark.slow
+
 A, B = b"a" * 32, b"b" * 32
 
 
