@@ -1,0 +1,99 @@
+"""Words of the source: how a docstring begins, and that a class name means one thing."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PRODUCT = ("node", "consensus", "p2p", "rpc")
+ROOMS = (
+    *(
+        f"node/{room}"
+        for room in (
+            *("beacon", "chains", "cluster", "commands", "concurrency", "config", "dashboard"),
+            *("execution", "light", "metrics", "primitives", "shard", "storage", "telemetry"),
+        )
+    ),
+    "benchmarks",
+    "tools",
+)
+"""Rooms whose docstrings keep the rules of "Text" in CONTRIBUTING.md. The list grows."""
+
+QUESTIONS = frozenset({"What", "Who", "Whether", "Where", "How"})
+TWICE = frozenset(
+    {
+        *("Authorization", "Clock", "Frame", "Kind", "Limits", "Network", "Node", "NodeStatus"),
+        *("PeerFault", "Pending", "Place", "PortInUse", "RpcError", "SimulatedCall", "Simulation"),
+        *("Snapshots", "Started", "Tracer", "Wait", "_Call", "_Failure", "_Result"),
+    }
+)
+"""Class names that mean more than one thing. The list shrinks."""
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_docstrings_begin_with_a_noun_phrase_or_an_imperative(room: str) -> None:
+    paths = sorted((ROOT / room).rglob("*.py"))
+    assert paths
+    found = [
+        f"{path.relative_to(ROOT)}:{line}: {text.splitlines()[0]}"
+        for path in paths
+        for line, text in docstrings(path.read_text("utf-8"))
+        if first_word(text) in QUESTIONS
+    ]
+    assert not found, "begin with a noun phrase or an imperative:\n" + "\n".join(found)
+
+
+def test_a_class_name_means_one_thing() -> None:
+    found: dict[str, list[str]] = {}
+    for package in PRODUCT:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                if isinstance(node, ast.ClassDef):
+                    found.setdefault(node.name, []).append(
+                        f"{path.relative_to(ROOT)}:{node.lineno}"
+                    )
+    twice = {name: places for name, places in found.items() if len(places) > 1}
+    new = [f"{name}: {', '.join(twice[name])}" for name in sorted(twice.keys() - TWICE)]
+    assert not new, "these names are taken; choose a more precise noun:\n" + "\n".join(new)
+    assert not TWICE - twice.keys(), "take out of TWICE the names that are unique now"
+
+
+def test_docstrings_of_every_kind_are_read() -> None:
+    source = (
+        '"""How a module works."""\n'
+        "LIMIT = 1\n"
+        '"""What is below an assignment."""\n'
+        "class C:\n"
+        '    """Who it is."""\n'
+        "    async def f(self):\n"
+        '        """Whether it is."""\n'
+        "        self.n = 0\n"
+        '        "Where it is."\n'
+        '        print("What is printed.")\n'
+        '    """Whatever."""\n'
+    )
+    assert {(line, first_word(text)) for line, text in docstrings(source)} == {
+        (1, "How"),
+        (3, "What"),
+        (5, "Who"),
+        (7, "Whether"),
+        (9, "Where"),
+        (11, "Whatever"),
+    }
+
+
+def docstrings(source: str) -> Iterator[tuple[int, str]]:
+    """(line, text) of every string that stands alone: of modules, classes, functions and assignments."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Expr(value=ast.Constant(value=str(text))):
+                yield node.lineno, text
+
+
+def first_word(text: str) -> str:
+    """The first word of a text, "" if there is none."""
+    found = re.match(r"\W*(\w+)", text)
+    return found[1] if found else ""
