@@ -23,7 +23,7 @@ from node.beacon.offences import can_be_punished, check_item, deciders_of
 from node.beacon.penalties import is_open, penalty
 from node.beacon.rules import BeaconRules
 from node.beacon.state import BeaconStateWriter
-from node.beacon.validators import BEACON_CHAIN, Freeze, Slashing, ValidatorRecord
+from node.beacon.validators import BEACON_CHAIN, FrozenShard, Slashing, ValidatorRecord
 from node.primitives.basics import Address, Hash32, ShardId
 from node.primitives.errors import InvalidBlock
 
@@ -37,7 +37,7 @@ class Charge:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class EvidenceOutcome:
     """The effects of a block's evidence, for logs and metrics; all can be read from the states.
 
     `kept` are those jailed that stay in some committee as its last member.
@@ -49,7 +49,7 @@ class Outcome:
     frozen: tuple[ShardId, ...] = ()
 
 
-NOTHING_PUNISHED = Outcome()
+NOTHING_PUNISHED = EvidenceOutcome()
 
 
 def apply_evidence(
@@ -57,7 +57,7 @@ def apply_evidence(
     writer: BeaconStateWriter,
     beacon_height: int,
     items: Sequence[EvidenceItem],
-) -> Outcome:
+) -> EvidenceOutcome:
     """Hold `items` against validators in block `beacon_height` + 1, on top of the state at that height.
 
     Raises InvalidBlock, and then the writer is of no more use.
@@ -75,12 +75,12 @@ def apply_evidence(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chosen:
+class ChosenEvidence:
     """The evidence chosen for a block, in its order, and the rest, each with the reason."""
 
     taken: tuple[EvidenceItem, ...]
     refused: tuple[tuple[EvidenceItem, str], ...]
-    outcome: Outcome
+    outcome: EvidenceOutcome
 
 
 def choose_evidence(
@@ -88,7 +88,7 @@ def choose_evidence(
     writer: BeaconStateWriter,
     beacon_height: int,
     items: Iterable[EvidenceItem],
-) -> Chosen:
+) -> ChosenEvidence:
     """Apply as many of `items`, in any order, as may be in block `beacon_height` + 1 together."""
     bench = _Bench(rules, writer, beacon_height)
     taken: dict[Order, EvidenceItem] = {}
@@ -106,7 +106,9 @@ def choose_evidence(
         else:
             taken[item.order] = item
             room -= len(item.encoded)
-    return Chosen(taken=tuple(taken.values()), refused=tuple(refused), outcome=bench.settle())
+    return ChosenEvidence(
+        taken=tuple(taken.values()), refused=tuple(refused), outcome=bench.settle()
+    )
 
 
 class _Bench:
@@ -130,14 +132,14 @@ class _Bench:
         else:
             self._freeze(item)
 
-    def settle(self) -> Outcome:
+    def settle(self) -> EvidenceOutcome:
         """Charge every offender in the window the amount that is due by now, at the end of the block."""
         if not self._noted and not self._frozen:
             return NOTHING_PUNISHED
         charges = self._charge()
         self._forget()
         self._writer.set_slashings(self._slashings)
-        return Outcome(
+        return EvidenceOutcome(
             jailed=tuple(self._jailed),
             kept=tuple(self._kept),
             charged=tuple(charges),
@@ -164,7 +166,7 @@ class _Bench:
         """
         blocks = (Hash32(fork.first.block_id), Hash32(fork.second.block_id))
         self._writer.freeze(
-            fork.shard, Freeze(frozen_at=self._height, height=fork.height, blocks=blocks)
+            fork.shard, FrozenShard(frozen_at=self._height, height=fork.height, blocks=blocks)
         )
         self._frozen.append(fork.shard)
         conflict = conflicting_certificates(

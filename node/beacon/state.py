@@ -27,7 +27,7 @@ from typing import TypeVar
 
 from node.beacon.validators import (
     BEACON_CHAIN,
-    Freeze,
+    FrozenShard,
     Members,
     Roster,
     Slashing,
@@ -112,7 +112,7 @@ class BeaconState:
         self._directory: dict[Address, ShardId | None] = {}
         self._rosters: dict[int, Roster] = {}
         self._terms: dict[ShardId, tuple[Term, ...]] = {}
-        self._freezes: dict[ShardId, Freeze | None] = {}
+        self._freezes: dict[ShardId, FrozenShard | None] = {}
 
     def _remember(self, other: "BeaconState") -> None:
         """Take over the decoded values of `other`, a state with the same content; else every block decodes all
@@ -251,10 +251,10 @@ class BeaconState:
         """The sum taken of all stakes since the genesis, in wei."""
         return self._read(_SLASHED, lambda row: rlp.as_int(row[0])) or 0
 
-    def frozen(self, shard: ShardId) -> Freeze | None:
+    def frozen(self, shard: ShardId) -> FrozenShard | None:
         """The reason why no block of `shard` is included any more; None if the shard is not frozen."""
         if shard not in self._freezes:
-            self._freezes[shard] = self._read(_frozen_name(shard), Freeze.from_row)
+            self._freezes[shard] = self._read(_frozen_name(shard), FrozenShard.from_row)
         return self._freezes[shard]
 
     def is_frozen(self, shard: ShardId) -> bool:
@@ -344,7 +344,7 @@ class BeaconStateWriter(BeaconState):
     def add_slashed(self, wei: int) -> None:
         self._set(_SLASHED, [rlp.int_to_bytes(self.slashed_total + wei)])
 
-    def freeze(self, shard: ShardId, freeze: Freeze) -> None:
+    def freeze(self, shard: ShardId, freeze: FrozenShard) -> None:
         self._set(_frozen_name(shard), freeze.row())
         self._freezes[shard] = freeze
 

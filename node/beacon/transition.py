@@ -21,7 +21,12 @@ from node.beacon.block import (
 from node.beacon.committees import begin_terms
 from node.beacon.crosslinks import AnchorHeight, apply_crosslink
 from node.beacon.evidence import EvidenceItem
-from node.beacon.punishment import NOTHING_PUNISHED, Outcome, apply_evidence, choose_evidence
+from node.beacon.punishment import (
+    NOTHING_PUNISHED,
+    EvidenceOutcome,
+    apply_evidence,
+    choose_evidence,
+)
 from node.beacon.rewind import Rewind
 from node.beacon.rules import BeaconRules
 from node.beacon.state import BeaconState, BeaconStateWriter, ShardTip, SupplyState
@@ -65,7 +70,7 @@ class AppliedBody(NamedTuple):
     state_root: Hash32
     nodes: dict[bytes, bytes]
     state: BeaconState
-    outcome: Outcome
+    outcome: EvidenceOutcome
     births: Births
 
 
@@ -82,7 +87,7 @@ class BeaconExecution:
     block: BeaconBlock
     nodes: dict[bytes, bytes]
     state: BeaconState
-    outcome: Outcome = NOTHING_PUNISHED
+    outcome: EvidenceOutcome = NOTHING_PUNISHED
     births: Births = ()
     refused: tuple[tuple[Crosslink, str], ...] = ()
     refused_evidence: tuple[tuple[EvidenceItem, str], ...] = ()

@@ -209,7 +209,7 @@ class Slashing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Freeze:
+class FrozenShard:
     """A shard was proven to have forked: at `height`, into `blocks`; by beacon block `frozen_at`."""
 
     frozen_at: int
@@ -220,7 +220,7 @@ class Freeze:
         return [rlp.int_to_bytes(self.frozen_at), rlp.int_to_bytes(self.height), *self.blocks]
 
     @classmethod
-    def from_row(cls, row: list[rlp.Decoded]) -> "Freeze":
+    def from_row(cls, row: list[rlp.Decoded]) -> "FrozenShard":
         frozen_at, height, first, second = row
         return cls(
             frozen_at=rlp.as_int(frozen_at, 64),

@@ -15,7 +15,7 @@ from node.beacon.eras import EraRecord
 from node.beacon.evidence import EvidenceItem, ShardFork
 from node.beacon.pending import PendingCrosslinks
 from node.beacon.pending_evidence import PendingEvidence
-from node.beacon.punishment import Outcome
+from node.beacon.punishment import EvidenceOutcome
 from node.beacon.rewind import Rewind
 from node.beacon.transition import BeaconExecution
 from node.concurrency.height_gate import HeightGate
@@ -255,7 +255,7 @@ class BeaconService:
         for listener in self.on_commit:
             listener(execution.block, certificate)
 
-    def _note_punished(self, outcome: Outcome, height: int) -> None:
+    def _note_punished(self, outcome: EvidenceOutcome, height: int) -> None:
         """Log the effects of a block's evidence as warnings."""
         log = self._log.bind(height=height)
         for address in outcome.jailed:

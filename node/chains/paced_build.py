@@ -8,7 +8,7 @@ from node.primitives.basics import Address, Hash32
 from node.primitives.errors import AtollError
 from node.primitives.transaction import Transaction
 from node.shard.judge import BuiltBlock
-from node.shard.selection import Chosen, TransactionSource
+from node.shard.selection import ChosenTransactions, TransactionSource
 
 _log = structlog.get_logger()
 
@@ -33,7 +33,7 @@ class Paced:
         seconds: float,
         clock: Callable[[], float],
     ) -> None:
-        self._source = Chosen(transactions)
+        self._source = ChosenTransactions(transactions)
         self._seconds = seconds
         self._limit = SLOW_FACTOR * seconds
         self._clock = clock

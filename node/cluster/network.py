@@ -62,7 +62,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class WantedNetwork:
     """The arguments of `atoll up`; None if not given, so that a stored network decides."""
 
     shards: int | None = None
@@ -114,7 +114,7 @@ class Wanted:
 
 
 @contextmanager
-def open_network(directory: Path, wanted: Wanted, *, reset: bool) -> Iterator[NetworkLayout]:
+def open_network(directory: Path, wanted: WantedNetwork, *, reset: bool) -> Iterator[NetworkLayout]:
     """The network to start, the stored one or a new one, locked against another `atoll up` meanwhile.
 
     Raises UserError: it is running, it is another network than was asked for, or the directory is not ours.

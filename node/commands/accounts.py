@@ -11,7 +11,7 @@ from node.terminal import say
 
 if TYPE_CHECKING:
     from node.cluster.accounts import DevAccount
-    from node.cluster.client.wallet import Wanted
+    from node.cluster.client.wallet import TransactionDraft
     from node.cluster.layout import NetworkLayout
 
 From = Annotated[
@@ -97,7 +97,7 @@ def send(
     """
     from node.cluster.client.abi import encode_call
     from node.cluster.client.units import parse_amount, parse_data
-    from node.cluster.client.wallet import Wanted, find_account, find_address
+    from node.cluster.client.wallet import TransactionDraft, find_account, find_address
     from node.cluster.layout import load_layout
 
     layout = load_layout(directory)
@@ -107,7 +107,9 @@ def send(
         if payload:
             raise UserError("a function and --data exclude each other; give one of them")
         payload = encode_call(function[0], function[1:])
-    wanted = Wanted(to=find_address(layout, to), value=parse_amount(value), data=payload, gas=gas)
+    wanted = TransactionDraft(
+        to=find_address(layout, to), value=parse_amount(value), data=payload, gas=gas
+    )
     return send_and_show(layout, account, wanted, wait=wait, json=json)
 
 
@@ -127,16 +129,21 @@ def faucet(
         In ether (100), or with a unit.
     """
     from node.cluster.client.units import check_address, parse_amount
-    from node.cluster.client.wallet import Wanted, richest_account
+    from node.cluster.client.wallet import TransactionDraft, richest_account
     from node.cluster.layout import load_layout
 
     layout = load_layout(directory)
-    wanted = Wanted(to=check_address(address), value=parse_amount(amount))
+    wanted = TransactionDraft(to=check_address(address), value=parse_amount(amount))
     return send_and_show(layout, richest_account(layout), wanted, wait=True, json=json)
 
 
 def send_and_show(
-    layout: "NetworkLayout", account: "DevAccount", wanted: "Wanted", *, wait: bool, json: bool
+    layout: "NetworkLayout",
+    account: "DevAccount",
+    wanted: "TransactionDraft",
+    *,
+    wait: bool,
+    json: bool,
 ) -> int:
     """Send, and say what became of it; the exit code."""
     from node.cluster.client.units import checksum_address, parse_data

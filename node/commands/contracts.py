@@ -81,7 +81,7 @@ def deploy(
     """
     from node.cluster.client.abi import encode_arguments
     from node.cluster.client.artifact import load_artifact
-    from node.cluster.client.wallet import Wanted, find_account
+    from node.cluster.client.wallet import TransactionDraft, find_account
     from node.cluster.layout import load_layout
 
     layout, artifact = load_layout(directory), load_artifact(file)
@@ -90,7 +90,7 @@ def deploy(
             f"{file} does not say which arguments the constructor takes; give a JSON file with an 'abi'"
         )
     data = artifact.bytecode + encode_arguments(artifact.constructor or (), arguments)
-    wanted = Wanted(to=None, data=data, gas=gas)
+    wanted = TransactionDraft(to=None, data=data, gas=gas)
     return send_and_show(layout, find_account(layout, sender), wanted, wait=True, json=json)
 
 

@@ -73,10 +73,10 @@ def _draw(layout: "NetworkLayout", document: dict[str, Any], interval: float) ->
     from rich.console import Console
     from rich.live import Live
 
-    from node.cluster.show.watch import Watch
+    from node.cluster.show.watch import StatusPicture
     from node.cluster.status import network_status
 
-    out, picture = Console(highlight=False), Watch(str(layout.directory))
+    out, picture = Console(highlight=False), StatusPicture(str(layout.directory))
     with Live(console=out, screen=True, auto_refresh=False, vertical_overflow="crop") as live:
         while True:
             picture.observe(document, time.monotonic())

@@ -60,12 +60,12 @@ def up(
     reset
         Delete the network that is there, with its data, and make a new one.
     """
-    from node.cluster.network import Launch, Wanted, open_network
+    from node.cluster.network import Launch, WantedNetwork, open_network
     from node.cluster.processes.signals import StopSignals
     from node.cluster.show.show import console, network_tables
 
     out = console(stderr=json)
-    wanted = Wanted(
+    wanted = WantedNetwork(
         shards=shards,
         validators=validators,
         rpc_port=rpc_port,

@@ -39,7 +39,7 @@ def run(
 
     from node.cluster.processes.signals import StopSignals
     from node.cluster.scenario.file import load_scenario
-    from node.cluster.scenario.run import Interrupted, run_scenario
+    from node.cluster.scenario.run import ScenarioInterrupted, run_scenario
 
     scenario = load_scenario(file)
     if seed is not None:
@@ -55,7 +55,7 @@ def run(
         with StopSignals() as signals:
             report = run_scenario(scenario, place, say=tell, run=preloaded_node(), signals=signals)
         kept = keep or report.failure is not None
-    except Interrupted as error:
+    except ScenarioInterrupted as error:
         tell(str(error))
         return EXIT_INTERRUPTED
     finally:

@@ -87,7 +87,7 @@ class _Document(_Form, frozen=True):
     delivered: _Delivered | None
 
 
-class _Versioned(msgspec.Struct, frozen=True):
+class _VersionedProof(msgspec.Struct, frozen=True):
     version: _Number
 
 
@@ -142,7 +142,7 @@ def decode_proof(data: bytes) -> MessageProof:
     """Raises InvalidProof for anything but the JSON of a proof within the limits."""
     if len(data) > MAX_PROOF_BYTES:
         raise InvalidProof("", f"{len(data)} bytes of JSON, at most {MAX_PROOF_BYTES}")
-    version = msgspec.json.decode(data, type=_Versioned).version
+    version = msgspec.json.decode(data, type=_VersionedProof).version
     if version != PROOF_VERSION:
         raise InvalidProof("version", f"version {version} is not {PROOF_VERSION}")
     return _proof(msgspec.json.decode(data, type=_Document))

@@ -29,7 +29,7 @@ class ConsensusCounts:
 
 
 @dataclass(slots=True)
-class PoolCounts:
+class AdmissionCounts:
     """Counts of transactions on their way into the pool."""
 
     admitted: Counter[str] = field(default_factory=Counter)

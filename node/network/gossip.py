@@ -7,7 +7,7 @@ import structlog
 import trio
 
 from node.chains.shard_app import ShardService
-from node.metrics.counts import PoolCounts
+from node.metrics.counts import AdmissionCounts
 from node.network.parked import Parked
 from node.primitives.basics import Address, Hash32, keccak_fast
 from node.primitives.dev_operation import DEV_OPERATION_TYPE, DevOperation
@@ -69,7 +69,7 @@ class TransactionGossip:
         self._parked = Parked()
         self._shown = trio.Event()
         self._wake = trio.Event()
-        self.counted = PoolCounts()
+        self.counted = AdmissionCounts()
         self._log = structlog.get_logger().bind()  # bound once: a debug line costs nothing then
 
     # ------------------------------------------------------------------ PoolPort

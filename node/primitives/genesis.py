@@ -86,7 +86,7 @@ class GenesisValidator(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     beacon: bool = False
 
 
-class _Versioned(msgspec.Struct):
+class _VersionedGenesis(msgspec.Struct):
     """The fields that every version of the file begins with."""
 
     version: int
@@ -213,7 +213,7 @@ def decode_genesis(content: bytes) -> Genesis:
 
     The version is checked first, because a file of another version may differ in everything else.
     """
-    _check_version(msgspec.json.decode(content, type=_Versioned).version)
+    _check_version(msgspec.json.decode(content, type=_VersionedGenesis).version)
     return msgspec.json.decode(content, type=Genesis).check()
 
 

@@ -14,7 +14,7 @@ from node.execution.evm.timed import TimedEvm
 from node.execution.frame.context import BlockContext
 from node.execution.state.state import BalanceOutOfRange, State
 from node.execution.tracers.access_list import create_access_list
-from node.execution.tracers.tracing import Budget, trace_call
+from node.execution.tracers.tracing import TraceBudget, trace_call
 from node.execution.trie.errors import ExecutionFailed, ExecutionTimedOut, TraceTooLarge
 from node.primitives.errors import InvalidTransaction
 from node.primitives.header import Header
@@ -105,7 +105,7 @@ class Simulator:
     # ------------------------------------------------------------------ traces
 
     def trace_call(self, header: Header, spec: CallSpec, trace: TraceSpec) -> bytes:
-        tracer = tracers.tracer_of(trace, Budget())
+        tracer = tracers.tracer_of(trace, TraceBudget())
         with self._timed(trace.milliseconds / 1000, spec) as evm:
             state, context = self._open(header, spec), self._context(header, spec)
             trace_call(evm, state, context, self._call(spec), tracer)
@@ -118,7 +118,7 @@ class Simulator:
         block = self._chain.block(height)
         if block is None or any(item.index >= len(block.items) for item in items):
             raise Refused("transaction not found")
-        budget = Budget()
+        budget = TraceBudget()
         watched = {
             item.index: Watched(tracers.tracer_of(trace, budget), item.paid) for item in items
         }

@@ -10,7 +10,7 @@ from node.execution.tracers.trace_calls import CallTracer
 from node.execution.tracers.trace_prestate import PrestateTracer
 from node.execution.tracers.trace_selectors import SelectorTracer
 from node.execution.tracers.trace_steps import StructLogTracer
-from node.execution.tracers.tracing import Budget, Tracer
+from node.execution.tracers.tracing import TraceBudget, Tracer
 from node.primitives.decoding import decoder
 from node.primitives.errors import DecodeError
 from node.query.call_specs import TraceSpec
@@ -21,7 +21,7 @@ MAX_JSON_BYTES = 64 * 1024 * 1024
 twentieth."""
 LIMIT_EXCEEDED = -32005
 
-_MAKERS: dict[str, Callable[[TraceSpec, Budget], Tracer]] = {
+_MAKERS: dict[str, Callable[[TraceSpec, TraceBudget], Tracer]] = {
     "": lambda spec, budget: StructLogTracer(
         stack=spec.stack,
         memory=spec.memory,
@@ -39,7 +39,7 @@ _MAKERS: dict[str, Callable[[TraceSpec, Budget], Tracer]] = {
 }
 
 
-def tracer_of(spec: TraceSpec, budget: Budget) -> Tracer:
+def tracer_of(spec: TraceSpec, budget: TraceBudget) -> Tracer:
     """A tracer that serves one transaction. Those of one question share their budget."""
     return _MAKERS[spec.tracer](spec, budget)
 

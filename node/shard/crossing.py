@@ -17,7 +17,7 @@ from node.primitives.transaction import TYPE_SET_CODE, Authorization, Transactio
 from node.shard import messenger
 from node.shard.frame import BlockFrame, DoesNotFit, ShardRules
 from node.shard.ports import AnchorState
-from node.shard.room import Lane, ShardFrozen, Underpriced
+from node.shard.room import PayerLane, ShardFrozen, Underpriced
 
 
 def departure_gas(tx: Transaction) -> int:
@@ -79,10 +79,12 @@ def departure_base_fee(tx: Transaction, dst: ShardId, here: int, there: int) -> 
     return max(here, there)
 
 
-def lane_to(state: State, beacon: AnchorState, here: ShardId, dst: ShardId, payer: Address) -> Lane:
+def lane_to(
+    state: State, beacon: AnchorState, here: ShardId, dst: ShardId, payer: Address
+) -> PayerLane:
     """The lane from shard `here` to `dst`, as `state` and an anchor's beacon state have it, for this payer."""
     lane = beacon.lane(here, dst)
-    return Lane(
+    return PayerLane(
         dst=dst,
         sent=messenger.outbox(state, dst),
         consumed_asked=lane.consumed_asked,

@@ -14,7 +14,7 @@ from node.primitives.transaction import Transaction, decode_transaction
 from node.shard import messenger
 from node.shard.arrival_room import ITEM_GAS
 from node.shard.block import MAX_BLOCK_BYTES, BeaconOps, ShardBlock, decode_item
-from node.shard.lanes import MAX_TAIL_HASHES, InboundLane, Supply, Tails, check_lane
+from node.shard.lanes import MAX_TAIL_HASHES, AvailableMessages, InboundLane, Tails, check_lane
 from node.shard.ports import Anchor
 from node.shard.room import MustWait
 from node.shard.run import BlockRun, DoesNotFit, ExecutedBlock, ShardRules
@@ -83,11 +83,11 @@ def _take_arrivals(run: BlockRun, lanes: Mapping[ShardId, InboundLane], seconds:
     A lane is left for this block when its next message does not fit, or when the proof that it is the
     next one would not.
     """
-    supplies: dict[ShardId, Supply] = {}
+    supplies: dict[ShardId, AvailableMessages] = {}
     for src in sorted(lanes):
         start = messenger.inbox(run.state, src)
         ends = run.env.anchor.state.lane(src, run.rules.shard).checkpoints
-        supply = Supply.of(lanes[src].from_seq(start.count), ends)
+        supply = AvailableMessages.of(lanes[src].from_seq(start.count), ends)
         if supply is not None:
             supplies[src] = supply
     order = list(supplies)

@@ -127,7 +127,7 @@ class InboundLane:
 
 
 @dataclass(slots=True)
-class Supply:
+class AvailableMessages:
     """The messages that a block may take of a lane: verified, and final at its anchor.
 
     `ends` are the counts, ascending and relative to the first message, at which a proof can end. All of
@@ -141,7 +141,7 @@ class Supply:
     @classmethod
     def of(
         cls, messages: Sequence[Message], checkpoints: Iterable[LanePosition]
-    ) -> "Supply | None":
+    ) -> "AvailableMessages | None":
         """The supply of these messages; None if none can be taken."""
         if not messages:
             return None

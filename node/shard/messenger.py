@@ -37,7 +37,7 @@ from node.primitives.messenger import (
     share_slot,
 )
 from node.primitives.requests import Counters
-from node.shard.room import Share
+from node.shard.room import LaneShare
 
 __all__ = [
     "BEACON_ROOTS",
@@ -109,12 +109,12 @@ def set_inbox(state: State, src: ShardId, position: LanePosition) -> None:
     _write(state, inbox_slots(src), position)
 
 
-def share(state: State, dst: ShardId, bucket: int) -> Share:
-    """The share of one bucket on the lane to `dst`, before `Share.after`."""
-    return Share.of(state.storage(MESSENGER, share_slot(dst, bucket)))
+def share(state: State, dst: ShardId, bucket: int) -> LaneShare:
+    """The share of one bucket on the lane to `dst`, before `LaneShare.after`."""
+    return LaneShare.of(state.storage(MESSENGER, share_slot(dst, bucket)))
 
 
-def set_share(state: State, dst: ShardId, bucket: int, value: Share) -> None:
+def set_share(state: State, dst: ShardId, bucket: int, value: LaneShare) -> None:
     state.set_storage(MESSENGER, share_slot(dst, bucket), value.word)
 
 

@@ -13,7 +13,7 @@ from node.primitives.basics import Address, Hash32
 from node.primitives.errors import InvalidTransaction
 from node.primitives.transaction import Transaction
 from node.shard.pool_eviction import EvictionOrder, rank
-from node.shard.pool_queue import AccountView, Entry, SenderQueue
+from node.shard.pool_queue import AccountView, PooledTransaction, SenderQueue
 from node.shard.pool_selection import Selection
 
 __all__ = [
@@ -85,7 +85,7 @@ class TransactionPool:
 
     def __init__(self, limits: PoolLimits | None = None) -> None:
         self._limits = limits or PoolLimits()
-        self._by_hash: dict[Hash32, Entry] = {}
+        self._by_hash: dict[Hash32, PooledTransaction] = {}
         self._queues: dict[Address, SenderQueue] = {}  # none is empty
         self.evicted = 0
         """Transactions that were evicted in favour of better ones."""
@@ -157,7 +157,7 @@ class TransactionPool:
         replaced = queue.get(tx.nonce)
         if replaced is not None:
             self._check_replacement(tx, replaced.tx)
-        entry = Entry(tx=tx, arrival=self._arrivals)
+        entry = PooledTransaction(tx=tx, arrival=self._arrivals)
         _check_funds(entry, queue, accounts.balance(tx.sender))
         self._make_room(entry, queue, replaced, base_fee)
         self._arrivals += 1
@@ -227,11 +227,15 @@ class TransactionPool:
                 raise PoolRejected("replacement transaction underpriced", "underpriced")
 
     def _make_room(
-        self, entry: Entry, queue: SenderQueue, replaced: Entry | None, base_fee: int
+        self,
+        entry: PooledTransaction,
+        queue: SenderQueue,
+        replaced: PooledTransaction | None,
+        base_fee: int,
     ) -> None:
         """Evict what ranks below `entry` until it fits, or raise and leave everything as it was."""
         more = 0 if replaced is not None else 1
-        victims: list[tuple[SenderQueue, Entry]] = []
+        victims: list[tuple[SenderQueue, PooledTransaction]] = []
         if len(queue) + more > self._limits.max_per_sender:
             # The sender's own last makes room for a lower nonce: a full queue whose first nonce is
             # missing could otherwise never move.
@@ -278,7 +282,7 @@ class TransactionPool:
                 self._forget(entry)
             self._settle(queue)
 
-    def _insert(self, entry: Entry, queue: SenderQueue) -> None:
+    def _insert(self, entry: PooledTransaction, queue: SenderQueue) -> None:
         replaced = queue.put(entry)
         if replaced is not None:
             self._forget(replaced)
@@ -286,13 +290,13 @@ class TransactionPool:
         self._bytes += entry.size
         self._settle(queue)
 
-    def _discard(self, entry: Entry) -> None:
+    def _discard(self, entry: PooledTransaction) -> None:
         queue = self._queues[entry.tx.sender]
         queue.take(entry.tx.nonce)
         self._forget(entry)
         self._settle(queue)
 
-    def _forget(self, entry: Entry) -> None:
+    def _forget(self, entry: PooledTransaction) -> None:
         del self._by_hash[entry.tx.hash]
         self._bytes -= entry.size
 
@@ -306,7 +310,7 @@ class TransactionPool:
             self._eviction.push(queue)
 
 
-def _check_funds(entry: Entry, queue: SenderQueue, balance: int) -> None:
+def _check_funds(entry: PooledTransaction, queue: SenderQueue, balance: int) -> None:
     """Check that the sender can pay for this transaction and for all that it has queued before it."""
     cost, queued = entry.cost, queue.cost_before(entry.tx.nonce)
     if cost > balance:

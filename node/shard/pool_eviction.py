@@ -10,7 +10,7 @@ from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
 from node.primitives.basics import Address
-from node.shard.pool_queue import Entry, SenderQueue
+from node.shard.pool_queue import PooledTransaction, SenderQueue
 
 _SLACK = 1024  # outdated ranks that are carried before the heap is made anew
 
@@ -24,7 +24,7 @@ class Rank(NamedTuple):
     sender: Address
 
 
-def rank(entry: Entry, queue: SenderQueue, base_fee: int) -> Rank:
+def rank(entry: PooledTransaction, queue: SenderQueue, base_fee: int) -> Rank:
     """Of an entry that is, or is about to be, in `queue`."""
     return Rank(
         executable=queue.is_executable(entry.tx.nonce),

@@ -26,7 +26,7 @@ class AccountView(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Entry:
+class PooledTransaction:
     """A pooled transaction; `arrival` counts additions and is unique."""
 
     tx: Transaction
@@ -60,18 +60,18 @@ class SenderQueue:
         self.state_nonce = state_nonce
         self.gap = state_nonce
         self._nonces: list[int] = []
-        self._by_nonce: dict[int, Entry] = {}
+        self._by_nonce: dict[int, PooledTransaction] = {}
         self._cost = 0
 
     def __len__(self) -> int:
         return len(self._nonces)
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[PooledTransaction]:
         """In nonce order."""
         return (self._by_nonce[nonce] for nonce in self._nonces)
 
     @property
-    def last(self) -> Entry:
+    def last(self) -> PooledTransaction:
         return self._by_nonce[self._nonces[-1]]
 
     @property
@@ -79,7 +79,7 @@ class SenderQueue:
         """The number of entries that can be executed one after the other from the state nonce on."""
         return self.gap - self.state_nonce
 
-    def get(self, nonce: int) -> Entry | None:
+    def get(self, nonce: int) -> PooledTransaction | None:
         return self._by_nonce.get(nonce)
 
     def is_executable(self, nonce: int) -> bool:
@@ -102,7 +102,7 @@ class SenderQueue:
         lower = self._nonces[: bisect_left(self._nonces, nonce)]
         return sum(self._by_nonce[n].cost for n in lower)
 
-    def put(self, entry: Entry) -> Entry | None:
+    def put(self, entry: PooledTransaction) -> PooledTransaction | None:
         """Insert; returns the entry of the same nonce that it replaces."""
         nonce = entry.tx.nonce
         replaced = self._by_nonce.get(nonce)
@@ -116,7 +116,7 @@ class SenderQueue:
             self.gap += 1
         return None
 
-    def take(self, nonce: int) -> Entry:
+    def take(self, nonce: int) -> PooledTransaction:
         """Remove; later entries stay and wait for the nonce to be filled again."""
         entry = self._by_nonce.pop(nonce)
         del self._nonces[bisect_left(self._nonces, nonce)]
@@ -125,7 +125,7 @@ class SenderQueue:
             self.gap = nonce
         return entry
 
-    def rebase(self, state_nonce: int) -> list[Entry]:
+    def rebase(self, state_nonce: int) -> list[PooledTransaction]:
         """Follow the state to its nonce; returns the entries below it, which are removed."""
         self.gap = self.next_nonce(state_nonce)
         self.state_nonce = state_nonce

@@ -5,9 +5,11 @@ from heapq import heapify, heappop, heappush
 
 from node.primitives.basics import Address
 from node.primitives.transaction import Transaction
-from node.shard.pool_queue import AccountView, Entry, SenderQueue
+from node.shard.pool_queue import AccountView, PooledTransaction, SenderQueue
 
-_Candidate = tuple[int, int, Entry, SenderQueue]  # (-tip, arrival, ...): the arrival is unique
+_Candidate = tuple[
+    int, int, PooledTransaction, SenderQueue
+]  # (-tip, arrival, ...): the arrival is unique
 
 
 class Selection:

@@ -11,7 +11,7 @@ from node.primitives.placement import home_by_range
 Births: TypeAlias = tuple[tuple[Address, ShardId], ...]
 
 
-class Lane(Protocol):
+class AnchorLane(Protocol):
     """A lane as the beacon has it: how far the destination is, in messages, in those that were asked for and in
     the gas of those; and the source's checkpoints beyond."""
 
@@ -36,7 +36,7 @@ class AnchorState(Protocol):
     def directory_entry(self, address: Address) -> ShardId | None:
         """The home of an address by the directory; None if it has no entry."""
 
-    def lane(self, src: ShardId, dst: ShardId) -> Lane: ...
+    def lane(self, src: ShardId, dst: ShardId) -> AnchorLane: ...
 
     def base_fee(self, shard: ShardId) -> int:
         """The base fee in wei of the block after the newest one of `shard` that the beacon has included."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from node.execution.evm.results import CallResult
 from node.execution.evm.timed import TimedEvm
-from node.execution.tracers.tracing import Execution, TracedEvm, Tracer
+from node.execution.tracers.tracing import TracedEvm, TracedExecution, Tracer
 from node.primitives.basics import ZERO_ADDRESS
 from node.primitives.dev_operation import DevOperation
 from node.primitives.message import Message
@@ -58,14 +58,14 @@ def _executes(run: BlockRun, item: BodyItem) -> bool:
             return False
 
 
-def _description(run: BlockRun, item: BodyItem, paid: int) -> Execution:
+def _description(run: BlockRun, item: BodyItem, paid: int) -> TracedExecution:
     if isinstance(item, (BeaconOps, DevOperation)):
         sender = to = ZERO_ADDRESS
         value, data, gas = 0, b"", 0
     else:
         assert item.to is not None, "a creation executes"
         sender, to, value, data, gas = item.sender, item.to, item.value, item.data, item.gas
-    return Execution(
+    return TracedExecution(
         sender=sender,
         to=to,
         creates=False,

@@ -95,7 +95,7 @@ class Generation:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class LaneShare:
     """The messages that the payers of a bucket have under way on a lane, or that a shard has this one pass on.
 
     The count is never below the true one, and at most the number sent since the older generation began.
@@ -112,21 +112,21 @@ class Share:
         return self.older.word << 128 | self.newer.word
 
     @classmethod
-    def of(cls, word: int) -> "Share":
+    def of(cls, word: int) -> "LaneShare":
         return cls(Generation.of(word >> 128), Generation.of(word & (1 << 128) - 1))
 
-    def after(self, consumed: int) -> "Share":
+    def after(self, consumed: int) -> "LaneShare":
         """When the destination has consumed the lane up to this number."""
         if consumed >= self.newer.until:
-            return Share()
+            return LaneShare()
         if consumed >= self.older.until:
-            return Share(self.newer, Generation())
+            return LaneShare(self.newer, Generation())
         return self
 
-    def sent(self, number: int, gas: int) -> "Share":
+    def sent(self, number: int, gas: int) -> "LaneShare":
         """With one more message, which has this number and prepays `gas`."""
         newer = self.newer
-        return Share(self.older, Generation(number + 1, newer.count + 1, newer.gas + gas))
+        return LaneShare(self.older, Generation(number + 1, newer.count + 1, newer.gas + gas))
 
     def used(self, params: Params, gas: int) -> str | None:
         """The reason why a message that prepays `gas` has no room; None if it has. A single message
@@ -142,14 +142,14 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lane:
+class PayerLane:
     """A lane as its source can see it at an anchor, for one payer."""
 
     dst: ShardId
     sent: LanePosition
     consumed_asked: int
     consumed_gas: int
-    share: Share
+    share: LaneShare
 
     def check(self, params: Params, gas: int) -> None:
         """Raise LaneFull if a message that prepays `gas` has to wait."""

@@ -18,7 +18,7 @@ class TransactionSource(Protocol):
         """Leave out all other transactions of this sender: its last one cannot be included now."""
 
 
-class Chosen:
+class ChosenTransactions:
     """A fixed list of transactions as a source. The pool may change meanwhile."""
 
     def __init__(self, transactions: list[Transaction]) -> None:

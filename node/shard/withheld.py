@@ -12,7 +12,7 @@ from node.primitives.basics import ShardId
 from node.primitives.message import LanePosition, Message
 from node.shard.block import ARRIVAL_TYPE, BEACON_OPS_TYPE
 from node.shard.judge import ARRIVAL_BYTES
-from node.shard.lanes import MAX_TAIL_HASHES, Supply, Tails
+from node.shard.lanes import MAX_TAIL_HASHES, AvailableMessages, Tails
 from node.shard.run import ExecutedBlock
 
 
@@ -50,7 +50,7 @@ def withheld(
         return None
     room = MAX_TAIL_HASHES - sum(map(len, tails.hashes.values()))
     for lane in lanes:
-        supply = Supply.of(lane.messages, lane.checkpoints)
+        supply = AvailableMessages.of(lane.messages, lane.checkpoints)
         if supply is None:
             continue
         supply.taken = taken.get(lane.src, 0)

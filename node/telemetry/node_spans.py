@@ -13,7 +13,7 @@ from node.concurrency.conveniences import Conveniences
 from node.config.node_config import NodeConfig, TracingConfig
 from node.engine.application import Application
 from node.primitives.errors import UserError
-from node.telemetry.spans import HeightTimes, Spans, Step
+from node.telemetry.spans import HeightStep, HeightTimes, Spans
 from node.version import version
 
 T = TypeVar("T")
@@ -128,4 +128,4 @@ class TimedApplication:
             error = str(failure)
             raise
         finally:
-            self._times.add(Step(name=name, start=start, end=self._now(), error=error))
+            self._times.add(HeightStep(name=name, start=start, end=self._now(), error=error))

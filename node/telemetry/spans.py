@@ -68,7 +68,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class HeightStep:
     """A step (build, judge or commit) of the height that is being decided; times as in `Span`."""
 
     name: str
@@ -84,19 +84,19 @@ class HeightTimes:
     """
 
     began: Callable[[], int | None]
-    steps: list[Step] = field(default_factory=list)
+    steps: list[HeightStep] = field(default_factory=list)
     committing: int | None = None
     finished: int = 0
 
-    def add(self, step: Step) -> None:
+    def add(self, step: HeightStep) -> None:
         if len(self.steps) < MAX_STEPS:
             self.steps.append(step)
 
-    def finish(self, now: int) -> tuple[int, list[Step]]:
+    def finish(self, now: int) -> tuple[int, list[HeightStep]]:
         """When the height began and its steps, as it is committed `now`; the next one starts with none."""
         steps = list(self.steps)
         if self.committing is not None:
-            steps.append(Step(name="commit", start=self.committing, end=now))
+            steps.append(HeightStep(name="commit", start=self.committing, end=now))
         starts = [step.start for step in steps]
         began = self.began()
         if began is not None and began >= self.finished:

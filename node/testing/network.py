@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, Unpack
 from node.cluster.accounts import DevAccount
 from node.cluster.client.client import call
 from node.cluster.client.units import check_address, checksum_address, parse_data
-from node.cluster.client.wallet import Wanted, send
+from node.cluster.client.wallet import TransactionDraft, send
 from node.cluster.errors import NetworkFailed, RpcUnreachable
 from node.cluster.faults.faults import Faults
 from node.cluster.layout import NetworkLayout, clear_directory, load_layout
@@ -333,7 +333,7 @@ class Network:
 
         `value` is wei, `data` bytes or 0x-hex; `gas` is estimated if it is left out. Raises RpcRefused.
         """
-        wanted = Wanted(
+        wanted = TransactionDraft(
             to=None if to is None else check_address(to),
             value=value,
             data=parse_data(data) if isinstance(data, str) else data,

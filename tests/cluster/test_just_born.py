@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 from eth_account.signers.local import LocalAccount
 
-from node.cluster.client.wallet import Wanted, sign
+from node.cluster.client.wallet import TransactionDraft, sign
 from node.execution.evm.evm import contract_address
 from node.primitives.keys import SigningKey
 from node.primitives.placement import home_by_range
@@ -85,7 +85,7 @@ class Client:
         "How many live outside of their range: whoever does not know the birth takes them for nobody."
         self.calls: list[str] = []
 
-    def _sign(self, account: LocalAccount, wanted: Wanted, gas: int) -> str:
+    def _sign(self, account: LocalAccount, wanted: TransactionDraft, gas: int) -> str:
         nonce = self._nonces[account.address]
         self._nonces[account.address] = nonce + 1
         key, fees = SigningKey(bytes(account.key)), {"tip": GWEI, "fee": 100 * GWEI}
@@ -99,7 +99,7 @@ class Client:
         here, there = self._endpoints[born], self._endpoints[other]
         first, sender = self._nonces[deployer.address], bytes.fromhex(deployer.address[2:])
         places = [contract_address(sender, first + index) for index in range(count)]
-        creation = Wanted(to=None, data=CREATION)
+        creation = TransactionDraft(to=None, data=CREATION)
         raws = [self._sign(deployer, creation, CREATION_GAS) for _ in range(count)]
         waiting = dict(zip(here.call_each("eth_sendRawTransaction", raws), places, strict=True))
         sent: list[Future[str]] = []
@@ -115,7 +115,7 @@ class Client:
                     place = waiting.pop(tx_hash)
                     self.away += home_by_range(place, self._shards) == other
                     self.contracts.append("0x" + place.hex())
-                    raw = self._sign(caller, Wanted(to=place), CALL_GAS)
+                    raw = self._sign(caller, TransactionDraft(to=place), CALL_GAS)
                     sent.append(threads.submit(there.call, "eth_sendRawTransaction", raw))
         self.calls += [future.result() for future in sent]
 

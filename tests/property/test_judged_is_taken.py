@@ -30,7 +30,7 @@ from node.shard.lanes import InboundLane
 from node.shard.messenger import MESSENGER
 from node.shard.ports import Anchor
 from node.shard.run import BlockEnv
-from node.shard.selection import Chosen
+from node.shard.selection import ChosenTransactions
 from node.storage.memory import MemoryStore
 from tests.simulation.shards.support.owners import Owners
 from tests.unit.shard import conftest as kit
@@ -290,7 +290,9 @@ class Network:
             lanes[src] = InboundLane(src=src)
             known = self.beacon.state.lane(src, HERE).last
             lanes[src].extend(self.sent[src][:known], HERE, [self.position(src, known)])
-        built = world.chain.build(env, lanes, Chosen(self.transactions()), self.operations())
+        built = world.chain.build(
+            env, lanes, ChosenTransactions(self.transactions()), self.operations()
+        )
         judged = world.twin.judge(built.executed.block, anchor, built.tails)
         for chain in (world.chain, world.twin):
             chain.commit(judged, kit.certificate(judged))

@@ -9,7 +9,7 @@ import structlog
 from rich.console import Console
 
 from node.cluster.show.messages import lane_table, trace_tree
-from node.cluster.show.watch import Watch
+from node.cluster.show.watch import StatusPicture
 from node.config.node_config import LogConfig
 from node.telemetry import logs
 from node.terminal import legible, plain, plain_json, say
@@ -69,7 +69,7 @@ def test_answers_drawn_with_rich_are_neither_markup_nor_commands() -> None:
 
 
 def test_the_live_picture_is_drawn_of_plain_text() -> None:
-    watch = Watch("net")
+    watch = StatusPicture("net")
     watch.observe({"shards": [], "beacon": {"height": 1}, "nodes": [], "lanes": []}, 0.0)
     assert legible({"name": EVIL}, markup=False) == {"name": plain(EVIL, one_line=True)}
 

@@ -25,7 +25,17 @@ ROOMS = (
 QUESTIONS = frozenset({"What", "Who", "Whether", "Where", "How"})
 TWICE = frozenset(
     {
-        *("Authorization", "Clock", "Frame", "Kind", "Limits", "Network", "Node", "NodeStatus"),
+        *(
+            "Authorization",
+            "Clock",
+            "Commit",
+            "Frame",
+            "Kind",
+            "Limits",
+            "Network",
+            "Node",
+            "NodeStatus",
+        ),
         *("PeerFault", "Pending", "Place", "PortInUse", "RpcError", "SimulatedCall", "Simulation"),
         *("Snapshots", "Started", "Tracer", "Wait", "_Call", "_Failure", "_Result"),
     }

@@ -21,7 +21,7 @@ MAX_DIGITS = 10  # of the number of an account
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class TransactionDraft:
     """A transaction before it has a nonce and fees. `to` is None for a creation; `gas` None is estimated."""
 
     to: bytes | None
@@ -81,7 +81,7 @@ def richest_account(layout: NetworkLayout) -> DevAccount:
     return layout.accounts[balances.index(max(balances))]
 
 
-def send(layout: NetworkLayout, account: DevAccount, wanted: Wanted) -> str:
+def send(layout: NetworkLayout, account: DevAccount, wanted: TransactionDraft) -> str:
     """Sign with the account's key and send; the hash. Raises RpcRefused, RpcUnreachable."""
 
     def ask(method: str, *params: object) -> int:
@@ -104,7 +104,14 @@ def send(layout: NetworkLayout, account: DevAccount, wanted: Wanted) -> str:
 
 
 def sign(
-    key: SigningKey, wanted: Wanted, *, chain_id: int, nonce: int, tip: int, fee: int, gas: int
+    key: SigningKey,
+    wanted: TransactionDraft,
+    *,
+    chain_id: int,
+    nonce: int,
+    tip: int,
+    fee: int,
+    gas: int,
 ) -> bytes:
     """A transaction of type 2 (EIP-1559), as it is sent. Fees in wei for each gas."""
     fields: Sequence[rlp.Item] = [
@@ -136,7 +143,7 @@ def wait_for_receipt(
         time.sleep(POLL_INTERVAL)
 
 
-def _request(account: DevAccount, wanted: Wanted) -> dict[str, str]:
+def _request(account: DevAccount, wanted: TransactionDraft) -> dict[str, str]:
     request = {
         "from": account.address,
         "value": hex(wanted.value),

@@ -41,7 +41,7 @@ Progress = Callable[[int, int], None]
 """A callback for progress: (bytes done, bytes in all)."""
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ArchiveEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One file: where it goes in the directory of a network, its bytes, and their SHA-256 in hex."""
 
     path: str
@@ -76,7 +76,7 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     beacon: Head
     shards: Annotated[list[ShardHead], msgspec.Meta(max_length=MAX_SHARDS)]
     nodes: Annotated[list[str], msgspec.Meta(max_length=MAX_NODES)]
-    files: Annotated[list[Entry], msgspec.Meta(max_length=MAX_FILES)]
+    files: Annotated[list[ArchiveEntry], msgspec.Meta(max_length=MAX_FILES)]
 
     @property
     def total(self) -> int:
@@ -131,7 +131,7 @@ class ArchiveReader:
             self.close()
             raise
 
-    def files(self, progress: Progress) -> Iterator[tuple[Entry, Iterator[bytes]]]:
+    def files(self, progress: Progress) -> Iterator[tuple[ArchiveEntry, Iterator[bytes]]]:
         """Every file as its entry and the pieces of its bytes, which must be taken before the next one.
 
         What was taken is sound only once the iterator has gone on: then the checksum was compared. Raises
@@ -139,7 +139,7 @@ class ArchiveReader:
         """
         done, total = 0, self.contents.total
 
-        def pieces(entry: Entry) -> Iterator[bytes]:
+        def pieces(entry: ArchiveEntry) -> Iterator[bytes]:
             nonlocal done
             digest, left = hashlib.sha256(), entry.size
             while left:

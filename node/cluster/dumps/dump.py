@@ -20,8 +20,8 @@ from node.cluster.dumps.archive import (
     FORMAT,
     MAX_FILES,
     PATH,
+    ArchiveEntry,
     Contents,
-    Entry,
     Head,
     Progress,
     ShardHead,
@@ -195,7 +195,7 @@ def _list(
         go_on()
         if not PATH.fullmatch(name):
             raise UserError(f"{layout.directory / name} is no file of a network; move it elsewhere")
-        entries.append(Entry(path=name, size=path.stat().st_size, sha256=digest_of(path)))
+        entries.append(ArchiveEntry(path=name, size=path.stat().st_size, sha256=digest_of(path)))
         sources.append(path)
     beacon, shards = _heads(layout, stage, go_on)
     contents = Contents(

@@ -90,7 +90,7 @@ _NEEDS: dict[str, tuple[str, ...]] = {
 }
 
 
-class Condition(_Table, frozen=True, kw_only=True):
+class ScenarioCondition(_Table, frozen=True, kw_only=True):
     """A condition to wait for, at most `within` seconds; `is` names it and decides which other keys it takes:
 
     blocks: `chain` (beacon, or s0, s1, ...) has `more` blocks than when the wait began; stands: it has made
@@ -133,13 +133,13 @@ class Condition(_Table, frozen=True, kw_only=True):
         return " ".join(parts)
 
 
-class Step(_Table, frozen=True, kw_only=True):
+class ScenarioStep(_Table, frozen=True, kw_only=True):
     """One action, taken when its time has come."""
 
     name: str | None = None
     at: Seconds | None = None
     after: Seconds | None = None
-    when: Condition | None = None
+    when: ScenarioCondition | None = None
     fault: Fault | None = None
     lasts: Seconds | None = msgspec.field(name="for", default=None)
     heal: tuple[str, ...] = ()
@@ -155,8 +155,8 @@ class Scenario(_Table, frozen=True, kw_only=True):
     seed: int = 1
     network: NetworkTable = NetworkTable()
     load: tuple[Load, ...] = ()
-    step: tuple[Step, ...] = ()
-    expect: tuple[Condition, ...] = ()
+    step: tuple[ScenarioStep, ...] = ()
+    expect: tuple[ScenarioCondition, ...] = ()
     invariants: tuple[Invariant, ...] = ALL_INVARIANTS
     invariants_every: Annotated[float, msgspec.Meta(gt=0, le=LONGEST)] | None = None
 
@@ -186,7 +186,9 @@ class Scenario(_Table, frozen=True, kw_only=True):
             raise UserError("expect: there are no receipts without a load")
         return self
 
-    def _check_step(self, where: str, step: Step, manifest: Manifest, named: set[str]) -> None:
+    def _check_step(
+        self, where: str, step: ScenarioStep, manifest: Manifest, named: set[str]
+    ) -> None:
         actions = [key for key in ("fault", "heal", "restart", "start") if getattr(step, key)]
         if len(actions) > 1:
             raise UserError(f"{where}: {_all(actions)} in one step; make it several")

@@ -24,7 +24,7 @@ from node.cluster.fault_model import (
     Stop,
     Withhold,
 )
-from node.cluster.scenario.file import Condition, Load, NetworkTable, Scenario, Step
+from node.cluster.scenario.file import Load, NetworkTable, Scenario, ScenarioCondition, ScenarioStep
 
 STEPS = (3, 7)
 LASTS = (1.0, 8.0)
@@ -53,7 +53,7 @@ def generate_scenario(seed: int) -> Scenario:
     )
     names = [f"s{shard}v{index}" for shard in range(shards) for index in range(validators)]
     traitors: dict[str, str] = {}
-    steps, away = list[Step](), 0.0
+    steps, away = list[ScenarioStep](), 0.0
     for number in range(draw.randint(*STEPS)):
         step = _step(draw, number, _fault(draw, names, shards, validators, traitors))
         after = step.after or 0.0
@@ -66,14 +66,17 @@ def generate_scenario(seed: int) -> Scenario:
         steps.append(step)
     chains = ["beacon", *(f"s{shard}" for shard in range(shards))]
     expect = (
-        Condition(is_="receipts", within=PATIENCE),
-        *(Condition(is_="blocks", chain=chain, more=2, within=PATIENCE) for chain in chains),
-        Condition(is_="level", nodes=("all",), within=PATIENCE),
-        Condition(is_="quiet", within=PATIENCE),
+        ScenarioCondition(is_="receipts", within=PATIENCE),
+        *(
+            ScenarioCondition(is_="blocks", chain=chain, more=2, within=PATIENCE)
+            for chain in chains
+        ),
+        ScenarioCondition(is_="level", nodes=("all",), within=PATIENCE),
+        ScenarioCondition(is_="quiet", within=PATIENCE),
     )
     jailed = tuple(sorted(traitors.values()))
     if jailed:
-        expect += (Condition(is_="jailed", nodes=jailed, within=PATIENCE),)
+        expect += (ScenarioCondition(is_="jailed", nodes=jailed, within=PATIENCE),)
     return Scenario(
         title=f"generated from seed {seed}",
         seed=seed,
@@ -85,16 +88,18 @@ def generate_scenario(seed: int) -> Scenario:
     ).check()
 
 
-def touches_processes(step: Step) -> bool:
+def touches_processes(step: ScenarioStep) -> bool:
     """True if nodes are away because of the step, for a moment or until it is healed."""
     return bool(step.restart) or isinstance(step.fault, Kill | Stop | Disk | Corrupt)
 
 
-def _step(draw: random.Random, number: int, fault: Fault | str) -> Step:
+def _step(draw: random.Random, number: int, fault: Fault | str) -> ScenarioStep:
     after = round(draw.uniform(0.2, 4.0), 1)
     if isinstance(fault, str):
-        return Step(name=f"{number}", after=after, restart=(fault,))
-    return Step(name=f"{number}", after=after, fault=fault, lasts=round(draw.uniform(*LASTS), 1))
+        return ScenarioStep(name=f"{number}", after=after, restart=(fault,))
+    return ScenarioStep(
+        name=f"{number}", after=after, fault=fault, lasts=round(draw.uniform(*LASTS), 1)
+    )
 
 
 def _fault(

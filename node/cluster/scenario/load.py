@@ -15,7 +15,7 @@ from node.cluster.accounts import DevAccount
 from node.cluster.client.ask import rpc_url
 from node.cluster.client.client import call_each
 from node.cluster.client.units import parse_data
-from node.cluster.client.wallet import Wanted, send, sign, wait_for_receipt
+from node.cluster.client.wallet import TransactionDraft, send, sign, wait_for_receipt
 from node.cluster.errors import InvariantBroken, NetworkFailed, RpcError, RpcRefused
 from node.cluster.layout import NetworkLayout
 from node.cluster.scenario.file import Load
@@ -61,7 +61,7 @@ def _token() -> bytes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
+class LoadTransaction:
     """A transaction: `to` has `amount` more on `token` (None: wei) if it succeeds."""
 
     hash: str
@@ -93,8 +93,8 @@ class LoadRun:
         self._offered: dict[str, float] = {}
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="load", daemon=True)
-        self.sent: list[Sent] = []
-        self.outstanding: dict[str, Sent] = {}
+        self.sent: list[LoadTransaction] = []
+        self.outstanding: dict[str, LoadTransaction] = {}
         self.receipts: dict[str, bool] = {}
         """Success or failure of each transaction that has a receipt."""
         self.refused: dict[str, str] = {}
@@ -108,7 +108,7 @@ class LoadRun:
         if any(load.kind == "token" for load in self._loads):
             for shard in self._shards:
                 account = self._senders[shard][0]
-                tx = send(self._layout, account, Wanted(to=None, data=_token()))
+                tx = send(self._layout, account, TransactionDraft(to=None, data=_token()))
                 receipt = wait_for_receipt(self._layout, tx)
                 self._tokens[shard] = receipt["contractAddress"]
                 self._nonces[account.address] += 1
@@ -195,7 +195,7 @@ class LoadRun:
                     self.sent.append(item)
                     self.outstanding[item.hash] = item
 
-    def _next(self, load: Load) -> Sent | None:
+    def _next(self, load: Load) -> LoadTransaction | None:
         """None if all shards are frozen."""
         shards = [shard for shard in self._shards if shard not in self._frozen]
         if not shards:
@@ -207,16 +207,16 @@ class LoadRun:
         amount = 1 + self._draw.randrange(10**9)
         if load.kind == "token":
             to, token = self._draw.randbytes(20), self._tokens[dst]
-            wanted = Wanted(
+            wanted = TransactionDraft(
                 to=parse_data(token),
                 data=to.rjust(32, b"\0") + amount.to_bytes(32, "big"),
                 gas=TOKEN_GAS,
             )
         else:
             to, token = self._address(dst), None
-            wanted = Wanted(to=to, value=amount, gas=TRANSFER_GAS)
+            wanted = TransactionDraft(to=to, value=amount, gas=TRANSFER_GAS)
         raw = self._sign(account, wanted)
-        return Sent(
+        return LoadTransaction(
             hash="0x" + keccak256(raw).hex(),
             raw=raw,
             sender=account.address,
@@ -234,7 +234,7 @@ class LoadRun:
             if home_by_range(address, len(self._shards)) == shard:
                 return address
 
-    def _sign(self, account: DevAccount, wanted: Wanted) -> bytes:
+    def _sign(self, account: DevAccount, wanted: TransactionDraft) -> bytes:
         nonce = self._nonces[account.address]
         self._nonces[account.address] = nonce + 1
         genesis = self._layout.genesis
@@ -269,7 +269,7 @@ class LoadRun:
             if isinstance(answer, RpcRefused):
                 self._refused(item, str(answer))
 
-    def _refused(self, item: Sent, reason: str) -> None:
+    def _refused(self, item: LoadTransaction, reason: str) -> None:
         if FROZEN in reason:
             self._frozen.add(item.src if f"shard {item.src}" in reason else item.dst)
             # What this account sent after it has to wait for a nonce that does not come.

@@ -15,10 +15,10 @@ from node.cluster.make import make_network
 from node.cluster.network import Launch
 from node.cluster.processes.processes import RunNode
 from node.cluster.processes.signals import StopSignals
-from node.cluster.scenario.file import Condition, Invariant, Scenario, Step
+from node.cluster.scenario.file import Invariant, Scenario, ScenarioCondition, ScenarioStep
 from node.cluster.scenario.invariants import Invariants
 from node.cluster.scenario.load import LoadRun
-from node.cluster.scenario.watch import Watch
+from node.cluster.scenario.watch import ConditionWatch
 from node.primitives.errors import AtollError, UserError
 
 TICK_SECONDS = 0.2
@@ -32,7 +32,7 @@ class ScenarioFailed(AtollError):
     """Something expected did not come; the text names the step or expectation, and the actual state."""
 
 
-class Interrupted(AtollError):
+class ScenarioInterrupted(AtollError):
     """The user did not want to wait for the end."""
 
 
@@ -72,7 +72,7 @@ def run_scenario(
 ) -> Report:
     """Make the network in `directory`, run, stop it. The report says whether all went as expected.
 
-    Raises UserError where the network cannot be made, Interrupted at a signal; the nodes are stopped
+    Raises UserError where the network cannot be made, ScenarioInterrupted at a signal; the nodes are stopped
     in any case, and their files stay.
     """
     layout = make_network(scenario.manifest(), directory)
@@ -80,12 +80,12 @@ def run_scenario(
     launch = Launch(layout, run, say, stays=True)
     try:
         if launch.up(signals) is None:
-            raise Interrupted("stopped before the network was up")
+            raise ScenarioInterrupted("stopped before the network was up")
         say(f"{len(layout.nodes)} nodes are up in {layout.directory}")
-        runner = Runner(scenario, layout, report, say=say, signals=signals)
+        runner = ScenarioRunner(scenario, layout, report, say=say, signals=signals)
         try:
             runner.run()
-        except Interrupted:
+        except ScenarioInterrupted:
             raise
         except AtollError as error:
             report.failure = str(error)
@@ -98,7 +98,7 @@ def run_scenario(
     return report
 
 
-class Runner:
+class ScenarioRunner:
     """One run of a scenario on a network that is up; the caller stops the network."""
 
     def __init__(
@@ -131,7 +131,7 @@ class Runner:
         return time.monotonic() - self._began
 
     def run(self) -> None:
-        """Raises ScenarioFailed, InvariantBroken, NetworkFailed, RpcError; Interrupted."""
+        """Raises ScenarioFailed, InvariantBroken, NetworkFailed, RpcError; ScenarioInterrupted."""
         if self._scenario.load:
             self.load.begin()
         self._began = time.monotonic()
@@ -154,7 +154,7 @@ class Runner:
 
     # ------------------------------------------------------------------ steps
 
-    def _take(self, index: int, step: Step) -> None:
+    def _take(self, index: int, step: ScenarioStep) -> None:
         name = step.name or f"step[{index}]"
         if step.at is not None:
             self._sleep_until(step.at)
@@ -170,7 +170,7 @@ class Runner:
         self._report.steps.append({"step": name, "at": round(self._step_done, 2), "did": did})
         self._say(f"{self._step_done:6.1f} s  {name}: {did}")
 
-    def _do(self, name: str, step: Step) -> str:
+    def _do(self, name: str, step: ScenarioStep) -> str:
         if step.fault is not None:
             caused = self._caused[name] = self._faults.cause(step.fault)
             if isinstance(step.fault, Freeze):
@@ -193,7 +193,7 @@ class Runner:
             return self._start(name, step)
         return "" if step.when is None else step.when.words
 
-    def _start(self, name: str, step: Step) -> str:
+    def _start(self, name: str, step: ScenarioStep) -> str:
         nodes = names_of(self._layout, step.start)
         if step.says is None:
             self._faults.nodes.start(nodes)
@@ -220,7 +220,7 @@ class Runner:
         """Let a moment pass; heal faults that are due, and check invariants."""
         self._signals.wait(min(seconds, TICK_SECONDS))
         if self._signals.count:
-            raise Interrupted(f"stopped after {self.elapsed:.0f} s")
+            raise ScenarioInterrupted(f"stopped after {self.elapsed:.0f} s")
         if self.load.failure is not None:
             raise ScenarioFailed(f"the load: {self.load.failure}") from self.load.failure
         for due in sorted(self._to_heal, key=lambda item: item[0]):
@@ -236,8 +236,8 @@ class Runner:
             self._check_meanwhile()
             self._checked_at = self.elapsed
 
-    def _wait(self, condition: Condition, what: str) -> None:
-        watch = Watch(condition, self._layout, self._faults, self.load)
+    def _wait(self, condition: ScenarioCondition, what: str) -> None:
+        watch = ConditionWatch(condition, self._layout, self._faults, self.load)
         deadline = self.elapsed + condition.within
         while (missing := watch.missing()) is not None:
             if self.elapsed > deadline:

@@ -8,7 +8,7 @@ from node.cluster.fault_model import names_of
 from node.cluster.faults.faults import Faults
 from node.cluster.faults.fork_evidence import is_frozen
 from node.cluster.layout import NetworkLayout
-from node.cluster.scenario.file import BEACON, Condition
+from node.cluster.scenario.file import BEACON, ScenarioCondition
 from node.cluster.scenario.invariants import Invariants
 from node.cluster.scenario.load import LoadRun
 from node.cluster.status import NodeReport, report_nodes
@@ -16,11 +16,11 @@ from node.cluster.status import NodeReport, report_nodes
 ASK_TIMEOUT = 2.0
 
 
-class Watch:
+class ConditionWatch:
     """One condition, from the moment it was made."""
 
     def __init__(
-        self, condition: Condition, layout: NetworkLayout, faults: Faults, load: LoadRun
+        self, condition: ScenarioCondition, layout: NetworkLayout, faults: Faults, load: LoadRun
     ) -> None:
         self._condition = condition
         self._layout = layout

@@ -53,7 +53,7 @@ class _Counter:
         return "".join(BARS[round(g / most * (len(BARS) - 1))] for g in grown).rjust(width)
 
 
-class Watch:
+class StatusPicture:
     """Takes in documents of `network_status` and draws the newest, with rates from those before it."""
 
     def __init__(self, title: str) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from node.execution.evm.storage_ops import COLD_ACCOUNT, NEW_ACCOUNT, WARM_ACCESS
-from node.execution.frame.frame import Frame, Message
+from node.execution.frame.frame import EvmMessage, Frame
 from node.execution.frame.pyevm import InsufficientFunds, OutOfGas, StackDepthLimit, WriteProtection
 from node.execution.state.state import State
 
@@ -43,7 +43,7 @@ def call(
 
     Raises OutOfGas and WriteProtection for the calling frame; a failing callee pushes 0.
     """
-    message: Message = frame.msg
+    message: EvmMessage = frame.msg
     state = frame.vm.accounts
     here = message.storage_address
     pop = stack.pop
@@ -81,7 +81,7 @@ def call(
         data = memoryview(memory)[in_at : in_at + in_size].toreadonly()
     elif in_size:
         data = bytes(memory[in_at : in_at + in_size])
-    inner = Message(
+    inner = EvmMessage(
         gas=given,
         sender=message.sender if opcode == _DELEGATECALL else here,
         storage_address=target if opcode in (_CALL, _STATICCALL) else here,

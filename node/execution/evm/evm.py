@@ -14,7 +14,7 @@ from node.execution.evm.validity import (
     intrinsic_gas,
 )
 from node.execution.frame.context import BlockContext
-from node.execution.frame.frame import Frame, Message
+from node.execution.frame.frame import EvmMessage, Frame
 from node.execution.frame.pyevm import VMError, WriteProtection
 from node.execution.state.state import State
 from node.execution.state.system_contracts import (
@@ -221,7 +221,7 @@ class Evm:
             vm.accounts.mark_warm(delegate)
             code = vm.accounts.code(delegate)
         return vm.execute(
-            Message(
+            EvmMessage(
                 gas=gas,
                 sender=sender,
                 storage_address=to,
@@ -236,7 +236,7 @@ class Evm:
         self, vm: Machine, sender: bytes, address: Address, value: int, code: bytes, gas: int
     ) -> Frame:
         """The frame of a transaction's creation. A collision takes all the gas (EIP-684, 7610)."""
-        message = Message(
+        message = EvmMessage(
             gas=gas,
             sender=sender,
             storage_address=address,

@@ -10,7 +10,7 @@ from typing import Any
 from node.execution.evm.calls import call
 from node.execution.evm.storage_ops import sload_gas, sstore
 from node.execution.frame.frame import Frame
-from node.execution.frame.program import Block
+from node.execution.frame.program import BasicBlock
 from node.execution.frame.pyevm import (
     PRAGUE_OPCODES,
     InvalidInstruction,
@@ -71,7 +71,7 @@ def run(frame: Frame) -> None:
     push = stack.append
     pop = stack.pop
     memory: bytearray = frame._memory._bytes
-    block: Block = blocks.get(0) or program.block(0)
+    block: BasicBlock = blocks.get(0) or program.block(0)
     while True:
         gas -= block.gas
         if gas < 0:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from node.execution.evm.interpreter import run
 from node.execution.evm.precompile_table import PRECOMPILES, Precompile
 from node.execution.evm.storage_ops import self_destruct
-from node.execution.frame.frame import Frame, Message, Vm
+from node.execution.frame.frame import EvmMessage, Frame, Vm
 from node.execution.frame.pyevm import OutOfGas, ReservedBytesInCode, VMError
 from node.primitives.basics import Address, keccak_fast
 from node.primitives.births import Birth
@@ -31,7 +31,7 @@ class Machine(Vm):
     precompiles: Mapping[bytes, Precompile] = PRECOMPILES
     is_transaction = False
 
-    def execute(self, message: Message) -> Frame:
+    def execute(self, message: EvmMessage) -> Frame:
         """Run a message call. Its failure is in the frame and undoes all it did.
 
         The sender must have the value. A frame that failed other than by REVERT has no gas left.
@@ -65,16 +65,16 @@ class Machine(Vm):
         if reason is not None:
             raise CannotBeSent(reason)
 
-    def refuse(self, message: Message, error: VMError) -> Frame:
+    def refuse(self, message: EvmMessage, error: VMError) -> Frame:
         """The frame of a call that fails before it begins: nothing happened and all its gas is left."""
         frame = Frame(self, message)
         frame._error = error
         return frame
 
-    def self_destruct(self, message: Message, gas: int, target: int) -> int:
+    def self_destruct(self, message: EvmMessage, gas: int, target: int) -> int:
         return self_destruct(self, message, gas, target)
 
-    def create(self, message: Message) -> Frame:
+    def create(self, message: EvmMessage) -> Frame:
         """Create a contract at `message.storage_address`, which the caller found free.
 
         Raises OutOfGas, for the creator, where the init code is too large (EIP-3860).
@@ -103,7 +103,7 @@ class Machine(Vm):
         return frame
 
 
-def _birth(message: Message, nonce: int) -> Birth:
+def _birth(message: EvmMessage, nonce: int) -> Birth:
     """`nonce` is the one that the creator gave to this creation."""
     creator = Address(message.sender)
     if not message.salt:
@@ -111,7 +111,7 @@ def _birth(message: Message, nonce: int) -> Birth:
     return Birth(creator=creator, salt=message.salt, init_hash=keccak_fast(message.code))
 
 
-def check_init_code(message: Message) -> None:
+def check_init_code(message: EvmMessage) -> None:
     """Raise OutOfGas if the init code is too large."""
     if len(message.code) > MAX_INITCODE_BYTES:
         raise OutOfGas("max initcode size exceeded")

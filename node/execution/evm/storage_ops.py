@@ -1,6 +1,6 @@
 """SLOAD, SSTORE and SELFDESTRUCT (EIP-2200, 2929, 3529, 6780)."""
 
-from node.execution.frame.frame import Message, Vm
+from node.execution.frame.frame import EvmMessage, Vm
 from node.execution.frame.pyevm import OutOfGas, WriteProtection
 from node.execution.state.state import State
 
@@ -22,7 +22,7 @@ def sload_gas(state: State, address: bytes, slot: int) -> int:
     return COLD_SLOAD
 
 
-def sstore(vm: Vm, message: Message, gas: int, slot: int, value: int) -> int:
+def sstore(vm: Vm, message: EvmMessage, gas: int, slot: int, value: int) -> int:
     """Store, count the refund; the gas that is left. Raises OutOfGas, WriteProtection."""
     if message.is_static:
         raise WriteProtection("write protection")
@@ -58,7 +58,7 @@ def sstore(vm: Vm, message: Message, gas: int, slot: int, value: int) -> int:
     return gas
 
 
-def self_destruct(vm: Vm, message: Message, gas: int, target: int) -> int:
+def self_destruct(vm: Vm, message: EvmMessage, gas: int, target: int) -> int:
     """Send the whole balance to `target`; destroy the account if this transaction created it.
 
     The gas that is left. A created account that names itself burns its balance: counted for the supply.

@@ -12,9 +12,9 @@ from typing import Any
 from node.execution.evm.evm import Evm
 from node.execution.evm.machine import Machine
 from node.execution.evm.precompile_table import PRECOMPILES, Precompile
-from node.execution.frame.frame import Frame, Message
+from node.execution.frame.frame import EvmMessage, Frame
 from node.execution.frame.instructions import FALLBACK
-from node.execution.frame.program import CACHE_BYTES, Block, Program, ProgramCache
+from node.execution.frame.program import CACHE_BYTES, BasicBlock, Program, ProgramCache
 from node.execution.state.state import State
 from node.execution.trie.errors import ExecutionTimedOut
 
@@ -33,7 +33,7 @@ class TimedProgram(Program):
 
     __slots__ = ()
 
-    def _decode(self, offset: int) -> Block:
+    def _decode(self, offset: int) -> BasicBlock:
         block = super()._decode(offset)
         if offset < len(self.code) and self.code[offset] == _JUMPDEST:
             block.instructions = [(FALLBACK, tick), *block.instructions]
@@ -55,7 +55,7 @@ class TimedMachine(Machine):
     def _timed_program(self, code: bytes) -> Program:
         return cache.get(code, self._searched)
 
-    def execute(self, message: Message) -> Frame:
+    def execute(self, message: EvmMessage) -> Frame:
         if monotonic() > self.deadline:
             raise ExecutionTimedOut("the time for this execution is up")
         return super().execute(message)

@@ -14,7 +14,7 @@ from node.execution.frame.substate import Substate
 from node.primitives.basics import Address
 
 
-class Message:
+class EvmMessage:
     """The input of a frame: py-evm's Message without its checks, which our own callers do not need.
 
     `storage_address` is whose balance and storage the code works on, `code_address` the account that
@@ -98,19 +98,19 @@ class Vm(Substate, ABC):
     """A `Substate` that runs the frames which share it (see `machine.Machine`)."""
 
     @abstractmethod
-    def execute(self, message: Message) -> "Frame":
+    def execute(self, message: EvmMessage) -> "Frame":
         """Run a message call."""
 
     @abstractmethod
-    def create(self, message: Message) -> "Frame":
+    def create(self, message: EvmMessage) -> "Frame":
         """Create a contract."""
 
     @abstractmethod
-    def refuse(self, message: Message, error: VMError) -> "Frame":
+    def refuse(self, message: EvmMessage, error: VMError) -> "Frame":
         """A call that cannot be made."""
 
     @abstractmethod
-    def self_destruct(self, message: Message, gas: int, target: int) -> int:
+    def self_destruct(self, message: EvmMessage, gas: int, target: int) -> int:
         """SELFDESTRUCT (see `storage_ops`); the gas that is left."""
 
 
@@ -121,7 +121,7 @@ class Frame(BaseComputation):  # type: ignore[misc]  # py-evm is not typed for u
     the `Vm`.
     """
 
-    def __init__(self, vm: Vm, message: Message) -> None:
+    def __init__(self, vm: Vm, message: EvmMessage) -> None:
         # BaseComputation.__init__ is not called: it builds what only py-evm's own loop uses
         self.vm = vm
         self.state = vm
@@ -154,9 +154,9 @@ class Frame(BaseComputation):  # type: ignore[misc]  # py-evm is not typed for u
 
     def prepare_child_message(
         self, *, gas: int, value: int, code: bytes, create_address: Address, **_: Any
-    ) -> Message:
+    ) -> EvmMessage:
         """The message of a creation; py-evm's CREATE asks for it (its calls are not used)."""
-        return Message(
+        return EvmMessage(
             gas=gas,
             sender=self.msg.storage_address,
             storage_address=create_address,
@@ -169,7 +169,7 @@ class Frame(BaseComputation):  # type: ignore[misc]  # py-evm is not typed for u
             salt=self.salt,
         )
 
-    def apply_child_computation(self, child_msg: Message) -> "Frame":
+    def apply_child_computation(self, child_msg: EvmMessage) -> "Frame":
         child = self.vm.create(child_msg)
         self.return_data = child.result if child.is_error else b""
         return child

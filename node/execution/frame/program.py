@@ -54,7 +54,7 @@ _JUMPDESTS = re.compile(rb"\x5b*")
 _NO_INSTRUCTIONS: list[Instruction] = []  # of all blocks without any: never changed
 
 
-class Block:
+class BasicBlock:
     """A decoded basic block: what to check on entry, what to do, how it ends.
 
     `argument` is the opcode of CALL and CREATE, and the target of a jump whose push was fused.
@@ -99,7 +99,7 @@ class Program:
     ) -> None:
         self.code = code
         self.destinations = destinations if destinations is not None else JumpDestinations(code)
-        self.blocks: dict[int, Block] = {}
+        self.blocks: dict[int, BasicBlock] = {}
         self.held = self._told = _PROGRAM_BYTES + len(code)
         self._grew = grew
 
@@ -108,7 +108,7 @@ class Program:
         self.blocks.clear()
         self.held = self._told = _PROGRAM_BYTES + len(self.code)
 
-    def block(self, offset: int) -> Block:
+    def block(self, offset: int) -> BasicBlock:
         """The block that starts at `offset`, which is the start, a valid destination or a `following`."""
         found = self.blocks.get(offset)
         if found is None:
@@ -119,13 +119,13 @@ class Program:
                 self._grew(self)
         return found
 
-    def _decode(self, offset: int) -> Block:
+    def _decode(self, offset: int) -> BasicBlock:
         code = self.code
         if offset + 1 < len(code) and code[offset] == code[offset + 1] == _JUMPDEST:
             return self._fall_through(offset)
         return self._cut(offset, MAX_BLOCK)
 
-    def _fall_through(self, offset: int) -> Block:
+    def _fall_through(self, offset: int) -> BasicBlock:
         """All JUMPDESTs from `offset` on but the last, which begins a block of its own.
 
         As a jump may go to any of them, what follows would else be decoded for each.
@@ -133,9 +133,9 @@ class Program:
         found = _JUMPDESTS.match(self.code, offset)
         assert found is not None
         last = found.end() - 1
-        return Block(gas=last - offset, following=last)
+        return BasicBlock(gas=last - offset, following=last)
 
-    def _cut(self, offset: int, limit: int) -> Block:
+    def _cut(self, offset: int, limit: int) -> BasicBlock:
         """The block at `offset`, of at most `limit` instructions before its end."""
         code = self.code
         size = len(code)
@@ -188,7 +188,7 @@ class Program:
                 instructions.pop()
                 argument = target
                 end = JUMP_CONST if end == JUMP else JUMPI_CONST
-        return Block(instructions or _NO_INSTRUCTIONS, gas, needs, grows, end, argument, at)
+        return BasicBlock(instructions or _NO_INSTRUCTIONS, gas, needs, grows, end, argument, at)
 
     def _push(self, begin: int, end: int) -> Instruction:
         """The push whose data are there, zeros where the code has ended."""

@@ -5,10 +5,10 @@ from typing import Any
 from node.execution.evm.evm import contract_address, error_text
 from node.execution.evm.machine import Machine
 from node.execution.evm.results import CallResult, TransactionResult
-from node.execution.frame.frame import Frame, Message
+from node.execution.frame.frame import EvmMessage, Frame
 from node.execution.frame.pyevm import Revert
 from node.execution.state.state import State
-from node.execution.tracers.tracing import Budget, Execution, Tracer
+from node.execution.tracers.tracing import TraceBudget, TracedExecution, Tracer
 from node.primitives.basics import Address
 
 REVERTED = "execution reverted"
@@ -63,12 +63,12 @@ class CallTracer(Tracer):
         *,
         with_logs: bool = False,
         only_top_call: bool = False,
-        budget: Budget | None = None,
+        budget: TraceBudget | None = None,
     ) -> None:
         self._with_logs = with_logs
         self._only_top_call = only_top_call
-        self._budget = budget if budget is not None else Budget()
-        self._execution: Execution | None = None
+        self._budget = budget if budget is not None else TraceBudget()
+        self._execution: TracedExecution | None = None
         self._vm: Machine | None = None
         self._root: dict[str, Any] = {}
         self._open: list[dict[str, Any]] = []
@@ -80,10 +80,10 @@ class CallTracer(Tracer):
 
     # -- Tracer
 
-    def start(self, state: State, execution: Execution) -> None:
+    def start(self, state: State, execution: TracedExecution) -> None:
         self._execution = execution
 
-    def enter(self, vm: Machine, message: Message) -> None:
+    def enter(self, vm: Machine, message: EvmMessage) -> None:
         self._vm = vm
         if message.depth and self._only_top_call:
             return
@@ -97,7 +97,7 @@ class CallTracer(Tracer):
             self._root = call
         self._open.append(call)
 
-    def self_destruct(self, message: Message, beneficiary: Address, balance: int) -> None:
+    def self_destruct(self, message: EvmMessage, beneficiary: Address, balance: int) -> None:
         if message.depth and self._only_top_call:
             return
         self._budget.spend(_CALL_BYTES)
@@ -168,7 +168,7 @@ class CallTracer(Tracer):
         self._logs_seen = len(logs)
 
 
-def _opened(vm: Machine, message: Message) -> dict[str, Any]:
+def _opened(vm: Machine, message: EvmMessage) -> dict[str, Any]:
     if message.is_create:
         plain = message.depth == 0 or message.storage_address == contract_address(
             message.sender, vm.accounts.nonce(message.sender) - 1

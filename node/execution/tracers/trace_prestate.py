@@ -9,7 +9,7 @@ from node.execution.evm.machine import MAX_INITCODE_BYTES
 from node.execution.evm.results import CallResult, TransactionResult
 from node.execution.frame.frame import Frame
 from node.execution.state.state import State
-from node.execution.tracers.tracing import Budget, Execution, Tracer
+from node.execution.tracers.tracing import TraceBudget, TracedExecution, Tracer
 from node.primitives.basics import Address, keccak_fast
 
 _ADDRESS_MASK = (1 << 160) - 1
@@ -41,9 +41,9 @@ class PrestateTracer(Tracer):
 
     watched = frozenset({_SLOAD, _SSTORE, _CREATE, _CREATE2}) | _ADDRESS_ON_TOP | _CALLS
 
-    def __init__(self, *, diff: bool = False, budget: Budget | None = None) -> None:
+    def __init__(self, *, diff: bool = False, budget: TraceBudget | None = None) -> None:
         self._diff = diff
-        self._budget = budget if budget is not None else Budget()
+        self._budget = budget if budget is not None else TraceBudget()
         self._found: dict[bytes, _Found] = {}
         self._created: set[bytes] = set()
         self._post: dict[str, Any] = {}
@@ -54,7 +54,7 @@ class PrestateTracer(Tracer):
 
     # -- Tracer
 
-    def start(self, state: State, execution: Execution) -> None:
+    def start(self, state: State, execution: TracedExecution) -> None:
         self._account(state, execution.sender)
         self._account(state, execution.to)
         self._account(state, execution.coinbase)

@@ -13,7 +13,7 @@ from typing import Protocol
 from node.execution.evm.timed import tick
 from node.execution.frame.frame import Frame
 from node.execution.frame.instructions import FALL, FALLBACK, STOP
-from node.execution.frame.program import Block, Program
+from node.execution.frame.program import BasicBlock, Program
 from node.execution.frame.pyevm import PRAGUE_OPCODES
 
 _JUMPDEST = 0x5B
@@ -44,22 +44,22 @@ class TracedProgram(Program):
         self._probe = probe
         self._watched = watched
 
-    def _decode(self, offset: int) -> Block:
+    def _decode(self, offset: int) -> BasicBlock:
         if offset < 0:
             return self._single(~offset)
         single = self._single(offset)
         opcode = self.code[offset] if offset < len(self.code) else 0
         if self._watched is not None and opcode not in self._watched:
             return single
-        block = Block()
+        block = BasicBlock()
         probe = partial(self._probe, offset=offset, opcode=opcode, static_gas=single.gas)
         block.instructions = [(FALLBACK, probe)]
         block.following = ~offset
         return block
 
-    def _single(self, offset: int) -> Block:
+    def _single(self, offset: int) -> BasicBlock:
         if offset < len(self.code) and self.code[offset] == _JUMPDEST:
-            block = Block()
+            block = BasicBlock()
             block.gas = 1
             block.instructions = [(FALLBACK, tick)]
             block.following = offset + 1

@@ -4,7 +4,7 @@ from collections import Counter
 
 from node.execution.evm.machine import Machine
 from node.execution.evm.precompile_table import PRECOMPILES
-from node.execution.frame.frame import Message
+from node.execution.frame.frame import EvmMessage
 from node.execution.tracers.tracing import Tracer
 
 
@@ -15,7 +15,7 @@ class SelectorTracer(Tracer):
     def __init__(self) -> None:
         self._seen: Counter[str] = Counter()
 
-    def enter(self, vm: Machine, message: Message) -> None:
+    def enter(self, vm: Machine, message: EvmMessage) -> None:
         data = message.data
         if not message.is_create and len(data) >= 4 and message.code_address not in PRECOMPILES:
             self._seen[f"0x{data[:4].hex()}-{len(data) - 4}"] += 1

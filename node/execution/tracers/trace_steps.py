@@ -7,11 +7,11 @@ from node.execution.evm.calls import CALL_STIPEND
 from node.execution.evm.evm import error_text
 from node.execution.evm.machine import Machine
 from node.execution.evm.results import CallResult, TransactionResult
-from node.execution.frame.frame import Frame, Message
+from node.execution.frame.frame import EvmMessage, Frame
 from node.execution.frame.pyevm import Revert
 from node.execution.state.state import State
 from node.execution.tracers.trace_program import opcode_name
-from node.execution.tracers.tracing import Budget, Tracer
+from node.execution.tracers.tracing import TraceBudget, Tracer
 
 _SLOAD, _SSTORE = 0x54, 0x55
 _CALLS = frozenset({0xF1, 0xF2, 0xF4, 0xFA})
@@ -53,14 +53,14 @@ class StructLogTracer(Tracer):
         storage: bool = True,
         return_data: bool = False,
         steps: int = 0,
-        budget: Budget | None = None,
+        budget: TraceBudget | None = None,
     ) -> None:
         self._stack = stack
         self._memory = memory
         self._storage = storage
         self._return_data = return_data
         self._most = steps
-        self._budget = budget if budget is not None else Budget()
+        self._budget = budget if budget is not None else TraceBudget()
         self._steps: list[dict[str, Any]] = []
         self._open: list[_Pending] = []
         self._slots: dict[bytes, dict[str, str]] = {}
@@ -71,7 +71,7 @@ class StructLogTracer(Tracer):
 
     # -- Tracer
 
-    def enter(self, vm: Machine, message: Message) -> None:
+    def enter(self, vm: Machine, message: EvmMessage) -> None:
         self._open.append(_Pending())
 
     def step(self, frame: Frame, offset: int, opcode: int, static_gas: int) -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from node.execution.evm.machine import Machine
-from node.execution.frame.frame import Frame, Message
+from node.execution.frame.frame import EvmMessage, Frame
 from node.execution.state.receipts import Log
 from node.execution.tracers.tracing import Tracer
 from node.primitives.basics import Address, Hash32, keccak256
@@ -20,7 +20,7 @@ class TransferTracer(Tracer):
         self._open: list[int | None] = []
         self._vm: Any = None
 
-    def enter(self, vm: Machine, message: Message) -> None:
+    def enter(self, vm: Machine, message: EvmMessage) -> None:
         self._vm = vm
         if message.value and message.transfers:
             self._open.append(len(vm.logs))
@@ -33,7 +33,7 @@ class TransferTracer(Tracer):
         if at is not None and frame.is_error:
             del frame.vm.logs[at:]
 
-    def self_destruct(self, message: Message, beneficiary: Address, balance: int) -> None:
+    def self_destruct(self, message: EvmMessage, beneficiary: Address, balance: int) -> None:
         if balance:
             self._vm.logs.append(_log(message.storage_address, beneficiary, balance))
 

@@ -19,7 +19,7 @@ from node.execution.evm.results import CallResult, TransactionResult
 from node.execution.evm.simulate import SimulatedCall, simulate
 from node.execution.evm.timed import TimedEvm, TimedMachine
 from node.execution.frame.context import BlockContext
-from node.execution.frame.frame import Frame, Message
+from node.execution.frame.frame import EvmMessage, Frame
 from node.execution.frame.program import Program
 from node.execution.frame.pyevm import VMError
 from node.execution.state.state import State
@@ -40,7 +40,7 @@ class TraceLimits:
     size: int = MAX_TRACE_BYTES
 
 
-class Budget:
+class TraceBudget:
     """The remainder of a trace's limits. Several tracers may share one."""
 
     def __init__(self, limits: TraceLimits = TraceLimits()) -> None:
@@ -59,7 +59,7 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Execution:
+class TracedExecution:
     """The execution that is about to begin. `to` of a creation is its address; `gas` is the whole gas limit."""
 
     sender: Address
@@ -82,16 +82,16 @@ class Tracer:
 
     watched: Collection[int] | None = frozenset()
 
-    def start(self, state: State, execution: Execution) -> None:
+    def start(self, state: State, execution: TracedExecution) -> None:
         """Before anything is paid or moved."""
 
-    def enter(self, vm: Machine, message: Message) -> None:
+    def enter(self, vm: Machine, message: EvmMessage) -> None:
         """A call or creation begins; its value has not moved."""
 
     def step(self, frame: Frame, offset: int, opcode: int, static_gas: int) -> None:
         """An instruction is next; `frame.meter` has the gas before it. It may still fail its checks."""
 
-    def self_destruct(self, message: Message, beneficiary: Address, balance: int) -> None:
+    def self_destruct(self, message: EvmMessage, beneficiary: Address, balance: int) -> None:
         """SELFDESTRUCT sent `balance` wei."""
 
     def leave(self, frame: Frame) -> None:
@@ -122,7 +122,7 @@ class TracedMachine(TimedMachine):
             program = self._programs[code] = TracedProgram(code, tracer.step, tracer.watched)
         return program
 
-    def execute(self, message: Message) -> Frame:
+    def execute(self, message: EvmMessage) -> Frame:
         if message.is_create:  # entered and left in `create`, whose deposit is part of it
             return super().execute(message)
         self._tracer.enter(self, message)
@@ -130,20 +130,20 @@ class TracedMachine(TimedMachine):
         self._tracer.leave(frame)
         return frame
 
-    def create(self, message: Message) -> Frame:
+    def create(self, message: EvmMessage) -> Frame:
         check_init_code(message)
         self._tracer.enter(self, message)
         frame = super().create(message)
         self._tracer.leave(frame)
         return frame
 
-    def refuse(self, message: Message, error: VMError) -> Frame:
+    def refuse(self, message: EvmMessage, error: VMError) -> Frame:
         self._tracer.enter(self, message)
         frame = super().refuse(message, error)
         self._tracer.leave(frame)
         return frame
 
-    def self_destruct(self, message: Message, gas: int, target: int) -> int:
+    def self_destruct(self, message: EvmMessage, gas: int, target: int) -> int:
         balance = self.accounts.balance(message.storage_address)
         left = super().self_destruct(message, gas, target)
         beneficiary = Address((target & ((1 << 160) - 1)).to_bytes(20, "big"))
@@ -184,7 +184,7 @@ class TracedEvm(TimedEvm):
         *,
         gas_available: int,
     ) -> TransactionResult:
-        execution = Execution(
+        execution = TracedExecution(
             sender=tx.sender,
             to=tx.to if tx.to is not None else contract_address(tx.sender, tx.nonce),
             creates=tx.to is None,
@@ -212,7 +212,7 @@ class TracedEvm(TimedEvm):
         gas_price: int,
         origin: Address,
     ) -> CallResult:
-        execution = Execution(
+        execution = TracedExecution(
             sender=sender,
             to=to,
             creates=False,
@@ -241,7 +241,7 @@ class TracedEvm(TimedEvm):
         if call.arrives:  # traced by `apply_call`
             return simulate(self, state, context, call)
         nonce = state.nonce(call.sender)
-        execution = Execution(
+        execution = TracedExecution(
             sender=call.sender,
             to=call.to if call.to is not None else contract_address(call.sender, nonce),
             creates=call.to is None,

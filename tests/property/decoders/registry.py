@@ -261,7 +261,7 @@ def _genesis() -> genesis.Genesis:
 
 
 def _contents() -> archive.Contents:
-    files = [archive.Entry(path="genesis.json", size=7, sha256=R(32).hex())]
+    files = [archive.ArchiveEntry(path="genesis.json", size=7, sha256=R(32).hex())]
     return archive.Contents(
         format=archive.FORMAT, atoll="0.1.0", made=1, chain_id=5, running=True, beacon=archive.Head(),
         shards=[archive.ShardHead(id=0, height=4, hash="0x" + R(32).hex())], nodes=["s0v0"], files=files,

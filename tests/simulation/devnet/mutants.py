@@ -16,7 +16,7 @@ from node.primitives.basics import Hash32, ShardId
 from node.primitives.message import LanePosition, Message
 from node.shard import delivery, messenger
 from node.shard.frame import BlockFrame
-from node.shard.lanes import InboundLane, Supply
+from node.shard.lanes import AvailableMessages, InboundLane
 from node.shard.run import BlockRun
 from tests.simulation.devnet.node import Node
 from tests.simulation.simnet.mutants import replaced
@@ -120,7 +120,7 @@ def say_crosslinks_once() -> Iterator[type[Node]]:
 def leave_out_the_proof() -> Iterator[type[Node]]:
     """A block that stops between two checkpoints does not bring the hashes up to the next one."""
     empty: tuple[Hash32, ...] = ()
-    with replaced(Supply, "tail", lambda self: empty):
+    with replaced(AvailableMessages, "tail", lambda self: empty):
         yield Node
 
 

@@ -11,7 +11,7 @@ from node.cluster.manifest import (
     load_manifest,
     render_manifest,
 )
-from node.cluster.network import Wanted
+from node.cluster.network import WantedNetwork
 from node.config.node_config import TracingConfig
 from node.primitives.errors import UserError
 from node.primitives.genesis import Params
@@ -34,18 +34,18 @@ def test_development_methods_are_on_where_it_is_said_and_in_what_up_makes(tmp_pa
     assert said.protocol_params() == Params(dev_methods=True)
     assert load(tmp_path, render_manifest(said)) == said
     assert not Manifest().protocol_params().dev_methods
-    assert Wanted().manifest().protocol_params() == Params(dev_methods=True)
+    assert WantedNetwork().manifest().protocol_params() == Params(dev_methods=True)
     with pytest.raises(UserError, match="dev_methods"):
         load(tmp_path, "[params]\ndev_methods = 1\n")
 
 
 def test_origins_of_web_pages_are_named_on_the_command_line(tmp_path: Path) -> None:
-    assert Wanted().manifest().rpc.cors_origins == Manifest().rpc.cors_origins == ()
-    wanted = Wanted(cors_origins=("https://app.example", "*"))
+    assert WantedNetwork().manifest().rpc.cors_origins == Manifest().rpc.cors_origins == ()
+    wanted = WantedNetwork(cors_origins=("https://app.example", "*"))
     assert wanted.manifest().check().rpc.cors_origins == ("https://app.example", "*")
     for wrong in ("app.example", "https://app.example/path", "ftp://a", ""):
         with pytest.raises(UserError, match="--cors-origin"):
-            Wanted(cors_origins=(wrong,)).manifest()
+            WantedNetwork(cors_origins=(wrong,)).manifest()
     with pytest.raises(UserError, match=r"rpc\.cors_origins"):
         load(tmp_path, '[rpc]\ncors_origins = ["app.example"]\n')
 

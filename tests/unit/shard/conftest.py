@@ -25,7 +25,7 @@ from node.shard.judge import BuiltBlock
 from node.shard.lanes import InboundLane
 from node.shard.ports import Anchor
 from node.shard.run import BlockEnv, BlockRun, ExecutedBlock
-from node.shard.selection import Chosen
+from node.shard.selection import ChosenTransactions
 from node.storage.memory import MemoryStore
 
 CHAIN_ID = 1337
@@ -251,7 +251,7 @@ class World:
 
     def build(self, *txs: Transaction, anchor: Anchor | None = None) -> tuple[BuiltBlock, Anchor]:
         env = self.env(anchor)
-        return self.chain.build(env, self.lanes(), Chosen(list(txs))), env.anchor
+        return self.chain.build(env, self.lanes(), ChosenTransactions(list(txs))), env.anchor
 
     def make(self, *txs: Transaction, anchor: Anchor | None = None) -> ExecutedBlock:
         """The next block: built, judged by the twin, committed to both, its wei counted."""

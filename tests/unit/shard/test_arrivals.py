@@ -10,7 +10,7 @@ from node.primitives.message import MAX_DEPTH, MessageKind
 from node.shard import messenger
 from node.shard.arrival_room import ITEM_GAS
 from node.shard.judge import build
-from node.shard.selection import Chosen
+from node.shard.selection import ChosenTransactions
 
 GWEI = 10**9
 PRICE = 2 * GWEI
@@ -248,7 +248,7 @@ def test_a_lane_of_slow_calls_leaves_the_others_their_time(make_world, kit):
         run = world.chain._run(env)
         # 0.2 s for such a call, and none for the rest
         run.clock = lambda run=run: run.arrivals.gas_used / 2.5e6
-        built = build(run, world.lanes(), Chosen([]), arrival_seconds=0.15)
+        built = build(run, world.lanes(), ChosenTransactions([]), arrival_seconds=0.15)
         judged = world.twin.judge(built.executed.block, env.anchor, built.tails)
         for chain in (world.chain, world.twin):
             chain.commit(judged, kit.certificate(judged))
@@ -285,7 +285,7 @@ def test_a_builder_delivers_until_its_time_is_up(make_world, kit):
         built = world.chain.build(
             world.env(anchor),
             world.lanes(),
-            Chosen([]),
+            ChosenTransactions([]),
             clock=lambda ticks=ticks: float(next(ticks)),
             arrival_seconds=seconds,
         )

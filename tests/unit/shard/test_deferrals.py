@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from node.shard.selection import Chosen
+from node.shard.selection import ChosenTransactions
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -36,7 +36,7 @@ def test_what_cannot_be_sent_leaves_nothing_behind(make_world, kit, seed):
                 to = dice.choice([*payers, *empty, *remote])
                 txs.append(user.tx(to, dice.randrange(2), b"", 400_000, nonce=nonce + n))
         env = world.env()
-        built = world.chain.build(env, world.lanes(), Chosen(txs))
+        built = world.chain.build(env, world.lanes(), ChosenTransactions(txs))
         deferred += len(built.deferred)
         failed = [
             tx

@@ -14,7 +14,7 @@ from node.shard import dev_ops, messenger
 from node.shard.block import ShardBlock
 from node.shard.dev_queue import MAX_QUEUED, DevQueue
 from node.shard.judge import judge
-from node.shard.selection import Chosen
+from node.shard.selection import ChosenTransactions
 
 GWEI = 10**9
 ETHER = 10**18
@@ -34,7 +34,9 @@ def world(make_world):
 
 def build(world, *operations, txs=(), anchor=None):
     env = world.env(anchor)
-    return world.chain.build(env, world.lanes(), Chosen(list(txs)), operations), env.anchor
+    return world.chain.build(
+        env, world.lanes(), ChosenTransactions(list(txs)), operations
+    ), env.anchor
 
 
 def make(world, kit, *operations, txs=(), anchor=None):

@@ -19,7 +19,7 @@ from node.shard.block import (
 )
 from node.shard.lanes import InboundLane, Tails
 from node.shard.run import BlockEnv
-from node.shard.selection import Chosen, draw
+from node.shard.selection import ChosenTransactions, draw
 
 CHANGES = {
     "parent_hash": bytes(32),
@@ -276,12 +276,12 @@ def test_a_lane_that_was_checked_against_an_older_beacon_state(world, kit):
     lane = InboundLane(src=1)
     lane.extend(messages[:4], 0, kit.positions(messages[:4]))
     assert lane.position.count == 4
-    built = world.chain.build(world.env(anchor), {1: lane}, Chosen([]))
+    built = world.chain.build(world.env(anchor), {1: lane}, ChosenTransactions([]))
     assert [m.seq for _, m in built.executed.delivered] == [0, 1, 2]
     assert built.tails.hashes == {1: ()}
     world.ends[1] = [6]
     anchor = world.anchor()
-    built = world.chain.build(world.env(anchor), {1: lane}, Chosen([]))
+    built = world.chain.build(world.env(anchor), {1: lane}, ChosenTransactions([]))
     assert built.executed.delivered == ()
 
 
@@ -326,7 +326,9 @@ def test_transactions_that_ask_for_a_whole_block_do_not_keep_others_out(world):
     greedy = [world.users[0][0].tx(world.coinbase, 1, gas=30_000_000) for _ in range(20)]
     alice = world.users[0][1]
     small = [alice.tx(world.coinbase, 1) for _ in range(5)]
-    chosen = Chosen(draw(Chosen([*greedy, *small]), gas=60_000_000, count=100))
+    chosen = ChosenTransactions(
+        draw(ChosenTransactions([*greedy, *small]), gas=60_000_000, count=100)
+    )
     env = BlockEnv(coinbase=world.coinbase, timestamp=world.clock, anchor=world.anchor())
     built = world.chain.build(env, {}, chosen)
     assert built.rejected == ()
@@ -336,8 +338,8 @@ def test_transactions_that_ask_for_a_whole_block_do_not_keep_others_out(world):
 def test_chosen_ends_at_a_number_and_at_what_surely_fills_a_block(world):
     alice = world.users[0][1]
     txs = [alice.tx(world.coinbase, 1, gas=100_000) for _ in range(10)]
-    assert draw(Chosen(txs), gas=10**9, count=4) == txs[:4]
-    assert draw(Chosen(txs), gas=60_000, count=99) == txs[:3]
+    assert draw(ChosenTransactions(txs), gas=10**9, count=4) == txs[:4]
+    assert draw(ChosenTransactions(txs), gas=60_000, count=99) == txs[:3]
 
 
 def test_a_proposal_stays_well_below_the_size_limit(world, monkeypatch):

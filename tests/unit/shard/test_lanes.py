@@ -12,7 +12,7 @@ from node.primitives.errors import DecodeError, InvalidBlock
 from node.primitives.genesis import Params
 from node.primitives.message import LanePosition
 from node.shard import messenger
-from node.shard.lanes import MAX_TAIL_HASHES, InboundLane, Supply, Tails, check_lane
+from node.shard.lanes import MAX_TAIL_HASHES, AvailableMessages, InboundLane, Tails, check_lane
 from node.shard.messenger import MESSENGER
 from node.shard.room import lane_full
 
@@ -102,7 +102,7 @@ def test_the_inbox_is_ahead_after_a_restart(lane, messages, ends):
 
 
 def test_a_supply_ends_at_the_last_checkpoint_within_what_is_held(messages, ends):
-    supply = Supply.of(messages[:6], ends)
+    supply = AvailableMessages.of(messages[:6], ends)
     assert supply is not None
     assert (list(supply.messages), supply.ends) == (messages[:5], [3, 5])
     assert [supply.tail_size(n) for n in range(6)] == [0, 2, 1, 0, 1, 0]
@@ -114,10 +114,10 @@ def test_a_supply_ends_at_the_last_checkpoint_within_what_is_held(messages, ends
 
 
 def test_there_is_no_supply_without_a_checkpoint_ahead(messages, ends):
-    assert Supply.of([], ends) is None
-    assert Supply.of(messages[:2], ends) is None
-    assert Supply.of(messages, []) is None
-    assert Supply.of(messages[5:], ends[:2]) is None
+    assert AvailableMessages.of([], ends) is None
+    assert AvailableMessages.of(messages[:2], ends) is None
+    assert AvailableMessages.of(messages, []) is None
+    assert AvailableMessages.of(messages[5:], ends[:2]) is None
 
 
 # ---------------------------------------------------------------------- proofs

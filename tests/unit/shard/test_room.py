@@ -12,7 +12,7 @@ from node.primitives.message import MessageKind
 from node.primitives.messenger import BEACON, MESSENGER, SHARE_BUCKETS, payer_bucket, share_slot
 from node.shard import messenger
 from node.shard.arrival_room import ArrivalRoom
-from node.shard.room import Share
+from node.shard.room import LaneShare
 
 GWEI = 10**9
 ETHER = 10**18
@@ -234,12 +234,12 @@ def test_shares_take_a_bounded_place():
 
 
 def test_a_share_is_free_when_all_of_it_is_consumed():
-    share = Share().sent(0, 5).sent(3, 6)
+    share = LaneShare().sent(0, 5).sent(3, 6)
     assert (share.newer.until, share.newer.count, share.newer.gas) == (4, 2, 11)
     share = share.after(3).sent(9, 1)
     assert (share.older.count, share.newer.count) == (2, 1)
     assert share.after(4).older.until == 10
-    assert share.after(10) == Share()
+    assert share.after(10) == LaneShare()
 
 
 # ---------------------------------------------------------------------- frozen shards

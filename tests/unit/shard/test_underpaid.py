@@ -9,7 +9,7 @@ from node.primitives.message import MessageKind
 from node.shard import messenger
 from node.shard.arrival_room import ITEM_GAS, UNDERPAID_SHARE
 from node.shard.judge import build
-from node.shard.selection import Chosen
+from node.shard.selection import ChosenTransactions
 from node.shard.withheld import DueLane, withheld
 
 GWEI = 10**9
@@ -158,11 +158,13 @@ def test_withheld_arrivals_are_those_that_the_rule_lets_in(world, kit):
     built, _ = world.build()
     assert len(built.executed.delivered) == 1
     assert objection(world, built) is None
-    empty = world.chain.build(world.env(), {}, Chosen([]))
+    empty = world.chain.build(world.env(), {}, ChosenTransactions([]))
     assert objection(world, empty) == "it has room for message 0 of shard 1, which waits"
     world.message(contract, src=2, gas=1_000_000)
     other = world.chain.build(
-        world.env(), {s: lane for s, lane in world.lanes().items() if s == 2}, Chosen([])
+        world.env(),
+        {s: lane for s, lane in world.lanes().items() if s == 2},
+        ChosenTransactions([]),
     )
     assert objection(world, other) == "it has room for message 0 of shard 1, which waits"
 
@@ -188,7 +190,7 @@ def test_builders_judges_and_objectors_agree(make_world, kit, seed):
     for _ in range(8):
         env = world.env()
         run = world.chain._run(env)
-        built = build(run, world.lanes(), Chosen([]))
+        built = build(run, world.lanes(), ChosenTransactions([]))
         assert objection(world, built) is None
         for src in (1, 2, 3):
             flood = [

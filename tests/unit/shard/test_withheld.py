@@ -9,7 +9,7 @@ from node.primitives.basics import ShardId
 from node.shard import judge as judging
 from node.shard import messenger
 from node.shard import withheld as rule
-from node.shard.selection import Chosen
+from node.shard.selection import ChosenTransactions
 from node.shard.withheld import DueLane, withheld
 
 
@@ -39,7 +39,7 @@ def propose(world, *txs, arrivals=()):
     """A block with these arrivals, whatever else waits, and its tails."""
     env = world.env()
     lanes = {src: lane for src, lane in world.lanes().items() if src in {m.src for m in arrivals}}
-    return world.chain.build(env, lanes, Chosen(list(txs)))
+    return world.chain.build(env, lanes, ChosenTransactions(list(txs)))
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_a_block_whose_arrivals_took_long_may_leave_others_out(world, waiting):
     built = world.chain.build(
         world.env(),
         world.lanes(),
-        Chosen([]),
+        ChosenTransactions([]),
         clock=lambda: float(next(ticks)),
         arrival_seconds=1.0,
     )

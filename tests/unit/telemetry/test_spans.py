@@ -22,7 +22,7 @@ from node.primitives.errors import InvalidBlock, UserError
 from node.runtime.node import Node
 from node.telemetry import spans_export
 from node.telemetry.node_spans import NodeSpans, TimedApplication
-from node.telemetry.spans import HeightTimes, Span, SpanId, Step
+from node.telemetry.spans import HeightStep, HeightTimes, Span, SpanId
 from node.telemetry.spans_export import open_exporter
 
 
@@ -97,7 +97,7 @@ async def test_what_consensus_asks_for_is_timed(autojump_clock: MockClock) -> No
 def test_a_height_that_is_taken_from_others_did_not_begin_with_the_one_before() -> None:
     times = HeightTimes(lambda: 3)
     assert times.finish(5) == (3, [])
-    times.add(step := Step(name="judge", start=7, end=8, error=None))
+    times.add(step := HeightStep(name="judge", start=7, end=8, error=None))
     assert times.finish(9) == (7, [step])
 
 

@@ -8,7 +8,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode
 
 from node.telemetry import spans as spans_module
-from node.telemetry.spans import Spans, Step
+from node.telemetry.spans import HeightStep, Spans
 from node.telemetry.spans_export import Exporter
 
 SECOND = 10**9
@@ -110,9 +110,9 @@ def test_a_transaction_and_its_messages_are_one_tree_over_nodes_and_shards(make_
 def test_the_nodes_that_made_a_block_are_one_tree(world, kit, out):
     proposer, other = Traced("s0v0", world.coinbase, out), Traced("s0v1", b"\1" * 20, out)
     executed = world.make(world.users[0][1].tx(world.users[0][2].address, 1, b"", 21_000))
-    proposer.times["s"].add(Step(name="build", start=10, end=20))
-    other.times["s"].add(Step(name="judge", start=30, end=40, error="its time is ahead"))
-    other.times["s"].add(Step(name="judge", start=50, end=60))
+    proposer.times["s"].add(HeightStep(name="build", start=10, end=20))
+    other.times["s"].add(HeightStep(name="judge", start=30, end=40, error="its time is ahead"))
+    other.times["s"].add(HeightStep(name="judge", start=50, end=60))
     other.began = 25
     for node in (proposer, other):
         node.times["s"].committing = node.now()
@@ -172,7 +172,7 @@ def test_what_is_kept_for_later_is_bounded(world, kit, out, monkeypatch):
     for tx in transactions:
         node.spans.admitted(tx.hash)
     for start in range(3):
-        node.times["s"].add(Step(name="judge", start=start, end=start + 1))
+        node.times["s"].add(HeightStep(name="judge", start=start, end=start + 1))
     node.block(world.make(*transactions), kit)
     found = {span.attributes["tx"] for span in named(out, "transaction")}
     assert found == {"0x" + tx.hash.hex() for tx in transactions[1:]}

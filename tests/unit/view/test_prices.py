@@ -3,7 +3,7 @@
 import pytest
 from eth_abi.abi import encode
 
-from node.beacon.state import BeaconState, Freeze
+from node.beacon.state import BeaconState, FrozenShard
 from node.primitives import rlp
 from node.primitives.basics import keccak256
 from node.primitives.messenger import MESSENGER
@@ -116,7 +116,7 @@ async def test_each_shard_has_its_own_price_below_it(dear):
 async def test_what_a_frozen_shard_charged_is_no_price(dear, monkeypatch):
     """Nothing can be sent there: its last base fee would be the network's for good."""
     block, frozen_at = bytes(32), dear.beacon.head.height
-    freeze = Freeze(frozen_at=frozen_at, height=1, blocks=(block, block))
+    freeze = FrozenShard(frozen_at=frozen_at, height=1, blocks=(block, block))
     monkeypatch.setattr(BeaconState, "frozen", lambda _, shard: freeze if shard == 1 else None)
     view = dear.views().network
     cheap = dear.beacon.state.base_fee(0)

@@ -5,10 +5,10 @@ from typing import TypeAlias
 
 from node.execution.evm.machine import Machine
 from node.execution.evm.results import CallResult, TransactionResult
+from node.execution.frame.frame import EvmMessage as Call
 from node.execution.frame.frame import Frame
-from node.execution.frame.frame import Message as Call
 from node.execution.state.state import State
-from node.execution.tracers.tracing import Execution, TracedEvm, Tracer
+from node.execution.tracers.tracing import TracedEvm, TracedExecution, Tracer
 from node.primitives.basics import Address
 from node.shard.block import decode_item
 from node.shard.run import BlockRun
@@ -62,7 +62,7 @@ class MoveTracer(Tracer):
         self.executions: list[Executed] = []
         self._open: list[list[Move]] = []
 
-    def start(self, state: State, execution: Execution) -> None:
+    def start(self, state: State, execution: TracedExecution) -> None:
         made = Executed(sender=execution.sender, to=execution.to, value=execution.value)
         self.executions.append(made)
         self._open = [made.moves]

@@ -28,7 +28,7 @@ from node.shard.judge import BuiltBlock
 from node.shard.lanes import InboundLane
 from node.shard.ports import Anchor
 from node.shard.run import BlockEnv
-from node.shard.selection import Chosen
+from node.shard.selection import ChosenTransactions
 from node.storage.memory import MemoryStore
 from tests.simulation.shards.support.books import Books
 from tests.simulation.shards.support.development import Development
@@ -163,7 +163,7 @@ class Net:
         """
         shard = here.shard
         env = BlockEnv(coinbase=here.coinbase.address, timestamp=self.clock, anchor=anchor)
-        built = here.chain.build(env, here.lanes, Chosen(list(txs)), operations)
+        built = here.chain.build(env, here.lanes, ChosenTransactions(list(txs)), operations)
         executed = built.executed
         tails = built.tails if proven else None
         judged = here.chains[1].judge(executed.block, anchor, tails)

@@ -13,9 +13,9 @@ from node.cluster.dumps import archive
 from node.cluster.dumps.archive import (
     CONTENTS,
     FORMAT,
+    ArchiveEntry,
     ArchiveReader,
     Contents,
-    Entry,
     Head,
     ShardHead,
     digest_of,
@@ -36,7 +36,7 @@ def contents_of(files: dict[str, bytes], where: Path) -> tuple[Contents, list[Pa
         sources.append(where / str(index))
         sources[-1].write_bytes(data)
     entries = [
-        Entry(path=path, size=len(data), sha256=digest_of(source))
+        ArchiveEntry(path=path, size=len(data), sha256=digest_of(source))
         for (path, data), source in zip(files.items(), sources, strict=True)
     ]
     contents = Contents(

@@ -8,15 +8,15 @@ from node.cluster.errors import InvariantBroken
 from node.cluster.fault_model import Partition
 from node.cluster.make import make_network
 from node.cluster.scenario.file import (
-    Condition,
     Load,
     NetworkTable,
     Scenario,
+    ScenarioCondition,
     load_scenario,
     render_scenario,
 )
 from node.cluster.scenario.generate import generate_scenario, touches_processes
-from node.cluster.scenario.load import LoadRun, Sent
+from node.cluster.scenario.load import LoadRun, LoadTransaction
 from node.config.toml import parse_toml
 from node.primitives.errors import UserError
 
@@ -58,7 +58,7 @@ def test_a_step_in_full(tmp_path: Path) -> None:
     """
     first, second = load_scenario(write(tmp_path, text)).step
     assert first.fault == Partition(groups=(("s0",), ("s1v0",)), cut=True)
-    assert first.when == Condition(is_="blocks", chain="s1", more=2, within=5.0)
+    assert first.when == ScenarioCondition(is_="blocks", chain="s1", more=2, within=5.0)
     assert (first.lasts, first.after, second.heal) == (2.5, 1.0, ("split", "all"))
 
 
@@ -143,7 +143,9 @@ def test_what_was_sent_has_arrived_once(
     layout = make_network(scenario.manifest(), tmp_path / "network")
     load = LoadRun(layout, [Load()], seed=1)
     load.sent.append(
-        Sent(hash="0x1", raw=b"", sender="0x2", src=0, dst=0, to=bytes(20), amount=5, token=None)
+        LoadTransaction(
+            hash="0x1", raw=b"", sender="0x2", src=0, dst=0, to=bytes(20), amount=5, token=None
+        )
     )
     load.receipts["0x1"] = ok
     monkeypatch.setattr("node.cluster.scenario.load.call_each", lambda url, calls: found)

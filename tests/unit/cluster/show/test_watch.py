@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from node.cluster.show.watch import Watch
+from node.cluster.show.watch import StatusPicture
 
 
 def document(
@@ -48,7 +48,7 @@ def document(
     }  # fmt: skip
 
 
-def drawn(watch: Watch, width: int, height: int) -> list[str]:
+def drawn(watch: StatusPicture, width: int, height: int) -> list[str]:
     out = Console(file=io.StringIO(), width=width, height=height, force_terminal=False)
     out.print(watch.render(width, height))
     assert isinstance(out.file, io.StringIO)
@@ -58,7 +58,7 @@ def drawn(watch: Watch, width: int, height: int) -> list[str]:
 @pytest.mark.parametrize("shape", [(1, 1), (2, 4), (4, 4), (8, 8)])
 @pytest.mark.parametrize("width", [20, 40, 72, 80, 100, 200])
 def test_it_fits(shape: tuple[int, int], width: int) -> None:
-    watch = Watch("/a/directory/with/quite/a/long/name/.atoll")
+    watch = StatusPicture("/a/directory/with/quite/a/long/name/.atoll")
     for second in range(200):
         watch.observe(document(*shape, height=second * second), float(second))
     least = shape[0] + 5  # the header and the chains are always there
@@ -69,7 +69,7 @@ def test_it_fits(shape: tuple[int, int], width: int) -> None:
 
 
 def test_what_is_on_it() -> None:
-    watch = Watch("here")
+    watch = StatusPicture("here")
     for second in range(30):
         watch.observe(document(height=3 * second, sent=10 * second), float(second))
     text = "\n".join(drawn(watch, 120, 50))
@@ -85,7 +85,7 @@ def test_what_is_on_it() -> None:
 
 
 def test_a_height_that_is_unknown_and_one_that_falls() -> None:
-    watch = Watch("here")
+    watch = StatusPicture("here")
     watch.observe(document(height=10), 0.0)
     assert "-" in drawn(watch, 80, 24)[4]
     unknown = document()
@@ -104,7 +104,7 @@ def test_a_height_that_is_unknown_and_one_that_falls() -> None:
     ],
 )
 def test_what_is_wrong_is_seen_in_any_terminal(trouble: dict[str, Any], told: str) -> None:
-    watch = Watch("here")
+    watch = StatusPicture("here")
     watch.observe(document(**trouble), 0.0)
     for height in (10, 12, 16, 24, 50):
         lines = drawn(watch, 80, height)
@@ -117,7 +117,7 @@ def test_what_is_wrong_is_seen_in_any_terminal(trouble: dict[str, Any], told: st
 
 
 def test_the_node_that_is_not_up_comes_first_where_there_is_no_room_for_all() -> None:
-    watch = Watch("here")
+    watch = StatusPicture("here")
     watch.observe(document(state="down", height=None, lag=None, peers=None, beacon=None), 0.0)
     rows = [line[:4] for line in drawn(watch, 80, 22) if line.startswith(("s0v", "s1v"))]
     assert rows[0] == "s1v3"

@@ -16,7 +16,7 @@ from node.execution.tracers.trace_calls import CallTracer, revert_reason
 from node.execution.tracers.trace_prestate import PrestateTracer
 from node.execution.tracers.trace_steps import StructLogTracer
 from node.execution.tracers.tracing import (
-    Budget,
+    TraceBudget,
     TracedEvm,
     TraceLimits,
     Tracer,
@@ -336,9 +336,9 @@ class TestLimits:
     @pytest.mark.parametrize(
         "make",
         [
-            lambda limits: StructLogTracer(budget=Budget(limits)),
-            lambda limits: CallTracer(budget=Budget(limits)),
-            lambda limits: PrestateTracer(budget=Budget(limits)),
+            lambda limits: StructLogTracer(budget=TraceBudget(limits)),
+            lambda limits: CallTracer(budget=TraceBudget(limits)),
+            lambda limits: PrestateTracer(budget=TraceBudget(limits)),
         ],
     )
     def test_a_trace_is_bounded(self, make: Callable[[TraceLimits], Tracer]) -> None:
