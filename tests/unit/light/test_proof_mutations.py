@@ -64,8 +64,8 @@ async def make_case(devnet: Any) -> Case:
     net.round()
     for user, count in ((alice, 3), (bob, 2)):
         for n in range(count):
-            await views.backend.send_raw_transaction(
-                None, user.sign(net.users[1][n].address, ETHER + n, gas=25_000)
+            await views.network.send_raw_transaction(
+                user.sign(net.users[1][n].address, ETHER + n, gas=25_000)
             )
     net.step(0)
     messages = [message for _, message in net.chains[0].sent_in(net.chains[0].head.number)]
