@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Collection, Coroutine
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from consensus import BlockId, Certificate, Evidence, Height
 from consensus.types import ChainContext, ValidatorSet
 from node.beacon.block import BeaconBlock
-from node.chains.shard_app import decode_value, encode_value
+from node.chains.beacon_app import BeaconService
+from node.chains.shard_app import ShardService, decode_value, encode_value
 from node.engine.application import Application, NotReady, judge
 from node.engine.effects import Judge
 from node.engine.work_queue import Interrupted
@@ -24,9 +26,6 @@ from tests.simulation.simnet.host import Host
 from tests.simulation.simnet.network import Network
 from tests.simulation.simnet.observer import Violation
 from tests.simulation.simnet.scenario import Behaviour
-
-if TYPE_CHECKING:
-    from tests.simulation.devnet.node import Node
 
 T = TypeVar("T")
 
@@ -66,7 +65,26 @@ class Value:
     raw: bytes = field(repr=False)
 
 
-class DevnetChain(Chain):
+class Process(Protocol):
+    """The node that a host is part of (see ``node.Node``), as the host sees it."""
+
+    index: int
+    key: int
+    clock_ahead: int
+    beacon: BeaconService
+    shard: ShardService
+
+    @property
+    def stats(self) -> Counter[str]: ...
+
+    def boot(self) -> None: ...
+
+    def die(self) -> None: ...
+
+    def accuse(self, chain: int, evidence: Evidence) -> None: ...
+
+
+class DevnetChain(Chain["BlockHost"]):
     """The beacon, or a shard; ``first`` is the id of its genesis block."""
 
     def __init__(
@@ -101,7 +119,7 @@ class DevnetChain(Chain):
             raise Violation("committee", f"{self.name}two committees of height {height}")
 
     @abstractmethod
-    def app(self, node: Node) -> Application:
+    def app(self, node: Process) -> Application:
         """What a node makes and judges blocks with."""
 
     @abstractmethod
@@ -116,7 +134,7 @@ class DevnetChain(Chain):
 class BeaconNetChain(DevnetChain):
     """The beacon chain, which all nodes follow."""
 
-    def app(self, node: Node) -> Application:
+    def app(self, node: Process) -> Application:
         """See :class:`DevnetChain`."""
         return node.beacon
 
@@ -135,7 +153,7 @@ class BeaconNetChain(DevnetChain):
 class ShardNetChain(DevnetChain):
     """A shard's chain, on the nodes of the shard."""
 
-    def app(self, node: Node) -> Application:
+    def app(self, node: Process) -> Application:
         """See :class:`DevnetChain`."""
         return node.shard
 
@@ -158,7 +176,7 @@ class BlockHost(Host):
 
     world: DevnetChain
 
-    def __init__(self, node: Node, world: DevnetChain, disk: Disk) -> None:
+    def __init__(self, node: Process, world: DevnetChain, disk: Disk) -> None:
         super().__init__(world, node.index, node.key, disk)
         self.node = node
         self.valid: dict[BlockId, bytes] = {}
@@ -241,7 +259,7 @@ class BlockHost(Host):
     def objection(self, block_id: BlockId) -> str | None:
         """See `Application`."""
         objection = self.app.objection(block_id)
-        self.node.net.stats["objections"] += objection is not None
+        self.node.stats["objections"] += objection is not None
         return objection
 
     def build(self, height: Height, *, good: bool = True) -> Any:
@@ -307,7 +325,7 @@ class BlockHost(Host):
             return False
         if self.judge(block, decided=True):
             return True
-        self.node.net.stats["bodies refused"] += 1
+        self.node.stats["bodies refused"] += 1
         return False
 
     # ------------------------------------------------------------------ decisions
@@ -353,7 +371,7 @@ class FaultyBlockHost(ByzantineHost, BlockHost):
     """That of a node that deviates."""
 
     def __init__(
-        self, node: Node, world: DevnetChain, disk: Disk, behaviours: frozenset[Behaviour]
+        self, node: Process, world: DevnetChain, disk: Disk, behaviours: frozenset[Behaviour]
     ) -> None:
         BlockHost.__init__(self, node, world, disk)
         self.deviate(behaviours)

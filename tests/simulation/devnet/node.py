@@ -112,6 +112,11 @@ class Node:
         self.hosts = (host(net.beacon), host(net.shards[home]))
         self.beacon_host, self.shard_host = self.hosts
 
+    @property
+    def stats(self) -> Counter[str]:
+        """Counts of the whole network."""
+        return self.net.stats
+
     # ------------------------------------------------------------------ life and death
 
     def boot(self) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from consensus import (
     BlockId,
@@ -68,7 +68,7 @@ class ByzantineHost(Host):
     byzantine = True
 
     def __init__(
-        self, world: Chain, index: int, key: int, disk: Disk, behaviours: frozenset[Behaviour]
+        self, world: Chain[Any], index: int, key: int, disk: Disk, behaviours: frozenset[Behaviour]
     ) -> None:
         super().__init__(world, index, key, disk)
         self.deviate(behaviours)

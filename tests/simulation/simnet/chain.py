@@ -5,20 +5,35 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
 from functools import cached_property, partial
-from typing import TYPE_CHECKING
+from typing import Any, Generic, Protocol, TypeVar
 
-from consensus import ChainContext, Evidence, ValidatorSet
+from consensus import ChainContext, Engine, Evidence, ValidatorSet
 from tests.simulation.simnet.network import Network
 from tests.simulation.simnet.observer import Observer
 from tests.simulation.simnet.scheme import Block, Message, Packet
 
-if TYPE_CHECKING:
-    from tests.simulation.simnet.host import Host
-
 PACKET_CACHE = 4096
 
 
-class Chain(ABC):
+class Member(Protocol):
+    """A host of a chain (see ``host.Host``), as its chain sees it."""
+
+    index: int
+    key: int
+    byzantine: bool
+    alive: bool
+    chain: Any
+    engine: Engine
+
+    def receive(self, sender: int, packet: Packet) -> None: ...
+
+    def answer(self, asker: int, known: int) -> None: ...
+
+
+H = TypeVar("H", bound=Member)
+
+
+class Chain(ABC, Generic[H]):
     """A chain whose hosts are at some nodes of a network.
 
     Args:
@@ -36,7 +51,7 @@ class Chain(ABC):
         self.limit = scenario.heights
         self.observer = Observer(self.validators, context, self.is_honest)
         self.crashing = scenario.crash_rate > 0 or bool(scenario.crash_points)
-        self.hosts: dict[int, Host] = {}
+        self.hosts: dict[int, H] = {}
         self._packets: dict[Message, Packet] = {}
 
     # ------------------------------------------------------------------ who takes part
@@ -61,7 +76,7 @@ class Chain(ABC):
         return list(range(len(self.scenario.powers)))
 
     @property
-    def honest(self) -> list[Host]:
+    def honest(self) -> list[H]:
         """The hosts that keep to the protocol."""
         return [host for host in self.hosts.values() if not host.byzantine]
 

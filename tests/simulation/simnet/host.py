@@ -101,7 +101,7 @@ class Host:
     signer: WatchedSigner
     journal: Journal
 
-    def __init__(self, world: Chain, index: int, key: int, disk: Disk) -> None:
+    def __init__(self, world: Chain[Any], index: int, key: int, disk: Disk) -> None:
         self.world = world
         self.index = index
         self.key = key

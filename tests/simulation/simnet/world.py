@@ -14,7 +14,7 @@ from tests.simulation.simnet.scenario import Behaviour, Schedule
 from tests.simulation.simnet.scheme import CTX, address
 
 
-class World(Chain):
+class World(Chain[Host]):
     """The nodes of a schedule and everything between them.
 
     Args:
