@@ -1,4 +1,4 @@
-"""What the engine asks of the host. Effects are performed in the order they are returned."""
+"""The effects that the engine asks of the host. They are performed in the order they are returned."""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -56,10 +56,10 @@ class StartTimeout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rebroadcast:
-    """Send these messages again, unchanged: somebody seems to have missed them.
+    """Send these messages again, unchanged: a peer seems to have missed them.
 
-    ``proposal`` (with its block) is that of the current round or of the valid block; ``votes`` are
-    our own of this round, those that let us enter it, and the polka of the valid block.
+    ``proposal`` (with its block) is that of the current round or of the valid block; ``votes`` are our own of
+    this round, those that let us enter it, and the polka of the valid block.
     """
 
     proposal: Proposal | None

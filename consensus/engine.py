@@ -104,8 +104,9 @@ class Engine:
         return effects
 
     def has_vote(self, vote: Vote) -> bool:
-        """Whether a vote that says this is counted at the current height, however often it comes
-        again: it need then be neither checked nor logged nor stepped."""
+        """True if a vote with this content is counted at the current height. However often it comes again, the
+        host need not check, log or step it.
+        """
         return self._process is not None and self._process.has_vote(vote)
 
     def snapshot(self) -> Snapshot | None:
@@ -116,21 +117,23 @@ class Engine:
         return process.snapshot()
 
     def knows(self, block_id: BlockId) -> bool:
-        """Whether this block may still be locked, proposed, or decided here: a proposal that is kept
-        has brought it, and it is valid. The host keeps its value for as long."""
+        """True if this block may still be locked, proposed, or decided here: a kept proposal brought it, and it
+        is valid. The host keeps its value as long as this is true.
+        """
         return self._process is not None and self._process.knows(block_id)
 
     def valid_blocks(self) -> tuple[BlockId, ...]:
         """The blocks of the current height that are known to be valid, the one proposed first before the
-        others. A host answers BuildValue with one of them rather than with a new one, which everybody would
-        have to execute once more."""
+        others. A host answers BuildValue with one of them rather than with a new one, which every validator
+        would have to execute once more.
+        """
         return () if self._process is None else self._process.valid_blocks()
 
     def names(self, block_id: BlockId) -> bool:
-        """Whether votes of more than a third of the stake, of one round and type, are for this block.
+        """True if votes of more than a third of the stake, of one round and type, are for this block.
 
-        Somebody honest took it for valid then. A proposal of a round that is over is worth judging only if
-        so: nothing else can make its block matter any more.
+        An honest validator found it valid then. A proposal of an earlier round is worth judging only in this
+        case: nothing else can make its block matter any more.
         """
         return self._process is not None and self._process.names(block_id)
 

@@ -86,7 +86,7 @@ class InvalidEvidence(PeerFault):
 
 
 class ConfigurationError(ConsensusError):
-    """What the network was configured with cannot work."""
+    """The configuration of the network cannot work."""
 
 
 class InvalidValidatorSet(ConfigurationError):

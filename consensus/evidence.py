@@ -2,11 +2,11 @@
 
 An honest validator signs one proposal, one prevote and one precommit per (chain, height, round) at
 most, over any number of restarts: the last-signed record sees to that. Two different ones are
-therefore proof by themselves, whoever shows them and whenever.
+therefore proof by themselves, whoever presents them and whenever.
 
-What is punished is the *offence*, the place at which a key contradicted itself, and not the pair of
-messages: a key that signs k blocks in one place leaves k(k-1)/2 pairs, each of them under as many
-signatures as it likes to make, and all of them are one offence with one id.
+The punished *offence* is the place at which a key contradicted itself, and not the pair of messages: a
+key that signs k blocks in one place leaves k(k-1)/2 pairs, each of them under as many signatures as it
+likes to make. All of them are one offence with one id.
 """
 
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ _OFFENCE_DOMAIN: Final = b"atoll/consensus/offence/v1".ljust(32, b"\0")
 
 
 class OffenceKind(IntEnum):
-    """What was signed twice. The numbers of the votes are those of ``VoteType``."""
+    """The kind of message that was signed twice. The numbers of the votes are those of ``VoteType``."""
 
     PROPOSAL = 0
     PREVOTE = 1
@@ -42,7 +42,7 @@ class OffenceKind(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Offence:
-    """Where a key contradicted itself, on one chain. Ordered by height first."""
+    """The place at which a key contradicted itself, on one chain. Ordered by height first."""
 
     height: Height
     round: Round
@@ -92,19 +92,20 @@ class Evidence:
 
     @property
     def offence(self) -> Offence:
-        """What this proves."""
+        """The offence that this proves."""
         return place_of(self.first)
 
 
 def place_of(message: Vote | Proposal) -> Offence:
-    """Where a message stands; another one there by the same key that says something else is an
-    offence."""
+    """The place of a message. Another message of the same key at this place with different content is an
+    offence.
+    """
     height, round, kind = _slot(message)
     return Offence(height=height, round=round, kind=kind, validator=_signer(message))
 
 
 def contradicts(first: Vote | Proposal, second: Vote | Proposal) -> bool:
-    """Whether two messages of one place say different things."""
+    """True if two messages of one place have different content."""
     return _content(first) != _content(second)
 
 
@@ -130,7 +131,7 @@ def verify_evidence(
 
     Raises:
         NotAValidator: the key has no stake in the set.
-        WrongProposer, InvalidProposal: proposals that nobody would have taken for ones.
+        WrongProposer, InvalidProposal: proposals that no validator would have accepted.
         InvalidSignature: it did not sign them.
     """
     for message in (evidence.first, evidence.second):
@@ -150,7 +151,7 @@ def _slot(message: Vote | Proposal) -> tuple[Height, Round, OffenceKind]:
 
 
 def _content(message: Vote | Proposal) -> tuple[bytes, int]:
-    """What the message says at its place; nil sorts before every block."""
+    """The content of the message at its place; nil sorts before every block."""
     if isinstance(message, Vote):
         return message.block_id or b"", 0
     return message.block_id, message.pol_round
@@ -162,11 +163,11 @@ class CertificateConflict:
 
     More than a third of the stake signed both, which is more than the protocol tolerates.
 
-    ``signers`` are in the order of the set, and ``power`` is their stake. If both certificates are
-    of one round, each of the signers equivocated and ``evidence`` holds one proof for each. If not,
-    ``evidence`` is empty: the signers precommitted one block and later another, which takes a polka
-    in between that itself could not come about without more than a third breaking the rules; who
-    of them did is not to be seen from the certificates.
+    ``signers`` are in the order of the set, and ``power`` is their stake. If both certificates are of one
+    round, each of the signers equivocated and ``evidence`` holds one proof for each. If not, ``evidence`` is
+    empty: the signers precommitted one block and later another. That takes a polka in between, which itself
+    could not come about unless more than a third broke the rules. The certificates do not show which validators
+    did.
     """
 
     first: Certificate

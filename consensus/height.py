@@ -123,11 +123,11 @@ class HeightProcess:
         return (*evidence, *self._settle())
 
     def has_vote(self, vote: Vote) -> bool:
-        """Whether stepping the vote would change nothing, for it is counted."""
+        """True if the vote is counted already, so that stepping it would change nothing."""
         return self._votes.has(vote)
 
     def knows(self, block_id: BlockId) -> bool:
-        """Whether the block is known to be valid."""
+        """True if the block is known to be valid."""
         return self._proposals.is_valid(block_id)
 
     def valid_blocks(self) -> tuple[BlockId, ...]:
@@ -135,7 +135,7 @@ class HeightProcess:
         return self._proposals.valid_blocks()
 
     def names(self, block_id: BlockId) -> bool:
-        """Whether votes of more than a third of the stake, of one round and type, are for this block."""
+        """True if votes of more than a third of the stake, of one round and type, are for this block."""
         return self._votes.is_named(block_id)
 
     def messages(self) -> Iterator[Vote | Proposal]:
@@ -245,9 +245,9 @@ class HeightProcess:
         return {self.state.valid_round, *(p.pol_round for p in named)}
 
     def _permitted(self, effect: Effect) -> tuple[Effect, ...]:
-        """Followers never sign, and nobody signs where a message of its own is known already.
+        """The effect, unless it signs for a follower or at a place where a message of our own is known already.
 
-        The latter happens only to a process that lost its log and hears its own past from others.
+        The latter happens only to a process that lost its log and hears its own past from its peers.
         """
         match effect:
             case SendVote(type=type, round=round):
@@ -264,7 +264,7 @@ class HeightProcess:
         return (effect,)
 
     def _rebroadcast(self) -> tuple[Rebroadcast, ...]:
-        """What a peer may lack to follow us: see :class:`consensus.effects.Rebroadcast`."""
+        """The messages that a peer may lack to follow us: see :class:`consensus.effects.Rebroadcast`."""
         state, votes = self.state, self._votes
         again: dict[Vote, None] = {}
         if self._index is not None:

@@ -1,7 +1,7 @@
-"""What the host feeds to the engine.
+"""The inputs that the host feeds to the engine.
 
-Everything here has been checked as far as it can be without the engine: signatures, encodings, the
-block behind a proposal. Messages of other heights are ignored.
+Everything here has been checked as far as it can be without the engine: signatures, encodings, the block behind
+a proposal. Messages of other heights are ignored.
 """
 
 from dataclasses import dataclass

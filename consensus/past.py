@@ -1,15 +1,15 @@
-"""What was said at the last decided heights, so that a contradiction that comes late is seen, too.
+"""The messages of the last decided heights, kept so that a contradiction that comes late is seen, too.
 
-The engine forgets a height when it is decided. A key that waits for that could sign a second vote or
-proposal unseen. Here one message is kept of each place (height, round, kind, key), and whatever says
-something else there makes evidence with it.
+The engine forgets a height when it is decided. A key that waits for that could sign a second vote or proposal
+unseen. So one message is kept here for each place (height, round, kind, key). A message with different content
+at the same place makes evidence with it.
 
-A message that comes late and contradicts nothing is kept without a look at its signature: almost all
-of them are the honest votes beyond a quorum. Signatures are checked when two messages contradict each
-other, and a kept one that turns out to be forged gives its place to the one that is not.
+A message that comes late and contradicts nothing is kept without a check of its signature: almost all of them
+are the honest votes beyond a quorum. Signatures are checked when two messages contradict each other. If the
+kept one turns out to be forged, the genuine one replaces it.
 
-Memory is bounded by the heights, the rounds about each decision, and the validators; strangers and
-others whose turn it was not have no places.
+Memory is bounded by the heights, the rounds about each decision, and the validators. Keys that are no
+validators, and validators whose turn it was not, have no places.
 """
 
 from collections.abc import Iterable
@@ -41,7 +41,7 @@ HEIGHTS: Final = 16
 ROUNDS_BEFORE: Final = 3
 """Rounds before that of the decision of which messages are kept."""
 ROUNDS_AFTER: Final = 1
-"""Rounds after it: who has not seen the decision goes on."""
+"""Rounds after it: a validator that has not seen the decision goes on."""
 MAX_MESSAGES: Final = 65536
 """Messages kept altogether; older heights make way, but for the last one."""
 
@@ -61,7 +61,7 @@ class _Decided:
     places: dict[Offence, _Kept] = field(default_factory=dict)
 
     def is_place(self, message: Vote | Proposal) -> bool:
-        """Whether anybody honest could have said something there, and it is still of interest."""
+        """True if an honest validator could have sent a message there, and the place is still kept."""
         if not self.round - ROUNDS_BEFORE <= message.round <= self.round + ROUNDS_AFTER:
             return False
         if isinstance(message, Vote):
@@ -140,7 +140,7 @@ class PastHeights:
         if not kept.checked:
             try:
                 self._check(decided.validators, kept.message)
-            except PeerFault:  # whoever brought it is not known any more
+            except PeerFault:  # the peer that brought it is not known any more
                 decided.places[place] = _Kept(message, checked=True)
                 return None
             kept.checked = True

@@ -113,7 +113,7 @@ class ProposalLog:
         return tuple(self._rounds.get(round, ()))
 
     def is_valid(self, block_id: BlockId) -> bool:
-        """Whether some proposal of this height brought the block and the host found it valid."""
+        """True if some proposal of this height brought the block and the host found it valid."""
         return block_id in self._valid
 
     def valid_blocks(self) -> tuple[BlockId, ...]:

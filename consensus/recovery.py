@@ -55,7 +55,7 @@ def replay(engine: Engine, log: Iterable[Input]) -> tuple[Effect, ...]:
 
 
 def _key(effect: Effect) -> Hashable:
-    """What names the answer to an effect; None for one that replay drops."""
+    """The key that matches an effect with its answer; None for an effect that replay drops."""
     match effect:
         case SendVote(type=type, height=height, round=round):
             return SendVote, type, height, round
@@ -90,7 +90,7 @@ def _answered_by(
 
 
 def _is_current(effect: Effect, engine: Engine) -> bool:
-    """Whether performing the effect can still matter."""
+    """True if performing the effect can still matter."""
     match effect:
         case BuildValue(round=round):
             return engine.round_step is Step.PROPOSE and round == engine.round

@@ -235,9 +235,10 @@ def apply(state: RoundState, event: RoundEvent) -> Transition:
             return _precommit(locked, block_id)  # L40-41
 
         case EarlierPolka(round=round, block_id=block_id):
-            # L42-43 without L37-41. What we would propose is the block that somebody may be locked on,
-            # whatever the stake of who is: else only they could propose it, when it is their turn. Safe,
-            # since it changes what we propose, not what we vote for: L28 asks for the polka as ever.
+            # L42-43 without L37-41. We would propose the block on which another validator may be locked,
+            # whatever that validator's stake. Otherwise only the locked validators could propose it, when it is
+            # their turn. Safe, since it changes what we propose, not what we vote for: L28 asks for the polka
+            # as ever.
             if not state.valid_round < round < state.round:
                 return same
             return Transition(state=replace(state, valid_block=block_id, valid_round=round))
@@ -277,7 +278,7 @@ def apply(state: RoundState, event: RoundEvent) -> Transition:
 
 
 def resumed(state: RoundState) -> tuple[Effect, ...]:
-    """What has been asked for in this state and not been answered, for a process that goes on in it.
+    """The effects that this state has asked for and that are not answered, for a process that goes on in it.
 
     A timeout that has elapsed has left its mark on the state.
     """

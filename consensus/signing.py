@@ -1,4 +1,4 @@
-"""What is signed, and checks of what others signed.
+"""The bytes that are signed, and checks of others' signatures.
 
 A preimage is a row of 32-byte words, exactly Solidity's ``abi.encode`` of them, so that a contract
 can rebuild it and check a certificate with ``ecrecover``. The caller hashes it with keccak-256.
@@ -111,7 +111,7 @@ def check_vote(
 
     Raises:
         NotAValidator: the voter is not in ``validators``.
-        InvalidSignature: somebody else, or nobody, signed it.
+        InvalidSignature: another key signed it, or none.
     """
     if vote.validator not in validators:
         raise NotAValidator(f"0x{vote.validator.hex()} has no stake at height {vote.height}")
@@ -129,7 +129,7 @@ def check_proposal(
         NotAValidator: the proposer is not in ``validators``.
         WrongProposer: it is another validator's turn.
         InvalidProposal: ``pol_round`` is not an earlier round.
-        InvalidSignature: somebody else, or nobody, signed it.
+        InvalidSignature: another key signed it, or none.
     """
     if proposal.proposer not in validators:
         raise NotAValidator(f"0x{proposal.proposer.hex()} has no stake at height {proposal.height}")

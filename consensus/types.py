@@ -42,14 +42,14 @@ class VoteType(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChainContext:
-    """What a signature is bound to besides its message, so that none is valid on another chain.
+    """The chain that a signature is bound to besides its message, so that it is valid on no other chain.
 
     Args:
         genesis: hash of the network's genesis, 32 bytes. Its chain id is not enough: networks with one chain
             id and the same keys would share signatures.
         tag: which of the network's chains, e.g. ``b"beacon"`` or ``b"shard/0"``; without NUL.
-        era: how often the chain was taken back to an earlier height before this one was decided: its
-            heights come again, and what was signed for them must not count twice.
+        era: how often the chain was taken back to an earlier height before this one was decided. Its
+            heights come again, and signatures made for them before must not count twice.
 
     Raises:
         InvalidChainContext: one of them is out of range, or ``signed_tag`` has not 1 to 32 bytes.
@@ -69,7 +69,7 @@ class ChainContext:
 
     @property
     def signed_tag(self) -> bytes:
-        """What is signed for tag and era, padded with NUL to a word there."""
+        """Tag and era as they are signed, before the padding with NUL to a word."""
         return b"%s+%d" % (self.tag, self.era) if self.era else self.tag
 
 
@@ -214,7 +214,7 @@ class Certificate:
 
 
 class TimeoutKind(IntEnum):
-    """What a timeout waits for."""
+    """The message that a timeout waits for."""
 
     PROPOSE = 1
     """The round's proposal (paper line 57)."""

@@ -1,6 +1,6 @@
 """The vote keeper: weighted tallies of one height in bounded memory.
 
-What bounds it, against validators that sign anything (strangers never get this far):
+Bounds against validators that sign anything (strangers never get this far):
 
 - **Future rounds.** A validator's votes are kept in at most ``FUTURE_ROUNDS`` rounds after the
   current one; a later round replaces its own lowest. An honest validator only moves upwards, so its
@@ -8,8 +8,8 @@ What bounds it, against validators that sign anything (strangers never get this 
 - **Past rounds.** The last ``PAST_ROUNDS``, besides those still needed: the valid round, rounds that
   a proposal names as its proof, and rounds with a quorum of precommits whose block is missing. Of
   still older rounds each validator's votes are kept in the ``OLD_ROUNDS`` last heard of: after a long
-  partition somebody's lock may be that old, and its polka may arrive before the proposal that names
-  it.
+  partition a validator's lock may be that old, and its polka may arrive before the proposal that
+  names it.
 - **Conflicting votes.** The second vote of a key is kept and counted as well as the first: it is
   evidence, and if others saw it first their quorum may rest on it. Further ones only for a block
   that more than a third of the stake votes for anyway, and never more than ``MAX_VOTES``.
@@ -37,7 +37,7 @@ MAX_VOTES: Final = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Added:
-    """What became of a vote: counted or not, and the pair that proves an equivocation."""
+    """The result of adding a vote: counted or not, and the pair that proves an equivocation."""
 
     counted: bool
     equivocation: tuple[Vote, Vote] | None = None
@@ -133,7 +133,7 @@ class VoteKeeper:
                         lists.setdefault(index, []).append(round)
 
     def has(self, vote: Vote) -> bool:
-        """Whether a vote that says this is counted already, under whichever signature."""
+        """True if a vote with this content is counted already, under whichever signature."""
         index = self._validators.index_of(vote.validator)
         ballot = self._ballot(vote.type, vote.round)
         if index is None or ballot is None or vote.height != self._height:
@@ -252,7 +252,7 @@ class VoteKeeper:
         return ballot is not None and self._validators.is_quorum(ballot.power)
 
     def quorums(self, type: VoteType, round: int) -> tuple[BlockId | None, ...]:
-        """What has a quorum: one block or nil, or nothing; more only with f >= n/3."""
+        """The block or nil that has a quorum, if any; more than one only with f >= n/3."""
         if not self.has_quorum_of_any(type, round):
             return ()
         ballot = self._rounds[Round(round)].ballots[type]
@@ -275,7 +275,7 @@ class VoteKeeper:
         return tuple(sorted((p for p in polkas if after < p[0] < before), reverse=True))
 
     def is_named(self, block_id: BlockId) -> bool:
-        """More than 1/3 of the stake voted for this block, in one round and one way: somebody honest did."""
+        """More than 1/3 of the stake, so an honest validator, voted for this block in one round and type."""
         return any(
             self._validators.is_skip(ballot.tally.get(block_id, 0))
             for entry in self._rounds.values()
