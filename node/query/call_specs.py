@@ -1,7 +1,6 @@
-"""What is to be simulated or traced, as it travels between nodes, and as the execution takes it.
+"""Calls to be simulated or traced: the form in which nodes send them, and the form that the execution takes.
 
-Sizes and ranges of single fields are part of the types; `check` says how much there may be of all. Amounts are
-big endian.
+Sizes and ranges of single fields are part of the types; `check` limits the total. Amounts are big endian.
 """
 
 from collections.abc import Sequence
@@ -42,10 +41,10 @@ Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class AccountPatch(msgspec.Struct, frozen=True, kw_only=True):
-    """What a simulated call finds of an account instead of the state's; None leaves a field as it is.
+    """Overrides of an account for a simulated call; None keeps the value of the state.
 
-    `storage` holds slots with their values, 32 bytes each; with `replace_storage` the account has no
-    others. `balance` is big endian. A precompile with `moved_to` is found there instead.
+    `storage` holds slots with their values, 32 bytes each; with `replace_storage` the account has no others.
+    `balance` is big endian. A precompile with `moved_to` is moved to that address.
     """
 
     address: AddressBytes
@@ -58,7 +57,7 @@ class AccountPatch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BlockPatch(msgspec.Struct, frozen=True, kw_only=True):
-    """What a simulated call finds of its block instead of the header's. Fees are big endian."""
+    """Overrides of the block's header for a simulated call. Fees are big endian."""
 
     number: Count | None = None
     time: Count | None = None
@@ -177,9 +176,10 @@ class BlockReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TraceSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """How to trace: `tracer` is "" for the struct logger or one of geth's names; the options are geth's,
-    those of other tracers are ignored. `limit` is of steps, 0 for none; `milliseconds` bounds the whole
-    question."""
+    """Options of a trace. `tracer` is "" for the struct logger or one of geth's names. The options are geth's;
+    those of other tracers are ignored. `limit` is the number of steps, 0 for no limit; `milliseconds` bounds
+    the whole question.
+    """
 
     tracer: Annotated[str, msgspec.Meta(pattern=TRACERS)] = ""
     milliseconds: Annotated[int, msgspec.Meta(gt=0, le=int(LONGEST_TRACE * 1000))] = 5000
@@ -201,7 +201,9 @@ class TracedItem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Accessed(msgspec.Struct, frozen=True, kw_only=True):
-    """What a call accesses beyond what is warm from the start, and how the call with that list ends."""
+    """The accesses of a call beyond the addresses and slots that are warm from the start, and the outcome of
+    the call with that list.
+    """
 
     access_list: list[tuple[bytes, list[bytes]]]
     outcome: CallOutcome
@@ -311,7 +313,7 @@ def block_of(spec: BlockSpec, chain_id: int) -> Block:
 
 
 def _transaction(item: BlockCall, chain_id: int) -> Transaction:
-    """What the call says of itself; nonce and gas are filled in where it runs."""
+    """The transaction that the call describes; nonce and gas are filled in at execution."""
     call = item.call
     return Transaction(
         type=item.type,

@@ -1,9 +1,9 @@
-"""How far the network may have been shown to anybody: what is to be known here before a node says no.
+"""The highest network block that any client may have been shown: a node reads up to it before it says no.
 
 A client sees a receipt at one node and goes on at another, which may not have that block yet. A node shows
-network block n when the beacon has decided n, and to decide it more than two thirds of the beacon's stake
-signed a precommit for it first. So whoever asks enough of the beacon's validators for the highest height
-they have precommitted or decided hears of every block that anybody can have been shown by then
+network block n when the beacon has decided n. To decide it, more than two thirds of the beacon's stake first
+signed a precommit for it. So a node asks enough of the beacon's validators for the highest height that they
+have precommitted or decided, and so hears of every block that any client can have been shown by then
 (docs/protocol.md, "Read your writes"). A validator of a small beacon knows it without asking.
 """
 
@@ -20,7 +20,7 @@ from rpc.times import CATCH_UP
 
 DOUBT = 1.5
 """Seconds after which a height is not waited for any more that only faulty validators may have named."""
-SECOND_LOOK = 1.5  # seconds for who only wants to be sure before a no
+SECOND_LOOK = 1.5  # seconds for a caller that has an answer and only wants to be sure
 PACE = 0.02  # seconds between two polls: what is asked meanwhile shares the second
 RETRY = 0.1  # seconds after which a validator that could not be asked is asked again
 
@@ -30,7 +30,7 @@ class Behind(Exception):
 
 
 class Poll:
-    """How far members of a committee say they are. Pure."""
+    """The heights that members of a committee report. Pure."""
 
     def __init__(self, committee: ValidatorSet) -> None:
         self._committee = committee
@@ -46,11 +46,14 @@ class Poll:
 
     @property
     def enough(self) -> bool:
-        """Whether every quorum has an honest member among those who answered: those who did not, and as
-        many faulty ones as there may be of those who did, are no quorum."""
+        """True if every quorum has an honest member among the members that answered.
+
+        That is so if the stake of the silent members and the greatest stake of faulty ones are together no
+        quorum.
+        """
         total = self._committee.total_power
         powers = [self._committee.power_of(member) for member in self._heights]
-        # Less than a third of all is faulty. Where each weighs a third or more, that is nobody.
+        # Less than a third of all stake is faulty. Where each member has a third or more, none is faulty.
         faulty = 0 if all(3 * power >= total for power in powers) else (total - 1) // 3
         return not self._committee.is_quorum(total - sum(powers) + faulty)
 
@@ -72,7 +75,7 @@ class Poll:
 
 
 class _Round:
-    """One poll over the network, shared by all who asked before it began."""
+    """One poll over the network, shared by all callers that asked before it began."""
 
     def __init__(self) -> None:
         self.poll: Poll | None = None
@@ -81,9 +84,9 @@ class _Round:
 
 
 class Frontier:
-    """`committee` is who decides the next beacon block, `me` this node's address if it has a key, `reached`
-    the highest height this node itself has decided or precommitted. `shown` is the network block that it shows;
-    `grown` is to be called when that rises. `ask` brings the answer of a member, raising a fault of the peer.
+    """`committee` decides the next beacon block, `me` is this node's address if it has a key, `reached` the
+    highest height that this node itself has decided or precommitted. `shown` is the network block that it
+    shows; call `grown` when that rises. `ask` brings the answer of a member, and raises a fault of the peer.
     """
 
     def __init__(
@@ -106,14 +109,14 @@ class Frontier:
         self._asking = 0  # rounds without enough answers
         self._nursery: trio.Nursery | None = None
         self.rounds = 0
-        "How many polls went over the network."
+        """Polls that went over the network."""
 
     async def run(self, *, task_status: Started = trio.TASK_STATUS_IGNORED) -> None:
-        """Ask on behalf of those who wait, until cancelled."""
+        """Ask on behalf of waiting callers, until cancelled."""
         async with trio.open_nursery() as self._nursery:
             if (
                 self._next is not None
-            ):  # somebody asked before: the network serves while the node starts
+            ):  # asked before the start: the network serves while the node starts
                 self._nursery.start_soon(self._conduct, self._next)
             task_status.started()
             await trio.sleep_forever()
@@ -157,7 +160,7 @@ class Frontier:
                     self._next = None
 
     async def try_reach(self) -> None:
-        """As `reach`, for who has an answer anyway: not as patient, and never raises."""
+        """As `reach`, for a caller that has an answer already: less patient, and never raises."""
         with suppress(Behind):
             await self.reach(patience=SECOND_LOOK)
 
@@ -193,7 +196,7 @@ class Frontier:
         return poll
 
     async def _conduct(self, round_: _Round) -> None:
-        with round_.scope:  # until nobody waits for it any more
+        with round_.scope:  # until no caller waits for it any more
             if self._asking:  # on a slow link rounds overlap, but not too many
                 await trio.sleep_until(self._began + PACE)
             self._next = None

@@ -10,7 +10,7 @@ from node.shard import messenger
 
 
 def gas_used(receipts: Sequence[Receipt], index: int) -> int:
-    """What one item of a block used: receipts count from the start of the block."""
+    """Gas of one item of a block: receipts count from the start of the block."""
     before = receipts[index - 1].cumulative_gas_used if index else 0
     return receipts[index].cumulative_gas_used - before
 

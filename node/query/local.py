@@ -186,7 +186,7 @@ class LocalSource:
         return block.header
 
     def _directory(self, header: Header, beacon: int | None) -> AnchorState:
-        """Where accounts live: at a beacon block, or at the anchor of a block of ours."""
+        """The directory of accounts: at a beacon block, or at the anchor of a block of ours."""
         state = self._anchor_of(header).state if beacon is None else self._beacon_state(beacon)
         if state is None:
             raise ShardUnavailable(f"beacon block {beacon} is not here yet")

@@ -6,7 +6,7 @@ from node.query.questions import MAX_LEGS, MAX_MESSAGES, InFlightQuestion, LegsQ
 
 
 async def ask_legs(source: ShardSource, tx_hashes: list[bytes]) -> list[Leg | None]:
-    """What each of these transactions did on a shard, in their order."""
+    """The legs of these transactions on a shard, in their order."""
     out: list[Leg | None] = []
     for start in range(0, len(tx_hashes), MAX_LEGS):
         out += await _legs(source, tx_hashes[start : start + MAX_LEGS])

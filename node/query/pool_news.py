@@ -1,4 +1,4 @@
-"""What came into the pool lately, for those who follow it by polling."""
+"""The latest arrivals in the pool, for clients that follow it by polling."""
 
 import secrets
 from collections import deque
@@ -7,16 +7,16 @@ from collections.abc import Callable, Iterable
 from node.query.port import PoolNews
 
 REMEMBERED = 16_384
-"""Hashes that are kept; who is further behind has missed some."""
+"""Number of hashes that are kept; a client further behind has missed some."""
 MAX_PAGE = 4096
 
 
 class PoolJournal:
     """Numbers the transactions of a pool in the order in which they were seen.
 
-    Nobody tells it of a transaction that gossip brought: `pooled` gives the hashes that are in the pool now,
-    and is asked when the news are. Those that came and were included meanwhile are reported by `note` from
-    the blocks: each transaction is news once, at the latest when it is included.
+    There is no report of a transaction that gossip brought: `pooled` gives the hashes that are in the pool now,
+    and is called when the news are asked for. Transactions that came and were included meanwhile are reported
+    by `note` from the blocks. So each transaction is news once, at the latest when it is included.
     """
 
     def __init__(self, pooled: Callable[[], Iterable[bytes]]) -> None:
@@ -34,9 +34,9 @@ class PoolJournal:
         self._add(tx_hash)
 
     def since(self, epoch: int, position: int) -> PoolNews:
-        """What came after `position`; what comes from now on where `epoch` is not ours."""
+        """The transactions after `position`; if `epoch` is not ours, only those from now on."""
         if not self._followed:
-            self._followed = True  # until now nobody wanted to know, and nothing was kept
+            self._followed = True  # until now there was no follower, and nothing was kept
             for tx_hash in self._pooled():
                 self._known[tx_hash] = None
         else:

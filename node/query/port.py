@@ -1,8 +1,8 @@
-"""What any node can be asked about one shard's chain: the values, and the port.
+"""The port to one shard's chain, and the values of its answers.
 
-The network view asks for shards by this port alone. For the node's own shard it is answered from its
-own database, for the others by a node of that shard over the network (the values are msgpack there, so
-amounts beyond 64 bits are byte strings). Every answer about decided blocks is final: it can be cached.
+The network view asks for shards by this port alone. For the node's own shard it is answered from its own
+database, for the others by a node of that shard over the network (the values are msgpack there, so amounts
+beyond 64 bits are byte strings). Every answer about decided blocks is final: it can be cached.
 """
 
 from typing import Protocol, TypeVar
@@ -37,7 +37,7 @@ class Departure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Leg(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a transaction was included, what it used there, and where it went if it departed."""
+    """The inclusion of a transaction: its place, its gas there, and the destination if it departed."""
 
     height: int
     index: int
@@ -47,7 +47,7 @@ class Leg(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a message was delivered, with its outcome; `forwarded` if its recipient had moved on."""
+    """The delivery of a message: its place and its outcome; `forwarded` if its recipient had moved on."""
 
     height: int
     index: int

@@ -1,4 +1,4 @@
-"""What a question to a shard is, and the types that the arguments of questions are made of."""
+"""The base of a question to a shard, and the types of its arguments."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Generic, TypeVar, get_args
@@ -40,7 +40,8 @@ class Question(
     """Bytes that an answer may weigh on its way between nodes."""
     patience: ClassVar[Patience] = LOOK_UP
     executes: ClassVar[bool] = False
-    """Whether it executes what a user gave: then it has a queue of its own (docs/protocol.md, section 14)."""
+    """True if it executes code that a user gave: then it has a queue of its own (docs/protocol.md, section 14).
+    """
 
     @classmethod
     def op(cls) -> str:

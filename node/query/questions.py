@@ -1,4 +1,4 @@
-"""What a node can be asked about its shard: a question is one of these structs, and one handler in `local`."""
+"""The questions that a node answers about its shard: each a struct, with one handler in `local`."""
 
 from typing import Annotated, TypeVar
 
@@ -94,7 +94,7 @@ class HeightOfQuestion(Question[Height | None], frozen=True, tag="height_of"):
 
 
 class LegQuestion(Question[Leg | None], frozen=True, tag="leg"):
-    """What a transaction did here."""
+    """The leg of a transaction on this shard."""
 
     largest = MAX_TRANSACTION_BYTES + 4 * KIB
 
@@ -111,7 +111,7 @@ class LegsQuestion(Question[list[Leg | None]], frozen=True, tag="legs"):
 
 
 class DeliveryQuestion(Question[Delivery | None], frozen=True, tag="delivery"):
-    """Where a message was delivered here."""
+    """The delivery of a message on this shard."""
 
     src: Shard
     seq: Height
@@ -138,8 +138,9 @@ class PoolContentQuestion(Question[PoolDump], frozen=True, tag="pool_content"):
 
 
 class PoolNewsQuestion(Question[PoolNews], frozen=True, tag="pool_news"):
-    """What came into the pool after a position. An epoch of 0 (or another node's) starts at what comes from now
-    on."""
+    """The transactions that came into the pool after a position. With an epoch of 0 (or another node's), only
+    those from now on.
+    """
 
     largest = 256 * KIB
 
@@ -148,7 +149,7 @@ class PoolNewsQuestion(Question[PoolNews], frozen=True, tag="pool_news"):
 
 
 class SubmitQuestion(Question[HashBytes], frozen=True, tag="submit"):
-    """Take in a transaction of a user who can have seen network block `known`; its hash."""
+    """Add a transaction to the pool; its hash. Its sender can have seen network block `known`."""
 
     patience = BULK
 
@@ -172,7 +173,7 @@ class PooledQuestion(Question[RawTransaction | None], frozen=True, tag="pooled")
 
 
 class PoolCountsQuestion(Question[PoolCounts], frozen=True, tag="pool_counts"):
-    """How many transactions wait."""
+    """Numbers of transactions in the pool."""
 
 
 class FindMessageQuestion(Question[LaneKey | None], frozen=True, tag="find_message"):
@@ -256,7 +257,7 @@ class SupplyQuestion(Question[Supply], frozen=True, tag="supply"):
 
 
 class Execution(Question[T_co], frozen=True, kw_only=True):
-    """What executes something that a user gave."""
+    """A question that executes code that a user gave."""
 
     largest = LARGEST
     patience = EXECUTE
@@ -280,17 +281,17 @@ class EstimateQuestion(_OfCall[CallOutcome], frozen=True, tag="estimate"):
 
 
 class AccessListQuestion(_OfCall[Accessed], frozen=True, tag="access_list"):
-    """What a call accesses."""
+    """The accesses of a call."""
 
 
 class TraceCallQuestion(_OfCall[bytes], frozen=True, tag="trace_call"):
-    """What a call would do: JSON, compressed (zlib)."""
+    """The trace of a call: JSON, compressed (zlib)."""
 
     trace: TraceSpec
 
 
 class TraceItemsQuestion(Execution[bytes], frozen=True, tag="trace_items"):
-    """What items of a block did, in the order of `items`: a JSON array, compressed."""
+    """The traces of items of a block, in the order of `items`: a JSON array, compressed."""
 
     height: Height
     items: Annotated[list[TracedItem], msgspec.Meta(max_length=MAX_TRACED_ITEMS)]

@@ -56,7 +56,7 @@ def read_block(chain: ShardChain, height: int) -> RawBlock | None:
 
 
 def read_leg(chain: ShardChain, tx_hash: bytes) -> Leg | None:
-    """What a transaction did, None where no block has it."""
+    """The leg of a transaction, None if no block has it."""
     place = chain.find_transaction(tx_hash)
     if place is None:
         return None
@@ -82,7 +82,7 @@ def read_leg(chain: ShardChain, tx_hash: bytes) -> Leg | None:
 
 
 def read_delivery(chain: ShardChain, src: ShardId, seq: int) -> Delivery | None:
-    """Where a message was delivered, None while it was not."""
+    """The delivery of a message, None before it is delivered."""
     place = chain.delivered(src, seq)
     if place is None:
         return None
@@ -219,7 +219,7 @@ def _first_logs(logs: Iterable[Log]) -> list[LogRecord]:
 
 
 def read_block_brief(chain: ShardChain, height: int) -> BlockBrief | None:
-    """What a block is without its body, None above the head."""
+    """A block without its body, None above the head."""
     block = chain.block(height)
     if block is None:
         return None

@@ -1,7 +1,7 @@
-"""What the items of decided blocks did, in a form that travels: the links that following goes along.
+"""The effects of the items of decided blocks, in the form that nodes send: the links that following goes along.
 
-An item leads to the messages that it sent, and a message to the item that delivered it. As in `port`,
-amounts are big endian, and everything here is final.
+An item leads to the messages that it sent, and a message to the item that delivered it. As in `port`, amounts
+are big endian, and everything here is final.
 """
 
 from typing import Annotated

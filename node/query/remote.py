@@ -51,7 +51,9 @@ class RemoteSource:
         return await self._put(self._ask_node, question, encode_question(question))
 
     async def _execute(self, question: Question[T]) -> T:
-        """What users make long, in turn. Raises Refused for what no node would take."""
+        """Send questions that users can make long one after the other. Raises Refused for one that every node
+        would refuse.
+        """
 
         def encode() -> bytes:
             question.check()

@@ -90,7 +90,7 @@ class Simulator:
         return CallOutcome(error=None, output=b"", gas_used=gas)
 
     def access_list(self, header: Header, spec: CallSpec) -> Accessed:
-        """What the call accesses, with the outcome of the call that has this list."""
+        """The accesses of the call, with the outcome of the call that has this list."""
         call, context = self._call(spec), self._context(header, spec)
         with self._timed(SEARCH, spec) as evm:
             made = create_access_list(evm, partial(self._open, header, spec), context, call)
@@ -186,7 +186,7 @@ class Simulator:
         return call_of(spec, min(spec.gas, self._gas_cap))
 
     def _beacon(self, header: Header, state: AnchorState | None = None) -> AnchorView:
-        """What the precompile BEACON answers on top of `header`."""
+        """The answers of the precompile BEACON on top of `header`."""
         anchor = self._anchor_of(header)
         return AnchorView(
             here=self._chain.shard,

@@ -14,9 +14,11 @@ ROOMS = (
         f"node/{room}"
         for room in (
             *("beacon", "chains", "cluster", "commands", "concurrency", "config", "dashboard"),
-            *("execution", "light", "metrics", "primitives", "shard", "storage", "telemetry"),
+            *("execution", "light", "metrics", "primitives", "query", "shard", "storage"),
+            "telemetry",
         )
     ),
+    "consensus",
     "benchmarks",
     "tools",
 )
