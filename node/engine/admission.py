@@ -1,10 +1,9 @@
-"""Which messages of one height are worth checking, journalling and stepping. Pure.
+"""The messages of one height that are worth checking, journalling and stepping. Pure.
 
-The engine keeps its memory bounded by itself. What reaches the journal is bounded here: what a
-validator can add per second is limited, and a proposal is judged once. So is what is executed, since a block
-can take long: a proposal of a round that is over waits on a shelf until votes name it. (Votes that the
-engine counts already never get here: `Engine.has_vote`.) Only what was signed is counted, so nobody can use
-up another's allowance.
+The engine bounds its own memory. The journal is bounded here: a validator can add so much per second, and a
+proposal is judged once. Execution is bounded too, since a block can take long: a proposal of an earlier round
+waits on a shelf until votes name it. (Votes that the engine counts already never get here: `Engine.has_vote`.)
+Only signed messages are counted, so no peer can use up another validator's allowance.
 """
 
 from collections import OrderedDict
@@ -22,8 +21,9 @@ STASHED = 8
 STASHED_PER_PROPOSER = 2
 
 Brought = tuple[ProposalMessage, Address | None]
-"""A proposal, and who brought it. What is beside its block is not signed: a copy that somebody else passes on
-may be spoilt, and takes the place of none that the proposer itself has brought."""
+"""A proposal, and the peer that brought it. The signature covers the block alone. So a copy that another peer
+passes on may be spoilt, and never replaces one that the proposer itself brought.
+"""
 
 
 class Admission:
@@ -34,7 +34,7 @@ class Admission:
         self._allowance: dict[Address, tuple[float, float]] = {}
         self._judged: dict[int, dict[tuple[BlockId, int], float | None]] = {}
         self._stash: OrderedDict[int, Brought] = OrderedDict()
-        self._shelf: dict[ProposalMessage, Address | None] = {}  # and who brought it
+        self._shelf: dict[ProposalMessage, Address | None] = {}  # with the peer that brought it
         self._faults: dict[Address | None, float] = {}
 
     # ------------------------------------------------------------------ votes
@@ -51,7 +51,7 @@ class Admission:
     # ------------------------------------------------------------------ proposals
 
     def wants(self, message: ProposalMessage, sender: Address | None, now: float) -> bool:
-        """Whether a proposal is worth a look: it is to be judged (again), or to be kept for its round."""
+        """True if a proposal is to be judged (again), or to be kept for its round."""
         proposal = message.proposal
         lied_at = self._faults.get(sender, float("-inf"))
         if sender != proposal.proposer and now < lied_at + REJUDGE_SECONDS:
@@ -69,7 +69,7 @@ class Admission:
         return refused_at is not None and now >= refused_at + REJUDGE_SECONDS
 
     def fault(self, sender: Address | None, now: float) -> None:
-        """Somebody passed on a proposal with a value that is not valid: it is not believed for a while."""
+        """Note that a peer passed on a proposal with an invalid value: it is not believed for a while."""
         if sender is not None:
             self._faults[sender] = now
 
@@ -108,7 +108,7 @@ class Admission:
         self._shelf[message] = sender
 
     def take_named(self, names: Callable[[BlockId], bool]) -> list[Brought]:
-        """What was shelved and is named by votes now."""
+        """The shelved proposals that votes name now."""
         named = [brought for brought in self._shelf.items() if names(brought[0].proposal.block_id)]
         for message, _ in named:
             del self._shelf[message]
@@ -136,5 +136,5 @@ class Admission:
 
 
 def _is_original(message: ProposalMessage, sender: Address | None) -> bool:
-    """Whether the proposer itself brought a proposal."""
+    """True if the proposer itself brought a proposal."""
     return sender == message.proposal.proposer

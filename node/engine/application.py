@@ -1,4 +1,4 @@
-"""What a chain gives to the consensus host. The beacon and every shard implement it."""
+"""The port of a chain to the consensus host. The beacon and every shard implement it."""
 
 from typing import Protocol
 
@@ -34,16 +34,16 @@ class Application(Protocol):
 
     @property
     def context(self) -> ChainContext:
-        """What the next height is signed for: it changes where the era does."""
+        """The context of signatures of the next height: it changes with the era."""
 
     def head_height(self) -> int:
         """The last decided height."""
 
     def validators(self) -> ValidatorSet:
-        """Who decides the next height."""
+        """The committee of the next height."""
 
     def has_work(self) -> bool:
-        """Whether the next block would hold something. Asked after every event: must be cheap."""
+        """True if the next block would hold something. Asked after every event: must be cheap."""
 
     async def build(self) -> tuple[BlockId, bytes]:
         """A value for the next height."""
@@ -52,8 +52,9 @@ class Application(Protocol):
         """The id that a value claims, without judging it. Raises DecodeError."""
 
     def body_matches(self, value: bytes) -> bool:
-        """Whether what the block holds is what its id commits to: only then its signers vouch for it.
-        Raises DecodeError."""
+        """True if the id of the block commits to its content: only then its signers vouch for it. Raises
+        DecodeError.
+        """
 
     async def judge(self, value: bytes, *, decided: bool) -> BlockId:
         """The id of a valid value of the next height. Raises InvalidBlock, NotReady or DecodeError.
@@ -80,10 +81,10 @@ class Application(Protocol):
 
 
 async def judge(app: Application, value: bytes, *, decided: bool) -> BlockId:
-    """`app.judge` of what a peer sent.
+    """`app.judge` of a value that a peer sent.
 
-    Raises InvalidBlock, NotReady or DecodeError for what the block says, and Unjudged for what nobody foresaw.
-    What the disk fails at goes through as it is.
+    Raises InvalidBlock, NotReady or DecodeError for a fault of the block, and Unjudged for an error of ours.
+    Errors of the disk go through unchanged.
     """
     try:
         return await app.judge(value, decided=decided)

@@ -25,7 +25,7 @@ class BlockWork:
         self._app = app
         self._job: Job | None = None
         self._done: Outcome | None = None
-        self._chain = trio.Lock()  # fair: who pauses is next
+        self._chain = trio.Lock()  # fair: a task that pauses is next
         self._wake = trio.Event()
         self._scope = trio.CancelScope()
 
@@ -37,13 +37,14 @@ class BlockWork:
         self._wake.set()
 
     def take(self) -> Outcome | None:
-        """What was done, once; None if that was for a height that has ended: then something of the next one may
-        be under way."""
+        """The outcome of the work, once; None if it was for a height that has ended: then work of the next one
+        may be under way.
+        """
         done, self._done = self._done, None
         return done
 
     def clear(self) -> None:
-        """The height has ended: what runs is for nothing, and its outcome nobody's."""
+        """End the height: its work in progress is dropped, with its outcome."""
         self._job = self._done = None
 
     @asynccontextmanager
@@ -90,7 +91,7 @@ class BlockWork:
             if await judge(self._app, message.value, decided=False) != message.proposal.block_id:
                 return "it is another block"
         except (InvalidBlock, DecodeError, Unjudged) as error:
-            # Nobody votes for what was not judged. A bug does not end the node: whoever finds one could end
-            # all validators with one proposal.
+            # No validator votes for a block that was not judged. A bug does not end the node: one proposal that
+            # meets it could end all validators.
             return str(error)
         return None

@@ -1,7 +1,7 @@
 """Consensus messages of the next heights, kept until those begin here.
 
-Somebody else may begin a height before we do, and a quorum may be one height ahead of us. Signatures
-are checked when a message is used; until then a peer can only fill its own share.
+A peer may begin a height before we do, and a quorum may be one height ahead of us. Signatures are checked when
+a message is used; until then a peer can only fill its own share.
 """
 
 from consensus.types import Vote
@@ -44,7 +44,7 @@ class EarlyMessages:
         return height in self._heights
 
     def take(self, height: int) -> list[tuple[str, Message]]:
-        """What is held of `height`; it and everything lower is forgotten."""
+        """The messages of `height`; they and all lower ones are forgotten."""
         held = self._heights.pop(height, {})
         for lower in [h for h in self._heights if h < height]:
             del self._heights[lower]

@@ -1,6 +1,7 @@
-"""What the driver of a height asks of its host. Performed one after the other, in the order they are returned.
+"""The effects that the driver of a height asks of its host. Performed one after the other, in the order they
+are returned.
 
-An effect that fails ends the process; then nothing after it was performed. What is on disk by then is enough
+An effect that fails ends the process; then nothing after it was performed. The data on disk by then are enough
 to go on with: see `node.engine.height_driver`.
 """
 
@@ -59,15 +60,18 @@ class Send:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judge:
-    """Execute a proposed block and answer with a Verdict; nothing else is being executed. `sender` is who
-    brought the proposal, None if that is not known any more."""
+    """Execute a proposed block and answer with a Verdict; nothing else is being executed. `sender` is the peer
+    that brought the proposal, None if it is not known any more.
+    """
 
     message: ProposalMessage
     sender: Address | None
 
     @property
     def is_original(self) -> bool:
-        """Whether the proposer itself brought it: for what is beside the block nobody else can be blamed."""
+        """True if the proposer itself brought it: only then it can be blamed for the parts that are
+        not signed.
+        """
         return self.sender == self.message.proposal.proposer
 
 
@@ -82,7 +86,8 @@ class Build:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commit:
     """The height is decided: make the block the head, then leave the height. `value` is None if the block is
-    not here: then somebody else's copy is waited for."""
+    not here: then a copy of a peer is waited for.
+    """
 
     certificate: Certificate
     value: bytes | None

@@ -15,10 +15,10 @@ MAX_KEPT = 4096
 
 
 class Equivocator:
-    """Where the fault is on, contradicts each own prevote, at once or `late` heights after it.
+    """Contradicts each own prevote while the fault is on, at once or `late` heights after it.
 
-    It stands between an honest participant and the network and signs without looking at the
-    last-signed record; the journal and the record know only of the honest votes.
+    It stands between an honest participant and the network and signs without looking at the last-signed record;
+    the journal and the record know only of the honest votes.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Equivocator:
                 self._broadcast(self._contradict(self._kept.popleft()))
 
     def _contradict(self, vote: Vote) -> Vote:
-        """Nil if the vote is for a block, else for a block that nobody has."""
+        """Nil if the vote is for a block, else for a block that does not exist."""
         block_id = None
         if vote.block_id is None:
             block_id = BlockId(keccak_fast(b"no block %d" % vote.height))

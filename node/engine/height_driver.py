@@ -1,17 +1,17 @@
-"""A validator's part in one chain: what is journalled, signed, sent and executed at a height, and when. Pure.
+"""A validator's part in one chain: the journal, signatures, messages and executions of a height. Pure.
 
 The driver stands around the engine of `consensus` and keeps its contract (see `consensus.engine`). It is fed
-what happens and returns the effects that its host performs, in order: no clock, no disk, no network, no task.
+events and returns the effects that its host performs, in order: no clock, no disk, no network, no task.
 The node's host (`node.engine.participant`) and the simulator (`tests/simulation`) run the same one.
 
-- Every input stands in the journal before what follows from it: its `Append` comes first.
-- What is signed waits for `flush`: `MakeDurable` once, and then every `Send`. A crash in between takes nothing
-  that anybody has seen, and what is on disk is signed again the same way.
+- Every input stands in the journal before its consequences: its `Append` comes first.
+- Signed messages wait for `flush`: `MakeDurable` once, and then every `Send`. A crash in between loses nothing
+  that a peer has seen, and the data on disk are signed again the same way.
 - Own messages are stepped after the effects of the step that asked for them.
 - Blocks are executed beside this, one at a time: that can take longer than a round does, and votes and
-  timeouts go on meanwhile. What comes of it is one more input. A block that is known to be valid is proposed
-  again in later rounds, so that it has to be executed by everybody but once, whatever the timeouts are.
-- A decision is told (`Commit`) once all that we had to say is sent: others may need our vote.
+  timeouts go on meanwhile. The outcome is one more input. A block that is known to be valid is proposed again
+  in later rounds, so every validator has to execute it only once, whatever the timeouts are.
+- A decision is reported (`Commit`) after all our own messages are sent: others may need our vote.
 
 Time is in seconds of any clock that does not go back; it is the same clock in all calls.
 """
@@ -121,7 +121,7 @@ class HeightDriver:
         self._context = signer.context
         self._checker = checker
         self._timeouts = timeouts
-        self._validators = validators  # who decide the height, or the next one
+        self._validators = validators  # of this height, or of the next one
         self._past = PastHeights(signer.context, checker)
         self._admission = Admission()
         self._work = WorkQueue()
@@ -141,7 +141,7 @@ class HeightDriver:
 
     @property
     def has_unsent(self) -> bool:
-        """Whether `flush` has something to do."""
+        """True if `flush` has something to do."""
         return bool(self._unsent)
 
     def value(self, block_id: BlockId) -> bytes | None:
@@ -242,7 +242,7 @@ class HeightDriver:
     def check(self, message: ProposalMessage | Vote, validators: ValidatorSet) -> None:
         """Raise the sender's fault: consensus.errors.PeerFault, or DecodeError.
 
-        A proposal must carry the value that its proposer signed for; who brings another one is to
+        A proposal must carry the value that its proposer signed for. A peer that brings another one is to
         blame, not the proposer.
         """
         if isinstance(message, Vote):
@@ -297,14 +297,16 @@ class HeightDriver:
             self._work.judge(message, sender)
 
     def _is_over(self, message: ProposalMessage) -> bool:
-        """Whether a proposal is one of an earlier round, and nobody honest is known to have voted for it."""
+        """True if a proposal is one of an earlier round, and no honest vote for it is known."""
         proposal = message.proposal
         return proposal.round < self.engine.round and not self.engine.names(proposal.block_id)
 
     # ------------------------------------------------------------------ blocks
 
     def executed(self, outcome: Outcome, now: float) -> Effects:
-        """What was built or judged, or given up: counts if its height is still under way."""
+        """Take the result of building or judging, or its interruption: it counts if its height is still under
+        way.
+        """
         self._now = now
         if not self._work.end(outcome.job, again=isinstance(outcome, Interrupted)):
             return ()
@@ -397,7 +399,9 @@ class HeightDriver:
         return self._finish()
 
     def resend(self, now: float) -> Effects:
-        """Somebody has come back: say again what the height needs, without waiting for the timer."""
+        """Send again the messages that the height needs, without waiting for the timer: a peer has
+        come back.
+        """
         self._now = now
         height = self.engine.height
         if height is not None and self._decision is None:
@@ -490,10 +494,10 @@ class HeightDriver:
         self._out += [Send(message=vote) for vote in effect.votes]
 
     def flush(self) -> Effects:
-        """Send what was signed, once it is on disk with all that led to it.
+        """Send the signed messages, once they are on disk with all that led to them.
 
-        Nothing is signed twice for want of it: the signer remembers, and what a crash takes has not
-        been seen by anybody.
+        A lost message is not signed twice in different ways: the signer remembers, and no peer has seen a
+        message that a crash took.
         """
         self._flush()
         return self._take_out()

@@ -1,8 +1,8 @@
 """The consensus host: runs one chain's engine between the network, the disk and the clock.
 
 One task owns everything: it takes events from a mailbox and fires timers. Proposals are executed beside it
-(`block_work`), for that may take longer than a round; only for a decided block is waited. A node that is no
-validator of the chain uses the same host without an engine: it applies decided blocks that are pushed or
+(`block_work`), since that may take longer than a round; the host waits only for a decided block. A node that is
+no validator of the chain uses the same host without an engine: it applies decided blocks that are pushed or
 pulled.
 """
 
@@ -41,7 +41,7 @@ FLUSH_AFTER = 16
 one write serves for all of it; but not more than this."""
 
 FAULTS = (PeerFault, InvalidBlock, consensus_errors.PeerFault)
-"""What another node's message can be blamed for. Everything else ends this node."""
+"""The faults of a message for which its sender can be blamed. Everything else ends this node."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,7 @@ class _PeerUp:
 
 @dataclass(slots=True)
 class _Open:
-    """Peers are there: heights may start. `waited`: nobody needs to see a block to know that we are here."""
+    """Peers are there: heights may start. `waited`: no peer has to see a block to know that we are here."""
 
     waited: bool
 
@@ -130,7 +130,7 @@ class ConsensusHost:
         self._alarm = Alarm(lambda: self._mailbox.post(_Alarm()))
         self._work_posted = False
         self._early = EarlyMessages()
-        self._begun = False  # somebody has begun the next height
+        self._begun = False  # a peer has begun the next height
         self._replied: dict[str, float] = {}
         self._open = False
         self._started = False  # whether the engine runs the next height
@@ -176,7 +176,7 @@ class ConsensusHost:
 
     @property
     def waiting_events(self) -> int:
-        """What waits to be handled."""
+        """Events that wait to be handled."""
         return len(self._mailbox)
 
     def reached(self) -> int:
@@ -430,9 +430,9 @@ class ConsensusHost:
             self._early.add(peer, message)
 
     def _reply_stale(self, peer: str, height: int) -> None:
-        """Somebody votes on what is decided: say where we are, so that it syncs. Not too often.
+        """Tell a peer that votes on a decided height where we are, so that it syncs. Not too often.
 
-        The last votes on our head come after a quorum of them: only who repeats them needs an answer.
+        The last votes on our head come after a quorum of them: only a peer that repeats them needs an answer.
         """
         now = trio.current_time()
         if height == self.app.head_height() and now - self._decided_at < STALE_REPLY_SECONDS:
@@ -467,8 +467,11 @@ class ConsensusHost:
         self.counts.synced += 1
 
     async def _execute_decided(self, message: DecidedMessage) -> None:
-        """Raises the peer's fault, or NotReady; Diverged, where the quorum that decided it has to be blamed;
-        Unjudged, or what the disk fails at, where nobody else is to blame."""
+        """Execute a decided block.
+
+        Raises the peer's fault, or NotReady; Diverged, if the quorum that decided it is to blame; Unjudged, or
+        an error of the disk, if no other node is to blame.
+        """
         certificate = message.certificate
         try:
             if await judge(self.app, message.value, decided=True) != certificate.block_id:

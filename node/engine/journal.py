@@ -140,13 +140,13 @@ class Journal:
 
     @property
     def is_long(self) -> bool:
-        """Whether it is time for `compact`."""
+        """True if it is time for `compact`."""
         return self.log.size > self._compact_at
 
     def compact(self, snapshot: Snapshot, value: Callable[[BlockId], bytes]) -> None:
         """Replace everything by a snapshot, at once; durable when it returns.
 
-        `value` gives those of valid blocks. All are kept: who resumes from the snapshot goes on to take
+        `value` gives those of valid blocks. All are kept: a node that resumes from the snapshot still takes
         these blocks for valid, and may learn of a polka for any of them.
         """
         self._written.clear()
@@ -261,7 +261,7 @@ def _with_value(record: Judged, values: dict[BlockId, bytes]) -> Judged:
 
 
 def _value_of(block_id: BlockId, written: bytes, values: dict[BlockId, bytes]) -> bytes:
-    """What a record brings, or one before it has; noted for those after it."""
+    """The value in a record or in one before it; noted for the records after it."""
     value = written or values.get(block_id)
     if value is None:
         raise CorruptData(f"the journal lacks the value of block 0x{block_id.hex()}")

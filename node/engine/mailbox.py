@@ -16,7 +16,7 @@ PEER_BYTES = 16 << 20
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """kind | body of a consensus frame, and who sent it."""
+    """kind | body of a consensus frame, and the peer that sent it."""
 
     peer: str
     body: bytes
@@ -69,7 +69,7 @@ class Mailbox:
         self.post(frame)
 
     def close(self) -> None:
-        """Nobody reads any more: frames are dropped, and nobody waits for room."""
+        """End the reading: frames are dropped, and no task waits for room."""
         self._closed = True
         self._events.clear()
         for quota in self._quotas.values():

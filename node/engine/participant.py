@@ -75,13 +75,13 @@ class Participant:
             validators=app.validators(),
         )
         self.decision: Commit | None = None
-        "What is decided and not committed yet."
+        """The decision that is not committed yet."""
         self._work = BlockWork(app)
         self._log = structlog.get_logger().bind(chain=app.context.tag.decode())
 
     @property
     def files(self) -> tuple[WriteAheadLog, LastSigned]:
-        """Where what was said is on disk."""
+        """The files of what was signed: the journal and the last-signed record."""
         return self._journal.log, self._signer.record
 
     @property
@@ -104,8 +104,9 @@ class Participant:
 
     @property
     def is_member(self) -> bool:
-        """Whether our key decides the next height. Once it is jailed it does not, and never again; nor while
-        the next height is one of an earlier era, which has long been decided."""
+        """True if our key has a seat in the committee of the next height. A jailed key has none, ever again.
+        Nor has any key while the next height is one of an earlier era, which has long been decided.
+        """
         here = self._app.context == self._signer.context
         return here and self._signer.address in self._app.validators()
 
@@ -137,7 +138,7 @@ class Participant:
         self.decision = None
 
     def check(self, message: ProposalMessage | Vote) -> None:
-        """Raise the fault of who sent a message of the next height: see `HeightDriver.check`."""
+        """Raise the fault of the sender of a message of the next height: see `HeightDriver.check`."""
         self.driver.check(message, self._app.validators())
 
     async def receive(self, message: ProposalMessage | Vote, sender: Address | None) -> None:
@@ -156,7 +157,9 @@ class Participant:
         await self._feed(self.driver.fire_timers(now))
 
     async def resend(self) -> None:
-        """Somebody has come back: say again what the height needs, without waiting for the timer."""
+        """Send again the messages that the height needs, without waiting for the timer: a peer has
+        come back.
+        """
         await self._feed(self.driver.resend(trio.current_time()))
 
     async def flush(self) -> None:

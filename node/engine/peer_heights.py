@@ -1,4 +1,4 @@
-"""What peers say they have decided, and how far they are believed. Pure."""
+"""The decided heights that peers claim, and how far each claim is believed. Pure."""
 
 from collections.abc import Container
 
@@ -39,7 +39,9 @@ class Claims:
         return max((h for _, h in self._believed(connected, now)), default=0)
 
     def next_above(self, height: int, connected: Container[str], now: float) -> str | None:
-        """Whom to ask for what follows `height`: each in turn, so that a slow one is not all we have."""
+        """The peer to ask for the blocks after `height`: each in turn, so that we do not depend on
+        a slow one.
+        """
         peers = [peer for peer, claim in self._believed(connected, now) if claim > height]
         if not peers:
             return None

@@ -86,7 +86,7 @@ class Signer:
             self.record.check_and_record(*place, digest)
 
     def _position_of(self, message: Vote | Proposal) -> tuple[tuple[int, int, int], bytes]:
-        """Where a message is signed, as the record counts, and its digest."""
+        """The position of a message, as the record counts, and its digest."""
         if isinstance(message, Vote):
             step, digest = int(message.type), self._vote_digest(message)
         else:
@@ -118,7 +118,7 @@ class Signer:
         return max(last.height - self._first - (0 if did else 1), 0)
 
     def _take(self, height: int, round_: int, step: int, digest: bytes) -> bool:
-        """Whether this may be signed; it counts from then on, recorded or not."""
+        """True if this may be signed; it counts from then on, recorded or not."""
         last, place = self._signed or self.record.load(), (self._first + height, round_, step)
         if last is None or place > last.place:
             self._signed = SignedPosition(height=place[0], round=round_, step=step, digest=digest)

@@ -34,7 +34,8 @@ async def serve_blocks(
     app: Application, request: BlocksRequest, *, upto: int | None = None
 ) -> BlocksPage:
     """As many decided blocks from `start` on as fit in a page; at least one, if there is one. None above
-    `upto`: whoever asks is in an era that has no others in common with ours."""
+    `upto`: a peer that asks from another era has no later blocks in common with ours.
+    """
     blocks: list[DecidedBlock] = []
     size, height = 0, max(request.start, 1)
     last = app.head_height() if upto is None else min(upto, app.head_height())
@@ -107,7 +108,7 @@ class Syncer:
                 await self._pull(peer)
 
     def _ahead(self) -> str | None:
-        """Whom to ask: a connected peer that claims more than we have and has not lied lately."""
+        """The peer to ask: one that is connected, claims more than we have and has not lied lately."""
         return self._claims.next_above(self.head(), self._connected(), trio.current_time())
 
     async def _pull(self, peer: str) -> None:
@@ -147,7 +148,7 @@ class Syncer:
 
 
 def is_full(page: BlocksPage) -> bool:
-    """Whether more could follow: else a page has all that its sender has, whatever that claims."""
+    """True if more could follow: otherwise a page has all that its sender has, whatever that claims."""
     size = sum(len(block.value) for block in page.blocks)
     return len(page.blocks) >= MAX_PAGE_ITEMS or size >= MAX_PAGE_BYTES
 

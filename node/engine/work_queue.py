@@ -83,8 +83,9 @@ class WorkQueue:
         return over
 
     def begin(self) -> Job | None:
-        """What to execute now, if nothing is being executed: the first, but what proposers sent themselves
-        before what others pass on."""
+        """The job to execute now, if none is running: the first, but proposals from their proposers go before
+        passed on ones.
+        """
         if self._running is not None or not self._waiting:
             return None
         originals = (
