@@ -1,7 +1,7 @@
-"""What a test may wait for (`node.testing.until`): `net.wait_for(until.receipt(tx))`.
+"""The conditions that a test can wait for (`node.testing.until`): `net.wait_for(until.receipt(tx))`.
 
-A condition looks at the network and gives its result, or says why not yet. Each may be waited for once: some
-remember what they saw when they first looked.
+A condition looks at the network and gives its result, or the reason why it is not true yet. Wait for each
+condition only once: some remember what they saw at the first look.
 """
 
 import re
@@ -16,7 +16,7 @@ from node.testing.errors import TransactionFailed
 from node.testing.members import ASK_SECONDS, Node, Shard
 
 LOOK_SECONDS = 3.0
-"""How long one look waits for a node that does not answer."""
+"""Seconds that one look waits for a node that does not answer."""
 MAX_LOG_BYTES = 64 << 20
 NOT_FOUND = -32001
 
@@ -41,7 +41,7 @@ class Condition(Generic[T_co]):
 
 
 class Seen(Protocol):
-    """What the conditions here look at of a `Network`."""
+    """The parts of a `Network` that the conditions here look at."""
 
     @property
     def nodes(self) -> tuple[Node, ...]: ...
@@ -243,7 +243,7 @@ def _height(node: Node) -> int | None:
 
 
 def _crosslinked(net: Seen, shard: int) -> int:
-    """Raises RpcUnreachable if nobody is there who could know."""
+    """The height of the shard's tip in the network block. Raises RpcUnreachable if no node answers."""
     tips = net.request("atoll_networkBlock", timeout=LOOK_SECONDS)["shards"]
     return int(next(tip["tip"]["height"] for tip in tips if tip["id"] == shard))
 

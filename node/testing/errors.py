@@ -1,10 +1,10 @@
-"""What tests of a network meet, beside what starting and asking one raises (node.cluster.errors).
+"""The errors of tests of a network, besides those of starting and asking one (node.cluster.errors).
 
 AtollError
 |-- WaitTimeout        a condition did not come true in time; also a TimeoutError
 |-- Unbalanced         the audit found wei made or lost; also an AssertionError
 |-- TransactionFailed  it ran and was reverted, or ran out of gas; also an AssertionError
-`-- NetworkStopped     the network is not running (any more), so there is nobody to ask
+`-- NetworkStopped     the network is not running (any more), so no node can be asked
 """
 
 from node.primitives.errors import AtollError

@@ -12,7 +12,9 @@ NOT_SUPPORTED = -32004
 
 
 def snapshot_of(network: Network) -> str | None:
-    """What to go back to; None where the network cannot, having no development methods. Raises RpcError."""
+    """The snapshot to go back to; None if the network cannot go back, for lack of development methods. Raises
+    RpcError.
+    """
     try:
         return network.snapshot()
     except RpcRefused as error:
@@ -23,9 +25,9 @@ def snapshot_of(network: Network) -> str | None:
 
 @contextmanager
 def isolated(network: Network, snapshot: str) -> Iterator[list[str]]:
-    """Whatever is done to the network inside is undone at the end: faults first, then the state.
+    """Undo at the end all changes that are made to the network inside: faults first, then the state.
 
-    Where that does not succeed, the list says why: nobody should use the network any more.
+    If that does not succeed, the list says why: the network should not be used any more.
     """
     trouble: list[str] = []
     try:

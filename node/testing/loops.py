@@ -15,7 +15,7 @@ def _in_trio() -> bool:
 
 
 async def in_thread(function: Callable[[], T]) -> T:
-    """What `function` returns. When it is cancelled, its thread goes on, and its answer is dropped."""
+    """The result of `function`. When it is cancelled, its thread goes on, and its answer is dropped."""
     if not _in_trio():
         return await asyncio.to_thread(function)
     import trio

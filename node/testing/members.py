@@ -49,7 +49,7 @@ class Node:
 
     @property
     def is_running(self) -> bool:
-        """Whether it has a process, which may still be starting, or be held by SIGSTOP."""
+        """True if it has a process, which may still be starting, or be held by SIGSTOP."""
         return self.pid is not None
 
     def request(self, method: str, *params: object, timeout: float = ASK_SECONDS) -> Any:
@@ -57,7 +57,7 @@ class Node:
         return call(self.rpc, method, *params, timeout=timeout)
 
     def status(self, *, timeout: float = ASK_SECONDS) -> NodeStatus:
-        """What `atoll_status` says: heights, peers, pool, lanes. Raises as `request`."""
+        """The answer of `atoll_status`: heights, peers, pool, lanes. Raises as `request`."""
         return ask_node(self.layout, timeout=timeout)
 
     def logs(self, lines: int = 100) -> list[str]:

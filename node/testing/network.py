@@ -95,7 +95,7 @@ class Network:
                 return
             except (UserError, NetworkFailed) as error:
                 # Ports are free when they are chosen, and taken when the nodes have started: with many test
-                # processes, somebody may come between.
+                # processes, another one may come between.
                 if PORT_TAKEN not in str(error) or attempt == START_TRIES - 1:
                     raise
                 clear_directory(self._directory)
@@ -144,14 +144,14 @@ class Network:
 
     @property
     def is_up(self) -> bool:
-        """Whether it was started and not stopped since; nodes may be down."""
+        """True if it was started and not stopped since; nodes may be down."""
         return self._layout is not None
 
     # ------------------------------------------------------------------ what is there
 
     @property
     def directory(self) -> Path:
-        """Where its files are; every command of `atoll` takes it as --dir. Raises NetworkStopped."""
+        """The directory of its files; every command of `atoll` takes it as --dir. Raises NetworkStopped."""
         if self._directory is None:
             raise NetworkStopped("the network was not started: call up(), or use Network.start()")
         return self._directory
@@ -221,7 +221,7 @@ class Network:
 
     @property
     def aio(self) -> "AsyncNetwork":
-        """What takes time, for asyncio and trio."""
+        """The methods that take time, for asyncio and trio."""
         return AsyncNetwork(self)
 
     # ------------------------------------------------------------------ asking
@@ -295,7 +295,7 @@ class Network:
         return accounts[index]
 
     def new_account(self, *, shard: int = 0, ether: float = 100) -> DevAccount:
-        """An account that nobody has used, at home on a shard and with so much money when this returns."""
+        """A new account, never used before, at home on a shard and with so much money when this returns."""
         self.shard(shard)
         while True:
             secret = secrets.token_bytes(32)
@@ -369,7 +369,7 @@ class Network:
         return {node.name: node.logs(lines) for node in self.nodes}
 
     def describe(self) -> str:
-        """The directory and how every node is, in lines; for a person who reads of a failure."""
+        """The directory and the state of every node, in lines; for the reader of a failure."""
         if self._layout is None:
             return "the network is not running"
         reports = report_nodes(self._layout.nodes, timeout=DESCRIBE_SECONDS)

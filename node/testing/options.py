@@ -1,4 +1,4 @@
-"""What a network for tests can be asked to be, and the manifest that says so."""
+"""The options of a network for tests, and the manifest made from them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
@@ -10,7 +10,7 @@ from node.primitives.errors import UserError
 
 
 class Options(TypedDict, total=False):
-    """What is left out is 2 shards of 1 validator with development methods, on random free ports.
+    """The default is 2 shards of 1 validator with development methods, on random free ports.
 
     `validators` of each shard, or a number for every one of them. `accounts_per_shard` funded accounts are at
     home on every shard, with `balance_ether` each. `params` are those of [params] in network.toml. `seed` gives

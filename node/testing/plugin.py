@@ -3,10 +3,10 @@
     def test_transfer(atoll):                        # a shared network, put back after the test
     @pytest.mark.atoll(shards=4, validators=2)       # of that shape
     def test_partition(atoll_network):
-        net = atoll_network(shards=2, validators=4)  # one of its own
+        net = atoll_network(shards=2, validators=4)  # a network for this test alone
 
-pytest loads this module whenever it starts, also where nobody wants a network: at the top it imports nothing
-but the standard library and pytest.
+pytest loads this module at every start, also for tests that want no network: at the top it imports only the
+standard library and pytest.
 """
 
 from collections.abc import Callable, Generator, Iterator
@@ -69,8 +69,11 @@ def pytest_configure(config: pytest.Config) -> None:
 def atoll_networks(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> "Iterator[SharedNetworks]":
-    """All networks of the session, for fixtures of any scope: `atoll_networks.start(shards=2)` is one of one's
-    own, `.shared(shards=2)` the one of all who ask for that. They are stopped when the session ends."""
+    """All networks of the session, for fixtures of any scope. They are stopped when the session ends.
+
+    `atoll_networks.start(shards=2)` starts a network for the caller alone, `.shared(shards=2)` gives the one
+    that all callers with these options share.
+    """
     from node.testing.shared import SharedNetworks
 
     networks = SharedNetworks(
@@ -159,7 +162,7 @@ class Asked(NamedTuple):
 
 
 def _configured(config: pytest.Config) -> dict[str, Any]:
-    """What holds where no mark says otherwise."""
+    """The options of a test without a mark."""
     return {
         "shards": config.getoption("--atoll-shards") or _number(config, INI_SHARDS),
         "validators": config.getoption("--atoll-validators") or _number(config, INI_VALIDATORS),
@@ -195,7 +198,7 @@ def _number(config: pytest.Config, key: str) -> int:
 
 
 def _start(start: "Callable[..., Network]", options: dict[str, Any]) -> "Network":
-    """What goes wrong is said without the insides of this plugin."""
+    """Start a network; report an error without the frames of this plugin."""
     __tracebackhide__ = True
     from node.primitives.errors import AtollError
 
@@ -210,7 +213,9 @@ def _start(start: "Callable[..., Network]", options: dict[str, Any]) -> "Network
 
 
 def _record(request: pytest.FixtureRequest, network: "Network") -> "Network":
-    """Remember who uses it, for the report of a failure: the test, or whoever has this fixture."""
+    """Remember the user of a network for the report of a failure: the test, or the pytest node with this
+    fixture.
+    """
     assert request.fixturename is not None
     request.config.stash.setdefault(KNOWN, set()).add(network)
     request.node.stash.setdefault(USED, []).append((request.fixturename, network))
@@ -238,7 +243,7 @@ def _used_by(item: pytest.Item) -> "list[Network]":
         return []
     recorded = [use for node in item.listchain() for use in node.stash.get(USED, [])]
     used = [network for fixture, network in recorded if fixture in fixtures]
-    # Those that fixtures of the project have started: who uses them is not known.
+    # Networks that fixtures of the project have started: the tests that use them are not known.
     known = item.config.stash.get(KNOWN, set())
     used += [network for network in networks.running if network not in known]
     return list(dict.fromkeys(network for network in used if network.is_up))

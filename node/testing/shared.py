@@ -25,7 +25,7 @@ class SharedNetworks:
         self._all: list[Network] = []
 
     def shared(self, **options: Unpack[Options]) -> Network:
-        """The network of these options, the same one for everybody who asks, until it is stopped.
+        """The network of these options, the same one for every caller, until it is stopped.
 
         Raises as Network.start.
         """
@@ -36,7 +36,7 @@ class SharedNetworks:
         return network
 
     def start(self, **options: Unpack[Options]) -> Network:
-        """One for whoever asks alone. Raises as Network.start."""
+        """Start a network for one caller alone. Raises as Network.start."""
         if self._root is None:
             self._root = self._make_root()
         shape = manifest_of(options)
