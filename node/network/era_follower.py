@@ -21,10 +21,11 @@ RETRY = 0.25
 
 
 class EraFollower:
-    """A node that was away, or has not seen the decision, learns how the era of a peer began.
+    """Lets a node that was away, or has not seen the decision, learn how the era of a peer began.
 
-    What the network goes back to must be here to check who decided it: beacon blocks up to there, which all
-    later eras have in common, are pulled first. `begin` is given what is proven; it ends this era.
+    To check the committee that decided it, this node needs the beacon blocks up to the height to which the
+    network goes back. All later eras have them in common, and they are pulled first. `begin` is given the
+    proven eras; it ends this era.
     """
 
     def __init__(

@@ -83,7 +83,7 @@ class EraNetwork:
         self._paused = True
 
     def begin(self) -> None:
-        """We are in another era now: tell everybody, and meet who is there already."""
+        """Begin the new era: tell every peer, and meet the peers that are in it already."""
         self._paused = False
         for peer in self._network.connected:
             self._notice(peer)
@@ -168,7 +168,7 @@ class EraNetwork:
         return await handler(peer, era, body)
 
     async def _resumed(self) -> None:
-        """What a peer asks while our era changes is answered after it."""
+        """Wait until our era has changed: a peer's question is answered after that."""
         while self._paused:
             await self._changed.wait()
 

@@ -16,11 +16,11 @@ REPEAT_SECONDS = 10.0
 
 
 class EvidenceExchange:
-    """Tells the beacon committee what its chain does not hold yet, again and again until it does.
+    """Tells the beacon committee of evidence that its chain does not hold yet, again and again until it does.
 
-    What is new here goes on to all of the committee: not everyone is connected to who has found it.
-    `broadcast` gives a frame to the beacon's validators, `send` to one peer and says whether it was
-    taken, `on_new` tells our own beacon host.
+    New evidence goes on to all of the committee: not every member is connected to the node that found it.
+    `broadcast` gives a frame to the beacon's validators, `send` to one peer and says whether it was taken,
+    `on_new` tells our own beacon host.
     """
 
     def __init__(
@@ -66,7 +66,9 @@ class EvidenceExchange:
                 return
 
     async def run(self) -> None:
-        """Repeat what no block holds yet: frames get lost, and not everybody believed it at once."""
+        """Repeat evidence that no block holds yet: frames get lost, and some members did not believe it at
+        first.
+        """
         while True:
             await trio.sleep(REPEAT_SECONDS)
             for frame in self.frames():

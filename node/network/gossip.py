@@ -19,8 +19,9 @@ from node.wire import MAX_BATCH_BYTES, decode_transactions, encode_transactions
 
 FLUSH_SECONDS = 0.005
 ROOM_SECONDS = 2.0
-"""How long a user's transaction waits for room in a full pool before it is refused. A client that sends faster
-than blocks are made is slowed down by it; refusing it at once would have it send all the more."""
+"""Seconds that a user's transaction waits for room in a full pool before it is refused. A client that sends
+faster than blocks are made is slowed down by it; refused at once, it would send all the more.
+"""
 MAX_WAITING = 512  # such transactions; more are refused at once
 MAX_OWN = 8192  # hashes of users' transactions; twice as many are looked through
 MAX_QUEUED_BYTES = 32 << 20
@@ -77,9 +78,9 @@ class TransactionGossip:
     async def submit(self, raw: bytes) -> bytes:
         """Admit a user's transaction or development operation. Raises DecodeError, InvalidTransaction, Behind.
 
-        Who sends it may have seen more of the network than this node shows. So a call that would find no code
-        here is taken once this node knows that there is none, and nothing is refused on an old state.
-        One for a full lane is refused; one that finds its lane full later waits in the pool. One for which the
+        The sender may have seen more of the network than this node shows. So a call that would find no code
+        here is taken once this node knows that there is none, and nothing is refused on an old state. A
+        transaction for a full lane is refused; one whose lane fills later waits in the pool. One for which the
         pool has no room waits a little for the next blocks.
         """
         try:
@@ -315,7 +316,9 @@ class TransactionGossip:
             yield raw
 
     def _announced(self) -> Iterator[bytes]:
-        """What can be executed next, each sender's in order, as much as one announcement may hold."""
+        """The transactions that can be executed next, in the order of each sender, up to the size of one
+        announcement.
+        """
         size = 0
         for operation in self._service.dev_queue.all():
             size += len(operation.encoded)
@@ -331,7 +334,7 @@ class TransactionGossip:
 
 
 def _reason(error: DecodeError | InvalidTransaction) -> str:
-    """A word for those who count."""
+    """The reason of a refusal as a word for counters."""
     if isinstance(error, PoolRejected):
         return error.kind
     return "malformed" if isinstance(error, DecodeError) else "invalid"

@@ -55,7 +55,7 @@ async def serve_lane(chain: ShardChain, payload: bytes) -> bytes:
 
 
 class LaneRouter(Protocol):
-    """What the puller needs of a Router."""
+    """The methods of a Router that the puller needs."""
 
     def candidates(self, shard: int) -> list[PeerId]: ...
 
@@ -141,7 +141,7 @@ class LanePuller:
         return next((end for end in ends if end >= start + self._lookahead), ends[-1])
 
     def _is_provable(self, src: ShardId, start: int, end: int) -> bool:
-        """Whether a checkpoint is among the messages from `start` up to `end`."""
+        """True if a checkpoint is among the messages from `start` up to `end`."""
         checkpoints = self._beacon.state.lane(src, self._service.ledger.shard).checkpoints
         return any(start < c.count <= end for c in checkpoints)
 

@@ -16,8 +16,8 @@ async def open_when_connected(
     """Let a chain begin heights once its committee is connected, so that round 0 need not time out.
 
     The last few are waited for a moment, a quorum for longer: without it nothing can be decided. `signs` says
-    whether this node has a validator's key, `rewound` that the network was taken back while it ran: whoever
-    is not connected then was not before either.
+    whether this node has a validator's key, `rewound` that the network was taken back while it ran: a member
+    that is not connected then was not connected before either.
     """
     committee = host.app.validators()
     started = trio.current_time()

@@ -1,4 +1,4 @@
-"""What came before the network block that its sender had already. Pure."""
+"""Transactions from senders that are at a network block which this node does not show yet. Pure."""
 
 from collections import Counter, deque
 from collections.abc import Iterator
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 MAX_BYTES = 8 << 20
 SECONDS = 10.0
-"""How long the block is waited for. A sender that names a block that never comes has sent nothing."""
+"""Seconds to wait for the block. The batch of a sender that names a block that never comes is dropped."""
 ITEM_BYTES, FRAME_BYTES = 64, 256
-"""What a transaction and a batch take in memory beside their bytes: of a batch, all may be empty."""
+"""Memory of a transaction and of a batch besides their bytes: the transactions of a batch may all be empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,9 @@ def size_of(payload: list[bytes]) -> int:
 
 
 class Parked:
-    """Batches of transactions that wait for a network block. Where there is no room, the oldest of whoever has
-    the most gives way."""
+    """Batches of transactions that wait for a network block. If there is no room, the oldest of the peer with
+    the most bytes gives way.
+    """
 
     def __init__(self, *, max_bytes: int = MAX_BYTES, seconds: float = SECONDS) -> None:
         self._frames: dict[str, deque[_Frame]] = {}  # by peer
@@ -34,7 +35,7 @@ class Parked:
         self._max_bytes = max_bytes
         self._seconds = seconds
         self.forgotten = 0
-        "How many transactions were given up."
+        """Transactions that were given up."""
 
     def __len__(self) -> int:
         return sum(map(len, self._frames.values()))

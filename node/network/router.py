@@ -32,10 +32,12 @@ class Router:
         *,
         queues: bool = False,
     ) -> bytes:
-        """An answer from some node of `shard`. With `queues` it may have to wait its turn there: who takes long
-        then is as good as before, and nobody else is asked the same meanwhile.
+        """An answer from some node of `shard`.
 
-        Raises ShardUnavailable, naming what went wrong, or Refused where its nodes have too much to do.
+        With `queues` the question may have to wait its turn there: then a slow node is as good as before, and
+        no other node is asked the same meanwhile.
+
+        Raises ShardUnavailable, with the reason, or Refused if its nodes have too much to do.
         """
         deadline = trio.current_time() + timeout
         reason, busy = "none of its nodes is connected", False
@@ -102,5 +104,5 @@ class Router:
 
 
 def _is_busy(error: PeerFault) -> bool:
-    """Whether a node has as much to do for us as it takes; it is well otherwise."""
+    """True if a node has as much to do for us as it takes; it is well otherwise."""
     return isinstance(error, RemoteRefused) and error.code == RefusalCode.BUSY

@@ -1,4 +1,4 @@
-"""Who is who in the network, from the genesis: committees, peer ids, shards."""
+"""The members of the network, from the genesis: committees, peer ids, shards."""
 
 from consensus.types import Address as ValidatorAddress
 from consensus.types import ValidatorSet
@@ -33,10 +33,10 @@ class Topology:
         return self._others(self.genesis.beacon_committee())
 
     def followers_of_beacon(self, committee: ValidatorSet) -> list[PeerId]:
-        """Who is told of a new beacon block by this node, if it is one of the beacon `committee`.
+        """The peers that this node tells of a new beacon block, if it is one of the beacon `committee`.
 
-        Every validator outside the committee is told by two of its members, so that the loss of one
-        delays nobody. All of them can still ask.
+        Every validator outside the committee is told by two of its members, so that the loss of one delays no
+        validator. All of them can still ask.
         """
         members = [v.peer_id for v in self.validators if self._addresses[v.peer_id] in committee]
         if self.me not in members:
