@@ -43,8 +43,9 @@ from rpc.server import Server
 
 
 class RpcService:
-    """What users and other nodes may ask this node. The server and what it keeps for its clients outlive the
-    chains that they are shown."""
+    """The services of this node to users and other nodes. The server and its state for clients outlive the
+    chains that the clients are shown.
+    """
 
     def __init__(
         self,

@@ -65,7 +65,7 @@ class Snapshots:
             if self._era().beacon_chain.eras.newest == rewind:
                 await self._fixed.network.met(MEETING_SECONDS)
                 return True
-            rewind = await self._find(snapshot)  # somebody else's came first
+            rewind = await self._find(snapshot)  # another request was decided first
         return False
 
     def begun(self) -> None:

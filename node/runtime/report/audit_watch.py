@@ -33,7 +33,7 @@ class AuditWatch:
         self._log = structlog.get_logger()
 
     def wanted(self) -> None:
-        """Somebody looks: audit soon, unless that was done lately."""
+        """Audit soon, unless that was done lately: a report was asked for."""
         self._wanted.set()
 
     async def run(self) -> None:

@@ -31,7 +31,7 @@ REFUSALS = (
 
 
 class ShardTotals:
-    """What the shard blocks and crosslinks that were taken in add up to."""
+    """Totals of the committed shard blocks and crosslinks."""
 
     def __init__(self, shards: Iterable[int]) -> None:
         self.transactions = self.gas = self.sent = self.delivered = self.operations = 0

@@ -1,4 +1,4 @@
-"""Whether a node does its work, check by check: `/readyz`, `/health`, and the health check of containers."""
+"""The health of a node, check by check: `/readyz`, `/health`, and the health check of containers."""
 
 import os
 from collections.abc import Iterator
@@ -146,12 +146,12 @@ class Health:
 
 
 def is_behind(syncer: Syncer) -> bool:
-    """Whether peers are ahead of us, by more than they are at any time."""
+    """True if peers are ahead of us, by more than they are at any time."""
     return syncer.highest() > syncer.head() + BEHIND
 
 
 def free_bytes(folder: os.PathLike[str]) -> int | None:
-    """What an unprivileged process may still write there; None if the folder cannot be looked at."""
+    """Bytes that an unprivileged process may still write there; None if the folder cannot be looked at."""
     try:
         found = os.statvfs(folder)
     except OSError:

@@ -45,7 +45,7 @@ class Metrics:
         self._totals.follow(self._era())
 
     async def audit(self) -> None:
-        """Audit, while somebody scrapes."""
+        """Audit whenever a scrape asks for it."""
         await self._audit.run()
 
     async def watch_lag(self) -> None:

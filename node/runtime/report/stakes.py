@@ -46,7 +46,7 @@ def validators_report(
 
 
 def evidence_report(chain: BeaconChain, pending: PendingEvidence) -> dict[str, Any]:
-    """What blocks hold (the newest 256 pieces), what waits for one, and which shards are frozen.
+    """The evidence in blocks (the newest 256 pieces), the evidence that waits for one, and the frozen shards.
 
     {"slashed", "included": [{**ITEM, "beaconHeight"}], "pending": [ITEM], "frozen": [SHARD]}
     """

@@ -1,4 +1,4 @@
-"""What a node says about itself: `atoll_status`, `/health`."""
+"""The status of a node: `atoll_status`, `/health`."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ class StatusReport:
         return peers.peers(self._fixed.config, self._fixed.network.linked)
 
     def syncing(self) -> bool:
-        """Whether peers are ahead of us on one of our chains."""
+        """True if peers are ahead of us on one of our chains."""
         return any(is_behind(syncer) for syncer in self._era().syncers.values())
 
     def status(self) -> dict[str, Any]:
