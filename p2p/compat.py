@@ -78,7 +78,7 @@ IO_ERRORS: tuple[type[Exception], ...] = (
     trio.BrokenResourceError,
     trio.ClosedResourceError,
 )
-"""What libp2p and trio raise when a connection breaks or a peer talks nonsense."""
+"""The errors that libp2p and trio raise when a connection breaks or a peer breaks the protocol."""
 
 _MAX_NEGOTIATION_MESSAGE = 1024
 
@@ -134,10 +134,10 @@ def identify_message(
     observed: tuple[str, int] | None,
     protocols: Iterable[str],
 ) -> bytes:
-    """The answer of `/ipfs/id/1.0.0`, with its length before it: whom a peer has connected to.
+    """The answer of `/ipfs/id/1.0.0`, with its length before it: the identity of this node for a peer.
 
-    `protocol` and `agent` are the versions, `listen` is an IP address and port, `observed` those that we see
-    the peer at.
+    `protocol` and `agent` are the versions, `listen` is an IP address and port, `observed` the address of the
+    peer as we see it.
     """
     message = Identify(
         protocol_version=protocol,
@@ -256,7 +256,7 @@ class Communicator(MultiselectCommunicator):  # type: ignore[misc]
 
 
 class _AllowListNoise(NoiseTransport):  # type: ignore[misc]
-    """Refuses a peer as soon as Noise has proven who it is."""
+    """Refuses a peer as soon as Noise has proven its identity."""
 
     admit: Callable[[PeerId], None]
 

@@ -4,7 +4,7 @@
 
     P2PError
     ├── NetworkConfigError     a user's mistake: fix the configuration, nothing was started
-    │   ├── PortInUse          somebody else listens on the address
+    │   ├── PortInUse          another process listens on the address
     │   ├── ListenFailed       the address cannot be bound at all
     │   └── IdentityError      a key file or key that is not one
     ├── PeerFault              a peer's fault, or its absence; never ends our process

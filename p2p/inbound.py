@@ -1,7 +1,7 @@
-"""The streams that a peer opens on one session: ours, and what every libp2p peer is answered.
+"""The streams that a peer opens on one session: ours, and those that every libp2p node answers.
 
-`/ipfs/id/1.0.0` (identify) says who we are, `/ipfs/ping/1.0.0` sends back 32 bytes at a time, both as
-https://github.com/libp2p/specs says. How many streams a peer may open is the muxer's matter.
+`/ipfs/id/1.0.0` (identify) gives our identity, `/ipfs/ping/1.0.0` sends back 32 bytes at a time, both as
+https://github.com/libp2p/specs says. The muxer limits the streams that a peer may open.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class InboundStreams:
             try:
                 stream = await self._muxer.accept_stream()
             except IO_ERRORS:
-                return  # whoever runs the muxer knows why
+                return  # the task that runs the muxer has the reason
             nursery.start_soon(self._serve, stream)
 
     async def own(self) -> dict[str, Any]:

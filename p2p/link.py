@@ -94,7 +94,7 @@ class Link:
             return False
         if self._line is not None:
             self._put_on_line(len(payload), partial(self._queue, channel_id, payload))
-            return True  # who sends does not see that it is lost
+            return True  # the sender does not see that it is lost
         return self._queue(channel_id, payload)
 
     def _queue(self, channel_id: int, payload: bytes) -> bool:
@@ -126,7 +126,7 @@ class Link:
 
     @property
     def failure(self) -> PeerFault:
-        """What ended the link."""
+        """The fault that ended the link."""
         return self._session.failure or self._failure or LinkLost("shut down")
 
     def drop(self, reason: str) -> None:
@@ -201,7 +201,7 @@ class Link:
         return True
 
     async def _run_line(self) -> None:
-        """What is under way arrives when it is due; ends when the link is sound again."""
+        """Deliver the messages under way when they are due; end when the link is sound again."""
         line = self._line
         while line is not None and line is self._line:
             due = line.release(trio.current_time())

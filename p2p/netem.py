@@ -27,11 +27,11 @@ Deliver = Callable[[], object]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkFault:
-    """What happens to the messages that we send to a peer.
+    """The faults of the link to a peer, applied to the messages that we send.
 
     `cut`: there is no connection. `delay` and `jitter` in seconds: a message takes from `delay` to `delay +
-    jitter`. `loss`: which share of them never arrives; with 1 nothing does, though a connection that is there
-    stays until the peer finds it silent. Raises `Misuse` for values out of range.
+    jitter`. `loss`: the share of them that never arrives; with 1 nothing does, though a connection that is
+    there stays until the peer finds it silent. Raises `Misuse` for values out of range.
     """
 
     cut: bool = False
@@ -47,7 +47,7 @@ class LinkFault:
 
     @property
     def blocks(self) -> bool:
-        """Whether no connection can be made: a handshake would not get through."""
+        """True if no connection can be made: a handshake would not get through."""
         return self.cut or self.loss >= 1
 
 

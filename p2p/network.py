@@ -1,4 +1,4 @@
-"""The network of one node: who is connected, and what passes between them."""
+"""The network of one node: the connected peers, and the messages between them."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Started(Protocol):
 
 
 class _Peer:
-    """What we keep about a peer of the allow-list, connected or not."""
+    """The state that we keep of a peer of the allow-list, connected or not."""
 
     __slots__ = (
         "dial_scope",
@@ -382,7 +382,7 @@ class Network:
         except OSError as error:
             raise LinkLost("connection closed") from error
         host, port = self._bound[:2]
-        # Who listens at every address says the one that this peer reached.
+        # A node that listens at every address gives the one that this peer reached.
         everywhere = ipaddress.ip_address(host).is_unspecified
         return compat.identify_message(
             self._key_pair,

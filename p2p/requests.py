@@ -159,7 +159,7 @@ class RequestChannel:
         self._last_served = -1
         self._closed = False
         self.line: Callable[[int, Callable[[], object]], bool] | None = None
-        "How messages reach the stream while the link is made bad on purpose (`Link.set_fault`)."
+        """The way of messages to the stream while the link is made bad on purpose (`Link.set_fault`)."""
 
     async def call(self, spec: MethodSpec, payload: bytes, timeout: float) -> bytes:  # noqa: ASYNC109
         """Send a request and wait for its response, `timeout` seconds at most."""

@@ -3,7 +3,7 @@
 A session is multistream-select -> Noise XX -> Yamux, and on it two streams opened by the dialer:
 one for frames, one for requests. Both are used in both directions. Their protocol ids carry the
 network id, so that nodes of different networks find out before the first frame. A peer that is not of our
-network is only answered what `p2p.inbound` answers everybody.
+network is only answered as `p2p.inbound` answers every peer.
 """
 
 from __future__ import annotations

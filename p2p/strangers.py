@@ -13,9 +13,10 @@ __all__ = ["Strangers"]
 
 
 class Strangers:
-    """`places` for them; where all are taken, a new one gets that of whoever asked for nothing for longest.
+    """`places` for them; if all are taken, a new one gets the place of the one that has asked for nothing for
+    longest.
 
-    Whoever asks for nothing for `idle` seconds goes anyway.
+    A stranger that asks for nothing for `idle` seconds is disconnected anyway.
     """
 
     def __init__(self, *, places: int, idle: float) -> None:

@@ -39,7 +39,7 @@ MAX_MESSAGE = 16 * 1024 * 1024
 
 
 class Overflow(enum.Enum):
-    """What happens to a frame that finds its outbound queue full."""
+    """The handling of a frame that finds its outbound queue full."""
 
     DROP_OLDEST = "drop_oldest"
     DROP_NEWEST = "drop_newest"
@@ -69,7 +69,7 @@ class PeerSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelSpec:
-    """A kind of frames: who goes first (lower `priority`), and how many may wait for one peer."""
+    """A kind of frames: its priority (lower goes first), and how many may wait for one peer."""
 
     id: int
     priority: int
@@ -129,7 +129,7 @@ class Limits:
     stable_after: float = 10.0
     """A connection that lived this long starts the backoff afresh."""
     penalty: float = 5.0
-    """How long a peer that broke the protocol is kept out."""
+    """Seconds for which a peer that broke the protocol is kept out."""
     max_half_open: int = 64
     """Connections in handshake; the oldest gives way to a new one."""
     max_strangers: int = 8

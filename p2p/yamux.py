@@ -1,9 +1,9 @@
 """A Yamux session that holds its peer to the limits (`p2p.compat.Patches.session_muxer`).
 
-The wire is Yamux as libp2p speaks it; stream states and the handshake around it are libp2p's. The
-read loop is ours, for stock libp2p 0.8.1 buffers whatever a peer sends beyond its window, lets it
-open thousands of streams, sends a window update for every read, polls for window every 10 ms, and
-formats a dozen log lines per frame whether or not anybody reads them.
+The wire is Yamux as libp2p speaks it; stream states and the handshake around it are libp2p's. The read loop
+is ours, because stock libp2p 0.8.1 buffers whatever a peer sends beyond its window, lets it open thousands of
+streams, sends a window update for every read, polls for window every 10 ms, and formats a dozen log lines per
+frame even if no log wants them.
 """
 
 from __future__ import annotations

@@ -14,11 +14,11 @@ ROOMS = (
         f"node/{room}"
         for room in (
             *("beacon", "chains", "cluster", "commands", "concurrency", "config", "dashboard"),
-            *("execution", "light", "metrics", "primitives", "query", "shard", "storage"),
-            "telemetry",
+            *("engine", "execution", "light", "metrics", "network", "primitives", "query"),
+            *("runtime", "shard", "storage", "telemetry", "testing"),
         )
     ),
-    "consensus",
+    *("consensus", "p2p"),
     "benchmarks",
     "tools",
 )
