@@ -41,8 +41,8 @@ class Origin:
 def open_block(shard: ShardId, stored: RawBlock, expected: Header | None = None) -> OpenBlock:
     """Decode a block and its receipts. Raises DecodeError.
 
-    With `expected`, the header that the beacon has finalised, whoever gave us the block needs no trust:
-    items and receipts must be those that the header commits to.
+    With `expected`, the header that the beacon has finalised, the source of the block needs no trust: items and
+    receipts must be those that the header commits to.
     """
     block = ShardBlock.decode(stored.block)
     receipts = tuple(decode_receipt(raw) for raw in stored.receipts)
@@ -103,10 +103,10 @@ def origin_of(message: Message, leg: Leg | None) -> Origin | None:
 
 
 def network_entries(block: OpenBlock, origins: Mapping[bytes, Origin]) -> Iterator[Entry]:
-    """What the network view lists of a shard block; `origins` by message id.
+    """The entries of a shard block in the network view; `origins` by message id.
 
-    A transaction stands where it ran: departures and messages that are sent on are left out, and so are
-    the logs in which the protocol announces its messages.
+    A transaction is listed on the shard where it ran. Departures and forwarded messages are left out, and so
+    are the logs in which the protocol announces its messages.
     """
     for index, (item, receipt) in enumerate(zip(block.items, block.receipts, strict=True)):
         match item:

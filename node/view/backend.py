@@ -24,7 +24,7 @@ from rpc.wire import (
 SYNC_SLACK = 8
 """Network blocks the view may be behind the beacon before clients are told that the node syncs."""
 BLOCK_PATIENCE = 0.25
-"""Seconds between two looks at the head of a chain that is not our own, for those who wait for a block."""
+"""Seconds between two looks at the head of a chain that is not our own, for callers that wait for a block."""
 
 
 class NodeBackend:
@@ -127,8 +127,11 @@ class NodeBackend:
         return self._coinbase
 
     async def syncing(self) -> dict[str, Any] | None:
-        """Whether the network view is behind the beacon (our own shard is being caught up then), or one of
-        our chains is behind what peers claim to have."""
+        """The progress of syncing, None if the node does not sync.
+
+        It syncs if the network view is behind the beacon (our own shard is catching up then), or if one of our
+        chains is behind the heights that peers claim.
+        """
         current, highest = await self._network.block_number(), self._beacon.head.height
         if highest - current <= SYNC_SLACK and not self._status.syncing():
             return None

@@ -31,7 +31,7 @@ from rpc.wire import (
 )
 
 ALL_GAS = (1 << 62) - 1
-"""For a caller that names no limit: whoever executes has one."""
+"""Gas of a call without a limit: the node that executes it has one."""
 REVERTED = "execution reverted"
 
 
@@ -62,8 +62,9 @@ def sender_of(request: CallRequest) -> Address:
 
 
 def gas_price_of(request: CallRequest, base_fee: int) -> int:
-    """What the call says it pays, in wei per gas; 0 (the usual case) lifts the base fee. A tip alone is that of
-    a transaction whose cap is yet to be filled in, which will be enough."""
+    """The price that the call names, in wei per gas; 0 (the usual case) lifts the base fee. A tip alone is that
+    of a transaction whose cap is yet to be filled in, which will be enough.
+    """
     if request.gas_price is not None:
         return request.gas_price
     cap, tip = request.max_fee_per_gas, request.max_priority_fee_per_gas or 0
@@ -83,7 +84,7 @@ def check_request(request: CallRequest, chain_id: int) -> None:
 
 
 def is_large(request: CallRequest, overrides: Overrides) -> bool:
-    """Whether there is so much in a call that others should have their turn while it is worked on."""
+    """True if a call holds so much that other tasks should have their turn while it is worked on."""
     entries, patches = request.access_list or (), overrides.accounts.values()
     return (
         max(len(entries), len(patches), len(request.authorization_list or ())) > FEW
@@ -180,8 +181,9 @@ def block_patch_of(overrides: BlockOverrides) -> BlockPatch | None:
 
 
 def source_gas(request: CallRequest) -> int:
-    """What a transaction pays on its own shard before its call leaves for another one, in gas
-    (`node.shard.run.departure_gas`)."""
+    """Gas that a transaction pays on its own shard before its call leaves for another one
+    (`node.shard.run.departure_gas`).
+    """
     return max(
         gas_of(
             data=request.data,

@@ -1,4 +1,4 @@
-"""What the network's chain and one shard's chain have in common when they are shown as Ethereum's."""
+"""The common part of the network's chain and of a shard's chain, shown as Ethereum's."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
@@ -73,7 +73,7 @@ T = TypeVar("T")
 
 THREADS = 2  # that assemble blocks
 BLOCK_PATIENCE = 0.25
-"""Seconds between two looks at the head of a chain that is not our own, for those who wait for a block."""
+"""Seconds between two looks at the head of a chain that is not our own, for callers that wait for a block."""
 READ_AHEAD = 8  # blocks that are read at a time
 BREATH = 32  # blocks that are scanned before other tasks get their turn
 
@@ -133,7 +133,7 @@ class ChainView(ABC):
 
     @abstractmethod
     async def _find(self, tx_hash: bytes, *, pooled: bool) -> Included | Pending | None:
-        """Where a transaction is. With `pooled` the pools are searched as well."""
+        """The place of a transaction. With `pooled` the pools are searched as well."""
 
     @abstractmethod
     async def _blooms_of(self, number: int) -> Sequence[bytes]:
@@ -145,7 +145,7 @@ class ChainView(ABC):
 
     @abstractmethod
     async def _place(self, address: bytes, number: int) -> StatePlace:
-        """Where the state of an account at block `number` is."""
+        """The place of the state of an account at block `number`."""
 
     @abstractmethod
     def _submission_shard(self, tx: Transaction) -> int:
@@ -163,7 +163,7 @@ class ChainView(ABC):
     async def simulation(
         self, request: CallRequest, ref: BlockRef, overrides: Overrides
     ) -> calls.Simulation:
-        """Where a call runs, and what runs there. Raises InvalidParams, ServerError."""
+        """The shard of a call, and the call to run there. Raises InvalidParams, ServerError."""
 
     @abstractmethod
     async def simulation_base(
@@ -191,8 +191,9 @@ class ChainView(ABC):
     async def _surely(
         self, read: Callable[[], Awaitable[T]], ref: BlockRef, doubtful: Callable[[T], bool]
     ) -> T:
-        """What `read` brings. A failure, or what is `doubtful`, of the newest block is not said before this
-        node shows all that the user can have seen elsewhere."""
+        """The result of `read`. A failure at the newest block, or a `doubtful` result, is reported only when
+        this node shows all that the user can have seen elsewhere.
+        """
         try:
             found = await read()
         except (ServerError, ExecutionReverted):
@@ -246,7 +247,7 @@ class ChainView(ABC):
         return head
 
     async def _pending_block(self, full: bool) -> BlockView | None:
-        """What the pools hold, in the shape of the block after the head."""
+        """The content of the pools, in the shape of the block after the head."""
         head = await self.block("latest", False)
         fees = await self.newest_fees()
         pool = await self.pool.content(None)
@@ -365,7 +366,7 @@ class ChainView(ABC):
         return await self.submit(raw)
 
     async def submit(self, raw: bytes) -> bytes:
-        """The same, also of what nobody has signed."""
+        """The same, also for a transaction without a signature."""
         try:
             tx = decode_transaction(raw)
         except (DecodeError, InvalidTransaction) as error:
@@ -413,7 +414,7 @@ class ChainView(ABC):
 
     async def transaction_count(self, address: bytes, ref: BlockRef) -> int:
         if ref == "pending":
-            await self.look_again()  # whoever has seen a receipt does not use its nonce again
+            await self.look_again()  # a client that has seen a receipt does not use its nonce again
             place, known = await self._state_place(address, ref), self._known()
             return await self._shards.ask(
                 place.shard, PoolNonceQuestion(address=address, known=known)

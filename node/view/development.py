@@ -214,7 +214,7 @@ class Development:
         return self._all_snapshots().take()
 
     async def _is_open(self, tx_hash: bytes) -> bool:
-        """Whether a transaction waits for a block."""
+        """True if a transaction waits for a block."""
         if await self._network.transaction_receipt(tx_hash) is not None:
             return False
         return await self._network.transaction_by_hash(tx_hash) is not None

@@ -1,4 +1,4 @@
-"""What a block of a view lists: the same for the network's blocks and for those of one shard."""
+"""The entries of a block of a view: the same for the network's blocks and for those of one shard."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -63,7 +63,7 @@ class ListedBlock:
 
     @cached_property
     def index(self) -> Mapping[bytes, int]:
-        """Where each transaction stands, by its hash."""
+        """The index of each transaction, by its hash."""
         return {entry.hash: index for index, entry in enumerate(self.entries)}
 
     @cached_property

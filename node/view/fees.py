@@ -1,9 +1,9 @@
-"""What a view says of prices: figures of a range of blocks, and what is suggested. Pure. In wei per gas.
+"""The fees that a view shows: figures of a range of blocks, and suggestions. Pure. In wei per gas.
 
 A client without settings of its own offers maxFeePerGas = 2 * base fee + tip (ethers, web3.py, go-ethereum) or
 1.2 * base fee + tip (viem), with the base fee of the newest block and the tip of eth_maxPriorityFeePerGas. The
 view of the network shows the base fee of its dearest shard, so that such a transaction can depart for every
-shard. What it pays where it runs is the base fee there and the tip. A message that its contract sends has a
+shard. It pays the base fee of the shard where it runs, and the tip. A message that its contract sends has a
 price of its own (`priceTo` of MESSENGER), out of the value.
 """
 
@@ -15,17 +15,19 @@ from rpc.wire import FeeHistory
 
 GWEI = 10**9
 PRIORITY_FEE = GWEI
-"""What we suggest: blocks have room, so any tip is enough; this one is what wallets expect to see."""
+"""The tip that we suggest: blocks have room, so any tip is enough; this one is what wallets expect to see."""
 HEADROOM = 8
-"""What eth_gasPrice allows for: a full block between being told and being included raises the base fee by this
-part. (Prices with a cap of their own, EIP-1559, are told the base fee as it is, and clients double it.)"""
+"""The part of the base fee that eth_gasPrice adds: a full block between the answer and the inclusion raises the
+base fee by it. (For prices with a cap of their own, EIP-1559, the answer is the base fee as it is, and clients
+double it.)
+"""
 MAX_REWARD_BLOCKS = 128
 """Blocks of one history with rewards: each has to be read whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockFees:
-    """What a block of a view says of fees: the gas of the shard blocks in it, against their limits."""
+    """The fees of a block of a view: the gas of the shard blocks in it, against their limits."""
 
     base_fee: int
     gas_used: int = 0
@@ -45,8 +47,9 @@ class FeeRange:
 
     @property
     def gas_price(self) -> int:
-        """What a transaction with the suggested tip pays at most, wherever it runs, one block later; and what a
-        unit of gas of a message costs at most, wherever that goes."""
+        """The highest price of a transaction with the suggested tip, wherever it runs, one block later. It is
+        also the highest price of a unit of gas of a message, wherever that goes.
+        """
         return self.next_base_fee + self.next_base_fee // HEADROOM + PRIORITY_FEE
 
 

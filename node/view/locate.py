@@ -87,8 +87,11 @@ class TransactionFinder:
         return None if answer is None else (home, answer)
 
     async def _included(self, tx_hash: bytes, *, pooled: bool) -> Included | Pending | None:
-        """What the shards' blocks say. Who does not want what is `pooled` has no use for the transaction
-        itself: its signature is not recovered then."""
+        """The place of a transaction in the shards' blocks.
+
+        A caller that does not want `pooled` ones has no use for the transaction itself: its signature is not
+        recovered then.
+        """
         found = await self._ask(tx_hash, LegQuestion(tx_hash=tx_hash))
         if found is None:
             return None
@@ -131,7 +134,7 @@ class TransactionFinder:
         return Included(number) if number is not None and number <= self._head() else None
 
     def _is_delivered(self, src: int, departure: Departure) -> bool:
-        """Whether a network block shows it."""
+        """True if a network block shows the delivery."""
         if src not in self._shards or departure.dst not in self._shards:
             raise ResourceUnavailable(f"shard {src} named a lane that does not exist")
         state = self._beacon.state_at(self._head())
@@ -139,7 +142,7 @@ class TransactionFinder:
 
 
 async def delivery_of(shards: Shards, src: int, departure: Departure) -> Delivery | None:
-    """What the destination says of a message, None while it has not arrived."""
+    """The delivery of a message on its destination, None while it has not arrived."""
     if src not in shards or departure.dst not in shards:
         raise ResourceUnavailable(f"shard {src} named a lane that does not exist")
     return await shards.ask(departure.dst, DeliveryQuestion(src=src, seq=departure.seq))

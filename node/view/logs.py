@@ -1,4 +1,4 @@
-"""What a log filter matches (execution-apis, `eth_getLogs`)."""
+"""The logs that a filter matches (execution-apis, `eth_getLogs`)."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,11 +34,11 @@ class LogQuery:
 
     @property
     def size(self) -> int:
-        """How many alternatives there are."""
+        """The number of alternatives."""
         return sum(len(options) for options in (self.addresses, *self.topics) if options)
 
     def may_match(self, bloom: bytes) -> bool:
-        """Whether a block with this bloom may hold a match; False is certain."""
+        """True if a block with this bloom may hold a match; False is certain."""
         if bloom == EMPTY_BLOOM:
             return False
         has = int.from_bytes(bloom, "big")

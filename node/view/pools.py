@@ -39,7 +39,7 @@ class Pools:
         return sum(c.pending for c in found), sum(c.queued for c in found)
 
     async def content(self, sender: bytes | None) -> PoolView:
-        """What is in these pools, of one sender or of all, by shard, sender and nonce."""
+        """The content of these pools, of one sender or of all, by shard, sender and nonce."""
 
         async def dump(shard: int) -> PoolDump:
             return await self._shards.ask(shard, PoolContentQuestion(sender=sender))
@@ -73,7 +73,7 @@ def _decode(raw: bytes) -> Transaction | None:
 class PendingFeed:
     """The news of these shards' pools, in the order in which this node hears of them.
 
-    Nothing runs while nobody asks. Those who ask share one question to each shard per `STALE_SECONDS`.
+    Nothing runs while no caller asks. Callers share one question to each shard per `STALE_SECONDS`.
     """
 
     def __init__(
@@ -90,12 +90,12 @@ class PendingFeed:
         self._asking = trio.Lock()
 
     def note(self, tx_hash: bytes) -> None:
-        """A transaction that this node has just submitted: those who follow need not wait for it."""
+        """Add a transaction that this node has just submitted: subscribers need not wait for it."""
         if self._asked > float("-inf"):
             self._add(tx_hash)
 
     async def since(self, cursor: int | None) -> PendingPage:
-        """What came after `cursor`; None starts now."""
+        """The transactions after `cursor`; None starts now."""
         async with self._asking:
             if self._clock() - self._asked > STALE_SECONDS:
                 await gather([partial(self._ask, shard) for shard in self._ids])

@@ -1,4 +1,4 @@
-"""What the views need to know of the beacon and of the node, as they need it."""
+"""The views' ports to the beacon and to the node."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -34,7 +34,7 @@ class CannotRevert(Exception):
 
 
 class Snapshots(Protocol):
-    """What takes the network back; see `node.runtime.snapshots.Snapshots`."""
+    """The part of the node that takes the network back; see `node.runtime.snapshots.Snapshots`."""
 
     def take(self) -> int: ...
 
@@ -42,13 +42,13 @@ class Snapshots(Protocol):
 
 
 class NodeStatus(Protocol):
-    """What only the node itself knows."""
+    """Facts that only the node itself knows."""
 
     def status(self) -> dict[str, Any]:
-        """What the node is doing, ready for JSON."""
+        """The state of the node, ready for JSON."""
 
     def health(self) -> tuple[bool, dict[str, Any]]:
-        """Whether the node serves as it should, with details ready for JSON."""
+        """True if the node serves as it should, with details ready for JSON."""
 
     def validators_report(self) -> list[dict[str, Any]]:
         """Stakes, penalties and seats, ready for JSON."""
@@ -65,7 +65,7 @@ class NodeStatus(Protocol):
         """The peers that are connected, ready for JSON."""
 
     def syncing(self) -> bool:
-        """Whether peers claim to be well ahead of this node."""
+        """True if peers claim to be well ahead of this node."""
 
 
 class Listing(Protocol):

@@ -35,9 +35,10 @@ from rpc.wire import (
 )
 
 MESSAGE_NONCES = 1 << 52
-"""Where the nonces shown of messages begin: `seq` counts on. No account gets there, and it is exact in
-JavaScript. With smaller ones ethers and viem, which look for a transaction of the same sender and nonce
-while they wait for a receipt, would take a refund for the replacement of a call that is under way."""
+"""The first nonce that is shown of messages: `seq` counts on. No account gets there, and it is exact in
+JavaScript. With smaller ones ethers and viem, which look for a transaction of the same sender and nonce while
+they wait for a receipt, would take a refund for the replacement of a call that is under way.
+"""
 
 
 def block(listed: ListedBlock, full: bool) -> BlockView:

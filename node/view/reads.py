@@ -24,7 +24,7 @@ from rpc.wire import AccountProof, StorageProof
 
 @dataclass(frozen=True, slots=True)
 class StatePlace:
-    """Where an account is read: the shard it lives on, that shard's height, and the state root there."""
+    """The place of an account's state: the shard it lives on, that shard's height, and the state root there."""
 
     shard: int
     height: int

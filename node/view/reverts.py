@@ -1,4 +1,4 @@
-"""What is said of a call that reverted: in go-ethereum's words, and the errors of MESSENGER by name. Pure."""
+"""The error texts of reverted calls: go-ethereum's words, and the errors of MESSENGER by name. Pure."""
 
 from collections.abc import Callable
 

@@ -17,7 +17,7 @@ from rpc.times import LOOK_UP, Patience
 T = TypeVar("T")
 
 FAILURES = (Refused, ShardUnavailable, DecodeError)
-"""What asking a shard raises, and what reading its answer does."""
+"""The errors of asking a shard, and of reading its answer."""
 SERVER_ERROR = -32000
 THREADS = 2
 """Which make questions and read answers that are large."""
@@ -67,8 +67,8 @@ class Shards:
     ) -> tuple[int, T] | None:
         """The first shard that knows, and its answer: `first` or our own is asked before all others.
 
-        None if every shard says no. Raises ResourceUnavailable when nobody knows and some shard could
-        not be asked.
+        None if every shard says no. Raises ResourceUnavailable if no shard knows and some shard could not be
+        asked.
         """
         start = first if first in self._sources else self.own
         if start is not None:
@@ -110,7 +110,7 @@ class Shards:
 
 
 def _told(shard: int, error: Exception) -> RpcError:
-    """What the user reads of it."""
+    """The error that the user reads."""
     match error:
         case Refused(code=code) if code == SERVER_ERROR:
             return ServerError(str(error))

@@ -1,4 +1,4 @@
-"""eth_simulateV1: blocks that nobody decided, on the state of one shard, with guests from others."""
+"""eth_simulateV1: blocks that no committee decided, on the state of one shard, with guests from others."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

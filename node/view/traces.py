@@ -22,7 +22,7 @@ SHARDS_AT_ONCE = 4
 
 
 class Traces:
-    """What `debug_trace*` answers; the results are JSON that needs no further encoding."""
+    """The answers of `debug_trace*`; the results are JSON that needs no further encoding."""
 
     def __init__(self, chain: Listing, shards: Shards) -> None:
         self._chain = chain

@@ -15,7 +15,7 @@ ROOMS = (
         for room in (
             *("beacon", "chains", "cluster", "commands", "concurrency", "config", "dashboard"),
             *("engine", "execution", "light", "metrics", "network", "primitives", "query"),
-            *("runtime", "shard", "storage", "telemetry", "testing"),
+            *("runtime", "shard", "storage", "telemetry", "testing", "view"),
         )
     ),
     *("consensus", "p2p"),

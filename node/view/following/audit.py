@@ -86,7 +86,7 @@ class AuditReport:
 
     @property
     def difference(self) -> int:
-        """What there is too much (negative: too little). Anything but zero is a bug of the protocol."""
+        """Wei too much (negative: too little). Anything but zero is a bug of the protocol."""
         held = self.balances + self.in_flight + self.stake + self.burned
         return held - self.genesis - self.issued
 

@@ -1,10 +1,10 @@
-"""What happens to messages on all shards, as one sequence of events for those who subscribe.
+"""The events of messages on all shards, as one sequence for subscribers.
 
 The feed reads the blocks of every shard, and the network blocks, each once, in an order in which causes come
 before effects: a shard block after the network blocks up to the one it is anchored to, a network block after
-the shard blocks it takes in. So of one message `sent` comes before `finalised` and that before `delivered`,
-whichever node's answers come first. It starts where the chains are when somebody asks, and rests while nobody
-does.
+the shard blocks it includes. So of one message `sent` comes before `finalised` and that before `delivered`,
+whichever node's answers come first. The feed starts at the heads of the chains when a caller asks, and rests
+while no caller does.
 """
 
 from collections import deque
@@ -30,7 +30,7 @@ REMEMBERED = 8192
 """Events."""
 STALE_SECONDS = 0.05
 HEAD_SECONDS = 1.0
-"""How long a shard may take to name its head before the others go on without it."""
+"""Seconds that a shard may take to name its head before the others go on without it."""
 IDLE_SECONDS = 30.0
 """Without a question for so long, the feed starts anew where the chains are then."""
 BLOCKS_AT_ONCE = 64
@@ -39,7 +39,7 @@ CACHED_MESSAGES = 65_536
 
 
 class MessageFeed:
-    """`head_height` is that of the network view. Those who ask share one look at each chain."""
+    """`head_height` is that of the network view. Concurrent callers share one look at each chain."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class MessageFeed:
         self._traffic: Lru[tuple[int, int], Traffic] = Lru(CACHED_MESSAGES, _weight)
 
     async def since(self, cursor: int | None) -> MessagePage:
-        """What came after `cursor`; None starts now."""
+        """The events after `cursor`; None starts now."""
         async with self._looking:
             idle = self._clock() - self._looked
             if not self._heights or (idle > IDLE_SECONDS and cursor is None):
@@ -94,7 +94,7 @@ class MessageFeed:
         return {shard: h for shard, h in zip(ids, found, strict=True) if h is not None}
 
     async def _start(self) -> None:
-        """Begin where the chains are. Whoever has a cursor from before is told that it missed something."""
+        """Begin at the heads of the chains. A caller with an older cursor is told that it missed something."""
         heads = await self._heads()
         number = self._head_height()
         self._events.clear()
@@ -157,7 +157,7 @@ class MessageFeed:
     async def _block(
         self, shard: int, height: int, expected: bytes | None = None
     ) -> Traffic | None:
-        """The messages of a shard's block, None where nobody can tell now. `expected` is its hash."""
+        """The messages of a shard's block, None if no node can tell now. `expected` is its hash."""
         known = self._traffic.get((shard, height))
         if known is not None and expected in (None, known.block_hash):
             return known

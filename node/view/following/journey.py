@@ -27,7 +27,7 @@ from rpc.encoding import data
 from rpc.errors import ResourceUnavailable
 
 MAX_LEGS = 16
-"""What a message that is forwarded more often is followed over."""
+"""The most legs of one message that are followed; it may have been forwarded more often."""
 
 
 class Journeys:
@@ -110,7 +110,7 @@ class Journeys:
 
 
 def relation(cause: MessageBrief, item: ItemRecord, sent: MessageBrief) -> str:
-    """What a message is to the one whose delivery sent it: `forward`, `reply`, `credit` or `call`."""
+    """The relation of a message to the one whose delivery sent it: `forward`, `reply`, `credit` or `call`."""
     if item.forwarded:
         return "forward"
     if sent.kind == MessageKind.REPLY and sent.in_reply_to == cause.id:
@@ -119,7 +119,7 @@ def relation(cause: MessageBrief, item: ItemRecord, sent: MessageBrief) -> str:
 
 
 def _onward(message: MessageBrief, item: ItemRecord) -> MessageBrief | None:
-    """What a forwarded message became: nothing else is sent where that happens."""
+    """The message that a forwarded message became: a delivery that forwards sends nothing else."""
     if not item.forwarded or not item.sent or item.sent[0].src != message.dst:
         return None
     return item.sent[0]

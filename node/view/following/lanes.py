@@ -1,20 +1,20 @@
-"""How full every lane is, and how far what it carries has come.
+"""The content of every lane, and the progress of its messages.
 
     lane     = {src, dst, outbox, crosslinked, consumed, inbox, waiting, window, full, oldest}
     outbox   = {count, asked, gas, block}   all that the source has sent, as of its block
     crosslinked = {count, asked, gas}       how much of that the beacon has finalised
     consumed = {count, asked, gas}          how much of it was delivered, as the beacon knows
-    inbox    = {count, asked, gas, block}   the same, as the destination's own block has it
+    inbox    = {count, asked, gas, block}   the same, according to the destination's own block
     waiting  = {count, asked, gas}          outbox - consumed
     window   = {count, gas}                 of what was asked for
     oldest   = {id, seq, block, networkBlock, age} | null
 
-`asked` is how many of the messages were asked for by transactions and by contracts' sends, `gas` what those
-prepaid: the others follow from arrivals and always go. At a past network block both ends are what its
-crosslinked headers say. At the latest they are asked for, and a shard that does not answer has null there. A
-lane is `full` once what was asked for and waits reaches the window, in messages or in gas. `oldest` is the next
-message to be delivered; `age` counts beacon blocks since the one that finalised it, null before that. Gas in
-units.
+`asked` counts the messages that transactions and contracts' sends asked for, `gas` the gas that those prepaid.
+The other messages follow from arrivals and always go. At a past network block both ends are as its crosslinked
+headers say. At the latest block the shards are asked for them, and the end of a shard that does not answer is
+null. A lane is `full` once the waiting messages that were asked for reach the window, in number or in gas.
+`oldest` is the next message to be delivered; `age` counts beacon blocks since the one that finalised it, null
+before that. Gas in units.
 """
 
 from collections.abc import Callable

@@ -40,7 +40,7 @@ async def sent_message(shards: Shards, message_id: bytes) -> SentMessage | None:
 
 
 Consumed = Callable[[int, int], int]
-"""How many messages of the lane from one shard to another were delivered, as the beacon knows."""
+"""The number of delivered messages of the lane from one shard to another, as the beacon knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +53,17 @@ class Arrival:
 
     @property
     def members(self) -> dict[str, str]:
-        """What a document says of it beside the item."""
+        """The members that a document has besides those of the item."""
         return {} if self.unavailable is None else {"unavailable": self.unavailable}
 
 
 async def arrival_of(
     shards: Shards, consumed: Consumed, message: MessageBrief, *, logs: bool = False
 ) -> Arrival:
-    """How far the delivery of a message has come.
+    """The progress of the delivery of a message.
 
-    A shard that cannot be asked is no reason not to tell of what is on its way to it. Raises
-    ResourceUnavailable where it has delivered the message.
+    A shard that cannot be asked does not hide the messages on their way to it. Raises ResourceUnavailable if
+    that shard has delivered the message.
     """
     if message.src not in shards or message.dst not in shards:
         raise ResourceUnavailable(f"shard {message.src} named a lane that does not exist")

@@ -81,16 +81,16 @@ class AtollView:
         return await self._auditor.report(number)
 
     def committees(self, number: int) -> dict[str, Any]:
-        """Who decides the blocks of every shard, and of the beacon."""
+        """The committees of every shard, and of the beacon."""
         return documents.committees(self._beacon.state_at(number), self._committees)
 
     async def lanes(self, number: int) -> list[dict[str, Any]]:
-        """How full every lane is, and how far what it carries has come."""
+        """The content of every lane, and the progress of its messages."""
         live = number == self._head_height()
         return await self._lanes.report(self._beacon.state_at(number), number, live=live)
 
     def network_block(self, number: int) -> dict[str, Any]:
-        """What a network block stands for: where every shard is, and the headers that are new in it."""
+        """The content of a network block: the tip of every shard, and the headers that are new in it."""
         block = self._beacon.block(number)
         if block is None:
             raise ResourceUnavailable(f"beacon block {number} is not here")
@@ -109,7 +109,7 @@ class AtollView:
         )
 
     async def votes(self, number: int, count: int) -> list[dict[str, Any]]:
-        """Who voted for the blocks that became final with each of `count` network blocks up to `number`."""
+        """The votes for the blocks that became final with each of `count` network blocks up to `number`."""
         found: list[dict[str, Any]] = []
         for each in range(max(1, number - count + 1), number + 1):
             found += votes.report(self._beacon, [each])
@@ -130,6 +130,6 @@ class AtollView:
         return number if number is not None and number <= self._head_height() else None
 
     def _consumed(self, src: int, dst: int) -> int:
-        """How many messages of a lane were delivered, as the beacon knows."""
+        """The number of delivered messages of a lane, as the beacon knows."""
         state = self._beacon.state_at(self._head_height())
         return state.lane(ShardId(src), ShardId(dst)).consumed

@@ -1,7 +1,7 @@
 """Proofs of messages for outsiders (docs/proofs.md), put together from the chains that have the parts.
 
-The beacon's part comes from this node, a shard's part from a node of the shard. Whoever gave it needs no
-trust: the whole is verified before it is shown.
+The beacon's part comes from this node, a shard's part from a node of the shard. The nodes that give the parts
+need no trust: the whole proof is verified before it is shown.
 """
 
 from collections.abc import Callable

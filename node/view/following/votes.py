@@ -1,10 +1,10 @@
-"""Who voted for which block: the certificates that the beacon chain holds, opened. Pure.
+"""The votes for each block: the certificates that the beacon chain holds, opened. Pure.
 
     decision = {shard, height, hash, networkBlock, timestamp, proposer, round, power, votes}
     votes    = [{address, power, voted}]    the whole committee of that height, by address
 
-`shard` is null for a block of the beacon. A certificate has more than two thirds of the committee's power
-and need not have all who voted: it is what the proposer of the next block, or the first that told the
+`shard` is null for a block of the beacon. A certificate has more than two thirds of the committee's power and
+need not have all votes: it has those that the proposer of the next block, or the first peer that told the
 beacon, had seen. Heights, rounds and ids are plain numbers; hashes, addresses and powers (wei of stake) are
 0x strings.
 """

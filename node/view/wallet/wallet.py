@@ -1,6 +1,6 @@
-"""The development keys that a node holds, and what it signs with them.
+"""The development keys that a node holds, and its signatures with them.
 
-Keys that everybody knows, in a network that is worth nothing: whoever reaches the endpoint may use them.
+The keys are public, in a network that is worth nothing: every client that reaches the endpoint may use them.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -31,16 +31,18 @@ from rpc.threads import Threads
 from rpc.wire import NO_OVERRIDES, CallRequest, PreparedTransaction, TransactionView
 
 RECENT_SECONDS = 3.0
-"""How long a nonce that was given out counts, although the pool does not show it: another node of the
-shard may answer, which has not heard of it yet."""
+"""Seconds that a nonce that was given out counts, although the pool does not show it: the answer may come from
+another node of the shard, which has not heard of it yet.
+"""
 MAX_IMPERSONATED = 4096
 AUTHORIZATION_BYTES = 24  # at least
 _SIGNED_MESSAGE = b"\x19Ethereum Signed Message:\n"
 
 
 class Impersonation:
-    """Whom this node lets its users impersonate: a set of addresses, or everybody. A node forgets it when it
-    ends. `lock` is held while a nonce of one of them is given out."""
+    """The addresses that this node lets its users impersonate: a set, or all. A node forgets it when it ends.
+    `lock` is held while a nonce of one of them is given out.
+    """
 
     def __init__(self) -> None:
         self._addresses: set[bytes] = set()
@@ -154,7 +156,7 @@ class Wallet:
         return tx_hash
 
     def forget_nonces(self) -> None:
-        """What was given out counts no more: the chain went back."""
+        """Forget the nonces that were given out: the chain went back."""
         self._given.clear()
 
     def _forget_old(self) -> None:
