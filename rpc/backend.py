@@ -42,14 +42,16 @@ class PoolBackend(Protocol):
         """The pools' transactions, of one sender or of all."""
 
     async def since(self, cursor: int | None) -> PendingPage:
-        """What the pools took in since `cursor`; None starts now."""
+        """The transactions that came into the pools since `cursor`; None starts now."""
 
 
 class TraceBackend(Protocol):
-    """What executions did. Traces come ready for JSON: their shapes are those of geth's tracers."""
+    """Traces of executions. They come ready for JSON: their shapes are those of geth's tracers."""
 
     async def transaction(self, hash: bytes, options: TraceOptions) -> Any:
-        """What an included transaction did where it ran. Raises `ServerError`, `LimitExceeded`."""
+        """The trace of an included transaction on the shard where it ran. Raises `ServerError`,
+        `LimitExceeded`.
+        """
 
     async def block(self, ref: BlockRef, options: TraceOptions) -> Any:
         """A list with `txHash` and `result` for each transaction of a block."""
@@ -57,7 +59,7 @@ class TraceBackend(Protocol):
     async def call(
         self, request: CallRequest, ref: BlockRef, overrides: Overrides, options: TraceOptions
     ) -> Any:
-        """What a call would do."""
+        """The trace of a call."""
 
 
 class ChainBackend(Protocol):
@@ -84,7 +86,7 @@ class ChainBackend(Protocol):
         head."""
 
     async def block_transaction_count(self, ref: BlockRef) -> int | None:
-        """How many transactions a block has."""
+        """The number of transactions of a block."""
 
     async def transaction_by_block_and_index(
         self, ref: BlockRef, index: int
@@ -112,7 +114,7 @@ class ChainBackend(Protocol):
     async def create_access_list(
         self, request: CallRequest, ref: BlockRef, overrides: Overrides
     ) -> AccessListResult:
-        """What a call accesses. A call that fails is an answer, one that cannot be made raises."""
+        """The accesses of a call. A call that fails is an answer, one that cannot be made raises."""
 
     async def simulate(self, request: SimulateRequest, ref: BlockRef) -> tuple[SimulatedBlock, ...]:
         """Blocks of calls on top of a block. Raises RpcError with the codes of the specification."""
@@ -176,8 +178,9 @@ class ChainBackend(Protocol):
 
 
 class WalletBackend(Protocol):
-    """What the node signs with the keys it holds. Raises `ServerError("unknown account")` where it has no such
-    key."""
+    """Signatures with the keys that the node holds. Raises `ServerError("unknown account")` if it has no such
+    key.
+    """
 
     @property
     def addresses(self) -> tuple[bytes, ...]:
@@ -244,13 +247,13 @@ class DevBackend(Protocol):
         """The hash of a transaction under a sender that need not be impersonated otherwise."""
 
     async def set_log_level(self, level: str) -> str:
-        """What this node's log says from now on; the level that it had. Raises `InvalidParams`."""
+        """Set the level of this node's log; the level that it had. Raises `InvalidParams`."""
 
     async def node_info(self, chain: ChainBackend) -> dict[str, Any]:
-        """What anvil says of itself, ready for JSON."""
+        """The answer of anvil_nodeInfo, ready for JSON."""
 
     async def metadata(self, chain: ChainBackend) -> dict[str, Any]:
-        """What hardhat says of itself, ready for JSON."""
+        """The answer of hardhat_metadata, ready for JSON."""
 
 
 class Backend(Protocol):
@@ -287,19 +290,19 @@ class Backend(Protocol):
         """Connected peers."""
 
     async def node_info(self) -> dict[str, Any]:
-        """What geth's admin_nodeInfo tells, ready for JSON."""
+        """The answer of geth's admin_nodeInfo, ready for JSON."""
 
     async def peers(self) -> list[dict[str, Any]]:
-        """What geth's admin_peers tells of each connected peer, ready for JSON."""
+        """The answer of geth's admin_peers for each connected peer, ready for JSON."""
 
     async def listening(self) -> bool:
-        """Whether the node accepts peers."""
+        """True if the node accepts peers."""
 
     async def coinbase(self) -> bytes | None:
         """The fee recipient of the blocks that this node proposes, None if it proposes none."""
 
     async def health(self) -> tuple[bool, dict[str, Any]]:
-        """Whether the node serves as it should, and details ready for JSON."""
+        """True if the node serves as it should, and details ready for JSON."""
 
     async def home(self, address: bytes) -> int:
         """The shard on which an account lives."""
@@ -308,7 +311,7 @@ class Backend(Protocol):
         """The shards, ready for JSON."""
 
     async def committees(self, ref: BlockRef) -> dict[str, Any]:
-        """Who decides blocks at a network block, ready for JSON."""
+        """The committees at a network block, ready for JSON."""
 
     async def lanes(self, ref: BlockRef) -> list[dict[str, Any]]:
         """The lanes between shards at a network block, ready for JSON."""
@@ -320,7 +323,7 @@ class Backend(Protocol):
         """A block that a shard has decided, its newest one for None, without its items, ready for JSON."""
 
     async def votes(self, ref: BlockRef, count: int) -> list[dict[str, Any]]:
-        """Who voted for what became final with `count` network blocks up to one, ready for JSON."""
+        """The votes for the blocks that became final with `count` network blocks up to one, ready for JSON."""
 
     async def trace(self, hash: bytes) -> dict[str, Any] | None:
         """Every execution and message that a transaction caused, as a tree, ready for JSON."""
@@ -329,12 +332,13 @@ class Backend(Protocol):
         """The path of a cross-shard message, ready for JSON."""
 
     async def message_events(self, cursor: int | None) -> MessagePage:
-        """What happened to messages after `cursor`, waiting for something; None starts now and does not wait.
+        """Events of messages after `cursor`, waiting for one; None starts now and does not wait.
 
-        Of one message `sent` comes before `finalised` and that before `delivered`, each of them once."""
+        Of one message `sent` comes before `finalised` and that before `delivered`, each of them once.
+        """
 
     async def prove_message(self, id: bytes) -> dict[str, Any] | None:
-        """Everything that proves a message to somebody who has only the genesis, ready for JSON."""
+        """The proof of a message for a verifier that has only the genesis, ready for JSON."""
 
     async def audit(self, ref: BlockRef) -> dict[str, Any]:
         """Conservation of value at a network block, ready for JSON."""
@@ -343,7 +347,7 @@ class Backend(Protocol):
         """Every validator with its stake, what it lost and whether it is jailed, ready for JSON."""
 
     async def evidence(self) -> dict[str, Any]:
-        """What is held against validators, in blocks and on its way there, ready for JSON."""
+        """The evidence against validators, in blocks and on its way there, ready for JSON."""
 
     async def status(self) -> dict[str, Any]:
-        """What the node is doing, ready for JSON."""
+        """The state of the node, ready for JSON."""

@@ -1,8 +1,8 @@
-"""What all connections of an endpoint may keep in memory together, beside what each may."""
+"""The memory that all connections of an endpoint may keep together, besides the limit of each."""
 
 
 class Budget:
-    """So many bytes, shared by everybody."""
+    """A number of bytes that all connections share."""
 
     def __init__(self, total: int) -> None:
         self.total = total
@@ -10,8 +10,9 @@ class Budget:
 
 
 class Share:
-    """What one connection holds of a budget. A small message needs none of it: `free` bytes do not count, so
-    that those who hold much leave the others what they need."""
+    """The part of a budget that one connection holds. A small message needs none of it: `free` bytes do not
+    count, so that connections that hold much leave the others what they need.
+    """
 
     def __init__(self, budget: Budget, free: int) -> None:
         self._budget = budget

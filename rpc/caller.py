@@ -12,18 +12,19 @@ _numbers = count()
 @dataclass(frozen=True, slots=True)
 class Caller:
     """A user: a connection by a number that this process gave it, or that another node, `via`, gave to one of
-    its own. Who shares something out between users compares these."""
+    its own. Compare callers to share something out between users.
+    """
 
     number: int
     via: Hashable = None
 
 
 CALLER: ContextVar[Caller | None] = ContextVar("CALLER", default=None)
-"""Whom the task serves, None for the node itself. Tasks that are started inherit it."""
+"""The user that the task serves, None for the node itself. Tasks that are started inherit it."""
 
 
 def new_caller() -> Caller:
-    """One that nobody else is, but after some four thousand million more."""
+    """A caller of a new number; numbers repeat after some four thousand million."""
     return Caller(next(_numbers) % (NUMBERS - 1) + 1)
 
 

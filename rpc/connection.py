@@ -94,7 +94,7 @@ class Connection:
 
     @property
     def wait(self) -> Wait | None:
-        """What the client lets us wait for; None while something is done for it."""
+        """The wait for the client; None while we work for it."""
         if self.session is not None and self._phase is _Phase.WEBSOCKET:
             return self.session.wait
         match self._phase:
@@ -109,8 +109,9 @@ class Connection:
         return None
 
     def give_way(self, farewell: HttpResponse | None) -> None:
-        """Ends a connection that waits, for another that needs its place. `farewell` is said to who asks for
-        something, None if there is no time for that."""
+        """End a connection that waits, for another that needs its place. `farewell` is the answer to a client
+        that has begun a request, None if there is no time for one.
+        """
         if self.session is not None and self._phase is _Phase.WEBSOCKET:
             self.session.give_way(abruptly=farewell is None)
             return
@@ -185,7 +186,7 @@ class Connection:
                 await self._stream.send_all(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     async def _read(self) -> bytes:
-        """What has come; empty at the end of the stream. Always lets other tasks have their turn."""
+        """The bytes that have come; empty at the end of the stream. Always lets other tasks have their turn."""
         descriptor = self._stream.socket.fileno()
         while True:
             await trio.lowlevel.wait_readable(descriptor)

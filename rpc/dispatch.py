@@ -43,7 +43,7 @@ Observer: TypeAlias = Callable[[str, str, float], None]
 """Told of every call: its method ("unknown" for one that is not offered), its outcome ("ok", "error",
 "timeout", "internal" or "cancelled"), and how many seconds it took."""
 Limit: TypeAlias = Callable[[float], None]
-"""Told the seconds that a call may take from now on; who gave it cancels the call then."""
+"""Told the seconds that a call may take from now on; the caller that gave it cancels the call then."""
 
 FOREIGN = {
     Trust.NAMED: "it signs with keys of this node or changes the chain: web pages of other machines may call "
@@ -137,7 +137,7 @@ class Dispatcher:
             await self._resumed.wait()
 
     def _is(self, backend: Backend) -> bool:
-        """Whether this is still the one that answers."""
+        """True if this backend is still the one that answers."""
         return self._resumed is None and self.backend is backend
 
     @property
@@ -154,12 +154,13 @@ class Dispatcher:
         limit: Limit | None = None,
         trust: Trust = Trust.LOCAL,
     ) -> bytes | None:
-        """The answer to a request or a batch, None if it holds notifications only. `trust`: who asks.
+        """The answer to a request or a batch, None if it holds notifications only. `trust` is that of the
+        client.
 
-        `scope` is the shard the endpoint stands for, None for the network view. Without a `subscriber`
-        there is nobody to push to. With `limit`, a single request is not timed here: `limit` is told the
-        seconds it may take, and a caller who then cancels this gets the answer from `overdue`. (A scope of
-        its own for every request would cost a tenth of a simple one.)
+        `scope` is the shard that the endpoint stands for, None for the network view. Without a `subscriber`
+        there is no connection to push to. With `limit`, a single request is not timed here: `limit` is told the
+        seconds that it may take, and a caller that then cancels this gets the answer from `overdue`. (A scope
+        of its own for every request would cost a tenth of a simple one.)
         """
         large = len(body) > SMALL
         if large and limit is not None:
@@ -211,8 +212,9 @@ class Dispatcher:
         return call if isinstance(call, bytes) else _failure(None, RequestTimedOut())
 
     async def health(self) -> tuple[bool, bytes]:
-        """Whether the backend calls itself healthy, and its report as JSON. Never raises: a backend that
-        cannot tell within the request timeout is not healthy."""
+        """True if the backend calls itself healthy, and its report as JSON. Never raises: a backend that cannot
+        tell within the request timeout is not healthy.
+        """
         try:
             with trio.fail_after(self._limits.request_timeout):
                 await self.served()
@@ -307,7 +309,7 @@ class Dispatcher:
         scope: int | None,
         subscriber: Subscriber | None,
     ) -> Any:
-        """What the handler returns: begun anew where the backend is replaced meanwhile."""
+        """The result of the handler, begun anew if the backend is replaced meanwhile."""
         if self._resumed is not None:
             await self.served()
         if not self._replaceable or method.outlives:
@@ -395,8 +397,9 @@ def _failure(request_id: Id, error: RpcError) -> bytes:
 
 
 def _as_rpc_error(error: Exception, method: str) -> RpcError:
-    """What the caller is told about an exception. A backend that asks several places at once raises
-    groups: a group of a single refusal is that refusal."""
+    """The error that the caller is told for an exception. A backend that asks several places at once raises
+    groups: a group of a single refusal is that refusal.
+    """
     cause = error
     while isinstance(cause, ExceptionGroup) and len(cause.exceptions) == 1:
         cause = cause.exceptions[0]

@@ -6,8 +6,8 @@ digits per byte. What we accept is wider where clients in use differ and the mea
 upper-case digits and prefix, leading zeros in quantities, a plain JSON integer as a quantity.
 A decimal string stays refused: "10" could mean ten or sixteen.
 
-Decoders take a decoded JSON value and raise ValueError with a reason fit for the user; who calls
-them adds which argument it was.
+Decoders take a decoded JSON value and raise ValueError with a reason fit for the user; the caller of a decoder
+adds the name of the argument.
 """
 
 import re

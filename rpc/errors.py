@@ -1,7 +1,7 @@
-"""What can go wrong, in two trees with different readers.
+"""The errors of the endpoint, in two trees with different readers.
 
 The user of the endpoint reads an `RpcError`: it becomes the `error` member of a JSON-RPC answer,
-its message is meant for them, and raising one is the normal way for a backend to refuse::
+its message is for that user, and raising one is the normal way for a backend to refuse::
 
     RpcError(code, message, data)
     ├── ParseError             -32700  the body is not JSON
@@ -123,14 +123,14 @@ class TransactionRejected(ServerError):
 
 
 class ResourceNotFound(RpcError):
-    """What the request names does not exist, for example a shard number."""
+    """The request names something that does not exist, for example a shard number."""
 
     def __init__(self, message: str) -> None:
         super().__init__(-32001, message)
 
 
 class ResourceUnavailable(RpcError):
-    """What the request names exists, but cannot be served now; trying again is reasonable."""
+    """The request names something that exists, but cannot be served now; trying again is reasonable."""
 
     def __init__(self, message: str) -> None:
         super().__init__(-32002, message)

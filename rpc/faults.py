@@ -11,7 +11,7 @@ class FaultBackend(Protocol):
         """Why there are no faults here; None where there are. Nothing else is asked then."""
 
     def show(self) -> dict[str, Any]:
-        """What is in force, ready for JSON."""
+        """The faults in force, ready for JSON."""
 
     def set(self, faults: dict[str, Any]) -> dict[str, Any]:
         """Have these instead of what was in force; they come back whole. Raises `InvalidParams`."""

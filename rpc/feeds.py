@@ -1,9 +1,9 @@
-"""What subscriptions are told, found out once for all of them.
+"""The news of subscriptions, found out once for all of them.
 
-A feed follows one thing, such as the headers of the network view: it asks the backend, renders what is new, and
-hands it to its audience. So a block costs as much for five thousand subscriptions as for one, but for the bytes
-that each is sent. A feed runs while somebody listens to it. What it tells is numbered, and a subscription gets
-what comes after the number at which it began: none is missed, and none comes twice.
+A feed follows one thing, such as the headers of the network view: it asks the backend, renders the news, and
+hands them to its audience. So a block costs as much for five thousand subscriptions as for one, except for the
+bytes that each is sent. A feed runs while it has a subscription. Its news are numbered, and a subscription gets
+those after the number at which it began: none is missed, and none comes twice.
 """
 
 from abc import ABC, abstractmethod
@@ -41,9 +41,10 @@ _encode = msgspec.json.encode
 
 
 class Subscription:
-    """Somebody who listens. `push` takes a whole message and does not wait; `choose` gives the results (JSON)
-    that are wanted of what a feed tells. Nothing is pushed before `start`: nobody is notified under an id that
-    it has not been told."""
+    """A client's subscription to a feed. `push` takes a whole message and does not wait; `choose` gives the
+    results (JSON) that the client wants from the news of a feed. Nothing is pushed before `start`: a client is
+    not notified under an id that it has not been told.
+    """
 
     def __init__(
         self,
@@ -54,7 +55,9 @@ class Subscription:
         self.id = id
         self.choose = choose
         self._push = push
-        self._held: list[bytes] | None = []  # as they are, all who wait share them
+        self._held: (
+            list[bytes] | None
+        ) = []  # results before the start; all waiting subscriptions share them
         self._head = (
             b'{"jsonrpc":"2.0","method":"eth_subscription","params":{"subscription":"%b","result":'
             % hex(id).encode()
@@ -73,7 +76,7 @@ class Subscription:
 
 
 def everything(result: bytes) -> tuple[bytes]:
-    """The choice of whoever wants all that a feed tells."""
+    """The choice of a subscription to all news of a feed."""
     return (result,)
 
 
@@ -93,7 +96,7 @@ class Feed(ABC):
         """The chains have these newest blocks now, by scope."""
 
     async def tell(self, feeds: "Feeds", number: int, news: Any, size: int = 1) -> None:
-        """Tell those who listen to what comes after an earlier number. `size`: what choosing of it takes."""
+        """Tell the subscriptions that began before `number`. `size` is the work of choosing from the news."""
         listeners = [who for who, after in self.audience.items() if number > after]
         for start in range(0, len(listeners), AT_ONCE):
             some = listeners[start : start + AT_ONCE]
@@ -134,7 +137,7 @@ class Feeds:
 
     @property
     def subscriptions(self) -> int:
-        """How many there are."""
+        """The number of subscriptions."""
         return self._count
 
     def reserve(self, *, first: bool) -> None:
@@ -157,8 +160,9 @@ class Feeds:
     def join(
         self, key: Hashable, make: Callable[[], Feed], subscription: Subscription, after: int
     ) -> None:
-        """Listen to what comes after a number. `make` makes the feed, where nobody listens to it yet. Raises
-        ResourceUnavailable while nobody runs the feeds."""
+        """Subscribe to the news after a number. `make` makes the feed if it has no subscription yet. Raises
+        ResourceUnavailable while the feeds do not run.
+        """
         if self._tasks is None:
             raise ResourceUnavailable("the endpoint stops: there will be no news")
         feed = self._feeds.get(key)
@@ -190,7 +194,7 @@ class Feeds:
             self._resumed = None
 
     async def _run(self, key: Hashable, feed: Feed) -> None:
-        CALLER.set(None)  # for all who listen, and not for whoever came first
+        CALLER.set(None)  # for all subscribers, and not for the first one
         with feed.scope:
             while True:
                 try:
@@ -254,7 +258,7 @@ class _OfBlocks(Feed):
         return 1
 
     async def _read(self, feeds: Feeds, number: int) -> Any:
-        """What there is to tell of a block, None for nothing."""
+        """The news of a block, None for nothing."""
         raise NotImplementedError
 
 
@@ -359,7 +363,7 @@ class Pending(Feed):
 
 
 class Messages(Feed):
-    """What happens to messages: pairs of an event (None for "missed") and its JSON."""
+    """Events of messages: pairs of an event (None for "missed") and its JSON."""
 
     def __init__(self, cursor: int) -> None:
         super().__init__()
@@ -385,7 +389,7 @@ MessageNews = tuple[MessageEvent | None, bytes]
 
 
 class Syncing(Feed):
-    """Whether the node syncs: pairs of that and its JSON, looked at again and again."""
+    """The syncing of the node: pairs of a bool and its JSON, polled."""
 
     def go_back(self, heads: Mapping[int | None, int]) -> None:
         pass

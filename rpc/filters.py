@@ -82,7 +82,7 @@ class Filters:
             self._filters[filter_id] = replace(found, position=position, busy=trio.Lock())
 
     def remove(self, scope: int | None, filter_id: int) -> bool:
-        """Whether there was such a filter."""
+        """Remove a filter; true if it existed."""
         self._expire()
         found = self._filters.get(filter_id)
         if found is None or found.scope != scope:
@@ -91,7 +91,7 @@ class Filters:
         return True
 
     async def changes(self, backend: Backend, scope: int | None, filter_id: int) -> list[Any]:
-        """What came since the last call, ready for JSON. Raises ServerError for an unknown filter."""
+        """The news since the last call, ready for JSON. Raises ServerError for an unknown filter."""
         found = self._find(scope, filter_id)
         async with found.busy:
             if found.logs is not None:
@@ -166,8 +166,11 @@ class Filters:
             del self._owned[owner]
 
     def _dispensable(self) -> int:
-        """The filter that makes room: of whoever has the most, one that was never polled if there is such a
-        filter, and the one that was used least lately. A client that polls its own keeps them."""
+        """The filter that makes room: one of the owner with the most filters.
+
+        It is one that was never polled if there is such a filter, otherwise the least recently used one. So a
+        client that polls its filters keeps them.
+        """
         most = max(self._owned.values())
         polled: int | None = None
         for filter_id, each in self._filters.items():  # in order of use
@@ -176,7 +179,7 @@ class Filters:
             if not each.polled:
                 return filter_id
             polled = filter_id if polled is None else polled
-        assert polled is not None  # somebody has the most
+        assert polled is not None  # some owner has the most
         return polled
 
     def _find(self, scope: int | None, filter_id: int) -> _Filter:

@@ -1,4 +1,4 @@
-"""What an HTTP request to the endpoint means: who may ask, which chain a path names, CORS.
+"""The meaning of an HTTP request to the endpoint: the trust in its sender, the chain of its path, CORS.
 
 Pure of sockets: a request in, a response (or the permission to upgrade) out. Two checks keep web pages
 that the user did not choose away from a node on their own machine: the Host header must be a name of
@@ -25,7 +25,7 @@ from rpc.origins import ANY, LOCAL_HOSTS, Origins, Trust
 log = structlog.get_logger(__name__)
 
 Route: TypeAlias = Callable[[HttpRequest], Awaitable[HttpResponse | None]]
-"""What answers GET and HEAD on a further path, such as `/metrics`; None leaves it to the endpoint."""
+"""The answer to GET and HEAD on a further path, such as `/metrics`; None leaves it to the endpoint."""
 
 MAX_ACCEPTED = 256
 MAX_TELLING = 512  # bytes
@@ -49,7 +49,7 @@ class Upgrade:
 
 @dataclass(frozen=True, slots=True)
 class _Accepted:
-    """Headers under which JSON-RPC is answered: for which chain and whom, and with which further headers."""
+    """Headers under which JSON-RPC is answered: the chain, the trust, and further headers of the answer."""
 
     scope: int | None
     trust: Trust
@@ -59,11 +59,10 @@ class _Accepted:
 class Gateway:
     """The HTTP face of a dispatcher.
 
-    `cors_origins`: origins of web pages that may ask beside those of this machine (`https://app.example`), "*"
-    for any.
-    `allowed_hosts`: names, beside those of the local machine, under which clients reach this endpoint;
-    "*" turns the check off, and only pages of a name that is given beside it, or of an address, count as the
-    endpoint's own then. `routes`: further paths for GET.
+    `cors_origins`: origins of web pages that may ask besides those of this machine (`https://app.example`), "*"
+    for any. `allowed_hosts`: names, besides those of the local machine, under which clients reach this
+    endpoint; "*" turns the check off. Then only pages of another given name, or of an address, count as the
+    endpoint's own. `routes`: further paths for GET.
     """
 
     def __init__(
@@ -165,7 +164,7 @@ class Gateway:
         return response and replace(response, headers=response.headers + cors)
 
     def _trust(self, request: HttpRequest) -> Trust | HttpResponse:
-        """How far who asks is trusted, or why they are refused."""
+        """The trust in the sender of a request, or the reason why it is refused."""
         host = request.headers.get(b"host")
         if host is None:
             if not request.http_1_0:
@@ -187,8 +186,9 @@ class Gateway:
         return trust
 
     def _is_ours(self, host: bytes | None) -> bool:
-        """Whether no page of elsewhere can come from there: where any name is allowed, it may be the page's
-        own, that leads here by now. An address is no name."""
+        """True if no page of another machine can come from this host. If any name is allowed, it may be the
+        name of such a page, which leads here by now. An address is no name.
+        """
         if host is None:
             return False
         name = _host_name(host)

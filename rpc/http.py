@@ -69,7 +69,7 @@ class RequestParser:
 
     @property
     def buffered(self) -> int:
-        """Bytes of bodies: of the one that arrives, and of the requests that nobody has taken."""
+        """Bytes of bodies: of the one that arrives, and of the requests that wait to be taken."""
         return self._body_size + sum(len(request.body) for request in self.requests)
 
     def feed(self, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""How much one endpoint gives to those who ask."""
+"""The limits of one endpoint for its clients."""
 
 from dataclasses import dataclass
 
@@ -40,8 +40,9 @@ class Limits:
     filters_of_one: int = 1024
     """Filters that one connection has made."""
     buffered: int = 256 * MIB
-    """What all connections hold together of messages that arrive or are worked on, and of answers and
-    notifications that wait to be read."""
+    """Bytes that all connections hold together: messages that arrive or are worked on, and answers and
+    notifications that wait to be read.
+    """
     buffered_free: int = 64 * KIB
     """Of what each holds, so much does not count."""
     filter_expiry: float = 300.0
@@ -57,4 +58,4 @@ class Limits:
     ping_interval: float = 30.0
     """Between WebSocket pings; a peer silent for two of them is gone."""
     shutdown_grace: float = 3.0
-    """What requests under way get to finish when the server stops."""
+    """Seconds for requests under way to finish when the server stops."""

@@ -1,4 +1,4 @@
-"""How deep a JSON text may nest before a parser sees it.
+"""The limit on the nesting of a JSON text, checked before a parser sees it.
 
 msgspec recurses on the C stack and relies on Python's recursion limit to stop. That limit is no protection
 here: py_ecc, which py-evm and web3 import, raises it to 100 000, and then 100 kB of `[` end the process
@@ -18,7 +18,7 @@ _OTHERS = bytes(set(range(256)) - set(_BRACKETS))
 
 
 def too_deep(text: bytes) -> bool:
-    """Whether `text` may nest deeper than a parser should follow. Never true for JSON that nests at most
+    """True if `text` may nest deeper than a parser should follow. Never true for JSON that nests at most
     MAX_DEPTH deep and has at most MAX_CONTAINERS arrays and objects; always true for text of which some
     prefix, valid so far, nests deeper than twice MAX_DEPTH.
 

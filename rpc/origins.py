@@ -1,9 +1,9 @@
-"""Which web pages may use an endpoint, and for what.
+"""The web pages that may use an endpoint, and the trust in each.
 
 A browser sends the Origin header with whatever a page asks; programs send none. Pages of this machine, which
-its user has started, and those that the endpoint serves itself, are as good as a program. Pages of elsewhere
-are refused unless they are named; and where all are let in ("*") nobody has chosen them, so they get what a
-public node gives: nothing that signs with the node's keys or changes the chain as no transaction can.
+its user has started, and those that the endpoint serves itself, are as good as a program. Pages of other
+machines are refused unless they are named. If all are let in ("*"), the user has not chosen them. So they get
+what a public node gives: nothing that signs with the node's keys or changes the chain as no transaction can.
 """
 
 import re
@@ -17,7 +17,7 @@ _ORIGIN = re.compile(rb"https?://(\[[0-9a-f:.]+\]|[^/\[\]:@?#\s]+)(:[0-9]{1,5})?
 
 
 class Trust(IntEnum):
-    """How far who asks is trusted; each may do what those before it may."""
+    """The trust in the sender of a request; each level may do what those before it may."""
 
     ANYBODY = 0
     """A page of anywhere, since all are let in: reads, and submits what is signed."""
@@ -37,8 +37,9 @@ class Origins:
         self._named = frozenset(origin.encode() for origin in named - {ANY})
 
     def trust(self, origin: bytes | None, host: bytes | None) -> Trust | None:
-        """How far a request with these headers is trusted; None if it is refused. `host` is None unless it is
-        known to be a name of the endpoint: a page from there is the endpoint's own."""
+        """The trust in a request with these headers; None if it is refused. `host` is None unless it is known
+        to be a name of the endpoint: a page from there is the endpoint's own.
+        """
         if origin is None:
             return Trust.LOCAL
         origin = origin.lower()

@@ -1,4 +1,4 @@
-"""Who makes room where all places of a server are taken."""
+"""The choice of the connection that makes room when all places of a server are taken."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 class Kind(IntEnum):
-    """What a connection waits for its client to do, in the order in which they go."""
+    """The action of the client that a connection waits for, in the order in which the connections go."""
 
     LEAVING = 0
     """Everything is said."""
@@ -30,21 +30,24 @@ GRACE = {
     Kind.QUIET: 1.0,
     Kind.UNREAD: 5.0,
 }
-"""Seconds for which a connection keeps its place: who asks again so soon is at work all the same, and an answer
-takes time to be read."""
+"""Seconds for which a connection keeps its place: a client that asks again so soon is at work all the same, and
+an answer takes time to be read.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """How a connection waits for its client, and since when (seconds)."""
+    """The kind of a connection's wait for its client, and its start (seconds)."""
 
     kind: Kind
     since: float
 
 
 def first_to_go(waits: Iterable[tuple[T, Wait | None]], now: float) -> T | None:
-    """Whose place a newcomer gets: of the first kind that there is, whoever has waited longest. None of those
-    that wait for us (None), nor of those that have not waited for their grace."""
+    """The connection whose place a newcomer gets: of the first kind that there is, the one that has waited
+    longest. Connections that wait for us (None) keep their places, and so do those that have not waited for
+    their grace.
+    """
     going = [
         (wait.kind, wait.since, index, who)
         for index, (who, wait) in enumerate(waits)

@@ -229,7 +229,7 @@ def syncing(progress: dict[str, Any] | None) -> Any:
 
 
 def header(view: BlockView) -> dict[str, Any]:
-    """What `newHeads` tells of a block: its header, as in geth."""
+    """The notification of `newHeads` for a block: its header, as in geth."""
     out = block(view)
     for name in ("transactions", "uncles", "size", "withdrawals"):
         out.pop(name, None)

@@ -33,11 +33,10 @@ class Started(Protocol):
 class Server:
     """JSON-RPC over HTTP and WebSocket on one port.
 
-    `port` 0 takes any free one. `cors_origins`: web pages that may use the endpoint beside those of this
-    machine (`rpc.origins`). `allowed_hosts`: names of the endpoint beside localhost,
-    127.0.0.1 and ::1 ("*": any); requests under another name are refused. `routes`: what GET and HEAD
-    answer on further paths, such as `/metrics`; `/health` (the backend's word) and `/healthz` (whether
-    anybody answers) are there already.
+    `port` 0 takes any free one. `cors_origins`: web pages that may use the endpoint besides those of this
+    machine (`rpc.origins`). `allowed_hosts`: names of the endpoint besides localhost, 127.0.0.1 and ::1 ("*":
+    any); requests under another name are refused. `routes`: the answers to GET and HEAD on further paths, such
+    as `/metrics`. `/health` (the report of the backend) and `/healthz` (the process answers) are there already.
     """
 
     def __init__(
@@ -134,7 +133,7 @@ class Server:
             self._leaving.discard(connection)
 
     def _make_room(self) -> bool:
-        """Whether somebody makes room who gives us nothing to do."""
+        """Take the place of a connection that gives us nothing to do; true if there was one."""
         now = trio.current_time()
         leaver = first_to_go(((each, each.wait) for each in self._connections), now)
         if leaver is None:
@@ -146,8 +145,9 @@ class Server:
         return True
 
     def _farewell(self) -> HttpResponse | None:
-        """What those are told for whom there is no place. It takes a moment too; in a flood, those over twice
-        the limit are just dropped."""
+        """The answer to a connection without a place. It takes a moment too; in a flood, connections over twice
+        the limit are just dropped.
+        """
         if len(self._leaving) >= self._limits.connections:
             return None
         return text_response(503, "too many connections, try again later", b"Retry-After: 1")

@@ -1,4 +1,4 @@
-"""Subscriptions of one WebSocket: who listens to which feed (`rpc.feeds`), and chooses what of it.
+"""Subscriptions of one WebSocket: their feeds (`rpc.feeds`), and their choice from the news.
 
 What a client has not read yet waits in the session's queue, which is bounded: a client that lets it overflow is
 dropped by the session.
@@ -66,7 +66,7 @@ class Subscriptions:
         return subscription
 
     def remove(self, id: int) -> bool:
-        """Whether there was such a subscription."""
+        """Remove a subscription; true if it existed."""
         subscription = self._all.pop(id, None)
         if subscription is None:
             return False
@@ -122,7 +122,7 @@ class Subscriber:
         )
 
     async def syncing(self) -> int:
-        """Whether the node syncs, whenever that changes."""
+        """Subscribe to changes of the node's syncing."""
         self._feeds.backend.chain(self._scope)  # where there is none, nothing syncs
         told = await self._feeds.backend.syncing() is not None
 
@@ -136,7 +136,9 @@ class Subscriber:
         return self._listen(changed, {"syncing": (NEVER, Syncing)})
 
     async def messages(self, wanted: MessageFilter) -> int:
-        """What happens to messages: sent, finalised, delivered; on the path of a shard, to those of it."""
+        """Subscribe to events of messages: sent, finalised, delivered; on the path of a shard, to
+        those of it.
+        """
         scope, page = self._scope, await self._feeds.backend.message_events(None)
 
         def choose(news: MessageNews) -> Iterable[bytes]:

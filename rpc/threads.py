@@ -39,5 +39,5 @@ class Threads:
         return await self.run(job) if large else job()
 
     async def each(self, make: Callable[[V], T], values: Sequence[V]) -> list[T]:
-        """What `make` makes of each value."""
+        """The results of `make` for each value."""
         return await self.run_if(len(values) > FEW, lambda: [make(value) for value in values])

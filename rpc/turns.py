@@ -14,10 +14,11 @@ MOST = 1024
 
 
 class Turns:
-    """At most `total` jobs at a time, of which one user has no more than `total - 1` (but one): whoever comes
-    next need not wait for those of a user that asks for much. Users take turns, each of whose jobs come in
-    their order. `user` says for whom the task that asks works. No more than `most` wait: where there are so
-    many, the last one of whoever has most of them makes room for a user that has fewer.
+    """At most `total` jobs at a time, of which one user has no more than `total - 1` (at least one).
+
+    So the next user need not wait for the jobs of a user that asks for much. Users take turns; the jobs of each
+    come in their order. `user` names the user for whom the current task works. No more than `most` jobs wait:
+    when there are so many, the last one of the user with the most makes room for a user that has fewer.
 
     For `trio.to_thread.run_sync`, in the place of a `CapacityLimiter`.
     """
@@ -95,7 +96,7 @@ class Turns:
         return LimitExceeded(f"too much to do: {self._most} wait already, try again later")
 
     def _go_on(self) -> None:
-        """Let those run whose turn it is; who has had one is last in line."""
+        """Start the jobs of the users whose turn it is; a user that has had its turn is last in line."""
         for user in list(self._waiting):
             if not self._free:
                 return

@@ -26,9 +26,10 @@ RECEIVE_SIZE = 64 * 1024
 
 
 class WebSocketSession:
-    """One WebSocket, from after the opening handshake to the closing one. `scope` is the chain its path
-    names, `trust` how far who opened it is trusted. `run` returns when the conversation is over; the stream
-    stays open for its owner to close."""
+    """One WebSocket, from after the opening handshake to the closing one. `scope` is the chain that its path
+    names, `trust` the trust in the client that opened it. `run` returns when the conversation is over; the
+    stream stays open for its owner to close.
+    """
 
     def __init__(
         self,
@@ -84,7 +85,7 @@ class WebSocketSession:
 
     @property
     def subscriptions(self) -> int:
-        """How many there are."""
+        """The number of subscriptions."""
         return 0 if self._subscriptions is None else len(self._subscriptions)
 
     def finish(self) -> None:
@@ -102,7 +103,7 @@ class WebSocketSession:
 
     @property
     def wait(self) -> Wait | None:
-        """What the client lets us wait for; None while something is done for it."""
+        """The wait for the client; None while we work for it."""
         if self._writing is not None:
             return Wait(Kind.UNREAD, self._writing)
         if self.subscriptions or self._slots.value < self._limits.websocket_concurrency:
@@ -123,7 +124,7 @@ class WebSocketSession:
         self._reading.cancel()
 
     def _hold(self) -> bool:
-        """Whether there is room for what is held now."""
+        """Hold the memory in use now; true if there is room for it."""
         return self._share.hold(len(self._message) + self._working_bytes + self._notification_bytes)
 
     async def send(self, text: str) -> None:
@@ -149,7 +150,7 @@ class WebSocketSession:
             except trio.BrokenResourceError:
                 data = b""
             if not data:
-                self._everything.cancel()  # nobody is left to read an answer
+                self._everything.cancel()  # the client that reads the answers is gone
                 return
 
     async def _take(self, event: Event, tasks: trio.Nursery) -> bool:

@@ -22,8 +22,9 @@ class BlockHash:
 
 
 BlockRef: TypeAlias = BlockTag | int | BlockHash
-"""How a request names a block: by tag, by number or by hash. Match it as
-`case str(): ... case int(): ... case BlockHash(): ...`."""
+"""The name of a block in a request: its tag, number or hash. Match it as `case str(): ... case int(): ... case
+BlockHash(): ...`.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +69,10 @@ class CallRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountOverride:
-    """What a simulated call finds of an account instead of the state's. `state` replaces the whole storage,
-    `state_diff` single slots (slot and value are integers); at most one of the two is set. A precompile
-    with `moved_to` is found there instead."""
+    """Overrides of an account for a simulated call. `state` replaces the whole storage, `state_diff` single
+    slots (slot and value are integers); at most one of the two is set. A precompile with `moved_to` is moved to
+    that address.
+    """
 
     balance: int | None = None
     nonce: int | None = None
@@ -82,7 +84,7 @@ class AccountOverride:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockOverrides:
-    """What a simulated call finds of its block instead of the header's."""
+    """Overrides of the block's header for a simulated call."""
 
     number: int | None = None
     time: int | None = None
@@ -124,9 +126,10 @@ class SimulateRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceOptions:
-    """How to trace: `tracer` is one of geth's names, "" for the struct logger; the other fields are geth's
-    options, and mean something to one tracer or another. `timeout` in seconds, for all executions of the
-    request on one shard; `limit` in steps, 0 for no limit."""
+    """Options of a trace: `tracer` is one of geth's names, "" for the struct logger; the other fields are
+    geth's options, and mean something to one tracer or another. `timeout` in seconds, for all executions of the
+    request on one shard; `limit` in steps, 0 for no limit.
+    """
 
     tracer: str = ""
     timeout: float = 5.0
@@ -338,7 +341,9 @@ class AccountProof:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessListResult:
-    """What a call accesses, the gas it uses with that list, and why it fails (None if it does not)."""
+    """The accesses of a call, the gas it uses with that list, and the reason of its failure (None if it
+    succeeds).
+    """
 
     access_list: tuple[AccessListEntry, ...]
     gas_used: int

@@ -1,4 +1,4 @@
-"""What anvil and hardhat let a developer do to the chain, where the genesis allows it.
+"""The methods of anvil and hardhat that let a developer change the chain, where the genesis allows it.
 
 Every method is refused, with the reason, on a network without `dev_methods`.
 """

@@ -1,4 +1,4 @@
-"""What a method is made of."""
+"""The parts of a method."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -20,8 +20,9 @@ Scope: TypeAlias = int | None
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Whom a call asks: `scope` is None for the network view, else a shard; `subscriber` is None where the
-    transport carries answers only. `aside` is for what may be long."""
+    """The receiver of a call: `scope` is None for the network view, else a shard; `subscriber` is None if the
+    transport carries answers only. `aside` runs work that may be long.
+    """
 
     backend: Backend
     scope: Scope
@@ -41,10 +42,13 @@ Handler: TypeAlias = Callable[..., Awaitable[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A method of the endpoint. A call of it may take `patience.method`; an endpoint that gives requests less
-    than that gives it no more. `outlives`: it goes on where the backend is replaced.
-    `brief`: it is done in a moment, so where the backend is replaced it may as well end on the old one; the
-    methods that are called most are spared a scope by it. `trust`: who may call it at least."""
+    """A method of the endpoint.
+
+    A call of it may take `patience.method`; an endpoint that gives requests less than that gives it no more.
+    `outlives`: it goes on where the backend is replaced. `brief`: it is done in a moment, so where the backend
+    is replaced it may as well end on the old one; that saves the methods that are called most a scope. `trust`:
+    the least trust that its callers need.
+    """
 
     params: tuple[Param, ...]
     handler: Handler

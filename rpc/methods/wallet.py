@@ -1,4 +1,4 @@
-"""What the node signs with the keys it holds."""
+"""Signing with the keys that the node holds."""
 
 from typing import Any
 
