@@ -11,8 +11,6 @@ if __name__ == "__main__":
 
     try:
         from node.cli import main
-    except (
-        KeyboardInterrupt
-    ):  # it takes a moment, and a traceback says nothing to who pressed Ctrl-C
+    except KeyboardInterrupt:  # it takes a moment, and the traceback would not help the user
         sys.exit(130)
     sys.exit(main())

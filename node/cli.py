@@ -147,6 +147,6 @@ def _fail(reason: str, code: int) -> int:
 
 
 def _fail_in_json(reason: str, code: int) -> int:
-    """With --json whoever reads standard output finds what went wrong there."""
+    """Print an error to standard output, where a reader of --json looks for it."""
     print_json({"error": {"message": reason, "exitCode": code}})
     return code

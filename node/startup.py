@@ -1,4 +1,4 @@
-"""What is checked before anything else is imported.
+"""The checks before anything else is imported.
 
 Written so that Python 3.7 can read it: the check for the version must be able to run.
 """
@@ -30,7 +30,7 @@ def problem() -> str | None:
 
 
 def foreign_package(home: Path) -> str | None:
-    """Whether one of our top-level names leads to the code of another distribution.
+    """The error if one of our top-level names leads to the code of another distribution, else None.
 
     The names are short, and pip lets a second distribution write into the same place without a word.
     """

@@ -1,8 +1,8 @@
-"""Text of others on a person's terminal: what would steer it is shown as a character instead.
+"""Text of others on a person's terminal: characters that would steer it are made visible instead.
 
-Reasons of reverts, names of tokens, versions and errors of nodes, and with them the logs, hold what somebody
-else wrote. A terminal takes some of that for commands: colours, titles, moves of the cursor, another direction
-of the text. Every command prints through this module.
+Reasons of reverts, names of tokens, versions and errors of nodes, and with them the logs, hold text that
+others wrote. A terminal takes some of that for commands: colours, titles, moves of the cursor, another
+direction of the text. Every command prints through this module.
 """
 
 import re

@@ -14,6 +14,6 @@ def version() -> str:
 
 
 def client_version() -> str:
-    """What `web3_clientVersion` answers."""
+    """The answer of `web3_clientVersion`."""
     python = ".".join(str(part) for part in sys.version_info[:3])
     return f"atoll/{version()}/{sys.platform}-{platform.machine()}/python{python}"

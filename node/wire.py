@@ -1,14 +1,14 @@
-"""What nodes say to each other: channels, methods and the encodings of frames.
+"""The messages between nodes: channels, methods and the encodings of frames.
 
 Consensus frame:   chain(4) | kind(1) | body          chain = shard id, or BEACON
     PROPOSAL       size(4) | proposal | value
     VOTE           vote
-    DECIDED        size(4) | certificate | value       a decided block, pushed to who follows
-    STATUS         height(8)                           what the sender has decided
+    DECIDED        size(4) | certificate | value       a decided block, pushed to followers
+    STATUS         height(8)                           the last decided height of the sender
 Crosslink frame:   an encoded Crosslink
 Transaction frame: rlp([the network block that the sender shows, [raw transaction, ...]])
 Evidence frame:    an encoded EvidenceItem
-Era frame:         nothing (a notice), or an encoded Rewind that somebody asks for
+Era frame:         nothing (a notice), or an encoded Rewind that a peer asks for
 
 Before all of these, and before the body of every request, stands the era of the sender (4 bytes).
 """
@@ -199,7 +199,9 @@ def decode_frame(frame: bytes) -> tuple[int, bytes]:
 
 
 def encode_transactions(shown: int, raws: list[bytes]) -> bytes:
-    """`shown` is the network block that we show: who has it knows what these transactions may rely on."""
+    """The frame of a batch. `shown` is the network block that we show: a peer that has it knows all that these
+    transactions may rely on.
+    """
     items = rlp.encode_list(b"".join([rlp.encode_bytes(raw) for raw in raws]))
     return rlp.encode_list(rlp.encode_int(shown) + items)
 

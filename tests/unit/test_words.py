@@ -9,20 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PRODUCT = ("node", "consensus", "p2p", "rpc")
-ROOMS = (
-    *(
-        f"node/{room}"
-        for room in (
-            *("beacon", "chains", "cluster", "commands", "concurrency", "config", "dashboard"),
-            *("engine", "execution", "light", "metrics", "network", "primitives", "query"),
-            *("runtime", "shard", "storage", "telemetry", "testing", "view"),
-        )
-    ),
-    *("consensus", "p2p"),
-    "benchmarks",
-    "tools",
-)
-"""Rooms whose docstrings keep the rules of "Text" in CONTRIBUTING.md. The list grows."""
+ROOMS = (*PRODUCT, "benchmarks", "tools")
+"""Folders whose docstrings keep the rules of "Text" in CONTRIBUTING.md."""
 
 QUESTIONS = frozenset({"What", "Who", "Whether", "Where", "How"})
 TWICE = frozenset(
