@@ -17,11 +17,11 @@ from node.commands import (
     dump,
     fault,
     follow,
-    look,
     network,
     node,
     proofs,
     scenario,
+    status,
 )
 from node.commands.common import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USER_ERROR, print_json
 from node.commands.completion import bash_nodes
@@ -45,7 +45,7 @@ GROUPS: dict[str, tuple[Callable[..., int], ...]] = {
         dump.load,
         node.node,
     ),
-    "What happens": (look.status, follow.audit, follow.trace, follow.message, follow.lanes),
+    "What happens": (status.status, follow.audit, follow.trace, follow.message, follow.lanes),
     "Proofs": (proofs.prove, proofs.verify),
     "Accounts and contracts": (
         accounts.accounts,

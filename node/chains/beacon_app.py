@@ -13,7 +13,7 @@ from node.beacon.chain import BeaconChain
 from node.beacon.crosslinks import check_crosslink
 from node.beacon.eras import EraRecord
 from node.beacon.evidence import EvidenceItem, ShardFork
-from node.beacon.pending import PendingCrosslinks
+from node.beacon.pending_crosslinks import PendingCrosslinks
 from node.beacon.pending_evidence import PendingEvidence
 from node.beacon.punishment import EvidenceOutcome
 from node.beacon.rewind import Rewind

@@ -7,7 +7,7 @@ import trio
 
 from consensus.types import Certificate
 from node import dashboard, wire
-from node.concurrency.bell import Bell
+from node.concurrency.head_signal import Bell
 from node.concurrency.height_gate import Started
 from node.network.router import Router
 from node.primitives.genesis import parse_address

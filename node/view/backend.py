@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from node.concurrency.bell import Bell
+from node.concurrency.head_signal import Bell
 from node.view.chain import ChainView
 from node.view.development import Development
 from node.view.following.methods import AtollView

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import trio
 
-from node.concurrency.bell import Bell
 from node.concurrency.gather import gather
+from node.concurrency.head_signal import Bell
 from node.primitives.basics import Address
 from node.primitives.errors import DecodeError, InvalidTransaction
 from node.primitives.transaction import (

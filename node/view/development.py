@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 import structlog
 import trio
 
-from node.concurrency.bell import Bell
 from node.concurrency.gather import gather
+from node.concurrency.head_signal import Bell
 from node.primitives.basics import Address, ShardId
 from node.primitives.dev_operation import (
     MAX_CLOCK,

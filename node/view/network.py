@@ -13,9 +13,9 @@ import trio
 
 from node.beacon.block import BeaconBlock
 from node.beacon.state import BeaconState
-from node.concurrency.bell import Bell
 from node.concurrency.caching import JoinedCache, Lru
 from node.concurrency.gather import gather
+from node.concurrency.head_signal import Bell
 from node.execution.evm.fees import next_base_fee
 from node.execution.state.receipts import EMPTY_BLOOM
 from node.primitives.basics import (

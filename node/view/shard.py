@@ -5,8 +5,8 @@ from functools import partial
 
 import trio
 
-from node.concurrency.bell import Bell
 from node.concurrency.caching import JoinedCache
+from node.concurrency.head_signal import Bell
 from node.execution.evm.fees import base_fee_after
 from node.primitives.basics import Address, ShardId
 from node.primitives.header import Header

@@ -17,7 +17,7 @@ from node.execution.state.account import (
     encode_account,
     encode_slot,
 )
-from node.execution.state.delta import Shared, StateDelta
+from node.execution.state.state_delta import Shared, StateDelta
 from node.execution.trie.trie import Trie
 from node.execution.trie.trie_nodes import Reader
 from node.primitives.basics import (

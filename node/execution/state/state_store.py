@@ -1,8 +1,8 @@
 """The source of states: the database, and the trie nodes and codes that stay in memory."""
 
 from node.execution.state.account import decode_account
-from node.execution.state.delta import Shared
 from node.execution.state.state import State
+from node.execution.state.state_delta import Shared
 from node.execution.trie.trie import Trie
 from node.execution.trie.trie_cache import DEFAULT_CACHE_NODES, NodeCache
 from node.execution.trie.trie_nodes import Reader

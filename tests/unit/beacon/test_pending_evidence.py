@@ -3,7 +3,7 @@
 import pytest
 
 from node.beacon.evidence import ShardFork
-from node.beacon.pending import PendingCrosslinks
+from node.beacon.pending_crosslinks import PendingCrosslinks
 from node.beacon.pending_evidence import PendingEvidence
 from node.beacon.validators import BEACON_CHAIN
 from node.primitives.basics import ShardId

@@ -19,7 +19,7 @@ from node.beacon.evidence import DoubleSigning
 from node.beacon.rules import BeaconRules
 from node.beacon.transition import genesis_block
 from node.beacon.validators import BEACON_CHAIN
-from node.concurrency.bell import Bell
+from node.concurrency.head_signal import Bell
 from node.config.faults import NodeFaults
 from node.config.live_faults import LiveFaults
 from node.config.node_config import NodeConfig

@@ -2,7 +2,7 @@
 
 import pytest
 
-from node.beacon.pending import PendingCrosslinks
+from node.beacon.pending_crosslinks import PendingCrosslinks
 from node.primitives.basics import ShardId
 
 S0, S1 = ShardId(0), ShardId(1)
