@@ -7,7 +7,7 @@ import trio
 
 from consensus.types import Certificate
 from node import dashboard, wire
-from node.concurrency.head_signal import Bell
+from node.concurrency.head_signal import HeadSignal
 from node.concurrency.height_gate import Started
 from node.network.router import Router
 from node.primitives.genesis import parse_address
@@ -107,15 +107,17 @@ class RpcService:
     def _backend(self) -> NodeBackend:
         fixed, era = self._fixed, self._era()
         genesis, beacon, head, local = fixed.genesis, era.beacon_chain, era.head, era.local
-        bell, cached = Bell(), fixed.config.cache.blocks_mib << 20
+        head_signal, cached = HeadSignal(), fixed.config.cache.blocks_mib << 20
         listener = fixed.beside.listener
 
         def included(executed: ExecutedBlock, _certificate: Certificate) -> None:
             for _, tx in executed.decoded:
                 local.journal.note(tx.hash)
-            bell.ring()
+            head_signal.send()
 
-        era.beacon.on_commit.append(listener("news", lambda _block, _certificate: bell.ring()))
+        era.beacon.on_commit.append(
+            listener("news", lambda _block, _certificate: head_signal.send())
+        )
         era.shard.on_commit.append(listener("news", included))
         sources: dict[int, ShardSource] = {
             shard: RemoteSource(
@@ -148,7 +150,7 @@ class RpcService:
                 recent=local.recent,
                 pooled=era.shard.pool.__contains__,
                 catch_up=era.frontier.try_reach,
-                bell=bell,
+                head_signal=head_signal,
             ),
             shards={
                 shard: ShardView(
@@ -158,7 +160,7 @@ class RpcService:
                     chain_id=genesis.chain_id,
                     cached_bytes=cached // 4,
                     recent=local.recent,
-                    bell=bell,
+                    head_signal=head_signal,
                 )
                 for shard in genesis.shard_ids()
             },
@@ -170,7 +172,7 @@ class RpcService:
             sources=shards,
             status=self._status,
             wallet=self._wallet,
-            bell=bell,
+            head_signal=head_signal,
             highest=era.ahead,
             chain_id=genesis.chain_id,
             version=client_version(),

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from node.concurrency.head_signal import Bell
+from node.concurrency.head_signal import HeadSignal
 from node.view.chain import ChainView
 from node.view.development import Development
 from node.view.following.methods import AtollView
@@ -30,8 +30,9 @@ BLOCK_PATIENCE = 0.25
 class NodeBackend:
     """An `rpc.backend.Backend` over the views.
 
-    `bell` rings when this node's chains grow. `highest` is the highest beacon block that a peer claims to
-    have, `coinbase` the fee recipient of this node's blocks, `version` what `web3_clientVersion` says.
+    `head_signal` is sent when a chain of this node grows. `highest` is the highest beacon block that a peer
+    claims to have, `coinbase` the fee recipient of this node's blocks, `version` the answer of
+    `web3_clientVersion`.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class NodeBackend:
         sources: Shards,
         status: NodeStatus,
         wallet: Wallet,
-        bell: Bell,
+        head_signal: HeadSignal,
         highest: Callable[[], int],
         chain_id: int,
         version: str,
@@ -64,7 +65,7 @@ class NodeBackend:
         self._chain_id = chain_id
         self._version = version
         self.wallet = wallet
-        self._bell = bell
+        self._head_signal = head_signal
         self._highest = highest
         self._coinbase = coinbase
         self._dev = Development(
@@ -72,7 +73,7 @@ class NodeBackend:
             sources,
             network=network,
             wallet=wallet,
-            bell=bell,
+            head_signal=head_signal,
             allowed=dev_methods,
             snapshots=snapshots,
             version=version,
@@ -171,7 +172,7 @@ class NodeBackend:
     async def message_events(self, cursor: int | None) -> MessagePage:
         page = await self._atoll.feed.since(cursor)
         while cursor is not None and not page.events and not page.missed:
-            await self._bell.listen(BLOCK_PATIENCE)
+            await self._head_signal.wait(BLOCK_PATIENCE)
             page = await self._atoll.feed.since(cursor)
         return page
 

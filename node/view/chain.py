@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import trio
 
 from node.concurrency.gather import gather
-from node.concurrency.head_signal import Bell
+from node.concurrency.head_signal import HeadSignal
 from node.primitives.basics import Address
 from node.primitives.errors import DecodeError, InvalidTransaction
 from node.primitives.transaction import (
@@ -104,9 +104,9 @@ class ChainView(ABC):
         *,
         pool_shards: tuple[int, ...],
         chain_id: int,
-        bell: Bell | None = None,
+        head_signal: HeadSignal | None = None,
     ) -> None:
-        """`bell` rings when this node's chains grow."""
+        """`head_signal` is sent when a chain of this node grows."""
         self._shards = shards
         self.pool_shards = pool_shards
         self.pool = Pools(shards, pool_shards)
@@ -114,7 +114,7 @@ class ChainView(ABC):
         self.aside = Threads(THREADS)
         self._in_thread = self.aside.run
         self.chain_id = chain_id
-        self._bell = bell or Bell()
+        self._head_signal = head_signal or HeadSignal()
         self.on_submitted: list[Callable[[bytes], None]] = [self.pool.note]
 
     # ------------------------------------------------------------------ what each chain knows
@@ -243,7 +243,7 @@ class ChainView(ABC):
 
     async def wait_for_block(self, beyond: int) -> int:
         while (head := await self.block_number()) <= beyond:
-            await self._bell.listen(BLOCK_PATIENCE)
+            await self._head_signal.wait(BLOCK_PATIENCE)
         return head
 
     async def _pending_block(self, full: bool) -> BlockView | None:

@@ -16,7 +16,7 @@ import structlog
 import trio
 
 from node.concurrency.gather import gather
-from node.concurrency.head_signal import Bell
+from node.concurrency.head_signal import HeadSignal
 from node.primitives.basics import Address, ShardId
 from node.primitives.dev_operation import (
     MAX_CLOCK,
@@ -67,7 +67,7 @@ class Development:
         *,
         network: NetworkView,
         wallet: Wallet,
-        bell: Bell,
+        head_signal: HeadSignal,
         allowed: bool,
         snapshots: Snapshots | None,
         version: str,
@@ -76,7 +76,7 @@ class Development:
         self._shards = shards
         self._network = network
         self._wallet = wallet
-        self._bell = bell
+        self._head_signal = head_signal
         self._allowed = allowed
         self._snapshots = snapshots
         self._version = version
@@ -120,7 +120,7 @@ class Development:
         """Returns when the network's chain, as this node shows it, contains the operation."""
         await self._shards.ask(shard, SubmitQuestion(raw=operation.encoded))
         while not await self._is_shown(shard, operation):
-            await self._bell.listen(POLL)
+            await self._head_signal.wait(POLL)
         receipt = await self._network.transaction_receipt(operation.hash)
         if receipt is not None and receipt.status != 1:
             raise ServerError(
@@ -210,7 +210,7 @@ class Development:
         with trio.move_on_after(SETTLING):
             for tx_hash in sent:
                 while await self._is_open(tx_hash):
-                    await self._bell.listen(POLL)
+                    await self._head_signal.wait(POLL)
         return self._all_snapshots().take()
 
     async def _is_open(self, tx_hash: bytes) -> bool:

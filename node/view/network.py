@@ -15,7 +15,7 @@ from node.beacon.block import BeaconBlock
 from node.beacon.state import BeaconState
 from node.concurrency.caching import JoinedCache, Lru
 from node.concurrency.gather import gather
-from node.concurrency.head_signal import Bell
+from node.concurrency.head_signal import HeadSignal
 from node.execution.evm.fees import next_base_fee
 from node.execution.state.receipts import EMPTY_BLOOM
 from node.primitives.basics import (
@@ -75,9 +75,9 @@ class NetworkView(ChainView):
         recent: Callable[[int], RecentBlock | None] = lambda _: None,
         pooled: Callable[[bytes], bool] = lambda _: False,
         catch_up: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint,
-        bell: Bell | None = None,
+        head_signal: HeadSignal | None = None,
     ) -> None:
-        super().__init__(shards, pool_shards=shards.ids, chain_id=chain_id, bell=bell)
+        super().__init__(shards, pool_shards=shards.ids, chain_id=chain_id, head_signal=head_signal)
         self._beacon = beacon
         self._head_height = head_height
         self._recent = recent

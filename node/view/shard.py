@@ -6,7 +6,7 @@ from functools import partial
 import trio
 
 from node.concurrency.caching import JoinedCache
-from node.concurrency.head_signal import Bell
+from node.concurrency.head_signal import HeadSignal
 from node.execution.evm.fees import base_fee_after
 from node.primitives.basics import Address, ShardId
 from node.primitives.header import Header
@@ -50,10 +50,10 @@ class ShardView(ChainView):
         chain_id: int,
         cached_bytes: int = CACHED_BYTES,
         recent: Callable[[int], RecentBlock | None] = lambda _: None,
-        bell: Bell | None = None,
+        head_signal: HeadSignal | None = None,
     ) -> None:
         """`recent` gives blocks of the node's own shard that are in memory."""
-        super().__init__(shards, pool_shards=(shard,), chain_id=chain_id, bell=bell)
+        super().__init__(shards, pool_shards=(shard,), chain_id=chain_id, head_signal=head_signal)
         self._recent = recent
         self.shard = ShardId(shard)
         self._beacon = beacon

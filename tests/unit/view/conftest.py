@@ -19,7 +19,7 @@ from node.beacon.evidence import DoubleSigning
 from node.beacon.rules import BeaconRules
 from node.beacon.transition import genesis_block
 from node.beacon.validators import BEACON_CHAIN
-from node.concurrency.head_signal import Bell
+from node.concurrency.head_signal import HeadSignal
 from node.config.faults import NodeFaults
 from node.config.live_faults import LiveFaults
 from node.config.node_config import NodeConfig
@@ -441,9 +441,13 @@ class Devnet:
         found = {int(s): self.source(s) if s == own else self.remote(s) for s in self.ids}
         found |= sources or {}
         shards = Shards(found, own=own)
-        bell = Bell()
+        head_signal = HeadSignal()
         network = NetworkView(
-            self.beacon, shards, chain_id=CHAIN_ID, head_height=self.head_height, bell=bell
+            self.beacon,
+            shards,
+            chain_id=CHAIN_ID,
+            head_height=self.head_height,
+            head_signal=head_signal,
         )
         atoll = AtollView(
             self.beacon,
@@ -456,7 +460,9 @@ class Devnet:
         backend = NodeBackend(
             network=network,
             shards={
-                int(s): ShardView(s, self.beacon, shards, chain_id=CHAIN_ID, bell=bell)
+                int(s): ShardView(
+                    s, self.beacon, shards, chain_id=CHAIN_ID, head_signal=head_signal
+                )
                 for s in self.ids
             },
             atoll=atoll,
@@ -475,7 +481,7 @@ class Devnet:
                 addresses=[u.address for row in self.users for u in row],
                 chain_id=CHAIN_ID,
             ),
-            bell=bell,
+            head_signal=head_signal,
             highest=lambda: self.beacon.head.height + 40,
             chain_id=CHAIN_ID,
             version="atoll/test",

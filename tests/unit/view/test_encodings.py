@@ -84,7 +84,7 @@ async def test_waiting_for_a_block(net):
             nursery.start_soon(backend.chain(None).wait_for_block, 0)
             nursery.start_soon(backend.chain(1).wait_for_block, 0)
             net.round()
-            backend._bell.ring()
+            backend._head_signal.send()
 
 
 async def test_a_node_behind_its_peers_is_syncing(net):
