@@ -190,7 +190,9 @@ class WalletBackend(Protocol):
         """The 65-byte EIP-191 signature (version 0x45) of a message."""
 
     async def sign_typed_data(self, address: bytes, data: dict[str, Any]) -> bytes:
-        """The 65-byte EIP-712 signature of typed data. Raises `InvalidParams` for what is none."""
+        """The 65-byte EIP-712 signature of typed data. Raises `InvalidParams` if the data are not valid typed
+        data.
+        """
 
     async def fill(self, chain: ChainBackend, request: CallRequest) -> PreparedTransaction:
         """A transaction with nonce, gas and fees filled in, unsigned. Needs no key."""
@@ -236,8 +238,10 @@ class DevBackend(Protocol):
         """The name of what the whole network is now."""
 
     async def revert(self, snapshot: int) -> bool:
-        """Make the network what it was then, for all; False if there is no such snapshot, or no longer. What
-        else is under way begins anew afterwards; this call outlives it."""
+        """Take the whole network back to a snapshot; False if there is no such snapshot, or no longer.
+
+        Other calls under way begin anew afterwards; this call outlives it.
+        """
 
     async def impersonate(self, address: bytes, on: bool) -> None: ...
 
@@ -344,7 +348,7 @@ class Backend(Protocol):
         """Conservation of value at a network block, ready for JSON."""
 
     async def validators(self) -> list[dict[str, Any]]:
-        """Every validator with its stake, what it lost and whether it is jailed, ready for JSON."""
+        """Every validator with its stake, its losses and its jailing, ready for JSON."""
 
     async def evidence(self) -> dict[str, Any]:
         """The evidence against validators, in blocks and on its way there, ready for JSON."""

@@ -41,7 +41,7 @@ class _Phase(Enum):
 
 
 class Connection:
-    """Serves one stream with a gateway. `share`: what it may hold in memory, with the others."""
+    """Serves one stream with a gateway. `share` is its part of the memory that all connections share."""
 
     def __init__(
         self, stream: trio.SocketStream, gateway: Gateway, limits: Limits, share: Share
@@ -56,7 +56,7 @@ class Connection:
         self._phase = _Phase.IDLE
         self.session: WebSocketSession | None = None
         self._latest = math.inf  # no deadline may be later than this
-        self._due = math.inf  # of what is going on now
+        self._due = math.inf  # of the current step
         self._since = trio.current_time()  # when that began
         self._has_asked = False  # for something that was answered
         self._gives_way = False

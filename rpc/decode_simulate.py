@@ -6,7 +6,7 @@ from rpc.encoding import json_type
 from rpc.wire import BlockOverrides, Overrides, SimulateBlock, SimulateRequest
 
 MAX_CALLS = 5_000  # of all blocks
-MAX_LISTED = 100_000  # what is longer is not even counted
+MAX_LISTED = 100_000  # longer lists are not even counted
 
 
 def simulate_request(value: object) -> SimulateRequest:

@@ -55,7 +55,7 @@ MAX_CONTEXTS = 1024  # a path may name any number
 BATCH_SECONDS = 0.001
 """Of a batch, before other connections get their turn."""
 THREADS = 2
-"""Which decode and render what is large."""
+"""Threads that decode and render large messages."""
 
 
 class _Call(msgspec.Struct, frozen=True):
@@ -89,8 +89,8 @@ _opens_array = re.compile(rb"[ \t\r\n]*\[").match
 class Dispatcher:
     """Answers JSON-RPC bodies from one backend, from many tasks. Its only state are the filters.
 
-    The backend can be replaced, if that is said at once: between `pause` and `go_on` calls wait. What was
-    under way is begun anew then, as if it had come later.
+    The backend can be replaced at once: between `pause` and `go_on` calls wait. Calls under way are begun anew
+    then, as if they had come later.
     """
 
     def __init__(
@@ -173,7 +173,7 @@ class Dispatcher:
         return await self._run(calls, scope, subscriber, trust, limit)
 
     def _calls(self, body: bytes) -> "_Call | list[_Call | bytes] | bytes":
-        """The call in a body, or the calls of a batch, or the answer that says what is wrong."""
+        """The call in a body, or the calls of a batch, or the answer that names the error."""
         if too_deep(body):
             return _failure(None, ParseError("too many nested arrays and objects"))
         if not _opens_array(body):
@@ -332,7 +332,7 @@ class Dispatcher:
                     return await method.handler(context, *arguments)
                 except Exception:
                     if self._is(backend):
-                        raise  # otherwise it tripped over what is gone
+                        raise  # otherwise the old chain is gone, and this failed for that
                 finally:
                     self._running.discard(turn)
 
@@ -350,7 +350,7 @@ def _outcome(error: RpcError) -> str:
 
 
 def _read(body: bytes | msgspec.Raw) -> _Call | bytes:
-    """The call in a JSON text, or the answer that says what is wrong with it."""
+    """The call in a JSON text, or the answer that names its error."""
     try:
         call = _decode_call(body)
     except ValueError:

@@ -137,7 +137,7 @@ class ResourceUnavailable(RpcError):
 
 
 class RequestTimedOut(ResourceUnavailable):
-    """The request, or what was left of its batch, used up its time."""
+    """The request, or the rest of its batch, used up its time."""
 
     def __init__(self, why: str = "") -> None:
         super().__init__(f"request timed out: {why}" if why else "request timed out")

@@ -14,7 +14,7 @@ class FaultBackend(Protocol):
         """The faults in force, ready for JSON."""
 
     def set(self, faults: dict[str, Any]) -> dict[str, Any]:
-        """Have these instead of what was in force; they come back whole. Raises `InvalidParams`."""
+        """Replace the faults in force; the new ones come back whole. Raises `InvalidParams`."""
 
     def accuse(self, evidence: bytes) -> bool:
         """Take in evidence against validators as if a peer had sent it; whether it is new. Raises

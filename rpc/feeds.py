@@ -89,7 +89,7 @@ class Feed(ABC):
 
     @abstractmethod
     async def follow(self, feeds: "Feeds") -> None:
-        """Tell what is new, then return; called again and again."""
+        """Tell the news, then return; called again and again."""
 
     @abstractmethod
     def go_back(self, heads: Mapping[int | None, int]) -> None:
@@ -215,12 +215,12 @@ class Feeds:
                 await feed.follow(self)
             except Exception:
                 if not turn.cancel_called:
-                    raise  # otherwise it tripped over what is gone
+                    raise  # otherwise the old chain is gone, and this failed for that
             finally:
                 self._turns.discard(turn)
         if turn.cancel_called:
             await self._served()
-            feed.go_back(self._heads)  # what it was just told was of the old chain
+            feed.go_back(self._heads)  # its last news were of the old chain
 
     async def _served(self) -> None:
         """Return when there is a backend."""

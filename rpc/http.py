@@ -1,8 +1,8 @@
 """HTTP/1.1 without sockets: bytes in, requests out; responses in, bytes out.
 
-`RequestParser` wraps httptools (llhttp in its strict mode) and adds what it leaves to its user: the limits
-on headers and bodies, and the first failure, after which nothing more is read. Requests that came
-complete before a failure are still delivered, so pipelining stays in order.
+`RequestParser` wraps httptools (llhttp in its strict mode) and adds the checks that httptools leaves to its
+user: the limits on headers and bodies, and the first failure, after which nothing more is read. Requests that
+came complete before a failure are still delivered, so pipelining stays in order.
 """
 
 from collections import deque

@@ -20,7 +20,7 @@ class Trust(IntEnum):
     """The trust in the sender of a request; each level may do what those before it may."""
 
     ANYBODY = 0
-    """A page of anywhere, since all are let in: reads, and submits what is signed."""
+    """A page of any machine, since all are let in: reads, and submits signed transactions."""
     NAMED = 1
     """A page whose origin is named: also development methods, and signing with the node's keys."""
     LOCAL = 2

@@ -1,4 +1,4 @@
-"""The positional parameters of a method: what it takes, and what is wrong with what came."""
+"""The positional parameters of a method: their types, and the errors of values that came."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -54,8 +54,9 @@ class Subscriptions:
         return len(self._all)
 
     def add(self, choose: Callable[..., Iterable[bytes]]) -> Subscription:
-        """One more. Raises LimitExceeded, or ResourceUnavailable once the session is over: what was asked
-        before may be answered after it."""
+        """Add a subscription. Raises LimitExceeded, or ResourceUnavailable once the session is over: an earlier
+        request may be answered after the end.
+        """
         if self._closed:
             raise ResourceUnavailable("the connection ends: there will be no news")
         if len(self._all) >= self._limit:

@@ -23,8 +23,9 @@ LOOK_UP = Patience(method=15.0, shard=12.0, node=5.0)
 """Questions that an index or a few trie nodes answer: milliseconds. Two tries fit into the shard's time."""
 
 BULK = Patience(method=15.0, shard=12.0, node=10.0)
-"""Look-ups whose answers are megabytes, for which a slow link takes seconds, and transactions handed in, which
-wait for a height and for room. A second try gets what is left of the shard's time."""
+"""Look-ups with answers of megabytes, for which a slow link takes seconds, and submitted transactions, which
+wait for a height and for room. A second try gets the rest of the shard's time.
+"""
 
 EXECUTE = Patience(method=30.0, shard=27.0, node=25.0)
 """Questions that execute, search, or walk over a whole state: as long as geth gives a request. The execution

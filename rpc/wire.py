@@ -108,7 +108,7 @@ NO_OVERRIDES = Overrides()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulateBlock:
-    """A block of `eth_simulateV1`: what it is to find, and the calls in it."""
+    """A block of `eth_simulateV1`: its overrides, and the calls in it."""
 
     calls: tuple[CallRequest, ...] = ()
     overrides: Overrides = NO_OVERRIDES
@@ -287,7 +287,7 @@ class SimulatedFailure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatedCall:
-    """The outcome of a call of `eth_simulateV1`. `peak_gas` is what it had used before refunds."""
+    """The outcome of a call of `eth_simulateV1`. `peak_gas` is the gas used before refunds."""
 
     status: int
     return_data: bytes
@@ -378,8 +378,9 @@ class PendingPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageFilter:
-    """Which events of messages are wanted; what is None leaves all of them. A message matches an address
-    that it is from or to, and a shard that it is of or for."""
+    """The events of messages that a subscription wants; a field of None selects all. A message matches an
+    address that it is from or to, and a shard that it is of or for.
+    """
 
     ids: frozenset[bytes] | None = None
     addresses: frozenset[bytes] | None = None

@@ -6,12 +6,12 @@
 - `state`: accounts, simulated calls, fees;
 - `node`: the node itself, its pool;
 - `debug`: encodings and traces;
-- `wallet`: what it signs with the keys it holds;
+- `wallet`: signatures with the keys that it holds;
 - `filters`: filters and subscriptions;
 - `development`: what anvil and hardhat let a developer do, where the genesis allows it;
 - `atoll`: shards, lanes, messages;
 - `faults`: what a node is told to do wrong, or to suffer, where the genesis allows it;
-- `refused`: what is known and not offered, with the reason.
+- `refused`: the methods that are known and not offered, with the reason.
 
 Optional trailing arguments default as in geth; the block, where there is one, to "latest".
 """

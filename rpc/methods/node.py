@@ -1,4 +1,4 @@
-"""The node itself: `web3_`, `net_`, `txpool_`, and what it can do."""
+"""The node itself: `web3_`, `net_`, `txpool_`, and its features."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Methods that other nodes have and this one does not: name -> why. What is not here is unknown."""
+"""Methods that other nodes have and this one does not: name -> why. All others are unknown."""
 
 _BACK = (
     "the network goes back as a whole, and to a block that somebody has asked for: take a snapshot with "
