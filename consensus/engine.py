@@ -138,7 +138,7 @@ class Engine:
         return self._process is not None and self._process.names(block_id)
 
     def messages(self) -> Iterator[Vote | Proposal]:
-        """Everything that is kept of what was heard at the current height."""
+        """The kept messages of the current height."""
         return iter(()) if self._process is None else self._process.messages()
 
     @property

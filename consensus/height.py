@@ -139,7 +139,7 @@ class HeightProcess:
         return self._votes.is_named(block_id)
 
     def messages(self) -> Iterator[Vote | Proposal]:
-        """Everything that is kept of what was heard."""
+        """The kept messages of this height."""
         yield from self._proposals.all()
         yield from self._votes.all()
 
@@ -148,7 +148,7 @@ class HeightProcess:
         return self._settle(ValueReady(round=built.round, block_id=built.block_id))
 
     def on_timeout(self, elapsed: TimeoutElapsed) -> tuple[Effect, ...]:
-        """L57-67. What is not of the current round and step, or was not started, is ignored."""
+        """L57-67. A timeout that is not of the current round and step, or was not started, is ignored."""
         timeout = elapsed.timeout
         state = self.state
         if timeout.round != state.round or state.step is Step.DECIDED:

@@ -97,7 +97,7 @@ class PastHeights:
 
         Args:
             certificate: verified with ``validators``.
-            messages: what was heard at this height and checked, such as all that the engine holds.
+            messages: checked messages of this height, such as all that the engine holds.
 
         Returns:
             Contradictions between the certificate and the messages. Those among the messages were
@@ -124,7 +124,7 @@ class PastHeights:
         """A message, not checked yet, of a height that may be decided; evidence if it makes some.
 
         Raises:
-            PeerFault: it contradicts what was said, and its signer has not signed it.
+            PeerFault: it contradicts a kept message, and its signer has not signed it.
         """
         decided = self._decided.get(message.height)
         if decided is None or not decided.is_place(message):

@@ -175,8 +175,9 @@ RoundEvent: TypeAlias = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transition:
-    """The state after an event, and what it asks for. An event that was not enabled returns the
-    very same state and no effects."""
+    """The state after an event, and the effects it asks for. An event that was not enabled returns the very
+    same state and no effects.
+    """
 
     state: RoundState
     effects: tuple[Effect, ...] = ()

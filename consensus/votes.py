@@ -85,7 +85,7 @@ class VoteKeeper:
         self._quorums: dict[VoteType, dict[tuple[Round, BlockId], None]] = {t: {} for t in VoteType}
 
     def move_to(self, current: Round, wanted: Iterable[int]) -> None:
-        """Make ``current`` the current round and forget what is not needed any more.
+        """Make ``current`` the current round and forget the rounds that are not needed any more.
 
         ``wanted`` are past rounds to keep however old they are, as :meth:`want` does.
         """
