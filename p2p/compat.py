@@ -88,8 +88,9 @@ class Patches:
     """Departures from stock libp2p."""
 
     buffered_tcp: bool = True
-    """Read 64 KiB from the socket at once and return what was asked for: the stock stream makes a
-    system call for every two-byte length and gives up on a message that took 100 reads."""
+    """Read 64 KiB from the socket at once and return the requested part: the stock stream makes a system call
+    for every two-byte length and gives up on a message that took 100 reads.
+    """
     session_muxer: bool = True
     """`p2p.yamux`: same Yamux wire, own read loop: windows and the number of streams are enforced, credit is
     returned once per half window rather than per read, a writer out of window waits for an event

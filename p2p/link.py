@@ -177,7 +177,7 @@ class Link:
     # --- faults on purpose -------------------------------------------------------------------
 
     def set_fault(self, fault: LinkFault, draw: random.Random) -> None:
-        """Let what we send suffer `fault` from now on; with `SOUND`, what is under way arrives at once."""
+        """Let our messages suffer `fault` from now on; with `SOUND`, those under way arrive at once."""
         line = self._line
         if fault == SOUND:
             self._line = self.requests.line = None

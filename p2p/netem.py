@@ -84,7 +84,7 @@ class BadLine:
         return True
 
     def release(self, now: float) -> float | None:
-        """Deliver what is due; when to come again, None if nothing is under way."""
+        """Deliver the messages that are due; the time of the next one, None if none is under way."""
         held = self._held
         while held and held[0][0] <= now:
             _, size, deliver = held.popleft()

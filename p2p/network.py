@@ -265,8 +265,8 @@ class Network:
     def set_faults(self, faults: Mapping[PeerId, LinkFault], *, seed: int) -> None:
         """Make the links to these peers bad on purpose from now on, and all others sound.
 
-        Holds for what we send; the peer's side is its own. Unknown peers are ignored. `seed` decides what is
-        lost and how late it is, differently for each peer.
+        Holds for the messages that we send; the peer's side is its own. Unknown peers are ignored. `seed`
+        decides which messages are lost and how late the others are, differently for each peer.
         """
         for peer_id, peer in self._peers.items():
             fault = faults.get(peer_id, SOUND)

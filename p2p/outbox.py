@@ -25,7 +25,7 @@ class _Queue:
 class Outbox:
     """Per-channel queues towards one peer; `drops` counts the frames given up.
 
-    What is taken and given up is also counted in `stats`, by channel, which may be shared.
+    Frames taken and given up are also counted in `stats`, by channel, which may be shared.
     """
 
     __slots__ = ("_by_id", "_by_priority", "_control", "drops")
