@@ -25,7 +25,7 @@ class Diverged(AtollError):
 class Application(Protocol):
     """A chain as consensus sees it: opaque values with ids, decided one height at a time.
 
-    A *value* is what travels in a proposal; what is stored and synced may be less (see `decided`).
+    A *value* travels in a proposal; the stored and synced form may be smaller (see `decided`).
     No value is empty.
     """
 

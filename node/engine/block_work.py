@@ -1,8 +1,8 @@
 """Execution of blocks beside the task of the consensus host, one at a time.
 
-The driver of the height says what is to be executed (`begin`), and the host is told when it is done and
-fetches the outcome (`take`). While the host makes a decided block the head, nothing else works on the chain
-(`paused`): what is under way for a height that has ended is given up.
+The driver of the height gives the next job (`begin`). The host is told when it is done and fetches the outcome
+(`take`). While the host makes a decided block the head, nothing else works on the chain (`paused`): a job under
+way for a height that has ended is given up.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -32,7 +32,7 @@ class BlockWork:
     # ------------------------------------------------------------------ from the host
 
     def begin(self, job: Job) -> None:
-        """Execute this. What was under way, if anything was, is of a height that has ended."""
+        """Execute a job. A job that is under way is of a height that has ended."""
         self._job, self._done = job, None
         self._wake.set()
 

@@ -25,13 +25,14 @@ class Append:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncJournal:
-    """Make durable what was appended."""
+    """Make the appended records durable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MakeDurable:
-    """Make durable what was appended, and put `signed` into the last-signed record: both at once, or the
-    journal first. What is signed and not appended yet is not for the record."""
+    """Make the appended records durable, and put `signed` into the last-signed record: both at once, or the
+    journal first. A message that is signed and not appended yet is not for the record.
+    """
 
     signed: Vote | Proposal
 

@@ -184,7 +184,7 @@ class HeightDriver:
         inputs = [self._recovered(record, height) for record in records]
         pending = replay(self.engine, inputs)
         self._admission.enter(self.round)
-        for judged in judged_of(records):  # what is heard again need not be journalled again
+        for judged in judged_of(records):  # no need to journal a proposal that comes again
             self._admission.note_judged(judged.message.proposal, valid=judged.valid, now=now)
         self._remark("journal replayed", height=height, records=len(records))
         self._run(deque(), pending)
@@ -318,7 +318,7 @@ class HeightDriver:
         return self._finish()
 
     def _begin_work(self) -> None:
-        """Have the next block executed; what is known to be valid need not be."""
+        """Have the next block executed, unless it is known to be valid."""
         while (job := self._work.begin()) is not None:
             if isinstance(job, Judge) and job.message.proposal.block_id in self._values:
                 self._work.end(job)
@@ -344,12 +344,12 @@ class HeightDriver:
         """The verdict on a proposal, maybe of a round that has ended meanwhile."""
         proposal = message.proposal
         if reason is not None and sender != proposal.proposer:
-            # What is beside the block is not signed: only the proposer's own copy makes us vote nil.
+            # Only the block is signed, not the rest: so only the proposer's own copy makes us vote nil.
             self._admission.fault(sender, self._now)
             self._remark("a proposal was passed on with a value that is not valid", reason=reason)
             return
         if reason is None:
-            # One copy was judged; this one may be another, spoilt beside what is signed.
+            # One copy was judged; this one may be another, spoilt in the parts that are not signed.
             value = self._values.setdefault(proposal.block_id, message.value)
             message = replace(message, value=value)
             if proposal.pol_round == NO_ROUND:
@@ -485,7 +485,7 @@ class HeightDriver:
         queue.append(ProposalReceived(proposal=proposal, valid=True))
 
     def _rebroadcast(self, effect: asked.Rebroadcast) -> None:
-        self._flush()  # what is said again may not have been said yet
+        self._flush()  # a message that is sent again may not have been sent yet
         if effect.proposal is not None:
             value = self._values.get(effect.proposal.block_id)
             if value is not None:
@@ -519,7 +519,7 @@ class HeightDriver:
         self._out.append(Remark(event=event, fields=fields))
 
     def _finish(self) -> Effects:
-        """The effects of an input, with what is due after it."""
+        """The effects of an input, with those that are due after it."""
         self._begin_work()
         decision = self._decision
         if decision is not None and not self._told:

@@ -34,7 +34,8 @@ CATCH_UP_SECONDS = 1.0  # without a pulled block, after which we take part again
 OPENING_GRACE = 0.5  # for peers to say that they are ahead
 BACKLOG = 25
 """Transactions, from which on blocks are made further apart: with four times as many, 0.2 s. A block has costs
-that do not depend on what is in it, and an account is hashed once in a block, however often it changes."""
+that do not depend on its content, and an account is hashed once in a block, however often it changes.
+"""
 MOST_INTERVALS = 4.0  # times the least interval
 FLUSH_AFTER = 16
 """Events that are waiting already are taken before what we have to say is made durable and sent, so that
@@ -137,7 +138,7 @@ class ConsensusHost:
         self._decided_at = 0.0
         self._resent_at = float("-inf")
         self._held_until = float("-inf")
-        self._commit_at = float("inf")  # when to try again to commit what is decided
+        self._commit_at = float("inf")  # time of the next try to commit a decided block
 
     # ------------------------------------------------------------------ from other tasks
 
@@ -152,7 +153,7 @@ class ConsensusHost:
             self._work_posted = True
 
     def peer_up(self) -> None:
-        """A validator of the chain has connected; it may lack what was said before."""
+        """Note that a validator of the chain has connected; it may lack earlier messages."""
         if self.participant is not None:
             self._mailbox.post(_PeerUp())
 

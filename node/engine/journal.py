@@ -59,7 +59,7 @@ class Journal:
             if isinstance(record, Started | Resumed):
                 active = (record.era, record.height) == (self._era, height)
                 if active and out:
-                    continue  # a second start must not forget what was signed after the first
+                    continue  # a second start must not forget messages signed after the first
             if not active:
                 continue
             if isinstance(record, Judged):
@@ -88,7 +88,7 @@ class Journal:
                 ) from error
 
     def start(self, height: int) -> None:
-        """A new height: what was logged before is no longer needed."""
+        """Begin a new height: the earlier log is no longer needed."""
         if self.log.size > RESET_BYTES:
             self.log.reset()
         self._written.clear()

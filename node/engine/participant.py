@@ -1,7 +1,7 @@
-"""The validator's part in one chain, on this machine: performs what the driver of the height asks for.
+"""The validator's part in one chain, on this machine: performs the effects of the height driver.
 
-What is done, and in which order, is up to `node.engine.height_driver`. Here are the disk, the clock, the
-network and the task that executes blocks.
+Their choice and order are up to `node.engine.height_driver`. Here are the disk, the clock, the network and the
+task that executes blocks.
 """
 
 from collections.abc import Callable
@@ -163,7 +163,7 @@ class Participant:
         await self._feed(self.driver.resend(trio.current_time()))
 
     async def flush(self) -> None:
-        """Send what was signed, once it is on disk with all that led to it."""
+        """Send the signed messages, once they are on disk with all that led to them."""
         await self._perform(self.driver.flush())
 
     # ------------------------------------------------------------------ work beside
@@ -177,7 +177,7 @@ class Participant:
         return self._work.paused(block_id)
 
     async def finish(self) -> None:
-        """Take what was built or judged, if its height is still under way."""
+        """Take the outcome of building or judging, if its height is still under way."""
         outcome = self._work.take()
         if outcome is not None:
             await self._feed(self.driver.executed(outcome, trio.current_time()))

@@ -28,7 +28,7 @@ class Claims:
         self._benched.pop(peer, None)
 
     def fault(self, peer: str, now: float) -> None:
-        """The peer did not deliver, or what it delivered is wrong."""
+        """Note that a peer did not deliver, or delivered wrong blocks."""
         self._heights.pop(peer, None)
         _, length = self._benched.get(peer, (0.0, FIRST_BENCH / 2))
         length = min(2 * length, LONGEST_BENCH)

@@ -1,4 +1,4 @@
-"""Records of the journal: what was fed to the engine of a height, in order. Pure.
+"""Records of the journal: the inputs of the engine of a height, in order. Pure.
 
 Their encoding is the journal's (`node.engine.journal`).
 """

@@ -65,10 +65,10 @@ class Signer:
         )
 
     def commit(self, message: Vote | Proposal, log: WriteAheadLog) -> None:
-        """Put a message that was signed on disk, and what was appended to `log` with it.
+        """Put a signed message on disk, and the appended records of `log` with it.
 
-        Of several, the last is enough: the record moves forward, and covers all before it. What was signed
-        after it is not recorded: what led to that may not be in the log.
+        Of several messages, the last is enough: the record moves forward, and covers all before it. A message
+        signed after it is not recorded: the inputs that led to it may not be in the log.
         """
         place, digest = self._position_of(message)
         self.record.check_and_record(*place, digest, log=log)

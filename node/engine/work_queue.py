@@ -72,7 +72,7 @@ class WorkQueue:
         return len(relayed) < MAX_RELAYED
 
     def build(self, height: int, round_: int) -> None:
-        """Build for a round; what was asked for an earlier one, and has not begun, is not wanted any more."""
+        """Build for a round; a build for an earlier one that has not begun is not wanted any more."""
         self._waiting = [job for job in self._waiting if isinstance(job, Judge)]
         self._waiting.append(Build(height=height, round=round_))
 
@@ -104,6 +104,6 @@ class WorkQueue:
         return True
 
     def clear(self) -> None:
-        """The height has ended: what is being executed is for nothing."""
+        """End the height: the result of the job under way is not wanted any more."""
         self._waiting.clear()
         self._running = None
