@@ -1,6 +1,6 @@
 """The network as the services of one era see it: peers of other eras are not there.
 
-Every frame and every request begins with the era of its sender. What is of another era is not passed on: a
+Every frame and every request begins with the era of its sender. A message of another era is not passed on: a
 node that is behind is told so, one that is ahead is remembered, for `EraFollower` to go after it.
 """
 

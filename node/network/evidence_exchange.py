@@ -46,7 +46,7 @@ class EvidenceExchange:
             self._log.info("an equivocation is of no consequence", reason=str(error))
 
     def found(self, item: EvidenceItem) -> None:
-        """Something was added to what is pending."""
+        """Note that evidence was added to the pending evidence."""
         self._broadcast(item.encoded)
         self._on_new()
 

@@ -158,7 +158,7 @@ class TransactionGossip:
                 self._on_admitted(tx.hash)
 
     def own(self) -> list[bytes]:
-        """Of what users of this node handed in, what is in the pool, in the order of its arrival."""
+        """The transactions in the pool that users of this node submitted, in the order of their arrival."""
         found = (self._service.pool.get(tx_hash) for tx_hash in self._own)
         return [tx.raw for tx in found if tx is not None]
 
@@ -202,8 +202,9 @@ class TransactionGossip:
     # ------------------------------------------------------------------ the network
 
     async def received(self, peer: str, frame: bytes) -> None:
-        """A batch from a peer. It waits here for the network block that the peer had: what it holds may
-        rely on it. What does not fit our pool is left out."""
+        """Take a batch from a peer. It waits here for the network block that the peer had: its transactions may
+        rely on it. Those that do not fit our pool are left out.
+        """
         try:
             shown, raws = decode_transactions(frame)
         except DecodeError as error:
@@ -254,7 +255,7 @@ class TransactionGossip:
             self._wake.set()
 
     async def run(self) -> None:
-        """Send what was admitted, and take what was parked."""
+        """Send the admitted transactions, and take the parked ones."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._send_forever)
             nursery.start_soon(self._unpark_forever)

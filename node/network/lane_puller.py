@@ -146,7 +146,7 @@ class LanePuller:
         return any(start < c.count <= end for c in checkpoints)
 
     async def _pull(self, src: ShardId, goal: int) -> bool:
-        """Ask for what is missing up to `goal`, one node after the other. False if nothing came."""
+        """Ask for the missing messages up to `goal`, one node after the other. False if nothing came."""
         reason = "none of its nodes is connected"
         for peer in self._router.candidates(src):
             try:
