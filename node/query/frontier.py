@@ -21,7 +21,7 @@ from rpc.times import CATCH_UP
 DOUBT = 1.5
 """Seconds after which a height is not waited for any more that only faulty validators may have named."""
 SECOND_LOOK = 1.5  # seconds for a caller that has an answer and only wants to be sure
-PACE = 0.02  # seconds between two polls: what is asked meanwhile shares the second
+PACE = 0.02  # seconds between two polls: questions asked meanwhile share the second
 RETRY = 0.1  # seconds after which a validator that could not be asked is asked again
 
 

@@ -123,7 +123,7 @@ class LaneKey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 BUSY = -32005
-"""The code of what is refused since there is too much to do."""
+"""The code of a refusal because there is too much to do."""
 
 
 class Refused(Exception):

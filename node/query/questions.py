@@ -102,7 +102,7 @@ class LegQuestion(Question[Leg | None], frozen=True, tag="leg"):
 
 
 class LegsQuestion(Question[list[Leg | None]], frozen=True, tag="legs"):
-    """The same of many, in their order (`parts.ask_legs` splits what is too much for one question)."""
+    """The same of many, in their order (`parts.ask_legs` splits lists that are too long for one question)."""
 
     largest = LARGEST
     patience = BULK

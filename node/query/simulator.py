@@ -159,7 +159,7 @@ class Simulator:
 
     @contextmanager
     def _timed(self, seconds: float, spec: CallSpec | None = None) -> Iterator[TimedEvm]:
-        """The EVM to run `spec` in, if that is what it is for."""
+        """An EVM that runs for `seconds` at most, with the moved precompiles of `spec`."""
         deadline = time.monotonic() + seconds
         try:
             moved = moved_precompiles(overrides_of(spec.accounts if spec is not None else []))

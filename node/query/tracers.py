@@ -58,7 +58,7 @@ def pack(value: Any) -> bytes:
 
 @decoder("trace")
 def unpack(packed: bytes) -> bytes:
-    """The JSON. Raises DecodeError for what is none: it may come from another node."""
+    """The JSON. Raises DecodeError if it is not JSON: it may come from another node."""
     inflate = zlib.decompressobj()
     text = inflate.decompress(packed, MAX_JSON_BYTES + 1)
     if len(text) > MAX_JSON_BYTES or not inflate.eof or inflate.unused_data:
@@ -82,5 +82,5 @@ def unpack_one(packed: bytes) -> msgspec.Raw:
 
 
 def _parsed(text: bytes, kind: Any) -> Any:
-    text.decode()  # what is taken over unread has to be valid text
+    text.decode()  # a text that is passed on unread has to be valid UTF-8
     return msgspec.json.decode(text, type=kind)
