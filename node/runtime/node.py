@@ -28,8 +28,8 @@ CLOSING_SECONDS = 3.0  # for executions that still run
 class Node:
     """A composition: `run` starts the tasks and owns them; `close` releases the disk.
 
-    Where the network is taken back, another `era` follows: the chains and all that works on them are put
-    together anew, from what the database then holds. What is `fixed` stays, and so does the JSON-RPC.
+    When the network is taken back, another `era` follows: the chains and all that works on them are put
+    together anew, from the data that the database then holds. The `fixed` parts stay, and so does the JSON-RPC.
     """
 
     def __init__(self, config: NodeConfig) -> None:

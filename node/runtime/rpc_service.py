@@ -92,7 +92,9 @@ class RpcService:
         )
 
     def pause(self) -> None:
-        """The chains go back: what is asked from now on, or has not been answered, waits for `renew`."""
+        """Hold back requests while the chains go back: new ones, and those without an answer, wait
+        for `renew`.
+        """
         self.dispatcher.pause()
 
     def renew(self) -> None:

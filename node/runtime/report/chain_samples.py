@@ -38,7 +38,7 @@ class ShardTotals:
         self.crosslinks = dict.fromkeys(shards, 0)
 
     def follow(self, era: Era) -> None:
-        """Count what is committed in an era, too."""
+        """Count the committed blocks of an era, too."""
         era.shard.on_commit.append(self._shard_block)
         era.beacon.on_commit.append(self._beacon_block)
 

@@ -20,8 +20,11 @@ MIN_FREE_BYTES = 64 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """`problem` says what is wrong, None if nothing is. A node with a problem that is `vital` is not ready;
-    with others it does its own work, but not all that it answers for others."""
+    """The result of a check. `problem` is the reason, None if there is none.
+
+    A node with a problem that is `vital` is not ready; with others it does its own work, but not all that it
+    answers for others.
+    """
 
     name: str
     problem: str | None
@@ -67,7 +70,7 @@ class Health:
         yield Check(name="lanes", problem=self._unreachable(), vital=False)
 
     def report(self) -> tuple[bool, dict[str, Any]]:
-        """(ready, {"ready", "reasons", "warnings", "checks"}): what is wrong, in words."""
+        """(ready, {"ready", "reasons", "warnings", "checks"}): the problems, in words."""
         checks = self.checks()
         reasons = [check.problem for check in checks if check.vital and check.problem]
         warnings = [check.problem for check in checks if not check.vital and check.problem]

@@ -41,7 +41,7 @@ class Metrics:
         self.follow()
 
     def follow(self) -> None:
-        """Count what is committed in the era that runs now."""
+        """Count the committed blocks of the current era."""
         self._totals.follow(self._era())
 
     async def audit(self) -> None:

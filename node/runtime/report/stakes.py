@@ -1,4 +1,4 @@
-"""Validators and what is held against them, ready for JSON: `atoll_validators`, `atoll_evidence`.
+"""Validators and the evidence against them, ready for JSON: `atoll_validators`, `atoll_evidence`.
 
 Heights and shard ids are plain numbers, hashes, addresses and wei are 0x strings.
 """
