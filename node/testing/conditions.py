@@ -26,7 +26,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """Not yet, and why: what is seen instead."""
+    """The condition is not true yet, for this reason."""
 
     reason: str
 

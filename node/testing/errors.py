@@ -11,11 +11,11 @@ from node.primitives.errors import AtollError
 
 
 class WaitTimeout(AtollError, TimeoutError):
-    """`wait_for` gave up; the text says what was waited for, what was missing, and how the network was."""
+    """`wait_for` gave up; the text names the condition, the missing part, and the state of the network."""
 
 
 class Unbalanced(AtollError, AssertionError):
-    """Balances, what is under way and what was burned do not add up to what there was and was issued."""
+    """Balances, value under way and burned value do not add up to the genesis and issued value."""
 
 
 class TransactionFailed(AtollError, AssertionError):

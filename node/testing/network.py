@@ -264,7 +264,7 @@ class Network:
         interval: float = INTERVAL,
         what: str | None = None,
     ) -> T:
-        """Wait until a condition holds, and return what it gives (node.testing.until has many).
+        """Wait until a condition holds, and return its result (node.testing.until has many).
 
         A function is asked until its result is true; an AssertionError counts as not yet. `timeout` and
         `interval` are seconds, `what` names a function in the error. Raises WaitTimeout.

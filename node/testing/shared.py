@@ -12,7 +12,7 @@ from node.testing.options import Options, manifest_of
 
 
 class SharedNetworks:
-    """Starts networks in directories of their own and stops what it has started."""
+    """Starts networks in directories of their own and stops them."""
 
     def __init__(self, root: Callable[[], Path], *, keep: bool = False) -> None:
         """`root` makes the directory for all networks, once the first one is wanted. With `keep` their files

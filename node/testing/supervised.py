@@ -66,7 +66,7 @@ class Supervised:
             except subprocess.TimeoutExpired:
                 self._process.kill()  # its nodes notice
                 self._process.wait()
-        stop_network(self._directory)  # what was started again behind the launcher's back
+        stop_network(self._directory)  # nodes restarted behind the launcher's back
         self._said.close()
 
     def _told(self) -> str:
