@@ -32,7 +32,7 @@ class OpenBlock:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The transaction behind a CALL that arrived, and what it had used where it came from."""
+    """The transaction behind a CALL that arrived, and the gas it had used on its source shard."""
 
     tx: Transaction
     gas_used: int

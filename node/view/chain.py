@@ -292,7 +292,7 @@ class ChainView(ABC):
 
     async def block_receipts(self, ref: BlockRef) -> tuple[ReceiptView, ...] | None:
         if ref == "pending":
-            return None  # what is pending has not run
+            return None  # a pending transaction has not run
         number = await self.number_of(ref)
         if number is None:
             return None

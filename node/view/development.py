@@ -203,8 +203,9 @@ class Development:
             self._submitted.append(tx_hash)
 
     async def snapshot(self) -> int:
-        """With what was sent through this node before, if its blocks come soon: as where every transaction
-        is mined before it is answered."""
+        """Take a snapshot with the transactions that were sent through this node before, if their blocks come
+        soon. So it is like a node that mines every transaction before it answers.
+        """
         sent = list(self._submitted)
         self._submitted.clear()
         with trio.move_on_after(SETTLING):

@@ -58,7 +58,7 @@ class TransactionFinder:
         if number is not None:
             return Included(number)
         if not pooled and self._pooled(tx_hash):
-            return None  # what is in our pool is in no block
+            return None  # a transaction in our pool is in no block
         included = await self._included(tx_hash, pooled=pooled)
         if included is not None:
             return included

@@ -1,4 +1,4 @@
-"""The pools of several shards as one: what is in them, and what came into them lately."""
+"""The pools of several shards as one: their content, and their latest arrivals."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence

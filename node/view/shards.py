@@ -1,4 +1,4 @@
-"""Asking shards: time limits, and what is told to the user when a shard does not answer."""
+"""Questions to shards: their time limits, and the user's error when a shard does not answer."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -48,8 +48,9 @@ class Shards:
 
     @contextmanager
     def source(self, shard: int, patience: Patience = LOOK_UP) -> Iterator[ShardSource]:
-        """One shard, for as long as it may take: what it refuses, or does not answer, is the RpcError that the
-        user gets. So is what is read within, where it is nonsense (DecodeError)."""
+        """One shard, for as long as it may take: its refusal or silence is the RpcError that the user gets. The
+        same goes for an answer that cannot be decoded when it is read inside (DecodeError).
+        """
         source = self._sources.get(shard)
         if source is None:
             raise ResourceNotFound(f"there is no shard {shard}")

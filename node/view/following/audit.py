@@ -25,8 +25,9 @@ from node.view.shards import Shards
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardSupply:
-    """One shard at its crosslinked header: what its accounts have, and `supply`, what it holds by the
-    beacon's books. Amounts in wei."""
+    """One shard at its crosslinked header: the balances of its accounts, and `supply`, its holdings by the
+    beacon's books. Amounts in wei.
+    """
 
     shard: int
     height: int

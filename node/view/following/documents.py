@@ -104,7 +104,7 @@ def message(it: MessageBrief) -> dict[str, Any]:
 
 
 def kind_name(kind: int) -> str:
-    """CALL, REPLY, CREDIT; raises DecodeError for what is none."""
+    """CALL, REPLY or CREDIT; raises DecodeError for any other kind."""
     try:
         return MessageKind(kind).name
     except ValueError:

@@ -40,7 +40,7 @@ from rpc.errors import ResourceUnavailable, ServerError
 
 
 class Archive(BeaconArchive, Protocol):
-    """The beacon chain of this node, with what it has taken in."""
+    """The beacon chain of this node, with the crosslinks that it has included."""
 
     def crosslinked_in(self, shard: ShardId, shard_height: int) -> int | None: ...
 

@@ -33,7 +33,7 @@ Place: TypeAlias = "str | tuple[Place, str | int]"
 
 
 def digest(data: dict[str, Any]) -> bytes:
-    """32 bytes to sign. Raises InvalidParams, naming what is not of its type."""
+    """32 bytes to sign. Raises InvalidParams, naming the value that is not of its type."""
     try:
         encoder = _Encoder(_read_types(data["types"]))
         domain = encoder.hash_struct(DOMAIN, data["domain"], "domain", 0)

@@ -193,7 +193,7 @@ class Wallet:
         max_fee, tip = await _fees(chain, request, kind)
         gas = request.gas
         if gas is None:
-            # a transaction may wait for a lower base fee: what it offers does not matter here
+            # a transaction may wait for a lower base fee: its own fee does not matter here
             unpriced = replace(
                 request, gas_price=None, max_fee_per_gas=None, max_priority_fee_per_gas=None
             )
