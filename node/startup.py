@@ -56,7 +56,7 @@ def overwritten_files(home: Path) -> list[str]:
         files = metadata.distribution(DISTRIBUTION).files or []
     except metadata.PackageNotFoundError:
         return []  # a source tree that was never installed
-    ours = {f"{name}/__init__.py" for name in PACKAGES}
+    ours = {f"{name}/__init__.py" for name in (*PACKAGES, "atoll")}
     changed = []
     for file in files:
         path = Path(str(file.locate())).resolve()

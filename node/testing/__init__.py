@@ -1,6 +1,6 @@
 """Networks for tests: `Network` for any program, and fixtures of pytest (docs/testing.md).
 
-    from node.testing import Network, until
+    from atoll.testing import Network, until
 
     with Network.start(shards=2, validators=1) as net:
         tx = net.send(net.account(shard=0), net.account(shard=1).address, value=10**18)

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from atoll.testing import Network, until
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from web3 import Web3
 from web3.contract import Contract
-
-from node.testing import Network, until
 
 ARTIFACT = json.loads((Path(__file__).parents[1] / "contracts" / "Savings.json").read_text())
 DAY = 86_400

@@ -2,9 +2,8 @@
 
 import pytest
 import trio
+from atoll.testing import AsyncNetwork, until
 from web3 import AsyncHTTPProvider, AsyncWeb3
-
-from node.testing import AsyncNetwork, until
 
 ETHER = 10**18
 

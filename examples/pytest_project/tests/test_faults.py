@@ -1,8 +1,7 @@
 """What the users of a contract see when validators fail."""
 
 import pytest
-
-from node.testing import until
+from atoll.testing import until
 
 ETHER = 10**18
 

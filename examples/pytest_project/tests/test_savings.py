@@ -1,8 +1,7 @@
 """Plain tests: calls between shards, time, and that tests do not see each other."""
 
 import pytest
-
-from node.testing import RpcRefused, TransactionFailed, until
+from atoll.testing import RpcRefused, TransactionFailed, until
 
 ETHER = 10**18
 DAY = 86_400

@@ -429,7 +429,9 @@ async def test_it_has_an_end(net, user, monkeypatch):
     monkeypatch.setattr("node.query.simulator.SEARCH", 20)
     # all calls together use what one may use
     spends = CallRequest(to=user.address, gas=29_000_000)
-    dear = {user.address: AccountOverride(code=bytes.fromhex("5b5a31505f56"))}  # BALANCE of new ones
+    dear = {
+        user.address: AccountOverride(code=bytes.fromhex("5b5a31505f56"))
+    }  # BALANCE of new ones
     with pytest.raises(RpcError) as caught:
         await simulate(net, *(block(spends, gas_limit=10**9, accounts=dear) for _ in range(3)))
     assert caught.value.code == -38013

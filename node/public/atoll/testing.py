@@ -1,0 +1,41 @@
+"""Networks for tests (docs/testing.md)."""
+
+from node.testing import (
+    Account,
+    AsyncNetwork,
+    Condition,
+    Network,
+    NetworkFailed,
+    NetworkStopped,
+    Node,
+    Options,
+    Pending,
+    RpcRefused,
+    RpcUnreachable,
+    Shard,
+    TransactionFailed,
+    Unbalanced,
+    UserError,
+    WaitTimeout,
+    until,
+)
+
+__all__ = [
+    "Account",
+    "AsyncNetwork",
+    "Condition",
+    "Network",
+    "NetworkFailed",
+    "NetworkStopped",
+    "Node",
+    "Options",
+    "Pending",
+    "RpcRefused",
+    "RpcUnreachable",
+    "Shard",
+    "TransactionFailed",
+    "Unbalanced",
+    "UserError",
+    "WaitTimeout",
+    "until",
+]
