@@ -21,6 +21,7 @@ class Fake:
         self.blocks = [{"number": hex(n), "hash": f"0x{n}", "parentHash": f"0x{n - 1}",
                         "stateRoot": "0xa", "receiptsRoot": "0xb"} for n in range(5)]  # fmt: skip
         self.audit: dict[str, Any] = {"balanced": True, "difference": "0x0"}
+        self.audited: list[int] = []
         self.sent = [0, 1, 2, 3, 3]
         self.received = [0, 0, 1, 3, 3]
         self.head = "0xc{}"
@@ -57,6 +58,7 @@ class Fake:
             case "eth_getBlockByNumber":
                 return self.blocks[int(params[0], 16)]
             case "atoll_audit":
+                self.audited.append(int(params[0], 16))
                 return self.audit
             case "eth_getStorageAt":
                 slot, height = int(params[1], 16), int(params[2], 16)
@@ -130,6 +132,17 @@ def test_network_blocks_that_differ_or_do_not_chain(
     fakes[0].blocks[2] = fakes[2].blocks[2]
     with pytest.raises(InvariantBroken, match="network block 0x3 has another parent"):
         invariants.check_network_blocks()
+
+
+def test_of_very_many_blocks_some_are_audited_and_the_newest_is(
+    fakes: list[Fake], invariants: Invariants, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.cluster.scenario.invariants.MAX_AUDITS", 2)
+    assert invariants.check_audit() == 2
+    assert fakes[0].audited == [1, 4]
+    monkeypatch.setattr("node.cluster.scenario.invariants.MAX_AUDITS", 5)
+    invariants.start_over()
+    assert invariants.check_audit() == 5
 
 
 def test_an_audit_that_does_not_balance(fakes: list[Fake], invariants: Invariants) -> None:
