@@ -1,5 +1,5 @@
 # Two commands for a fresh clone: `make up` runs a network, `make test` runs the tests.
-.PHONY: up quick test containers conformance fuzz fuzz-decoders mutants bench-execution bench-memory check format lock clean help
+.PHONY: up quick test nightly containers conformance fuzz fuzz-decoders mutants bench-execution bench-memory check format lock clean help
 
 ATOLL = .venv/bin/atoll
 ARGS ?=
@@ -21,6 +21,11 @@ quick:
 test:
 	@tools/setup.sh dev
 	@.venv/bin/python -m pytest $(ARGS)
+
+# make nightly [ARGS="mutants decoders"]: what is too long for every change, or these targets of it (ARGS=--list tells)
+nightly:
+	@tools/setup.sh dev
+	@.venv/bin/python tools/nightly.py $(ARGS)
 
 # make containers: build the image and run the network in containers, with faults (needs docker, or root and dockerd)
 containers:

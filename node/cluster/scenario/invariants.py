@@ -165,8 +165,8 @@ class Invariants:
     def check_audit(self) -> int:
         """Check that no wei was made or lost at any new network block. Returns the number of audits.
 
-        Of more than MAX_AUDITS blocks, that many are audited at most, spread evenly, and always the newest: lost
-        wei stay lost, and an audit adds up all accounts.
+        Of more than MAX_AUDITS blocks, at most that many are audited, spread evenly, and always the newest:
+        lost wei stay lost, and an audit adds up all accounts.
         """
         endpoint = self._first_that_answers()
         end = _height(endpoint) + 1
