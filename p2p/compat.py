@@ -81,6 +81,9 @@ IO_ERRORS: tuple[type[Exception], ...] = (
 """The errors that libp2p and trio raise when a connection breaks or a peer breaks the protocol."""
 
 _MAX_NEGOTIATION_MESSAGE = 1024
+_MAX_NEGOTIATION_MESSAGES = (
+    16  # of a stream: the header, and as many protocols as anybody would try
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,10 +214,14 @@ class Communicator(MultiselectCommunicator):  # type: ignore[misc]
     """
 
     last: str = ""
+    reads: int = 0
     writing: bool = False
     """A write has begun and not ended: if it was cancelled, the connection is of no more use."""
 
     async def read(self) -> str:
+        self.reads += 1
+        if self.reads > _MAX_NEGOTIATION_MESSAGES:  # each would have an answer
+            raise MultiselectCommunicatorError("too many negotiation messages")
         length = shift = 0
         while True:
             byte = (await self._exactly(1))[0]

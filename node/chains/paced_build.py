@@ -14,8 +14,6 @@ _log = structlog.get_logger()
 
 LEAST_SHARE = 4
 """Transactions have this part of the time at least, however long arrivals took."""
-SLOW_FACTOR = 5
-"""Longer rounds allow for a transaction that takes longer than a block should, up to this factor."""
 
 Build = Callable[[TransactionSource], Awaitable[BuiltBlock]]
 
@@ -23,7 +21,9 @@ Build = Callable[[TransactionSource], Awaitable[BuiltBlock]]
 class Paced:
     """Transactions until `seconds` after now: the propose timeout of the others runs while we build.
 
-    The arrivals come first and take of that time, all but a quarter of it.
+    The arrivals come first and take of that time, all but a quarter of it. A transaction that has begun runs to
+    its end and stands in the block, however long it takes: whatever runs pays (ADR 61), and a block that takes
+    longer than a round is decided all the same (ADR 43).
     """
 
     def __init__(
@@ -35,23 +35,15 @@ class Paced:
     ) -> None:
         self._source = ChosenTransactions(transactions)
         self._seconds = seconds
-        self._limit = SLOW_FACTOR * seconds
         self._clock = clock
         self._end = clock() + seconds
         self._until: float | None = None
-        self._running: tuple[Transaction, float] | None = None
-        self.slow: Transaction | None = None
-        """A transaction that took several times as long as the whole block may."""
 
     def next(self) -> Transaction | None:
         now = self._clock()
         if self._until is None:
             self._until = max(self._end, now + self._seconds / LEAST_SHARE)
-        if self._running is not None and now - self._running[1] > self._limit:
-            self.slow = self._running[0]
-        tx = self._source.next() if now < self._until else None
-        self._running = None if tx is None else (tx, now)
-        return tx
+        return self._source.next() if now < self._until else None
 
     def drop_sender(self, address: Address) -> None:
         self._source.drop_sender(address)
@@ -63,8 +55,6 @@ async def build_block(
     """A block from `transactions`, built in at most `seconds`, and the transactions that the pool must not
     offer again.
 
-    One transaction that alone takes far longer would have every proposer time out, again and again: it is
-    left out.
     One that makes the builder fail (a fault of ours) is found by halving and left out; else it would end
     every proposer in turn. Raises what building without any transaction raises, and what the disk fails at.
     """
@@ -82,11 +72,5 @@ async def build_block(
             if len(transactions) == 1:
                 dropped.append((transactions[0].hash, f"it cannot be executed: {error!r}"))
             transactions = transactions[: len(transactions) // 2]
-            continue
-        if source.slow is not None:
-            dropped.append(
-                (source.slow.hash, f"it takes longer than {SLOW_FACTOR * seconds:g} s to execute")
-            )
-            transactions = []
             continue
         return built, dropped + list(built.rejected)

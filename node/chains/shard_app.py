@@ -201,8 +201,8 @@ class ShardService:
     def why_waiting(self, tx: Transaction) -> str | None:
         """The reason why lanes and prices keep a transaction from the next block; None if none is known.
 
-        A departure's full lane or low price can be seen from the head and the beacon. Missing room for credits
-        shows only in the execution: then the reason is the one that our last proposal found.
+        A departure's full lane or low price can be seen from the head and the beacon. Of one that took its
+        recipient for an account of another shard when we last built, the reason is the one found then.
         """
         if tx.to is None or self._is_here(tx.to):
             return self._deferred.get(tx.hash)

@@ -23,6 +23,7 @@ ROOM_SECONDS = 2.0
 faster than blocks are made is slowed down by it; refused at once, it would send all the more.
 """
 MAX_WAITING = 512  # such transactions; more are refused at once
+FEW_AUTHORIZATIONS = 16  # of a transaction: their signers are recovered on the event loop
 MAX_OWN = 8192  # hashes of users' transactions; twice as many are looked through
 MAX_QUEUED_BYTES = 32 << 20
 ANNOUNCED_BYTES = 4 << 20  # of the pool, to a peer that has connected
@@ -66,6 +67,7 @@ class TransactionGossip:
             Hash32, None
         ] = {}  # by users of this node, in order; may be in blocks by now
         self._waiting = 0  # for room in the pool
+        self._recovery = trio.CapacityLimiter(1)
         self._newcomers: dict[str, None] = {}
         self._parked = Parked()
         self._shown = trio.Event()
@@ -107,6 +109,7 @@ class TransactionGossip:
         sure = self._service.may_be_newborn(tx)
         if sure:
             await self._frontier.reach()
+        await self._recover_authorities(tx)
         give_up = trio.current_time() + ROOM_SECONDS
         while True:
             try:
@@ -124,6 +127,14 @@ class TransactionGossip:
         if self._submitted % YIELD_EVERY == 0:  # many may stand in one buffer of a connection
             await trio.lowlevel.checkpoint()
         return tx.hash
+
+    async def _recover_authorities(self, tx: Transaction) -> None:
+        """Recover the signers of many authorizations in a thread, one transaction at a time: a transaction has room
+        for more than a thousand, which take a tenth of a second. They are remembered for the checks."""
+        if len(tx.authorizations) > FEW_AUTHORIZATIONS:
+            await trio.to_thread.run_sync(
+                lambda: [item.authority() for item in tx.authorizations], limiter=self._recovery
+            )
 
     async def _look_again(self, refusal: InvalidTransaction) -> None:
         """Return once this node shows all that the user can have seen: the refusal may not hold then. Raises it
@@ -230,6 +241,7 @@ class TransactionGossip:
                     new |= self._service.add_operation(DevOperation.decode(raw))
                 else:
                     tx = decode_transaction(raw)
+                    await self._recover_authorities(tx)
                     self._service.check_static(tx)
                     if self._add(tx):
                         new = True

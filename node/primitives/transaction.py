@@ -47,7 +47,13 @@ class Authorization:
             [rlp.int_to_bytes(self.chain_id), self.address, rlp.int_to_bytes(self.nonce)]
         )
         signature = self.r.to_bytes(32, "big") + self.s.to_bytes(32, "big") + bytes([self.y_parity])
-        return recover_digest(keccak_fast(b"\x05" + payload), signature)
+        return _recovered(keccak_fast(b"\x05" + payload), signature)
+
+
+@lru_cache(maxsize=8192)
+def _recovered(digest: bytes, signature: bytes) -> Address | None:
+    """`recover_digest` of an authorization: asked for at admission, in a block and by tracers, again and again."""
+    return recover_digest(digest, signature)
 
 
 @dataclass(frozen=True, kw_only=True)

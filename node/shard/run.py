@@ -204,6 +204,8 @@ class BlockRun(BlockFrame):
             success = True
             self.sweep(self.touched_away(), tx.hash, logs)
         else:
+            if self.gas_left < tx.gas <= self.context.gas_limit:  # before anything that takes time
+                raise DoesNotFit("gas limit reached")
             crossing.check_authorizations(
                 tx.authorizations, self.rules.chain_id, self.rules.shard, self.home
             )
@@ -287,8 +289,6 @@ class BlockRun(BlockFrame):
         If the payments cannot be sent, it fails and pays for the gas it used: it took the time of every node
         that executes the block, and none of them could know before.
         """
-        if self.gas_left < tx.gas <= self.context.gas_limit:
-            raise DoesNotFit("gas limit reached")
         result = self.evm.apply_transaction(
             self.state,
             self.context,

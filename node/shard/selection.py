@@ -47,14 +47,21 @@ def draw(
     that have to wait for another block, and what follows them.
 
     Gas limits are not counted: a few transactions that ask for a whole block and use little of it must not keep
-    out others that fit beside them.
+    out others that fit beside them. Nor is what those use that ask for more than a quarter of `gas`: maybe they
+    do not fit, again and again, and then pay nothing for the room. They may be half of all.
     """
     out: list[Transaction] = []
-    total = 0
+    total = large = 0
     while len(out) < count and total < gas and (tx := source.next()) is not None:
         if waits(tx):
             source.drop_sender(tx.sender)
             continue
+        if tx.gas > gas // 4:
+            if large >= count // 2:
+                source.drop_sender(tx.sender)
+                continue
+            large += 1
+        else:
+            total += intrinsic_gas(tx)
         out.append(tx)
-        total += intrinsic_gas(tx)
     return out
