@@ -129,8 +129,10 @@ class TransactionGossip:
         return tx.hash
 
     async def _recover_authorities(self, tx: Transaction) -> None:
-        """Recover the signers of many authorizations in a thread, one transaction at a time: a transaction has room
-        for more than a thousand, which take a tenth of a second. They are remembered for the checks."""
+        """Recover the signers of many authorizations in a thread, for the checks that follow.
+
+        A transaction has room for more than a thousand, which take a tenth of a second. One at a time.
+        """
         if len(tx.authorizations) > FEW_AUTHORIZATIONS:
             await trio.to_thread.run_sync(
                 lambda: [item.authority() for item in tx.authorizations], limiter=self._recovery

@@ -52,7 +52,7 @@ class Authorization:
 
 @lru_cache(maxsize=8192)
 def _recovered(digest: bytes, signature: bytes) -> Address | None:
-    """`recover_digest` of an authorization: asked for at admission, in a block and by tracers, again and again."""
+    """`recover_digest` of an authorization, which admission, blocks and tracers ask for again and again."""
     return recover_digest(digest, signature)
 
 

@@ -33,6 +33,13 @@ SHARDS = (
         suite=unit("sends", "third_lane"),
     ),
     Mistake(
+        name="what-may-not-fit-is-counted-as-if-it-did",
+        file="node/shard/selection.py",
+        old="        if tx.gas > gas // 4:",
+        new="        if tx.gas > gas:",
+        suite=unit("selection"),
+    ),
+    Mistake(
         name="what-cannot-be-sent-takes-all-the-gas",
         file="node/execution/evm/machine.py",
         old="    burns_gas = False",

@@ -1,5 +1,7 @@
 """Transactions and development operations between pools."""
 
+import threading
+
 import pytest
 import trio
 import trio.testing
@@ -7,7 +9,8 @@ from eth_account import Account
 from trio.testing import MockClock
 
 from node.beacon.state import BeaconState
-from node.network.gossip import ROOM_SECONDS, TransactionGossip
+from node.network.gossip import FEW_AUTHORIZATIONS, ROOM_SECONDS, TransactionGossip
+from node.primitives import transaction
 from node.primitives.basics import Address, ShardId, keccak256
 from node.primitives.dev_operation import DevKind
 from node.primitives.errors import DecodeError, InvalidTransaction
@@ -35,6 +38,43 @@ async def test_a_submitted_transaction_reaches_the_peers(autojump_clock: MockClo
     assert other.news == 1
     with pytest.raises(InvalidTransaction, match="already known"):
         await other.gossip.submit(raw)
+
+
+async def test_many_signers_are_recovered_beside_the_event_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They take a tenth of a second, and whoever hands them in need not have a wei."""
+    threads: list[int] = []
+    recover = transaction.recover_digest
+
+    def noted(digest: bytes, signature: bytes) -> Address | None:
+        threads.append(threading.get_ident())
+        return recover(digest, signature)
+
+    monkeypatch.setattr(transaction, "recover_digest", noted)
+    transaction._recovered.cache_clear()
+    poor = Account.from_key(keccak256(b"no money"))
+    items = [
+        USERS[2].sign_authorization({"chainId": 1337, "address": "0x" + "00" * 20, "nonce": n})
+        for n in range(FEW_AUTHORIZATIONS + 1)
+    ]
+    raw = bytes(
+        poor.sign_transaction(
+            {
+                "type": 4, "chainId": 1337, "nonce": 0, "to": USERS[0].address, "value": 0,
+                "gas": 1_000_000, "maxFeePerGas": 100 * 10**9, "maxPriorityFeePerGas": 9,
+                "authorizationList": items,
+            }
+        ).raw_transaction
+    )  # fmt: skip
+    net = Net()
+    for take in (net, net):
+        wire = Wire(take)
+        with pytest.raises(InvalidTransaction):
+            await wire.gossip.submit(raw)
+    here = threading.get_ident()
+    assert threads.count(here) <= 1, "the sender"
+    assert len(threads) == len(items) + threads.count(here), "once, however often it is handed in"
 
 
 async def test_who_is_alone_queues_nothing_for_others(autojump_clock: MockClock) -> None:

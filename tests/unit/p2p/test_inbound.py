@@ -25,7 +25,7 @@ from p2p.compat import (
 )
 from p2p.errors import Misuse, PeerFault
 from p2p.identity import Identity
-from p2p.inbound import IDENTIFY, PING
+from p2p.inbound import IDENTIFY, NEVER, PING
 from p2p.session import _secure
 from p2p.types import Limits
 from p2p.yamux import MEMBER, STRANGER
@@ -80,6 +80,29 @@ async def ask(muxer: Any, protocol: str) -> Any:
         await client.handshake(communicator)
         await client.try_select(communicator, protocol)
     return stream
+
+
+class Pieces:
+    """A stream that has all that it will ever bring."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.written = data, 0
+
+    async def read(self, n: int) -> bytes:
+        piece, self.data = self.data[:n], self.data[n:]
+        return piece
+
+    async def write(self, data: bytes) -> None:
+        self.written += 1
+
+
+async def test_a_negotiation_ends() -> None:
+    """Each message would be answered, and thousands fit into one frame of any peer."""
+    hello = b"\x13/multistream/1.0.0\n"
+    stream = Pieces(hello + b"\x01\n" * 2_000)
+    with pytest.raises(IO_ERRORS), trio.fail_after(SECONDS):
+        await compat.Multiselect({IDENTIFY: None}).negotiate(Communicator(stream), NEVER)
+    assert stream.written <= 20
 
 
 async def everything(stream: Any) -> bytes:
