@@ -337,9 +337,9 @@ def test_transactions_that_ask_for_a_whole_block_do_not_keep_others_out(world):
 
 def test_chosen_ends_at_a_number_and_at_what_surely_fills_a_block(world):
     alice = world.users[0][1]
-    txs = [alice.tx(world.coinbase, 1, gas=100_000) for _ in range(10)]
+    txs = [alice.tx(world.coinbase, 1, gas=22_000) for _ in range(10)]
     assert draw(ChosenTransactions(txs), gas=10**9, count=4) == txs[:4]
-    assert draw(ChosenTransactions(txs), gas=60_000, count=99) == txs[:3]
+    assert draw(ChosenTransactions(txs), gas=90_000, count=99) == txs[:5]
 
 
 def test_a_proposal_stays_well_below_the_size_limit(world, monkeypatch):
