@@ -96,6 +96,9 @@ class Keeper(Protocol):
     def proposal(self, effect: asked.SendProposal) -> Proposal | None:
         """The proposal that the engine asks for."""
 
+    def remember(self, message: Vote | Proposal) -> None:
+        """Sign nothing before a message of ours that the replayed journal holds."""
+
 
 class HeightDriver:
     """One for a life of the process. A height begins with `start`, or the first one with `recover`, and ends
@@ -204,11 +207,11 @@ class HeightDriver:
                 if valid:  # executed again only if it is decided
                     self._values[proposal.block_id] = message.value
                 if proposal.proposer == self._signer.address:
-                    self._out.append(NoteSigned(message=proposal))
+                    self._note_signed(proposal)
                 return ProposalReceived(proposal=proposal, valid=valid)
             case Vote():
                 if record.validator == self._signer.address:
-                    self._out.append(NoteSigned(message=record))
+                    self._note_signed(record)
                 return VoteReceived(vote=record)
             case Built(round=round_, block_id=block_id, value=value):
                 self._values[block_id] = value
@@ -216,6 +219,11 @@ class HeightDriver:
                 return ValueBuilt(height=Height(height), round=Round(round_), block_id=block_id)
             case TimeoutElapsed():
                 return record
+
+    def _note_signed(self, message: Vote | Proposal) -> None:
+        # At once: the next message is signed before the effects are performed.
+        self._signer.remember(message)
+        self._out.append(NoteSigned(message=message))
 
     def compact(self) -> Effects:
         """Shorten the journal of a height that goes on and on. Everything was performed and stepped."""

@@ -64,6 +64,17 @@ class Signer:
             signature=self._key.sign_digest(digest),
         )
 
+    def remember(self, message: Vote | Proposal) -> None:
+        """Sign nothing before the position of a message of ours that a replayed journal holds.
+
+        The record may be behind it, if its directory is new and others told us of the message.
+        """
+        place, digest = self._position_of(message)
+        before = self._latest()
+        if before is None or before.place < place:
+            height, round_, step = place
+            self._signed = SignedPosition(height=height, round=round_, step=step, digest=digest)
+
     def commit(self, message: Vote | Proposal, log: WriteAheadLog) -> None:
         """Put a signed message on disk, and the appended records of `log` with it.
 
@@ -117,9 +128,16 @@ class Signer:
         did = (last.round, last.step) >= (0, VoteType.PRECOMMIT)
         return max(last.height - self._first - (0 if did else 1), 0)
 
+    def _latest(self) -> SignedPosition | None:
+        """The last position that was signed, recorded or not."""
+        last, signed = self.record.load(), self._signed
+        if signed is None or (last is not None and last.place > signed.place):
+            return last
+        return signed
+
     def _take(self, height: int, round_: int, step: int, digest: bytes) -> bool:
         """True if this may be signed; it counts from then on, recorded or not."""
-        last, place = self._signed or self.record.load(), (self._first + height, round_, step)
+        last, place = self._latest(), (self._first + height, round_, step)
         if last is None or place > last.place:
             self._signed = SignedPosition(height=place[0], round=round_, step=step, digest=digest)
             return True

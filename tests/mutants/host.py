@@ -20,7 +20,7 @@ HOST = (
     Mistake(
         name="forget-what-is-not-recorded-yet",
         file="node/engine/signer.py",
-        old="last, place = self._signed or self.record.load(), (self._first + height, round_, step)",
+        old="last, place = self._latest(), (self._first + height, round_, step)",
         new="last, place = self.record.load(), (self._first + height, round_, step)",
         suite=SIGNER,
     ),
@@ -81,10 +81,17 @@ HOST = (
         suite=DRIVER,
     ),
     Mistake(
+        name="what-the-log-says-we-signed-is-signed-before",
+        file="node/engine/height_driver.py",
+        old="        self._signer.remember(message)\n",
+        new="",
+        suite=("tests/unit/engine/test_height_driver.py",),
+    ),
+    Mistake(
         name="replayed-votes-are-not-recorded",
         file="node/engine/height_driver.py",
-        old="                    self._out.append(NoteSigned(message=record))\n",
-        new="                    pass\n",
+        old="        self._out.append(NoteSigned(message=message))\n",
+        new="",
         suite=SIGNER + JOURNAL,
     ),
     Mistake(

@@ -187,7 +187,19 @@ def test_the_real_journal_and_record(seed: int):
     check(Schedule(seed=seed, scenario=scenario))
 
 
-@pytest.mark.parametrize("first", range(0, 75, 15))
+BOUNDARIES, ALONE = 120, 60
+"""Effects of four heights, in a quiet network and of a single validator, before which a node dies."""
+
+
+@pytest.mark.parametrize(("powers", "tried"), [((1, 1, 1, 1), BOUNDARIES), ((7,), ALONE)])
+def test_nearly_all_boundaries_are_tried(powers: tuple[int, ...], tried: int):
+    world = World(Schedule(seed=0, scenario=Scenario(powers=powers, heights=4)))
+    world.run_until(lambda: world.all_reached(4), PATIENCE)
+    most = max(host.boundaries for host in world.hosts.values())
+    assert tried <= most < 1.25 * tried
+
+
+@pytest.mark.parametrize("first", range(0, BOUNDARIES, 15))
 def test_death_at_every_boundary(first: int):
     """Whichever effect it dies before, a restarted node never contradicts itself and goes on."""
     for point in range(first, first + 15):
@@ -200,7 +212,7 @@ def test_death_at_every_boundary(first: int):
 
 
 def test_a_single_validator_survives_death_at_every_boundary():
-    for point in range(40):
+    for point in range(ALONE):
         points = frozenset({(0, point + 1)})
         scenario = Scenario(powers=(7,), heights=4, crash_points=points)
         world = World(Schedule(seed=point, scenario=scenario))

@@ -34,6 +34,7 @@ from node.engine.effects import (
     Build,
     Commit,
     Compact,
+    Effect,
     Judge,
     MakeDurable,
     NoteSigned,
@@ -513,3 +514,23 @@ def test_a_restart_at_every_boundary_contradicts_nothing_that_was_said() -> None
                 assert said.setdefault(place, content) == content, f"death before effect {points}"
         points += 1
     assert points > 60
+
+
+def test_a_vote_of_ours_that_only_the_journal_knows_is_not_contradicted() -> None:
+    """Others told us of our precommit of an earlier life, whose record is gone; we died before our prevote."""
+
+    class Retold(Machine):
+        def perform(self, effect: Effect) -> None:
+            if not isinstance(effect, Send):  # it was sent, and durable, in the earlier life
+                super().perform(effect)
+
+    machine = Retold(follower())
+    machine.start()
+    machine.hear(vote(machine.key, None, 0, VoteType.PRECOMMIT), (machine.key + 1) % 4)
+    machine.wait()
+    assert isinstance(machine.journal[-2], TimeoutElapsed)
+    machine.synced = len(machine.journal) - 1  # the timeout is on disk, our prevote is not
+    machine.restart()
+    last = machine.record.load()
+    assert last is not None
+    assert last.step == VoteType.PRECOMMIT

@@ -55,6 +55,23 @@ def test_what_was_signed_and_not_recorded_yet_is_not_contradicted(tmp_path: Path
         assert one.vote(prevote(A)) == vote
 
 
+def test_nothing_is_signed_before_what_a_replayed_log_says_we_signed(tmp_path: Path) -> None:
+    """The record may be behind: its directory is new, and others told us of our own vote."""
+    with LastSigned(tmp_path / "signed") as record:
+        earlier = signer(record)
+        precommit = earlier.vote(replace(prevote(None), type=VoteType.PRECOMMIT))
+        assert precommit is not None
+        one = signer(record)
+        one.remember(precommit)
+        assert one.vote(prevote(A)) is None
+        assert one.vote(replace(prevote(None), type=VoteType.PRECOMMIT)) == precommit
+        one.note(precommit)
+        assert record.load() is not None
+        assert one.vote(prevote(A, round=1)) is not None
+        one.remember(precommit)
+        assert one.vote(prevote(B, round=1)) is None, "an earlier one takes nothing back"
+
+
 def test_a_commit_covers_all_that_was_signed_before(tmp_path: Path) -> None:
     with (
         LastSigned(tmp_path / "signed") as record,
