@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.config.keyfile import save_identity
@@ -62,6 +62,7 @@ def test_the_decoder_takes_any_bytes_or_says_violation() -> None:
     )
     taken: Counter[int] = Counter()
 
+    @settings(max_examples=100)  # all of them, always: what they have taken is looked at below
     @given(frames, st.binary(max_size=2000))
     def check(begin: bytes, noise: bytes) -> None:
         decoder = FrameDecoder(limits)
