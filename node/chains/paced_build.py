@@ -52,17 +52,16 @@ class Paced:
 async def build_block(
     build: Build, transactions: list[Transaction], *, seconds: float, clock: Callable[[], float]
 ) -> tuple[BuiltBlock, list[tuple[Hash32, str]]]:
-    """A block from `transactions`, built in at most `seconds`, and the transactions that the pool must not
-    offer again.
+    """A block from `transactions`, none of which begins after `seconds`, and those that the pool must
+    not offer again.
 
     One that makes the builder fail (a fault of ours) is found by halving and left out; else it would end
     every proposer in turn. Raises what building without any transaction raises, and what the disk fails at.
     """
     dropped: list[tuple[Hash32, str]] = []
     while True:
-        source = Paced(transactions, seconds=seconds, clock=clock)
         try:
-            built = await build(source)
+            built = await build(Paced(transactions, seconds=seconds, clock=clock))
         except (AtollError, OSError):
             raise
         except Exception as error:

@@ -452,9 +452,8 @@ class HeightDriver:
                 if self.began is not None:
                     self.counts.decision_seconds.observe(self._now - self.began)
             case asked.Equivocation(first=first, second=second):
-                self._out.append(
-                    SyncJournal()
-                )  # what proves it outlives us, for a replay to find it
+                # The proof outlives us, for a replay to find it.
+                self._out.append(SyncJournal())
                 self._found(make_evidence(first, second))
             case asked.EnteredRound(round=round_, height=height):
                 self._enter(height, round_)

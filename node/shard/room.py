@@ -14,7 +14,7 @@ from node.primitives.genesis import Params
 from node.primitives.message import LanePosition
 
 CREDIT_WINDOWS = 2
-"""Windows that may be full on a lane before a transaction that pays accounts beyond it has to wait."""
+"""Windows that may be full before a transaction that pays accounts beyond the lane fails."""
 SHARE = 4
 """One payer may have this part of a window under way; and so may what one shard has another pass on."""
 

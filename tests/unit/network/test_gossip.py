@@ -68,8 +68,8 @@ async def test_many_signers_are_recovered_beside_the_event_loop(
         ).raw_transaction
     )  # fmt: skip
     net = Net()
-    for take in (net, net):
-        wire = Wire(take)
+    for _ in range(2):
+        wire = Wire(net)
         with pytest.raises(InvalidTransaction):
             await wire.gossip.submit(raw)
     here = threading.get_ident()
