@@ -129,6 +129,7 @@ class EraNetwork:
     def _peer(self, peer: PeerId, up: bool) -> None:
         if up:
             self._notice(peer)
+            self._change()
         else:
             self._eras.pop(peer, None)
             self._change()

@@ -12,6 +12,9 @@ from p2p.types import MethodSpec, PeerId, RefusalCode
 FIRST_TRY = 2.0  # seconds after which another node of the shard is asked
 BENCH_SECONDS = 3.0  # how long a node that did not answer is asked last
 LIAR_SECONDS = 60.0  # and one whose answer was wrong
+MEETING_SECONDS = (
+    10.0  # how long after its first question a shard without connected nodes is waited for
+)
 
 
 class Router:
@@ -22,6 +25,7 @@ class Router:
         self._topology = topology
         self._benched: dict[PeerId, float] = {}
         self._favourite: dict[int, PeerId] = {}
+        self._met_by: dict[int, float] = {}  # until when a shard is waited for
 
     async def ask(
         self,
@@ -35,13 +39,15 @@ class Router:
         """An answer from some node of `shard`.
 
         With `queues` the question may have to wait its turn there: then a slow node is as good as before, and
-        no other node is asked the same meanwhile.
+        no other node is asked the same meanwhile. A node that has just been started answers users before it is
+        connected to all shards: the first questions wait for a connection, within their timeout.
 
         Raises ShardUnavailable, with the reason, or Refused if its nodes have too much to do.
         """
         deadline = trio.current_time() + timeout
         reason, busy = "none of its nodes is connected", False
         patience = timeout if queues else max(FIRST_TRY, timeout / 2)
+        await self._meet(shard, deadline)
         for peer in self.candidates(shard):
             left = deadline - trio.current_time()
             if left <= 0:
@@ -62,6 +68,13 @@ class Router:
         if busy:
             raise Refused(f"shard {shard}: its nodes have too much to do, try again later", BUSY)
         raise ShardUnavailable(f"shard {shard} does not answer ({reason})")
+
+    async def _meet(self, shard: int, deadline: float) -> None:
+        """Return when a node of the shard is connected, or when it has been waited for long enough."""
+        met_by = self._met_by.setdefault(shard, trio.current_time() + MEETING_SECONDS)
+        with trio.move_on_at(min(deadline, met_by)):
+            while not self.candidates(shard):
+                await self._network.changed()
 
     async def ask_peer(
         self,

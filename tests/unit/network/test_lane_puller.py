@@ -12,7 +12,7 @@ from trio.testing import MockClock
 from consensus.types import ChainContext, Validator, ValidatorSet
 from node.beacon.state import LaneState
 from node.network.lane_puller import LanePuller
-from node.network.router import Router
+from node.network.router import MEETING_SECONDS, Router
 from node.network.topology import Topology
 from node.primitives.basics import Address, ShardId, keccak256
 from node.primitives.message import LanePosition, Message, MessageKind
@@ -67,6 +67,10 @@ class FakeNetwork:
     answers: dict[str, Any]
     asked: list[str] = field(default_factory=list)
     elsewhere: frozenset[str] = frozenset()  # in another era
+    news: trio.Event = field(default_factory=trio.Event)
+
+    async def changed(self) -> None:
+        await self.news.wait()
 
     @property
     def connected(self) -> frozenset[str]:
@@ -116,6 +120,31 @@ async def test_no_node_answers_in_time(autojump_clock: MockClock) -> None:
     assert trio.current_time() - start <= 5.0
     with pytest.raises(ShardUnavailable, match="connected"):
         await route.ask(2, LANE, b"", 5.0)
+
+
+async def test_a_shard_that_was_not_reached_yet_is_waited_for(autojump_clock: MockClock) -> None:
+    """A node that has just been started answers users before it is connected to all shards."""
+    route, network = router({})
+
+    async def connect() -> None:
+        await trio.sleep(3)
+        network.answers["p10"] = b"yes"
+        network.news.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(connect)
+        assert await route.ask(1, LANE, b"", 5.0) == b"yes"
+
+
+async def test_a_shard_that_is_away_is_waited_for_once(autojump_clock: MockClock) -> None:
+    """After that each question is refused at once: it shall not keep what other shards' users need."""
+    route, _ = router({})
+    began, seconds = trio.current_time(), []
+    for _ in range(9):
+        with pytest.raises(ShardUnavailable):
+            await route.ask(1, LANE, b"", 4.0)
+        seconds.append(trio.current_time() - began)
+    assert seconds == [4.0, 8.0, *[MEETING_SECONDS] * 7]
 
 
 async def test_a_mistake_of_ours_is_blamed_on_nobody(autojump_clock: MockClock) -> None:
