@@ -10,11 +10,15 @@ caller decides whether its chain accepts them.
 
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, lru_cache
+from typing import Annotated
+
+import msgspec
 
 from node.primitives import rlp
 from node.primitives.basics import ZERO_ADDRESS, Address, Hash32, keccak256, keccak_fast
 from node.primitives.decoding import decoder
 from node.primitives.errors import DecodeError, InvalidTransaction
+from node.primitives.fields import U256, AddressField, Count, Word
 from node.primitives.keys import HALF_ORDER, recover_digest
 
 MAX_TRANSACTION_BYTES = 128 * 1024
@@ -25,19 +29,19 @@ to find the shard, and the shard's pool decodes it again. Recovering the sender 
 TYPE_LEGACY, TYPE_ACCESS_LIST, TYPE_DYNAMIC_FEE, TYPE_BLOB, TYPE_SET_CODE = range(5)
 IMPERSONATED_TYPE = 0x7B
 
-AccessList = tuple[tuple[Address, tuple[int, ...]], ...]
+AccessList = tuple[tuple[AddressField, tuple[Word, ...]], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authorization:
     """One EIP-7702 tuple: `authority` (the signer) asks for its code to point at `address`."""
 
-    chain_id: int
-    address: Address
-    nonce: int
-    y_parity: int
-    r: int
-    s: int
+    chain_id: U256
+    address: AddressField
+    nonce: Count
+    y_parity: Annotated[int, msgspec.Meta(ge=0, lt=256)]
+    r: U256
+    s: U256
 
     def authority(self) -> Address | None:
         """The address that signed it, or None if the signature is invalid."""
@@ -129,7 +133,7 @@ def _access_list(item: rlp.Decoded) -> AccessList:
     entries = []
     for entry in rlp.as_list(item):
         address, slots = rlp.as_list(entry, 2)
-        keys = tuple(int.from_bytes(rlp.as_bytes(s, 32), "big") for s in rlp.as_list(slots))
+        keys = tuple(Word.from_bytes(rlp.as_bytes(s, 32), "big") for s in rlp.as_list(slots))
         entries.append((Address(rlp.as_bytes(address, 20)), keys))
     return tuple(entries)
 
@@ -140,12 +144,12 @@ def _authorizations(item: rlp.Decoded) -> tuple[Authorization, ...]:
         chain_id, address, nonce, parity, r, s = rlp.as_list(entry, 6)
         out.append(
             Authorization(
-                chain_id=rlp.as_int(chain_id),
+                chain_id=U256(rlp.as_int(chain_id)),
                 address=Address(rlp.as_bytes(address, 20)),
                 nonce=rlp.as_int(nonce, 64),
                 y_parity=rlp.as_int(parity, 8),
-                r=rlp.as_int(r),
-                s=rlp.as_int(s),
+                r=U256(rlp.as_int(r)),
+                s=U256(rlp.as_int(s)),
             )
         )
     return tuple(out)

@@ -15,6 +15,7 @@ import structlog
 
 from node.primitives.decoding import decoder
 from node.primitives.errors import DecodeError
+from node.primitives.fields import decode_field, encode_field
 from node.query.port import Refused, ShardSource, ShardUnavailable
 from node.query.question import KIB, MAX_HEIGHT, Question
 from node.query.questions import QUESTIONS
@@ -46,9 +47,10 @@ class _Failure(msgspec.Struct, frozen=True, tag="failed", forbid_unknown_fields=
     """A bug on the answering side; its log has the details."""
 
 
-_encode = msgspec.msgpack.Encoder().encode
+_encode = msgspec.msgpack.Encoder(enc_hook=encode_field).encode
 _question_decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(
-    Union[QUESTIONS]  # a union made from the table
+    Union[QUESTIONS],  # a union made from the table
+    dec_hook=decode_field,
 )
 _answer_decoder = msgspec.msgpack.Decoder(_Result | _Refusal | _Unavailable | _Failure)
 

@@ -4,15 +4,16 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
+from node.execution.evm.simulate import SimulatedCall
 from node.primitives.transaction import MAX_TRANSACTION_BYTES
 from node.query.call_specs import (
     Accessed,
     BlockReport,
     CallOutcome,
-    CallSpec,
     SimulationSpec,
     TracedItem,
     TraceSpec,
+    check_call,
 )
 from node.query.port import (
     AccountAt,
@@ -266,10 +267,10 @@ class Execution(Question[T_co], frozen=True, kw_only=True):
 
 class _OfCall(Execution[T_co], frozen=True):
     height: Height
-    spec: CallSpec
+    spec: SimulatedCall
 
     def check(self) -> None:
-        self.spec.check()
+        check_call(self.spec)
 
 
 class CallQuestion(_OfCall[CallOutcome], frozen=True, tag="call"):

@@ -6,6 +6,7 @@ Synchronous; meant for the worker's threads, as the EVM needs a deep stack.
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 
 from node.execution.evm.overrides import CannotOverride, apply_overrides, moved_precompiles
@@ -24,15 +25,9 @@ from node.query.call_specs import (
     Accessed,
     BlockReport,
     CallOutcome,
-    CallSpec,
     SimulationSpec,
     TracedItem,
     TraceSpec,
-    authorizations_of,
-    block_of,
-    call_of,
-    overrides_of,
-    patched,
     report_of,
 )
 from node.query.port import Refused
@@ -63,25 +58,25 @@ class Simulator:
 
     # ------------------------------------------------------------------ calls
 
-    def call(self, header: Header, spec: CallSpec) -> CallOutcome:
-        with self._timed(CALL, spec) as evm:
-            state, context = self._open(header, spec), self._context(header, spec)
-            result = simulate(evm, state, context, self._call(spec))
+    def call(self, header: Header, call: SimulatedCall) -> CallOutcome:
+        with self._timed(CALL, call) as evm:
+            state, context = self._open(header, call), self._context(header, call)
+            result = simulate(evm, state, context, self._capped(call))
         error = None if result.success else result.error or REVERTED
         return CallOutcome(error=error, output=result.output, gas_used=result.gas_used)
 
-    def estimate(self, header: Header, spec: CallSpec) -> CallOutcome:
+    def estimate(self, header: Header, call: SimulatedCall) -> CallOutcome:
         """`gas_used` is the least gas limit that succeeds; for a call that arrives without intrinsic gas."""
-        call, context = self._call(spec), self._context(header, spec)
+        call, context = self._capped(call), self._context(header, call)
         most = self._chain.rules.message_gas
-        cap = min(call.gas, most) if call.arrives else call.gas
-        open_state = partial(self._open, header, spec)
+        cap = min(call.gas, most) if call.credit else call.gas
+        open_state = partial(self._open, header, call)
         try:
-            with self._timed(SEARCH, spec) as evm:
+            with self._timed(SEARCH, call) as evm:
                 gas = estimate_gas(evm, open_state, context, call, cap)
         except ExecutionFailed as failure:
             error = failure.error
-            if call.arrives and call.gas > most and error == OUT_OF_GAS:
+            if call.credit and call.gas > most and error == OUT_OF_GAS:
                 error = (
                     "exceeds message gas limit: a call to another shard may carry at most "
                     f"{most} gas, and this one needs more"
@@ -89,11 +84,11 @@ class Simulator:
             return CallOutcome(error=error, output=failure.output, gas_used=0)
         return CallOutcome(error=None, output=b"", gas_used=gas)
 
-    def access_list(self, header: Header, spec: CallSpec) -> Accessed:
+    def access_list(self, header: Header, call: SimulatedCall) -> Accessed:
         """The accesses of the call, with the outcome of the call that has this list."""
-        call, context = self._call(spec), self._context(header, spec)
-        with self._timed(SEARCH, spec) as evm:
-            made = create_access_list(evm, partial(self._open, header, spec), context, call)
+        call, context = self._capped(call), self._context(header, call)
+        with self._timed(SEARCH, call) as evm:
+            made = create_access_list(evm, partial(self._open, header, call), context, call)
         return Accessed(
             access_list=[
                 (address, [slot.to_bytes(32, "big") for slot in slots])
@@ -104,11 +99,11 @@ class Simulator:
 
     # ------------------------------------------------------------------ traces
 
-    def trace_call(self, header: Header, spec: CallSpec, trace: TraceSpec) -> bytes:
+    def trace_call(self, header: Header, call: SimulatedCall, trace: TraceSpec) -> bytes:
         tracer = tracers.tracer_of(trace, TraceBudget())
-        with self._timed(trace.milliseconds / 1000, spec) as evm:
-            state, context = self._open(header, spec), self._context(header, spec)
-            trace_call(evm, state, context, self._call(spec), tracer)
+        with self._timed(trace.milliseconds / 1000, call) as evm:
+            state, context = self._open(header, call), self._context(header, call)
+            trace_call(evm, state, context, self._capped(call), tracer)
         return tracers.pack(tracer.result())
 
     def trace_items(
@@ -133,9 +128,8 @@ class Simulator:
         self, header: Header, directory: AnchorState, spec: SimulationSpec
     ) -> list[BlockReport]:
         """Raises Refused with the codes of eth_simulateV1."""
-        chain_id = self._chain.rules.chain_id
         simulation = Simulation(
-            chain_id=chain_id,
+            chain_id=self._chain.rules.chain_id,
             shard=self._chain.shard,
             state=self._chain.state(header),
             header=header,
@@ -145,10 +139,10 @@ class Simulator:
             block_hash=self._chain.hash_of,
             validation=spec.validation,
             trace_transfers=spec.trace_transfers,
-            guests=overrides_of(spec.guests),
+            guests=spec.guests,
         )
         try:
-            done = simulation.run([block_of(block, chain_id) for block in spec.blocks])
+            done = simulation.run(spec.blocks)
         except CannotSimulate as error:
             raise Refused(str(error), error.code) from None
         except BalanceOutOfRange as error:
@@ -158,11 +152,11 @@ class Simulator:
     # ------------------------------------------------------------------ inside
 
     @contextmanager
-    def _timed(self, seconds: float, spec: CallSpec | None = None) -> Iterator[TimedEvm]:
-        """An EVM that runs for `seconds` at most, with the moved precompiles of `spec`."""
+    def _timed(self, seconds: float, call: SimulatedCall | None = None) -> Iterator[TimedEvm]:
+        """An EVM that runs for `seconds` at most, with the moved precompiles of `call`."""
         deadline = time.monotonic() + seconds
         try:
-            moved = moved_precompiles(overrides_of(spec.accounts if spec is not None else []))
+            moved = moved_precompiles(call.accounts if call is not None else ())
             yield TimedEvm(self._chain.rules.chain_id, deadline, moved)
         except ExecutionTimedOut:
             raise Refused(f"execution aborted (timeout = {seconds:g}s)") from None
@@ -171,19 +165,19 @@ class Simulator:
         except (InvalidTransaction, BalanceOutOfRange, CannotOverride) as error:
             raise Refused(str(error)) from None
 
-    def _open(self, header: Header, spec: CallSpec) -> State:
+    def _open(self, header: Header, call: SimulatedCall) -> State:
         state = self._chain.state(header)
-        if spec.accounts:
-            apply_overrides(state, overrides_of(spec.accounts))
-        if spec.authorizations:
+        if call.accounts:
+            apply_overrides(state, call.accounts)
+        if call.authorizations:
             rules, beacon = self._chain.rules, self._beacon(header)
             check_authorizations(
-                authorizations_of(spec), rules.chain_id, rules.shard, partial(beacon.home, state)
+                call.authorizations, rules.chain_id, rules.shard, partial(beacon.home, state)
             )
         return state
 
-    def _call(self, spec: CallSpec) -> SimulatedCall:
-        return call_of(spec, min(spec.gas, self._gas_cap))
+    def _capped(self, call: SimulatedCall) -> SimulatedCall:
+        return replace(call, gas=min(call.gas, self._gas_cap))
 
     def _beacon(self, header: Header, state: AnchorState | None = None) -> AnchorView:
         """The answers of the precompile BEACON on top of `header`."""
@@ -196,7 +190,7 @@ class Simulator:
             params=self._chain.rules.params,
         )
 
-    def _context(self, header: Header, spec: CallSpec) -> BlockContext:
+    def _context(self, header: Header, call: SimulatedCall) -> BlockContext:
         context = BlockContext(
             chain_id=self._chain.rules.chain_id,
             number=header.number,
@@ -209,4 +203,4 @@ class Simulator:
             block_hash=self._chain.hash_of,
             beacon=self._beacon(header),
         )
-        return context if spec.block is None else patched(context, spec.block)
+        return context if call.block is None else call.block.apply(context)

@@ -14,6 +14,7 @@ from node.execution.evm.evm import Evm
 from node.execution.evm.fees import next_base_fee
 from node.execution.evm.machine import MAX_INITCODE_BYTES
 from node.execution.evm.overrides import (
+    BlockOverride,
     CannotOverride,
     StateOverride,
     apply_overrides,
@@ -21,6 +22,7 @@ from node.execution.evm.overrides import (
 )
 from node.execution.evm.precompile_table import PRECOMPILES, Precompile
 from node.execution.evm.results import TransactionResult
+from node.execution.evm.simulate import SimulatedCall
 from node.execution.evm.timed import TimedEvm
 from node.execution.evm.validity import MAX_NONCE, gas_of
 from node.execution.frame.context import BlockContext
@@ -30,8 +32,9 @@ from node.execution.tracers.trace_transfers import EMITTER, TransferTracer
 from node.execution.tracers.tracing import TracedEvm
 from node.execution.trie.errors import ExecutionTimedOut
 from node.execution.trie.trie import ordered_root
-from node.primitives.basics import ZERO_ADDRESS, Address, Hash32, ShardId
+from node.primitives.basics import ZERO_ADDRESS, Address, ShardId
 from node.primitives.errors import AtollError, InvalidTransaction
+from node.primitives.fields import U256, Count
 from node.primitives.header import Header
 from node.primitives.requests import ShardRequests
 from node.primitives.transaction import Transaction
@@ -59,27 +62,24 @@ class CannotSimulate(AtollError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """A call to make. `tx` has what was asked for; with `gas` or `nonce` unset its own do not count: the
-    call gets the gas that the block has left, and the nonce that is next."""
+    """A call to make, as a transaction of this type. `call.gas_price` is the most that it pays, `tip` its
+    priority fee. The gas and the nonce of the transaction are `gas` and `nonce`; without them all gas that the
+    block has left, and the next nonce. `call` has no overrides of its own."""
 
-    tx: Transaction
-    gas: int | None
-    nonce: int | None
+    call: SimulatedCall
+    type: int
+    tip: U256
+    gas: Count | None = None
+    nonce: Count | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """A block to simulate; None is what follows from the block before it."""
+    """A block to simulate. What `block` leaves out follows from the block before."""
 
-    calls: Sequence[Call] = ()
-    overrides: Mapping[Address, StateOverride] = field(default_factory=dict)
-    number: int | None = None
-    time: int | None = None
-    gas_limit: int | None = None
-    coinbase: Address | None = None
-    prev_randao: Hash32 | None = None
-    base_fee: int | None = None
-    blob_base_fee: int | None = None
+    calls: tuple[Call, ...] = ()
+    accounts: tuple[StateOverride, ...] = ()
+    block: BlockOverride | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +120,7 @@ class Simulation:
     block_hash: Callable[[int], bytes | None]
     validation: bool = False
     trace_transfers: bool = False
-    guests: Mapping[Address, StateOverride] = field(default_factory=dict)
+    guests: Sequence[StateOverride] = ()
     _hashes: dict[int, bytes] = field(default_factory=dict)
     _settled: set[Address] = field(default_factory=set)
     _precompiles: Mapping[bytes, Precompile] = field(default_factory=lambda: PRECOMPILES)
@@ -129,23 +129,23 @@ class Simulation:
         """Raises CannotSimulate."""
         try:
             self._settle(self.guests)
-            return [self._block(block) for block in _in_order(self.header, blocks)]
+            return [self._block(*each) for each in _in_order(self.header, blocks)]
         except ExecutionTimedOut:
             raise CannotSimulate("execution aborted: the time is up", TIMEOUT) from None
         except CannotOverride as error:
             raise CannotSimulate(str(error), SERVER_ERROR) from None
 
-    def _settle(self, accounts: Mapping[Address, StateOverride]) -> None:
+    def _settle(self, accounts: Sequence[StateOverride]) -> None:
         """Let these accounts be here, as they are given. Precompiles are moved for one block, as in geth."""
         self._precompiles = moved_precompiles(accounts)
         if accounts:
             apply_overrides(self.state, accounts)
-            self._settled |= set(accounts)
-            self._settled |= {o.moved_to for o in accounts.values() if o.moved_to is not None}
+            self._settled |= {override.address for override in accounts}
+            self._settled |= {o.moved_to for o in accounts if o.moved_to is not None}
 
-    def _block(self, block: Block) -> Simulated:
-        self._settle(block.overrides)
-        context = self._context(block)
+    def _block(self, block: Block, override: BlockOverride) -> Simulated:
+        self._settle(block.accounts)
+        context = override.apply(self._context())
         evm = TimedEvm(self.chain_id, self.deadline)
         evm.begin_block(self.state, context)
         called: list[Called] = []
@@ -184,27 +184,21 @@ class Simulation:
         self._hashes[context.number] = self.header.hash
         return Simulated(header=self.header, calls=tuple(called), receipts=tuple(receipts))
 
-    def _context(self, block: Block) -> BlockContext:
+    def _context(self) -> BlockContext:
+        """The context of a block like its parent, with its number and time."""
         parent = self.header
-        assert block.number is not None
-        assert block.time is not None
-        base_fee = block.base_fee
-        if base_fee is None:
-            base_fee = next_base_fee(parent) if self.validation else 0
-        context = BlockContext(
+        return BlockContext(
             chain_id=self.chain_id,
-            number=block.number,
-            timestamp=block.time,
-            coinbase=parent.coinbase if block.coinbase is None else block.coinbase,
-            gas_limit=parent.gas_limit if block.gas_limit is None else block.gas_limit,
-            base_fee=base_fee,
-            prev_randao=parent.prev_randao if block.prev_randao is None else block.prev_randao,
+            number=parent.number,
+            timestamp=parent.timestamp,
+            coinbase=parent.coinbase,
+            gas_limit=parent.gas_limit,
+            base_fee=next_base_fee(parent) if self.validation else 0,
+            prev_randao=parent.prev_randao,
             parent_beacon_block_root=parent.parent_beacon_block_root,
             block_hash=self._hash_of,
             beacon=replace(self.beacon, settled=self._settled.__contains__),
         )
-        fee = block.blob_base_fee
-        return context if fee is None else replace(context, blob_base_fee=fee)
 
     def _hash_of(self, number: int) -> bytes | None:
         found = self._hashes.get(number)
@@ -213,10 +207,10 @@ class Simulation:
     # ------------------------------------------------------------------ one call
 
     def _call(self, call: Call, context: BlockContext, gas_left: int, index: int) -> Called:
-        self._check_place(call.tx, index)
+        self._check_place(call.call, index)
         try:
             check_authorizations(
-                call.tx.authorizations, self.chain_id, self.shard, self._settled_home
+                call.call.authorizations, self.chain_id, self.shard, self._settled_home
             )
         except InvalidTransaction as error:
             raise CannotSimulate(f"call {index}: {error}", SERVER_ERROR) from None
@@ -248,17 +242,32 @@ class Simulation:
             raise CannotSimulate(
                 f"block gas limit reached: call {index} has {gas}, {gas_left} left", BLOCK_GAS
             )
-        nonce = self.state.nonce(call.tx.sender) if call.nonce is None else call.nonce
-        return unsigned(replace(call.tx, gas=min(gas, self.gas), nonce=nonce))
+        made = call.call
+        nonce = self.state.nonce(made.sender) if call.nonce is None else call.nonce
+        return unsigned(
+            Transaction(
+                type=call.type,
+                chain_id=self.chain_id,
+                nonce=nonce,
+                max_priority_fee_per_gas=call.tip,
+                max_fee_per_gas=made.gas_price,
+                gas=min(gas, self.gas),
+                to=made.to,
+                value=made.value,
+                data=made.data,
+                access_list=made.access_list,
+                authorizations=made.authorizations,
+                v=0,
+                r=0,
+                s=0,
+                raw=b"",
+                sender=made.sender,
+            )
+        )
 
     def _check(self, tx: Transaction, context: BlockContext, index: int) -> tuple[int, int]:
         """(floor gas, intrinsic gas) of a call that can be made."""
-        intrinsic, floor = gas_of(
-            data=tx.data,
-            creates=tx.to is None,
-            access_list=tx.access_list,
-            authorizations=len(tx.authorizations),
-        )
+        intrinsic, floor = gas_of(tx)
         sender = f"address {to_checksum_address(tx.sender)}"
         if self.validation:
             nonce = self.state.nonce(tx.sender)
@@ -309,14 +318,13 @@ class Simulation:
     def _home(self, address: Address) -> ShardId:
         return self.beacon.home(self.state, address)
 
-    def _check_place(self, tx: Transaction, index: int) -> None:
-        """A call of nobody in particular (the zero address) may be made anywhere."""
-        for who in (tx.sender, tx.to):
-            if who not in (None, ZERO_ADDRESS) and not self._is_home(Address(who or b"")):
+    def _check_place(self, call: SimulatedCall, index: int) -> None:
+        """Raise CannotSimulate for an account of another shard. The zero address may call from anywhere."""
+        for account in (call.sender, call.to or ZERO_ADDRESS):
+            if account != ZERO_ADDRESS and not self._is_home(account):
                 raise CannotSimulate(
                     f"call {index}: one shard is simulated, here shard {self.shard}, and "
-                    f"{to_checksum_address(who or b'')} lives on shard "
-                    f"{self._home(Address(who or b''))}",
+                    f"{to_checksum_address(account)} lives on shard {self._home(account)}",
                     SERVER_ERROR,
                 )
 
@@ -331,12 +339,13 @@ class Simulation:
                 self.state.set_balance(address, 0)
 
 
-def _in_order(base: Header, blocks: Sequence[Block]) -> list[Block]:
-    """The blocks with numbers and times, and empty ones where numbers are left out."""
-    out: list[Block] = []
+def _in_order(base: Header, blocks: Sequence[Block]) -> list[tuple[Block, BlockOverride]]:
+    """The blocks with overrides that name number and time, and empty blocks where numbers are left out."""
+    out: list[tuple[Block, BlockOverride]] = []
     number, time = base.number, base.timestamp
     for block in blocks:
-        wanted = number + 1 if block.number is None else block.number
+        override = block.block or BlockOverride()
+        wanted = number + 1 if override.number is None else override.number
         if wanted <= number:
             raise CannotSimulate(
                 f"block numbers must be in order: {wanted} <= {number}", BLOCK_NUMBERS
@@ -345,10 +354,10 @@ def _in_order(base: Header, blocks: Sequence[Block]) -> list[Block]:
             raise CannotSimulate(f"too many blocks: at most {MAX_BLOCKS}", CLIENT_LIMIT)
         for between in range(number + 1, wanted):
             time += 1
-            out.append(Block(number=between, time=time))
-        at = time + 1 if block.time is None else block.time
+            out.append((Block(), BlockOverride(number=between, time=time)))
+        at = time + 1 if override.time is None else override.time
         if at <= time:
             raise CannotSimulate(f"block timestamps must be in order: {at} <= {time}", BLOCK_TIMES)
         number, time = wanted, at
-        out.append(replace(block, number=number, time=time))
+        out.append((block, replace(override, number=number, time=time)))
     return out

@@ -1,21 +1,17 @@
-"""Simulated calls: requests as the port takes them, outcomes as the JSON-RPC tells them."""
+"""Simulated calls: requests as the execution takes them, outcomes as the JSON-RPC tells them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from eth_utils.address import to_checksum_address
 
+from node.execution.evm.overrides import BlockOverride, StateOverride
+from node.execution.evm.simulate import SimulatedCall
 from node.execution.evm.validity import gas_of
-from node.primitives import rlp
-from node.primitives.basics import ZERO_ADDRESS, Address
-from node.query.call_specs import (
-    Accessed,
-    AccountPatch,
-    BlockPatch,
-    CallOutcome,
-    CallSpec,
-    SignedAuthorization,
-)
+from node.primitives.basics import ZERO_ADDRESS, Address, Hash32
+from node.primitives.fields import U256, Word
+from node.primitives.transaction import Authorization
+from node.query.call_specs import Accessed, CallOutcome
 from node.view.reads import StatePlace, read_account
 from node.view.reverts import reverted
 from node.view.shards import Shards
@@ -24,7 +20,6 @@ from rpc.threads import FEW
 from rpc.wire import (
     AccessListEntry,
     AccessListResult,
-    AccountOverride,
     BlockOverrides,
     CallRequest,
     Overrides,
@@ -36,13 +31,13 @@ REVERTED = "execution reverted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Simulation:
+class PlacedCall:
     """A call and where it runs. `crosses` is set if it comes there from its sender's shard, which then
     has its own gas."""
 
     shard: int
     height: int
-    spec: CallSpec
+    call: SimulatedCall
     crosses: bool = False
 
 
@@ -93,90 +88,83 @@ def is_large(request: CallRequest, overrides: Overrides) -> bool:
     )
 
 
-def call_spec(
+def simulated_call(
     request: CallRequest,
     overrides: Overrides,
     *,
     base_fee: int,
     credit: bool,
     gas: int | None = None,
-) -> CallSpec:
-    return plain_spec(
-        request,
-        gas_price_of(request, base_fee),
-        gas=request.gas if gas is None else gas,
-        accounts=patches_of(overrides),
-        block=block_patch_of(overrides.block),
+) -> SimulatedCall:
+    """The call that the execution takes; `gas` stands for a limit of the request."""
+    call = plain_call(request, gas_price_of(request, base_fee))
+    return replace(
+        call,
+        gas=call.gas if gas is None else gas,
+        accounts=state_overrides(overrides),
+        block=block_override(overrides.block),
         credit=credit,
     )
 
 
-def plain_spec(
-    request: CallRequest,
-    gas_price: int,
-    *,
-    gas: int | None = None,
-    accounts: Sequence[AccountPatch] = (),
-    block: BlockPatch | None = None,
-    credit: bool = False,
-) -> CallSpec:
-    return CallSpec(
+def plain_call(request: CallRequest, gas_price: int) -> SimulatedCall:
+    """A call without overrides."""
+    return SimulatedCall(
         sender=sender_of(request),
-        to=request.to,
-        value=rlp.int_to_bytes(request.value or 0),
+        to=None if request.to is None else Address(request.to),
+        value=U256(request.value or 0),
         data=request.data,
-        gas=ALL_GAS if gas is None else min(gas, ALL_GAS),
-        gas_price=rlp.int_to_bytes(gas_price),
-        access_list=[(e.address, list(e.storage_keys)) for e in request.access_list or ()],
-        authorizations=[
-            SignedAuthorization(
-                chain_id=rlp.int_to_bytes(item.chain_id),
-                address=item.address,
+        gas=ALL_GAS if request.gas is None else min(request.gas, ALL_GAS),
+        gas_price=U256(gas_price),
+        access_list=tuple(
+            (Address(e.address), tuple(Word.from_bytes(key, "big") for key in e.storage_keys))
+            for e in request.access_list or ()
+        ),
+        authorizations=tuple(
+            Authorization(
+                chain_id=U256(item.chain_id),
+                address=Address(item.address),
                 nonce=item.nonce,
                 y_parity=item.y_parity,
-                r=rlp.int_to_bytes(item.r),
-                s=rlp.int_to_bytes(item.s),
+                r=U256(item.r),
+                s=U256(item.s),
             )
             for item in request.authorization_list or ()
-        ],
-        accounts=list(accounts),
-        block=block,
-        credit=credit,
+        ),
     )
 
 
-def patches_of(overrides: Overrides) -> list[AccountPatch]:
-    return [_patch(address, item) for address, item in overrides.accounts.items()]
-
-
-def _patch(address: bytes, override: AccountOverride) -> AccountPatch:
-    storage = override.state_diff if override.state is None else override.state
-    return AccountPatch(
-        address=address,
-        balance=None if override.balance is None else rlp.int_to_bytes(override.balance),
-        nonce=override.nonce,
-        code=override.code,
-        storage=[
-            (slot.to_bytes(32, "big"), value.to_bytes(32, "big"))
-            for slot, value in (storage or {}).items()
-        ],
-        replace_storage=override.state is not None,
-        moved_to=override.moved_to,
+def state_overrides(overrides: Overrides) -> tuple[StateOverride, ...]:
+    return tuple(
+        StateOverride(
+            address=Address(address),
+            balance=None if item.balance is None else U256(item.balance),
+            nonce=item.nonce,
+            code=item.code,
+            storage=tuple(
+                (Word(slot), Word(value))
+                for slot, value in (item.state or item.state_diff or {}).items()
+            ),
+            replace_storage=item.state is not None,
+            moved_to=None if item.moved_to is None else Address(item.moved_to),
+        )
+        for address, item in overrides.accounts.items()
     )
 
 
-def block_patch_of(overrides: BlockOverrides) -> BlockPatch | None:
+def block_override(overrides: BlockOverrides) -> BlockOverride | None:
     if overrides == BlockOverrides():
         return None
+    recipient, randao = overrides.fee_recipient, overrides.prev_randao
     base_fee, blob_base_fee = overrides.base_fee_per_gas, overrides.blob_base_fee
-    return BlockPatch(
+    return BlockOverride(
         number=overrides.number,
         time=overrides.time,
         gas_limit=overrides.gas_limit,
-        fee_recipient=overrides.fee_recipient,
-        prev_randao=overrides.prev_randao,
-        base_fee=None if base_fee is None else rlp.int_to_bytes(base_fee),
-        blob_base_fee=None if blob_base_fee is None else rlp.int_to_bytes(blob_base_fee),
+        fee_recipient=None if recipient is None else Address(recipient),
+        prev_randao=None if randao is None else Hash32(randao),
+        base_fee=None if base_fee is None else U256(base_fee),
+        blob_base_fee=None if blob_base_fee is None else U256(blob_base_fee),
     )
 
 
@@ -184,17 +172,7 @@ def source_gas(request: CallRequest) -> int:
     """Gas that a transaction pays on its own shard before its call leaves for another one
     (`node.shard.run.departure_gas`).
     """
-    return max(
-        gas_of(
-            data=request.data,
-            creates=request.to is None,
-            access_list=tuple(
-                (Address(e.address), tuple(int.from_bytes(k, "big") for k in e.storage_keys))
-                for e in request.access_list or ()
-            ),
-            authorizations=len(request.authorization_list or ()),
-        )
-    )
+    return max(gas_of(plain_call(request, 0)))
 
 
 def result_of(outcome: CallOutcome) -> CallOutcome:
@@ -207,13 +185,13 @@ def result_of(outcome: CallOutcome) -> CallOutcome:
 
 
 def access_list_result(
-    request: CallRequest, simulation: Simulation, accessed: Accessed
+    request: CallRequest, placed: PlacedCall, accessed: Accessed
 ) -> AccessListResult:
     """The answer of eth_createAccessList. A list has no effect on another shard, but its cost."""
     listed = tuple(AccessListEntry(address, tuple(keys)) for address, keys in accessed.access_list)
     outcome = accessed.outcome
     gas_used = outcome.gas_used
-    if simulation.crosses:
+    if placed.crosses:
         gas_used += source_gas(replace(request, access_list=listed))
     return AccessListResult(access_list=listed, gas_used=gas_used, error=outcome.error)
 

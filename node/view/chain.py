@@ -160,9 +160,9 @@ class ChainView(ABC):
         """The hash of the block of that number, which is not beyond the head."""
 
     @abstractmethod
-    async def simulation(
+    async def place_call(
         self, request: CallRequest, ref: BlockRef, overrides: Overrides
-    ) -> calls.Simulation:
+    ) -> calls.PlacedCall:
         """The shard of a call, and the call to run there. Raises InvalidParams, ServerError."""
 
     @abstractmethod
@@ -434,8 +434,8 @@ class ChainView(ABC):
         self, request: CallRequest, ref: BlockRef, overrides: Overrides = NO_OVERRIDES
     ) -> bytes:
         async def read() -> bytes:
-            it = await self.simulation(request, ref, overrides)
-            outcome = await self._shards.ask(it.shard, CallQuestion(height=it.height, spec=it.spec))
+            it = await self.place_call(request, ref, overrides)
+            outcome = await self._shards.ask(it.shard, CallQuestion(height=it.height, spec=it.call))
             return calls.result_of(outcome).output
 
         return await self._surely(read, ref, lambda output: not output)
@@ -447,9 +447,9 @@ class ChainView(ABC):
         bare = await self.aside.run_if(large, lambda: calls.source_gas(request))
 
         async def read() -> int:
-            it = await self.simulation(request, ref, overrides)
+            it = await self.place_call(request, ref, overrides)
             outcome = await self._shards.ask(
-                it.shard, EstimateQuestion(height=it.height, spec=it.spec)
+                it.shard, EstimateQuestion(height=it.height, spec=it.call)
             )
             least = calls.result_of(outcome).gas_used
             return least + bare if it.crosses else least
@@ -460,9 +460,9 @@ class ChainView(ABC):
         self, request: CallRequest, ref: BlockRef, overrides: Overrides = NO_OVERRIDES
     ) -> AccessListResult:
         async def read() -> AccessListResult:
-            it = await self.simulation(request, ref, overrides)
+            it = await self.place_call(request, ref, overrides)
             accessed = await self._shards.ask(
-                it.shard, AccessListQuestion(height=it.height, spec=it.spec)
+                it.shard, AccessListQuestion(height=it.height, spec=it.call)
             )
             return await self._in_thread(lambda: calls.access_list_result(request, it, accessed))
 

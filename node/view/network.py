@@ -227,21 +227,21 @@ class NetworkView(ChainView):
         state = self._beacon.state_at(number)
         return _tip_place(state, state.home(Address(address)))
 
-    async def simulation(
+    async def place_call(
         self, request: CallRequest, ref: BlockRef, overrides: Overrides
-    ) -> calls.Simulation:
+    ) -> calls.PlacedCall:
         calls.check_request(request, self.chain_id)
         state = self._beacon.state_at(await self.state_number(ref))
         shard, crosses = _where(state, request)
         gas = await self._prepay(state, request, overrides) if crosses else None
         tip = state.tip(shard)
-        spec = await self.aside.run_if(
+        call = await self.aside.run_if(
             calls.is_large(request, overrides),
-            lambda: calls.call_spec(
+            lambda: calls.simulated_call(
                 request, overrides, base_fee=tip.header.base_fee_per_gas, credit=crosses, gas=gas
             ),
         )
-        return calls.Simulation(shard=shard, height=tip.height, spec=spec, crosses=crosses)
+        return calls.PlacedCall(shard=shard, height=tip.height, call=call, crosses=crosses)
 
     async def simulation_base(
         self, accounts: Sequence[Address], ref: BlockRef

@@ -7,7 +7,7 @@ from consensus.types import Certificate
 from node.beacon.block import BeaconBlock
 from node.beacon.state import BeaconState
 from node.primitives.basics import Address, Hash32, ShardId
-from node.view.calls import Simulation, SimulationBase
+from node.view.calls import PlacedCall, SimulationBase
 from node.view.entries import ListedBlock
 from rpc.wire import BlockRef, CallRequest, Overrides
 
@@ -80,9 +80,9 @@ class Listing(Protocol):
 
     async def locate(self, tx_hash: bytes) -> tuple[ListedBlock, int] | None: ...
 
-    async def simulation(
+    async def place_call(
         self, request: CallRequest, ref: BlockRef, overrides: Overrides
-    ) -> Simulation: ...
+    ) -> PlacedCall: ...
 
     async def simulation_base(
         self, accounts: Sequence[Address], ref: BlockRef

@@ -170,17 +170,17 @@ class ShardView(ChainView):
     async def _place(self, address: bytes, number: int) -> StatePlace:
         return StatePlace(self.shard, number, (await self._header(number)).state_root)
 
-    async def simulation(
+    async def place_call(
         self, request: CallRequest, ref: BlockRef, overrides: Overrides
-    ) -> calls.Simulation:
+    ) -> calls.PlacedCall:
         calls.check_request(request, self.chain_id)
         height = await self.state_number(ref)
         base_fee = (await self._header(height)).base_fee_per_gas or 0
-        spec = await self.aside.run_if(
+        call = await self.aside.run_if(
             calls.is_large(request, overrides),
-            lambda: calls.call_spec(request, overrides, base_fee=base_fee, credit=False),
+            lambda: calls.simulated_call(request, overrides, base_fee=base_fee, credit=False),
         )
-        return calls.Simulation(shard=self.shard, height=height, spec=spec)
+        return calls.PlacedCall(shard=self.shard, height=height, call=call)
 
     async def simulation_base(
         self, accounts: Sequence[Address], ref: BlockRef

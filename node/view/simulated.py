@@ -7,24 +7,24 @@ from functools import partial
 import trio
 
 from node.concurrency.gather import gather
+from node.execution.evm.overrides import StateOverride
 from node.execution.state.receipts import Log, decode_log
 from node.primitives import rlp
 from node.primitives.basics import ZERO_ADDRESS, Address, keccak256
 from node.primitives.errors import DecodeError, InvalidTransaction
+from node.primitives.fields import U256
 from node.primitives.header import Header
 from node.primitives.transaction import TYPE_ACCESS_LIST, TYPE_LEGACY
 from node.primitives.unsigned import decode_unsigned
 from node.query.call_specs import (
-    AccountPatch,
-    BlockCall,
     BlockReport,
-    BlockSpec,
     CalledReport,
     CallOutcome,
     SimulationSpec,
 )
 from node.query.questions import SimulateQuestion
 from node.shard.block import ShardBlock
+from node.shard.simulated import Block, Call
 from node.view import calls, present
 from node.view.assembly import head_view
 from node.view.entries import Entry, ListedBlock, Place
@@ -79,16 +79,16 @@ async def simulate(
     )
 
 
-def _prepared(request: SimulateRequest, chain_id: int) -> tuple[list[Address], list[BlockSpec]]:
+def _prepared(request: SimulateRequest, chain_id: int) -> tuple[list[Address], list[Block]]:
     """The accounts that may say where to simulate, each once, and the blocks as the port takes them."""
     for block in request.blocks:
         for call in block.calls:
             calls.check_request(call, chain_id)
     blocks = [
-        BlockSpec(
-            calls=[_call(call) for call in block.calls],
-            accounts=calls.patches_of(block.overrides),
-            block=calls.block_patch_of(block.overrides.block),
+        Block(
+            calls=tuple(_call(call) for call in block.calls),
+            accounts=calls.state_overrides(block.overrides),
+            block=calls.block_override(block.overrides.block),
         )
         for block in request.blocks
     ]
@@ -111,7 +111,7 @@ async def _guests(
     base: calls.SimulationBase,
     accounts: Sequence[Address],
     request: SimulateRequest,
-) -> list[AccountPatch]:
+) -> tuple[StateOverride, ...]:
     """The accounts that calls name and that live on other shards, as they are there. Those with code have
     storage and stay where they are, unless their code is overridden. Raises RpcError."""
     recoded = {
@@ -132,25 +132,26 @@ async def _guests(
             f"at most {MAX_GUESTS} can be read"
         )
 
-    async def read(who: Address, place: StatePlace) -> AccountPatch | None:
+    async def read(who: Address, place: StatePlace) -> StateOverride | None:
         account = await read_account(shards, place, who, code=True)
         if account.code and who not in recoded:
             return None
-        return AccountPatch(address=who, balance=account.balance, nonce=account.nonce)
+        balance = U256.from_bytes(account.balance, "big")
+        return StateOverride(address=who, balance=balance, nonce=account.nonce)
 
     found = await gather([partial(read, who, place) for who, place in away.items()])
-    return [guest for guest in found if guest is not None]
+    return tuple(guest for guest in found if guest is not None)
 
 
-def _call(request: CallRequest) -> BlockCall:
+def _call(request: CallRequest) -> Call:
     kind = type_of(request)
     fixed = kind in (TYPE_LEGACY, TYPE_ACCESS_LIST)
     price = (request.gas_price if fixed else request.max_fee_per_gas) or 0
     tip = price if fixed else request.max_priority_fee_per_gas or 0
-    return BlockCall(
-        call=calls.plain_spec(request, price),
+    return Call(
+        call=calls.plain_call(request, price),
         type=kind,
-        tip=rlp.int_to_bytes(tip),
+        tip=U256(tip),
         gas=request.gas,
         nonce=request.nonce,
     )

@@ -60,8 +60,8 @@ class Traces:
         options: TraceOptions,
     ) -> msgspec.Raw:
         _refuse_pending(ref)
-        it = await self._chain.simulation(request, ref, overrides)
-        question = TraceCallQuestion(height=it.height, spec=it.spec, trace=_spec(options))
+        it = await self._chain.place_call(request, ref, overrides)
+        question = TraceCallQuestion(height=it.height, spec=it.call, trace=_spec(options))
         with self._shards.source(it.shard, question.patience) as source:
             return await self._in_thread(partial(unpack_one, await source.ask(question)))
 

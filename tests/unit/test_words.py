@@ -26,7 +26,7 @@ TWICE = frozenset(
             "Node",
             "NodeStatus",
         ),
-        *("PeerFault", "Pending", "Place", "PortInUse", "RpcError", "SimulatedCall", "Simulation"),
+        *("PeerFault", "Pending", "Place", "PortInUse", "RpcError", "SimulatedCall"),
         *("Snapshots", "Started", "Tracer", "Wait", "_Call", "_Failure", "_Result"),
     }
 )

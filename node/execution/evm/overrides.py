@@ -1,38 +1,64 @@
-"""State overrides: accounts that a simulated call finds changed.
+"""Overrides: accounts and fields of the block that a simulated call finds changed.
 
-A block's values are overridden by `dataclasses.replace` on its `BlockContext`.
+Nodes send them to each other as msgpack maps of their fields.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from eth_utils.address import to_checksum_address
 
 from node.execution.evm.precompile_table import PRECOMPILES, Precompile
+from node.execution.frame.context import BlockContext
 from node.execution.state.account import EMPTY_ACCOUNT
 from node.execution.state.state import State
 from node.primitives.basics import Address
 from node.primitives.errors import AtollError
+from node.primitives.fields import U256, AddressField, Count, HashField, Word
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateOverride:
-    """The changes to one account; None leaves a field as it is. Balance in wei, slots and values as integers.
+    """The changes to one account; None leaves a field as it is. Balance in wei.
 
-    `state` replaces the whole storage, `state_diff` single slots; both at once is a ValueError. A precompile
+    `storage` holds slots with their values; with `replace_storage` the account has no others. A precompile
     with `moved_to` moves to that address.
     """
 
-    balance: int | None = None
-    nonce: int | None = None
+    address: AddressField
+    balance: U256 | None = None
+    nonce: Count | None = None
     code: bytes | None = field(default=None, repr=False)
-    state: Mapping[int, int] | None = field(default=None, repr=False)
-    state_diff: Mapping[int, int] | None = field(default=None, repr=False)
-    moved_to: Address | None = None
+    storage: tuple[tuple[Word, Word], ...] = field(default=(), repr=False)
+    replace_storage: bool = False
+    moved_to: AddressField | None = None
 
-    def __post_init__(self) -> None:
-        if self.state is not None and self.state_diff is not None:
-            raise ValueError("an override has both 'state' and 'stateDiff'")
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockOverride:
+    """The changes to the header of the block; None leaves a field as it is. Fees in wei."""
+
+    number: Count | None = None
+    time: Count | None = None
+    gas_limit: Count | None = None
+    fee_recipient: AddressField | None = None
+    prev_randao: HashField | None = None
+    base_fee: U256 | None = None
+    blob_base_fee: U256 | None = None
+
+    def apply(self, context: BlockContext) -> BlockContext:
+        changes = {
+            "number": self.number,
+            "timestamp": self.time,
+            "gas_limit": self.gas_limit,
+            "coinbase": self.fee_recipient,
+            "prev_randao": self.prev_randao,
+            "base_fee": self.base_fee,
+            "blob_base_fee": self.blob_base_fee,
+        }
+        named: Any = {name: value for name, value in changes.items() if value is not None}
+        return replace(context, **named)
 
 
 class CannotOverride(AtollError):
@@ -41,13 +67,14 @@ class CannotOverride(AtollError):
     """
 
 
-def apply_overrides(state: State, overrides: Mapping[Address, StateOverride]) -> None:
+def apply_overrides(state: State, overrides: Sequence[StateOverride]) -> None:
     """Apply the overrides to `state`, a throw-away one. The next execution finds them as original values.
 
     Raises ValueError for a balance outside 0 to 2^256-1.
     """
-    for address, override in overrides.items():
-        if override.state is not None:
+    for override in overrides:
+        address = override.address
+        if override.replace_storage:
             _clear_storage(state, address)
         if override.nonce is not None:
             state.set_nonce(address, override.nonce)
@@ -55,13 +82,13 @@ def apply_overrides(state: State, overrides: Mapping[Address, StateOverride]) ->
             state.set_balance(address, override.balance)
         if override.code is not None:
             state.set_code(address, override.code)
-        for slot, value in (override.state or override.state_diff or {}).items():
+        for slot, value in override.storage:
             state.set_storage(address, slot, value)
     state.begin_transaction()
 
 
 def moved_precompiles(
-    overrides: Mapping[Address, StateOverride],
+    overrides: Sequence[StateOverride],
     precompiles: Mapping[bytes, Precompile] = PRECOMPILES,
 ) -> Mapping[bytes, Precompile]:
     """The precompiles that are left of `precompiles`, by address: one that is overridden is an account
@@ -69,16 +96,17 @@ def moved_precompiles(
 
     Raises CannotOverride with geth's words (`internal/ethapi/override`).
     """
-    out = precompiles
-    for address, override in overrides.items():
+    out, overridden = precompiles, {override.address for override in overrides}
+    for override in overrides:
+        address = override.address
         moved, precompile = override.moved_to, precompiles.get(address)
         if moved is not None and precompile is None:
             raise CannotOverride(f"account {to_checksum_address(address)} is not a precompile")
-        if moved is not None and moved in overrides:
+        if moved is not None and moved in overridden:
             raise CannotOverride(f"account {to_checksum_address(moved)} is already overridden")
         if precompile is None:
             continue
-        left = {who: code for who, code in out.items() if who != address}
+        left = {at: code for at, code in out.items() if at != address}
         out = left if moved is None else left | {moved: precompile}
     return out
 

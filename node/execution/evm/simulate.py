@@ -2,38 +2,47 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Annotated
 
+import msgspec
 from eth_utils.address import to_checksum_address
 
 from node.execution.evm.evm import Evm, call_result, contract_address, used_after_refund, warm_up
 from node.execution.evm.machine import MAX_INITCODE_BYTES
+from node.execution.evm.overrides import BlockOverride, StateOverride
 from node.execution.evm.results import CallResult
 from node.execution.evm.validity import gas_of
 from node.execution.frame.context import BlockContext
 from node.execution.state.state import MAX_BALANCE, State
 from node.execution.trie.errors import ExecutionFailed, FeeTooLow, InsufficientFunds
-from node.primitives.basics import ZERO_ADDRESS, Address
+from node.primitives.basics import ZERO_ADDRESS
 from node.primitives.errors import InvalidTransaction
+from node.primitives.fields import U256, ZERO, AddressField
 from node.primitives.transaction import AccessList, Authorization
+
+MAX_GAS = 1 << 62
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatedCall:
-    """The fields of a call object. `gas_price` in wei; at zero nothing is paid and BASEFEE is zero.
+    """A call, and the overrides of the state and the block that it runs on: apply them first.
 
-    `arrives` is set for a call that a message brings from another shard (`Evm.apply_call`): the sender
-    has the value, whatever the state says, and `gas` is for the call alone.
+    `gas_price` in wei; at zero nothing is paid and BASEFEE is zero. `to` is None for a creation. `credit` is
+    set for a call that a message brings from another shard (`Evm.apply_call`): the sender has the value,
+    whatever the state says, and `gas` is for the call alone. Nodes send it to each other as a msgpack map.
     """
 
-    sender: Address = ZERO_ADDRESS
-    to: Address | None
-    value: int = 0
+    sender: AddressField = ZERO_ADDRESS
+    to: AddressField | None
+    value: U256 = ZERO
     data: bytes = field(default=b"", repr=False)
-    gas: int
-    gas_price: int = 0
+    gas: Annotated[int, msgspec.Meta(ge=0, le=MAX_GAS)]
+    gas_price: U256 = ZERO
     access_list: AccessList = ()
     authorizations: tuple[Authorization, ...] = ()
-    arrives: bool = False
+    accounts: tuple[StateOverride, ...] = ()
+    block: BlockOverride | None = None
+    credit: bool = False
 
 
 def simulate(evm: Evm, state: State, context: BlockContext, call: SimulatedCall) -> CallResult:
@@ -42,9 +51,9 @@ def simulate(evm: Evm, state: State, context: BlockContext, call: SimulatedCall)
     The sender may have code. Raises InvalidTransaction where not even a transaction could be made of
     it: gas under the intrinsic gas, or funds missing. `state` is changed: use one that is thrown away.
     """
-    if call.arrives:
+    if call.credit:
         return _arrive(evm, state, context, call)
-    intrinsic, floor = _gas_of(call)
+    intrinsic, floor = gas_of(call)
     if call.gas < intrinsic:
         raise InvalidTransaction(f"intrinsic gas too low: have {call.gas}, want {intrinsic}")
     if call.gas < floor:
@@ -97,12 +106,12 @@ def estimate_gas(
         return simulate(evm, open_state(), context, replace(call, gas=gas))
 
     high = _highest(open_state, call, gas_cap)
-    if call.arrives:
+    if call.credit:
         least = 0
         if attempt(0).success:  # a transfer: nothing runs
             return 0
     else:
-        least = max(_gas_of(call))  # below this no attempt is valid
+        least = max(gas_of(call))  # below this no attempt is valid
     result = attempt(high)
     if not result.success:
         raise ExecutionFailed(result.error or "execution failed", result.output)
@@ -155,7 +164,7 @@ def _arrive(evm: Evm, state: State, context: BlockContext, call: SimulatedCall) 
 
 def _highest(open_state: Callable[[], State], call: SimulatedCall, gas_cap: int) -> int:
     high = min(call.gas, gas_cap) if call.gas else gas_cap
-    if call.gas_price and not call.arrives:
+    if call.gas_price and not call.credit:
         balance = open_state().balance(call.sender)
         if balance < call.value:
             raise InsufficientFunds("insufficient funds for transfer")
@@ -163,12 +172,3 @@ def _highest(open_state: Callable[[], State], call: SimulatedCall, gas_cap: int)
         if allowance < high:
             high = allowance
     return high
-
-
-def _gas_of(call: SimulatedCall) -> tuple[int, int]:
-    return gas_of(
-        data=call.data,
-        creates=call.to is None,
-        access_list=call.access_list,
-        authorizations=len(call.authorizations),
-    )

@@ -1,5 +1,8 @@
 """The rules by which a transaction may be included: geth's rules in geth's words."""
 
+from collections.abc import Sequence
+from typing import Protocol
+
 from eth_utils.address import to_checksum_address
 
 from node.execution.evm.blobs import BlobTransaction, check_blobs
@@ -36,36 +39,38 @@ def data_tokens(data: bytes) -> int:
     return zeros + TOKENS_PER_NONZERO_BYTE * (len(data) - zeros)
 
 
-def gas_of(
-    *, data: bytes, creates: bool, access_list: AccessList, authorizations: int
-) -> tuple[int, int]:
+class Payload(Protocol):
+    """The fields of a transaction, or of a simulated call, that cost gas before any code runs."""
+
+    @property
+    def to(self) -> Address | None: ...
+    @property
+    def data(self) -> bytes: ...
+    @property
+    def access_list(self) -> AccessList: ...
+    @property
+    def authorizations(self) -> Sequence[object]: ...
+
+
+def gas_of(tx: Payload) -> tuple[int, int]:
     """(intrinsic gas, floor gas) of a transaction with these fields."""
-    tokens = data_tokens(data) if data else 0
-    intrinsic = BASE_GAS + ZERO_BYTE_GAS * tokens + AUTHORIZATION_GAS * authorizations
-    if creates:
-        intrinsic += CREATION_GAS + INITCODE_WORD_GAS * ((len(data) + 31) // 32)
-    for _, slots in access_list:
+    tokens = data_tokens(tx.data) if tx.data else 0
+    intrinsic = BASE_GAS + ZERO_BYTE_GAS * tokens + AUTHORIZATION_GAS * len(tx.authorizations)
+    if tx.to is None:
+        intrinsic += CREATION_GAS + INITCODE_WORD_GAS * ((len(tx.data) + 31) // 32)
+    for _, slots in tx.access_list:
         intrinsic += ACCESS_ADDRESS_GAS + ACCESS_SLOT_GAS * len(slots)
     return intrinsic, BASE_GAS + FLOOR_TOKEN_GAS * tokens
 
 
-def _gas(tx: Transaction) -> tuple[int, int]:
-    return gas_of(
-        data=tx.data,
-        creates=tx.to is None,
-        access_list=tx.access_list,
-        authorizations=len(tx.authorizations),
-    )
-
-
 def intrinsic_gas(tx: Transaction) -> int:
     """The gas that a transaction costs before any code runs (EIP-2028, 2930, 3860, 7702)."""
-    return _gas(tx)[0]
+    return gas_of(tx)[0]
 
 
 def floor_gas(tx: Transaction) -> int:
     """The least gas that a transaction costs, for its data (EIP-7623)."""
-    return _gas(tx)[1]
+    return gas_of(tx)[1]
 
 
 def check_static(tx: Transaction, chain_id: int) -> tuple[int, int]:
@@ -82,7 +87,7 @@ def check_static(tx: Transaction, chain_id: int) -> tuple[int, int]:
             f"maxPriorityFeePerGas: {tx.max_priority_fee_per_gas}, "
             f"maxFeePerGas: {tx.max_fee_per_gas}"
         )
-    intrinsic, floor = _gas(tx)
+    intrinsic, floor = gas_of(tx)
     if tx.gas < intrinsic:
         raise InvalidTransaction(f"intrinsic gas too low: have {tx.gas}, want {intrinsic}")
     if tx.gas < floor:

@@ -12,6 +12,7 @@ from node.execution.frame.frame import Frame
 from node.execution.state.state import State
 from node.execution.tracers.tracing import Tracer, trace_call
 from node.primitives.basics import Address
+from node.primitives.fields import Word
 from node.primitives.transaction import AccessList
 
 MAX_ROUNDS = 16
@@ -60,7 +61,9 @@ class AccessListTracer(Tracer):
 
     def result(self) -> AccessList:
         """In the order of first access."""
-        return tuple((Address(address), tuple(slots)) for address, slots in self._found.items())
+        return tuple(
+            (Address(address), tuple(map(Word, slots))) for address, slots in self._found.items()
+        )
 
 
 def create_access_list(

@@ -238,7 +238,7 @@ class TracedEvm(TimedEvm):
 
     def simulate(self, state: State, context: BlockContext, call: SimulatedCall) -> CallResult:
         """`simulate.simulate` under the tracer."""
-        if call.arrives:  # traced by `apply_call`
+        if call.credit:  # traced by `apply_call`
             return simulate(self, state, context, call)
         nonce = state.nonce(call.sender)
         execution = TracedExecution(

@@ -9,8 +9,9 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from node import wire
+from node.execution.evm.simulate import SimulatedCall
 from node.network.router import Router
-from node.query.call_specs import CallOutcome, CallSpec
+from node.query.call_specs import CallOutcome
 from node.query.codec import encode_question, serve
 from node.query.port import Refused, ShardUnavailable
 from node.query.question import Question
@@ -23,7 +24,7 @@ from rpc.errors import LimitExceeded
 from rpc.threads import Threads
 from rpc.turns import Turns
 
-SPEC = CallSpec(sender=bytes(20), to=bytes(20), value=b"", data=b"", gas=1)
+SPEC = SimulatedCall(sender=bytes(20), to=bytes(20), gas=1)
 CALL = CallQuestion(height=1, spec=SPEC)
 OUTCOME = CallOutcome(error=None, output=b"", gas_used=7)
 

@@ -1,22 +1,22 @@
 """The shard port over the network: the whole language, and input that wants to hurt."""
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from node.execution.evm.overrides import BlockOverride, StateOverride
+from node.execution.evm.simulate import SimulatedCall
 from node.primitives.errors import DecodeError
+from node.primitives.fields import U256, Word
+from node.primitives.transaction import Authorization
 from node.query import questions as q
 from node.query.call_specs import (
     Accessed,
-    AccountPatch,
-    BlockCall,
-    BlockPatch,
     BlockReport,
-    BlockSpec,
     CallOutcome,
-    CallSpec,
-    SignedAuthorization,
     SimulationSpec,
     TracedItem,
     TraceSpec,
@@ -63,6 +63,7 @@ from node.query.records import (
     Traffic,
 )
 from node.query.remote import RemoteSource
+from node.shard.simulated import Block, Call
 from rpc import times
 from rpc.threads import Threads
 
@@ -107,18 +108,57 @@ ITEM = ItemRecord(
     log_count=1,
 )
 LEG = Leg(height=3, index=1, raw=b"raw", gas_used=21_000, departure=Departure(dst=1, seq=9))
-SPEC = CallSpec(
+WORD = Word.from_bytes(HASH, "big")
+BARE = SimulatedCall(sender=ADDRESS, to=None, gas=5)
+SPEC = SimulatedCall(
     sender=ADDRESS,
-    to=None,
-    value=b"\1",
+    to=b"\3" * 20,
+    value=U256(256),
     data=b"data",
     gas=5,
-    access_list=[(ADDRESS, [HASH])],
-    authorizations=[
-        SignedAuthorization(chain_id=b"\1", address=ADDRESS, nonce=0, y_parity=1, r=b"\1", s=b"\1")
+    gas_price=U256(7),
+    access_list=((ADDRESS, (WORD,)),),
+    authorizations=(
+        Authorization(
+            chain_id=U256(1337), address=ADDRESS, nonce=0, y_parity=1, r=U256(1), s=U256(2)
+        ),
+    ),
+    accounts=(
+        StateOverride(
+            address=ADDRESS,
+            balance=U256(1),
+            nonce=4,
+            code=b"\xfe",
+            storage=((WORD, Word(5)),),
+            replace_storage=True,
+            moved_to=b"\3" * 20,
+        ),
+        StateOverride(address=b"\4" * 20, balance=U256(0)),
+    ),
+    block=BlockOverride(
+        number=7,
+        time=8,
+        gas_limit=9,
+        fee_recipient=ADDRESS,
+        prev_randao=HASH,
+        base_fee=U256(1),
+        blob_base_fee=U256(0),
+    ),
+    credit=True,
+)
+BLOCKS = SimulationSpec(
+    blocks=[
+        Block(
+            calls=(Call(call=BARE, type=2, tip=U256(1), gas=3, nonce=2),),
+            accounts=(StateOverride(address=ADDRESS),),
+            block=BlockOverride(base_fee=U256(1)),
+        ),
+        Block(),
     ],
-    accounts=[AccountPatch(address=ADDRESS, balance=b"\1", storage=[(HASH, HASH)])],
-    block=BlockPatch(number=7, base_fee=b"\1"),
+    guests=(StateOverride(address=b"\4" * 20, balance=U256(9), nonce=1),),
+    beacon=3,
+    validation=True,
+    trace_transfers=True,
 )
 ASKED = [
     (q.HeadQuestion(), 7),
@@ -147,9 +187,7 @@ ASKED = [
     (
         q.SimulateQuestion(
             height=5,
-            spec=SimulationSpec(
-                blocks=[BlockSpec(calls=[BlockCall(call=SPEC, type=2, tip=b"\1")])], beacon=3
-            ),
+            spec=BLOCKS,
         ),
         [BlockReport(header=b"header", calls=[])],
     ),
@@ -260,6 +298,61 @@ async def test_every_question_travels(question, result):
     assert decode_question(encode_question(question)) == question
 
 
+@pytest.mark.parametrize(
+    ("question", "encoded"),
+    [
+        (
+            CallQuestion(height=5, spec=SPEC),
+            "83a26f70a463616c6ca668656967687405a4737065638ba673656e646572c41401010101010101010101"
+            "01010101010101010101a2746fc4140303030303030303030303030303030303030303a576616c7565c4"
+            "020100a464617461c40464617461a367617305a96761735f7072696365c40107ab6163636573735f6c69"
+            "73749192c414010101010101010101010101010101010101010191c42002020202020202020202020202"
+            "02020202020202020202020202020202020202ae617574686f72697a6174696f6e739186a8636861696e"
+            "5f6964c4020539a761646472657373c4140101010101010101010101010101010101010101a56e6f6e63"
+            "6500a8795f70617269747901a172c40101a173c40102a86163636f756e74739287a761646472657373c4"
+            "140101010101010101010101010101010101010101a762616c616e6365c40101a56e6f6e636504a4636f"
+            "6465c401fea773746f726167659192c42002020202020202020202020202020202020202020202020202"
+            "02020202020202c4200000000000000000000000000000000000000000000000000000000000000005af"
+            "7265706c6163655f73746f72616765c3a86d6f7665645f746fc414030303030303030303030303030303"
+            "030303030387a761646472657373c4140404040404040404040404040404040404040404a762616c616e"
+            "6365c400a56e6f6e6365c0a4636f6465c0a773746f7261676590af7265706c6163655f73746f72616765"
+            "c2a86d6f7665645f746fc0a5626c6f636b87a66e756d62657207a474696d6508a96761735f6c696d6974"
+            "09ad6665655f726563697069656e74c4140101010101010101010101010101010101010101ab70726576"
+            "5f72616e64616fc4200202020202020202020202020202020202020202020202020202020202020202a8"
+            "626173655f666565c40101ad626c6f625f626173655f666565c400a6637265646974c3",
+        ),
+        (
+            CallQuestion(height=5, spec=BARE),
+            "83a26f70a463616c6ca668656967687405a4737065638ba673656e646572c41401010101010101010101"
+            "01010101010101010101a2746fc0a576616c7565c400a464617461c400a367617305a96761735f707269"
+            "6365c400ab6163636573735f6c69737490ae617574686f72697a6174696f6e7390a86163636f756e7473"
+            "90a5626c6f636bc0a6637265646974c2",
+        ),
+        (
+            q.SimulateQuestion(height=5, spec=BLOCKS),
+            "83a26f70af73696d756c6174655f626c6f636b73a668656967687405a47370656385a6626c6f636b7392"
+            "83a563616c6c739185a463616c6c8ba673656e646572c414010101010101010101010101010101010101"
+            "0101a2746fc0a576616c7565c400a464617461c400a367617305a96761735f7072696365c400ab616363"
+            "6573735f6c69737490ae617574686f72697a6174696f6e7390a86163636f756e747390a5626c6f636bc0"
+            "a6637265646974c2a47479706502a3746970c40101a367617303a56e6f6e636502a86163636f756e7473"
+            "9187a761646472657373c4140101010101010101010101010101010101010101a762616c616e6365c0a5"
+            "6e6f6e6365c0a4636f6465c0a773746f7261676590af7265706c6163655f73746f72616765c2a86d6f76"
+            "65645f746fc0a5626c6f636b87a66e756d626572c0a474696d65c0a96761735f6c696d6974c0ad666565"
+            "5f726563697069656e74c0ab707265765f72616e64616fc0a8626173655f666565c40101ad626c6f625f"
+            "626173655f666565c083a563616c6c7390a86163636f756e747390a5626c6f636bc0a667756573747391"
+            "87a761646472657373c4140404040404040404040404040404040404040404a762616c616e6365c40109"
+            "a56e6f6e636501a4636f6465c0a773746f7261676590af7265706c6163655f73746f72616765c2a86d6f"
+            "7665645f746fc0a6626561636f6e03aa76616c69646174696f6ec3af74726163655f7472616e73666572"
+            "73c3",
+        ),
+    ],
+    ids=["call", "bare call", "blocks"],
+)
+def test_calls_travel_as_these_bytes(question, encoded):
+    assert encode_question(question).hex() == encoded
+    assert decode_question(bytes.fromhex(encoded)) == question
+
+
 async def test_refusals_travel_and_bugs_stay_at_home():
     with pytest.raises(Refused, match="nonce too low") as caught:
         await over_the_wire(Recording(Refused("nonce too low", -32010))).ask(
@@ -309,22 +402,21 @@ async def test_hostile_questions_reach_no_method(payload):
     [
         {"sender": b"\1"},
         {"to": b""},
-        {"value": bytes(33)},
-        {"gas_price": bytes(33)},
+        {"value": U256(1 << 256)},
+        {"gas_price": U256(1 << 256)},
         {"gas": -1},
-        {"access_list": [(b"\1", [])]},
-        {"access_list": [(ADDRESS, [b"\1"])]},
-        {"access_list": [(ADDRESS, [HASH] * 10_001)]},
+        {"access_list": ((b"\1", ()),)},
+        {"access_list": ((ADDRESS, (U256(1),)),)},
+        {"access_list": ((ADDRESS, (WORD,) * 10_001),)},
     ],
 )
 async def test_a_call_that_is_none_is_refused_on_both_sides(change):
-    spec = msgspec.structs.replace(SPEC, **change)
+    spec = replace(SPEC, **change)
     source = Recording(CallOutcome(error=None, output=b"", gas_used=0))
     with pytest.raises(Refused):
         await over_the_wire(source).ask(CallQuestion(height=1, spec=spec))
-    raw = msgspec.msgpack.encode({"op": "call", "height": 1, "spec": spec})
     with pytest.raises(DecodeError):
-        decode_question(raw)
+        decode_question(encode_question(CallQuestion(height=1, spec=spec)))
     assert source.asked == []
 
 

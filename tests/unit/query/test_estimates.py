@@ -1,17 +1,15 @@
 """What a call from another shard is estimated to need, up to what a message may carry."""
 
-from node.query.call_specs import CallSpec
+from node.execution.evm.simulate import SimulatedCall
 from node.query.simulator import Simulator
 
 BURN = bytes.fromhex("5b5f56")  # without end
 
 
 def estimate(world, to, gas):
-    spec = CallSpec(
-        sender=world.users[1][0].address, to=to, value=b"", data=b"", gas=gas, credit=True
-    )
+    call = SimulatedCall(sender=world.users[1][0].address, to=to, gas=gas, credit=True)
     simulator = Simulator(world.chain, gas_cap=50_000_000, anchor_of=lambda _: world.anchor())
-    return simulator.estimate(world.chain.head, spec)
+    return simulator.estimate(world.chain.head, call)
 
 
 def test_more_than_a_message_may_carry_is_named(world):

@@ -2,11 +2,11 @@
 
 import pytest
 
+from node.execution.evm.simulate import SimulatedCall
 from node.primitives import rlp
 from node.primitives.basics import keccak256
 from node.primitives.message import message_id
 from node.primitives.messenger import MESSENGER, messenger_code
-from node.query.call_specs import CallSpec
 from node.query.port import Departure, Refused, ShardUnavailable
 from node.query.questions import (
     AccountQuestion,
@@ -31,11 +31,8 @@ from node.query.questions import (
 ETHER = 10**18
 
 
-def spec(sender: bytes, to: bytes | None, **fields) -> CallSpec:
-    value = rlp.int_to_bytes(fields.pop("value", 0))
-    return CallSpec(
-        **{"sender": sender, "to": to, "value": value, "data": b"", "gas": 10**9, **fields}
-    )
+def spec(sender: bytes, to: bytes | None, **fields) -> SimulatedCall:
+    return SimulatedCall(**{"sender": sender, "to": to, "gas": 10**9, **fields})
 
 
 @pytest.fixture

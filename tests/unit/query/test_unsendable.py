@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from node.execution.evm.simulate import SimulatedCall
 from node.query import tracers
-from node.query.call_specs import CallSpec, TracedItem, TraceSpec
+from node.query.call_specs import TracedItem, TraceSpec
 from node.query.simulator import Simulator
 
 REASONS = {
@@ -32,11 +33,11 @@ def simulator(world):
 
 def test_calls_and_estimates_fail_as_the_transaction_will(stuck):
     world, payer, reason = stuck
-    spec = CallSpec(sender=world.users[0][1].address, to=payer, value=b"", data=b"", gas=200_000)
+    call = SimulatedCall(sender=world.users[0][1].address, to=payer, gas=200_000)
     head = world.chain.head
-    called = simulator(world).call(head, spec)
+    called = simulator(world).call(head, call)
     assert called.error.startswith(reason)
-    assert simulator(world).estimate(head, spec).error.startswith(reason)
+    assert simulator(world).estimate(head, call).error.startswith(reason)
     executed = world.make(world.users[0][1].tx(payer, gas=200_000))
     assert executed.receipts[-1].status == 0
     assert executed.header.gas_used == called.gas_used
@@ -45,10 +46,8 @@ def test_calls_and_estimates_fail_as_the_transaction_will(stuck):
 def test_a_call_that_arrives_pays_them_all_the_same(stuck):
     """What it leaves there is swept in any case, so that shards do not hold each other up."""
     world, payer, _ = stuck
-    spec = CallSpec(
-        sender=world.users[1][0].address, to=payer, value=b"", data=b"", gas=200_000, credit=True
-    )
-    assert simulator(world).call(world.chain.head, spec).error is None
+    call = SimulatedCall(sender=world.users[1][0].address, to=payer, gas=200_000, credit=True)
+    assert simulator(world).call(world.chain.head, call).error is None
 
 
 def test_a_trace_names_the_reason(stuck):

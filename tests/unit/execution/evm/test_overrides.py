@@ -18,7 +18,7 @@ def opened() -> State:
 
 def test_only_what_is_given_changes() -> None:
     state = opened()
-    apply_overrides(state, {HELD: StateOverride(balance=9, state_diff={1: 11})})
+    apply_overrides(state, [StateOverride(address=HELD, balance=9, storage=((1, 11),))])
     assert (state.balance(HELD), state.nonce(HELD), state.code(HELD)) == (9, 3, b"\x00")
     assert (state.storage(HELD, 1), state.storage(HELD, 2)) == (11, 20)
     assert state.original_storage(HELD, 1) == 11
@@ -27,23 +27,21 @@ def test_only_what_is_given_changes() -> None:
 
 def test_a_whole_storage() -> None:
     state = opened()
-    apply_overrides(state, {HELD: StateOverride(state={1: 11})})
+    apply_overrides(state, [StateOverride(address=HELD, storage=((1, 11),), replace_storage=True)])
     assert (state.balance(HELD), state.nonce(HELD), state.code(HELD)) == (5, 3, b"\x00")
     assert (state.storage(HELD, 1), state.storage(HELD, 2)) == (11, 0)
-    apply_overrides(state, {HELD: StateOverride(state={})})
+    apply_overrides(state, [StateOverride(address=HELD, replace_storage=True)])
     assert not state.has_storage(HELD)
 
 
 def test_an_account_that_was_not_there() -> None:
     state = opened()
-    apply_overrides(state, {NEW: StateOverride(code=b"\xfe", nonce=1, state={5: 6})})
+    apply_overrides(state, [StateOverride(address=NEW, code=b"\xfe", nonce=1, storage=((5, 6),))])
     assert (state.code(NEW), state.nonce(NEW), state.storage(NEW, 5)) == (b"\xfe", 1, 6)
-    apply_overrides(state, {NEW: StateOverride(code=b"")})
+    apply_overrides(state, [StateOverride(address=NEW, code=b"")])
     assert state.code(NEW) == b""
 
 
 def test_what_cannot_be() -> None:
-    with pytest.raises(ValueError, match="stateDiff"):
-        StateOverride(state={}, state_diff={})
     with pytest.raises(ValueError, match="balance"):
-        apply_overrides(opened(), {HELD: StateOverride(balance=1 << 256)})
+        apply_overrides(opened(), [StateOverride(address=HELD, balance=1 << 256)])
