@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from node.cluster.status import BEACON, NodeReport
+from node.cluster.status import NodeReport
+from node.primitives.node_status import BEACON
 
 
 class Readiness:

@@ -14,58 +14,10 @@ from node.cluster.fault_book import FaultBook
 from node.cluster.fault_model import fault_row
 from node.cluster.layout import NetworkLayout, NodeLayout
 from node.cluster.processes.pidfile import running_process
+from node.primitives.node_status import BEACON, ChainStatus, NodeStatus
 
 PARALLEL_CALLS = 16
 AUDIT_TIMEOUT = 60.0
-BEACON = "beacon"
-
-
-class ChainStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """The head of one chain as a node has it; `round` is the one its consensus is in."""
-
-    height: int
-    hash: str
-    round: int
-
-
-class Chains(msgspec.Struct, frozen=True, kw_only=True):
-    beacon: ChainStatus
-    shard: ChainStatus
-
-
-class PoolStatus(msgspec.Struct, frozen=True, kw_only=True):
-    pending: int
-    queued: int
-
-
-class LaneStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """Messages from shard `src` to shard `dst`: how many were sent, how many have arrived."""
-
-    src: int
-    dst: int
-    sent: int
-    delivered: int
-
-
-class NodeStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The answer to `atoll_status`."""
-
-    name: str
-    shard: int
-    chains: Chains
-    peers: int
-    peers_expected: int
-    pool: PoolStatus
-    lanes: tuple[LaneStatus, ...]
-    syncing: bool
-    jailed: bool = False
-    frozen: bool = False
-    validator: str | bool | None = None
-    version: str = ""
-    genesis: str = ""
-
-    def height(self, chain: str) -> int:
-        return self.chains.beacon.height if chain == BEACON else self.chains.shard.height
 
 
 msgspec.json.Decoder(NodeStatus)  # before there are threads: see node.cluster.client.client

@@ -10,7 +10,8 @@ from node.cluster.client.client import call, endpoint
 from node.cluster.layout import NodeLayout
 from node.cluster.processes.pidfile import running_process
 from node.cluster.processes.processes import last_lines
-from node.cluster.status import NodeStatus, ask_node
+from node.cluster.status import ask_node
+from node.primitives.node_status import NodeStatus
 
 ASK_SECONDS = 30.0
 

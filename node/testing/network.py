@@ -17,9 +17,10 @@ from node.cluster.client.wallet import TransactionDraft, send
 from node.cluster.errors import NetworkFailed, RpcUnreachable
 from node.cluster.faults.faults import Faults
 from node.cluster.layout import NetworkLayout, clear_directory, load_layout
-from node.cluster.status import NodeStatus, report_nodes
+from node.cluster.status import report_nodes
 from node.primitives.errors import UserError
 from node.primitives.keys import CURVE_ORDER, SigningKey
+from node.primitives.node_status import NodeStatus
 from node.primitives.placement import home_by_range
 from node.testing.conditions import Condition, node_up, receipt
 from node.testing.errors import NetworkStopped, Unbalanced

@@ -9,7 +9,7 @@ from node.view.development import Development
 from node.view.following.methods import AtollView
 from node.view.following.proving import Prover
 from node.view.network import NetworkView
-from node.view.ports import BeaconReader, NodeStatus, Snapshots
+from node.view.ports import BeaconReader, NodeFacts, Snapshots
 from node.view.shard import ShardView
 from node.view.shards import Shards
 from node.view.wallet.wallet import Wallet
@@ -44,7 +44,7 @@ class NodeBackend:
         prover: Prover,
         beacon: BeaconReader,
         sources: Shards,
-        status: NodeStatus,
+        status: NodeFacts,
         wallet: Wallet,
         head_signal: HeadSignal,
         highest: Callable[[], int],

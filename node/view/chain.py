@@ -26,7 +26,7 @@ from node.query.questions import (
     PoolNonceQuestion,
     SubmitQuestion,
 )
-from node.view import calls, present
+from node.view import calls, log_search, present
 from node.view.entries import ListedBlock
 from node.view.fees import (
     MAX_REWARD_BLOCKS,
@@ -36,7 +36,7 @@ from node.view.fees import (
     rewards,
 )
 from node.view.forks import fork_config
-from node.view.logs import MAX_LOGS, LogQuery
+from node.view.log_search import BREATH, READ_AHEAD
 from node.view.pools import Pools
 from node.view.reads import StatePlace, read_account, read_proof, read_slot
 from node.view.shards import Shards
@@ -45,7 +45,6 @@ from node.view.traces import Traces
 from rpc.errors import (
     ExecutionReverted,
     InvalidParams,
-    LimitExceeded,
     ServerError,
     TransactionRejected,
 )
@@ -74,8 +73,6 @@ T = TypeVar("T")
 THREADS = 2  # that assemble blocks
 BLOCK_PATIENCE = 0.25
 """Seconds between two looks at the head of a chain that is not our own, for callers that wait for a block."""
-READ_AHEAD = 8  # blocks that are read at a time
-BREATH = 32  # blocks that are scanned before other tasks get their turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +92,6 @@ class Pending:
 class ChainView(ABC):
     """An `rpc.backend.ChainBackend`: one linear chain of final blocks, 0 to `head`. "latest", "safe" and
     "finalized" are the same block, since every block is final; so is "pending" where it names a state."""
-
-    MAX_LOG_BLOCKS = 10_000
 
     def __init__(
         self,
@@ -136,7 +131,7 @@ class ChainView(ABC):
         """The place of a transaction. With `pooled` the pools are searched as well."""
 
     @abstractmethod
-    async def _blooms_of(self, number: int) -> Sequence[bytes]:
+    async def blooms_of(self, number: int) -> Sequence[bytes]:
         """The blooms of a block, of which one has a log's bits if the block holds that log."""
 
     @abstractmethod
@@ -506,21 +501,7 @@ class ChainView(ABC):
 
     async def block_logs(self, number: int) -> tuple[LogView, ...]:
         """All logs of a block that exists."""
-        block = await self.listed(number)
-        every = LogQuery.of(LogFilter())
-        large = block.first_log[-1] > FEW
-        return tuple(await self.aside.run_if(large, partial(_matching, [block], every)))
-
-    async def _candidates(self, first: int, last: int, query: LogQuery) -> list[int]:
-        """The blocks of a range whose blooms say that they may hold a match. Others have their turn after
-        `BREATH` blocks, and a filter with many alternatives is held against blooms in a thread."""
-        out: list[int] = []
-        for start in range(first, last + 1, BREATH):
-            numbers = range(start, min(start + BREATH, last + 1))
-            rows = [(number, await self._blooms_of(number)) for number in numbers]
-            out += await self.aside.run_if(query.size > FEW, partial(_may_match, rows, query))
-            await trio.lowlevel.checkpoint()
-        return out
+        return await log_search.of_block(self, number)
 
     async def logs(self, wanted: LogFilter) -> tuple[LogView, ...]:
         """Matching logs in chain order. Raises LimitExceeded, ServerError for an unknown block, InvalidParams
@@ -537,32 +518,7 @@ class ChainView(ABC):
                 raise InvalidParams("block range extends beyond current head block")
             if first > last:
                 raise InvalidParams("invalid block range params")
-        if last - first >= self.MAX_LOG_BLOCKS:
-            raise LimitExceeded(
-                f"block range is too wide: {last - first + 1} blocks, at most {self.MAX_LOG_BLOCKS}"
-            )
-        options = sum(len(each) for each in (wanted.addresses, *wanted.topics) if each)
-        query = await self.aside.run_if(options > FEW, lambda: LogQuery.of(wanted))
-        candidates = await self._candidates(first, last, query)
-        out: list[LogView] = []
-        for start in range(0, len(candidates), READ_AHEAD):
-            numbers = candidates[start : start + READ_AHEAD]
-            blocks = await gather([partial(self.listed, n) for n in numbers])
-            out += await self.aside.run_if(
-                sum(block.first_log[-1] for block in blocks) > FEW,
-                partial(_matching, blocks, query),
-            )
-            if len(out) > MAX_LOGS:
-                raise LimitExceeded(f"query returned more than {MAX_LOGS} results")
-        return tuple(out)
-
-
-def _may_match(rows: Sequence[tuple[int, Sequence[bytes]]], query: LogQuery) -> list[int]:
-    return [number for number, blooms in rows if any(map(query.may_match, blooms))]
-
-
-def _matching(blocks: Sequence[ListedBlock], query: LogQuery) -> list[LogView]:
-    return [view for block in blocks for view in present.matching_logs(block, query)]
+        return await log_search.search(self, first, last, wanted)
 
 
 def _is_tag(ref: BlockRef) -> bool:

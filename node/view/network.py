@@ -45,10 +45,11 @@ from node.view.assembly import (
     opened,
     origin_of,
 )
-from node.view.chain import BREATH, ChainView, Included, Pending
+from node.view.chain import ChainView, Included, Pending
 from node.view.entries import ListedBlock, listed
 from node.view.fees import BlockFees, FeeRange
 from node.view.locate import TransactionFinder
+from node.view.log_search import BREATH
 from node.view.ports import BeaconReader
 from node.view.reads import StatePlace
 from node.view.shards import Shards
@@ -186,7 +187,7 @@ class NetworkView(ChainView):
     def _note_submitted(self, tx_hash: bytes, shard: int) -> None:
         self._finder.note_home(tx_hash, shard)
 
-    async def _blooms_of(self, number: int) -> Sequence[bytes]:
+    async def blooms_of(self, number: int) -> Sequence[bytes]:
         blooms = self._blooms.get(number)
         if blooms is None:
             links = self._beacon_block(number).body.crosslinks

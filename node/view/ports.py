@@ -41,7 +41,7 @@ class Snapshots(Protocol):
     async def revert(self, snapshot: int) -> bool: ...
 
 
-class NodeStatus(Protocol):
+class NodeFacts(Protocol):
     """Facts that only the node itself knows."""
 
     def status(self) -> dict[str, Any]:

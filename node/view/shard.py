@@ -24,10 +24,11 @@ from node.shard.block import ShardBlock
 from node.shard.recent import RecentBlock
 from node.view import calls
 from node.view.assembly import OpenBlock, head_view, open_block, opened, shard_entries
-from node.view.chain import BREATH, ChainView, Included, Pending
+from node.view.chain import ChainView, Included, Pending
 from node.view.entries import ListedBlock
 from node.view.fees import BlockFees, FeeRange
 from node.view.locate import delivery_of
+from node.view.log_search import BREATH
 from node.view.ports import BeaconReader
 from node.view.reads import StatePlace
 from node.view.shards import Shards
@@ -141,7 +142,7 @@ class ShardView(ChainView):
     def _note_submitted(self, tx_hash: bytes, shard: int) -> None:
         pass  # this chain has only one pool to look in
 
-    async def _blooms_of(self, number: int) -> Sequence[bytes]:
+    async def blooms_of(self, number: int) -> Sequence[bytes]:
         return ((await self._header(number)).logs_bloom,)
 
     # ------------------------------------------------------------------ fees

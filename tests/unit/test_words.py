@@ -24,7 +24,6 @@ TWICE = frozenset(
             "Limits",
             "Network",
             "Node",
-            "NodeStatus",
         ),
         *("PeerFault", "Pending", "Place", "PortInUse", "RpcError", "SimulatedCall"),
         *("Snapshots", "Started", "Tracer", "Wait", "_Call", "_Failure", "_Result"),

@@ -2,7 +2,16 @@
 
 from typing import Any
 
+import msgspec
+
 from node.primitives.basics import Address, ShardId
+from node.primitives.node_status import (
+    ChainStatus,
+    ChainStatuses,
+    LaneStatus,
+    NodeStatus,
+    PoolStatus,
+)
 from node.runtime.parts import CurrentEra, Fixed
 from node.runtime.report import peers, stakes
 from node.runtime.report.health import Health, is_behind
@@ -35,31 +44,36 @@ class StatusReport:
         return any(is_behind(syncer) for syncer in self._era().syncers.values())
 
     def status(self) -> dict[str, Any]:
+        """See `NodeStatus`."""
+        status: dict[str, Any] = msgspec.to_builtins(self._status())
+        return status
+
+    def _status(self) -> NodeStatus:
         node, era = self._fixed, self._era()
         shard_head, beacon_head = era.shard_chain.head, era.beacon_chain.head
         pending, queued = era.shard.pool.counts()
         validator = node.topology.self_validator()
-        return {
-            "name": node.config.name,
-            "shard": int(node.shard),
-            "validator": validator.address if validator else None,
-            "jailed": self._is_jailed(),
-            "frozen": era.beacon.is_frozen(node.shard),
-            "version": version(),
-            "genesis": "0x" + node.genesis.hash.hex(),
-            "chains": {
-                "beacon": {"hash": "0x" + beacon_head.hash.hex(), **era.hosts.beacon.status()},
-                "shard": {"hash": "0x" + shard_head.hash.hex(), **era.hosts.shard.status()},
-            },
-            "networkHead": era.head.height(),
-            "era": era.beacon_chain.eras.current,
-            "peers": self.peer_count(),
-            "peersExpected": len(node.config.peers),
-            "devMethods": node.genesis.params.dev_methods,
-            "pool": {"pending": pending, "queued": queued},
-            "lanes": self._lanes(),
-            "syncing": self.syncing(),
-        }
+        return NodeStatus(
+            name=node.config.name,
+            shard=int(node.shard),
+            validator=validator.address if validator else None,
+            jailed=self._is_jailed(),
+            frozen=era.beacon.is_frozen(node.shard),
+            version=version(),
+            genesis="0x" + node.genesis.hash.hex(),
+            chains=ChainStatuses(
+                beacon=ChainStatus(hash="0x" + beacon_head.hash.hex(), **era.hosts.beacon.status()),
+                shard=ChainStatus(hash="0x" + shard_head.hash.hex(), **era.hosts.shard.status()),
+            ),
+            network_head=era.head.height(),
+            era=era.beacon_chain.eras.current,
+            peers=self.peer_count(),
+            peers_expected=len(node.config.peers),
+            dev_methods=node.genesis.params.dev_methods,
+            pool=PoolStatus(pending=pending, queued=queued),
+            lanes=self._lanes(),
+            syncing=self.syncing(),
+        )
 
     def _is_jailed(self) -> bool:
         me = self._fixed.keys.address
@@ -75,7 +89,7 @@ class StatusReport:
         era = self._era()
         return stakes.evidence_report(era.beacon_chain, era.beacon.evidence)
 
-    def _lanes(self) -> list[dict[str, int]]:
+    def _lanes(self) -> list[LaneStatus]:
         here, era = self._fixed.shard, self._era()
         state = era.shard_chain.state()
         out = []
@@ -83,7 +97,7 @@ class StatusReport:
             if dst != here:
                 lane = era.beacon_chain.state.lane(here, ShardId(dst))
                 sent = messenger.outbox(state, ShardId(dst)).count
-                out.append({"src": int(here), "dst": dst, "sent": sent, "delivered": lane.consumed})
+                out.append(LaneStatus(src=int(here), dst=dst, sent=sent, delivered=lane.consumed))
         return out
 
     def health(self) -> tuple[bool, dict[str, Any]]:

@@ -22,7 +22,8 @@ from node.cluster.make import make_network
 from node.cluster.manifest import Manifest, RpcSection
 from node.cluster.processes.processes import running_nodes, stop_nodes
 from node.cluster.readiness import Readiness
-from node.cluster.status import Chains, ChainStatus, NodeReport, NodeStatus, PoolStatus
+from node.cluster.status import NodeReport
+from node.primitives.node_status import ChainStatus, ChainStatuses, NodeStatus, PoolStatus
 
 pytestmark = pytest.mark.cluster
 
@@ -58,7 +59,7 @@ def run(path):
             request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             grown = 0 if manners.get("stalls") else int((time.monotonic() - began) / 0.2)
             head = {"height": first + grown, "hash": "0x" + "ab" * 32, "round": 0}
-            result = {"name": config.name, "shard": int(config.name[1]), "validator": True,
+            result = {"name": config.name, "shard": int(config.name[1]), "validator": None,
                 "version": "1", "genesis": "0x", "chains": {"beacon": head, "shard": head}, "peers": 1,
                 "peersExpected": 1, "pool": {"pending": 3, "queued": 1},
                 "lanes": [{"src": 0, "dst": 1, "sent": 5, "delivered": 4}], "syncing": False}
@@ -373,7 +374,7 @@ def report(net: Net, name: str, height: int | None, beacon: int = 1) -> NodeRepo
         status = NodeStatus(
             name=name,
             shard=node.shard,
-            chains=Chains(beacon=beacon_head, shard=head),
+            chains=ChainStatuses(beacon=beacon_head, shard=head),
             peers=1,
             peers_expected=1,
             pool=PoolStatus(pending=0, queued=0),

@@ -266,7 +266,7 @@ async def test_log_indexes_and_gas_run_through_the_network_block(net, code):
 async def test_a_range_of_logs_is_bounded(net, monkeypatch):
     view = net.views().network
     net.settle()
-    monkeypatch.setattr(type(view), "MAX_LOG_BLOCKS", 3)
+    monkeypatch.setattr("node.view.log_search.MAX_LOG_BLOCKS", 3)
     with pytest.raises(LimitExceeded, match="5 blocks, at most 3"):
         await view.logs(LogFilter(from_block=0))
     assert await view.logs(LogFilter(from_block=2)) == ()
