@@ -1,6 +1,9 @@
 # Two commands for a fresh clone: `make up` runs a network, `make test` runs the tests.
 .PHONY: up quick test nightly containers conformance fuzz fuzz-decoders mutants bench-execution bench-memory check format lock clean help
 
+# Containers often set it: every process would then compile all that it imports, and pytest rewrite all tests anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 ATOLL = .venv/bin/atoll
 ARGS ?=
 

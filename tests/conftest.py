@@ -12,6 +12,7 @@ that tests interrupt would never end.
 
 import os
 import signal
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import structlog
 from hypothesis import HealthCheck, settings
 
 from tests.support.effort import examples
+from tests.support.guards import runs_in_real_time, watched
 
 pytest.register_assert_rewrite("tests.cluster.support")  # before any of it is imported
 os.environ.setdefault("ETH_HASH_BACKEND", "pysha3")
@@ -35,6 +37,22 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("atoll")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if isinstance(item, pytest.Function) and runs_in_real_time(
+            item._fixtureinfo.argnames, item.fixturenames
+        ):
+            raise pytest.UsageError(
+                f"{item.nodeid} runs in real time: it has to ask for the clock itself, not only a fixture"
+            )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    with watched(item):
+        return (yield)
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,8 @@ from tests.conformance.differential.engines import ATOLL, PYEVM, Engines
 from tests.conformance.differential.generate import generate, identity_of
 from tests.conformance.differential.shrink import readable, shrink
 
+pytestmark = pytest.mark.slow
+
 SEED = 2026
 CASES = 100
 KEY = b"\x11" * 32

@@ -8,6 +8,8 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("consensus", "p2p", "rpc", "node")
 DATA = {".py", ".typed", ".json", ".html", ".css", ".js", ".svg"}

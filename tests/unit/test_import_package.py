@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from atoll import faults, testing
 
 import node.testing
@@ -19,6 +20,7 @@ def test_its_names_are_those_of_the_packages_behind_it() -> None:
     assert faults.Faults is Faults
 
 
+@pytest.mark.slow
 def test_from_anywhere_it_is_found_and_no_room_of_ours_is(tmp_path) -> None:
     """`import storage` of somebody else's program must never find ours."""
     names = ("view", "chains", "query", "engine", "light", "wire", "telemetry")

@@ -44,6 +44,7 @@ def judged(*path: Path) -> str:
     ).stdout.strip()
 
 
+@pytest.mark.slow
 def test_a_package_of_the_same_name_found_first(tmp_path: Path) -> None:
     ours = tree(tmp_path / "ours")
     assert judged(ours) == "None"
@@ -56,6 +57,7 @@ def test_a_package_of_the_same_name_found_first(tmp_path: Path) -> None:
     assert "virtual environment of its own" in trouble
 
 
+@pytest.mark.slow
 def test_a_module_instead_of_the_package(tmp_path: Path) -> None:
     ours = tree(tmp_path / "ours")
     (tmp_path / "theirs").mkdir()
@@ -63,6 +65,7 @@ def test_a_module_instead_of_the_package(tmp_path: Path) -> None:
     assert "atoll's package 'p2p'" in judged(tmp_path / "theirs", ours)
 
 
+@pytest.mark.slow
 def test_a_package_that_was_replaced(tmp_path: Path) -> None:
     ours = tree(tmp_path)
     (ours / "consensus" / "py.typed").unlink()
@@ -70,6 +73,7 @@ def test_a_package_that_was_replaced(tmp_path: Path) -> None:
     assert "is not atoll's" in judged(ours)
 
 
+@pytest.mark.slow
 def test_an_installed_file_that_was_overwritten(tmp_path: Path) -> None:
     ours = tree(tmp_path)
     info = ours / "atoll-0.1.0.dist-info"

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 RACES = 60
 
 RACE = """
@@ -45,6 +47,7 @@ print(died)
 """
 
 
+@pytest.mark.slow
 def test_first_answers_in_threads_do_not_crash(tmp_path):
     """msgspec crashed when two threads were the first to decode into one type."""
     pid = tmp_path / "node.pid"

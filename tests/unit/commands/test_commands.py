@@ -12,6 +12,7 @@ from node.cluster.layout import load_layout
 SLOW = ("eth", "eth_account", "libp2p", "web3", "trio", "plyvel", "plyvel_next")
 
 
+@pytest.mark.slow
 def test_importing_the_command_is_light() -> None:
     program = f"import sys, node.cli; print([name for name in {SLOW} if name in sys.modules])"
     found = subprocess.run(
@@ -91,6 +92,7 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
 CALL_MAIN = "import sys; from node.cli import main; sys.exit(main(['--version']))"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["-m", "node", "--version"], ["-c", CALL_MAIN]])
 def test_optimised_python_is_refused(arguments: list[str]) -> None:
     found = subprocess.run(

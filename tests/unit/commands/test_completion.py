@@ -9,6 +9,8 @@ import pytest
 from node.cli import app
 from node.commands.completion import commands_with_nodes
 
+pytestmark = pytest.mark.slow
+
 COMPLETE = """
 source "$1"
 shift

@@ -93,6 +93,7 @@ class TestKzg:
         + POINT
     )
 
+    @pytest.mark.slow
     def test_the_trusted_setup_is_not_loaded(self) -> None:
         """Loading it takes two seconds, for 50,000 gas: py-evm does so on every call."""
         first = precompile(0x0A, self.VALID)
@@ -248,6 +249,7 @@ class TestBls:
 
 
 class TestInterpreterMode:
+    @pytest.mark.slow
     def test_optimised_python_is_refused(self) -> None:
         script = (
             "from node.concurrency.interpreter import check_interpreter\n"

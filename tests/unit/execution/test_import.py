@@ -3,6 +3,10 @@
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 HEAVY = ("eth.chains", "eth.db", "eth.precompiles.ecpairing", "py_ecc", "ckzg", "trie", "web3")
 
 

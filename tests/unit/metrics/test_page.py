@@ -2,38 +2,26 @@
 
 import json
 import re
-import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
+import pytest
 import yaml
 
 from node.metrics.catalogue import FAMILIES
+from tools import grafana_dashboard, metrics_table
 
 ROOT = Path(__file__).parents[3]
 MONITORING = ROOT / "docker" / "monitoring"
 
 
-def test_the_tables_are_up_to_date():
-    result = subprocess.run(
-        [sys.executable, "tools/metrics_table.py", "--check"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-
-
-def test_the_dashboard_is_what_its_table_describes():
-    result = subprocess.run(
-        [sys.executable, "tools/grafana_dashboard.py", "--check"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
+@pytest.mark.parametrize("tool", [metrics_table, grafana_dashboard])
+def test_what_is_generated_is_up_to_date(
+    tool: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["", "--check"])
+    assert tool.main() == 0, capsys.readouterr().err
 
 
 def expressions():

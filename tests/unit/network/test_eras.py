@@ -89,11 +89,13 @@ class Node:
 
 
 @pytest.fixture
-def node(monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock) -> Node:
+def node(monkeypatch: pytest.MonkeyPatch) -> Node:
     return Node(monkeypatch)
 
 
-async def test_a_peer_is_there_once_it_has_said_that_it_is_in_our_era(node: Node) -> None:
+async def test_a_peer_is_there_once_it_has_said_that_it_is_in_our_era(
+    node: Node, autojump_clock: MockClock
+) -> None:
     node.connect(A, B)
     assert node.p2p.sent == [(A, 4, b"\0\0\0\1"), (B, 4, b"\0\0\0\1")]
     assert (node.network.linked, node.network.connected) == ({A, B}, set())
@@ -110,7 +112,9 @@ async def test_a_peer_is_there_once_it_has_said_that_it_is_in_our_era(node: Node
     assert node.network.connected == set()
 
 
-async def test_frames_of_other_eras_are_not_passed_on(node: Node) -> None:
+async def test_frames_of_other_eras_are_not_passed_on(
+    node: Node, autojump_clock: MockClock
+) -> None:
     node.connect(A, B)
     await node.hear(A, 1, b"now", channel=0)
     await node.hear(A, 0, b"of before", channel=2)  # a queue that is slower
@@ -124,7 +128,9 @@ async def test_frames_of_other_eras_are_not_passed_on(node: Node) -> None:
     assert node.wanted == [b"a rewind"]
 
 
-async def test_who_is_behind_is_told_so_and_not_too_often(node: Node) -> None:
+async def test_who_is_behind_is_told_so_and_not_too_often(
+    node: Node, autojump_clock: MockClock
+) -> None:
     node.connect(A)
     await trio.sleep(1)
     node.p2p.sent.clear()
@@ -136,7 +142,9 @@ async def test_who_is_behind_is_told_so_and_not_too_often(node: Node) -> None:
     assert len(node.p2p.sent) == 2
 
 
-async def test_what_is_sent_says_its_era_and_goes_to_those_in_it(node: Node) -> None:
+async def test_what_is_sent_says_its_era_and_goes_to_those_in_it(
+    node: Node, autojump_clock: MockClock
+) -> None:
     node.connect(A, B)
     await node.hear(A, 1)
     await node.hear(B, 0)
@@ -147,7 +155,9 @@ async def test_what_is_sent_says_its_era_and_goes_to_those_in_it(node: Node) -> 
     assert node.p2p.sent == [(A, 0, b"\0\0\0\1x"), (A, 1, b"\0\0\0\1y")]
 
 
-async def test_nothing_is_passed_on_while_our_era_changes(node: Node) -> None:
+async def test_nothing_is_passed_on_while_our_era_changes(
+    node: Node, autojump_clock: MockClock
+) -> None:
     node.connect(A, B)
     await node.hear(A, 1)
     node.network.pause()
@@ -173,7 +183,9 @@ async def test_nothing_is_passed_on_while_our_era_changes(node: Node) -> None:
     }
 
 
-async def test_requests_of_another_era_are_refused_unless_it_does_not_matter(node: Node) -> None:
+async def test_requests_of_another_era_are_refused_unless_it_does_not_matter(
+    node: Node, autojump_clock: MockClock
+) -> None:
     query, ask = node.p2p.methods[wire.QUERY], node.p2p.methods[wire.ERA]
     assert await query(A, b"\0\0\0\1x") == b"answer to x"
     for payload in (b"\0\0\0\0x", b"\0\0\0\2x", b"\0\0"):
@@ -185,7 +197,9 @@ async def test_requests_of_another_era_are_refused_unless_it_does_not_matter(nod
         await ask(A, b"")
 
 
-async def test_a_request_waits_for_a_peer_that_is_about_to_follow(node: Node) -> None:
+async def test_a_request_waits_for_a_peer_that_is_about_to_follow(
+    node: Node, autojump_clock: MockClock
+) -> None:
     node.connect(A)
     await node.hear(A, 0)
 
@@ -207,7 +221,7 @@ async def test_a_request_waits_for_a_peer_that_is_about_to_follow(node: Node) ->
         await node.network.request(A, wire.QUERY, b"x", timeout=5)
 
 
-async def test_all_are_met_or_time_is_up(node: Node) -> None:
+async def test_all_are_met_or_time_is_up(node: Node, autojump_clock: MockClock) -> None:
     node.connect(A, B)
     await node.hear(A, 1)
     start = trio.current_time()
@@ -218,7 +232,9 @@ async def test_all_are_met_or_time_is_up(node: Node) -> None:
     assert trio.current_time() - start == pytest.approx(3, abs=0.5)
 
 
-async def test_a_peer_that_lies_about_its_era_does_not_keep_us_from_the_others(node: Node) -> None:
+async def test_a_peer_that_lies_about_its_era_does_not_keep_us_from_the_others(
+    node: Node, autojump_clock: MockClock
+) -> None:
     begun: list[Any] = []
     follower = EraFollower(network=node.network, beacon=Any, host=Any, begin=begun.append)  # type: ignore[arg-type]
     asked: list[PeerId] = []

@@ -47,30 +47,40 @@ class Opening:
 
 
 @pytest.fixture
-def opening(autojump_clock: MockClock) -> Opening:
+def opening() -> Opening:
     return Opening()
 
 
-async def test_a_committee_that_is_there_is_not_waited_for(opening: Opening) -> None:
+async def test_a_committee_that_is_there_is_not_waited_for(
+    opening: Opening, autojump_clock: MockClock
+) -> None:
     assert await opening.run(SECOND, THIRD, FOURTH) < OPENING_SECONDS
 
 
-async def test_the_last_ones_are_waited_for_a_moment(opening: Opening) -> None:
+async def test_the_last_ones_are_waited_for_a_moment(
+    opening: Opening, autojump_clock: MockClock
+) -> None:
     assert OPENING_SECONDS <= await opening.run(SECOND, THIRD) < LONGEST_OPENING / 2
 
 
-async def test_a_quorum_is_waited_for_longer(opening: Opening) -> None:
+async def test_a_quorum_is_waited_for_longer(opening: Opening, autojump_clock: MockClock) -> None:
     assert await opening.run(SECOND) >= LONGEST_OPENING
 
 
-async def test_without_a_key_we_are_none_of_them(opening: Opening) -> None:
+async def test_without_a_key_we_are_none_of_them(
+    opening: Opening, autojump_clock: MockClock
+) -> None:
     assert await opening.run(SECOND, THIRD, signs=False) >= LONGEST_OPENING
 
 
-async def test_who_was_away_before_a_rewind_is_not_waited_for(opening: Opening) -> None:
+async def test_who_was_away_before_a_rewind_is_not_waited_for(
+    opening: Opening, autojump_clock: MockClock
+) -> None:
     assert await opening.run(SECOND, THIRD, rewound=True) < OPENING_SECONDS
 
 
-async def test_who_is_in_the_era_before_is_waited_for(opening: Opening) -> None:
+async def test_who_is_in_the_era_before_is_waited_for(
+    opening: Opening, autojump_clock: MockClock
+) -> None:
     opening.network.linked = {FOURTH}
     assert await opening.run(SECOND, THIRD, rewound=True) >= OPENING_SECONDS

@@ -357,6 +357,7 @@ def spawn(index: int, ports: list[int]) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", CHILD, json.dumps(arguments)])
 
 
+@pytest.mark.slow
 async def test_a_stopped_process_holds_up_nobody_and_comes_back() -> None:
     ports = [free_port() for _ in range(3)]
     a, b = Node(0, ports, limits=HASTY), Node(1, ports, limits=HASTY)

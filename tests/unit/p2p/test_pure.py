@@ -229,6 +229,7 @@ def imported(environment: dict[str, str]) -> set[str]:
     return set(done.stdout.split())
 
 
+@pytest.mark.slow
 def test_the_parts_of_libp2p_we_do_not_use_are_not_imported() -> None:
     light = imported({"ATOLL_LIBP2P_FULL_IMPORT": "0"})
     assert not light & {
@@ -240,5 +241,6 @@ def test_the_parts_of_libp2p_we_do_not_use_are_not_imported() -> None:
     }
 
 
+@pytest.mark.slow
 def test_the_full_import_still_works() -> None:
     assert "libp2p.network.swarm" in imported({"ATOLL_LIBP2P_FULL_IMPORT": "1"})

@@ -210,6 +210,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_sigkill_forgets_nothing_that_was_recorded(tmp_path: Path) -> None:
     path, rng, reported = tmp_path / "signed", random.Random(3), 0
     for _ in range(6):

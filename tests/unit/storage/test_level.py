@@ -34,6 +34,7 @@ def test_data_is_there_after_reopening(tmp_path: Path) -> None:
     store.close()
 
 
+@pytest.mark.slow
 def test_two_openers_are_refused(tmp_path: Path) -> None:
     store = LevelStore.open(tmp_path / "db")
     program = (
@@ -154,6 +155,7 @@ for number in range(start, 1_000_000):
 """
 
 
+@pytest.mark.slow
 def test_sigkill_leaves_every_batch_whole_or_absent(tmp_path: Path) -> None:
     path, rng, start = tmp_path / "db", random.Random(7), 0
     for _ in range(6):

@@ -294,6 +294,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_sigkill_loses_nothing_that_was_synced(tmp_path: Path) -> None:
     path, rng, reported = tmp_path / "wal", random.Random(11), 0
     for _ in range(6):

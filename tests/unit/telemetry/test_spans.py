@@ -26,6 +26,7 @@ from node.telemetry.spans import HeightStep, HeightTimes, Span, SpanId
 from node.telemetry.spans_export import open_exporter
 
 
+@pytest.mark.slow
 def test_opentelemetry_is_not_imported_where_it_is_not_configured():
     code = """
 import json, sys

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from importlib.metadata import entry_points
 
+import pytest
+
 LOADED = """
 import sys, pytest
 before = set(sys.modules)
@@ -12,6 +14,7 @@ print(*sorted(name.split(".")[0] for name in set(sys.modules) - before))
 """
 
 
+@pytest.mark.slow
 def test_only_the_standard_library_and_pytest_are_imported() -> None:
     done = subprocess.run(
         [sys.executable, "-c", LOADED], capture_output=True, text=True, timeout=60, check=True

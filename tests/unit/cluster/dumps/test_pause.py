@@ -15,6 +15,8 @@ from node.cluster.dumps.pause import held
 from node.cluster.errors import NetworkFailed
 from node.cluster.processes.pidfile import ProcessId
 
+pytestmark = pytest.mark.slow
+
 BUSY = """
 import os, threading, time
 os.nice(19)  # two of them must not keep the test from its turn

@@ -25,6 +25,8 @@ from node.cluster.processes.processes import (
 )
 from node.primitives.errors import CorruptData, UserError
 
+pytestmark = pytest.mark.slow
+
 
 def until(condition: Callable[[], bool], seconds: float = 10) -> None:
     deadline = time.monotonic() + seconds
@@ -227,6 +229,7 @@ def test_a_stopped_node_is_stopped_for_good(
     assert stop_nodes(running, deadline=60) == []
 
 
+@pytest.mark.cluster  # it is a node, if only to refuse its configuration
 def test_a_python_of_its_own(files: list[NodeFiles]) -> None:
     """Without a function to fork, it is `python -m node node`: here with a configuration it refuses."""
     item = start_node(files[0], None)

@@ -136,6 +136,7 @@ sys.stdout.write("é" * 3 + "\\n")
 """
 
 
+@pytest.mark.slow
 def test_a_log_is_bounded(tmp_path: Path) -> None:
     log = tmp_path / "node.log"
     descriptor = open_log(log)
