@@ -28,7 +28,7 @@ class Word(U256):
     __slots__ = ()
 
 
-def encode_field(value: object) -> bytes:
+def to_wire(value: object) -> bytes:
     """The `enc_hook` of msgspec."""
     match value:
         case Word():
@@ -38,7 +38,7 @@ def encode_field(value: object) -> bytes:
     raise NotImplementedError(f"no field is a {type(value).__name__}")
 
 
-def decode_field(kind: type[U256], value: object) -> U256:
+def from_wire(kind: type[U256], value: object) -> U256:
     """The `dec_hook` of msgspec. Raises ValueError for what is none of `kind`."""
     if not isinstance(value, bytes) or len(value) > 32 or (kind is Word and len(value) < 32):
         raise ValueError(f"expected {'32 bytes' if kind is Word else 'at most 32 bytes'}")

@@ -15,7 +15,7 @@ import structlog
 
 from node.primitives.decoding import decoder
 from node.primitives.errors import DecodeError
-from node.primitives.fields import decode_field, encode_field
+from node.primitives.fields import from_wire, to_wire
 from node.query.port import Refused, ShardSource, ShardUnavailable
 from node.query.question import KIB, MAX_HEIGHT, Question
 from node.query.questions import QUESTIONS
@@ -47,10 +47,10 @@ class _Failure(msgspec.Struct, frozen=True, tag="failed", forbid_unknown_fields=
     """A bug on the answering side; its log has the details."""
 
 
-_encode = msgspec.msgpack.Encoder(enc_hook=encode_field).encode
+_encode = msgspec.msgpack.Encoder(enc_hook=to_wire).encode
 _question_decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(
     Union[QUESTIONS],  # a union made from the table
-    dec_hook=decode_field,
+    dec_hook=from_wire,
 )
 _answer_decoder = msgspec.msgpack.Decoder(_Result | _Refusal | _Unavailable | _Failure)
 

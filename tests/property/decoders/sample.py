@@ -6,6 +6,8 @@ from typing import Any
 import msgspec
 from msgspec import inspect as kinds
 
+from node.primitives.fields import U256, Word
+
 
 def sample(kind: Any, rnd: random.Random) -> Any:
     """Of the types that questions and answers between nodes are made of."""
@@ -46,6 +48,12 @@ def _of(info: kinds.Type, rnd: random.Random) -> Any:
             bare = rnd.random() < 0.7  # what need not be there is not
             given = [field for field in fields if field.required or not bare]
             return _unchecked(cls, {field.encode_name: _of(field.type, rnd) for field in given})
+        case kinds.DataclassType(fields=fields):
+            bare = rnd.random() < 0.7
+            given = [field for field in fields if field.required or not bare]
+            return {field.encode_name: _of(field.type, rnd) for field in given}
+        case kinds.CustomType(cls=cls) if issubclass(cls, U256):
+            return rnd.randbytes(32 if cls is Word else rnd.randrange(33))
         case kinds.Metadata(type=inner):
             return _of(inner, rnd)
     raise TypeError(f"no sample of {info}")
