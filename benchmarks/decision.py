@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/decision.py [--heights 200] [--value 1024] [--directory DIR]
 
-Four processes, connected over loopback by p2p.Network. In turns, on the same connections, they run
+Four processes, connected over loopback by p2p.PeerNetwork. In turns, on the same connections, they run
 
 - bare: a proposal, votes from all to all, votes from all to all, of the sizes of the real ones;
 - signed: the same, every message signed by its sender and checked by its three receivers;
@@ -66,7 +66,7 @@ from node.engine.sync import Syncer, decode_request, serve_blocks
 from node.storage.last_signed import LastSigned
 from node.storage.wal import WriteAheadLog
 from p2p.identity import Identity
-from p2p.network import Network
+from p2p.network import PeerNetwork
 from p2p.types import PeerId, PeerSpec
 
 EXCHANGES = {"bare": BARE, "signed": SIGNED, "safe": SAFE}
@@ -125,7 +125,7 @@ class Process:
         self._ready: dict[int, set[int]] = defaultdict(set)
         self._phase = 0
         self._event = trio.Event()
-        self._network = Network(
+        self._network = PeerNetwork(
             identity=IDENTITIES[self._me],
             listen=f"127.0.0.1:{task.ports[self._me]}",
             network_id=b"decision",

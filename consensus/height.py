@@ -27,7 +27,6 @@ from consensus.inputs import (
 )
 from consensus.proposals import ProposalLog
 from consensus.round_state import (
-    Commit,
     EarlierPolka,
     FreshProposal,
     NewRound,
@@ -35,6 +34,7 @@ from consensus.round_state import (
     PolkaBlock,
     PolkaNil,
     PrecommitAny,
+    PrecommitValue,
     PrevoteTimeout,
     ProposeTimeout,
     Reproposal,
@@ -192,7 +192,9 @@ class HeightProcess:
         for committed_round, block_id in votes.commits():  # L49
             if proposals.is_valid(block_id):
                 precommits = votes.votes_for(VoteType.PRECOMMIT, committed_round, block_id)
-                yield Commit(certificate=certificate_from_votes(self._validators, precommits))
+                yield PrecommitValue(
+                    certificate=certificate_from_votes(self._validators, precommits)
+                )
         later = votes.skip_round()
         if later is not None:  # L55
             yield self._new_round(later)

@@ -141,7 +141,7 @@ class PrecommitAny:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Commit:
+class PrecommitValue:
     """A quorum of precommits of any round for one block, known to be valid (L49)."""
 
     certificate: Certificate
@@ -167,7 +167,7 @@ RoundEvent: TypeAlias = (
     | EarlierPolka
     | PolkaNil
     | PrecommitAny
-    | Commit
+    | PrecommitValue
     | ProposeTimeout
     | PrevoteTimeout
 )
@@ -255,7 +255,7 @@ def apply(state: RoundState, event: RoundEvent) -> Transition:
                 effects=(_timeout(state, TimeoutKind.PRECOMMIT),),
             )
 
-        case Commit(certificate=certificate):  # L49-51
+        case PrecommitValue(certificate=certificate):  # L49-51
             return Transition(
                 state=replace(state, step=Step.DECIDED, awaiting_value=False),
                 effects=(

@@ -114,7 +114,7 @@ ERA = MethodSpec(name="era", max_request=ERA_BYTES, max_response=MAX_RECORD_BYTE
 T = TypeVar("T")
 
 
-class Kind(IntEnum):
+class FrameKind(IntEnum):
     PROPOSAL = 1
     VOTE = 2
     DECIDED = 3
@@ -156,13 +156,13 @@ def encode_body(message: ConsensusMessage) -> bytes:
     """kind | body, without the chain."""
     match message:
         case ProposalMessage(proposal=proposal, value=value):
-            return bytes([Kind.PROPOSAL]) + _pair(encode_proposal(proposal), value)
+            return bytes([FrameKind.PROPOSAL]) + _pair(encode_proposal(proposal), value)
         case DecidedMessage(certificate=certificate, value=value):
-            return bytes([Kind.DECIDED]) + _pair(encode_certificate(certificate), value)
+            return bytes([FrameKind.DECIDED]) + _pair(encode_certificate(certificate), value)
         case StatusMessage(height=height):
-            return bytes([Kind.STATUS]) + height.to_bytes(8, "big")
+            return bytes([FrameKind.STATUS]) + height.to_bytes(8, "big")
         case Vote():
-            return bytes([Kind.VOTE]) + encode_vote(message)
+            return bytes([FrameKind.VOTE]) + encode_vote(message)
 
 
 @decoder("consensus frame")
@@ -172,15 +172,15 @@ def decode_body(raw: bytes) -> ConsensusMessage:
         raise DecodeError("consensus frame: empty")
     body = raw[1:]
     match raw[0]:
-        case Kind.PROPOSAL:
+        case FrameKind.PROPOSAL:
             head, value = _unpair(body)
             return ProposalMessage(proposal=decode_proposal(head), value=value)
-        case Kind.VOTE:
+        case FrameKind.VOTE:
             return decode_vote(body)
-        case Kind.DECIDED:
+        case FrameKind.DECIDED:
             head, value = _unpair(body)
             return DecidedMessage(certificate=decode_certificate(head), value=value)
-        case Kind.STATUS:
+        case FrameKind.STATUS:
             if len(body) != 8:
                 raise DecodeError("consensus frame: a status has 8 bytes")
             return StatusMessage(height=int.from_bytes(body, "big"))

@@ -4,7 +4,7 @@
 
     P2PError
     ├── NetworkConfigError     a user's mistake: fix the configuration, nothing was started
-    │   ├── PortInUse          another process listens on the address
+    │   ├── PeerPortInUse          another process listens on the address
     │   ├── ListenFailed       the address cannot be bound at all
     │   └── IdentityError      a key file or key that is not one
     ├── PeerFault              a peer's fault, or its absence; never ends our process
@@ -30,8 +30,8 @@ __all__ = [
     "NetworkConfigError",
     "P2PError",
     "PeerFault",
+    "PeerPortInUse",
     "PeerUnavailable",
-    "PortInUse",
     "ProtocolViolation",
     "RemoteRefused",
     "RequestError",
@@ -56,7 +56,7 @@ class ListenFailed(NetworkConfigError):
         self.address = address
 
 
-class PortInUse(NetworkConfigError):
+class PeerPortInUse(NetworkConfigError):
     """Another process listens on our address."""
 
     def __init__(self, address: str) -> None:

@@ -17,7 +17,7 @@ from p2p import compat
 from p2p.compat import IO_ERRORS, Communicator
 from p2p.errors import LinkLost, PeerFault, WrongNetwork
 from p2p.pacing import TokenBucket
-from p2p.types import Limits, PeerId
+from p2p.types import NetworkLimits, PeerId
 
 __all__ = ["FAMILY", "IDENTIFY", "NEVER", "PING", "InboundStreams"]
 
@@ -47,7 +47,7 @@ class InboundStreams:
         *,
         own: tuple[str, ...],
         identify: bytes,
-        limits: Limits,
+        limits: NetworkLimits,
     ) -> None:
         self._peer = peer
         self._muxer = muxer

@@ -35,16 +35,16 @@ from p2p.strangers import Strangers
 from p2p.types import (
     ChannelSpec,
     ChannelStats,
-    Limits,
     MethodSpec,
     MethodStats,
+    NetworkLimits,
     PeerId,
     PeerSpec,
     PeerStats,
     split_address,
 )
 
-__all__ = ["Network", "OnPeer"]
+__all__ = ["OnPeer", "PeerNetwork"]
 
 _log = structlog.get_logger("p2p")
 
@@ -54,7 +54,7 @@ _PROTOCOL_VERSION = "atoll/1"  # of identify: the family of protocols
 _CUT = "the link is cut on purpose, by a fault that was set"
 
 
-class Started(Protocol):
+class ListenerStatus(Protocol):
     """trio's task status of a task that starts with a string."""
 
     def started(self, value: str, /) -> None:
@@ -86,7 +86,7 @@ class _Peer:
         self.draw = random.Random(0)
 
 
-class Network:
+class PeerNetwork:
     """Frames and requests between this node and the peers of its allow-list.
 
     Of each pair the node with the lower peer id dials; both use the connection. `on_frame` is
@@ -110,7 +110,7 @@ class Network:
         on_frame: OnFrame,
         on_peer: OnPeer,
         agent: str = "atoll",
-        limits: Limits | None = None,
+        limits: NetworkLimits | None = None,
         patches: Patches | None = None,
     ) -> None:
         split_address(listen)
@@ -135,7 +135,7 @@ class Network:
             self._methods[method.name] = (method, handler)
         self._on_frame = on_frame
         self._on_peer = on_peer
-        self._limits = limits or Limits()
+        self._limits = limits or NetworkLimits()
         self._patches = patches or compat.default_patches()
         self._noise = compat.make_noise(identity.key_pair, self._admit)
         self._key_pair = identity.key_pair
@@ -152,10 +152,10 @@ class Network:
 
     # --- life ---------------------------------------------------------------------------------
 
-    async def run(self, *, task_status: Started = trio.TASK_STATUS_IGNORED) -> None:
+    async def run(self, *, task_status: ListenerStatus = trio.TASK_STATUS_IGNORED) -> None:
         """Listen and keep connected until cancelled; `started` carries the bound "host:port".
 
-        Raises `PortInUse` or `ListenFailed` before anything is started.
+        Raises `PeerPortInUse` or `ListenFailed` before anything is started.
         """
         if self._nursery is not None:
             raise Misuse("the network already runs")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 
-from p2p.types import Limits, PeerId
+from p2p.types import NetworkLimits, PeerId
 
 __all__ = ["TokenBucket", "backoff_delay"]
 
 _GROWTH = 1.4
 
 
-def backoff_delay(attempt: int, local: PeerId, remote: PeerId, limits: Limits) -> float:
+def backoff_delay(attempt: int, local: PeerId, remote: PeerId, limits: NetworkLimits) -> float:
     """Seconds to wait before redial number `attempt` (0, 1, ...).
 
     Exponential from `backoff_first` to `backoff_max`. The jitter (50..100 %) comes from the two

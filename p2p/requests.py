@@ -36,7 +36,7 @@ from p2p.errors import (
     RequestTimeout,
 )
 from p2p.framing import FrameDecoder, frame_header
-from p2p.types import Limits, MethodSpec, MethodStats, PeerId, PeerStats, RefusalCode
+from p2p.types import MethodSpec, MethodStats, NetworkLimits, PeerId, PeerStats, RefusalCode
 from p2p.wakeup import Signal
 
 __all__ = ["Handler", "RequestChannel"]
@@ -105,7 +105,7 @@ class _Incoming:
         return self.whole
 
 
-class _Call:
+class _PendingRequest:
     """A request of ours that waits for its response."""
 
     __slots__ = ("event", "incoming", "outcome", "spec")
@@ -141,7 +141,7 @@ class RequestChannel:
         peer: PeerId,
         stream: Any,
         methods: Mapping[str, tuple[MethodSpec, Handler]],
-        limits: Limits,
+        limits: NetworkLimits,
         stats: PeerStats,
         method_stats: dict[str, MethodStats],
         heard: Callable[[], None],
@@ -149,7 +149,7 @@ class RequestChannel:
         self._peer, self._stream, self._methods = peer, stream, methods
         self._limits, self._stats, self._heard = limits, stats, heard
         self._method_stats = method_stats
-        self._calls: dict[int, _Call] = {}
+        self._calls: dict[int, _PendingRequest] = {}
         self._slots: dict[str, trio.Semaphore] = {}
         self._served: dict[int, _Served] = {}
         self._running: dict[str, int] = {}
@@ -176,7 +176,7 @@ class RequestChannel:
         if self._closed or self._next_id > _MAX_ID:
             raise PeerUnavailable(f"{self._peer} is not connected")
         request_id, self._next_id = self._next_id, self._next_id + 1
-        call = self._calls[request_id] = _Call(spec)
+        call = self._calls[request_id] = _PendingRequest(spec)
         name = spec.name.encode()
         milliseconds = min(int(timeout * 1000), _MAX_TIMEOUT_MS)
         head = b"".join(

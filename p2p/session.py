@@ -25,7 +25,7 @@ from p2p.errors import (
     WrongNetwork,
 )
 from p2p.inbound import FAMILY, NEVER, InboundStreams
-from p2p.types import Limits, PeerId
+from p2p.types import NetworkLimits, PeerId
 from p2p.yamux import MEMBER, STRANGER
 
 __all__ = ["Protocols", "Session", "run_session"]
@@ -71,7 +71,7 @@ async def run_session(
     expected: PeerId | None,
     noise: Any,
     protocols: Protocols,
-    limits: Limits,
+    limits: NetworkLimits,
     patches: Patches,
     serve: Callable[[Session], Awaitable[None]],
     is_member: Callable[[PeerId], bool] = lambda peer: True,

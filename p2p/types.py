@@ -17,9 +17,9 @@ __all__ = [
     "MAX_MESSAGE",
     "ChannelSpec",
     "ChannelStats",
-    "Limits",
     "MethodSpec",
     "MethodStats",
+    "NetworkLimits",
     "Overflow",
     "PeerId",
     "PeerSpec",
@@ -109,7 +109,7 @@ class MethodSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class NetworkLimits:
     """Deadlines and bounds; every wait on the network is under one of them."""
 
     dial_timeout: float = 5.0

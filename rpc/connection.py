@@ -18,7 +18,7 @@ from rpc.caller import CALLER, new_caller
 from rpc.gateway import Gateway, Upgrade
 from rpc.http import HttpRequest, HttpResponse, RequestParser, render_response, text_response
 from rpc.limits import Limits
-from rpc.places import Kind, Wait
+from rpc.places import ClientWait, WaitKind
 from rpc.websocket import RECEIVE_SIZE, WebSocketSession
 
 LINGER = 1.0
@@ -93,19 +93,19 @@ class Connection:
             self.session.expire(now)
 
     @property
-    def wait(self) -> Wait | None:
+    def wait(self) -> ClientWait | None:
         """The wait for the client; None while we work for it."""
         if self.session is not None and self._phase is _Phase.WEBSOCKET:
             return self.session.wait
         match self._phase:
             case _Phase.IDLE if self._has_asked:
-                return Wait(Kind.IDLE, self._since)
+                return ClientWait(WaitKind.IDLE, self._since)
             case _Phase.IDLE | _Phase.READING:
-                return Wait(Kind.ARRIVING, self._since)
+                return ClientWait(WaitKind.ARRIVING, self._since)
             case _Phase.WRITING:
-                return Wait(Kind.UNREAD, self._since)
+                return ClientWait(WaitKind.UNREAD, self._since)
             case _Phase.LINGERING:
-                return Wait(Kind.LEAVING, self._since)
+                return ClientWait(WaitKind.LEAVING, self._since)
         return None
 
     def give_way(self, farewell: HttpResponse | None) -> None:
@@ -116,7 +116,7 @@ class Connection:
             self.session.give_way(abruptly=farewell is None)
             return
         # Between requests a response would be taken for that of the next one.
-        arriving = self.wait is not None and self.wait.kind is Kind.ARRIVING
+        arriving = self.wait is not None and self.wait.kind is WaitKind.ARRIVING
         self._farewell = farewell if arriving else None
         self._gives_way = True
         self._scope.cancel()

@@ -21,13 +21,13 @@ from rpc.encoding import (
 from rpc.nesting import too_deep
 from rpc.wire import (
     AccessListEntry,
-    Authorization,
     BlockHash,
     BlockRef,
     BlockTag,
     CallRequest,
     LogFilter,
     MessageFilter,
+    SetCodeAuthorization,
 )
 
 T = TypeVar("T")
@@ -148,7 +148,7 @@ def access_list(value: object) -> tuple[AccessListEntry, ...]:
     return array(value, _access_list_entry, MAX_ACCESS_LIST)
 
 
-def authorization_list(value: object) -> tuple[Authorization, ...]:
+def authorization_list(value: object) -> tuple[SetCodeAuthorization, ...]:
     """An EIP-7702 authorization list."""
     return array(value, _authorization, MAX_ACCESS_LIST)
 
@@ -261,11 +261,11 @@ def _access_list_entry(value: object) -> AccessListEntry:
     )
 
 
-def _authorization(value: object) -> Authorization:
+def _authorization(value: object) -> SetCodeAuthorization:
     members = as_object(value)
     # "v" is what some signers call the parity.
     parity = "yParity" if members.get("yParity") is not None else "v"
-    return Authorization(
+    return SetCodeAuthorization(
         chain_id=required(members, "chainId", parse_quantity),
         address=required(members, "address", parse_address),
         nonce=required(members, "nonce", uint64),

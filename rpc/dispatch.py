@@ -67,13 +67,13 @@ class _Call(msgspec.Struct, frozen=True):
     id: Id | msgspec.UnsetType = msgspec.UNSET
 
 
-class _Result(msgspec.Struct, frozen=True):
+class _ResultMessage(msgspec.Struct, frozen=True):
     jsonrpc: str
     id: Id
     result: Any
 
 
-class _Failure(msgspec.Struct, frozen=True):
+class _ErrorMessage(msgspec.Struct, frozen=True):
     jsonrpc: str
     id: Id
     error: dict[str, Any]
@@ -284,7 +284,11 @@ class Dispatcher:
                     result = await self._perform(method, arguments, scope, subscriber)
                 if within.cancelled_caught:
                     raise self._timed_out(call.method)
-            answer = None if call.id is msgspec.UNSET else _encode(_Result("2.0", call.id, result))
+            answer = (
+                None
+                if call.id is msgspec.UNSET
+                else _encode(_ResultMessage("2.0", call.id, result))
+            )
             outcome = "ok"
             return answer
         except Exception as error:  # noqa: BLE001  the boundary: a bug below must not end the server
@@ -389,11 +393,13 @@ def _failure(request_id: Id, error: RpcError) -> bytes:
     if error.data is not None:
         members["data"] = error.data
     try:
-        return _encode(_Failure("2.0", request_id, members))
+        return _encode(_ErrorMessage("2.0", request_id, members))
     except (TypeError, ValueError, RecursionError) as unencodable:
         # A backend put something into an error that JSON cannot carry.
         ours = _internal(unencodable, "error answer")
-        return _encode(_Failure("2.0", request_id, {"code": ours.code, "message": ours.message}))
+        return _encode(
+            _ErrorMessage("2.0", request_id, {"code": ours.code, "message": ours.message})
+        )
 
 
 def _as_rpc_error(error: Exception, method: str) -> RpcError:

@@ -23,7 +23,7 @@ its message is for that user, and raising one is the normal way for a backend to
 The operator who starts the server reads a `ListenError`::
 
     ListenError
-    └── PortInUse
+    └── RpcPortInUse
 
 Codes: https://www.jsonrpc.org/specification#error_object, EIP-1474, and go-ethereum `rpc/errors.go`
 for 3, -32002 and -32003.
@@ -197,7 +197,7 @@ class ListenError(Exception):
         self.port = port
 
 
-class PortInUse(ListenError):
+class RpcPortInUse(ListenError):
     """Another program listens there."""
 
     def __init__(self, host: str, port: int) -> None:

@@ -334,7 +334,7 @@ def chooser(wanted: LogFilter) -> Callable[[BlockLogs], Iterable[bytes]]:
     return choose
 
 
-class Pending(Feed):
+class PendingTransactions(Feed):
     """Hashes of transactions that pools take in, or the transactions if `full`. `cursor`: where to begin."""
 
     def __init__(self, scope: int | None, cursor: int, full: bool) -> None:

@@ -8,7 +8,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-class Kind(IntEnum):
+class WaitKind(IntEnum):
     """The action of the client that a connection waits for, in the order in which the connections go."""
 
     LEAVING = 0
@@ -24,11 +24,11 @@ class Kind(IntEnum):
 
 
 GRACE = {
-    Kind.LEAVING: 0.0,
-    Kind.ARRIVING: 0.0,
-    Kind.IDLE: 1.0,
-    Kind.QUIET: 1.0,
-    Kind.UNREAD: 5.0,
+    WaitKind.LEAVING: 0.0,
+    WaitKind.ARRIVING: 0.0,
+    WaitKind.IDLE: 1.0,
+    WaitKind.QUIET: 1.0,
+    WaitKind.UNREAD: 5.0,
 }
 """Seconds for which a connection keeps its place: a client that asks again so soon is at work all the same, and
 an answer takes time to be read.
@@ -36,14 +36,14 @@ an answer takes time to be read.
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
+class ClientWait:
     """The kind of a connection's wait for its client, and its start (seconds)."""
 
-    kind: Kind
+    kind: WaitKind
     since: float
 
 
-def first_to_go(waits: Iterable[tuple[T, Wait | None]], now: float) -> T | None:
+def first_to_go(waits: Iterable[tuple[T, ClientWait | None]], now: float) -> T | None:
     """The connection whose place a newcomer gets: of the first kind that there is, the one that has waited
     longest. Connections that wait for us (None) keep their places, and so do those that have not waited for
     their grace.

@@ -12,13 +12,13 @@ from rpc.wire import (
     AccessListEntry,
     AccessListResult,
     AccountProof,
-    Authorization,
     BlockView,
     FeeHistory,
     LogView,
     ReceiptView,
+    SetCodeAuthorization,
     SimulatedBlock,
-    SimulatedCall,
+    SimulatedCallResult,
     TransactionView,
 )
 
@@ -137,7 +137,7 @@ def access_list(entries: tuple[AccessListEntry, ...]) -> list[dict[str, Any]]:
     ]
 
 
-def authorization(value: Authorization) -> dict[str, Any]:
+def authorization(value: SetCodeAuthorization) -> dict[str, Any]:
     """An EIP-7702 authorization."""
     return {
         "chainId": hex(value.chain_id),
@@ -193,7 +193,7 @@ def simulated_block(value: SimulatedBlock) -> dict[str, Any]:
     return {**block(value.block), "calls": [_simulated_call(item) for item in value.calls]}
 
 
-def _simulated_call(value: SimulatedCall) -> dict[str, Any]:
+def _simulated_call(value: SimulatedCallResult) -> dict[str, Any]:
     out: dict[str, Any] = {
         "status": hex(value.status),
         "returnData": data(value.return_data),

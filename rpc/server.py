@@ -10,7 +10,7 @@ import trio
 from rpc.budget import Budget, Share
 from rpc.connection import Connection
 from rpc.dispatch import Dispatcher
-from rpc.errors import ListenError, PortInUse, join_host_port
+from rpc.errors import ListenError, RpcPortInUse, join_host_port
 from rpc.gateway import Gateway, Route
 from rpc.http import HttpResponse, text_response
 from rpc.limits import Limits
@@ -23,7 +23,7 @@ WATCH_SECONDS = 0.25
 log = structlog.get_logger(__name__)
 
 
-class Started(Protocol):
+class ServerStatus(Protocol):
     """The part of a trio task status that `Server.run` uses."""
 
     def started(self, value: int, /) -> None:
@@ -73,11 +73,11 @@ class Server:
         subscriptions = sum(session.subscriptions for session in sessions)
         return len(self._connections) - len(sessions), len(sessions), subscriptions
 
-    async def run(self, *, task_status: Started = trio.TASK_STATUS_IGNORED) -> None:
+    async def run(self, *, task_status: ServerStatus = trio.TASK_STATUS_IGNORED) -> None:
         """Serves until cancelled; reports the port. When cancelled it stops listening, drops idle
         connections, and gives requests under way `limits.shutdown_grace` seconds.
 
-        Raises PortInUse or ListenError before it reports.
+        Raises RpcPortInUse or ListenError before it reports.
         """
         listeners = await self._listen()
         port: int = listeners[0].socket.getsockname()[1]
@@ -105,7 +105,7 @@ class Server:
         except OSError as error:
             # trio wraps the errors of several addresses (localhost: IPv4 and IPv6) in one.
             if error.errno == errno.EADDRINUSE:
-                raise PortInUse(self._host, self._port) from error
+                raise RpcPortInUse(self._host, self._port) from error
             raise ListenError(self._host, self._port, error.strerror or str(error)) from error
         if self._port == 0:
             # With "any port" each address of a name got a port of its own; one is what we report.

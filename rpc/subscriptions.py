@@ -17,7 +17,7 @@ from rpc.feeds import (
     MessageNews,
     Messages,
     NetworkBlocks,
-    Pending,
+    PendingTransactions,
     ShardBlocks,
     Subscription,
     Syncing,
@@ -117,7 +117,7 @@ class Subscriber:
             {
                 ("pending", scope, full): (
                     page.cursor - 1,
-                    lambda: Pending(scope, page.cursor, full),
+                    lambda: PendingTransactions(scope, page.cursor, full),
                 )
             },
         )

@@ -19,7 +19,7 @@ from rpc.budget import Share
 from rpc.dispatch import Dispatcher
 from rpc.limits import Limits
 from rpc.origins import Trust
-from rpc.places import Kind, Wait
+from rpc.places import ClientWait, WaitKind
 from rpc.subscriptions import Subscriber, Subscriptions
 
 RECEIVE_SIZE = 64 * 1024
@@ -102,13 +102,13 @@ class WebSocketSession:
             )
 
     @property
-    def wait(self) -> Wait | None:
+    def wait(self) -> ClientWait | None:
         """The wait for the client; None while we work for it."""
         if self._writing is not None:
-            return Wait(Kind.UNREAD, self._writing)
+            return ClientWait(WaitKind.UNREAD, self._writing)
         if self.subscriptions or self._slots.value < self._limits.websocket_concurrency:
             return None
-        return Wait(Kind.QUIET, self._last_asked)
+        return ClientWait(WaitKind.QUIET, self._last_asked)
 
     def give_way(self, *, abruptly: bool) -> None:
         """End a session that waits: another connection needs its place."""

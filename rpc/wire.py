@@ -36,7 +36,7 @@ class AccessListEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Authorization:
+class SetCodeAuthorization:
     """One signed authorization of an EIP-7702 transaction."""
 
     chain_id: int
@@ -62,7 +62,7 @@ class CallRequest:
     data: bytes = b""
     nonce: int | None = None
     access_list: tuple[AccessListEntry, ...] | None = None
-    authorization_list: tuple[Authorization, ...] | None = None
+    authorization_list: tuple[SetCodeAuthorization, ...] | None = None
     type: int | None = None
     chain_id: int | None = None
 
@@ -179,7 +179,7 @@ class TransactionView:
     max_priority_fee_per_gas: int | None = None
     input: bytes = b""
     access_list: tuple[AccessListEntry, ...] | None = None
-    authorization_list: tuple[Authorization, ...] | None = None
+    authorization_list: tuple[SetCodeAuthorization, ...] | None = None
     y_parity: int | None = None
     v: int = 0
     r: int = 0
@@ -286,7 +286,7 @@ class SimulatedFailure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SimulatedCall:
+class SimulatedCallResult:
     """The outcome of a call of `eth_simulateV1`. `peak_gas` is the gas used before refunds."""
 
     status: int
@@ -302,7 +302,7 @@ class SimulatedBlock:
     """A block that was simulated."""
 
     block: BlockView
-    calls: tuple[SimulatedCall, ...]
+    calls: tuple[SimulatedCallResult, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,7 +34,6 @@ from consensus import (
     TimeoutKind,
 )
 from consensus.round_state import (
-    Commit,
     EarlierPolka,
     FreshProposal,
     NewRound,
@@ -42,6 +41,7 @@ from consensus.round_state import (
     PolkaBlock,
     PolkaNil,
     PrecommitAny,
+    PrecommitValue,
     PrevoteTimeout,
     ProposeTimeout,
     Reproposal,
@@ -73,7 +73,7 @@ EVENTS: tuple[tuple[str, str, RoundEvent], ...] = (
     (
         "L49",
         "quorum of precommits for a valid block",
-        Commit(
+        PrecommitValue(
             certificate=Certificate(
                 height=Height(1), round=R, block_id=A, signers=1, signatures=(b"",)
             )

@@ -3,7 +3,7 @@
 AtollError
 |-- InvariantBroken     an invariant of every network does not hold: a bug of ours
 |-- NetworkFailed       the network was started and did not come up; the text says which part
-`-- RpcError            a question to a node was not answered
+`-- RequestFailed            a question to a node was not answered
     |-- RpcUnreachable  nothing answers there, or not in time
     `-- RpcRefused      the node answered with an error
 """
@@ -19,15 +19,15 @@ class NetworkFailed(AtollError):
     """The processes were started, but there is no working network."""
 
 
-class RpcError(AtollError):
+class RequestFailed(AtollError):
     """A node gave no usable answer."""
 
 
-class RpcUnreachable(RpcError):
+class RpcUnreachable(RequestFailed):
     """Connection refused, cut or too slow, or what answers is no JSON-RPC endpoint."""
 
 
-class RpcRefused(RpcError):
+class RpcRefused(RequestFailed):
     """A JSON-RPC error object; `data` is the revert data of a contract as 0x-hex, if any."""
 
     def __init__(self, code: int, message: str, data: object = None) -> None:

@@ -123,7 +123,7 @@ class Disk(_Fault, frozen=True, kw_only=True):
     free: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
-class Clock(_Fault, frozen=True, kw_only=True):
+class ClockSkew(_Fault, frozen=True, kw_only=True, tag="clock"):
     """The clock of a node is wrong by so many seconds."""
 
     nodes: Names
@@ -142,7 +142,7 @@ Fault: TypeAlias = (
     | Withhold
     | Corrupt
     | Disk
-    | Clock
+    | ClockSkew
 )
 KINDS: Mapping[str, type[Fault]] = {kind.__name__.lower(): kind for kind in get_args(Fault)}
 
@@ -285,7 +285,7 @@ def faults_of_node(
             case Disk():
                 limit = item.disks[node.name]
                 told = change(told, disk=limit if told.disk is None else min(told.disk, limit))
-            case Clock():
+            case ClockSkew():
                 told = change(told, clock=told.clock + fault.seconds)
             case Kill() | Stop() | Freeze() | Corrupt():
                 pass
@@ -322,7 +322,7 @@ def describe(fault: Fault) -> str:
             return f"{fault.file} of {_join(fault.nodes)} damaged"
         case Disk():
             return f"disk of {_join(fault.nodes)} full after {fault.free:,} bytes"
-        case Clock():
+        case ClockSkew():
             return f"clock of {_join(fault.nodes)} {fault.seconds:+g} s"
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from node.cluster.client.ask import ask_network, rpc_url
 from node.cluster.client.client import call
-from node.cluster.errors import RpcError, RpcUnreachable
+from node.cluster.errors import RequestFailed, RpcUnreachable
 from node.cluster.fault_book import FaultBook
 from node.cluster.fault_model import fault_row
 from node.cluster.layout import NetworkLayout, NodeLayout
@@ -43,7 +43,7 @@ class NodeReport:
 
 
 def ask_node(node: NodeLayout, *, timeout: float = 3.0) -> NodeStatus:
-    """`atoll_status` of a node. Raises RpcError."""
+    """`atoll_status` of a node. Raises RequestFailed."""
     answer = call(rpc_url(node), "atoll_status", timeout=timeout)
     try:
         return msgspec.convert(answer, NodeStatus)
@@ -59,7 +59,7 @@ def report_node(node: NodeLayout, *, timeout: float = 3.0) -> NodeReport:
     pid = None if process is None else process.pid
     try:
         status = ask_node(node, timeout=timeout)
-    except RpcError as error:
+    except RequestFailed as error:
         problem = None if pid is None and isinstance(error, RpcUnreachable) else str(error)
         return NodeReport(node=node, pid=pid, status=None, problem=problem)
     if status.name != node.name:

@@ -11,7 +11,7 @@ from node.primitives.errors import AtollError, UserError
 from node.terminal import plain_json, say
 
 if TYPE_CHECKING:
-    from node.light import Place, ProvenMessage
+    from node.light import FinalisedPlace, ProvenMessage
 
 
 def prove(
@@ -113,7 +113,7 @@ def _show(proven: "ProvenMessage") -> None:
     say(f"gas used      {delivered.gas_used}")
 
 
-def _where(place: "Place") -> str:
+def _where(place: "FinalisedPlace") -> str:
     return (
         f"shard {place.shard}, block {place.block} (0x{place.block_hash.hex()}), item {place.index}"
     )
@@ -146,7 +146,7 @@ def _document(proven: "ProvenMessage") -> dict[str, object]:
     }
 
 
-def _place(place: "Place") -> dict[str, object]:
+def _place(place: "FinalisedPlace") -> dict[str, object]:
     return {
         "shard": place.shard,
         "block": place.block,

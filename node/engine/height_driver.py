@@ -65,7 +65,7 @@ from node.engine.effects import (
     Send,
     SyncJournal,
 )
-from node.engine.records import Appended, Built, Judged, Record, Resumed, Started, judged_of
+from node.engine.records import Appended, Built, HeightStarted, Judged, Record, Resumed, judged_of
 from node.engine.work_queue import Interrupted, Outcome, Product, Verdict, WorkQueue
 from node.metrics.counts import ConsensusCounts
 from node.primitives.errors import DecodeError, PeerFault
@@ -157,7 +157,7 @@ class HeightDriver:
         """Begin a height that was not begun before."""
         self._begin(validators)
         self._now = self.began = now
-        self._append(Started(height=height))
+        self._append(HeightStarted(height=height))
         self._step(self._start_input(height))
         return self._finish()
 
@@ -196,7 +196,7 @@ class HeightDriver:
 
     def _recovered(self, record: Record, height: int) -> Input:
         match record:
-            case Started():
+            case HeightStarted():
                 return self._start_input(height)
             case Resumed(messages=messages):
                 for message in messages:

@@ -21,7 +21,7 @@ from node.concurrency.deadline import Alarm
 from node.concurrency.height_gate import Started
 from node.engine.application import Application, Diverged, NotReady, Unjudged, judge
 from node.engine.early_messages import EarlyMessages, height_of
-from node.engine.mailbox import Frame, Mailbox
+from node.engine.mailbox import Mailbox, PeerFrame
 from node.engine.participant import Participant
 from node.metrics.counts import ConsensusCounts
 from node.primitives.errors import DecodeError, InvalidBlock, PeerFault
@@ -96,7 +96,7 @@ class _Alarm:
     """It may be time to start a height, or for one of its timers."""
 
 
-_Event = Frame | _Apply | _Work | _Worked | _PeerUp | _Open | _Alarm
+_Event = PeerFrame | _Apply | _Work | _Worked | _PeerUp | _Open | _Alarm
 
 
 class ConsensusHost:
@@ -144,7 +144,7 @@ class ConsensusHost:
 
     async def deliver(self, peer: str, body: bytes) -> None:
         """A frame from the network. Waits while the peer has too much queued."""
-        await self._mailbox.deliver(Frame(peer, body))
+        await self._mailbox.deliver(PeerFrame(peer, body))
 
     def notify_work(self) -> None:
         """The application may have work now. Cheap; may be called often."""
@@ -353,7 +353,7 @@ class ConsensusHost:
 
     async def _handle(self, event: _Event) -> None:
         match event:
-            case Frame(peer=peer, body=body):
+            case PeerFrame(peer=peer, body=body):
                 await self._blaming(peer, self._frame, peer, body)
             case _Alarm():
                 pass  # the timers are looked at after every event

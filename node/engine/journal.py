@@ -25,7 +25,7 @@ from consensus.codec import decode_vote, encode_vote
 from consensus.inputs import Snapshot, TimeoutElapsed
 from consensus.round_state import RoundState, Step
 from consensus.types import NO_ROUND, BlockId, Height, Round, Timeout, TimeoutKind, Vote
-from node.engine.records import Appended, Built, Judged, Record, Resumed, Started
+from node.engine.records import Appended, Built, HeightStarted, Judged, Record, Resumed
 from node.primitives.decoding import decoder
 from node.primitives.errors import CorruptData, DecodeError
 from node.storage.wal import WriteAheadLog
@@ -48,7 +48,7 @@ class Journal:
         self._compact_at = COMPACT_BYTES
 
     def replay(self, height: int) -> list[Record]:
-        """The records of `height`, beginning with Started or Resumed; empty if it was never started.
+        """The records of `height`, beginning with HeightStarted or Resumed; empty if it was never started.
 
         Can be asked for once, and goes on with that height. Raises CorruptData.
         """
@@ -56,7 +56,7 @@ class Journal:
         values: dict[BlockId, bytes] = {}
         active = False
         for record in self._records():
-            if isinstance(record, Started | Resumed):
+            if isinstance(record, HeightStarted | Resumed):
                 active = (record.era, record.height) == (self._era, height)
                 if active and out:
                     continue  # a second start must not forget messages signed after the first
@@ -98,7 +98,7 @@ class Journal:
     def append(self, record: Appended) -> None:
         """Add a record; `sync` makes it durable."""
         match record:
-            case Started(height=height):
+            case HeightStarted(height=height):
                 self.start(height)
             case Judged(message=message, valid=valid):
                 self.judged(message, valid)
@@ -274,7 +274,7 @@ def _decode(raw: bytes) -> Record:
     kind, body = raw[:1], raw[1:]
     if kind == bytes([_STARTED]) and len(body) == 8:
         era, height = _decode_place(body)
-        return Started(height=height, era=era)
+        return HeightStarted(height=height, era=era)
     if kind == bytes([_PROPOSAL]) and body:
         message = decode_body(body[1:])
         if isinstance(message, ProposalMessage):

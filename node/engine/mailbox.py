@@ -15,7 +15,7 @@ PEER_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class PeerFrame:
     """kind | body of a consensus frame, and the peer that sent it."""
 
     peer: str
@@ -50,7 +50,7 @@ class Mailbox:
         self._events.append(event)
         self._arrived.set()
 
-    async def deliver(self, frame: Frame) -> None:
+    async def deliver(self, frame: PeerFrame) -> None:
         """Queue a frame once its peer has room; a peer always has room for one frame."""
         quota = self._quotas.setdefault(frame.peer, _Quota())
         while (
@@ -87,7 +87,7 @@ class Mailbox:
         if not self._events:
             return None
         event = self._events.popleft()
-        if isinstance(event, Frame):
+        if isinstance(event, PeerFrame):
             quota = self._quotas[event.peer]
             quota.frames -= 1
             quota.bytes -= len(event.body)

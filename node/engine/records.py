@@ -13,7 +13,7 @@ from node.wire import ProposalMessage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Started:
+class HeightStarted:
     height: int
     era: int = 0
 
@@ -60,8 +60,8 @@ class Resumed:
         )
 
 
-Record = Started | Resumed | Judged | Vote | Built | TimeoutElapsed
-Appended = Started | Judged | Vote | Built | TimeoutElapsed
+Record = HeightStarted | Resumed | Judged | Vote | Built | TimeoutElapsed
+Appended = HeightStarted | Judged | Vote | Built | TimeoutElapsed
 """Records that are appended; a snapshot replaces all before it."""
 
 

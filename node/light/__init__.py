@@ -6,7 +6,7 @@ Nothing here has a database, a network or a clock: what is checked is in the pro
 from node.light.codec import MAX_PROOF_BYTES, decode_proof, encode_proof, proof_document
 from node.light.errors import InvalidProof
 from node.light.proof import BeaconStep, CrosslinkedBlock, DeliveredProof, MessageProof, SentProof
-from node.light.verify import Delivered, Outcome, Place, ProvenMessage, verify
+from node.light.verify import Delivered, FinalisedPlace, Outcome, ProvenMessage, verify
 
 __all__ = [
     "MAX_PROOF_BYTES",
@@ -14,10 +14,10 @@ __all__ = [
     "CrosslinkedBlock",
     "Delivered",
     "DeliveredProof",
+    "FinalisedPlace",
     "InvalidProof",
     "MessageProof",
     "Outcome",
-    "Place",
     "ProvenMessage",
     "SentProof",
     "decode_proof",

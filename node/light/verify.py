@@ -37,7 +37,7 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class FinalisedPlace:
     """An item of a shard block, and the height of a beacon block that finalises it."""
 
     shard: ShardId
@@ -51,7 +51,7 @@ class Place:
 class Delivered:
     """The delivery of a message: its place, its outcome, and the gas that its execution used."""
 
-    place: Place
+    place: FinalisedPlace
     outcome: Outcome
     gas_used: int
 
@@ -61,7 +61,7 @@ class ProvenMessage:
     """The facts that a proof proves. If `delivered` is None, it says nothing about the arrival."""
 
     message: Message
-    sent: Place
+    sent: FinalisedPlace
     delivered: Delivered | None
 
 
@@ -101,8 +101,8 @@ def verify(
     return ProvenMessage(message=message, sent=sent, delivered=delivered)
 
 
-def _place(shard: ShardId, header: Header, index: int, beacon: int) -> Place:
-    return Place(
+def _place(shard: ShardId, header: Header, index: int, beacon: int) -> FinalisedPlace:
+    return FinalisedPlace(
         shard=shard, block=header.number, block_hash=header.hash, index=index, beacon=beacon
     )
 

@@ -15,7 +15,7 @@ from node import wire
 from node.concurrency.height_gate import Started
 from p2p.errors import PeerUnavailable, RemoteRefused, RequestError
 from p2p.netem import LinkFault
-from p2p.network import Network
+from p2p.network import PeerNetwork
 from p2p.types import ChannelStats, MethodSpec, MethodStats, PeerId, PeerStats
 
 OTHER_ERA = 2
@@ -28,8 +28,8 @@ EraHandler = Callable[[PeerId, int, bytes], Awaitable[bytes]]
 
 
 class EraNetwork:
-    """A `p2p.network.Network` with eras. `era` is ours, `on_peer` is told of a peer that is in our era, and of
-    those that disconnect, `on_wanted` of rewinds that peers ask for. `options` are the network's."""
+    """A `p2p.network.PeerNetwork` with eras. `era` is ours. `on_peer` is told of a peer that is in our era, and
+    of those that disconnect, `on_wanted` of rewinds that peers ask for. `options` are the network's."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class EraNetwork:
         self._paused = False
         handlers = {spec: partial(self._same_era, handler) for spec, handler in methods.items()}
         handlers |= {spec: partial(self._any_era, handler) for spec, handler in era_methods.items()}
-        self._network = Network(
+        self._network = PeerNetwork(
             on_frame=self._received, on_peer=self._peer, methods=handlers, **options
         )
         self._log = structlog.get_logger()
@@ -187,13 +187,13 @@ class EraNetwork:
         return frozenset(p for p in self._network.connected if self._eras.get(p) == ours)
 
     def send(self, peer: PeerId, channel: int, payload: bytes) -> bool:
-        """As `Network.send`; False also if the peer is in another era."""
+        """As `PeerNetwork.send`; False also if the peer is in another era."""
         if self._eras.get(peer) != self._era():
             return False
         return self._network.send(peer, channel, self._prefix() + payload)
 
     def broadcast(self, channel: int, payload: bytes, peers: Iterable[PeerId]) -> int:
-        """As `Network.broadcast`."""
+        """As `PeerNetwork.broadcast`."""
         ours = self._era()
         here = [peer for peer in peers if self._eras.get(peer) == ours]
         return self._network.broadcast(channel, self._prefix() + payload, here) if here else 0
@@ -206,7 +206,7 @@ class EraNetwork:
         *,
         timeout: float,  # noqa: ASYNC109
     ) -> bytes:
-        """As `Network.request`. A peer that begins another era than ours is waited for a moment."""
+        """As `PeerNetwork.request`. A peer that begins another era than ours is waited for a moment."""
         deadline = trio.current_time() + timeout
         await self._meet(peer, min(timeout, MEETING_SECONDS))
         try:

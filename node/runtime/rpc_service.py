@@ -28,7 +28,7 @@ from node.view.following.audit import AuditReport
 from node.view.following.methods import AtollView
 from node.view.following.proving import Prover
 from node.view.network import NetworkView
-from node.view.ports import Snapshots
+from node.view.ports import SnapshotKeeper
 from node.view.shard import ShardView
 from node.view.shards import Shards
 from node.view.wallet.dev_keys import load_dev_keys
@@ -54,7 +54,7 @@ class RpcService:
         *,
         status: StatusReport,
         healthy: Health,
-        snapshots: Snapshots,
+        snapshots: SnapshotKeeper,
     ) -> None:
         self._fixed = fixed
         self._era = era

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from node.cluster.errors import RpcError, RpcRefused
+from node.cluster.errors import RequestFailed, RpcRefused
 from node.cluster.status import report_node
 from node.testing.errors import TransactionFailed
 from node.testing.members import ASK_SECONDS, Node, Shard
@@ -238,7 +238,7 @@ def _shard_head(net: Seen, shard: int) -> int:
 def _height(node: Node) -> int | None:
     try:
         return node.status(timeout=LOOK_SECONDS).chains.shard.height
-    except RpcError:
+    except RequestFailed:
         return None
 
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
-from node.cluster.errors import RpcError, RpcRefused
+from node.cluster.errors import RequestFailed, RpcRefused
 from node.testing.conditions import Condition, Pending
 from node.testing.errors import TransactionFailed, Unbalanced, WaitTimeout
 
@@ -53,7 +53,7 @@ class Wait(Generic[T]):
             raise  # waiting would not help
         except AssertionError as error:
             found, cause = Pending(str(error) or "an assertion does not hold"), error
-        except RpcError as error:
+        except RequestFailed as error:
             if isinstance(error, RpcRefused) and error.code != RESOURCE_UNAVAILABLE:
                 raise
             found, cause = Pending(str(error)), error

@@ -9,7 +9,7 @@ from node.view.development import Development
 from node.view.following.methods import AtollView
 from node.view.following.proving import Prover
 from node.view.network import NetworkView
-from node.view.ports import BeaconReader, NodeFacts, Snapshots
+from node.view.ports import BeaconReader, NodeFacts, SnapshotKeeper
 from node.view.shard import ShardView
 from node.view.shards import Shards
 from node.view.wallet.wallet import Wallet
@@ -53,7 +53,7 @@ class NodeBackend:
         coinbase: bytes | None = None,
         faults: FaultBackend,
         dev_methods: bool = False,
-        snapshots: Snapshots | None = None,
+        snapshots: SnapshotKeeper | None = None,
     ) -> None:
         self.faults = faults
         self._network = network

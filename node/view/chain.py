@@ -83,7 +83,7 @@ class Included:
 
 
 @dataclass(frozen=True, slots=True)
-class Pending:
+class PendingTransaction:
     """A transaction is in a pool, or on its way to another shard."""
 
     tx: Transaction
@@ -127,7 +127,7 @@ class ChainView(ABC):
         """The block of that number, which is not beyond the head."""
 
     @abstractmethod
-    async def _find(self, tx_hash: bytes, *, pooled: bool) -> Included | Pending | None:
+    async def _find(self, tx_hash: bytes, *, pooled: bool) -> Included | PendingTransaction | None:
         """The place of a transaction. With `pooled` the pools are searched as well."""
 
     @abstractmethod
@@ -312,7 +312,7 @@ class ChainView(ABC):
 
     async def transaction_by_hash(self, tx_hash: bytes) -> TransactionView | None:
         match await self._find(tx_hash, pooled=True):
-            case Pending(tx):
+            case PendingTransaction(tx):
                 return present.pending_transaction(tx)
             case Included(number):
                 block = await self.listed(number)
@@ -337,7 +337,7 @@ class ChainView(ABC):
 
     async def raw_transaction(self, tx_hash: bytes) -> bytes | None:
         match await self._find(tx_hash, pooled=True):
-            case Pending(tx):
+            case PendingTransaction(tx):
                 return tx.raw
             case Included(number):
                 block = await self.listed(number)

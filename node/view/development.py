@@ -30,7 +30,7 @@ from node.primitives.messenger import CLOCK_SLOT, MESSENGER
 from node.query.questions import HeadQuestion, LegQuestion, StorageQuestion, SubmitQuestion
 from node.telemetry.logs import control
 from node.view.network import NetworkView
-from node.view.ports import BeaconReader, CannotRevert, Snapshots
+from node.view.ports import BeaconReader, CannotRevert, SnapshotKeeper
 from node.view.shards import Shards
 from node.view.wallet.wallet import Wallet
 from rpc.backend import ChainBackend
@@ -69,7 +69,7 @@ class Development:
         wallet: Wallet,
         head_signal: HeadSignal,
         allowed: bool,
-        snapshots: Snapshots | None,
+        snapshots: SnapshotKeeper | None,
         version: str,
     ) -> None:
         self._beacon = beacon
@@ -227,7 +227,7 @@ class Development:
         except CannotRevert as error:
             raise ServerError(f"cannot revert: {error}") from None
 
-    def _all_snapshots(self) -> Snapshots:
+    def _all_snapshots(self) -> SnapshotKeeper:
         if self._snapshots is None:
             raise ServerError("there are no snapshots here")
         return self._snapshots

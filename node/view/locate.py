@@ -11,7 +11,7 @@ from node.primitives.transaction import Transaction, decode_transaction
 from node.query.port import Delivery, Departure, Leg
 from node.query.question import Question
 from node.query.questions import DeliveryQuestion, FindMessageQuestion, LegQuestion, PooledQuestion
-from node.view.chain import Included, Pending
+from node.view.chain import Included, PendingTransaction
 from node.view.entries import ListedBlock
 from node.view.ports import BeaconReader
 from node.view.shards import Shards
@@ -52,7 +52,7 @@ class TransactionFinder:
         """The transaction is in the pool of this shard, if it is not in a block."""
         self._homes.put(tx_hash, shard)
 
-    async def find(self, tx_hash: bytes, *, pooled: bool) -> Included | Pending | None:
+    async def find(self, tx_hash: bytes, *, pooled: bool) -> Included | PendingTransaction | None:
         """None where no shard knows the hash. Raises ResourceUnavailable if one that may know is away."""
         number = self._places.get(tx_hash)
         if number is not None:
@@ -69,7 +69,7 @@ class TransactionFinder:
                 _check_named(shard, raw, tx_hash)
                 tx = _decode(shard, raw)
                 self.note_home(tx_hash, shard)
-                return Pending(tx)
+                return PendingTransaction(tx)
             # it may have moved from the pool into a block between the two questions
             included = await self._included(tx_hash, pooled=True)
             if included is not None:
@@ -86,7 +86,9 @@ class TransactionFinder:
         answer = await self._shards.ask(home, question)
         return None if answer is None else (home, answer)
 
-    async def _included(self, tx_hash: bytes, *, pooled: bool) -> Included | Pending | None:
+    async def _included(
+        self, tx_hash: bytes, *, pooled: bool
+    ) -> Included | PendingTransaction | None:
         """The place of a transaction in the shards' blocks.
 
         A caller that does not want `pooled` ones has no use for the transaction itself: its signature is not
@@ -103,7 +105,7 @@ class TransactionFinder:
         included = await self._follow(shard, leg, leg.departure)
         if included is not None or not pooled:
             return included
-        return Pending(_decode(shard, leg.raw))
+        return PendingTransaction(_decode(shard, leg.raw))
 
     async def _message(self, message_id: bytes) -> Included | None:
         """Arrivals that no transaction stands for are listed under the message's id."""

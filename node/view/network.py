@@ -45,7 +45,7 @@ from node.view.assembly import (
     opened,
     origin_of,
 )
-from node.view.chain import ChainView, Included, Pending
+from node.view.chain import ChainView, Included, PendingTransaction
 from node.view.entries import ListedBlock, listed
 from node.view.fees import BlockFees, FeeRange
 from node.view.locate import TransactionFinder
@@ -178,7 +178,7 @@ class NetworkView(ChainView):
 
     # ------------------------------------------------------------------ transactions and logs
 
-    async def _find(self, tx_hash: bytes, *, pooled: bool) -> Included | Pending | None:
+    async def _find(self, tx_hash: bytes, *, pooled: bool) -> Included | PendingTransaction | None:
         return await self._finder.find(tx_hash, pooled=pooled)
 
     def _submission_shard(self, tx: Transaction) -> int:

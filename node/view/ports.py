@@ -33,7 +33,7 @@ class CannotRevert(Exception):
     """The network cannot go back to a snapshot that is there; the text says why."""
 
 
-class Snapshots(Protocol):
+class SnapshotKeeper(Protocol):
     """The part of the node that takes the network back; see `node.runtime.snapshots.Snapshots`."""
 
     def take(self) -> int: ...

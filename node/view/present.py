@@ -27,10 +27,10 @@ from node.view.logs import LogQuery
 from rpc.encoding import data
 from rpc.wire import (
     AccessListEntry,
-    Authorization,
     BlockView,
     LogView,
     ReceiptView,
+    SetCodeAuthorization,
     TransactionView,
 )
 
@@ -128,9 +128,9 @@ def _access_list(tx: Transaction) -> tuple[AccessListEntry, ...]:
     )
 
 
-def _authorizations(tx: Transaction) -> tuple[Authorization, ...]:
+def _authorizations(tx: Transaction) -> tuple[SetCodeAuthorization, ...]:
     return tuple(
-        Authorization(
+        SetCodeAuthorization(
             chain_id=a.chain_id, address=a.address, nonce=a.nonce, y_parity=a.y_parity, r=a.r, s=a.s
         )
         for a in tx.authorizations

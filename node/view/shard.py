@@ -24,7 +24,7 @@ from node.shard.block import ShardBlock
 from node.shard.recent import RecentBlock
 from node.view import calls
 from node.view.assembly import OpenBlock, head_view, open_block, opened, shard_entries
-from node.view.chain import ChainView, Included, Pending
+from node.view.chain import ChainView, Included, PendingTransaction
 from node.view.entries import ListedBlock
 from node.view.fees import BlockFees, FeeRange
 from node.view.locate import delivery_of
@@ -115,14 +115,14 @@ class ShardView(ChainView):
 
     # ------------------------------------------------------------------ transactions and logs
 
-    async def _find(self, tx_hash: bytes, *, pooled: bool) -> Included | Pending | None:
+    async def _find(self, tx_hash: bytes, *, pooled: bool) -> Included | PendingTransaction | None:
         leg = await self._shards.ask(self.shard, LegQuestion(tx_hash=tx_hash))
         if leg is not None:
             return Included(leg.height)
         if pooled:
             raw = await self._shards.ask(self.shard, PooledQuestion(tx_hash=tx_hash))
             if raw is not None:
-                return Pending(decode_transaction(raw))
+                return PendingTransaction(decode_transaction(raw))
         lane = await self._shards.ask(self.shard, FindMessageQuestion(message_id=tx_hash))
         if lane is None or lane.dst != self.shard:
             return None

@@ -39,7 +39,7 @@ from rpc.wire import (
     BlockRef,
     CallRequest,
     SimulatedBlock,
-    SimulatedCall,
+    SimulatedCallResult,
     SimulatedFailure,
     SimulateRequest,
 )
@@ -199,7 +199,7 @@ def _shown(item: _Reported, full: bool) -> SimulatedBlock:
     return SimulatedBlock(
         block=present.block(listed, full),
         calls=tuple(
-            SimulatedCall(
+            SimulatedCallResult(
                 status=entry.status,
                 return_data=b"" if called.outcome.error is not None else called.outcome.output,
                 gas_used=entry.gas_used,

@@ -15,18 +15,8 @@ ROOMS = (*PRODUCT, "benchmarks", "tools")
 QUESTIONS = frozenset({"What", "Who", "Whether", "Where", "How"})
 TWICE = frozenset(
     {
-        *(
-            "Authorization",
-            "Clock",
-            "Commit",
-            "Frame",
-            "Kind",
-            "Limits",
-            "Network",
-            "Node",
-        ),
-        *("PeerFault", "Pending", "Place", "PortInUse", "RpcError", "SimulatedCall"),
-        *("Snapshots", "Started", "Tracer", "Wait", "_Call", "_Failure", "_Result"),
+        "Node",  # a node from inside, and what programs see of one (`atoll.testing`)
+        "PeerFault",  # one each in node, consensus and p2p: none of them knows another's errors
     }
 )
 """Class names that mean more than one thing. The list shrinks."""

@@ -27,11 +27,11 @@ import msgspec
 
 from node.cluster.client.ask import rpc_url
 from node.cluster.client.client import call
-from node.cluster.errors import NetworkFailed, RpcError, RpcRefused
+from node.cluster.errors import NetworkFailed, RequestFailed, RpcRefused
 from node.cluster.fault_book import FaultBook
 from node.cluster.fault_model import (
     ActiveFault,
-    Clock,
+    ClockSkew,
     Corrupt,
     Delay,
     Disk,
@@ -173,7 +173,7 @@ class Faults:
 
     def clock(self, seconds: float, *nodes: str) -> CausedFault:
         """Their clocks are wrong."""
-        return self.cause(_checked(Clock(nodes=nodes, seconds=seconds)))
+        return self.cause(_checked(ClockSkew(nodes=nodes, seconds=seconds)))
 
     # ------------------------------------------------------------------ disks
 
@@ -258,7 +258,7 @@ class Faults:
             try:
                 answer = call(rpc_url(node), "atoll_faults", timeout=TOLD_TIMEOUT)
                 said = msgspec.convert(answer, NodeFaults)
-            except (RpcError, msgspec.ValidationError):
+            except (RequestFailed, msgspec.ValidationError):
                 continue
             if said != faults_of_node(self.layout, node, active):
                 found[node.name] = said
@@ -360,7 +360,7 @@ def _tell_node(node: NodeLayout, faults: NodeFaults) -> bool:
         if error.code in (NO_SUCH_METHOD, NOT_SUPPORTED):
             return False
         raise NetworkFailed(f"{node.name} does not take its faults: {error}") from None
-    except RpcError as error:
+    except RequestFailed as error:
         raise NetworkFailed(
             f"{node.name} runs and was not told ({error}); it has its faults from its next start on"
         ) from None

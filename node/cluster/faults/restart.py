@@ -4,7 +4,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from node.cluster.errors import NetworkFailed, RpcError
+from node.cluster.errors import NetworkFailed, RequestFailed
 from node.cluster.layout import NetworkLayout, NodeLayout
 from node.cluster.network import network_document
 from node.cluster.processes.pidfile import ProcessId, running_process
@@ -135,7 +135,7 @@ class Nodes:
                 )
             try:
                 ask_node(node, timeout=1.0)
-            except RpcError:
+            except RequestFailed:
                 time.sleep(POLL_INTERVAL)
             else:
                 return

@@ -11,7 +11,7 @@ import random
 import msgspec
 
 from node.cluster.fault_model import (
-    Clock,
+    ClockSkew,
     Corrupt,
     Delay,
     Disk,
@@ -129,7 +129,7 @@ def _fault(
             return Loss(ratio=round(draw.uniform(0.05, 0.4), 2))
         case "clock":
             # What is ahead by more than proposals may be would have to be waited for.
-            return Clock(nodes=(node,), seconds=round(draw.uniform(-3600, 5), 1))
+            return ClockSkew(nodes=(node,), seconds=round(draw.uniform(-3600, 5), 1))
         case "partition":
             cut = draw.random() < 0.5
             group = tuple(sorted(draw.sample(names, draw.randint(1, len(names) - 1))))

@@ -7,7 +7,7 @@ from dataclasses import astuple
 from typing import Any
 
 from node.cluster.client.client import call, call_many
-from node.cluster.errors import InvariantBroken, NetworkFailed, RpcError, RpcUnreachable
+from node.cluster.errors import InvariantBroken, NetworkFailed, RequestFailed, RpcUnreachable
 from node.primitives.message import LanePosition
 from node.primitives.messenger import MESSENGER, LaneSlots, inbox_slots, outbox_slots
 
@@ -26,7 +26,7 @@ _MESSENGER = "0x" + MESSENGER.hex()
 class Invariants:
     """Checks blocks, lanes and value, each height once: repeated checks look at what is new.
 
-    Every check raises InvariantBroken, and RpcError where an endpoint does not answer.
+    Every check raises InvariantBroken, and RequestFailed where an endpoint does not answer.
     """
 
     def __init__(self, endpoints: Endpoints) -> None:
@@ -184,7 +184,7 @@ class Invariants:
             for endpoint in nodes:
                 try:
                     _height(endpoint)
-                except RpcError:
+                except RequestFailed:
                     continue
                 return endpoint
         raise RpcUnreachable("no node answers")

@@ -16,7 +16,7 @@ from node.cluster.client.ask import rpc_url
 from node.cluster.client.client import call_each
 from node.cluster.client.units import parse_data
 from node.cluster.client.wallet import TransactionDraft, send, sign, wait_for_receipt
-from node.cluster.errors import InvariantBroken, NetworkFailed, RpcError, RpcRefused
+from node.cluster.errors import InvariantBroken, NetworkFailed, RequestFailed, RpcRefused
 from node.cluster.layout import NetworkLayout
 from node.cluster.scenario.file import Load
 from node.primitives.basics import keccak256
@@ -104,7 +104,7 @@ class LoadRun:
     # ------------------------------------------------------------------ life
 
     def begin(self) -> None:
-        """Deploy what is needed and start to send. Raises NetworkFailed, RpcError."""
+        """Deploy what is needed and start to send. Raises NetworkFailed, RequestFailed."""
         if any(load.kind == "token" for load in self._loads):
             for shard in self._shards:
                 account = self._senders[shard][0]
@@ -146,7 +146,7 @@ class LoadRun:
 
     def check_once(self) -> int:
         """Check that every recipient has its sum exactly once. Returns the number checked. Raises
-        InvariantBroken, RpcError.
+        InvariantBroken, RequestFailed.
         """
         endpoint = rpc_url(self._layout.nodes[0])
         known = [item for item in self.sent if item.hash in self.receipts]
@@ -180,7 +180,7 @@ class LoadRun:
                 try:
                     self._look(rpc_url(node))
                     self._offer(rpc_url(node))
-                except RpcError:
+                except RequestFailed:
                     continue  # it is down, or went down under way; the next one is asked
         except BaseException as failure:  # noqa: BLE001 - raised again where somebody waits
             self.failure = failure

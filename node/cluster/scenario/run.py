@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from node.cluster.client.ask import rpc_url
-from node.cluster.errors import NetworkFailed, RpcError
+from node.cluster.errors import NetworkFailed, RequestFailed
 from node.cluster.fault_model import Freeze, describe, names_of
 from node.cluster.faults.faults import CausedFault, Faults
 from node.cluster.layout import NetworkLayout
@@ -131,7 +131,7 @@ class ScenarioRunner:
         return time.monotonic() - self._began
 
     def run(self) -> None:
-        """Raises ScenarioFailed, InvariantBroken, NetworkFailed, RpcError; ScenarioInterrupted."""
+        """Raises ScenarioFailed, InvariantBroken, NetworkFailed, RequestFailed; ScenarioInterrupted."""
         if self._scenario.load:
             self.load.begin()
         self._began = time.monotonic()
@@ -285,7 +285,7 @@ class ScenarioRunner:
             if name in self._scenario.invariants:
                 try:
                     self._count(name, check())
-                except RpcError:
+                except RequestFailed:
                     continue
 
     def _check_at_the_end(self) -> None:

@@ -3,7 +3,7 @@
 import time
 
 from node.cluster.client.ask import ask_network, rpc_url
-from node.cluster.errors import NetworkFailed, RpcError
+from node.cluster.errors import NetworkFailed, RequestFailed
 from node.cluster.fault_model import names_of
 from node.cluster.faults.faults import Faults
 from node.cluster.faults.fork_evidence import is_frozen
@@ -55,7 +55,7 @@ class ConditionWatch:
                     return None if frozen else f"shard {shard} is not frozen"
                 case "jailed":
                     return self._jailed()
-        except RpcError as error:
+        except RequestFailed as error:
             return str(error)
 
     # ------------------------------------------------------------------ kinds

@@ -19,7 +19,7 @@ from node.view.following.audit import Auditor, AuditReport
 from node.view.following.feed import MessageFeed
 from node.view.following.journey import Journeys
 from node.view.following.lanes import LaneReport
-from node.view.following.trace import Tracer
+from node.view.following.trace import TreeBuilder
 from node.view.ports import BeaconReader
 from node.view.shards import Shards
 from rpc.encoding import data
@@ -44,7 +44,7 @@ class AtollView:
         self._head_height = head_height
         self._committees = committees
         self._auditor = Auditor(beacon, shards, genesis=genesis_supply)
-        self._tracer = Tracer(shards, self._number, self._consumed)
+        self._trees = TreeBuilder(shards, self._number, self._consumed)
         self.feed = MessageFeed(beacon, shards, head_height=head_height)
         self._lanes = LaneReport(shards, self._number, params)
         self._journeys = Journeys(shards, self._number, self._consumed)
@@ -118,7 +118,7 @@ class AtollView:
 
     async def trace(self, name: bytes) -> dict[str, Any] | None:
         """All that a transaction or a message caused, as a tree; None if no shard knows it."""
-        return await self._tracer.trace(name)
+        return await self._trees.trace(name)
 
     async def message(self, message_id: bytes) -> dict[str, Any] | None:
         """A message and the legs of its way, None if no shard knows it."""

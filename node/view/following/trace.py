@@ -50,7 +50,7 @@ class _Branch:
     height: int
 
 
-class Tracer:
+class TreeBuilder:
     """Makes the trees."""
 
     def __init__(self, shards: Shards, network_block: NetworkBlock, consumed: Consumed) -> None:

@@ -11,7 +11,7 @@ from node.primitives.transaction import (
     TYPE_LEGACY,
     TYPE_SET_CODE,
 )
-from rpc.wire import AccessListEntry, Authorization
+from rpc.wire import AccessListEntry, SetCodeAuthorization
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,7 @@ class Unsigned:
     value: int
     data: bytes
     access_list: tuple[AccessListEntry, ...] = ()
-    authorizations: tuple[Authorization, ...] = ()
+    authorizations: tuple[SetCodeAuthorization, ...] = ()
 
 
 def encode_unsigned(tx: Unsigned) -> bytes:
@@ -73,7 +73,7 @@ def _typed(tx: Unsigned) -> list[rlp.Item]:
     return fields
 
 
-def _authorization(item: Authorization) -> rlp.Item:
+def _authorization(item: SetCodeAuthorization) -> rlp.Item:
     return [
         rlp.int_to_bytes(item.chain_id),
         item.address,

@@ -8,7 +8,7 @@ from trio.testing import MockClock
 from consensus.types import Address, BlockId, Height, Proposal, Round, Vote, VoteType
 from node.engine.admission import STASHED, STASHED_PER_PROPOSER, VOTES_BURST, Admission, Brought
 from node.engine.early_messages import PEER_MESSAGES, PEER_PROPOSALS, EarlyMessages
-from node.engine.mailbox import Frame, Mailbox
+from node.engine.mailbox import Mailbox, PeerFrame
 from node.engine.peer_heights import LONGEST_BENCH, Claims
 from node.wire import ProposalMessage
 
@@ -188,7 +188,7 @@ async def test_a_flooding_peer_waits_and_others_do_not(autojump_clock: MockClock
     async def flood() -> None:
         nonlocal delivered
         while True:
-            await mailbox.deliver(Frame("liar", b"x" * 10))
+            await mailbox.deliver(PeerFrame("liar", b"x" * 10))
             delivered += 1
             await trio.lowlevel.checkpoint()
 
@@ -197,7 +197,7 @@ async def test_a_flooding_peer_waits_and_others_do_not(autojump_clock: MockClock
         await trio.sleep(1)
         assert delivered == 10
         with trio.fail_after(1):
-            await mailbox.deliver(Frame("honest", b"y"))
+            await mailbox.deliver(PeerFrame("honest", b"y"))
         assert [(await mailbox.get()).peer for _ in range(11)][-1] == "honest"
         await trio.sleep(1)
         assert delivered == 20
@@ -207,13 +207,13 @@ async def test_a_flooding_peer_waits_and_others_do_not(autojump_clock: MockClock
 async def test_a_frame_beyond_the_quota_is_let_in_alone(autojump_clock: MockClock) -> None:
     mailbox = Mailbox(peer_frames=10, peer_bytes=100)
     with trio.fail_after(1):
-        await mailbox.deliver(Frame("a", b"x" * 5000))
+        await mailbox.deliver(PeerFrame("a", b"x" * 5000))
     with trio.move_on_after(1) as scope:
-        await mailbox.deliver(Frame("a", b"x"))
+        await mailbox.deliver(PeerFrame("a", b"x"))
     assert scope.cancelled_caught
     await mailbox.get()
     with trio.fail_after(1):
-        await mailbox.deliver(Frame("a", b"x"))
+        await mailbox.deliver(PeerFrame("a", b"x"))
 
 
 def test_a_liar_is_believed_less_and_less() -> None:

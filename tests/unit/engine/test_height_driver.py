@@ -43,7 +43,7 @@ from node.engine.effects import (
     SyncJournal,
 )
 from node.engine.height_driver import Effects, HeightDriver
-from node.engine.records import Built, Judged, Record, Resumed, Started
+from node.engine.records import Built, HeightStarted, Judged, Record, Resumed
 from node.engine.signer import Signer
 from node.engine.work_queue import Interrupted, Product, Verdict
 from node.primitives.basics import keccak_fast
@@ -270,7 +270,7 @@ def test_what_is_signed_waits_for_the_disk_and_the_disk_for_more() -> None:
 def test_every_input_stands_in_the_journal_before_what_follows_from_it() -> None:
     machine = Machine(follower())
     assert kinds(machine.start())[0] is Append
-    assert machine.journal == [Started(height=1)]
+    assert machine.journal == [HeightStarted(height=1)]
     effects = machine.wait()
     timeout = effects[0]
     assert isinstance(timeout, Append)
@@ -336,7 +336,7 @@ def test_a_fault_changes_nothing() -> None:
     message = proposal(b"theirs")
     with pytest.raises(DecodeError, match="another block"):
         machine.hear(replace(message, value=b"another"), turn(0))
-    assert machine.journal == [Started(height=1)]
+    assert machine.journal == [HeightStarted(height=1)]
     assert machine.hear(message, turn(0)) == (Judge(message=message, sender=address(turn(0))),)
 
 

@@ -20,7 +20,7 @@ from consensus.types import (
 )
 from node.engine import journal as module
 from node.engine.journal import Journal
-from node.engine.records import Built, Judged, Resumed, Started
+from node.engine.records import Built, HeightStarted, Judged, Resumed
 from node.primitives.errors import CorruptData
 from node.storage.wal import WriteAheadLog, scan_records
 from node.wire import ProposalMessage
@@ -78,7 +78,7 @@ def test_the_last_height_is_replayed_in_order(tmp_path: Path) -> None:
         journal.timeout(timeout(8))
         journal.sync()
     assert reopened(path, 8) == [
-        Started(height=8),
+        HeightStarted(height=8),
         built,
         Judged(message=proposal(8), valid=True),
         vote(8),
@@ -97,7 +97,7 @@ def test_a_height_that_was_started_twice_forgets_nothing(tmp_path: Path) -> None
         journal.timeout(timeout(8))
         journal.sync()
     records = reopened(path, 8)
-    assert records == [Started(height=8), vote(8), TimeoutElapsed(timeout=timeout(8))]
+    assert records == [HeightStarted(height=8), vote(8), TimeoutElapsed(timeout=timeout(8))]
 
 
 def test_a_value_is_written_once_and_an_invalid_one_never(tmp_path: Path) -> None:
@@ -310,7 +310,7 @@ def test_a_height_of_an_earlier_era_is_another_height(tmp_path: Path) -> None:
         journal.sync()
     with WriteAheadLog(path) as log:
         records = Journal(log, era=2).replay(8)
-        assert records == [Started(height=8, era=2), TimeoutElapsed(timeout=timeout(8))]
+        assert records == [HeightStarted(height=8, era=2), TimeoutElapsed(timeout=timeout(8))]
     with WriteAheadLog(path) as log:
         Journal(log, era=2).compact(snapshot(), {}.__getitem__)
     with WriteAheadLog(path) as log:

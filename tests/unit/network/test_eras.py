@@ -55,7 +55,7 @@ class Node:
     """An EraNetwork, and what it has passed on."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(era_network, "Network", FakeNetwork)
+        monkeypatch.setattr(era_network, "PeerNetwork", FakeNetwork)
         self.era = 1
         self.frames: list[tuple[PeerId, int, bytes]] = []
         self.peers: list[tuple[PeerId, bool]] = []

@@ -20,9 +20,17 @@ from p2p import compat
 from p2p.errors import HandshakeFailed, P2PError
 from p2p.framing import frame_header
 from p2p.identity import Identity
-from p2p.network import Network
+from p2p.network import PeerNetwork
 from p2p.session import Protocols, Session, run_session
-from p2p.types import CONTROL_CHANNEL, ChannelSpec, Limits, MethodSpec, Overflow, PeerId, PeerSpec
+from p2p.types import (
+    CONTROL_CHANNEL,
+    ChannelSpec,
+    MethodSpec,
+    NetworkLimits,
+    Overflow,
+    PeerId,
+    PeerSpec,
+)
 from p2p.yamux import WINDOW
 from tests.unit.p2p.test_network import SECONDS, free_port, until
 
@@ -37,7 +45,7 @@ FRAMES = ChannelSpec(
     overflow=Overflow.DISCONNECT,
 )
 ECHO = MethodSpec(name="echo", max_request=1000, max_response=1000, concurrency=2)
-LIMITS = Limits(
+LIMITS = NetworkLimits(
     ping_interval=0.2,
     silence_timeout=30.0,
     write_timeout=30.0,
@@ -57,7 +65,7 @@ ATTACKER, VICTIM, WITNESS, STRANGER = sorted(
 class Scene:
     """A victim and a witness, connected, and ports to attack."""
 
-    def __init__(self, limits: Limits, host: str, patches: compat.Patches) -> None:
+    def __init__(self, limits: NetworkLimits, host: str, patches: compat.Patches) -> None:
         self.host = host
         self.patches = patches
         self.ports = {i.peer_id: free_port() for i in (ATTACKER, VICTIM, WITNESS)}
@@ -66,8 +74,8 @@ class Scene:
         self.victim = self.make(VICTIM, limits)
         self.witness = self.make(WITNESS, LIMITS)
 
-    def make(self, identity: Identity, limits: Limits) -> Network:
-        return Network(
+    def make(self, identity: Identity, limits: NetworkLimits) -> PeerNetwork:
+        return PeerNetwork(
             identity=identity,
             listen=f"{self.host}:{self.ports.get(identity.peer_id) or free_port()}",
             network_id=NETWORK_ID,
@@ -132,7 +140,7 @@ class Scene:
 
 @asynccontextmanager
 async def scene(
-    limits: Limits = LIMITS,
+    limits: NetworkLimits = LIMITS,
     host: str = "127.0.0.1",
     patches: compat.Patches = PATCHES,
 ) -> AsyncIterator[Scene]:

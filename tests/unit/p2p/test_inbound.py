@@ -27,7 +27,7 @@ from p2p.errors import Misuse, PeerFault
 from p2p.identity import Identity
 from p2p.inbound import IDENTIFY, NEVER, PING
 from p2p.session import _secure
-from p2p.types import Limits
+from p2p.types import NetworkLimits
 from p2p.yamux import MEMBER, STRANGER
 from tests.unit.p2p import test_hostile
 from tests.unit.p2p.test_hostile import (
@@ -292,7 +292,7 @@ async def test_a_stranger_that_asks_for_nothing_goes() -> None:
     ("limits", "patches"), [(replace(LIMITS, max_strangers=0), PATCHES), (LIMITS, STOCK)]
 )
 async def test_without_places_strangers_are_refused_as_soon_as_they_are_known(
-    limits: Limits, patches: Patches
+    limits: NetworkLimits, patches: Patches
 ) -> None:
     """Stock Yamux holds nobody to any limits, so there are no places then."""
     async with scene(limits, patches=patches) as stage:
@@ -303,7 +303,7 @@ async def test_without_places_strangers_are_refused_as_soon_as_they_are_known(
 
 def test_the_number_of_places_is_no_less_than_none() -> None:
     with pytest.raises(Misuse):
-        Limits(max_strangers=-1)
+        NetworkLimits(max_strangers=-1)
 
 
 async def test_pings_are_answered_at_a_rate() -> None:

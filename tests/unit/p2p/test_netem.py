@@ -8,7 +8,7 @@ import trio
 
 from p2p.errors import Misuse, PeerUnavailable, RequestTimeout
 from p2p.netem import MAX_HELD_BYTES, SOUND, BadLine, LinkFault
-from p2p.network import Network
+from p2p.network import PeerNetwork
 from tests.unit.p2p.test_network import HASTY, Node, free_port, pair, running, until
 from tests.unit.p2p.test_requests import ECHO, A, B, Served, two
 
@@ -20,7 +20,7 @@ def number(i: int) -> bytes:
     return i.to_bytes(4, "big")
 
 
-def make_worse(network: Network, peer: str, fault: LinkFault, *, seed: int = 7) -> None:
+def make_worse(network: PeerNetwork, peer: str, fault: LinkFault, *, seed: int = 7) -> None:
     network.set_faults({peer: fault}, seed=seed)  # type: ignore[dict-item]
 
 

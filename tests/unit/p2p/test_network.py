@@ -19,10 +19,10 @@ import pytest
 import trio
 
 from p2p.compat import Patches
-from p2p.errors import Misuse, PortInUse
+from p2p.errors import Misuse, PeerPortInUse
 from p2p.identity import Identity
-from p2p.network import Network
-from p2p.types import ChannelSpec, Limits, Overflow, PeerId, PeerSpec
+from p2p.network import PeerNetwork
+from p2p.types import ChannelSpec, NetworkLimits, Overflow, PeerId, PeerSpec
 
 NETWORK_ID = sha256(b"test network").digest()
 VOTES = ChannelSpec(
@@ -42,7 +42,7 @@ BULK = ChannelSpec(
     overflow=Overflow.DROP_OLDEST,
 )
 SECONDS = 60.0  # far more than anything takes: for a machine that does much else
-PATIENT = Limits(
+PATIENT = NetworkLimits(
     ping_interval=0.2, silence_timeout=30, write_timeout=30, handshake_timeout=30, penalty=0.5
 )
 HASTY = replace(PATIENT, silence_timeout=1.0, write_timeout=1.0, handshake_timeout=2.0)
@@ -77,7 +77,7 @@ class Node:
         members = options.pop("members", range(len(ports)))
         options.setdefault("limits", PATIENT)
         options.setdefault("network_id", NETWORK_ID)
-        self.network = Network(
+        self.network = PeerNetwork(
             identity=IDENTITIES[index],
             listen=f"127.0.0.1:{ports[index]}",
             channels=[VOTES, BULK],
@@ -248,7 +248,7 @@ async def test_port_in_use_is_reported_with_what_to_do() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         node = Node(0, [taken.getsockname()[1]])
-        with pytest.raises(PortInUse, match=r"127\.0\.0\.1:\d+ is already in use: stop"):
+        with pytest.raises(PeerPortInUse, match=r"127\.0\.0\.1:\d+ is already in use: stop"):
             await node.network.run()
 
 
@@ -319,13 +319,13 @@ async def test_slow_on_frame_holds_up_its_own_peer_only_and_keeps_the_link() -> 
 CHILD = """
 import json, sys, trio
 from p2p.identity import Identity
-from p2p.network import Network
+from p2p.network import PeerNetwork
 from p2p.types import ChannelSpec, Overflow, PeerSpec
 arguments = json.loads(sys.argv[1])
 async def main():
     async def on_frame(peer, channel, payload):
         network.send(peer, channel, payload)
-    network = Network(
+    network = PeerNetwork(
         identity=Identity.from_bytes(bytes.fromhex(arguments["seed"])),
         listen=arguments["listen"], network_id=bytes.fromhex(arguments["network_id"]),
         channels=[

@@ -19,7 +19,7 @@ from p2p.framing import FrameDecoder, frame_header
 from p2p.identity import Identity
 from p2p.outbox import Outbox
 from p2p.pacing import TokenBucket, backoff_delay
-from p2p.types import ChannelSpec, Limits, MethodSpec, Overflow, PeerId, split_address
+from p2p.types import ChannelSpec, MethodSpec, NetworkLimits, Overflow, PeerId, split_address
 
 
 def channel(
@@ -132,7 +132,7 @@ def test_drop_newest_refuses_and_disconnect_raises() -> None:
 
 
 def test_backoff_grows_to_its_bound_and_is_the_same_every_time() -> None:
-    limits = Limits()
+    limits = NetworkLimits()
     a, b = PeerId("A"), PeerId("B")
     delays = [backoff_delay(attempt, a, b, limits) for attempt in range(40)]
     assert delays == [backoff_delay(attempt, a, b, limits) for attempt in range(40)]
@@ -212,7 +212,7 @@ def test_contradictory_specs_are_refused() -> None:
     with pytest.raises(Misuse):
         MethodSpec(name="x" * 65, max_request=1, max_response=1, concurrency=1)
     with pytest.raises(Misuse):
-        Limits(ping_interval=5, silence_timeout=5)
+        NetworkLimits(ping_interval=5, silence_timeout=5)
     with pytest.raises(ValueError, match="65280"):
         RequestError(0xFF00, "reserved")
 

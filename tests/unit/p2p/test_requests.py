@@ -12,8 +12,16 @@ import trio
 
 from p2p.errors import Misuse, PeerUnavailable, RemoteRefused, RequestError, RequestTimeout
 from p2p.identity import Identity
-from p2p.network import Network
-from p2p.types import ChannelSpec, Limits, MethodSpec, Overflow, PeerId, PeerSpec, RefusalCode
+from p2p.network import PeerNetwork
+from p2p.types import (
+    ChannelSpec,
+    MethodSpec,
+    NetworkLimits,
+    Overflow,
+    PeerId,
+    PeerSpec,
+    RefusalCode,
+)
 from tests.unit.p2p.test_network import free_port, until
 
 MIB = 1024 * 1024
@@ -66,16 +74,16 @@ class Served:
 
 @asynccontextmanager
 async def two(
-    served: Served, limits: Limits | None = None
-) -> AsyncIterator[tuple[Network, Network, trio.CancelScope]]:
+    served: Served, limits: NetworkLimits | None = None
+) -> AsyncIterator[tuple[PeerNetwork, PeerNetwork, trio.CancelScope]]:
     """Two connected networks (the first dials) and a scope that stops the second."""
     ports = {A.peer_id: free_port(), B.peer_id: free_port()}
 
     async def on_frame(peer: PeerId, channel: int, payload: bytes) -> None:
         pass
 
-    def make(identity: Identity) -> Network:
-        return Network(
+    def make(identity: Identity) -> PeerNetwork:
+        return PeerNetwork(
             identity=identity,
             listen=f"127.0.0.1:{ports[identity.peer_id]}",
             network_id=b"requests",
@@ -87,7 +95,7 @@ async def two(
             ],
             on_frame=on_frame,
             on_peer=lambda peer, up: None,
-            limits=limits or Limits(),
+            limits=limits or NetworkLimits(),
         )
 
     a, b = make(A), make(B)
@@ -188,7 +196,7 @@ async def test_cancelling_a_large_request_leaves_the_link_usable() -> None:
 
 
 async def test_a_handler_runs_under_our_deadline_too() -> None:
-    async with two(Served(), Limits(handler_timeout=0.1)) as (a, _, _):
+    async with two(Served(), NetworkLimits(handler_timeout=0.1)) as (a, _, _):
         with pytest.raises(RemoteRefused) as refused:
             await a.request(B.peer_id, WAIT, b"", timeout=30)
         assert refused.value.code == RefusalCode.DEADLINE

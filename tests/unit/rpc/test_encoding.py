@@ -14,7 +14,7 @@ from rpc.encoding import (
     parse_storage_slot,
     quantity,
 )
-from rpc.wire import AccessListEntry, Authorization, BlockHash, CallRequest, LogFilter
+from rpc.wire import AccessListEntry, BlockHash, CallRequest, LogFilter, SetCodeAuthorization
 
 ADDRESS = "0x" + "Ab" * 20
 HASH = "0x" + "cd" * 32
@@ -182,7 +182,7 @@ def test_a_call_request_with_everything():
             AccessListEntry(address, ()),
         ),
         authorization_list=(
-            Authorization(chain_id=1, address=address, nonce=5, y_parity=1, r=6, s=7),
+            SetCodeAuthorization(chain_id=1, address=address, nonce=5, y_parity=1, r=6, s=7),
         ),
     )
 

@@ -10,7 +10,7 @@ from wsproto.events import AcceptConnection, CloseConnection, Request, TextMessa
 
 from rpc.dispatch import Dispatcher
 from rpc.limits import Limits
-from rpc.places import GRACE, Kind, Wait, first_to_go
+from rpc.places import GRACE, ClientWait, WaitKind, first_to_go
 from rpc.server import Server
 from tests.support.scoped import WithChains
 
@@ -18,29 +18,35 @@ HALF = b"POST / HTTP/1.1\r\nHost: loc"
 
 
 def waits(*rows):
-    return [(name, wait and Wait(*wait)) for name, wait in rows]
+    return [(name, wait and ClientWait(*wait)) for name, wait in rows]
 
 
 def test_whoever_has_waited_longest_goes():
-    arriving = [("b", (Kind.ARRIVING, 2.0)), ("a", (Kind.ARRIVING, 1.0)), ("c", (Kind.ARRIVING, 3))]
+    arriving = [
+        ("b", (WaitKind.ARRIVING, 2.0)),
+        ("a", (WaitKind.ARRIVING, 1.0)),
+        ("c", (WaitKind.ARRIVING, 3)),
+    ]
     assert first_to_go(waits(*arriving), 3.0) == "a"
     assert first_to_go(waits(*arriving[::-1]), 3.0) == "a"
 
 
 def test_whoever_never_asked_goes_before_those_that_asked():
-    rows = [(kind.name, (kind, float(-kind))) for kind in reversed(Kind)]  # the last waits longest
-    for kind in Kind:
+    rows = [
+        (kind.name, (kind, float(-kind))) for kind in reversed(WaitKind)
+    ]  # the last waits longest
+    for kind in WaitKind:
         assert first_to_go(waits(*rows), 100.0) == kind.name
         rows.pop()
     assert first_to_go([], 100.0) is None
 
 
 def test_whoever_waits_for_us_stays():
-    assert first_to_go(waits(("busy", None), ("late", (Kind.UNREAD, 0.0))), 100.0) == "late"
+    assert first_to_go(waits(("busy", None), ("late", (WaitKind.UNREAD, 0.0))), 100.0) == "late"
     assert first_to_go(waits(("busy", None)), 100.0) is None
 
 
-@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("kind", WaitKind)
 def test_a_moment_is_left_to_who_asked(kind):
     row = waits(("a", (kind, 10.0)))
     assert first_to_go(row, 10.0 + GRACE[kind]) == "a"
@@ -156,24 +162,24 @@ async def test_what_is_worked_on_is_not_given_up():
 
 
 async def test_an_idle_connection_gives_way_without_a_word(monkeypatch):
-    monkeypatch.setitem(GRACE, Kind.IDLE, 60.0)
+    monkeypatch.setitem(GRACE, WaitKind.IDLE, 60.0)
     async with serving(connections=2) as (dial, _):
         idle, half = await dial(), await dial()
         assert await answered(idle)
         await half.send_all(HALF)
         assert await answered(await dial())  # in the place of the half one
         assert (await everything(await dial())).startswith(b"HTTP/1.1 503")  # both have just asked
-        monkeypatch.setitem(GRACE, Kind.IDLE, 0.0)
+        monkeypatch.setitem(GRACE, WaitKind.IDLE, 0.0)
         assert await answered(await dial())
         assert await everything(idle) == b""
 
 
 async def test_who_does_not_read_an_answer_gives_way(monkeypatch):
-    monkeypatch.setitem(GRACE, Kind.UNREAD, 0.0)
+    monkeypatch.setitem(GRACE, WaitKind.UNREAD, 0.0)
     async with serving(connections=1) as (dial, server):
         unread = await dial(post("eth_getCode", "0x" + "00" * 20))
         (connection,) = await accepted(server, 1)
-        await until(lambda: connection.wait is not None and connection.wait.kind is Kind.UNREAD)
+        await until(lambda: connection.wait is not None and connection.wait.kind is WaitKind.UNREAD)
         assert await answered(await dial())
         assert len(await everything(unread)) < 16 << 20  # cut off
 
@@ -212,7 +218,7 @@ async def websocket(dial):
 
 
 async def test_a_quiet_websocket_gives_way_and_one_that_listens_does_not(monkeypatch):
-    monkeypatch.setitem(GRACE, Kind.QUIET, 0.0)
+    monkeypatch.setitem(GRACE, WaitKind.QUIET, 0.0)
     async with serving(connections=2) as (dial, _):
         listening, quiet = await websocket(dial), await websocket(dial)
         assert "result" in await listening.ask("eth_subscribe", "syncing")
@@ -225,7 +231,7 @@ async def test_a_quiet_websocket_gives_way_and_one_that_listens_does_not(monkeyp
 
 
 async def test_a_websocket_that_works_does_not_give_way(monkeypatch):
-    monkeypatch.setitem(GRACE, Kind.QUIET, 0.0)
+    monkeypatch.setitem(GRACE, WaitKind.QUIET, 0.0)
     backend = Backend()
     async with serving(backend, connections=1) as (dial, _):
         client = await websocket(dial)

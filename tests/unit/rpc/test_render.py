@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from rpc import render
 from rpc.wire import (
     AccessListEntry,
-    Authorization,
     BlockView,
     FeeHistory,
     LogView,
     ReceiptView,
+    SetCodeAuthorization,
     TransactionView,
     WithdrawalView,
 )
@@ -202,7 +202,7 @@ def tuples(strategy):
 
 
 access_lists = tuples(st.builds(AccessListEntry, addresses, tuples(words)))
-authorizations = tuples(views(Authorization))
+authorizations = tuples(views(SetCodeAuthorization))
 log_views = views(LogView)
 
 

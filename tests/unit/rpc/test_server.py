@@ -10,9 +10,9 @@ import trio
 from structlog.testing import capture_logs
 
 from rpc.dispatch import Dispatcher
-from rpc.errors import ListenError, PortInUse
+from rpc.errors import ListenError, RpcPortInUse
 from rpc.limits import Limits
-from rpc.places import GRACE, Kind
+from rpc.places import GRACE, WaitKind
 from rpc.server import Server
 from tests.support.scoped import WithChains
 
@@ -288,7 +288,7 @@ async def test_a_client_that_does_not_read_is_dropped():
 
 
 async def test_one_connection_too_many_is_told_so(monkeypatch):
-    monkeypatch.setitem(GRACE, Kind.IDLE, 60.0)
+    monkeypatch.setitem(GRACE, WaitKind.IDLE, 60.0)
     async with serving(Limits(connections=2)) as port:
         async with connected(port) as first, connected(port) as second:
             for client in (first, second):
@@ -336,7 +336,9 @@ async def test_a_port_in_use_is_named_with_what_to_do():
     async with serving() as port:
         limits = Limits()
         second = Server(Dispatcher(Backend(), limits), host="127.0.0.1", port=port, limits=limits)
-        with pytest.raises(PortInUse, match=rf"127\.0\.0\.1:{port}.*Stop that program.*or choose"):
+        with pytest.raises(
+            RpcPortInUse, match=rf"127\.0\.0\.1:{port}.*Stop that program.*or choose"
+        ):
             await second.run()
 
 
@@ -345,5 +347,5 @@ async def test_an_address_that_is_not_ours_is_an_error_of_its_own():
     server = Server(Dispatcher(Backend(), limits), host="192.0.2.1", port=0, limits=limits)
     with pytest.raises(ListenError, match=r"192\.0\.2\.1") as raised:
         await server.run()
-    assert not isinstance(raised.value, PortInUse)
+    assert not isinstance(raised.value, RpcPortInUse)
     assert raised.value.__cause__.errno == errno.EADDRNOTAVAIL

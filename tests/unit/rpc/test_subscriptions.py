@@ -12,7 +12,7 @@ from wsproto.events import AcceptConnection, CloseConnection, Request, TextMessa
 
 from rpc.dispatch import Dispatcher
 from rpc.errors import ResourceUnavailable
-from rpc.feeds import Feeds, Pending, Subscription, everything
+from rpc.feeds import Feeds, PendingTransactions, Subscription, everything
 from rpc.limits import Limits
 from rpc.server import Server
 from rpc.subscriptions import Subscriber, Subscriptions
@@ -274,7 +274,7 @@ async def test_a_shard_that_is_away_costs_no_pending_transaction():
                 raise ResourceUnavailable("shard 1 is unavailable")
             return  # in no pool any more: there is nothing to tell
 
-    feed, feeds = Pending(None, 0, True), Feeds(Pools(), Threads(1), 1, 1)
+    feed, feeds = PendingTransactions(None, 0, True), Feeds(Pools(), Threads(1), 1, 1)
     with pytest.raises(ResourceUnavailable):
         await feed.follow(feeds)
     await feed.follow(feeds)

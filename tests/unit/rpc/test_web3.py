@@ -20,12 +20,12 @@ from rpc.limits import Limits
 from rpc.server import Server
 from rpc.wire import (
     AccessListEntry,
-    Authorization,
     BlockHash,
     BlockView,
     FeeHistory,
     LogView,
     ReceiptView,
+    SetCodeAuthorization,
     TransactionView,
     WithdrawalView,
 )
@@ -73,7 +73,7 @@ def transactions(number):
                 access_list=(AccessListEntry(TOKEN, (word(1), word(2))),) if 0 < kind < 5 else None,
                 authorization_list=(
                     (
-                        Authorization(
+                        SetCodeAuthorization(
                             chain_id=1337, address=TOKEN, nonce=0, y_parity=1, r=2**255, s=3
                         ),
                     )

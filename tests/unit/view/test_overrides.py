@@ -9,10 +9,10 @@ from node.query.port import ProvenAccount
 from rpc.errors import ResourceUnavailable, ServerError
 from rpc.wire import (
     AccountOverride,
-    Authorization,
     BlockOverrides,
     CallRequest,
     Overrides,
+    SetCodeAuthorization,
 )
 
 ETHER = 10**18
@@ -106,7 +106,7 @@ async def test_authorizations_take_effect_in_a_call(net):
     target = b"\x77" * 20
     digest = keccak256(b"\x05" + rlp.encode([rlp.int_to_bytes(1337), target, b""]))
     signature = bob.key.sign_digest(digest)
-    authorization = Authorization(
+    authorization = SetCodeAuthorization(
         chain_id=1337,
         address=target,
         nonce=0,

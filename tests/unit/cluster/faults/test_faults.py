@@ -7,7 +7,7 @@ import pytest
 
 from node.cluster.fault_model import (
     ActiveFault,
-    Clock,
+    ClockSkew,
     Delay,
     Equivocate,
     Fault,
@@ -101,8 +101,8 @@ def test_what_is_told_of_the_other_kinds(layout: NetworkLayout) -> None:
     found = told(
         layout,
         Lane(src=0, dst=1),
-        Clock(nodes=("s0",), seconds=-3),
-        Clock(nodes=("s0v0",), seconds=5),
+        ClockSkew(nodes=("s0",), seconds=-3),
+        ClockSkew(nodes=("s0v0",), seconds=5),
         Equivocate(nodes=("s1v0",), late=2),
         Withhold(nodes=("s1v1",)),
     )
@@ -268,7 +268,7 @@ def test_every_kind_has_words_and_survives_the_book(layout: NetworkLayout) -> No
         Withhold(nodes=("s0v0",)),
         model.Corrupt(nodes=("s0v0",), file="wal"),
         model.Disk(nodes=("s0v0",), free=10),
-        Clock(nodes=("s0v0",), seconds=-1),
+        ClockSkew(nodes=("s0v0",), seconds=-1),
     ]
     assert {fault.kind for fault in every} == set(model.KINDS)
     items = [ActiveFault(name=f"{i}", fault=fault) for i, fault in enumerate(every)]
