@@ -66,7 +66,7 @@ from node.engine.sync import Syncer, decode_request, serve_blocks
 from node.storage.last_signed import LastSigned
 from node.storage.wal import WriteAheadLog
 from p2p.identity import Identity
-from p2p.network import PeerNetwork
+from p2p.peer_network import PeerNetwork
 from p2p.types import PeerId, PeerSpec
 
 EXCHANGES = {"bare": BARE, "signed": SIGNED, "safe": SAFE}

@@ -9,7 +9,7 @@ concurrently and may be cancelled when their time is up.
 
 from typing import Any, Protocol
 
-from rpc.faults import FaultBackend
+from rpc.fault_port import FaultBackend
 from rpc.wire import (
     AccessListResult,
     AccountProof,

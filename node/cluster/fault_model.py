@@ -11,7 +11,7 @@ import msgspec
 
 from node.cluster.layout import NetworkLayout, NodeLayout
 from node.cluster.manifest import Manifest
-from node.config.faults import MAX_CLOCK, MAX_LATE, LinkFaults, NodeFaults, Seconds, Share
+from node.config.node_faults import MAX_CLOCK, MAX_LATE, LinkFaults, NodeFaults, Seconds, Share
 from node.primitives.errors import UserError
 
 Names: TypeAlias = tuple[str, ...]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from node.cluster.status import NodeReport
+from node.cluster.network_status import NodeReport
 from node.primitives.node_status import BEACON
 
 

@@ -42,7 +42,7 @@ def accounts(
     from node.cluster.client.units import format_amount
     from node.cluster.client.wallet import account_rows
     from node.cluster.layout import load_layout
-    from node.cluster.show.show import console, plain_table
+    from node.cluster.show.tables import console, plain_table
 
     layout = load_layout(directory)
     rows = account_rows(layout)

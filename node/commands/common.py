@@ -21,7 +21,7 @@ Json = Annotated[
 
 def print_json(document: object) -> None:
     """One JSON document on standard output."""
-    from node.cluster.show.show import encode_document
+    from node.cluster.show.tables import encode_document
 
     sys.stdout.write(plain_json(encode_document(document).decode()))
 

@@ -10,7 +10,7 @@ from node.commands.common import DEFAULT_DIRECTORY, Directory, Json, print_json
 from node.terminal import say
 
 if TYPE_CHECKING:
-    from node.cluster.faults.faults import CausedFault, Faults
+    from node.cluster.faults.injection import CausedFault, Faults
 
 NodeNames = Annotated[
     tuple[str, ...],
@@ -65,7 +65,7 @@ def restart(
     kill
         Do not let them end cleanly.
     """
-    from node.cluster.faults.faults import Faults
+    from node.cluster.faults.injection import Faults
 
     Faults(directory).restart(*nodes, kill=kill)
     if json:
@@ -268,9 +268,9 @@ def clock(
 
 def show(*, directory: Directory = DEFAULT_DIRECTORY, json: Json = False) -> int:
     """List the faults that are in force."""
-    from node.cluster.faults.faults import Faults
-    from node.cluster.faults.show import fault_table, faults_document
-    from node.cluster.show.show import console
+    from node.cluster.faults.fault_table import fault_table, faults_document
+    from node.cluster.faults.injection import Faults
+    from node.cluster.show.tables import console
 
     faults = Faults(directory)
     document = faults_document(faults.list(), faults.told())
@@ -290,7 +290,7 @@ def heal(
 ) -> int:
     """End faults by their names (`atoll fault list`), or all of them; nodes that were down are started."""
     from node.cluster.fault_model import fault_row
-    from node.cluster.faults.faults import Faults
+    from node.cluster.faults.injection import Faults
 
     faults = Faults(directory)
     ended = faults.heal(*(() if names in ((), ("all",)) else names))
@@ -314,7 +314,7 @@ def _cause(
     import time
 
     from node.cluster.fault_model import describe
-    from node.cluster.faults.faults import Faults
+    from node.cluster.faults.injection import Faults
 
     faults = Faults(directory)
     caused = cause(faults)

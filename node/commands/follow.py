@@ -44,7 +44,7 @@ def trace(
     from node.cluster.client.units import parse_hash
     from node.cluster.layout import load_layout
     from node.cluster.show.messages import trace_tree
-    from node.cluster.show.show import console
+    from node.cluster.show.tables import console
 
     layout, wanted = load_layout(directory), parse_hash(name)
 
@@ -104,7 +104,7 @@ def message(
     from node.cluster.client.units import parse_hash
     from node.cluster.layout import load_layout
     from node.cluster.show.messages import message_story
-    from node.cluster.show.show import console
+    from node.cluster.show.tables import console
 
     wanted = parse_hash(message_id)
     document = ask_network(load_layout(directory), "atoll_message", wanted)
@@ -122,7 +122,7 @@ def lanes(*, directory: Directory = DEFAULT_DIRECTORY, json: Json = False) -> in
     from node.cluster.client.ask import ask_network
     from node.cluster.layout import load_layout
     from node.cluster.show.messages import lane_table
-    from node.cluster.show.show import console
+    from node.cluster.show.tables import console
 
     document = ask_network(load_layout(directory), "atoll_lanes")
     if json:
@@ -149,9 +149,9 @@ def audit(
         Go on with every block, a line for each, until one does not balance or Ctrl-C.
     """
     from node.cluster.layout import load_layout
+    from node.cluster.network_status import audit_network, audits
     from node.cluster.show.messages import audit_line
-    from node.cluster.show.show import audit_table, console
-    from node.cluster.status import audit_network, audits
+    from node.cluster.show.tables import audit_table, console
 
     layout, out = load_layout(directory), console()
     if not watch:

@@ -60,9 +60,9 @@ def up(
     reset
         Delete the network that is there, with its data, and make a new one.
     """
-    from node.cluster.network import Launch, WantedNetwork, open_network
+    from node.cluster.launch import Launch, WantedNetwork, open_network
     from node.cluster.processes.signals import StopSignals
-    from node.cluster.show.show import console, network_tables
+    from node.cluster.show.tables import console, network_tables
 
     out = console(stderr=json)
     wanted = WantedNetwork(
@@ -101,7 +101,7 @@ def up(
 
 def down(*, directory: Directory = DEFAULT_DIRECTORY, json: Json = False) -> int:
     """Stop the nodes of the network cleanly and keep its data. Does nothing if none runs."""
-    from node.cluster.network import stop_network
+    from node.cluster.launch import stop_network
 
     stopped, killed = stop_network(directory.absolute())
     if json:

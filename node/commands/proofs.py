@@ -34,7 +34,7 @@ def prove(
     from node.cluster.client.ask import ask_network
     from node.cluster.client.units import parse_hash
     from node.cluster.layout import load_layout
-    from node.cluster.show.show import encode_document
+    from node.cluster.show.tables import encode_document
 
     layout, wanted = load_layout(directory), parse_hash(message_id)
     document = ask_network(layout, "atoll_proveMessage", wanted)

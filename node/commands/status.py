@@ -40,8 +40,8 @@ def status(
         Seconds between two looks with --watch.
     """
     from node.cluster.layout import load_layout
-    from node.cluster.show.show import console, status_tables
-    from node.cluster.status import network_status
+    from node.cluster.network_status import network_status
+    from node.cluster.show.tables import console, status_tables
 
     layout, out = load_layout(directory), console()
     document: dict[str, Any] = network_status(layout)
@@ -73,8 +73,8 @@ def _draw(layout: "NetworkLayout", document: dict[str, Any], interval: float) ->
     from rich.console import Console
     from rich.live import Live
 
+    from node.cluster.network_status import network_status
     from node.cluster.show.watch import StatusPicture
-    from node.cluster.status import network_status
 
     out, picture = Console(highlight=False), StatusPicture(str(layout.directory))
     with Live(console=out, screen=True, auto_refresh=False, vertical_overflow="crop") as live:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import structlog
 from msgspec.structs import asdict
 
-from node.config.faults import LinkFaults, NodeFaults
+from node.config.node_faults import LinkFaults, NodeFaults
 from p2p.netem import LinkFault
 from p2p.types import PeerId
 

@@ -28,7 +28,7 @@ Relative paths are relative to the file. Every key but `name`, `genesis` and `id
     [tracing]                          # OpenTelemetry traces; left out: none
     endpoint = "http://127.0.0.1:4318/v1/traces"
 
-    [faults]                           # on purpose, for tests: see node.config.faults
+    [faults]                           # on purpose, for tests: see node.config.node_faults
     equivocate = true
 
     [[peers]]                          # the other nodes, validators or not
@@ -47,7 +47,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from node.config.faults import NodeFaults
+from node.config.node_faults import NodeFaults
 from node.config.toml import load_toml, render_toml
 from node.primitives.errors import UserError
 from node.primitives.genesis import parse_address

@@ -1,11 +1,11 @@
-"""Misbehaviour on purpose, for tests of what the network does about it (`node.config.faults`)."""
+"""Misbehaviour on purpose, for tests of what the network does about it (`node.config.node_faults`)."""
 
 from collections import deque
 from collections.abc import Callable
 
 from consensus.signing import vote_sign_bytes
 from consensus.types import Address, BlockId, ChainContext, Vote, VoteType
-from node.config.faults import NodeFaults
+from node.config.node_faults import NodeFaults
 from node.primitives.basics import keccak_fast
 from node.primitives.keys import SigningKey
 from node.wire import ProposalMessage

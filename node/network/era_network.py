@@ -15,7 +15,7 @@ from node import wire
 from node.concurrency.height_gate import Started
 from p2p.errors import PeerUnavailable, RemoteRefused, RequestError
 from p2p.netem import LinkFault
-from p2p.network import PeerNetwork
+from p2p.peer_network import PeerNetwork
 from p2p.types import ChannelStats, MethodSpec, MethodStats, PeerId, PeerStats
 
 OTHER_ERA = 2
@@ -28,7 +28,7 @@ EraHandler = Callable[[PeerId, int, bytes], Awaitable[bytes]]
 
 
 class EraNetwork:
-    """A `p2p.network.PeerNetwork` with eras. `era` is ours. `on_peer` is told of a peer that is in our era, and
+    """A `PeerNetwork` with eras. `era` is ours. `on_peer` is told of a peer that is in our era, and
     of those that disconnect, `on_wanted` of rewinds that peers ask for. `options` are the network's."""
 
     def __init__(

@@ -8,15 +8,15 @@ from node.beacon.eras import EraRecord
 from node.chains import rewinding
 from node.concurrency.height_gate import Started
 from node.concurrency.worker import limit_recursion
-from node.config.faults import NodeFaults
 from node.config.live_faults import link_faults
 from node.config.node_config import NodeConfig
+from node.config.node_faults import NodeFaults
 from node.network.opening import open_when_connected
 from node.runtime.assembly import assemble_era, assemble_fixed
 from node.runtime.parts import Era
 from node.runtime.pool_keeper import PoolKeeper
 from node.runtime.report.health import Health
-from node.runtime.report.status import StatusReport
+from node.runtime.report.status_report import StatusReport
 from node.runtime.rpc_service import RpcService
 from node.runtime.snapshots import Snapshots
 from node.shard.pool_file import PoolFile

@@ -15,7 +15,7 @@ from node.primitives.message import Message, MessageKind
 from node.primitives.messenger import payer_bucket
 from node.primitives.transaction import TYPE_SET_CODE, Authorization, Transaction
 from node.shard import messenger
-from node.shard.frame import BlockFrame, DoesNotFit, ShardRules
+from node.shard.block_frame import BlockFrame, DoesNotFit, ShardRules
 from node.shard.ports import AnchorState
 from node.shard.room import PayerLane, ShardFrozen, Underpriced
 

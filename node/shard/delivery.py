@@ -12,7 +12,7 @@ from node.primitives.basics import Address
 from node.primitives.message import Message, MessageKind
 from node.primitives.placement import home_by_range
 from node.shard import messenger
-from node.shard.frame import BlockFrame
+from node.shard.block_frame import BlockFrame
 
 MAX_REPLY_BYTES = 1024
 """Bytes of a call's output that its reply carries."""

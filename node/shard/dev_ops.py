@@ -13,7 +13,7 @@ from node.primitives.errors import InvalidTransaction
 from node.primitives.genesis import Params
 from node.primitives.transaction import ImpersonatedTransaction
 from node.shard import messenger
-from node.shard.frame import BlockFrame
+from node.shard.block_frame import BlockFrame
 
 MAX_OPERATIONS = 64
 """In one block."""

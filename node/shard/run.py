@@ -28,7 +28,7 @@ from node.shard.block import (
     ShardBlock,
     encode_arrival,
 )
-from node.shard.frame import (
+from node.shard.block_frame import (
     BlockEnv,
     BlockFrame,
     DoesNotFit,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from node.cluster.errors import RequestFailed, RpcRefused
-from node.cluster.status import report_node
+from node.cluster.network_status import report_node
 from node.testing.errors import TransactionFailed
 from node.testing.members import ASK_SECONDS, Node, Shard
 

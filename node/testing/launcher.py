@@ -11,9 +11,9 @@ from pathlib import Path
 
 from node import startup
 from node.cluster.errors import NetworkFailed
+from node.cluster.launch import Launch, launch_lock
 from node.cluster.make import make_network
 from node.cluster.manifest import Manifest
-from node.cluster.network import Launch, launch_lock
 from node.cluster.processes.pidfile import ProcessId
 from node.cluster.processes.signals import StopSignals
 from node.commands.common import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USER_ERROR

@@ -8,9 +8,9 @@ from typing import Any
 from node.cluster.client.ask import rpc_url
 from node.cluster.client.client import call, endpoint
 from node.cluster.layout import NodeLayout
+from node.cluster.network_status import ask_node
 from node.cluster.processes.pidfile import running_process
 from node.cluster.processes.processes import last_lines
-from node.cluster.status import ask_node
 from node.primitives.node_status import NodeStatus
 
 ASK_SECONDS = 30.0

@@ -15,9 +15,9 @@ from node.cluster.client.client import call
 from node.cluster.client.units import check_address, checksum_address, parse_data
 from node.cluster.client.wallet import TransactionDraft, send
 from node.cluster.errors import NetworkFailed, RpcUnreachable
-from node.cluster.faults.faults import Faults
+from node.cluster.faults.injection import Faults
 from node.cluster.layout import NetworkLayout, clear_directory, load_layout
-from node.cluster.status import report_nodes
+from node.cluster.network_status import report_nodes
 from node.primitives.errors import UserError
 from node.primitives.keys import CURVE_ORDER, SigningKey
 from node.primitives.node_status import NodeStatus

@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 
 from node.cluster.errors import NetworkFailed
+from node.cluster.launch import READY_DEADLINE, READY_DEADLINE_PER_NODE, stop_network
 from node.cluster.layout import NETWORK
 from node.cluster.manifest import Manifest, render_manifest
-from node.cluster.network import READY_DEADLINE, READY_DEADLINE_PER_NODE, stop_network
 from node.cluster.processes.processes import KILL_DEADLINE, STOP_DEADLINE
 from node.commands.common import EXIT_USER_ERROR
 from node.primitives.errors import UserError

@@ -4,18 +4,18 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from node.concurrency.head_signal import HeadSignal
-from node.view.chain import ChainView
+from node.view.chain_view import ChainView
 from node.view.development import Development
 from node.view.following.methods import AtollView
 from node.view.following.proving import Prover
-from node.view.network import NetworkView
+from node.view.network_view import NetworkView
 from node.view.ports import BeaconReader, NodeFacts, SnapshotKeeper
-from node.view.shard import ShardView
+from node.view.shard_view import ShardView
 from node.view.shards import Shards
 from node.view.wallet.wallet import Wallet
 from rpc.backend import DevBackend
 from rpc.errors import ResourceNotFound
-from rpc.faults import FaultBackend
+from rpc.fault_port import FaultBackend
 from rpc.wire import (
     BlockRef,
     MessagePage,

@@ -29,7 +29,7 @@ from node.primitives.errors import UserError
 from node.primitives.messenger import CLOCK_SLOT, MESSENGER
 from node.query.questions import HeadQuestion, LegQuestion, StorageQuestion, SubmitQuestion
 from node.telemetry.logs import control
-from node.view.network import NetworkView
+from node.view.network_view import NetworkView
 from node.view.ports import BeaconReader, CannotRevert, SnapshotKeeper
 from node.view.shards import Shards
 from node.view.wallet.wallet import Wallet

@@ -11,7 +11,7 @@ from node.primitives.transaction import Transaction, decode_transaction
 from node.query.port import Delivery, Departure, Leg
 from node.query.question import Question
 from node.query.questions import DeliveryQuestion, FindMessageQuestion, LegQuestion, PooledQuestion
-from node.view.chain import Included, PendingTransaction
+from node.view.chain_view import Included, PendingTransaction
 from node.view.entries import ListedBlock
 from node.view.ports import BeaconReader
 from node.view.shards import Shards

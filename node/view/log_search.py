@@ -9,7 +9,7 @@ import trio
 from node.concurrency.gather import gather
 from node.view import present
 from node.view.entries import ListedBlock
-from node.view.logs import MAX_LOGS, LogQuery
+from node.view.log_query import MAX_LOGS, LogQuery
 from rpc.errors import LimitExceeded
 from rpc.threads import FEW, Threads
 from rpc.wire import LogFilter, LogView
@@ -22,7 +22,7 @@ BREATH = 32
 
 
 class Searched(Protocol):
-    """The chain that is searched; see `node.view.chain.ChainView`."""
+    """The chain that is searched; see `node.view.chain_view.ChainView`."""
 
     aside: Threads
 

@@ -69,7 +69,7 @@ class NodeFacts(Protocol):
 
 
 class Listing(Protocol):
-    """The blocks of a chain, as simulations and traces need them; see `node.view.chain.ChainView`."""
+    """The blocks of a chain, as simulations and traces need them; see `node.view.chain_view.ChainView`."""
 
     @property
     def chain_id(self) -> int: ...

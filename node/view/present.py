@@ -23,7 +23,7 @@ from node.primitives.transaction import (
 from node.shard.block import ARRIVAL_TYPE, BEACON_OPS_TYPE, BeaconOps
 from node.shard.messenger import MESSENGER
 from node.view.entries import Entry, ListedBlock
-from node.view.logs import LogQuery
+from node.view.log_query import LogQuery
 from rpc.encoding import data
 from rpc.wire import (
     AccessListEntry,

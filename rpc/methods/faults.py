@@ -4,7 +4,7 @@ from typing import Any
 
 from rpc.encoding import parse_data
 from rpc.errors import MethodNotSupported
-from rpc.faults import FaultBackend
+from rpc.fault_port import FaultBackend
 from rpc.methods.table import Context, Method
 from rpc.origins import Trust
 from rpc.params import Param

@@ -153,7 +153,7 @@ SHARDS = (
     ),
     Mistake(
         name="newborn-contracts-are-elsewhere",
-        file="node/shard/frame.py",
+        file="node/shard/block_frame.py",
         old="if messenger.is_everywhere(address) or self.state.has_code_or_nonce(address):",
         new="if messenger.is_everywhere(address):",
         suite=unit("placement"),
@@ -223,7 +223,7 @@ SHARDS = (
     ),
     Mistake(
         name="a-price-at-slash-of-the-cheapest-shard",
-        file="node/view/network.py",
+        file="node/view/network_view.py",
         old="FeeRange(tuple(blocks), max(next_base_fee(header) for header in priced))",
         new="FeeRange(tuple(blocks), min(next_base_fee(header) for header in priced))",
         suite=("tests/unit/view/test_prices.py",),

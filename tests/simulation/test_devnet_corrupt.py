@@ -15,7 +15,7 @@ import pytest
 
 from node.beacon import crosslinks
 from node.shard import delivery
-from node.shard.frame import BlockFrame
+from node.shard.block_frame import BlockFrame
 from node.shard.run import BlockRun
 from tests.simulation.devnet.corrupt import Lie
 from tests.simulation.devnet.plan import Plan, draw_plan

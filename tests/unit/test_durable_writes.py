@@ -33,7 +33,7 @@ EXCEPTIONS = {
     ("node/cluster/processes/logfile.py", "replace"): "the same",
     ("node/cluster/processes/logfile.py", "write"): "the same",
     (
-        "node/cluster/network.py",
+        "node/cluster/launch.py",
         "unlink",
     ): "says that the network is up, which it is not after a crash",
     (

@@ -8,7 +8,7 @@ import pytest
 from atoll import faults, testing
 
 import node.testing
-from node.cluster.faults.faults import Faults
+from node.cluster.faults.injection import Faults
 
 ROOT = Path(__file__).parents[2]
 

@@ -29,8 +29,8 @@ from node.cluster.dumps.archive import (
     write_archive,
 )
 from node.cluster.dumps.pause import held
+from node.cluster.launch import launch_lock
 from node.cluster.layout import ACCOUNTS, GENESIS, MANIFEST, NODES, NetworkLayout, NodeLayout
-from node.cluster.network import launch_lock
 from node.cluster.processes.processes import running_nodes
 from node.primitives.errors import CorruptData, UserError
 from node.storage.errors import StorageInUse

@@ -12,6 +12,7 @@ import msgspec
 from node.cluster.addresses import NodeAddresses, plan_addresses
 from node.cluster.check_file import check_file
 from node.cluster.dumps.archive import ArchiveReader, Contents, Progress
+from node.cluster.launch import locked_directory
 from node.cluster.layout import (
     ACCOUNTS,
     GENESIS,
@@ -33,10 +34,9 @@ from node.cluster.manifest import (
     load_manifest,
     render_manifest,
 )
-from node.cluster.network import locked_directory
 from node.cluster.targets import write_targets
-from node.config.faults import NodeFaults
 from node.config.node_config import NodeConfig, render_node_config
+from node.config.node_faults import NodeFaults
 from node.config.toml import load_toml
 from node.primitives.errors import UserError
 from node.primitives.genesis import load_genesis

@@ -5,8 +5,9 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from node.cluster.errors import NetworkFailed, RequestFailed
+from node.cluster.launch import network_document
 from node.cluster.layout import NetworkLayout, NodeLayout
-from node.cluster.network import network_document
+from node.cluster.network_status import ask_node
 from node.cluster.processes.pidfile import ProcessId, running_process
 from node.cluster.processes.processes import (
     RunningNode,
@@ -17,8 +18,7 @@ from node.cluster.processes.processes import (
     start_nodes,
     stop_nodes,
 )
-from node.cluster.show.show import encode_document
-from node.cluster.status import ask_node
+from node.cluster.show.tables import encode_document
 from node.primitives.errors import UserError
 from node.storage.files import write_atomically
 

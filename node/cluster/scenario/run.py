@@ -9,10 +9,10 @@ from typing import Any
 from node.cluster.client.ask import rpc_url
 from node.cluster.errors import NetworkFailed, RequestFailed
 from node.cluster.fault_model import Freeze, describe, names_of
-from node.cluster.faults.faults import CausedFault, Faults
+from node.cluster.faults.injection import CausedFault, Faults
+from node.cluster.launch import Launch
 from node.cluster.layout import NetworkLayout
 from node.cluster.make import make_network
-from node.cluster.network import Launch
 from node.cluster.processes.processes import RunNode
 from node.cluster.processes.signals import StopSignals
 from node.cluster.scenario.file import Invariant, Scenario, ScenarioCondition, ScenarioStep

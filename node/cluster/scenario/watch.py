@@ -5,13 +5,13 @@ import time
 from node.cluster.client.ask import ask_network, rpc_url
 from node.cluster.errors import NetworkFailed, RequestFailed
 from node.cluster.fault_model import names_of
-from node.cluster.faults.faults import Faults
 from node.cluster.faults.fork_evidence import is_frozen
+from node.cluster.faults.injection import Faults
 from node.cluster.layout import NetworkLayout
+from node.cluster.network_status import NodeReport, report_nodes
 from node.cluster.scenario.file import BEACON, ScenarioCondition
 from node.cluster.scenario.invariants import Invariants
 from node.cluster.scenario.load import LoadRun
-from node.cluster.status import NodeReport, report_nodes
 
 ASK_TIMEOUT = 2.0
 

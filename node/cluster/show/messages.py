@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.tree import Tree
 
 from node.cluster.client.units import format_amount
-from node.cluster.show.show import UNKNOWN, plain_table
+from node.cluster.show.tables import UNKNOWN, plain_table
 from node.terminal import shows
 
 OUTCOME_STYLES = {"ok": "green", "failed": "bold red", "departed": "cyan", "forwarded": "cyan"}

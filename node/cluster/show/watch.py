@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from node.cluster.show.show import STATE_STYLES, UNKNOWN
+from node.cluster.show.tables import STATE_STYLES, UNKNOWN
 from node.terminal import legible
 
 WINDOW_SECONDS = 10.0

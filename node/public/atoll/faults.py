@@ -5,7 +5,7 @@ Raises UserError for what cannot be caused, NetworkFailed where a node does not 
 
 from node.cluster.errors import NetworkFailed
 from node.cluster.fault_model import ActiveFault
-from node.cluster.faults.faults import CausedFault, Faults
+from node.cluster.faults.injection import CausedFault, Faults
 from node.primitives.errors import UserError
 
 __all__ = ["ActiveFault", "CausedFault", "Faults", "NetworkFailed", "UserError"]

@@ -16,7 +16,7 @@ from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from web3 import Web3
 
-from node.cluster.faults.faults import Faults
+from node.cluster.faults.injection import Faults
 from node.cluster.scenario.invariants import Invariants
 from tests.cluster.support.client import call, connect, wait_for
 

@@ -17,8 +17,8 @@ from node.primitives.message import MAX_DEPTH, Message, MessageKind
 from node.primitives.placement import home_by_range
 from node.primitives.requests import Counters, ShardRequests
 from node.shard import messenger
+from node.shard.block_frame import BlockEnv
 from node.shard.chain import ShardChain
-from node.shard.frame import BlockEnv
 from node.shard.run import BlockRun, ExecutedBlock, no_clock
 
 RICH = 10**20

@@ -15,7 +15,7 @@ from node.network.crosslink_publisher import CrosslinkPublisher
 from node.primitives.basics import Hash32, ShardId
 from node.primitives.message import LanePosition, Message
 from node.shard import delivery, messenger
-from node.shard.frame import BlockFrame
+from node.shard.block_frame import BlockFrame
 from node.shard.lanes import AvailableMessages, InboundLane
 from node.shard.run import BlockRun
 from tests.simulation.devnet.node import Node

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from node.cluster.launch import WantedNetwork
 from node.cluster.manifest import (
     Manifest,
     NodeSection,
@@ -11,7 +12,6 @@ from node.cluster.manifest import (
     load_manifest,
     render_manifest,
 )
-from node.cluster.network import WantedNetwork
 from node.config.node_config import TracingConfig
 from node.primitives.errors import UserError
 from node.primitives.genesis import Params

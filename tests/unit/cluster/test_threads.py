@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 from node.cluster.client import client
 from node.cluster.processes import pidfile
-from node.cluster import status
+from node.cluster import network_status as status
 
 ANSWER = b'{"jsonrpc":"2.0","id":1,"result":null,"error":{"code":-32000,"message":"no"}}'
 CHAIN = {"height": 1, "hash": "0x", "round": 0}

@@ -27,7 +27,7 @@ from consensus.types import (
     ValidatorSet,
     Vote,
 )
-from node.config.faults import NodeFaults
+from node.config.node_faults import NodeFaults
 from node.engine.application import NotReady
 from node.engine.equivocator import Broadcast, Equivocator
 from node.engine.host import ConsensusHost, Pacing

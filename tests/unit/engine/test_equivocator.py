@@ -12,7 +12,7 @@ from consensus.types import (
     Vote,
     VoteType,
 )
-from node.config.faults import NodeFaults
+from node.config.node_faults import NodeFaults
 from node.engine.equivocator import Equivocator
 from node.primitives.basics import keccak256
 from node.primitives.keys import KeccakSecp256k1, SigningKey

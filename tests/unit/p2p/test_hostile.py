@@ -20,7 +20,7 @@ from p2p import compat
 from p2p.errors import HandshakeFailed, P2PError
 from p2p.framing import frame_header
 from p2p.identity import Identity
-from p2p.network import PeerNetwork
+from p2p.peer_network import PeerNetwork
 from p2p.session import Protocols, Session, run_session
 from p2p.types import (
     CONTROL_CHANNEL,
@@ -32,7 +32,7 @@ from p2p.types import (
     PeerSpec,
 )
 from p2p.yamux import WINDOW
-from tests.unit.p2p.test_network import SECONDS, free_port, until
+from tests.unit.p2p.test_peer_network import SECONDS, free_port, until
 
 NETWORK_ID = sha256(b"hostile").digest()
 PROTOCOLS = Protocols.of(NETWORK_ID)

@@ -41,7 +41,7 @@ from tests.unit.p2p.test_hostile import (
     Scene,
     scene,
 )
-from tests.unit.p2p.test_network import SECONDS, STOCK, until
+from tests.unit.p2p.test_peer_network import SECONDS, STOCK, until
 
 PLACES = 3
 FEW = replace(LIMITS, max_strangers=PLACES)

@@ -23,7 +23,7 @@ from p2p._libp2p import (
     TrioTCPStream,
     Yamux,
 )
-from tests.unit.p2p.test_network import free_port
+from tests.unit.p2p.test_peer_network import free_port
 
 HEADER = struct.Struct(">BBHII")
 DATA, UPDATE, PING, SYN = 0, 1, 2, 1

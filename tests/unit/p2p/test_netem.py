@@ -8,8 +8,8 @@ import trio
 
 from p2p.errors import Misuse, PeerUnavailable, RequestTimeout
 from p2p.netem import MAX_HELD_BYTES, SOUND, BadLine, LinkFault
-from p2p.network import PeerNetwork
-from tests.unit.p2p.test_network import HASTY, Node, free_port, pair, running, until
+from p2p.peer_network import PeerNetwork
+from tests.unit.p2p.test_peer_network import HASTY, Node, free_port, pair, running, until
 from tests.unit.p2p.test_requests import ECHO, A, B, Served, two
 
 SILENT = LinkFault(loss=1.0)

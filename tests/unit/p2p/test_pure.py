@@ -218,7 +218,7 @@ def test_contradictory_specs_are_refused() -> None:
 
 
 def imported(environment: dict[str, str]) -> set[str]:
-    code = "import sys, p2p.network; print(*sys.modules)"
+    code = "import sys, p2p.peer_network; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

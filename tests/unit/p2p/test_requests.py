@@ -12,7 +12,7 @@ import trio
 
 from p2p.errors import Misuse, PeerUnavailable, RemoteRefused, RequestError, RequestTimeout
 from p2p.identity import Identity
-from p2p.network import PeerNetwork
+from p2p.peer_network import PeerNetwork
 from p2p.types import (
     ChannelSpec,
     MethodSpec,
@@ -22,7 +22,7 @@ from p2p.types import (
     PeerSpec,
     RefusalCode,
 )
-from tests.unit.p2p.test_network import free_port, until
+from tests.unit.p2p.test_peer_network import free_port, until
 
 MIB = 1024 * 1024
 FRAMES = ChannelSpec(

@@ -11,7 +11,7 @@ from node.primitives.message import MessageKind
 from node.primitives.placement import home_by_range
 from node.primitives.requests import ShardRequests
 from node.shard import messenger
-from node.shard.frame import MAX_GAS_LIMIT, ShardRules
+from node.shard.block_frame import MAX_GAS_LIMIT, ShardRules
 from node.shard.messenger import MESSENGER, STAKING
 
 ETHER = 10**18

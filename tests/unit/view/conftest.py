@@ -20,9 +20,9 @@ from node.beacon.rules import BeaconRules
 from node.beacon.transition import genesis_block
 from node.beacon.validators import BEACON_CHAIN
 from node.concurrency.head_signal import HeadSignal
-from node.config.faults import NodeFaults
 from node.config.live_faults import LiveFaults
 from node.config.node_config import NodeConfig
+from node.config.node_faults import NodeFaults
 from node.primitives import rlp
 from node.primitives.basics import Address, ShardId, keccak256
 from node.primitives.crosslink import Crosslink
@@ -45,11 +45,11 @@ from node.shard.ports import Anchor
 from node.shard.run import BlockEnv
 from node.storage.memory import MemoryStore
 from node.view.backend import NodeBackend
-from node.view.faults import FaultControl
+from node.view.fault_control import FaultControl
 from node.view.following.methods import AtollView
 from node.view.following.proving import Prover
-from node.view.network import NetworkView
-from node.view.shard import ShardView
+from node.view.network_view import NetworkView
+from node.view.shard_view import ShardView
 from node.view.shards import Shards
 from node.view.wallet.wallet import Wallet
 from rpc.threads import Threads

@@ -19,7 +19,7 @@ from node.primitives.transaction import decode_transaction
 from node.query.frontier import Frontier
 from node.shard import messenger
 from node.shard.pool import TransactionPool
-from node.view.network import NetworkView
+from node.view.network_view import NetworkView
 from node.wire import decode_transactions, encode_transactions
 from rpc.errors import ExecutionReverted
 from rpc.wire import CallRequest

@@ -21,7 +21,7 @@ import trio
 from p2p.compat import Patches
 from p2p.errors import Misuse, PeerPortInUse
 from p2p.identity import Identity
-from p2p.network import PeerNetwork
+from p2p.peer_network import PeerNetwork
 from p2p.types import ChannelSpec, NetworkLimits, Overflow, PeerId, PeerSpec
 
 NETWORK_ID = sha256(b"test network").digest()
@@ -319,7 +319,7 @@ async def test_slow_on_frame_holds_up_its_own_peer_only_and_keeps_the_link() -> 
 CHILD = """
 import json, sys, trio
 from p2p.identity import Identity
-from p2p.network import PeerNetwork
+from p2p.peer_network import PeerNetwork
 from p2p.types import ChannelSpec, Overflow, PeerSpec
 arguments = json.loads(sys.argv[1])
 async def main():

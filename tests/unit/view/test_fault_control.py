@@ -6,12 +6,12 @@ import pytest
 
 from consensus.types import BlockId, Certificate, Height, Round
 from node.beacon.evidence import ShardFork
-from node.config.faults import LinkFaults, NodeFaults
 from node.config.live_faults import LiveFaults
 from node.config.node_config import NodeConfig, PeerConfig, RpcConfig, is_loopback
+from node.config.node_faults import LinkFaults, NodeFaults
 from node.primitives.basics import ShardId
 from node.primitives.errors import InvalidBlock
-from node.view.faults import FaultControl
+from node.view.fault_control import FaultControl
 from rpc.errors import InvalidParams, MethodNotSupported, ServerError
 from rpc.methods import METHODS, Context
 from rpc.methods.faults import METHODS as FAULTS

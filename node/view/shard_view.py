@@ -24,7 +24,7 @@ from node.shard.block import ShardBlock
 from node.shard.recent import RecentBlock
 from node.view import calls
 from node.view.assembly import OpenBlock, head_view, open_block, opened, shard_entries
-from node.view.chain import ChainView, Included, PendingTransaction
+from node.view.chain_view import ChainView, Included, PendingTransaction
 from node.view.entries import ListedBlock
 from node.view.fees import BlockFees, FeeRange
 from node.view.locate import delivery_of

@@ -1,4 +1,4 @@
-"""An `rpc.faults.FaultBackend`: what the JSON-RPC may do to this node."""
+"""An `rpc.fault_port.FaultBackend`: what the JSON-RPC may do to this node."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,9 +7,9 @@ import msgspec
 
 from consensus.errors import ConsensusError
 from node.beacon.evidence import EvidenceItem, decode_item
-from node.config.faults import NodeFaults
 from node.config.live_faults import LiveFaults
 from node.config.node_config import NodeConfig, is_loopback
+from node.config.node_faults import NodeFaults
 from node.primitives.errors import DecodeError, InvalidBlock, UserError
 from node.view.development import OFF
 from rpc.errors import InvalidParams, ServerError

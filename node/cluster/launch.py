@@ -29,6 +29,7 @@ from node.cluster.layout import (
     load_layout,
 )
 from node.cluster.manifest import Manifest
+from node.cluster.network_status import report_nodes
 from node.cluster.ports import is_free
 from node.cluster.processes.pidfile import ProcessId, running_process, write_pid_file
 from node.cluster.processes.processes import (
@@ -44,8 +45,7 @@ from node.cluster.processes.processes import (
 )
 from node.cluster.processes.signals import StopSignals
 from node.cluster.readiness import Readiness
-from node.cluster.show.show import encode_document
-from node.cluster.status import report_nodes
+from node.cluster.show.tables import encode_document
 from node.config.node_config import check_origins, split_host_port
 from node.primitives.errors import UserError
 from node.storage.errors import StorageInUse

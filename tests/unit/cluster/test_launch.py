@@ -20,9 +20,9 @@ from node.cluster.client.client import call
 from node.cluster.layout import list_node_files, load_layout
 from node.cluster.make import make_network
 from node.cluster.manifest import Manifest, RpcSection
+from node.cluster.network_status import NodeReport
 from node.cluster.processes.processes import running_nodes, stop_nodes
 from node.cluster.readiness import Readiness
-from node.cluster.status import NodeReport
 from node.primitives.node_status import ChainStatus, ChainStatuses, NodeStatus, PoolStatus
 
 pytestmark = pytest.mark.cluster

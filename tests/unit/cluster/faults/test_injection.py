@@ -20,13 +20,13 @@ from node.cluster.fault_model import (
     names_of,
 )
 from node.cluster.faults.damage import damage, repair
-from node.cluster.faults.faults import Faults
-from node.cluster.faults.show import faults_document
+from node.cluster.faults.fault_table import faults_document
+from node.cluster.faults.injection import Faults
 from node.cluster.layout import NetworkLayout, clear_directory, load_layout
 from node.cluster.make import make_network
 from node.cluster.manifest import Manifest, RpcSection
-from node.config.faults import LinkFaults, NodeFaults
 from node.config.node_config import load_node_config
+from node.config.node_faults import LinkFaults, NodeFaults
 from node.primitives.errors import UserError
 from node.storage.level import LevelStore
 

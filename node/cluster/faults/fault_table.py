@@ -7,8 +7,8 @@ import msgspec
 from rich.console import Group, RenderableType
 
 from node.cluster.fault_model import ActiveFault, fault_row
-from node.cluster.show.show import plain_table
-from node.config.faults import NodeFaults
+from node.cluster.show.tables import plain_table
+from node.config.node_faults import NodeFaults
 from node.terminal import shows
 
 

@@ -45,7 +45,7 @@ from node.view.assembly import (
     opened,
     origin_of,
 )
-from node.view.chain import ChainView, Included, PendingTransaction
+from node.view.chain_view import ChainView, Included, PendingTransaction
 from node.view.entries import ListedBlock, listed
 from node.view.fees import BlockFees, FeeRange
 from node.view.locate import TransactionFinder

@@ -1,6 +1,6 @@
 """Faults on demand: caused, listed and healed in a running network, from any program.
 
-    from node.cluster.faults.faults import Faults
+    from node.cluster.faults.injection import Faults
 
     faults = Faults("DIR")                                  # the directory of `atoll up --dir DIR`
     fault = faults.partition([["s0v0"], ["s0v1", "s0v2"]])  # the others are a third group
@@ -53,8 +53,8 @@ from node.cluster.fault_model import (
 from node.cluster.faults.damage import damage, repair
 from node.cluster.faults.restart import Nodes
 from node.cluster.layout import NodeLayout, load_layout
-from node.config.faults import NodeFaults
 from node.config.node_config import NodeConfig, render_node_config
+from node.config.node_faults import NodeFaults
 from node.config.toml import load_toml
 from node.primitives.errors import UserError
 from node.storage.files import write_atomically
