@@ -6,7 +6,7 @@ from typing import Any
 from node.network.topology import Topology
 from node.primitives.basics import ShardId
 from node.runtime.parts import Era, Fixed, Keys
-from node.runtime.report import status as status_module
+from node.runtime.report import status_report as status_module
 from node.runtime.report.status_report import StatusReport
 from p2p.types import PeerId
 from tests.support.parts import genesis, partly
