@@ -47,6 +47,8 @@ EVIDENCE_KIND: Final = 4
 _VOTE: Final = Struct(f">BBQIB{BLOCK_ID_LENGTH}s{ADDRESS_LENGTH}s{SIGNATURE_LENGTH}s")
 _NIL_VOTE: Final = Struct(f">BBQIB{ADDRESS_LENGTH}s{SIGNATURE_LENGTH}s")
 
+_VOTE_TYPES: Final = {type.value: type for type in VoteType}
+
 _MAX_BITMAP: Final = MAX_VALIDATORS // 8
 MAX_VOTE_SIZE: Final = _VOTE.size
 MAX_PROPOSAL_SIZE: Final = 1 + 8 + 4 + 4 + BLOCK_ID_LENGTH + ADDRESS_LENGTH + SIGNATURE_LENGTH
@@ -94,10 +96,14 @@ class _Reader:
             raise CodecError(f"{len(self._data) - self._position} bytes after the message")
 
 
-def _uint(value: int, length: int, maximum: int) -> bytes:
+def _in_range(value: int, maximum: int) -> int:
     if not 0 <= value <= maximum:
         raise ContractViolation(f"{value} is not in 0..{maximum}")
-    return value.to_bytes(length, "big")
+    return value
+
+
+def _uint(value: int, length: int, maximum: int) -> bytes:
+    return _in_range(value, maximum).to_bytes(length, "big")
 
 
 def _fixed(value: bytes, length: int) -> bytes:
@@ -112,17 +118,14 @@ def encode_vote(vote: Vote) -> bytes:
     Raises:
         ContractViolation: a field is out of range.
     """
-    block = b"\0" if vote.block_id is None else b"\1" + _fixed(vote.block_id, BLOCK_ID_LENGTH)
-    return b"".join(
-        (
-            bytes((VOTE_KIND, vote.type)),
-            _uint(vote.height, 8, MAX_HEIGHT),
-            _uint(vote.round, 4, MAX_ROUND),
-            block,
-            _fixed(vote.validator, ADDRESS_LENGTH),
-            _fixed(vote.signature, SIGNATURE_LENGTH),
-        )
-    )
+    _in_range(vote.height, MAX_HEIGHT)
+    _in_range(vote.round, MAX_ROUND)
+    validator = _fixed(vote.validator, ADDRESS_LENGTH)
+    signature = _fixed(vote.signature, SIGNATURE_LENGTH)
+    place = VOTE_KIND, vote.type, vote.height, vote.round
+    if vote.block_id is None:
+        return _NIL_VOTE.pack(*place, 0, validator, signature)
+    return _VOTE.pack(*place, 1, _fixed(vote.block_id, BLOCK_ID_LENGTH), validator, signature)
 
 
 def decode_vote(data: bytes) -> Vote:
@@ -137,14 +140,15 @@ def decode_vote(data: bytes) -> Vote:
     kind, type_code, height, round, found, *block, validator, signature = layout.unpack(data)
     if kind != VOTE_KIND:
         raise CodecError(f"message of kind {kind}, expected {VOTE_KIND}")
-    if type_code not in (VoteType.PREVOTE, VoteType.PRECOMMIT):
+    type = _VOTE_TYPES.get(type_code)
+    if type is None:
         raise CodecError(f"vote of type {type_code}")
     if round > MAX_ROUND:
         raise CodecError(f"round {round} is out of range")
     if found != flag:
         raise CodecError(f"block flag {found} in a vote of {len(data)} bytes")
     return Vote(
-        type=VoteType(type_code),
+        type=type,
         height=Height(height),
         round=Round(round),
         block_id=BlockId(block[0]) if flag else None,
@@ -243,8 +247,11 @@ def decode_certificate(data: bytes) -> Certificate:
     if bitmap[0] == 0:
         raise CodecError("bitmap starts with a zero byte")
     signers = int.from_bytes(bitmap, "big")
-    signatures = tuple(reader.take(SIGNATURE_LENGTH) for _ in range(signers.bit_count()))
+    joined = reader.take(SIGNATURE_LENGTH * signers.bit_count())
     reader.finish()
+    signatures = tuple(
+        joined[at : at + SIGNATURE_LENGTH] for at in range(0, len(joined), SIGNATURE_LENGTH)
+    )
     return Certificate(
         height=height,
         round=round,

@@ -72,6 +72,10 @@ class Engine:
                 repeat a height would forget locks.)
         """
         process = self._process
+        if isinstance(input, VoteReceived):  # most inputs
+            if process is None or input.vote.height != process.state.height:
+                return ()
+            return self._note(process.on_vote(input))
         if isinstance(input, StartHeight):
             if process is not None and input.height <= process.state.height:
                 raise ContractViolation(
@@ -87,8 +91,6 @@ class Engine:
         match input:
             case ProposalReceived():
                 effects = process.on_proposal(input)
-            case VoteReceived():
-                effects = process.on_vote(input)
             case ValueBuilt():
                 effects = process.on_value(input)
             case TimeoutElapsed():
@@ -183,13 +185,11 @@ class Engine:
 
 
 def _height_of(
-    input: ProposalReceived | VoteReceived | ValueBuilt | TimeoutElapsed,
+    input: ProposalReceived | ValueBuilt | TimeoutElapsed,
 ) -> Height:
     match input:
         case ProposalReceived(proposal=proposal):
             return proposal.height
-        case VoteReceived(vote=vote):
-            return vote.height
         case ValueBuilt(height=height):
             return height
         case TimeoutElapsed(timeout=timeout):

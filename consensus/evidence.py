@@ -40,6 +40,9 @@ class OffenceKind(IntEnum):
     PRECOMMIT = 2
 
 
+_KIND_OF: Final = {type: OffenceKind(type) for type in VoteType}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Offence:
     """The place at which a key contradicted itself, on one chain. Ordered by height first."""
@@ -146,8 +149,8 @@ def _signer(message: Vote | Proposal) -> Address:
 
 
 def _slot(message: Vote | Proposal) -> tuple[Height, Round, OffenceKind]:
-    vote_type = message.type if isinstance(message, Vote) else 0
-    return message.height, message.round, OffenceKind(vote_type)
+    kind = _KIND_OF[message.type] if isinstance(message, Vote) else OffenceKind.PROPOSAL
+    return message.height, message.round, kind
 
 
 def _content(message: Vote | Proposal) -> tuple[bytes, int]:

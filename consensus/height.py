@@ -49,6 +49,8 @@ from consensus.signing import certificate_from_votes
 from consensus.types import NO_ROUND, BlockId, Proposal, Round, TimeoutKind, Vote, VoteType
 from consensus.votes import VoteKeeper
 
+_POLKA_NIL, _POLKA_ANY, _PRECOMMIT_ANY = PolkaNil(), PolkaAny(), PrecommitAny()
+
 
 class HeightProcess:
     """A process of the paper, from its StartRound(0) to its decision.
@@ -120,7 +122,7 @@ class HeightProcess:
             return ()
         pair = added.equivocation
         evidence = () if pair is None else (Equivocation(first=pair[0], second=pair[1]),)
-        return (*evidence, *self._settle())
+        return (*evidence, *self._settle()) if added.decisive else evidence
 
     def has_vote(self, vote: Vote) -> bool:
         """True if the vote is counted already, so that stepping it would change nothing."""
@@ -207,16 +209,16 @@ class HeightProcess:
                 yield Reproposal(block_id=block_id, pol_round=proposal.pol_round, valid=valid)
         for polka in votes.quorums(VoteType.PREVOTE, round):
             if polka is None:  # L44
-                yield PolkaNil()
+                yield _POLKA_NIL
             elif proposals.is_valid(polka):  # L36
                 yield PolkaBlock(block_id=polka)
         for earlier, block_id in votes.polkas_between(self.state.valid_round, round):
             if proposals.is_valid(block_id):
                 yield EarlierPolka(round=earlier, block_id=block_id)
         if votes.has_quorum_of_any(VoteType.PREVOTE, round):  # L34
-            yield PolkaAny()
+            yield _POLKA_ANY
         if votes.has_quorum_of_any(VoteType.PRECOMMIT, round):  # L47
-            yield PrecommitAny()
+            yield _PRECOMMIT_ANY
 
     def _fire(self, event: RoundEvent, effects: list[Effect]) -> bool:
         """Apply one event; whether it was enabled."""

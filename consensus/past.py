@@ -19,14 +19,14 @@ from typing import Final
 from consensus.errors import PeerFault
 from consensus.evidence import (
     Evidence,
-    Offence,
+    OffenceKind,
     contradicts,
     make_evidence,
-    place_of,
     precommits_of,
 )
 from consensus.signing import SignatureChecker, check_proposal, check_vote
 from consensus.types import (
+    Address,
     Certificate,
     ChainContext,
     Height,
@@ -46,6 +46,16 @@ MAX_MESSAGES: Final = 65536
 """Messages kept altogether; older heights make way, but for the last one."""
 
 
+Place = tuple[Round, int, Address]
+"""An offence's place within its height: round, kind and key."""
+
+
+def _place_in_height(message: Vote | Proposal) -> Place:
+    if isinstance(message, Vote):
+        return message.round, message.type, message.validator
+    return message.round, OffenceKind.PROPOSAL, message.proposer
+
+
 @dataclass(slots=True)
 class _Kept:
     message: Vote | Proposal
@@ -58,7 +68,7 @@ class _Kept:
 class _Decided:
     validators: ValidatorSet
     round: Round
-    places: dict[Offence, _Kept] = field(default_factory=dict)
+    places: dict[Place, _Kept] = field(default_factory=dict)
 
     def is_place(self, message: Vote | Proposal) -> bool:
         """True if an honest validator could have sent a message there, and the place is still kept."""
@@ -106,10 +116,11 @@ class PastHeights:
         decided = _Decided(validators=validators, round=certificate.round)
         for message in messages:
             if message.height == certificate.height and decided.is_place(message):
-                decided.places.setdefault(place_of(message), _Kept(message, checked=True))
+                place = _place_in_height(message)
+                decided.places.setdefault(place, _Kept(message, checked=True))
         found = []
         for vote in precommits_of(validators, certificate).values():
-            kept = decided.places.setdefault(place_of(vote), _Kept(vote, checked=True))
+            kept = decided.places.setdefault(_place_in_height(vote), _Kept(vote, checked=True))
             if contradicts(kept.message, vote):
                 kept.told = True
                 found.append(make_evidence(kept.message, vote))
@@ -129,7 +140,7 @@ class PastHeights:
         decided = self._decided.get(message.height)
         if decided is None or not decided.is_place(message):
             return None
-        place = place_of(message)
+        place = _place_in_height(message)
         kept = decided.places.get(place)
         if kept is None:
             decided.places[place] = _Kept(message, checked=False)

@@ -35,19 +35,17 @@ def rotation_weights(powers: Sequence[int]) -> tuple[int, ...]:
     return tuple(weight // divisor for weight in scaled)
 
 
-def proposer_sequence(weights: Sequence[int]) -> tuple[int, ...]:
-    """The indexes of the proposers over one whole period, ``sum(weights)`` turns.
+def proposer_sequence(weights: Sequence[int], turns: int | None = None) -> tuple[int, ...]:
+    """The indexes of the proposers in the first turns of a period, or in all ``sum(weights)`` of it.
 
-    Cost: period x number of validators, once per validator set.
+    Cost: turns x number of validators.
     """
     total = sum(weights)
-    indexes = range(len(weights))
     priorities = [0] * len(weights)
-    turns = []
-    for _ in range(total):
-        for index in indexes:
-            priorities[index] += weights[index]
-        chosen = max(indexes, key=priorities.__getitem__)  # the first of equals
+    sequence = []
+    for _ in range(total if turns is None else min(turns, total)):
+        priorities = [p + weight for p, weight in zip(priorities, weights, strict=True)]
+        chosen = priorities.index(max(priorities))  # the first of equals
         priorities[chosen] -= total
-        turns.append(chosen)
-    return tuple(turns)
+        sequence.append(chosen)
+    return tuple(sequence)

@@ -18,6 +18,7 @@ word    vote                            proposal
 """
 
 from collections.abc import Iterable
+from struct import Struct
 from typing import Final, Protocol
 
 from consensus.errors import (
@@ -49,6 +50,9 @@ from consensus.types import (
 _VOTE_DOMAIN: Final = b"atoll/consensus/vote/v2".ljust(32, b"\0")
 _PROPOSAL_DOMAIN: Final = b"atoll/consensus/proposal/v2".ljust(32, b"\0")
 _NIL: Final = bytes(BLOCK_ID_LENGTH)
+# Words of 32 bytes: domain, genesis, tag, height, round, and
+_VOTE: Final = Struct(">32s32s32s24xQ28xI31xB31xB32s")  # type, flag, block
+_PROPOSAL: Final = Struct(">32s32s32s24xQ28xI28xI32s")  # pol_round + 1, block
 
 
 class SignatureChecker(Protocol):
@@ -63,16 +67,9 @@ class SignatureChecker(Protocol):
         ...
 
 
-def _word(value: int) -> bytes:
-    return value.to_bytes(32, "big")
-
-
-def _header(domain: bytes, ctx: ChainContext, height: Height, round: Round) -> bytes:
+def _check_place(height: Height, round: Round) -> None:
     if not (0 <= height <= MAX_HEIGHT and 0 <= round <= MAX_ROUND):
         raise ContractViolation(f"height {height} or round {round} is out of range")
-    return b"".join(
-        (domain, ctx.genesis, ctx.signed_tag.ljust(32, b"\0"), _word(height), _word(round))
-    )
 
 
 def vote_sign_bytes(
@@ -85,8 +82,10 @@ def vote_sign_bytes(
     """
     if block_id is not None and len(block_id) != BLOCK_ID_LENGTH:
         raise ContractViolation(f"block id of {len(block_id)} bytes")
-    block = _word(0) + _NIL if block_id is None else _word(1) + block_id
-    return _header(_VOTE_DOMAIN, ctx, height, round) + _word(type) + block
+    _check_place(height, round)
+    found, block = (0, _NIL) if block_id is None else (1, block_id)
+    tag = ctx.signed_tag
+    return _VOTE.pack(_VOTE_DOMAIN, ctx.genesis, tag, height, round, type, found, block)
 
 
 def proposal_sign_bytes(
@@ -101,7 +100,9 @@ def proposal_sign_bytes(
         raise ContractViolation(f"block id of {len(block_id)} bytes")
     if not NO_ROUND <= pol_round <= MAX_ROUND:
         raise ContractViolation(f"pol_round {pol_round} is out of range")
-    return _header(_PROPOSAL_DOMAIN, ctx, height, round) + _word(pol_round + 1) + block_id
+    _check_place(height, round)
+    tag, lock = ctx.signed_tag, pol_round + 1
+    return _PROPOSAL.pack(_PROPOSAL_DOMAIN, ctx.genesis, tag, height, round, lock, block_id)
 
 
 def check_vote(

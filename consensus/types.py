@@ -31,6 +31,8 @@ MAX_ROUND: Final = 2**31 - 1
 NO_ROUND: Final = -1
 """The paper's -1: no proof-of-lock round, not locked, nothing valid."""
 MAX_TAG_LENGTH: Final = 32
+FIRST_TURNS: Final = 128
+"""Turns of a rotation that are computed at first."""
 
 
 class VoteType(IntEnum):
@@ -102,7 +104,7 @@ class ValidatorSet:
         InvalidValidatorSet: empty, more than 1024, or an address twice.
     """
 
-    __slots__ = ("_index", "_turns", "_validators", "total_power")
+    __slots__ = ("_index", "_period", "_turns", "_validators", "_weights", "total_power")
 
     total_power: Final[int]
 
@@ -118,7 +120,9 @@ class ValidatorSet:
         self._validators = ordered
         self._index = index
         self.total_power = sum(validator.power for validator in ordered)
-        self._turns: tuple[int, ...] | None = None
+        self._weights = rotation_weights([validator.power for validator in ordered])
+        self._period = sum(self._weights)
+        self._turns: tuple[int, ...] = ()
 
     @property
     def validators(self) -> tuple[Validator, ...]:
@@ -145,11 +149,14 @@ class ValidatorSet:
     def proposer(self, height: Height, round: Round) -> Validator:
         """The validator whose turn it is: turn number ``height + round`` of the rotation.
 
-        See :mod:`consensus.rotation`. The sequence is computed at the first call and kept.
+        See :mod:`consensus.rotation`. The sequence is computed when it is first needed, and kept: its
+        beginning, which is all that short chains need, or all of it.
         """
-        if self._turns is None:
-            self._turns = proposer_sequence(rotation_weights([v.power for v in self._validators]))
-        return self._validators[self._turns[(height + round) % len(self._turns)]]
+        turn = (height + round) % self._period
+        if turn >= len(self._turns):
+            wanted = FIRST_TURNS if turn < FIRST_TURNS else self._period
+            self._turns = proposer_sequence(self._weights, wanted)
+        return self._validators[self._turns[turn]]
 
     def __len__(self) -> int:
         return len(self._validators)

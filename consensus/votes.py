@@ -40,10 +40,14 @@ class Added:
     """The result of adding a vote: counted or not, and the pair that proves an equivocation."""
 
     counted: bool
+    decisive: bool = False
+    """The stake of a ballot, of a block or of a round has gone over a threshold. Of most votes that is not so,
+    and they enable no rule."""
     equivocation: tuple[Vote, Vote] | None = None
 
 
 _REFUSED: Final = Added(counted=False)
+_COUNTED: Final = Added(counted=True)
 
 
 class _Ballot:
@@ -67,7 +71,10 @@ class _RoundVotes:
         self.voice_power = 0
 
     def heard(self, index: int) -> bool:
-        return any(index in ballot.votes for ballot in self.ballots.values())
+        ballots = self.ballots
+        return (
+            index in ballots[VoteType.PREVOTE].votes or index in ballots[VoteType.PRECOMMIT].votes
+        )
 
 
 class VoteKeeper:
@@ -76,7 +83,7 @@ class VoteKeeper:
     def __init__(self, height: Height, validators: ValidatorSet) -> None:
         self._height = height
         self._validators = validators
-        self._rounds: dict[Round, _RoundVotes] = {}
+        self._rounds: dict[int, _RoundVotes] = {}
         self._current = Round(0)
         self._wanted: set[int] = set()
         self._future: dict[int, list[Round]] = {}
@@ -109,10 +116,10 @@ class VoteKeeper:
         """Keep the votes of this past round, too, while the current round lasts."""
         self._wanted.add(round)
 
-    def _is_recent(self, round: Round) -> bool:
+    def _is_recent(self, round: int) -> bool:
         return round >= self._current - PAST_ROUNDS or round in self._wanted
 
-    def _is_needed(self, round: Round) -> bool:
+    def _is_needed(self, round: int) -> bool:
         return self._is_recent(round) or any(
             round == committed for committed, _ in self._quorums[VoteType.PRECOMMIT]
         )
@@ -130,7 +137,7 @@ class VoteKeeper:
             if round > current or not self._is_recent(round):
                 for index in range(len(self._validators)):
                     if self._rounds[round].heard(index):
-                        lists.setdefault(index, []).append(round)
+                        lists.setdefault(index, []).append(Round(round))
 
     def has(self, vote: Vote) -> bool:
         """True if a vote with this content is counted already, under whichever signature."""
@@ -138,7 +145,7 @@ class VoteKeeper:
         ballot = self._ballot(vote.type, vote.round)
         if index is None or ballot is None or vote.height != self._height:
             return False
-        return vote.block_id in ballot.votes.get(index, {})
+        return vote.block_id in ballot.votes.get(index, ())
 
     def all(self) -> Iterator[Vote]:
         """Every vote that is kept, a validator's of one round and type in the order of arrival."""
@@ -153,8 +160,8 @@ class VoteKeeper:
         if index is None or vote.height != self._height:
             return _REFUSED
         known = self._rounds.get(vote.round)
-        earlier = known.ballots[vote.type].votes.get(index, {}) if known else {}
-        if vote.block_id in earlier:
+        earlier = known.ballots[vote.type].votes.get(index) if known else None
+        if earlier and vote.block_id in earlier:
             return _REFUSED
         equivocation = None
         if known and earlier:
@@ -166,24 +173,41 @@ class VoteKeeper:
                 return _REFUSED
         elif not self._make_room(index, vote.round):
             return _REFUSED
-        self._count(index, vote)
-        return Added(counted=True, equivocation=equivocation)
+        decisive = self._count(index, vote)
+        if not decisive and equivocation is None:
+            return _COUNTED
+        return Added(counted=True, decisive=decisive, equivocation=equivocation)
 
-    def _count(self, index: int, vote: Vote) -> None:
-        power = self._validators.validators[index].power
-        entry = self._rounds.setdefault(vote.round, _RoundVotes())
+    def _count(self, index: int, vote: Vote) -> bool:
+        """Count a vote; True if it is decisive (:class:`Added`)."""
+        validators, round, block_id = self._validators, vote.round, vote.block_id
+        power = validators.validators[index].power
+        entry = self._rounds.get(round)
+        if entry is None:
+            entry = self._rounds[round] = _RoundVotes()
         ballot = entry.ballots[vote.type]
+        decisive = False
         if not entry.heard(index):
-            entry.voice_power += power
-            if vote.round > self._current and self._validators.is_skip(entry.voice_power):
-                self._skips.add(vote.round)
-        if index not in ballot.votes:
+            entry.voice_power = voices = entry.voice_power + power
+            if round > self._current and validators.is_skip(voices):
+                self._skips.add(round)
+                decisive = not validators.is_skip(voices - power)
+        votes = ballot.votes.get(index)
+        if votes is None:
+            votes = ballot.votes[index] = {}
             ballot.power += power
-        ballot.votes.setdefault(index, {})[vote.block_id] = vote
-        tally = ballot.tally.get(vote.block_id, 0) + power
-        ballot.tally[vote.block_id] = tally
-        if vote.block_id is not None and self._validators.is_quorum(tally):
-            self._quorums[vote.type][vote.round, vote.block_id] = None
+            decisive |= self._reaches_quorum(ballot.power, power)
+        votes[block_id] = vote
+        ballot.tally[block_id] = tally = ballot.tally.get(block_id, 0) + power
+        if self._reaches_quorum(tally, power):
+            decisive = True
+            if block_id is not None:
+                self._quorums[vote.type][round, block_id] = None
+        return decisive
+
+    def _reaches_quorum(self, stake: int, added: int) -> bool:
+        is_quorum = self._validators.is_quorum
+        return is_quorum(stake) and not is_quorum(stake - added)
 
     def _make_room(self, index: int, round: Round) -> bool:
         """Let the validator vote in this round, at the price of its lowest future round, or of the
@@ -234,7 +258,7 @@ class VoteKeeper:
             self._skips.discard(round)
 
     def _ballot(self, type: VoteType, round: int) -> _Ballot | None:
-        entry = self._rounds.get(Round(round))
+        entry = self._rounds.get(round)
         return None if entry is None else entry.ballots[type]
 
     def power(self, type: VoteType, round: int, block_id: BlockId | None) -> int:
@@ -255,7 +279,7 @@ class VoteKeeper:
         """The block or nil that has a quorum, if any; more than one only with f >= n/3."""
         if not self.has_quorum_of_any(type, round):
             return ()
-        ballot = self._rounds[Round(round)].ballots[type]
+        ballot = self._rounds[round].ballots[type]
         return tuple(
             block_id
             for block_id, power in ballot.tally.items()
@@ -265,7 +289,7 @@ class VoteKeeper:
     def commits(self) -> tuple[tuple[Round, BlockId], ...]:
         """The blocks with a quorum of precommits, and the rounds of these, ascending."""
         commits = self._quorums[VoteType.PRECOMMIT]
-        return tuple(sorted(commits)) if len(commits) > 1 else tuple(commits)
+        return tuple(sorted(commits)) if commits else ()
 
     def polkas_between(self, after: int, before: Round) -> tuple[tuple[Round, BlockId], ...]:
         """The blocks with a quorum of prevotes in rounds between these two, the latest first."""
@@ -284,7 +308,7 @@ class VoteKeeper:
 
     def skip_round(self) -> Round | None:
         """The highest later round in which more than 1/3 of the stake votes already (L55)."""
-        return max(self._skips, default=None)
+        return max(self._skips) if self._skips else None
 
     def own(self, type: VoteType, round: int, index: int) -> Vote | None:
         """The first vote of the validator at this index."""

@@ -62,6 +62,7 @@ class BeaconService:
         self._proposer = proposer
         self._now = now  # seconds since the epoch
         self._executed: dict[bytes, BeaconExecution] = {}
+        self._decoded: tuple[bytes, BeaconBlock] | None = None
         self._taken: dict[
             tuple[ShardId, int], Hash32
         ] = {}  # by us, of late: most come several times
@@ -208,14 +209,20 @@ class BeaconService:
         return BlockId(block.hash), block.encoded
 
     def identify(self, value: bytes) -> BlockId:
-        return BlockId(BeaconBlock.decode(value).hash)
+        return BlockId(self._decode(value).hash)
+
+    def _decode(self, value: bytes) -> BeaconBlock:
+        """Decode a block, or take it from the last call: most come several times in a row."""
+        if self._decoded is None or self._decoded[0] != value:
+            self._decoded = value, BeaconBlock.decode(value)
+        return self._decoded[1]
 
     def body_matches(self, value: bytes) -> bool:
-        block = BeaconBlock.decode(value)
+        block = self._decode(value)
         return block.body.root == block.header.body_root
 
     async def judge(self, value: bytes, *, decided: bool) -> BlockId:
-        block = BeaconBlock.decode(value)
+        block = self._decode(value)
         known = self._executed.get(block.hash)
         if known is not None and known.block.encoded == value:
             return BlockId(block.hash)

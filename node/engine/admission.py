@@ -109,6 +109,8 @@ class Admission:
 
     def take_named(self, names: Callable[[BlockId], bool]) -> list[Brought]:
         """The shelved proposals that votes name now."""
+        if not self._shelf:
+            return []
         named = [brought for brought in self._shelf.items() if names(brought[0].proposal.block_id)]
         for message, _ in named:
             del self._shelf[message]

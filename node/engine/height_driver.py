@@ -129,6 +129,7 @@ class HeightDriver:
         self._admission = Admission()
         self._work = WorkQueue()
         self._timers: dict[Timeout, float] = {}
+        self._next_timer = float("inf")  # the earliest of them
         self._values: dict[BlockId, bytes] = {}  # of all blocks that the engine knows to be valid
         self._stashed: list[Brought] = []  # of the round that has just begun
         self._own: BlockId | None = None  # what we built last, proposed or not
@@ -165,7 +166,7 @@ class HeightDriver:
         self._validators = validators
         self._admission = Admission()
         self._work.clear()
-        self._timers.clear()
+        self._stop_timers()
         self._values = {}
         self._own = None
         self._stashed.clear()
@@ -266,6 +267,8 @@ class HeightDriver:
         """Take a message of this height. Raises the sender's fault, as `check`; then nothing has changed."""
         self._now = now
         if isinstance(message, Vote):
+            if self.engine.has_vote(message):  # most come more than once
+                return ()
             self._vote(message)
         elif self._admission.wants(message, sender, now):
             self.check(message, self._validators)
@@ -274,8 +277,6 @@ class HeightDriver:
         return self._finish()
 
     def _vote(self, vote: Vote) -> None:
-        if self.engine.has_vote(vote):
-            return
         self.check(vote, self._validators)
         if not self._admission.admit_vote(vote, self._now):
             raise PeerFault(f"0x{vote.validator.hex()} signs too many votes")
@@ -389,7 +390,19 @@ class HeightDriver:
 
     def next_timer(self) -> float:
         """When `fire_timers` is to be called."""
-        return min(self._timers.values(), default=float("inf"))
+        return self._next_timer
+
+    def _set_timer(self, timeout: Timeout) -> None:
+        self._timers[timeout] = self._now + self._timeouts.duration(timeout)
+        self._next_timer = min(self._timers.values())
+
+    def _stop_timer(self, timeout: Timeout) -> None:
+        del self._timers[timeout]
+        self._next_timer = min(self._timers.values(), default=float("inf"))
+
+    def _stop_timers(self) -> None:
+        self._timers.clear()
+        self._next_timer = float("inf")
 
     def fire_timers(self, now: float) -> Effects:
         """Step every timeout that is due, in the order of their times."""
@@ -398,7 +411,7 @@ class HeightDriver:
         for at, _, timeout in sorted(due, key=lambda entry: entry[:2]):
             if self._timers.get(timeout) != at:
                 continue  # an earlier one has ended its round, or started it again
-            del self._timers[timeout]
+            self._stop_timer(timeout)
             self.counts.timeouts[timeout.kind.name.lower()] += 1
             elapsed = TimeoutElapsed(timeout=timeout)
             if timeout.kind is not TimeoutKind.REBROADCAST:
@@ -443,12 +456,12 @@ class HeightDriver:
             case asked.BuildValue():
                 self._work.build(effect.height, effect.round)
             case asked.StartTimeout(timeout=timeout):
-                self._timers[timeout] = self._now + self._timeouts.duration(timeout)
+                self._set_timer(timeout)
             case asked.Rebroadcast():
                 self._rebroadcast(effect)
             case asked.Decided(certificate=certificate):
                 self._decision = certificate
-                self._timers.clear()
+                self._stop_timers()
                 if self.began is not None:
                     self.counts.decision_seconds.observe(self._now - self.began)
             case asked.Equivocation(first=first, second=second):
@@ -460,7 +473,7 @@ class HeightDriver:
 
     def _enter(self, height: int, round_: int) -> None:
         self.counts.rounds += 1
-        self._timers.clear()  # the engine ignores those of earlier rounds
+        self._stop_timers()  # the engine ignores those of earlier rounds
         waiting = self._admission.enter(round_)
         for job in self._work.withdraw(self._is_over):
             self._admission.shelve(job.message, job.sender)

@@ -15,6 +15,8 @@ from node.primitives.keys import SigningKey
 from node.storage.last_signed import LastSigned, SignedPosition
 from node.storage.wal import WriteAheadLog
 
+_log = structlog.get_logger()
+
 PROPOSAL_STEP = 0  # before the vote types in the record's order
 ERA_SHIFT = 40
 """Heights come again in a later era, and a record moves only forward: it counts era * 2^40 + height."""
@@ -32,7 +34,6 @@ class Signer:
         self._signed: SignedPosition | None = None  # and not recorded yet
         self.precommitted = self._may_have_precommitted()
         "The highest height of our era at which this key has precommitted a block, 0 for none."
-        self._log = structlog.get_logger().bind(chain=context.tag.decode())
 
     def vote(self, effect: SendVote) -> Vote | None:
         """The vote the engine asks for; None if signing it would contradict the record."""
@@ -143,7 +144,9 @@ class Signer:
             return True
         if place == last.place and digest == last.digest:
             return True
-        self._log.error(
-            "not signed: the record is past it", height=height, round=round_, step=step, last=last
-        )
+        self._refuse(height=height, round=round_, step=step, last=last)
         return False
+
+    def _refuse(self, **fields: object) -> None:
+        chain = self.context.tag.decode()
+        _log.error("not signed: the record is past it", chain=chain, **fields)

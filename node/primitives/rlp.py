@@ -143,7 +143,7 @@ def as_bytes(item: Decoded, size: int | None = None) -> bytes:
 def as_int(item: Decoded, bits: int = 256) -> int:
     """An unsigned integer of at most `bits` bits, without leading zeros."""
     raw = as_bytes(item)
-    if raw[:1] == b"\0":
+    if raw and not raw[0]:
         raise DecodeError("RLP: an integer has leading zeros")
     if len(raw) * 8 > bits:
         raise DecodeError(f"RLP: an integer is larger than {bits} bits")

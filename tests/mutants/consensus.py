@@ -52,8 +52,8 @@ CONSENSUS = (
     Mistake(
         name="votes-of-all-types-are-one",
         file="consensus/signing.py",
-        old="return _header(_VOTE_DOMAIN, ctx, height, round) + _word(type) + block",
-        new="return _header(_VOTE_DOMAIN, ctx, height, round) + _word(2) + block",
+        old="tag, height, round, type, found, block)",
+        new="tag, height, round, 2, found, block)",
         suite=SIGNING,
     ),
     Mistake(
@@ -66,8 +66,8 @@ CONSENSUS = (
     Mistake(
         name="the-turn-stays-for-all-rounds",
         file="consensus/types.py",
-        old="self._turns[(height + round) % len(self._turns)]",
-        new="self._turns[height % len(self._turns)]",
+        old="turn = (height + round) % self._period",
+        new="turn = height % self._period",
         suite=("tests/property/test_consensus_rotation.py",),
     ),
     Mistake(
@@ -110,15 +110,29 @@ CONSENSUS = (
     Mistake(
         name="stake-counts-once-a-vote",
         file="consensus/votes.py",
-        old="        if index not in ballot.votes:\n            ballot.power += power",
-        new="        if True:\n            ballot.power += power",
+        old="            ballot.power += power\n            decisive |=",
+        new="        if True:\n            ballot.power += power\n            decisive |=",
         suite=VOTES,
     ),
     Mistake(
         name="skip-only-with-a-quorum",
         file="consensus/votes.py",
-        old="if vote.round > self._current and self._validators.is_skip(entry.voice_power):",
-        new="if vote.round > self._current and self._validators.is_quorum(entry.voice_power):",
+        old="if round > self._current and validators.is_skip(voices):",
+        new="if round > self._current and validators.is_quorum(voices):",
+        suite=VOTES,
+    ),
+    Mistake(
+        name="a-quorum-of-any-votes-is-not-decisive",
+        file="consensus/votes.py",
+        old="            decisive |= self._reaches_quorum(ballot.power, power)\n",
+        new="",
+        suite=VOTES,
+    ),
+    Mistake(
+        name="a-skip-is-not-decisive",
+        file="consensus/votes.py",
+        old="decisive = not validators.is_skip(voices - power)",
+        new="decisive = False",
         suite=VOTES,
     ),
     Mistake(

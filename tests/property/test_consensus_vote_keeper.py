@@ -60,6 +60,7 @@ class KeeperMachine(RuleBasedStateMachine):
     def vote(self, voter: int, type: VoteType, round: int, block: BlockId | None) -> None:
         place = (type, round)
         known = self.keeper.power(type, round, block)
+        before = self.offers()
         added = self.keeper.add(
             Vote(
                 type=type,
@@ -71,6 +72,9 @@ class KeeperMachine(RuleBasedStateMachine):
             )
         )
         self.cast[place][voter].add(block)
+        if self.offers() - before:
+            assert added.decisive
+            self.reached["decisive"] += 1
         power = self.power_of([voter])
         assert self.keeper.power(type, round, block) == known + power * added.counted
         if added.equivocation is not None:
@@ -79,6 +83,17 @@ class KeeperMachine(RuleBasedStateMachine):
             assert first.block_id != second.block_id == block
             assert {first.block_id, second.block_id} <= self.cast[place][voter]
             assert first.validator == second.validator == KEYS[voter]
+
+    def offers(self) -> set[object]:
+        """What a rule asks for: quorums for something, and of any votes, and a later round to go to."""
+        keeper, skip = self.keeper, self.keeper.skip_round()
+        found: set[object] = {("skip", skip)} if skip is not None else set()
+        for round in {vote.round for vote in keeper.all()}:
+            for type in VoteType:
+                found.update((type, round, block) for block in keeper.quorums(type, round))
+                if keeper.has_quorum_of_any(type, round):
+                    found.add((type, round))
+        return found
 
     @rule(
         voter=st.sampled_from(HONEST),
@@ -213,4 +228,4 @@ def test_the_keeper_is_the_model_whatever_is_voted() -> None:
     KeeperMachine.reached.clear()
     often = settings(max_examples=80, stateful_step_count=60, deadline=None)
     run_state_machine_as_test(KeeperMachine, settings=often)
-    assert set(KeeperMachine.reached) == {"skip", "quorum", "commit"}
+    assert set(KeeperMachine.reached) == {"skip", "quorum", "commit", "decisive"}

@@ -6,6 +6,7 @@ and to replay and shrink one that fails, there is ``python -m tests.simulation.r
 """
 
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -13,6 +14,7 @@ from consensus.params import TimeoutParams
 from consensus.types import Height, Round, Timeout, TimeoutKind
 from consensus.votes import VoteKeeper
 from node.engine.height_driver import HeightDriver
+from tests.simulation.simnet.attack import run_attack
 from tests.simulation.simnet.host import Host
 from tests.simulation.simnet.mutants import replaced
 from tests.simulation.simnet.run_schedule import run_schedule
@@ -71,6 +73,17 @@ def test_a_schedule_is_the_same_when_its_faults_are_named():
     named = Schedule(seed=3, scenario=once.schedule.scenario, only=frozenset(once.happened))
     assert run_schedule(named).happened == once.happened
     assert run_schedule(named).events == once.events
+
+
+def test_a_vote_that_goes_over_no_threshold_enables_no_rule():
+    """The engine looks for a rule to fire only after a decisive vote; after each it would find no more."""
+    real = VoteKeeper.add
+    networks, attacks = (1, 2, 3, 5, 6, 7), range(0, 80, 4)
+    some = [run_schedule(draw_schedule(seed)) for seed in networks]
+    stories = [run_attack(seed)[0].trace for seed in attacks]
+    with replaced(VoteKeeper, "add", lambda self, vote: replace(real(self, vote), decisive=True)):
+        assert [run_schedule(draw_schedule(seed)) for seed in networks] == some
+        assert [run_attack(seed)[0].trace for seed in attacks] == stories
 
 
 def test_a_lock_of_little_stake_does_not_hold_up_the_others():

@@ -6,12 +6,12 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Collection, Coroutine
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Protocol, TypeVar
 
 from consensus import BlockId, Certificate, Evidence, Height
 from consensus.types import ChainContext, ValidatorSet
-from node.beacon.block import BeaconBlock
+from node.beacon.block import BeaconBlock, BeaconHeader
 from node.chains.beacon_app import BeaconService
 from node.chains.shard_app import ShardService, decode_value, encode_value
 from node.engine.application import Application, NotReady, judge
@@ -19,6 +19,7 @@ from node.engine.effects import Judge
 from node.engine.work_queue import Interrupted
 from node.primitives.basics import Hash32
 from node.primitives.errors import DecodeError, InvalidBlock
+from node.primitives.header import Header
 from tests.simulation.simnet.byzantine import ByzantineHost
 from tests.simulation.simnet.chain import Chain
 from tests.simulation.simnet.disk import Disk
@@ -131,6 +132,16 @@ class DevnetChain(Chain["BlockHost"]):
         """Another block, with a wrong state root."""
 
 
+@lru_cache(256)
+def _beacon_header(raw: bytes) -> BeaconHeader:
+    return BeaconBlock.decode(raw).header
+
+
+@lru_cache(256)
+def _shard_header(raw: bytes) -> Header:
+    return decode_value(raw)[0].header
+
+
 class BeaconNetChain(DevnetChain):
     """The beacon chain, which all nodes follow."""
 
@@ -140,7 +151,7 @@ class BeaconNetChain(DevnetChain):
 
     def value(self, raw: bytes, *, good: bool = True) -> Value:
         """See :class:`DevnetChain`."""
-        header = BeaconBlock.decode(raw).header
+        header = _beacon_header(raw)
         id, parent = BlockId(header.hash), BlockId(header.parent)
         return Value(height=header.height, parent=parent, id=id, good=good, raw=raw)
 
@@ -159,7 +170,7 @@ class ShardNetChain(DevnetChain):
 
     def value(self, raw: bytes, *, good: bool = True) -> Value:
         """See :class:`DevnetChain`."""
-        header = decode_value(raw)[0].header
+        header = _shard_header(raw)
         id, parent = BlockId(header.hash), BlockId(header.parent_hash)
         anchor = header.parent_beacon_block_root
         return Value(height=header.number, parent=parent, id=id, good=good, anchor=anchor, raw=raw)
@@ -232,8 +243,6 @@ class BlockHost(Host):
         """As a node does it: at once if others have begun, soon if there is work, or in the end.
 
         Who has no seat begins at once: it only listens."""
-        if self.started:
-            return False
         height = len(self.chain) + 1
         if self.has_seat:
             passed = (self.world.now - self.decided_at) / self.scale + 1e-9

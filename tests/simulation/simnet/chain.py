@@ -75,7 +75,7 @@ class Chain(ABC, Generic[H]):
         """The keys of the validators."""
         return list(range(len(self.scenario.powers)))
 
-    @property
+    @cached_property
     def honest(self) -> list[H]:
         """The hosts that keep to the protocol."""
         return [host for host in self.hosts.values() if not host.byzantine]
@@ -114,7 +114,8 @@ class Chain(ABC, Generic[H]):
         if packet is None:
             if len(self._packets) >= PACKET_CACHE:
                 self._packets.clear()
-            packet = self._packets[message] = Packet(self.context, message, block)
+            packet = Packet(self.context, message, block)
+            self._packets[packet.message] = packet  # the same that receivers say again
         return packet
 
     def send(self, sender: int, receiver: int, packet: Packet) -> None:
@@ -131,7 +132,7 @@ class Chain(ABC, Generic[H]):
     def crashes(self, node: int, boundary: int) -> bool:
         """Whether a node dies at a boundary. Negative ones are in the middle of a broadcast."""
         scenario = self.scenario
-        if (node, boundary) in scenario.crash_points:
+        if scenario.crash_points and (node, boundary) in scenario.crash_points:
             return True
         if self.network.healed:
             return False

@@ -9,10 +9,12 @@ the names of the faults that happened *are* the schedule, in words.
 from collections.abc import Collection, Sequence
 from copy import copy
 from hashlib import blake2b
+from struct import Struct
 from typing import TypeVar
 
 T = TypeVar("T")
 _UNIT = 2.0**-32
+_FOUR = Struct(">4I")
 
 
 class Dice:
@@ -24,7 +26,7 @@ class Dice:
     """
 
     def __init__(self, seed: int, only: Collection[str] | None = None) -> None:
-        self._key = seed.to_bytes(16, "big", signed=True)
+        self._hasher = blake2b(key=seed.to_bytes(16, "big", signed=True), digest_size=16)
         self._only = only
         self._prefix = ""
         self.happened: list[str] = []
@@ -37,18 +39,16 @@ class Dice:
 
     def roll(self, name: str) -> tuple[float, float, float, float]:
         """Four independent numbers in [0, 1)."""
-        digest = blake2b((self._prefix + name).encode(), key=self._key, digest_size=16).digest()
-        number = int.from_bytes(digest, "big")
-        return (
-            (number & 0xFFFFFFFF) * _UNIT,
-            (number >> 32 & 0xFFFFFFFF) * _UNIT,
-            (number >> 64 & 0xFFFFFFFF) * _UNIT,
-            (number >> 96) * _UNIT,
-        )
+        hasher = self._hasher.copy()
+        hasher.update((self._prefix + name).encode())
+        fourth, third, second, first = _FOUR.unpack(hasher.digest())
+        return first * _UNIT, second * _UNIT, third * _UNIT, fourth * _UNIT
 
     def unit(self, name: str) -> float:
-        """A number in [0, 1)."""
-        return self.roll(name)[0]
+        """A number in [0, 1): the first of `roll`."""
+        hasher = self._hasher.copy()
+        hasher.update((self._prefix + name).encode())
+        return int.from_bytes(hasher.digest()[12:], "big") * _UNIT
 
     def choice(self, name: str, options: Sequence[T]) -> T:
         """One of the options."""

@@ -116,6 +116,7 @@ class Host:
         self.scale = world.scenario.timeout_scale
         self.skew = world.skew(index)
         self.evidence: set[Offence] = set()
+        self.others: list[int] | None = None  # the other nodes, once all are there
         self.engine = Engine()
         disk.between = self.boundary
         self.forget()
@@ -134,6 +135,7 @@ class Host:
         self.alarm = float("inf")
         self.holds_back = False
         self.compacted_at: tuple[object, ...] = ()
+        self.stepping = False  # since the log was looked at
         self.replied: dict[int, float] = {}
 
     def boot(self) -> None:
@@ -188,15 +190,17 @@ class Host:
         life = f"{self.index} life {self.lives}"
         self.disk.die(self.world.dice.unit(f"torn write of {life}"))
 
-    def guarded(self, action: Callable[[], None]) -> None:
+    def guarded(self, action: Callable[..., None], *args: Any) -> None:
         """Do something and what follows from it, if alive; die if it comes to that."""
         if not self.alive:
             return
         try:
-            action()
+            action(*args)
             self.start_next()
-            self.speak()
-            self.set_alarm()
+            if self.driver.has_unsent:
+                self.speak()
+            if self.driver.next_timer() != self.alarm:
+                self.set_alarm()
         except Died:
             self.die()
             pause = self.world.dice.unit(f"restart of {self.index} after {self.lives}")
@@ -210,7 +214,8 @@ class Host:
     def boundary(self) -> None:
         """A place at which the process can die."""
         self.boundaries += 1
-        if self.world.crashing and self.world.crashes(self.index, self.boundaries):
+        world = self.world
+        if world.crashing and world.crashes(self.index, self.boundaries):
             raise Died
 
     # ------------------------------------------------------------------ heights
@@ -229,12 +234,12 @@ class Host:
         return self.world.validators(len(self.chain) + 1)
 
     def may_start(self) -> bool:
-        """Whether the height after the last stored block is due, and not under way."""
-        return not self.started and self.world.limit > len(self.chain)
+        """Whether the height after the last stored block, which is not under way, is due."""
+        return self.world.limit > len(self.chain)
 
     def start_next(self) -> None:
         """Start the height after the last stored block, unless it is under way."""
-        while self.may_start():
+        while not self.started and self.may_start():
             height = len(self.chain) + 1
             self.started = True
             self.feed(self.driver.start(height, self.members(), self.clock))
@@ -246,10 +251,7 @@ class Host:
 
     def set_alarm(self) -> None:
         """Have the next timer fired when it is due."""
-        at = self.driver.next_timer()
-        if at == self.alarm:
-            return
-        self.alarm = at
+        self.alarm = at = self.driver.next_timer()
         if at < float("inf"):
             pause = max(at - self.clock, 0.0) * self.scale * self.skew
             self.world.at(pause, self.in_this_life(lambda: self.ring(at)))
@@ -271,8 +273,14 @@ class Host:
                 self.boundary()
         while self.todo:
             self.todo.popleft()()
+        if self.stepping and self.started:
+            self.stepping = False
+            self.shorten_log()
+
+    def shorten_log(self) -> None:
+        """Let the log be a snapshot, at some of the steps."""
         at = (self.engine.height, self.engine.round, self.engine.round_step)
-        if self.started and at != self.compacted_at:
+        if at != self.compacted_at:
             self.compacted_at = at
             name = f"compact {self.index} at {at[0]}/{at[1]}/{at[2]}"
             if self.world.dice.unit(name) < COMPACTED:
@@ -310,7 +318,7 @@ class Host:
 
     def speak(self) -> None:
         """Have what was signed sent, now or together with what is signed in the next moments."""
-        if not self.driver.has_unsent or self.holds_back:
+        if self.holds_back:
             return
         self.flushes += 1
         held = self.world.dice.unit(f"hold back {self.index} number {self.flushes}")
@@ -339,8 +347,8 @@ class Host:
 
     def broadcast(self, packet: Packet, to: Collection[int] | None = None) -> None:
         """Send to everybody, or to some nodes; the process can die after some of it."""
-        world = self.world
-        receivers = [i for i in (world.audience if to is None else sorted(to)) if i != self.index]
+        world, index = self.world, self.index
+        receivers = [i for i in (world.audience if to is None else sorted(to)) if i != index]
         if world.crashing and world.crashes(self.index, -self.boundaries):
             cut = world.dice.unit(f"cut off {self.index} at {self.boundaries}")
             receivers = receivers[: int(cut * len(receivers))]
@@ -348,14 +356,17 @@ class Host:
                 world.send(self.index, receiver, packet)
             raise Died
         for receiver in receivers:
-            world.send(self.index, receiver, packet)
+            world.send(index, receiver, packet)
 
     # ------------------------------------------------------------------ what the observer hears
 
     def stepped(self) -> None:
         """The engine has taken a step."""
+        self.stepping = True
         observer = self.world.observer
-        observer.top_round = max(observer.top_round, self.engine.round)
+        round_ = self.engine.round
+        if round_ > observer.top_round:
+            observer.top_round = round_
         if not self.replaying:
             self.watch()
 
@@ -492,7 +503,7 @@ class Host:
 
     def receive(self, sender: int, packet: Packet) -> None:
         """A packet from the network."""
-        self.guarded(lambda: self.handle(sender, packet))
+        self.guarded(self.handle, sender, packet)
 
     def handle(self, sender: int, packet: Packet) -> None:
         """Check a packet and step it, keep it for the next height, or drop it."""
@@ -555,9 +566,10 @@ class Host:
         """Every now and then, ask some node for what was decided after our last block."""
         world = self.world
         world.at(ASK_EVERY * self.scale, self.in_this_life(self.ask))
-        others = [i for i in world.indexes if i != self.index]
-        if others:
-            peer = world.dice.choice(f"ask {self.index} at {world.now}", others)
+        if self.others is None:
+            self.others = [i for i in world.indexes if i != self.index]
+        if self.others:
+            peer = world.dice.choice(f"ask {self.index} at {world.now}", self.others)
             world.ask(self.index, peer, len(self.chain))
 
     def reply_stale(self, peer: int, height: int) -> None:

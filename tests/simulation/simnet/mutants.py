@@ -21,7 +21,7 @@ from consensus.round_state import (
     apply,
 )
 from consensus.types import NO_ROUND, VoteType
-from consensus.votes import VoteKeeper
+from consensus.votes import Added, VoteKeeper
 from node.engine.effects import Compact, Effect
 from node.engine.height_driver import Effects, HeightDriver
 from node.engine.records import Appended
@@ -102,6 +102,9 @@ def accept_a_third_as_proof_of_lock() -> Iterator[type[Host]]:
     """L28: more than a third of prevotes is enough to prove a lock."""
 
     class Lenient(VoteKeeper):
+        def add(self, vote: Vote) -> Added:
+            return replace(super().add(vote), decisive=True)
+
         def has_quorum(self, type: VoteType, round: int, block_id: object) -> bool:
             if type is VoteType.PREVOTE:
                 return self._validators.is_skip(self.power(type, round, block_id))  # type: ignore[arg-type]

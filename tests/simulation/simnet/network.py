@@ -61,10 +61,10 @@ class Network:
 
     def deliver(self, sender: int, receiver: int, label: str, hear: Callable[[], None]) -> None:
         """Let `hear` happen after whatever the link does to a message, which `label` names."""
-        scenario = self.scenario
-        if self.healed:
+        scenario, now = self.scenario, self.now
+        if now >= scenario.heal_at:
             # Numbers hash to the same everywhere; names are only needed where faults are.
-            how = hash((self._seed, sender, receiver, self.now)) % 65521 / 65521
+            how = hash((self._seed, sender, receiver, now)) % 65521 / 65521
             self.at(scenario.delay * how, hear)
             return
         link = (sender, receiver, label)

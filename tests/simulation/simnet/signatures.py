@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import structlog
-
 from consensus import (
     Address,
     ChainContext,
@@ -53,7 +51,6 @@ class WatchedSigner(Signer):
     ) -> None:
         super().__init__(key=FakeKey(key), context=context, record=disk.record)  # type: ignore[arg-type]
         self._signed_one = signed
-        self._log = structlog.ReturnLogger()  # there is no one to read it
 
     def vote(self, effect: SendVote) -> Vote | None:
         """See `Signer`."""
@@ -61,6 +58,9 @@ class WatchedSigner(Signer):
         if vote is not None:
             self._signed_one(vote)
         return vote
+
+    def _refuse(self, **fields: object) -> None:
+        """There is no one to read it."""
 
     def proposal(self, effect: SendProposal) -> Proposal | None:
         """See `Signer`."""
