@@ -17,6 +17,7 @@ from rpc.budget import Share
 from rpc.caller import CALLER, new_caller
 from rpc.gateway import Gateway, Upgrade
 from rpc.http import HttpRequest, HttpResponse, RequestParser, render_response, text_response
+from rpc.inclusion import HABIT, Habit
 from rpc.limits import Limits
 from rpc.places import ClientWait, WaitKind
 from rpc.websocket import RECEIVE_SIZE, WebSocketSession
@@ -67,6 +68,7 @@ class Connection:
     async def serve(self) -> None:
         """Serves until the client leaves, breaks a rule or runs out of time; then closes the stream."""
         CALLER.set(new_caller())
+        HABIT.set(Habit())
         try:
             with self._scope:
                 await self._converse()

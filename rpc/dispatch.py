@@ -17,6 +17,7 @@ import structlog
 import trio
 
 from rpc.backend import Backend
+from rpc.encoding import parse_hash
 from rpc.errors import (
     InternalError,
     InvalidRequest,
@@ -28,6 +29,7 @@ from rpc.errors import (
 )
 from rpc.feeds import Feeds
 from rpc.filters import Filters
+from rpc.inclusion import Inclusion
 from rpc.limits import Limits
 from rpc.methods import METHODS, Context, Method, lookup
 from rpc.nesting import too_deep
@@ -52,6 +54,8 @@ FOREIGN = {
 }
 """Why a page may not call a method, by the trust that it takes."""
 MAX_CONTEXTS = 1024  # a path may name any number
+LOOK = "eth_getTransactionReceipt"
+"""The question of a client that waits for its transaction."""
 BATCH_SECONDS = 0.001
 """Of a batch, before other connections get their turn."""
 THREADS = 2
@@ -107,6 +111,7 @@ class Dispatcher:
         self.aside = Threads(THREADS)
         self._filters = Filters(limits, self.aside)
         self._contexts: dict[int | None, Context] = {}  # of those without a subscriber
+        self._inclusion = Inclusion(limits.send_wait)
         self._replaceable = replaceable
         self._resumed: trio.Event | None = None  # set while calls wait
         self._running: set[trio.CancelScope] = set()
@@ -168,9 +173,17 @@ class Dispatcher:
         calls = await self.aside.run_if(large, lambda: self._calls(body))
         if isinstance(calls, bytes):
             return calls
+        sent: list[bytes] = []
         if isinstance(calls, list):
-            return await self._handle_batch(calls, scope, subscriber, trust)
-        return await self._run(calls, scope, subscriber, trust, limit)
+            answer = await self._handle_batch(calls, scope, subscriber, trust, sent)
+        else:
+            answer = await self._run(calls, scope, subscriber, trust, sent, limit)
+        if sent:
+            try:
+                await self._inclusion.of(self.backend.chain(scope), sent)
+            except Exception as error:  # noqa: BLE001  it was handed in, and that is what the caller is told
+                _as_rpc_error(error, "the receipt of a sent transaction")
+        return answer
 
     def _calls(self, body: bytes) -> "_Call | list[_Call | bytes] | bytes":
         """The call in a body, or the calls of a batch, or the answer that names the error."""
@@ -231,6 +244,7 @@ class Dispatcher:
         scope: int | None,
         subscriber: Subscriber | None,
         trust: Trust,
+        sent: list[bytes],
     ) -> bytes | None:
         answers: list[bytes] = []
         size = done = 0
@@ -245,7 +259,7 @@ class Dispatcher:
                 answer = (
                     call
                     if isinstance(call, bytes)
-                    else await self._run(call, scope, subscriber, trust)
+                    else await self._run(call, scope, subscriber, trust, sent)
                 )
                 done += 1
                 if answer is not None:
@@ -266,8 +280,10 @@ class Dispatcher:
         scope: int | None,
         subscriber: Subscriber | None,
         trust: Trust,
+        sent: list[bytes],
         limit: Limit | None = None,
     ) -> bytes | None:
+        """The answer to one call; `sent` gets the hash of a transaction that it has handed in."""
         started, outcome = time.perf_counter(), "cancelled"
         try:
             method = lookup(call.method)
@@ -284,11 +300,13 @@ class Dispatcher:
                     result = await self._perform(method, arguments, scope, subscriber)
                 if within.cancelled_caught:
                     raise self._timed_out(call.method)
-            answer = (
-                None
-                if call.id is msgspec.UNSET
-                else _encode(_ResultMessage("2.0", call.id, result))
-            )
+            answer = None
+            if call.id is not msgspec.UNSET:
+                answer = _encode(_ResultMessage("2.0", call.id, result))
+                if method.sends:
+                    sent.append(parse_hash(result))
+            if call.method == LOOK:
+                self._inclusion.seen(arguments[0])
             outcome = "ok"
             return answer
         except Exception as error:  # noqa: BLE001  the boundary: a bug below must not end the server

@@ -53,6 +53,8 @@ class Limits:
     """From the first byte of an HTTP request or WebSocket message to its last: what a slow client gets."""
     request_timeout: float = EXECUTE.method
     """Work on one request or one batch."""
+    send_wait: float = 0.0
+    """The longest that the answer to a sent transaction is held back until a block has it (`rpc.inclusion`)."""
     write_timeout: float = 30.0
     """A client that does not read its answer."""
     ping_interval: float = 30.0

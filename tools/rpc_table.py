@@ -56,6 +56,11 @@ room, go-ethereum. What differs:
   overridden, for their storage stays where it is. Wei that a contract pays to another shard, itself or by
   `MESSENGER.send`, is gone from this one, as it would be on its way. All calls together may use 30,000,000
   gas and 15 s.
+- On a network with `dev_methods` (what `atoll up` makes), `eth_sendRawTransaction` and `eth_sendTransaction`
+  answer when the receipt can be read, 0.5 s later at most (`rpc.send_wait` in node.toml; elsewhere it is 0):
+  ethers and viem look right after they have sent, and then only 4 s later. A connection that sends one
+  transaction after the other without a look at their receipts is held back for the first one only, a batch
+  once for all that it sends.
 - `eth_sendRawTransactionSync` (EIP-7966) waits for the receipt: 20 s, or as many milliseconds as it is told,
   25 s at most; then the error has the hash. A call that crosses has its receipt when it was delivered.
 - Who has seen a receipt at `/` of one node can use what it made through any other, at once. A call to an

@@ -16,6 +16,7 @@ Relative paths are relative to the file. Every key but `name`, `genesis` and `id
     [rpc]
     port = 8545
     cors_origins = ["https://app.example"]  # web pages that may ask, beside those of this machine
+    send_wait = 0.5                    # seconds; the hash of a sent transaction is answered when a block has it
 
     [cache]
     trie_nodes = 400000                # decoded nodes of the state in memory, about 400 bytes each
@@ -57,6 +58,8 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 ENVIRONMENT = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*")
 ORIGIN = re.compile(r"https?://(\[[0-9a-fA-F:.]+\]|[^/\[\]:@?#\s]+)(:[0-9]{1,5})?/?")
 MAX_PEERS = 4096
+SEND_WAIT = 0.5
+"""Seconds; longer than a decided block takes to be in a block of the network, several times."""
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -75,7 +78,9 @@ class RpcConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     `cors_origins`: origins of web pages that may send requests ("https://app.example"), beside those of this
     machine. A page of a named origin may do what a program may, except faults; "*" lets all pages read and
     submit signed transactions. `allowed_hosts`: names under which clients reach the endpoint, beside those of
-    the local machine. `expose_accounts`: if true, eth_accounts lists `dev_accounts`.
+    the local machine. `expose_accounts`: if true, eth_accounts lists `dev_accounts`. `send_wait`: the seconds
+    for which the answer to a sent transaction is held back at most, until a block has it; by default
+    `SEND_WAIT` where the genesis has `dev_methods`, else 0: it is answered when the pool has it.
     """
 
     enabled: bool = True
@@ -84,6 +89,7 @@ class RpcConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     cors_origins: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
     expose_accounts: bool = True
+    send_wait: Annotated[float, msgspec.Meta(ge=0, le=10)] | None = None
 
 
 class CacheConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

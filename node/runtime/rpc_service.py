@@ -9,6 +9,7 @@ from consensus.types import Certificate
 from node import dashboard, wire
 from node.concurrency.head_signal import HeadSignal
 from node.concurrency.height_gate import Started
+from node.config.node_config import SEND_WAIT
 from node.network.router import Router
 from node.primitives.genesis import parse_address
 from node.query.port import ShardSource
@@ -63,7 +64,8 @@ class RpcService:
         self._snapshots = snapshots
         self._wallet = _wallet(fixed)
         self._atoll: AtollView
-        config, limits, counts = fixed.config.rpc, Limits(), RpcCounts()
+        config, counts = fixed.config.rpc, RpcCounts()
+        limits = Limits(send_wait=_send_wait(fixed))
         self.dispatcher = Dispatcher(
             self._backend(),
             limits,
@@ -236,3 +238,10 @@ def _wallet(fixed: Fixed) -> Wallet:
         addresses = tuple(parse_address(address) for address in fixed.config.dev_accounts)
     keys = load_dev_keys(fixed.config.genesis, addresses)
     return Wallet(keys, addresses=addresses, chain_id=fixed.genesis.chain_id)
+
+
+def _send_wait(fixed: Fixed) -> float:
+    wanted = fixed.config.rpc.send_wait
+    if wanted is not None:
+        return wanted
+    return SEND_WAIT if fixed.genesis.params.dev_methods else 0.0

@@ -4,7 +4,7 @@ from typing import Any
 
 import trio
 
-from rpc import decode, render
+from rpc import decode, inclusion, render
 from rpc.encoding import data, parse_data
 from rpc.errors import RpcError
 from rpc.methods.table import (
@@ -81,12 +81,7 @@ async def _send_raw_transaction_sync(
     seconds = min(longest, LONGEST_SYNC)
     transaction_hash = await c.chain.send_raw_transaction(raw)
     with trio.move_on_after(seconds):
-        while True:
-            head = await c.chain.block_number()
-            view = await c.chain.transaction_receipt(transaction_hash)
-            if view is not None:
-                return await _receipt(c, view)
-            await c.chain.wait_for_block(head)
+        return await _receipt(c, await inclusion.receipt(c.chain, transaction_hash))
     raise RpcError(
         NOT_YET_INCLUDED,
         f"the transaction was added to the transaction pool, but no block had it within {seconds:g} s",
@@ -154,7 +149,7 @@ METHODS: dict[str, Method] = {
     "eth_getUncleByBlockHashAndIndex": Method((BY_HASH, INDEX), _uncle),
     "eth_getHeaderByNumber": Method((NUMBER,), _header_by_number),
     "eth_getHeaderByHash": Method((BLOCK_HASH,), _header_by_hash),
-    "eth_sendRawTransaction": Method((_RAW,), _send_raw_transaction, brief=True),
+    "eth_sendRawTransaction": Method((_RAW,), _send_raw_transaction, brief=True, sends=True),
     "eth_sendRawTransactionSync": Method(
         (_RAW, Param("milliseconds", decode.uint64, None)), _send_raw_transaction_sync, EXECUTE
     ),

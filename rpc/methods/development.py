@@ -4,6 +4,7 @@ Every method is refused, with the reason, on a network without `dev_methods`.
 """
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -223,7 +224,7 @@ _METHODS: dict[str, Method] = {
     "evm_setAccountCode": _CODE,
     "evm_setAccountStorageAt": _STORAGE,
     "anvil_autoImpersonateAccount": Method((_ON,), _impersonate_all),
-    "eth_sendUnsignedTransaction": Method((REQUEST,), _send_unsigned, EXECUTE),
+    "eth_sendUnsignedTransaction": Method((REQUEST,), _send_unsigned, EXECUTE, sends=True),
     "evm_mine": Method((Param("timestamp or options", _mining, (1, None)),), _evm_mine, EXECUTE),
     "evm_increaseTime": _AHEAD,
     "anvil_increaseTime": _AHEAD,
@@ -256,7 +257,7 @@ def _where_allowed(name: str, method: Method) -> Method:
             raise MethodNotSupported(name, reason)
         return await inner(c, *arguments)
 
-    return Method(method.params, handler, method.patience, method.outlives, trust=Trust.NAMED)
+    return replace(method, handler=handler, trust=Trust.NAMED)
 
 
 METHODS: dict[str, Method] = {

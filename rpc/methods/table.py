@@ -47,7 +47,7 @@ class Method:
     A call of it may take `patience.method`; an endpoint that gives requests less than that gives it no more.
     `outlives`: it goes on where the backend is replaced. `brief`: it is done in a moment, so where the backend
     is replaced it may as well end on the old one; that saves the methods that are called most a scope. `trust`:
-    the least trust that its callers need.
+    the least trust that its callers need. `sends`: its result is the hash of a transaction that was handed in.
     """
 
     params: tuple[Param, ...]
@@ -56,6 +56,7 @@ class Method:
     outlives: bool = False
     brief: bool = False
     trust: Trust = Trust.ANYBODY
+    sends: bool = False
 
 
 def _hash_ref(value: object) -> BlockRef:

@@ -73,5 +73,7 @@ METHODS: dict[str, Method] = {
     ),
     "eth_fillTransaction": Method((REQUEST,), _fill_transaction, EXECUTE),
     "eth_signTransaction": Method((REQUEST,), _sign_transaction, EXECUTE, trust=Trust.NAMED),
-    "eth_sendTransaction": Method((REQUEST,), _send_transaction, EXECUTE, trust=Trust.NAMED),
+    "eth_sendTransaction": Method(
+        (REQUEST,), _send_transaction, EXECUTE, trust=Trust.NAMED, sends=True
+    ),
 }
