@@ -184,7 +184,7 @@ class WalletBackend(Protocol):
 
     @property
     def addresses(self) -> tuple[bytes, ...]:
-        """Accounts the node can sign for."""
+        """Accounts from which the node sends for its users."""
 
     def sign_message(self, address: bytes, message: bytes) -> bytes:
         """The 65-byte EIP-191 signature (version 0x45) of a message."""

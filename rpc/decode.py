@@ -99,6 +99,8 @@ def block_ref(value: object) -> BlockRef:
         )
     if by_number is None:
         raise ValueError("either blockHash or blockNumber is needed")
+    if value.get("requireCanonical") is not None:
+        raise ValueError("requireCanonical goes with blockHash only (EIP-1898)")
     return member("blockNumber", block_number, by_number)
 
 

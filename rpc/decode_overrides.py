@@ -7,7 +7,7 @@ fields. Raises ValueError as `rpc.decode` does.
 from typing import Any
 
 from rpc.decode import as_object, member, optional, uint64
-from rpc.encoding import parse_address, parse_data, parse_hash, parse_quantity, parse_storage_slot
+from rpc.encoding import parse_address, parse_data, parse_hash, parse_quantity
 from rpc.wire import AccountOverride, BlockOverrides
 
 MAX_ACCOUNTS = 1_000
@@ -79,9 +79,13 @@ def _account(value: object) -> AccountOverride:
 def _storage(value: object) -> dict[int, int]:
     members = as_object(value)
     return {
-        parse_storage_slot(slot): member(slot, lambda v: int.from_bytes(parse_hash(v), "big"), word)
+        _slot(slot): member(slot, lambda v: int.from_bytes(parse_hash(v), "big"), word)
         for slot, word in members.items()
     }
+
+
+def _slot(key: str) -> int:
+    return member(key, lambda v: int.from_bytes(parse_hash(v), "big"), key)
 
 
 def _word(value: object) -> bytes:

@@ -101,9 +101,12 @@ parse_hash = fixed_data(32, "a hash")
 
 def parse_storage_slot(value: object) -> int:
     """A storage slot below 2**256: a quantity or a 32-byte word, with or without the prefix
-    (geth's `decodeStorageKey`; ethers sends the one, web3.py the other, cast sometimes neither)."""
-    if isinstance(value, str) and value[:2] not in ("0x", "0X"):
+    (geth's `decodeStorageKey`; ethers sends the one, web3.py the other, cast sometimes neither). A JSON number
+    is neither."""
+    if not isinstance(value, str):
+        raise ValueError(f"expected a hex string, got {json_type(value)}")
+    if value[:2] not in ("0x", "0X"):
         value = "0x" + value
-    if isinstance(value, str) and len(value) > 66:
+    if len(value) > 66:
         raise ValueError("storage key too long (want at most 32 bytes)")
     return 0 if value == "0x" else parse_quantity(value)

@@ -111,6 +111,15 @@ async def _pool_inspect(c: Context) -> dict[str, Any]:
     return await c.aside.run(lambda: _inspected(pool))
 
 
+async def _pending_transactions(c: Context) -> list[dict[str, Any]]:
+    """Those of this node's own accounts, as in geth."""
+    accounts = frozenset(c.backend.wallet.addresses)
+    pool = await c.chain.pool.content(None)
+    return await c.aside.run(
+        lambda: [render.transaction(view) for view in pool.pending if view.from_ in accounts]
+    )
+
+
 def _inspected(pool: PoolView) -> dict[str, Any]:
     out: dict[str, dict[str, dict[str, str]]] = {}
     for name, part in (("pending", pool.pending), ("queued", pool.queued)):
@@ -157,6 +166,7 @@ METHODS: dict[str, Method] = {
     "eth_mining": Method((), _mining),
     "eth_hashrate": Method((), _hashrate),
     "eth_capabilities": Method((), _capabilities),
+    "eth_pendingTransactions": Method((), _pending_transactions),
     "txpool_status": Method((), _pool_status),
     "txpool_content": Method((), _pool_content),
     "txpool_contentFrom": Method((Param("address", parse_address),), _pool_content_from),

@@ -45,9 +45,14 @@ class Impersonation:
     """
 
     def __init__(self) -> None:
-        self._addresses: set[bytes] = set()
+        self._addresses: dict[bytes, None] = {}
         self.everybody = False
         self.lock = trio.Lock()
+
+    @property
+    def addresses(self) -> tuple[bytes, ...]:
+        """In the order in which it began; without those that `everybody` adds."""
+        return tuple(self._addresses)
 
     def covers(self, address: bytes | None) -> bool:
         return address is not None and (self.everybody or address in self._addresses)
@@ -55,14 +60,16 @@ class Impersonation:
     def start(self, address: bytes) -> None:
         if len(self._addresses) >= MAX_IMPERSONATED and address not in self._addresses:
             raise LimitExceeded(f"{MAX_IMPERSONATED} accounts are impersonated already")
-        self._addresses.add(address)
+        self._addresses[address] = None
 
     def stop(self, address: bytes) -> None:
-        self._addresses.discard(address)
+        self._addresses.pop(address, None)
 
 
 class Wallet:
-    """An `rpc.backend.WalletBackend`. `addresses` are listed in this order, with or without their keys."""
+    """An `rpc.backend.WalletBackend`. `addresses` are listed in this order, with or without their keys, and the
+    impersonated ones after them.
+    """
 
     def __init__(
         self,
@@ -73,13 +80,19 @@ class Wallet:
         clock: Callable[[], float] = trio.current_time,
     ) -> None:
         self._keys = dict(keys)
-        self.addresses = tuple(addresses)
+        self._listed = tuple(addresses)
         self._chain_id = chain_id
         self._clock = clock
         self._locks = {address: trio.Lock() for address in self._keys}
         self._given: dict[bytes, tuple[int, float]] = {}  # the newest nonce of each, and when
         self.impersonation = Impersonation()
         self._aside = Threads(1)
+
+    @property
+    def addresses(self) -> tuple[bytes, ...]:
+        """The accounts from which this node sends for its users."""
+        others = (a for a in self.impersonation.addresses if a not in self._listed)
+        return (*self._listed, *others)
 
     # ------------------------------------------------------------------ messages
 
@@ -214,8 +227,14 @@ class Wallet:
 
 
 def type_of(request: CallRequest) -> int:
-    """The type that a request names or implies. Raises InvalidParams."""
+    """The type that a request implies, or the one that it names, as far as its prices fit (geth looks at the
+    prices only). Raises InvalidParams.
+    """
     if request.authorization_list is not None:
+        if not request.authorization_list:
+            raise InvalidParams(
+                "authorizationList: a transaction of type 4 has one at least (EIP-7702)"
+            )
         implied = TYPE_SET_CODE
     elif request.gas_price is None:
         implied = TYPE_DYNAMIC_FEE
@@ -226,9 +245,9 @@ def type_of(request: CallRequest) -> int:
         raise InvalidParams(f"transaction type not supported: {kind}")
     fixed_price = kind in (TYPE_LEGACY, TYPE_ACCESS_LIST)
     if fixed_price and (request.max_fee_per_gas or request.max_priority_fee_per_gas):
-        raise InvalidParams(f"a transaction of type {kind} has a gasPrice, no maxFeePerGas")
+        return implied
     if not fixed_price and request.gas_price is not None:
-        raise InvalidParams(f"a transaction of type {kind} has a maxFeePerGas, no gasPrice")
+        return implied
     return kind
 
 

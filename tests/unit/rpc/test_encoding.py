@@ -91,10 +91,16 @@ def test_addresses_and_hashes_have_one_length():
 
 @pytest.mark.parametrize(
     ("sent", "slot"),
-    [("0x0", 0), ("0x", 0), ("1f", 31), ("0x" + "00" * 31 + "05", 5), (3, 3), ("00" * 32, 0)],
+    [("0x0", 0), ("0x", 0), ("1f", 31), ("0x" + "00" * 31 + "05", 5), ("00" * 32, 0)],
 )
 def test_storage_slots_come_as_quantity_or_word(sent, slot):
     assert parse_storage_slot(sent) == slot
+
+
+@pytest.mark.parametrize("sent", [3, True, None, ["0x3"]])
+def test_a_storage_slot_is_a_string(sent):
+    with pytest.raises(ValueError, match="expected a hex string"):
+        parse_storage_slot(sent)
 
 
 def test_a_storage_slot_has_at_most_a_word():
@@ -124,6 +130,7 @@ def test_block_references(sent, ref):
     ("sent", "why"),
     [
         ("newest", "without 0x prefix"),
+        ({"blockNumber": 1, "requireCanonical": False}, "goes with blockHash only"),
         ({}, "either blockHash or blockNumber"),
         ({"blockHash": HASH, "blockNumber": 1}, "cannot specify both"),
         ({"blockHash": "0x12"}, "blockHash: hex string has length 2"),

@@ -10,12 +10,13 @@ from rpc.limits import Limits
 from rpc.wire import AccountOverride, BlockOverrides
 
 ADDRESS = "0x" + "00" * 20
+SLOT = "0x" + "00" * 31 + "01"
 WORD = "0x" + "00" * 31 + "05"
 
 
 def test_accounts():
     found = state_overrides(
-        {ADDRESS: {"balance": "0x1", "nonce": 2, "code": "0x00", "stateDiff": {"0x1": WORD}}}
+        {ADDRESS: {"balance": "0x1", "nonce": 2, "code": "0x00", "stateDiff": {SLOT: WORD}}}
     )
     assert found == {bytes(20): AccountOverride(balance=1, nonce=2, code=b"\0", state_diff={1: 5})}
     assert state_overrides({ADDRESS: {"state": {}}}) == {bytes(20): AccountOverride(state={})}
@@ -38,7 +39,7 @@ def test_their_number_is_bounded():
     accounts = {f"0x{n:040x}": {} for n in range(MAX_ACCOUNTS + 1)}
     with pytest.raises(ValueError, match="at most 1000"):
         state_overrides(accounts)
-    slots = {hex(n): WORD for n in range(MAX_SLOTS + 1)}
+    slots = {f"0x{n:064x}": WORD for n in range(MAX_SLOTS + 1)}
     with pytest.raises(ValueError, match="more than 10000 storage slots"):
         state_overrides({ADDRESS: {"state": slots}})
 
@@ -61,6 +62,12 @@ def test_their_number_is_bounded():
             [{}, "latest", {ADDRESS: {"movePrecompileToAddress": "0x1"}}],
             f"invalid argument 2 (state overrides): {ADDRESS}.movePrecompileToAddress: "
             "hex string has length 1, want 40 for an address",
+        ),
+        (
+            "eth_call",
+            [{}, "latest", {ADDRESS: {"stateDiff": {"0x1": "0x" + "00" * 32}}}],
+            f"invalid argument 2 (state overrides): {ADDRESS}: stateDiff.0x1: "
+            "hex string has length 1, want 64 for a hash",
         ),
         (
             "eth_call",

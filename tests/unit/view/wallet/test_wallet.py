@@ -1,12 +1,16 @@
 """What the node signs, what it fills in, and in which order it gives out nonces."""
 
+import json
+
 import pytest
 import trio
 from eth_account import Account
 from eth_account.messages import encode_defunct, encode_typed_data
 
 from node.primitives.transaction import decode_transaction
+from rpc.dispatch import Dispatcher
 from rpc.errors import InvalidParams, ServerError
+from rpc.limits import Limits
 from rpc.wire import AccessListEntry, CallRequest
 
 GWEI = 10**9
@@ -49,6 +53,8 @@ async def test_messages_are_signed_as_everybody_does(net):
         ({"type": 0}, 0),
         ({"max_fee_per_gas": 9 * GWEI}, 2),
         ({"max_fee_per_gas": GWEI // 2, "max_priority_fee_per_gas": 1}, 2),
+        ({"type": 0, "max_fee_per_gas": 9 * GWEI}, 2),  # the prices decide, as in geth
+        ({"type": 2, "gas_price": 5 * GWEI}, 0),
     ],
 )
 async def test_what_is_left_out_is_filled_in(net, fields, kind):
@@ -68,8 +74,7 @@ async def test_what_is_left_out_is_filled_in(net, fields, kind):
     ("fields", "message"),
     [
         ({"type": 3}, "type not supported"),
-        ({"type": 0, "max_fee_per_gas": 5}, "gasPrice, no maxFeePerGas"),
-        ({"type": 2, "gas_price": 5}, "maxFeePerGas, no gasPrice"),
+        ({"authorization_list": ()}, "has one at least"),
         ({"chain_id": 5}, "chainId does not match"),
         ({"to": None}, "without any data"),
     ],
@@ -79,6 +84,26 @@ async def test_what_cannot_be_signed(net, fields, message):
     request = CallRequest(**{"from_": alice.address, "to": alice.address, **fields})
     with pytest.raises((InvalidParams, ServerError), match=message):
         await backend.wallet.sign(backend.chain(None), request)
+
+
+async def test_impersonated_accounts_are_listed_after_the_others(net):
+    backend, alice = net.views().backend, net.users[0][0]
+    listed = backend.wallet.addresses
+    assert alice.address in listed
+    for address in (b"\1" * 20, alice.address):
+        backend.wallet.impersonation.start(address)
+    assert backend.wallet.addresses == (*listed, b"\1" * 20)
+
+
+async def test_pending_transactions_are_those_of_our_accounts(net):
+    backend, alice = net.views().backend, net.users[0][0]
+    stranger = net.users[1][0]
+    for user in (alice, stranger):
+        await backend.chain(None).send_raw_transaction(user.sign(user.address, 1))
+    backend.wallet._listed = (alice.address,)
+    body = b'{"jsonrpc": "2.0", "id": 1, "method": "eth_pendingTransactions"}'
+    answer = json.loads(await Dispatcher(backend, Limits()).handle(body, None))
+    assert [tx["from"] for tx in answer["result"]] == ["0x" + alice.address.hex()]
 
 
 @pytest.mark.parametrize("shard", [0, 1], ids=["own", "remote"])
