@@ -17,9 +17,10 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
+from node.testing import Network  # noqa: E402
 from tests.browser.support.driver import Browser, chromedriver  # noqa: E402
 from tests.cluster.support.client import call, wait_for  # noqa: E402
-from tests.cluster.support.network import Network  # noqa: E402
+from tests.cluster.support.network import ROOT  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
 SIZE = (1360, 860)
@@ -28,14 +29,14 @@ QUANTISE = ("pngquant", "--quality", "90-100", "--speed", "1", "--force", "--ext
 
 
 def transfer(network: Network, rng: random.Random) -> str:
-    src, dst = rng.sample(network.shards, 2)
+    src, dst = rng.sample(network.shard_ids, 2)
     fields = {
-        "from": network.accounts(src)[0].address,
-        "to": rng.choice(network.accounts(dst)).address,
+        "from": network.account(src).address,
+        "to": rng.choice([a.address for a in network.accounts if a.home == dst]),
         "value": hex(rng.randrange(10**16, 3 * 10**18)),
         "gas": hex(30_000),
     }
-    return str(call(network.endpoint(0), "eth_sendTransaction", [fields]))
+    return str(call(network.rpc, "eth_sendTransaction", [fields]))
 
 
 def traffic(network: Network) -> str:
@@ -49,7 +50,7 @@ def traffic(network: Network) -> str:
 
 def traced(network: Network, tx: str) -> Any:
     def complete() -> Any:
-        found = call(network.endpoint(0), "atoll_trace", [tx])
+        found = call(network.rpc, "atoll_trace", [tx])
         return found and found["complete"] and found
 
     return wait_for(complete, "the transaction to be complete")
@@ -91,15 +92,15 @@ def shoot(browser: Browser, name: str, of: str | None = None) -> None:
 def main() -> None:
     IMAGES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch, chromedriver(Path(scratch) / "log") as driver:
-        network = Network(Path(scratch) / "network", shards=4, validators=1)
+        network = Network(directory=Path(scratch) / "network", shards=4, validators=1)
         browser = Browser(driver, Path(scratch) / "profile")
         try:
             network.up()
             browser.size(*SIZE)
-            take(browser, network.endpoint(0) + "/dashboard", network)
+            take(browser, network.rpc + "/dashboard", network)
         finally:
             browser.close()
-            network.down()
+            network.stop()
 
 
 if __name__ == "__main__":

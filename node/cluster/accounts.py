@@ -1,10 +1,14 @@
 """The development accounts of a new network: known keys, all funded."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from node.primitives.basics import ShardId
 from node.primitives.errors import UserError
 from node.primitives.placement import home_by_range
+
+if TYPE_CHECKING:
+    from eth_account.signers.local import LocalAccount
 
 MNEMONIC = "test test test test test test test test test test test junk"
 PATH = "m/44'/60'/0'/0/{index}"
@@ -18,6 +22,14 @@ class DevAccount:
     address: str
     private_key: str
     home: ShardId
+
+    @property
+    def signer(self) -> "LocalAccount":
+        """The account as eth_account has it, to sign with."""
+        from eth_account import Account
+
+        account: LocalAccount = Account.from_key(self.private_key)
+        return account
 
 
 def derive_accounts(

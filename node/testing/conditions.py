@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from node.cluster.errors import RequestFailed, RpcRefused
-from node.cluster.network_status import report_node
+from node.cluster.network_status import report_node, report_nodes
+from node.cluster.readiness import Readiness
 from node.testing.errors import TransactionFailed
 from node.testing.members import ASK_SECONDS, Node, Shard
 
@@ -173,6 +174,35 @@ def balance(address: str, at_least: int) -> Condition[int]:
 
 
 # ---------------------------------------------------------------------- nodes
+
+
+def ready() -> Condition[None]:
+    """Every node answers, and every chain goes beyond the blocks that its nodes had when they first answered:
+    the rule by which `atoll up` takes a network as up."""
+    seen: list[Readiness] = []
+
+    def look(net: Seen) -> Pending | None:
+        nodes = [node.layout for node in net.nodes]
+        seen[:] = seen or [Readiness(dict.fromkeys(node.shard for node in nodes), new=False)]
+        seen[0].observe(report_nodes(nodes, timeout=LOOK_SECONDS))
+        missing = seen[0].missing()
+        return Pending("; ".join(missing)) if missing else None
+
+    return Condition("the network to be up", look)
+
+
+def shown_everywhere(block: int) -> Condition[None]:
+    """Every node shows the network block of that number, as one in which a receipt was seen."""
+
+    def look(net: Seen) -> Pending | None:
+        heads = {
+            node.name: int(node.request("eth_blockNumber", timeout=LOOK_SECONDS), 16)
+            for node in net.nodes
+        }
+        behind = [f"{name} is at {head}" for name, head in heads.items() if head < block]
+        return Pending(", ".join(behind)) if behind else None
+
+    return Condition(f"network block {block} at every node", look)
 
 
 def node_up(*names: str) -> Condition[None]:

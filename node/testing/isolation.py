@@ -13,7 +13,7 @@ NOT_SUPPORTED = -32004
 
 def snapshot_of(network: Network) -> str | None:
     """The snapshot to go back to; None if the network cannot go back, for lack of development methods. Raises
-    RpcError.
+    RequestFailed.
     """
     try:
         return network.snapshot()

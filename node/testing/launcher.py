@@ -1,7 +1,7 @@
 """The process that a network for tests runs under: `python -m node.testing.launcher DIR PARENT < MANIFEST`.
 
-It makes the network, forks the nodes from one pre-imported program, and stops them when it is told to or when
-the process PARENT, which runs the tests, has ended. The nodes end with it in turn
+It makes the network where there is none, forks the nodes from one pre-imported program, and stops them when it
+is told to or when the process PARENT, which runs the tests, has ended. The nodes end with it in turn
 (node.cluster.processes.lifeline). So the program under test is never forked, and nothing goes on after it,
 however it ended.
 """
@@ -11,8 +11,7 @@ from pathlib import Path
 
 from node import startup
 from node.cluster.errors import NetworkFailed
-from node.cluster.launch import Launch, launch_lock
-from node.cluster.make import make_network
+from node.cluster.make import ensure_network
 from node.cluster.manifest import Manifest
 from node.cluster.processes.pidfile import ProcessId
 from node.cluster.processes.signals import StopSignals
@@ -23,9 +22,9 @@ from node.primitives.errors import AtollError, UserError
 
 
 def launch(directory: Path, parent: int, manifest: str) -> int:
-    """Run a new network in `directory` for as long as the process `parent` lives; the exit code."""
+    """Run the network in `directory` for as long as the process `parent` lives; the exit code."""
     with StopSignals(_process(parent)) as signals:
-        layout = make_network(parse_toml(manifest, Manifest).check(), directory)
+        layout = ensure_network(parse_toml(manifest, Manifest).check(), directory)
         with launch_lock(layout.directory):
             running = Launch(layout, preloaded_node(), _say, stays=True)
             if running.up(signals) is None:

@@ -4,11 +4,12 @@ import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 from node.cluster.accounts import DevAccount
 from node.cluster.client.client import call
@@ -16,18 +17,20 @@ from node.cluster.client.units import check_address, checksum_address, parse_dat
 from node.cluster.client.wallet import TransactionDraft, send
 from node.cluster.errors import NetworkFailed, RpcUnreachable
 from node.cluster.faults.injection import Faults
-from node.cluster.layout import NetworkLayout, clear_directory, load_layout
+from node.cluster.launch import stop_network
+from node.cluster.layout import NetworkLayout, clear_directory, has_network, load_layout
 from node.cluster.network_status import report_nodes
+from node.cluster.scenario.invariants import Invariants
 from node.primitives.errors import UserError
 from node.primitives.keys import CURVE_ORDER, SigningKey
 from node.primitives.node_status import NodeStatus
 from node.primitives.placement import home_by_range
-from node.testing.conditions import Condition, node_up, receipt
+from node.testing.conditions import Condition, node_up, ready, receipt
 from node.testing.errors import NetworkStopped, Unbalanced
 from node.testing.loops import in_thread, in_thread_whatever_happens, sleep
 from node.testing.members import ASK_SECONDS, Clock, Node, Shard
 from node.testing.options import Options, manifest_of
-from node.testing.supervised import Supervised
+from node.testing.supervised import Supervised, patience
 from node.testing.waiting import INTERVAL, WAIT_SECONDS, Wait
 
 if TYPE_CHECKING:
@@ -78,54 +81,99 @@ class Network:
         network.up()
         return network
 
+    @classmethod
+    def at(cls, directory: Path) -> Self:
+        """The network that `atoll init`, `load` or `up` has made in `directory`, as it is: it may run, and `up`
+        starts what does not. `stop` stops it if `up` has started it, and deletes nothing.
+
+        Raises UserError if there is none.
+        """
+        layout = load_layout(directory)
+        network = cls(directory=layout.directory, keep=True)
+        network.manifest, network._directory = layout.manifest, layout.directory
+        network._open(layout)
+        return network
+
     # ------------------------------------------------------------------ life
 
     def up(self, *, timeout: float | None = None) -> None:
-        """Start it, in `timeout` seconds (None: what its size needs). Raises as `start`; then nothing runs."""
-        if self._directory is not None:
-            raise UserError("a network is started once; make another one")
-        directory = self._given or Path(tempfile.mkdtemp(prefix="atoll-"))
-        if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-            raise UserError(
-                f"{directory} is not empty: a network for tests has a directory of its own"
-            )
-        self._directory = directory.absolute()
+        """Start the nodes that do not run, and return when every node answers and every chain goes on, in
+        `timeout` seconds (None: what its size needs). What `down` has left is gone on with.
+
+        Raises as `start`; what was started is then stopped again. Raises WaitTimeout if others ran already.
+        """
+        timeout = patience(sum(self.manifest.committee_sizes())) if timeout is None else timeout
+        if self._layout is not None and any(node.is_running for node in self.nodes):
+            if down := self._down():
+                self.faults.nodes.start(down)
+                self.wait_for(ready(), timeout)
+            return
+        self._end()
+        directory = self._claim()
+        stored = has_network(directory)
         for attempt in range(START_TRIES):
             try:
-                self._up(self._directory, timeout)
+                self._up(directory, timeout, stored=stored)
                 return
             except (UserError, NetworkFailed) as error:
                 # Ports are free when they are chosen, and taken when the nodes have started: with many test
                 # processes, another one may come between.
-                if PORT_TAKEN not in str(error) or attempt == START_TRIES - 1:
+                if stored or PORT_TAKEN not in str(error) or attempt == START_TRIES - 1:
                     raise
-                clear_directory(self._directory)
+                clear_directory(directory)
 
-    def _up(self, directory: Path, timeout: float | None) -> None:
+    def _claim(self) -> Path:
+        if self._directory is None:
+            directory = self._given or Path(tempfile.mkdtemp(prefix="atoll-"))
+            if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+                raise UserError(
+                    f"{directory} is not empty: a network for tests has a directory of its own; "
+                    "Network.at() gives one that is there"
+                )
+            self._directory = directory.absolute()
+        return self._directory
+
+    def _up(self, directory: Path, timeout: float, *, stored: bool) -> None:
         self._running = Supervised(self.manifest, directory)
         try:
             self._running.wait_until_up(timeout)
-            self._layout = load_layout(directory)
-            self._faults = Faults(directory)
-            self._nodes = tuple(Node.of(node) for node in self._layout.nodes)
+            self._open(load_layout(directory))
         except NetworkFailed:
-            self._end()  # and leave the logs, which the error may name
+            self.keep = True  # the error may name its logs
+            self._end()
             raise
         except BaseException:
-            self.stop()
+            if stored:
+                self._end()
+            else:
+                self.stop()
             raise
 
-    def stop(self) -> None:
-        """Stop all nodes, and delete the files that are not kept. Idempotent."""
-        if self._end() and not self.keep:
-            shutil.rmtree(self.directory, ignore_errors=True)
+    def _open(self, layout: NetworkLayout) -> None:
+        self._layout = layout
+        self._faults = Faults(layout.directory, seed=1)  # the same messages are lost every time
+        self._nodes = tuple(Node.of(node) for node in layout.nodes)
 
-    def _end(self) -> bool:
+    def _down(self) -> list[str]:
+        return [node.name for node in self.nodes if not node.is_running]
+
+    def down(self) -> None:
+        """Stop all nodes, whoever has started them; `up` goes on with their data. Idempotent."""
+        self._end()
+        if self._directory is not None:
+            stop_network(self._directory)
+
+    def stop(self) -> None:
+        """Stop all nodes for good, and delete the files that are not kept. Idempotent."""
+        self._end()
+        if not self.keep and self._directory is not None:
+            shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _end(self) -> None:
         running, self._running = self._running, None
         self._layout = self._faults = None
         if running is not None:
             running.stop()
-        return running is not None
 
     def __enter__(self) -> Self:
         if self._directory is None:
@@ -178,7 +226,7 @@ class Network:
 
     @property
     def shards(self) -> tuple[Shard, ...]:
-        return tuple(self.shard(number) for number in range(self.manifest.shards))
+        return tuple(map(self.shard, self.shard_ids))
 
     def shard(self, number: int) -> Shard:
         """The shard of that number. Raises UserError."""
@@ -186,6 +234,10 @@ class Network:
         if not nodes:
             raise UserError(f"there is no shard {number}: they are 0 to {self.manifest.shards - 1}")
         return Shard(id=number, nodes=nodes)
+
+    @property
+    def shard_ids(self) -> tuple[int, ...]:
+        return tuple(range(self.manifest.shards))
 
     @property
     def rpc(self) -> str:
@@ -212,12 +264,24 @@ class Network:
             raise NetworkStopped("the network is not running, so nothing can go wrong in it")
         return self._faults
 
+    @cached_property
+    def invariants(self) -> Invariants:
+        """What must hold on any network: equal blocks on all nodes of a shard, lanes in order, no wei made or
+        lost. `invariants.check()` waits until nothing is under way and looks at all that is new since the last
+        time. Raises InvariantBroken."""
+        return Invariants(
+            lambda: {shard.id: [node.rpc for node in shard.nodes] for shard in self.shards}
+        )
+
     def heal(self, *, timeout: float = WAIT_SECONDS) -> None:
-        """End all faults, start the nodes that are down, and return when all are up. Raises UserError,
-        NetworkFailed or WaitTimeout."""
+        """End all faults, start the nodes that are down, and return when all are up and the chains go on.
+        Raises UserError, NetworkFailed or WaitTimeout."""
+        was_down = self._down()
         self.faults.heal()
-        if down := [node.name for node in self.nodes if not node.is_running]:
+        if down := self._down():
             self.faults.nodes.start(down)
+        if was_down:
+            self.wait_for(ready(), timeout)
         self.wait_for(node_up(), timeout)
 
     @property
@@ -284,7 +348,7 @@ class Network:
         for them (eth_sendTransaction)."""
         return tuple(self.layout.accounts)
 
-    def account(self, *, shard: int = 0, index: int = 0) -> DevAccount:
+    def account(self, shard: int = 0, index: int = 0) -> DevAccount:
         """A funded account at home on a shard. Raises UserError if there are not so many."""
         self.shard(shard)
         accounts = [account for account in self.accounts if account.home == shard]
@@ -295,7 +359,11 @@ class Network:
             )
         return accounts[index]
 
-    def new_account(self, *, shard: int = 0, ether: float = 100) -> DevAccount:
+    def home(self, address: str) -> int:
+        """The shard on which an account or a contract lives."""
+        return int(self.request("atoll_home", address), 16)
+
+    def new_account(self, shard: int = 0, *, ether: float = 100) -> DevAccount:
         """A new account, never used before, at home on a shard and with so much money when this returns."""
         self.shard(shard)
         while True:
@@ -383,6 +451,18 @@ class Network:
         return "\n".join([f"network in {self._layout.directory}:", *rows])
 
 
+def _in_thread(
+    method: Callable[Concatenate[Network, P], T],
+) -> "Callable[Concatenate[AsyncNetwork, P], Awaitable[T]]":
+    """The awaitable twin of a method of `Network`."""
+
+    async def awaitable(self: "AsyncNetwork", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await in_thread(lambda: method(self.network, *args, **kwargs))
+
+    awaitable.__doc__ = method.__doc__
+    return awaitable
+
+
 class AsyncNetwork:
     """`net.aio`: the methods of `net` that take time, to be awaited under asyncio or trio.
 
@@ -413,15 +493,6 @@ class AsyncNetwork:
         """Call what would block in a thread: `await net.aio.run(net.faults.kill, "s0v0")`."""
         return await in_thread(lambda: function(*args, **kwargs))
 
-    async def request(
-        self,
-        method: str,
-        *params: object,
-        timeout: float = ASK_SECONDS,  # noqa: ASYNC109 - of a socket
-    ) -> Any:
-        """`Network.request`."""
-        return await self.run(self.network.request, method, *params, timeout=timeout)
-
     async def wait_for(
         self,
         condition: Condition[T] | Callable[[], T],
@@ -437,33 +508,12 @@ class AsyncNetwork:
             await sleep(interval)
         return wait.result
 
-    async def send(
-        self,
-        sender: DevAccount,
-        to: str | None = None,
-        *,
-        value: int = 0,
-        data: bytes | str = b"",
-        gas: int | None = None,
-    ) -> str:
-        """`Network.send`."""
-        return await self.run(self.network.send, sender, to, value=value, data=data, gas=gas)
-
-    async def new_account(self, *, shard: int = 0, ether: float = 100) -> DevAccount:
-        """`Network.new_account`."""
-        return await self.run(self.network.new_account, shard=shard, ether=ether)
-
-    async def audit(self, block: int | None = None) -> dict[str, Any]:
-        """`Network.audit`."""
-        return await self.run(self.network.audit, block)
-
-    async def snapshot(self) -> str:
-        """`Network.snapshot`."""
-        return await self.run(self.network.snapshot)
-
-    async def revert(self, snapshot: str) -> None:
-        """`Network.revert`."""
-        await self.run(self.network.revert, snapshot)
+    request = _in_thread(Network.request)
+    send = _in_thread(Network.send)
+    new_account = _in_thread(Network.new_account)
+    audit = _in_thread(Network.audit)
+    snapshot = _in_thread(Network.snapshot)
+    revert = _in_thread(Network.revert)
 
 
 def _heights(status: NodeStatus) -> str:

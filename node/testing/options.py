@@ -12,9 +12,11 @@ from node.primitives.errors import UserError
 class Options(TypedDict, total=False):
     """The default is 2 shards of 1 validator with development methods, on random free ports.
 
-    `validators` of each shard, or a number for every one of them. `accounts_per_shard` funded accounts are at
-    home on every shard, with `balance_ether` each. `params` are those of [params] in network.toml. `seed` gives
-    the same keys every time. `log_level` of the nodes is `debug`, `info`, `warning` or `error`.
+    `validators` of each shard, or a number for every one of them. At least `accounts_per_shard` funded accounts
+    are at home on every shard, with `balance_ether` each; the first ten are those of `atoll up`. `params` are
+    those of [params] in network.toml. `seed` gives the same keys every time. `log_level` of the nodes is
+    `debug`, `info`, `warning` or `error`. `manifest` is all else that network.toml can say, by its sections:
+    `{"nodes": {"s0v0": {"stake_ether": 320}}}`.
     """
 
     shards: int
@@ -26,6 +28,7 @@ class Options(TypedDict, total=False):
     params: Mapping[str, float | int | bool]
     seed: str
     log_level: str
+    manifest: Mapping[str, Any]
 
 
 DEFAULT_SHARDS = 2
@@ -49,13 +52,21 @@ def manifest_of(options: Options) -> Manifest:
         "shards": DEFAULT_SHARDS,
         "validators": DEFAULT_VALIDATORS,
         "rpc": {"port": 0},
-        "accounts": {"count": 0},
+        "params": {"dev_methods": True},
     }
+    _merge(document, options.get("manifest", {}))
     for key, value in options.items():
-        section, name = _SECTIONS.get(key, (None, key))
-        (document if section is None else document.setdefault(section, {}))[name] = value
-    document["params"] = {"dev_methods": True, **options.get("params", {})}
+        if key != "manifest":
+            section, name = _SECTIONS.get(key, (None, key))
+            _merge(document, {name: value} if section is None else {section: {name: value}})
     try:
         return msgspec.convert(document, Manifest).check()
     except msgspec.ValidationError as error:
         raise UserError(f"options of a network: {error}") from None
+
+
+def _merge(document: dict[str, Any], more: Mapping[str, Any]) -> None:
+    """Add what `more` says; of a section, key by key."""
+    for key, value in more.items():
+        known = document.get(key, {})
+        document[key] = {**known, **value} if isinstance(value, Mapping) else value

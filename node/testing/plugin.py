@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Isolation = Literal["revert", "fresh", "none"]
 ISOLATIONS = ("revert", "fresh", "none")
 INI_SHARDS, INI_VALIDATORS, INI_ISOLATION = "atoll_shards", "atoll_validators", "atoll_isolation"
-INI_LINES = "atoll_log_lines"
+INI_LINES, INI_ONE = "atoll_log_lines", "atoll_one_at_a_time"
 MARKER = (
     'atoll(shards=2, validators=1, isolation="revert", ...): what network the fixtures `atoll`, `atoll_module` '
     "and `atoll_session` give; all options are in docs/testing.md"
@@ -56,6 +56,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         INI_ISOLATION, "what `atoll` does between tests: revert, fresh or none", default="revert"
     )
     parser.addini(INI_LINES, "lines of each node's log that a failure shows", default="15")
+    parser.addini(INI_ONE, "a shared network rests while a test has another one", type="bool")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -77,7 +78,9 @@ def atoll_networks(
     from node.testing.shared import SharedNetworks
 
     networks = SharedNetworks(
-        lambda: tmp_path_factory.mktemp("atoll"), keep=request.config.getoption("--atoll-keep")
+        lambda: tmp_path_factory.mktemp("atoll"),
+        keep=request.config.getoption("--atoll-keep"),
+        one_at_a_time=request.config.getini(INI_ONE),
     )
     request.config.stash[NETWORKS] = networks
     yield networks

@@ -14,29 +14,47 @@ from node.testing.options import Options, manifest_of
 class SharedNetworks:
     """Starts networks in directories of their own and stops them."""
 
-    def __init__(self, root: Callable[[], Path], *, keep: bool = False) -> None:
+    def __init__(
+        self, root: Callable[[], Path], *, keep: bool = False, one_at_a_time: bool = False
+    ) -> None:
         """`root` makes the directory for all networks, once the first one is wanted. With `keep` their files
-        stay; otherwise those of a network stay if something says `network.keep = True`, as a failed test."""
+        stay; otherwise those of a network stay if something says `network.keep = True`, as a failed test.
+        `one_at_a_time`: shared networks `rest` while another one is wanted."""
         self._make_root = root
         self._root: Path | None = None
         self._keep = keep
+        self._one_at_a_time = one_at_a_time
         self._numbers = itertools.count()
         self._shared: dict[str, Network] = {}
+        self._resting: set[Network] = set()
         self._all: list[Network] = []
 
     def shared(self, **options: Unpack[Options]) -> Network:
-        """The network of these options, the same one for every caller, until it is stopped.
+        """The network of these options with all its nodes, the same one for every caller, until it is stopped.
 
         Raises as Network.start.
         """
         shape = render_manifest(manifest_of(options))
         network = self._shared.get(shape)
-        if network is None or not network.is_up:
+        if network is None or not (network.is_up or network in self._resting):
             network = self._shared[shape] = self.start(**options)
+        elif self._one_at_a_time:
+            self.rest(but=network)
+        network.up()
+        self._resting.discard(network)
         return network
+
+    def rest(self, *, but: Network | None = None) -> None:
+        """Stop the nodes of shared networks; `shared` starts them again, with their data."""
+        for network in self._shared.values():
+            if network.is_up and network is not but:
+                network.down()
+                self._resting.add(network)
 
     def start(self, **options: Unpack[Options]) -> Network:
         """Start a network for one caller alone. Raises as Network.start."""
+        if self._one_at_a_time:
+            self.rest()
         if self._root is None:
             self._root = self._make_root()
         shape = manifest_of(options)

@@ -20,13 +20,20 @@ START_MARGIN = 30.0
 POLL_INTERVAL = 0.03
 
 
+def patience(nodes: int) -> float:
+    """Seconds in which a network of so many nodes is up."""
+    return READY_DEADLINE + READY_DEADLINE_PER_NODE * nodes + START_MARGIN
+
+
 class Supervised:
-    """A new network in `directory`, run by a launcher (node.testing.launcher) that ends with this process."""
+    """The network in `directory`, stored or new, run by a launcher (node.testing.launcher) that ends with this
+    process."""
 
     def __init__(self, manifest: Manifest, directory: Path) -> None:
         """Starts the launcher, which goes on by itself: `wait_until_up` is to be called next."""
         self._directory = directory
-        self._nodes = sum(manifest.committee_sizes())
+        self._patience = patience(sum(manifest.committee_sizes()))
+        (directory / NETWORK).unlink(missing_ok=True)  # of a launcher that was killed
         self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - open for as long as the launcher
         self._process = subprocess.Popen(
             # -P: whatever is called `node` where the tests are run is not meant
@@ -43,8 +50,7 @@ class Supervised:
 
     def wait_until_up(self, timeout: float | None = None) -> None:
         """Return when every chain makes blocks. Raises UserError or NetworkFailed; it may still run then."""
-        if timeout is None:
-            timeout = READY_DEADLINE + READY_DEADLINE_PER_NODE * self._nodes + START_MARGIN
+        timeout = self._patience if timeout is None else timeout
         deadline = time.monotonic() + timeout
         while not (self._directory / NETWORK).exists():
             if self._process.poll() is not None:

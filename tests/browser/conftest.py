@@ -10,9 +10,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from node.testing import Network
+from node.testing.shared import SharedNetworks
 from tests.browser.support.driver import CHROMIUM, DRIVER, Browser, chromedriver
 from tests.cluster.support.client import call
-from tests.cluster.support.network import Network, Networks
 
 HERE = Path(__file__).parent
 MISSING = (
@@ -25,13 +26,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents and "page" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.cluster)
-
-
-@pytest.fixture(scope="package")
-def networks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Networks]:
-    networks = Networks(tmp_path_factory.mktemp("networks"))
-    yield networks
-    networks.stop()
 
 
 @pytest.fixture(scope="package")
@@ -49,7 +43,7 @@ class Page:
     def __init__(self, browser: Browser, network: Network) -> None:
         self.browser = browser
         self.network = network
-        self.address = network.endpoint(0) + "/dashboard"
+        self.address = network.rpc + "/dashboard"
         self.may_complain = False  # the node is to be away: the browser says so on the console
 
     def open(self, path: str = "#/") -> None:
@@ -74,7 +68,7 @@ class Page:
             )
 
     def call(self, method: str, *params: Any) -> Any:
-        return call(self.network.endpoint(0), method, params)
+        return call(self.network.rpc, method, params)
 
     def figure(self, name: str) -> str:
         return self.browser.text(f"#figure-{name} dd") or ""
@@ -86,14 +80,14 @@ class Page:
 
     def transfer(self, wei: int = 10**18) -> str:
         """A transfer from an account of shard 0 to one of shard 1; its hash. Asks shard 1 nothing."""
-        sender, recipient = (self.network.accounts(shard)[0].address for shard in (0, 1))
+        sender, recipient = (self.network.account(shard).address for shard in (0, 1))
         fields = {"gas": hex(21_000), "gasPrice": hex(10**10), "value": hex(wei)}
         return str(self.call("eth_sendTransaction", {"from": sender, "to": recipient, **fields}))
 
 
 @pytest.fixture
-def network(networks: Networks) -> Network:
-    return networks.use(shards=2, validators=1)
+def network(atoll_networks: SharedNetworks) -> Network:
+    return atoll_networks.shared(shards=2, validators=1)
 
 
 @pytest.fixture(scope="package")

@@ -1,9 +1,9 @@
 """The developer panel: it does what it says, and is not there where the genesis does not allow it."""
 
+from node.testing.shared import SharedNetworks
 from tests.browser.conftest import Page
 from tests.browser.support.driver import Browser
 from tests.cluster.support.client import wait_for
-from tests.cluster.support.network import Networks
 
 ETHER = 10**18
 
@@ -16,7 +16,7 @@ def submit(page: Page, title: str, words: str) -> None:
 
 
 def test_the_faucet_gives(page: Page) -> None:
-    address = page.network.fresh_account(1).address
+    address = page.network.new_account(1, ether=0).address
     page.open()
     page.browser.click("#developer-link")
     page.browser.fill("[name=faucet-address]", address)
@@ -85,11 +85,11 @@ def test_faults_of_the_node_are_caused_listed_and_healed(page: Page) -> None:
 
 
 def test_it_is_not_there_where_the_genesis_does_not_allow_it(
-    page: Page, networks: Networks
+    page: Page, atoll_networks: SharedNetworks
 ) -> None:
     browser: Browser = page.browser
-    strict = networks.use(shards=2, validators=1, manifest="[params]\ndev_methods = false\n")
-    page.network, page.address = strict, strict.endpoint(0) + "/dashboard"
+    strict = atoll_networks.shared(shards=2, validators=1, params={"dev_methods": False})
+    page.network, page.address = strict, strict.rpc + "/dashboard"
     page.open()
     browser.until(lambda: page.number("block") > 0, "a network block")
     browser.lacks("#developer-link")

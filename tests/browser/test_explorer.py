@@ -30,7 +30,7 @@ def test_search_finds_each_kind_of_thing(page: Page) -> None:
     tx, message = crossed(page)
     block = page.call("eth_getBlockByNumber", "0x2", False)
     shard_block = page.call("atoll_shardBlock", 1, "0x2")
-    account = page.network.accounts(1)[0].address
+    account = page.network.account(1).address
     page.open()
     for words, view, title in [
         ("2", "#/block/2", "Network block 2"),
@@ -93,7 +93,7 @@ def test_a_transaction_shows_what_it_caused_and_leads_there_and_back(page: Page)
 def test_a_transaction_is_followed_until_it_is_complete(page: Page) -> None:
     browser = page.browser
     page.open()
-    with page.network.suspended("s1v0"):
+    with page.network.faults.stop("s1v0"):
         tx = page.transfer()
         page.go(f"#/tx/{tx}")
         browser.shows(".trace", "1 under way")
@@ -132,7 +132,7 @@ def test_the_proof_of_a_message_is_saved_and_proves_it(page: Page, tmp_path: Pat
 def test_an_address_shows_its_home_its_money_and_its_recent_transactions(page: Page) -> None:
     browser = page.browser
     tx, _ = crossed(page)
-    account = page.network.accounts(0)[0].address
+    account = page.network.account(0).address
     page.open(f"#/address/{account}")
     for words in ("Balance", "Shard 0", "account"):
         browser.shows("#main", words)

@@ -40,7 +40,7 @@ def test_a_message_is_an_arrow_until_it_is_delivered(page: Page) -> None:
     page.open()
     browser.until(lambda: page.number("block") > 0, "a network block")
     before = sent(page)  # by whatever test had this network earlier
-    with network.suspended("s1v0"):  # the shard it is for: it cannot be delivered
+    with network.faults.stop("s1v0"):  # the shard it is for: it cannot be delivered
         page.transfer()
         browser.has(".lanes .arrow.moving", 1)
         browser.says(".lanes .arrow title", "to shard 1: 0 of 1 delivered")

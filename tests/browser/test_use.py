@@ -53,7 +53,7 @@ VIEWS = ["#/", "#/validators", "#/developer", "#/block/2", "#/shard/0/block/1", 
 
 def views(page: Page) -> list[str]:
     tx = page.transfer()
-    account = page.network.accounts(0)[0].address
+    account = page.network.account(0).address
     return [*VIEWS, f"#/tx/{tx}", f"#/address/{account}"]
 
 
@@ -181,7 +181,7 @@ def test_less_motion_where_that_is_wished(page: Page) -> None:
     browser = page.browser
     browser.media(prefers_reduced_motion="reduce")
     page.open()
-    with page.network.suspended("s1v0"):
+    with page.network.faults.stop("s1v0"):
         page.transfer()
         browser.until(lambda: browser.count(".lanes .arrow.moving .line") > 0, "an arrow")
         moving = (
@@ -212,7 +212,7 @@ def test_a_node_that_is_killed_is_said_to_be_away_and_comes_back(page: Page) -> 
     page.open()
     browser.until(lambda: page.number("block") > 0, "a network block")
     before = page.number("block")
-    network.kill("s0v0")
+    network.faults.kill("s0v0")
     browser.shows("#away", "This node does not answer")
     browser.shows("#connection", "Node away")
     browser.shows("#away-when", "Trying")

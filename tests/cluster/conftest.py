@@ -8,8 +8,10 @@ import pytest
 import vyper
 from web3.contract import Contract
 
+from node.testing import Network
+from node.testing.shared import SharedNetworks
 from tests.cluster.support.client import deploy
-from tests.cluster.support.network import Network, Networks
+from tests.cluster.support.guard import guarded
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -26,27 +28,34 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.cluster)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Whatever tests have started below their directories ends with the session, however that ends."""
+    with guarded(tmp_path_factory.getbasetemp()):
+        yield
+
+
 @pytest.fixture(scope="session")
-def networks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Networks]:
-    """All networks of the session. Their logs stay where pytest keeps files."""
-    networks = Networks(tmp_path_factory.mktemp("networks"))
-    yield networks
-    networks.stop()
+def networks(atoll_networks: SharedNetworks) -> SharedNetworks:
+    """All networks of the session."""
+    return atoll_networks
 
 
 @pytest.fixture(autouse=True)
-def audited(networks: Networks) -> Iterator[None]:
+def audited(networks: SharedNetworks) -> Iterator[None]:
     """After every test, whatever else it checks, the audit of each new network block is zero."""
     yield
-    networks.audit()
+    for network in networks.running:
+        network.up()
+        network.invariants.check_audit()
 
 
 @pytest.fixture
-def two_by_four(networks: Networks) -> Iterator[Network]:
+def two_by_four(networks: SharedNetworks) -> Iterator[Network]:
     """2 shards of 4 validators; after each test the invariants are checked."""
-    network = networks.use(shards=2, validators=4)
+    network = networks.shared(shards=2, validators=4)
     yield network
-    network.check()
+    network.invariants.check()
 
 
 @pytest.fixture(scope="session")
@@ -59,10 +68,11 @@ def ledgers(
     two_by_four: Network, ledger: dict[str, Any], _kept_ledgers: dict[int, Contract]
 ) -> dict[int, Contract]:
     """A ledger on each shard of `two_by_four`, the same ones for all tests."""
-    for shard in two_by_four.shards:
+    for shard in two_by_four.shard_ids:
         if shard not in _kept_ledgers:
-            deployer = two_by_four.accounts(shard)[1]
-            _kept_ledgers[shard] = deploy(two_by_four.w3(shard), deployer, ledger)
+            deployer = two_by_four.account(shard, 1).signer
+            w3 = two_by_four.web3(node=f"s{shard}v0")
+            _kept_ledgers[shard] = deploy(w3, deployer, ledger)
     return _kept_ledgers
 
 

@@ -17,9 +17,11 @@ from typing import Any
 import pytest
 from web3.contract import Contract
 
-from tests.cluster.support.client import call, call_many, wait_for
+from node.cluster.client.client import call_many
+from node.testing import Network
+from tests.cluster.support.client import call, wait_for
 from tests.cluster.support.load import ETHER, Load, fund, make_accounts
-from tests.cluster.support.network import Network
+from tests.cluster.support.network import names_of
 from tests.cluster.support.traffic import Traffic, read_receipts
 
 pytestmark = pytest.mark.skipif(
@@ -69,11 +71,11 @@ def traffic(two_by_four: Network, load: Load) -> Iterator[Traffic]:
         traffic.drain()
     print(f"{len(load.steps)} transactions")
     with timed() as note:
-        for name in two_by_four.names:
+        for name in names_of(two_by_four):
             check_all_kept(two_by_four, name, load.receipts)
         note("receipts everywhere")
         two_by_four.invariants.start_over()
-        two_by_four.check()
+        two_by_four.invariants.check()
         note("invariants")
         load.check()
         note("balances")
@@ -106,8 +108,8 @@ class Head:
 
 
 def heads(network: Network, name: str) -> list[Head]:
-    chains = network.status(name)["chains"]
-    rpc, shard = network.node(name)["rpc"], network.status(name)["shard"]
+    chains = network.node(name).request("atoll_status")["chains"]
+    rpc, shard = network.node(name).rpc, network.node(name).request("atoll_status")["shard"]
     return [
         Head(
             chain=chain,
@@ -121,7 +123,7 @@ def heads(network: Network, name: str) -> list[Head]:
 
 def check_heads(network: Network, name: str, before: list[Head]) -> None:
     """Neither chain of the node is shorter, and the blocks it served are the same."""
-    chains = network.status(name)["chains"]
+    chains = network.node(name).request("atoll_status")["chains"]
     for head in before:
         assert chains[head.chain]["height"] >= head.height, (name, head, chains)
         same = call(head.endpoint, "eth_getBlockByNumber", [head.block["number"], False])
@@ -130,7 +132,7 @@ def check_heads(network: Network, name: str, before: list[Head]) -> None:
 
 def wait_until_kept(network: Network, name: str, receipts: dict[str, Any]) -> None:
     """Every receipt that was seen anywhere is shown by this node, as soon as it has caught up."""
-    endpoint, left = network.node(name)["rpc"], dict(receipts)
+    endpoint, left = network.node(name).rpc, dict(receipts)
 
     def is_kept() -> bool:
         for tx_hash, found in read_receipts(endpoint, list(left)).items():
@@ -142,14 +144,14 @@ def wait_until_kept(network: Network, name: str, receipts: dict[str, Any]) -> No
 
 def check_all_kept(network: Network, name: str, receipts: dict[str, Any]) -> None:
     """As `wait_until_kept`, of all there are: by blocks, which is one call instead of many."""
-    endpoint = network.node(name)["rpc"]
+    endpoint = network.node(name).rpc
     numbers = {int(found["blockNumber"], 16) for found in receipts.values()}
     wait_for(
         lambda: int(call(endpoint, "eth_blockNumber"), 16) >= max(numbers),
         f"{name} to show network block {max(numbers)}",
         PATIENCE_SECONDS,
     )
-    blocks = call_many(endpoint, (("eth_getBlockReceipts", [hex(n)]) for n in sorted(numbers)))
+    blocks = call_many(endpoint, [("eth_getBlockReceipts", [hex(n)]) for n in sorted(numbers)])
     shown = {found["transactionHash"]: found for block in blocks for found in block}
     for tx_hash, found in receipts.items():
         assert shown.get(tx_hash) == found, f"{name} has another receipt: {shown.get(tx_hash)}"
@@ -165,14 +167,14 @@ def test_nodes_are_killed_at_random(
 ) -> None:
     network = two_by_four
     for number in range(1, KILLS + 1):
-        victim = draw.choice(network.names)
+        victim = draw.choice(names_of(network))
         before, seen = heads(network, victim), recent(load)
         traffic.go_on(draw.uniform(0, MOMENT_SECONDS))
         reached = {head.chain: head.height for head in before}
         print(f"kill {number} of {KILLS}: {victim} after {reached}, {len(load.receipts)} receipts")
 
         with timed() as note:
-            network.kill(victim)
+            network.faults.kill(victim)
             network.up()
             note("up")
             check_heads(network, victim, before)
@@ -185,13 +187,13 @@ def test_a_node_is_stopped_for_a_while(
     two_by_four: Network, load: Load, traffic: Traffic, draw: random.Random
 ) -> None:
     network = two_by_four
-    victim = draw.choice(network.names)
-    others = [name for name in network.names if name != victim]
+    victim = draw.choice(names_of(network))
+    others = [name for name in names_of(network) if name != victim]
     held, seen = heads(network, victim), recent(load)
     print(f"{victim} is stopped for {STOP_SECONDS:g} s after {[h.height for h in held]}")
 
     traffic.leave_out(victim)
-    with network.suspended(victim):
+    with network.faults.stop(victim):
         began = time.monotonic()
         start = {name: heights(network, name) for name in others}
         receipts = len(load.receipts)
@@ -228,7 +230,7 @@ def test_a_node_is_stopped_for_a_while(
 
 def heights(network: Network, name: str) -> tuple[int, int]:
     """Of the node's shard and of the beacon."""
-    chains = network.status(name)["chains"]
+    chains = network.node(name).request("atoll_status")["chains"]
     return chains["shard"]["height"], chains["beacon"]["height"]
 
 
@@ -238,16 +240,16 @@ def test_all_are_killed_at_random(
 ) -> None:
     network = two_by_four
     for number in range(1, KILLS_OF_ALL + 1):
-        before, seen = {name: heads(network, name) for name in network.names}, recent(load)
+        before, seen = {name: heads(network, name) for name in names_of(network)}, recent(load)
         traffic.go_on(draw.uniform(0, MOMENT_SECONDS))
         highest = [max(head.height for head in each) for each in zip(*before.values(), strict=True)]
         print(f"kill {number} of {KILLS_OF_ALL}: shard, beacon {highest}, {len(seen)} receipts")
 
         with timed() as note:
-            network.kill(*network.names)
+            network.faults.kill(*names_of(network))
             network.up()  # every chain has decided again, beyond what any node had
             note("up")
-            for name in network.names:
+            for name in names_of(network):
                 check_heads(network, name, before[name])
                 wait_until_kept(network, name, seen)
             note("all there")

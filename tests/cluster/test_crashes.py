@@ -5,9 +5,11 @@ from collections.abc import Iterator
 import pytest
 from web3.contract import Contract
 
-from tests.cluster.support.client import call_many, connect, wait_for
+from node.cluster.client.client import call_many
+from node.testing import Network
+from tests.cluster.support.client import connect, wait_for
 from tests.cluster.support.load import ETHER, Load, fund, make_accounts
-from tests.cluster.support.network import Network
+from tests.cluster.support.network import names_of
 
 
 @pytest.fixture
@@ -26,7 +28,7 @@ def hash_of(text: str) -> int:
 
 
 def heights(network: Network, name: str) -> dict[str, int]:
-    chains = network.status(name)["chains"]
+    chains = network.node(name).request("atoll_status")["chains"]
     return {chain: chains[chain]["height"] for chain in ("beacon", "shard")}
 
 
@@ -35,9 +37,9 @@ def test_one_validator_is_killed_and_comes_back(two_by_four: Network, load: Load
     network = two_by_four
 
     load.send(60)
-    network.kill("s0v1")
+    network.faults.kill("s0v1")
     load.send(60, avoid=["s0v1"])
-    load.wait(network.endpoint(1))
+    load.wait(network.node("s1v0").rpc)
 
     network.up()
     reached = heights(network, "s0v0")
@@ -47,10 +49,10 @@ def test_one_validator_is_killed_and_comes_back(two_by_four: Network, load: Load
     )
 
     # With s0v0 away, nothing is decided on shard 0 or on the beacon without the vote of s0v1.
-    network.kill("s0v0")
+    network.faults.kill("s0v0")
     before = heights(network, "s0v1")
     load.send(60, avoid=["s0v0"])
-    load.wait(network.node("s0v1")["rpc"])
+    load.wait(network.node("s0v1").rpc)
     after = heights(network, "s0v1")
     assert all(after[chain] > before[chain] for chain in before)
 
@@ -63,7 +65,7 @@ def test_a_shard_without_quorum_waits_and_goes_on(two_by_four: Network, load: Lo
     """Half of shard 1 is gone: it stands still while shard 0 and the beacon go on; what is sent to it
     arrives when a third validator is back."""
     network = two_by_four
-    network.kill("s1v2", "s1v3")
+    network.faults.kill("s1v2", "s1v3")
     stuck = heights(network, "s1v0")["shard"]
     going = heights(network, "s0v0")
 
@@ -75,7 +77,7 @@ def test_a_shard_without_quorum_waits_and_goes_on(two_by_four: Network, load: Lo
     assert heights(network, "s1v0")["shard"] <= stuck + 1  # one may have been decided already
 
     network.up()
-    load.wait(network.endpoint(0))
+    load.wait(network.rpc)
     network.invariants.wait_until_quiet()
     load.check()
 
@@ -92,19 +94,19 @@ def test_all_are_killed_and_start_again(
 ) -> None:
     network = two_by_four
     load.send(100)
-    load.wait(network.endpoint(0))
+    load.wait(network.rpc)
     heads = {
         name: (shard, heights(network, name)["shard"], heights(network, name)["beacon"])
-        for shard in network.shards
-        for name in (node["name"] for node in network.shard_nodes(shard))
+        for shard in network.shard_ids
+        for name in (node.name for node in network.shard(shard).nodes)
     }
     blocks = {
-        f"/shard/{shard}": connect(network.shard_endpoint(shard)).eth.get_block("latest")
-        for shard in network.shards
-    } | {"": network.w3().eth.get_block("latest")}
+        f"/shard/{shard}": connect(network.shard(shard).rpc).eth.get_block("latest")
+        for shard in network.shard_ids
+    } | {"": network.web3().eth.get_block("latest")}
     load.send(100)  # some of these are under way when the lights go out
 
-    network.kill(*network.names)
+    network.faults.kill(*names_of(network))
     network.up()
 
     for name, (shard, height, beacon) in heads.items():
@@ -113,16 +115,16 @@ def test_all_are_killed_and_start_again(
         assert now["beacon"] >= beacon, f"{name} lost beacon blocks"
     for path, block in blocks.items():
         for node in network.nodes:
-            same = connect(node["rpc"] + path).eth.get_block(block["number"])
-            assert same == block, f"{node['name']} has another block {path} {block['number']}"
+            same = connect(node.rpc + path).eth.get_block(block["number"])
+            assert same == block, f"{node.name} has another block {path} {block['number']}"
     for node in network.nodes:
         hashes = list(load.receipts)
-        found = call_many(node["rpc"], [("eth_getTransactionReceipt", [h]) for h in hashes])
+        found = call_many(node.rpc, [("eth_getTransactionReceipt", [h]) for h in hashes])
         assert dict(zip(hashes, found, strict=True)) == load.receipts
 
     load.send_again()  # what was only in pools is gone with them; the rest is known
-    load.wait(network.endpoint(1))
+    load.wait(network.node("s1v0").rpc)
     load.send(100)
-    load.wait(network.endpoint(0))
+    load.wait(network.rpc)
     network.invariants.wait_until_quiet()
     load.check()

@@ -13,15 +13,10 @@ import pytest
 from web3 import Web3
 from web3.exceptions import ContractCustomError, TransactionNotFound
 
-from tests.cluster.support.client import (
-    ask,
-    call,
-    call_many,
-    connect,
-    send,
-    sign,
-    wait_for,
-)
+from node.cluster.client.client import call_many
+from node.testing import Network, Node
+from node.testing.shared import SharedNetworks
+from tests.cluster.support.client import ask, call, connect, send, sign, wait_for
 from tests.cluster.support.history import History
 from tests.cluster.support.load import fund, make_accounts
 from tests.cluster.support.messages import (
@@ -31,7 +26,7 @@ from tests.cluster.support.messages import (
     MessageLoad,
     deploy_books,
 )
-from tests.cluster.support.network import Network, Networks, atoll
+from tests.cluster.support.network import atoll, ports_kept
 from tests.cluster.support.traffic import Traffic
 
 AWAY_SECONDS = float(os.environ.get("ATOLL_AWAY_SECONDS", "3"))
@@ -47,13 +42,13 @@ LANE_FULL, SHARE_USED = (
     for error in ("LaneFull(uint256)", "ShareUsed(uint256)")
 )
 
-PARAMS = f"[params]\nlane_window = {WINDOW}\n"
-LAYOUTS = {
+PARAMS = {"lane_window": WINDOW, "dev_methods": False}
+RICH = {"stake_ether": 320}
+LAYOUTS: dict[str, dict[str, Any]] = {
     # of the beacon's four, two are on each shard: it stands still without either shard
-    "the beacon stops": PARAMS,
+    "the beacon stops": {},
     # here those on shard 0 have more than two thirds of the stake
-    "the beacon goes on": PARAMS
-    + "[nodes.s0v0]\nstake_ether = 320\n[nodes.s0v1]\nstake_ether = 320\n",
+    "the beacon goes on": {"nodes": {"s0v0": RICH, "s0v1": RICH}},
 }
 
 
@@ -63,15 +58,15 @@ def layout(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def network(networks: Networks, layout: str) -> Iterator[Network]:
-    network = networks.use(shards=2, validators=4, manifest=LAYOUTS[layout])
+def network(networks: SharedNetworks, layout: str) -> Iterator[Network]:
+    network = networks.shared(shards=2, validators=4, params=PARAMS, manifest=LAYOUTS[layout])
     yield network
-    network.check()
+    network.invariants.check()
 
 
-def resident(node: dict[str, Any]) -> int:
+def resident(node: Node) -> int:
     """Bytes."""
-    for line in Path(f"/proc/{node['pid']}/status").read_text().splitlines():
+    for line in Path(f"/proc/{node.pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) << 10
     raise AssertionError(node)
@@ -87,12 +82,12 @@ def receipt_of(w3: Web3, tx_hash: Any) -> Any:
 
 def lane(network: Network) -> dict[str, Any]:
     """The lane to the shard that is away, as a node of the source sees it."""
-    lanes = call(network.endpoint(HERE), "atoll_lanes")
+    lanes = call(network.node(f"s{HERE}v0").rpc, "atoll_lanes")
     return dict(next(row for row in lanes if (row["src"], row["dst"]) == (HERE, AWAY)))
 
 
 def height(network: Network, chain: str) -> int:
-    return int(network.status("s0v0")["chains"][chain]["height"])
+    return int(network.node("s0v0").request("atoll_status")["chains"][chain]["height"])
 
 
 @pytest.mark.timeout(400 + 4 * AWAY_SECONDS)
@@ -109,26 +104,27 @@ def test_a_shard_is_away_for_a_while(
         network, [a for a in accounts if a is not alice], books, seed=5, limit=120,
         senders=senders, lanes_may_be_full=True,
     )  # fmt: skip
-    names = [node["name"] for node in network.shard_nodes(AWAY)]
-    shard = connect(network.shard_endpoint(HERE))
+    names = [node.name for node in network.shard(AWAY).nodes]
+    shard = connect(network.shard(HERE).rpc)
 
-    network.kill(*names)
+    network.faults.kill(*names)
     beacon = height(network, "beacon")
-    before = [resident(node) for node in network.shard_nodes(HERE)]
+    before = [resident(node) for node in network.shard(HERE).nodes]
 
     # more departures than have room, of a sender who has a quarter of it, admitted at once
-    bob = network.fresh_account(AWAY).address
-    chain_id = network.info["chainId"]
+    bob = network.new_account(AWAY, ether=0).address
+    chain_id = network.chain_id
     others = [
         sign(
             other, chainId=chain_id, nonce=shard.eth.get_transaction_count(other.address) + n,
-            to=network.fresh_account(AWAY).address, value=1, gas=21_000, gasPrice=PRICE,
+            to=network.new_account(AWAY, ether=0).address, value=1, gas=21_000, gasPrice=PRICE,
         )
-        for other in network.accounts(HERE)[1:4]
+        for other in (network.account(HERE, index).signer for index in (1, 2, 3))
         for n in range(SHARE)
     ]  # fmt: skip
     call_many(
-        network.endpoint(HERE), [("eth_sendRawTransaction", ["0x" + raw.hex()]) for raw in others]
+        network.node(f"s{HERE}v0").rpc,
+        [("eth_sendRawTransaction", ["0x" + raw.hex()]) for raw in others],
     )
     first = shard.eth.get_transaction_count(alice.address)
     raws = [
@@ -144,7 +140,8 @@ def test_a_shard_is_away_for_a_while(
         for n in range(BATCH)
     ]
     hashes = call_many(
-        network.endpoint(HERE), [("eth_sendRawTransaction", ["0x" + raw.hex()]) for raw in raws]
+        network.node(f"s{HERE}v0").rpc,
+        [("eth_sendRawTransaction", ["0x" + raw.hex()]) for raw in raws],
     )
     assert len(hashes) == BATCH
     wait_for(lambda: lane(network)["full"], "the lane to be full")
@@ -154,9 +151,7 @@ def test_a_shard_is_away_for_a_while(
 
     # the pool says why the next one waits, whatever the others of its sender do
     def reason() -> str | None:
-        pool = call(network.shard_endpoint(HERE), "txpool_content")["pending"].get(
-            alice.address, {}
-        )
+        pool = call(network.shard(HERE).rpc, "txpool_content")["pending"].get(alice.address, {})
         return dict(pool[str(min(map(int, pool)))]).get("waitsFor") if pool else None
 
     assert wait_for(reason, "the pool to say why") == (
@@ -165,12 +160,12 @@ def test_a_shard_is_away_for_a_while(
     assert shard.eth.get_transaction_count(alice.address) == first + SHARE
 
     # what comes now is refused, by the node and by the contract
-    carol = network.accounts(HERE)[0]
+    carol = network.account(HERE).signer
     late = sign(
         carol, chainId=chain_id, nonce=shard.eth.get_transaction_count(carol.address), to=bob,
         value=1, gas=21_000, gasPrice=PRICE,
     )  # fmt: skip
-    refusal = ask(network.endpoint(HERE), "eth_sendRawTransaction", [Web3.to_hex(late)])
+    refusal = ask(network.node(f"s{HERE}v0").rpc, "eth_sendRawTransaction", [Web3.to_hex(late)])
     assert f"the lane to shard {AWAY} is full" in refusal["error"]["message"]
     request = shard.eth.contract(address=books[HERE].address, abi=books[HERE].abi).functions.ask(
         1, books[AWAY].address, b"", 1000, 0, NO_CALLBACK
@@ -181,20 +176,20 @@ def test_a_shard_is_away_for_a_while(
 
     # where the first message is can be seen
     def waits() -> bool:
-        tree = call(network.endpoint(HERE), "atoll_trace", [hashes[0]])
+        tree = call(network.node(f"s{HERE}v0").rpc, "atoll_trace", [hashes[0]])
         (message,) = tree["root"]["children"]
         assert not tree["complete"]
         return bool(message["status"] == ("sent" if beacon_stops else "finalised"))
 
     beacon_stops = layout == "the beacon stops"
     wait_for(waits, "the message to be shown where it is")
-    assert call(network.endpoint(HERE), "eth_getTransactionReceipt", [hashes[0]]) is None
+    assert call(network.node(f"s{HERE}v0").rpc, "eth_getTransactionReceipt", [hashes[0]]) is None
     assert (
-        call(network.endpoint(HERE), "eth_getTransactionByHash", [hashes[0]])["blockHash"] is None
+        call(network.node(f"s{HERE}v0").rpc, "eth_getTransactionByHash", [hashes[0]])["blockHash"]
+        is None
     )
     assert (
-        call(network.shard_endpoint(HERE), "eth_getTransactionReceipt", [hashes[0]])["status"]
-        == "0x1"
+        call(network.shard(HERE).rpc, "eth_getTransactionReceipt", [hashes[0]])["status"] == "0x1"
     )
     print(atoll("trace", hashes[0], "--dir", network.directory).stdout)
     print(atoll("lanes", "--dir", network.directory).stdout)
@@ -202,15 +197,15 @@ def test_a_shard_is_away_for_a_while(
     # the load goes on, and accounts at home pay each other, if only at the heartbeat's pace
     with Traffic(network, load) as traffic:
         traffic.leave_out(*names)
-        with network.ports_kept(*names):
-            paid, payee = 0, network.fresh_account(HERE).address
+        with ports_kept(network, *names):
+            paid, payee = 0, network.new_account(HERE, ether=0).address
             until = time.monotonic() + AWAY_SECONDS
             while time.monotonic() < until or not paid:
                 local = send(shard, carol, to=payee, value=1, gas=21_000, gasPrice=PRICE)
                 wait_for(lambda tx=local: receipt_of(shard, tx), "a local payment")  # type: ignore[misc]
                 paid += 1
                 traffic.go_on(0.2)
-            after = [resident(node) for node in network.shard_nodes(HERE)]
+            after = [resident(node) for node in network.shard(HERE).nodes]
             row = lane(network)
             print(f"{paid} local payments; memory {before} -> {after}; {row['waiting']} wait")
             assert all(now - then < MORE_MEMORY for now, then in zip(after, before, strict=True))
@@ -228,7 +223,8 @@ def test_a_shard_is_away_for_a_while(
 
     network.invariants.wait_until_quiet()
     wait_for(
-        lambda: network.w3().eth.get_balance(bob) == sum(range(1, BATCH + 1)), "all to have arrived"
+        lambda: network.web3().eth.get_balance(bob) == sum(range(1, BATCH + 1)),
+        "all to have arrived",
     )
     history = History.read(network)
     history.check()
@@ -238,6 +234,8 @@ def test_a_shard_is_away_for_a_while(
     print(f"{len(full)} contract calls found the lane full; {history.summary()}")
     assert full
     for order in full:
-        trace = call(network.endpoint(HERE), "debug_traceTransaction", [order.hash, CALL_TRACER])
+        trace = call(
+            network.node(f"s{HERE}v0").rpc, "debug_traceTransaction", [order.hash, CALL_TRACER]
+        )
         assert trace["calls"][0]["output"].startswith((LANE_FULL, SHARE_USED)), trace
     load.check(history)

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from web3 import Web3
 
+from node.testing import Network, until
+from node.testing.shared import SharedNetworks
 from tests.cluster.support.client import ask, call, receipt, send_and_wait, wait_for
-from tests.cluster.support.network import Network, Networks
 
 ETHER = 10**18
 GWEI = 10**9
@@ -17,11 +18,11 @@ SLOT_0 = bytes.fromhex("5f545f5260205ff3")  # returns the word in slot 0
 
 
 @pytest.fixture
-def network(networks: Networks) -> Iterator[Network]:
+def network(networks: SharedNetworks) -> Iterator[Network]:
     """One of its own, since its clock is put ahead; after each test the invariants are checked."""
-    network = networks.use(shards=2, validators=2)
+    network = networks.shared(shards=2, validators=2)
     yield network
-    network.check()
+    network.invariants.check()
 
 
 def do(endpoint: str, method: str, *params: Any) -> Any:
@@ -44,8 +45,8 @@ def issued(endpoint: str) -> int:
 def test_accounts_of_any_shard_are_changed_through_any_node(
     network: Network, home: int, tool: str
 ) -> None:
-    endpoint, w3 = network.endpoint(1), network.w3(1)
-    account = network.fresh_account(home).address
+    endpoint, w3 = network.node("s1v0").rpc, network.web3(node="s1v0")
+    account = network.new_account(home, ether=0).address
     before = issued(endpoint)
 
     do(endpoint, f"{tool}_setBalance", account, hex(5 * ETHER))
@@ -67,10 +68,10 @@ def test_accounts_of_any_shard_are_changed_through_any_node(
 
 
 def test_an_operation_is_listed_with_a_receipt(network: Network) -> None:
-    endpoint, account = network.endpoint(0), network.fresh_account(1).address
+    endpoint, account = network.rpc, network.new_account(1, ether=0).address
     call(endpoint, "anvil_setBalance", [account, hex(3)])
 
-    number = network.w3(0).eth.block_number
+    number = network.web3().eth.block_number
     found = [
         tx
         for height in range(number, max(0, number - 5), -1)
@@ -80,7 +81,7 @@ def test_an_operation_is_listed_with_a_receipt(network: Network) -> None:
     assert [tx["operation"] for tx in found] == ["SET_BALANCE"]
     done = call(endpoint, "eth_getTransactionReceipt", [found[0]["hash"]])
     assert (done["status"], done["gasUsed"], done["type"]) == ("0x1", "0x0", "0x7c")
-    shown = call(network.endpoint(1), "eth_getTransactionByHash", [found[0]["hash"]])
+    shown = call(network.node("s1v0").rpc, "eth_getTransactionByHash", [found[0]["hash"]])
     assert shown == found[0]
     traced = call(endpoint, "debug_traceTransaction", [found[0]["hash"], {"tracer": "callTracer"}])
     assert traced["gasUsed"] == "0x0"
@@ -89,8 +90,11 @@ def test_an_operation_is_listed_with_a_receipt(network: Network) -> None:
 @pytest.mark.parametrize("to_shard", [0, 1])
 def test_a_contract_is_impersonated(network: Network, to_shard: int) -> None:
     """On its shard, and to another one: with fees, nonce and receipt like any sender."""
-    endpoint, w3 = network.endpoint(1), network.w3(1)
-    contract, friend = network.fresh_account(0).address, network.fresh_account(to_shard).address
+    endpoint, w3 = network.node("s1v0").rpc, network.web3(node="s1v0")
+    contract, friend = (
+        network.new_account(0, ether=0).address,
+        network.new_account(to_shard, ether=0).address,
+    )
     do(endpoint, "hardhat_setCode", contract, "0x" + SLOT_0.hex())
     do(endpoint, "hardhat_setBalance", contract, hex(ETHER))
     asked = {"from": contract, "to": friend, "value": hex(123)}
@@ -113,8 +117,11 @@ def test_a_contract_is_impersonated(network: Network, to_shard: int) -> None:
 
 
 def test_everybody_is_impersonated(network: Network) -> None:
-    endpoint, w3 = network.endpoint(0), network.w3(0)
-    someone, friend = network.fresh_account(1).address, network.fresh_account(1).address
+    endpoint, w3 = network.rpc, network.web3()
+    someone, friend = (
+        network.new_account(1, ether=0).address,
+        network.new_account(1, ether=0).address,
+    )
     do(endpoint, "anvil_setBalance", someone, hex(ETHER))
     do(endpoint, "anvil_autoImpersonateAccount", True)
     asked = {"from": someone, "to": friend, "value": "0x5", "gasPrice": hex(20 * GWEI)}
@@ -126,8 +133,8 @@ def test_everybody_is_impersonated(network: Network) -> None:
 
 
 def test_blocks_are_mined_on_demand(network: Network) -> None:
-    endpoint, w3 = network.endpoint(0), network.w3(0)
-    heights = [int(call(network.shard_endpoint(s), "eth_blockNumber"), 16) for s in (0, 1)]
+    endpoint, w3 = network.rpc, network.web3()
+    heights = [int(call(network.shard(s).rpc, "eth_blockNumber"), 16) for s in (0, 1)]
     before = w3.eth.block_number
 
     assert do(endpoint, "evm_mine") == "0x0"
@@ -136,13 +143,13 @@ def test_blocks_are_mined_on_demand(network: Network) -> None:
 
     assert w3.eth.block_number >= before + 6
     for shard, height in enumerate(heights):
-        assert int(call(network.shard_endpoint(shard), "eth_blockNumber"), 16) >= height + 6
+        assert int(call(network.shard(shard).rpc, "eth_blockNumber"), 16) >= height + 6
     refused = ask(endpoint, "hardhat_mine", ["0x3e8"])
     assert "at most 64" in refused["error"]["message"]
 
 
 def test_time_is_put_ahead_on_every_shard(network: Network) -> None:
-    endpoint, w3 = network.endpoint(0), network.w3(0)
+    endpoint, w3 = network.rpc, network.web3()
     first = w3.eth.get_block("latest")["timestamp"]
 
     ahead = do(endpoint, "evm_increaseTime", 3600)
@@ -150,31 +157,31 @@ def test_time_is_put_ahead_on_every_shard(network: Network) -> None:
     assert ahead >= 3600
     assert w3.eth.get_block("latest")["timestamp"] >= first + 3600
     for shard in (0, 1):
-        tip = call(network.shard_endpoint(shard), "eth_getBlockByNumber", ["latest", False])
+        tip = call(network.shard(shard).rpc, "eth_getBlockByNumber", ["latest", False])
         assert int(tip["timestamp"], 16) >= first + 3600
 
     target = w3.eth.get_block("latest")["timestamp"] + 100_000
-    do(network.endpoint(1), "evm_setNextBlockTimestamp", target)
-    do(network.endpoint(1), "evm_mine")
-    shown = network.w3(1).eth.get_block("latest")["timestamp"]
+    do(network.node("s1v0").rpc, "evm_setNextBlockTimestamp", target)
+    do(network.node("s1v0").rpc, "evm_mine")
+    shown = network.web3(node="s1v0").eth.get_block("latest")["timestamp"]
     assert target <= shown <= target + 60
     before = shown
     do(endpoint, "anvil_mine", 2, 500)
     do(endpoint, "evm_mine")
-    network.reach({"blockNumber": network.w3(0).eth.block_number})
-    assert network.w3(1).eth.get_block("latest")["timestamp"] >= before + 1000
+    network.wait_for(until.shown_everywhere(network.web3().eth.block_number))
+    assert network.web3(node="s1v0").eth.get_block("latest")["timestamp"] >= before + 1000
 
     back = ask(endpoint, "evm_setNextBlockTimestamp", [first])
     assert "time cannot go back" in back["error"]["message"]
-    alice = network.accounts(0)[0]
-    done = send_and_wait(w3, alice, to=network.accounts(1)[0].address, value=1)
+    alice = network.account(0).signer
+    done = send_and_wait(w3, alice, to=network.account(1).address, value=1)
     assert done["status"] == 1
 
 
 def test_many_at_once(network: Network) -> None:
     """More operations than one block may hold, through all nodes."""
-    accounts = [network.fresh_account(n % 2).address for n in range(80)]
-    endpoints = [node["rpc"] for node in network.nodes]
+    accounts = [network.new_account(n % 2, ether=0).address for n in range(80)]
+    endpoints = [node.rpc for node in network.nodes]
     before = issued(endpoints[0])
 
     with ThreadPoolExecutor(16) as threads:
@@ -185,7 +192,7 @@ def test_many_at_once(network: Network) -> None:
             )
         )
 
-    w3 = network.w3(0)
+    w3 = network.web3()
     for n, account in enumerate(accounts):
         wait_for(lambda a=account, n=n: w3.eth.get_balance(a) == n + 1, "all nodes to show it")
     assert issued(endpoints[0]) == before + sum(range(1, 81))
@@ -203,14 +210,17 @@ REFUSALS = {
 @pytest.mark.parametrize("method", REFUSALS)
 def test_what_cannot_be_is_refused_with_the_reason(network: Network, method: str) -> None:
     params, reason = REFUSALS[method]
-    error = ask(network.endpoint(0), method, params)["error"]
+    error = ask(network.rpc, method, params)["error"]
     assert error["code"] == -32004
     assert reason in error["message"]
 
 
 def test_what_makes_no_sense_is_refused_with_the_reason(network: Network) -> None:
-    endpoint, alice = network.endpoint(1), network.accounts(0)[0].address
-    empty, system = network.fresh_account(0).address, "0xa70110000000000000000000000000000000a701"
+    endpoint, alice = network.node("s1v0").rpc, network.account(0).address
+    empty, system = (
+        network.new_account(0, ether=0).address,
+        "0xa70110000000000000000000000000000000a701",
+    )
     nobody = Web3.to_checksum_address("0x" + "00" * 19 + "01")
     call(endpoint, "anvil_setNonce", [alice, hex(5000)])
     for method, params, reason in (
@@ -224,23 +234,25 @@ def test_what_makes_no_sense_is_refused_with_the_reason(network: Network) -> Non
         error = ask(endpoint, method, params)["error"]
         assert reason in error["message"], (method, error)
     assert call(endpoint, "evm_setAutomine", [True]) is True
-    assert call(endpoint, "anvil_nodeInfo")["environment"]["chainId"] == network.info["chainId"]
-    assert call(endpoint, "hardhat_metadata")["chainId"] == network.info["chainId"]
+    assert call(endpoint, "anvil_nodeInfo")["environment"]["chainId"] == network.chain_id
+    assert call(endpoint, "hardhat_metadata")["chainId"] == network.chain_id
     assert call(endpoint, "atoll_status")["devMethods"] is True
 
 
 def test_a_node_syncs_over_blocks_with_operations(network: Network) -> None:
     """One that has lost its chain executes them again, and one that was killed replays them."""
-    endpoint, account = network.endpoint(0), network.fresh_account(1).address
+    endpoint, account = network.rpc, network.new_account(1, ether=0).address
     do(endpoint, "anvil_setBalance", account, hex(99))
     do(endpoint, "evm_increaseTime", 1000)
     do(endpoint, "evm_mine")
-    network.kill("s1v1", "s0v1")
+    network.faults.kill("s1v1", "s0v1")
     shutil.rmtree(network.directory / "nodes" / "s1v1" / "data" / "chain")
     network.up()
 
-    wait_for(lambda: network.w3(1, 1).eth.get_balance(account) == 99, "the new node to have it")
+    wait_for(
+        lambda: network.web3(node="s1v1").eth.get_balance(account) == 99, "the new node to have it"
+    )
     network.invariants.start_over()  # every block again, with the node that has executed them anew
-    after = network.w3(1, 1).eth.get_block("latest")["timestamp"]
-    call(network.endpoint(1, 1), "evm_mine")
-    assert network.w3(1, 1).eth.get_block("latest")["timestamp"] >= after
+    after = network.web3(node="s1v1").eth.get_block("latest")["timestamp"]
+    call(network.node("s1v1").rpc, "evm_mine")
+    assert network.web3(node="s1v1").eth.get_block("latest")["timestamp"] >= after

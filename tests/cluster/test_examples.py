@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.support.network import Network
+from node.testing import Network
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SECONDS = 240

@@ -9,37 +9,37 @@ import pytest
 
 from node.cluster.errors import NetworkFailed
 from node.primitives.errors import UserError
+from node.testing import Network
+from node.testing.shared import SharedNetworks
 from tests.cluster.support.client import call, receipt, send, send_and_wait, wait_for
 from tests.cluster.support.load import ETHER
-from tests.cluster.support.network import Network, Networks, atoll
+from tests.cluster.support.network import atoll, names_of
 
-FAST = "[params]\nheartbeat = 0.5\ndev_methods = true"
-LOUD = "[params]\nheartbeat = 0.5"
+FAST = {"heartbeat": 0.5}
+LOUD = {"heartbeat": 0.5, "dev_methods": False}
 """Without development methods: nodes take no faults over JSON-RPC."""
 
 
 @pytest.fixture
-def four(networks: Networks) -> Iterator[Network]:
+def four(networks: SharedNetworks) -> Iterator[Network]:
     """One shard of four, which goes on without one of them."""
-    network = networks.use(shards=1, validators=4, manifest=FAST)
+    network = networks.shared(shards=1, validators=4, params=FAST)
     yield network
     network.faults.heal()
-    network.look_again()
-    network.check()
+    network.invariants.check()
 
 
 @pytest.fixture
-def two(networks: Networks) -> Iterator[Network]:
+def two(networks: SharedNetworks) -> Iterator[Network]:
     """Two shards of one."""
-    network = networks.use(shards=2, validators=1, manifest=FAST)
+    network = networks.shared(shards=2, validators=1, params=FAST)
     yield network
     network.faults.heal()
-    network.look_again()
-    network.check()
+    network.invariants.check()
 
 
 def height(network: Network, name: str, chain: str = "shard") -> int:
-    return int(network.status(name)["chains"][chain]["height"])
+    return int(network.node(name).request("atoll_status")["chains"][chain]["height"])
 
 
 def wait_for_blocks(network: Network, name: str, more: int = 3) -> None:
@@ -61,9 +61,9 @@ def wait_until_level(network: Network, name: str, other: str) -> None:
 
 
 def transfer(network: Network, src: int = 0, dst: int = 0, *, by: int = 0) -> None:
-    to = network.fresh_account(dst).address
-    w3 = network.w3(src, by)
-    assert send_and_wait(w3, network.accounts(src)[0], to=to, value=ETHER)["status"] == 1
+    to = network.new_account(dst, ether=0).address
+    w3 = network.web3(node=f"s{src}v{by}")
+    assert send_and_wait(w3, network.account(src).signer, to=to, value=ETHER)["status"] == 1
     wait_for(lambda: w3.eth.get_balance(to) == ETHER, "the transfer")
 
 
@@ -74,7 +74,7 @@ def names(network: Network) -> list[str]:
 
 
 def peers(network: Network, name: str) -> int:
-    return int(network.status(name)["peers"])
+    return int(network.node(name).request("atoll_status")["peers"])
 
 
 # ---------------------------------------------------------------------- processes
@@ -89,7 +89,6 @@ def test_kill_and_start(four: Network) -> None:
         four.faults.kill("s0v3")
     fault.heal()
     assert names(four) == []
-    four.look_again()
     wait_until_level(four, "s0v3", "s0v0")
     wait_for_blocks(four, "s0v3")
 
@@ -106,10 +105,9 @@ def test_stop_and_go_on(four: Network) -> None:
 
 @pytest.mark.parametrize("how", [[], ["--kill"]], ids=["cleanly", "killed"])
 def test_restart(four: Network, how: list[str]) -> None:
-    before = four.node("s0v2")["pid"]
+    before = four.node("s0v2").pid
     atoll("fault", "restart", "s0v2", *how, "--dir", four.directory)
-    four.look_again()
-    assert four.node("s0v2")["pid"] != before
+    assert four.node("s0v2").pid != before
     wait_until_level(four, "s0v2", "s0v0")
     transfer(four, by=2)
     assert names(four) == []
@@ -143,27 +141,34 @@ def test_two_halves_decide_nothing_and_go_on_when_joined(four: Network) -> None:
         "fault", "partition", "--group", "s0v0,s0v1", "--cut", "--dir", four.directory, "--json"
     ).stdout
     name = json.loads(shown)["name"]
-    wait_for(lambda: all(peers(four, n) == 1 for n in four.names), "the halves")
-    heights = {n: height(four, n) for n in four.names}
-    to = four.fresh_account(0).address
-    sent = send(four.w3(0, 0), four.accounts(0)[0], to=to, value=ETHER, gas=21_000)
+    wait_for(lambda: all(peers(four, n) == 1 for n in names_of(four)), "the halves")
+    heights = {n: height(four, n) for n in names_of(four)}
+    to = four.new_account(0, ether=0).address
+    sent = send(four.web3(node="s0v0"), four.account(0).signer, to=to, value=ETHER, gas=21_000)
 
     def rounds() -> list[int]:
-        return [four.status(n)["chains"]["shard"]["round"] for n in four.names]
+        return [
+            four.node(n).request("atoll_status")["chains"]["shard"]["round"] for n in names_of(four)
+        ]
 
     # Nobody gets a quorum: votes of the half are all there are. A height that was all but decided may end.
-    wait_for(lambda: peers(four, "s0v0") == 1 and four.status("s0v0")["pool"]["pending"] == 1, "it")
-    time_out = {n: height(four, n) for n in four.names}
-    assert all(time_out[n] <= heights[n] + 1 for n in four.names), (heights, time_out, rounds())
+    wait_for(
+        lambda: (
+            peers(four, "s0v0") == 1
+            and four.node("s0v0").request("atoll_status")["pool"]["pending"] == 1
+        ),
+        "it",
+    )
+    time_out = {n: height(four, n) for n in names_of(four)}
+    assert all(time_out[n] <= heights[n] + 1 for n in names_of(four)), (heights, time_out, rounds())
     atoll("fault", "heal", name, "--dir", four.directory)
-    assert receipt(four.w3(0, 3), sent)["status"] == 1
+    assert receipt(four.web3(node="s0v3"), sent)["status"] == 1
     wait_for_blocks(four, "s0v3")
 
 
 def test_a_node_that_starts_within_a_partition_is_in_it(four: Network) -> None:
     fault = four.faults.partition([["s0v3"]], cut=True)
     four.faults.restart("s0v3")
-    four.look_again()
     stands = height(four, "s0v3")
     wait_for_blocks(four, "s0v0")
     assert (peers(four, "s0v3"), height(four, "s0v3")) == (0, stands)
@@ -186,11 +191,11 @@ def test_blocks_take_as_long_as_messages_do(four: Network) -> None:
 
 def test_a_shard_goes_on_while_messages_are_lost(four: Network) -> None:
     with four.faults.loss(0.1):
-        for by, name in enumerate(four.names):
-            wait_until_level(four, name, four.names[by - 1])  # it gives out the next nonce
+        for by, name in enumerate(names_of(four)):
+            wait_until_level(four, name, names_of(four)[by - 1])  # it gives out the next nonce
             transfer(four, by=by)
         wait_for_blocks(four, "s0v1")
-    for name in four.names:
+    for name in names_of(four):
         wait_until_level(four, name, "s0v0")
 
 
@@ -208,7 +213,7 @@ def test_one_way_and_one_link(four: Network) -> None:
 
 def proposers(network: Network, first: int, last: int) -> set[str]:
     """The validators that proposed these blocks."""
-    endpoint = network.shard_endpoint(0)
+    endpoint = network.shard(0).rpc
     names = {row["address"]: row["name"] for row in call(endpoint, "atoll_validators")}
     blocks = [call(endpoint, "eth_getBlockByNumber", [hex(n), False]) for n in range(first, last)]
     return {names[block["miner"]] for block in blocks}
@@ -228,7 +233,7 @@ def test_a_proposer_whose_clock_is_behind_does_not_take_time_back(four: Network)
     with four.faults.clock(-3600, "s0v3", "s0v2"):
         start = height(four, "s0v0") + 1
         wait_for(lambda: height(four, "s0v0") >= start + 8, "turns of everybody")
-        endpoint = four.shard_endpoint(0)
+        endpoint = four.shard(0).rpc
         stamps = [
             int(call(endpoint, "eth_getBlockByNumber", [hex(n), False])["timestamp"], 16)
             for n in range(start - 1, start + 8)
@@ -247,7 +252,6 @@ def test_a_full_disk_ends_a_node_and_loses_nothing(four: Network) -> None:
     with pytest.raises(NetworkFailed, match="No space left on device"):
         start_and_wait_for_the_end(four, "s0v3")
     fault.heal()
-    four.look_again()
     wait_until_level(four, "s0v3", "s0v0")
 
 
@@ -278,7 +282,6 @@ def test_a_damaged_file_is_found_and_the_node_comes_back(
     transfer(four)
     assert names(four) == [fault.name]
     fault.heal()
-    four.look_again()
     wait_until_level(four, "s0v3", "s0v0")
     assert height(four, "s0v3") > 3
 
@@ -288,51 +291,51 @@ def test_a_damaged_file_is_found_and_the_node_comes_back(
 
 def lane(network: Network, src: int, dst: int) -> tuple[int, int]:
     """(sent, delivered)"""
-    lanes = network.status(network.shard_nodes(src)[0]["name"])["lanes"]
+    lanes = network.shard(src).nodes[0].request("atoll_status")["lanes"]
     row = next(row for row in lanes if row["dst"] == dst)
     return row["sent"], row["delivered"]
 
 
 def test_a_lane_that_is_held_delivers_when_it_is_let_go(two: Network) -> None:
     fault = two.faults.lane(0, 1)
-    to = [two.fresh_account(1).address for _ in range(3)]
+    to = [two.new_account(1, ether=0).address for _ in range(3)]
     sent, delivered = lane(two, 0, 1)
     for address in to:
-        send(two.w3(0), two.accounts(0)[0], to=address, value=ETHER, gas=21_000)
+        send(two.web3(), two.account(0).signer, to=address, value=ETHER, gas=21_000)
     wait_for(lambda: lane(two, 0, 1)[0] == sent + 3, "the messages to be sent")
     wait_for_blocks(two, "s1v0", 8)
     assert lane(two, 0, 1) == (sent + 3, delivered)
     transfer(two, 1, 0)  # the other direction is free
-    assert all(two.w3(1).eth.get_balance(address) == 0 for address in to)
+    assert all(two.web3(node="s1v0").eth.get_balance(address) == 0 for address in to)
     fault.heal()
     for address in to:
-        wait_for(lambda address=address: two.w3(1).eth.get_balance(address) == ETHER, "it")
+        wait_for(
+            lambda address=address: two.web3(node="s1v0").eth.get_balance(address) == ETHER, "it"
+        )
     assert lane(two, 0, 1) == (sent + 3, sent + 3)
 
 
 # ---------------------------------------------------------------------- without development methods
 
 
-def test_without_the_flag_a_node_is_started_again_with_its_fault(networks: Networks) -> None:
-    network = networks.use(shards=1, validators=4, manifest=LOUD)
+def test_without_the_flag_a_node_is_started_again_with_its_fault(networks: SharedNetworks) -> None:
+    network = networks.shared(shards=1, validators=4, params=LOUD)
     refused = call_error(network, "atoll_setFaults", [{}])
     assert "dev_methods = false" in refused
-    pid = network.node("s0v3")["pid"]
+    pid = network.node("s0v3").pid
     fault = network.faults.partition([["s0v3"]], cut=True)
-    network.look_again()
-    assert network.node("s0v3")["pid"] != pid
+    assert network.node("s0v3").pid != pid
     wait_for(lambda: peers(network, "s0v3") == 0, "it to be alone")
     wait_for_blocks(network, "s0v0")
     fault.heal()
-    network.look_again()
     wait_until_level(network, "s0v3", "s0v0")
-    network.check()
+    network.invariants.check()
 
 
 def call_error(network: Network, method: str, params: list[Any]) -> str:
     from tests.cluster.support.client import ask
 
-    return str(ask(network.endpoint(0), method, params)["error"]["message"])
+    return str(ask(network.rpc, method, params)["error"]["message"])
 
 
 # ---------------------------------------------------------------------- the command
@@ -343,11 +346,11 @@ def test_the_command_heals_after_a_time_and_shows_what_others_said(four: Network
     assert shown.splitlines() == ["stop-1: s0v1, s0v2 stopped", "stop-1 healed"]
     wait_for_blocks(four, "s0v1")
 
-    call(four.endpoint(0, 1), "atoll_setFaults", [{"clock": 2.5}])
+    call(four.node("s0v1").rpc, "atoll_setFaults", [{"clock": 2.5}])
     listed = atoll("fault", "list", "--dir", four.directory).stdout
     assert "s0v1 was told otherwise" in listed
     assert atoll("fault", "heal", "--dir", four.directory).stdout == "there was nothing to heal\n"
-    assert call(four.endpoint(0, 1), "atoll_faults")["clock"] == 0.0
+    assert call(four.node("s0v1").rpc, "atoll_faults")["clock"] == 0.0
 
     mistake = atoll("fault", "kill", "s9v9", "--dir", four.directory, check=False)
     assert mistake.returncode == 2

@@ -2,70 +2,71 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from node.primitives.errors import UserError
+from node.testing import Network
+from node.testing.shared import SharedNetworks
 from tests.cluster.support.client import ask, call, send, send_and_wait, wait_for
 from tests.cluster.support.load import ETHER
-from tests.cluster.support.network import Network, Networks, atoll
+from tests.cluster.support.network import atoll, names_of
 
-FAST = "[params]\nheartbeat = 0.5\ndev_methods = true"
+FAST = {"heartbeat": 0.5}
 
 
-def own(networks: Networks, directory: Path, shards: int, validators: int) -> Iterator[Network]:
-    networks.stop()
-    network = Network(directory, shards=shards, validators=validators, manifest=FAST)
-    network.up()
+def own(networks: SharedNetworks, shards: int, validators: int) -> Iterator[Network]:
+    network = networks.start(shards=shards, validators=validators, params=FAST)
     yield network
-    network.down()
+    network.stop()
 
 
 @pytest.fixture
-def two_shards(networks: Networks, tmp_path: Path) -> Iterator[Network]:
-    yield from own(networks, tmp_path / "network", 2, 1)
+def two_shards(networks: SharedNetworks) -> Iterator[Network]:
+    yield from own(networks, 2, 1)
 
 
 @pytest.fixture
-def four(networks: Networks, tmp_path: Path) -> Iterator[Network]:
-    yield from own(networks, tmp_path / "network", 1, 4)
+def four(networks: SharedNetworks) -> Iterator[Network]:
+    yield from own(networks, 1, 4)
 
 
 def height(network: Network, name: str, chain: str = "shard") -> int:
-    return int(network.status(name)["chains"][chain]["height"])
+    return int(network.node(name).request("atoll_status")["chains"][chain]["height"])
 
 
 def refusal(network: Network, src: int, dst: int) -> str:
     """What a node says to a transaction of an account of `src` to one of `dst`."""
-    sender, w3 = network.accounts(src)[0], network.w3(0)
+    sender, w3 = network.account(src).signer, network.web3()
     raw = sender.sign_transaction(
         {
             "chainId": w3.eth.chain_id,
             "nonce": w3.eth.get_transaction_count(sender.address),
-            "to": network.accounts(dst)[1].address,
+            "to": network.account(dst, 1).address,
             "value": 1,
             "gas": 21_000,
             "gasPrice": 2 * w3.eth.gas_price,
         }
     ).raw_transaction
-    answer = ask(network.endpoint(0), "eth_sendRawTransaction", ["0x" + raw.hex()])
+    answer = ask(network.rpc, "eth_sendRawTransaction", ["0x" + raw.hex()])
     return str(answer["error"]["message"])
 
 
 def test_a_shard_that_has_forked_is_frozen_and_the_other_goes_on(two_shards: Network) -> None:
     network = two_shards
-    to = network.fresh_account(1).address
-    assert send_and_wait(network.w3(0), network.accounts(0)[0], to=to, value=ETHER)["status"] == 1
-    wait_for(lambda: network.w3(0).eth.get_balance(to) == ETHER, "the transfer")
+    to = network.new_account(1, ether=0).address
+    assert (
+        send_and_wait(network.web3(), network.account(0).signer, to=to, value=ETHER)["status"] == 1
+    )
+    wait_for(lambda: network.web3().eth.get_balance(to) == ETHER, "the transfer")
 
     shown = atoll("fault", "freeze", "1", "--dir", network.directory).stdout
     assert shown == "freeze-1: shard 1 frozen, for good\n"
 
-    for name in network.names:
+    for name in names_of(network):
         wait_for(lambda name=name: _frozen(network, name), f"{name} to know it")
-    evidence = call(network.endpoint(0), "atoll_evidence")
+    evidence = call(network.rpc, "atoll_evidence")
     (fork,) = evidence["included"]
     assert (fork["kind"], fork["chain"], fork["rounds"]) == ("shardFork", 1, [0, 1])
     assert evidence["slashed"] == "0x0"  # of two rounds: who broke the rules is not to be seen
@@ -77,9 +78,11 @@ def test_a_shard_that_has_forked_is_frozen_and_the_other_goes_on(two_shards: Net
     # What cannot be undone there is refused at the door, with the reason; what was there can be read.
     for src, dst in ((1, 1), (1, 0), (0, 1)):
         assert "frozen" in refusal(network, src, dst), (src, dst)
-    assert network.w3(0).eth.get_balance(to) == ETHER
-    to = network.fresh_account(0).address
-    assert send_and_wait(network.w3(0), network.accounts(0)[0], to=to, value=ETHER)["status"] == 1
+    assert network.web3().eth.get_balance(to) == ETHER
+    to = network.new_account(0, ether=0).address
+    assert (
+        send_and_wait(network.web3(), network.account(0).signer, to=to, value=ETHER)["status"] == 1
+    )
 
     with pytest.raises(UserError, match="shard 1 is frozen already"):
         network.faults.freeze(1)
@@ -98,8 +101,8 @@ def test_a_shard_that_has_forked_is_frozen_and_the_other_goes_on(two_shards: Net
 
 
 def _frozen(network: Network, name: str) -> bool:
-    status = network.status(name)
-    rows = call(network.node(name)["rpc"], "atoll_evidence")["frozen"]
+    status = network.node(name).request("atoll_status")
+    rows = call(network.node(name).rpc, "atoll_evidence")["frozen"]
     return bool(rows) and status["frozen"] == (status["shard"] == 1)
 
 
@@ -110,25 +113,30 @@ def test_a_contradiction_that_comes_late_is_evidence_all_the_same(four: Network)
     start = height(four, "s0v0")
 
     def jailed(by: str) -> Any:
-        rows = call(four.node(by)["rpc"], "atoll_validators")
+        rows = call(four.node(by).rpc, "atoll_validators")
         return next(row for row in rows if row["name"] == "s0v3")["jailedAt"]
 
-    for name in four.names:
+    for name in names_of(four):
         wait_for(lambda name=name: jailed(name), f"{name} to know that s0v3 is jailed", 120)
     fault.heal()
-    evidence = call(four.endpoint(0), "atoll_evidence")["included"]
+    evidence = call(four.rpc, "atoll_evidence")["included"]
     assert evidence
-    address = call(four.endpoint(0), "atoll_validators")
+    address = call(four.rpc, "atoll_validators")
     mine = next(row["address"] for row in address if row["name"] == "s0v3")
     assert {item["validator"] for item in evidence} == {mine}
     for item in evidence:
         assert item["message"] == "prevote"
         if item["chain"] == 0:
             # The shard had decided it, and all heights up to the one at which the lie was told.
-            block = call(four.endpoint(0), "atoll_networkBlock", [hex(item["beaconHeight"])])
+            block = call(four.rpc, "atoll_networkBlock", [hex(item["beaconHeight"])])
             assert block["shards"][0]["tip"]["height"] >= item["height"], (item, block)
             assert item["height"] >= start - 1
-    assert send(four.w3(0, 3), four.accounts(0)[0], to=four.accounts(0)[1].address, value=1)
+    assert send(
+        four.web3(node="s0v3"),
+        four.account(0).signer,
+        to=four.account(0, 1).address,
+        value=1,
+    )
     status = json.loads(atoll("status", "--dir", four.directory, "--json").stdout)
     assert [node["state"] for node in status["nodes"]] == ["up", "up", "up", "jailed"]
-    four.check()
+    four.invariants.check()

@@ -11,25 +11,27 @@ from typing import Any
 import pytest
 import vyper
 
+from node.testing import Network, Node
+from node.testing.shared import SharedNetworks
 from tests.cluster.support.client import call, deploy, send, send_and_wait, wait_for
 from tests.cluster.support.following import STAGES, Subscriber, below, follow, shape
-from tests.cluster.support.network import ROOT, Network, Networks, atoll
+from tests.cluster.support.network import ROOT, atoll
 
 ETHER = 10**18
 
 
 @pytest.fixture
-def network(networks: Networks) -> Iterator[Network]:
+def network(networks: SharedNetworks) -> Iterator[Network]:
     """2 shards of 2 validators."""
-    network = networks.use(shards=2, validators=2)
+    network = networks.shared(shards=2, validators=2)
     yield network
-    network.check()
+    network.invariants.check()
 
 
 @pytest.fixture
 def subscribers(network: Network) -> Iterator[list[Subscriber]]:
     """One on a node of each shard."""
-    opened = [Subscriber(network.endpoint(shard, 1)) for shard in network.shards]
+    opened = [Subscriber(network.node(f"s{shard}v1").rpc) for shard in network.shard_ids]
     yield opened
     for subscriber in opened:
         subscriber.close()
@@ -45,7 +47,7 @@ def asker() -> dict[str, Any]:
 def check_story(network: Network, tx_hash: str, subscribers: list[Subscriber]) -> dict[str, Any]:
     """The finished tree of a transaction: checks that it grew while messages were under way, is the same from
     every node, and that each event was told once and in order. Prints the story of every message."""
-    trees = follow(network.endpoint(0), tx_hash)
+    trees = follow(network.rpc, tx_hash)
     assert not trees[0]["complete"]
     sizes = [tree["messages"] for tree in trees]
     assert sizes == sorted(sizes)
@@ -56,14 +58,14 @@ def check_story(network: Network, tx_hash: str, subscribers: list[Subscriber]) -
     final = {**tree, "root": None}
     for node in network.nodes:
 
-        def same(node: dict[str, Any] = node) -> bool:
-            found = call(node["rpc"], "atoll_trace", [tx_hash])
+        def same(node: Node = node) -> bool:
+            found = call(node.rpc, "atoll_trace", [tx_hash])
             assert {**found, "root": None} == final
             return all(
                 n["networkBlock"] is not None for n in [found["root"], *below(found["root"])]
             )
 
-        wait_for(same, f"{node['name']} to show all of {tx_hash}")
+        wait_for(same, f"{node.name} to show all of {tx_hash}")
     messages = [node["id"] for node in below(tree["root"])]
     for message_id in messages:
         for subscriber in subscribers:
@@ -71,7 +73,7 @@ def check_story(network: Network, tx_hash: str, subscribers: list[Subscriber]) -
                 lambda s=subscriber, m=message_id: s.stages(m) == STAGES, f"events of {message_id}"
             )
         print(atoll("message", message_id, "--dir", network.directory).stdout)
-        stories = [call(node["rpc"], "atoll_message", [message_id]) for node in network.nodes]
+        stories = [call(node.rpc, "atoll_message", [message_id]) for node in network.nodes]
         assert all(story == stories[0] for story in stories)
         sent, finalised, delivered = subscribers[0].events[message_id]
         leg = stories[0]["legs"][0]
@@ -84,9 +86,9 @@ def check_story(network: Network, tx_hash: str, subscribers: list[Subscriber]) -
 
 
 def test_a_transfer_between_shards(network: Network, subscribers: list[Subscriber]) -> None:
-    alice, carol = network.accounts(0)[0], network.accounts(1)[0]
-    only = Subscriber(network.endpoint(0), {"address": carol.address, "events": ["delivered"]})
-    tx_hash = send(network.w3(0), alice, to=carol.address, value=ETHER, gas=25_000).to_0x_hex()
+    alice, carol = network.account(0).signer, network.account(1).signer
+    only = Subscriber(network.rpc, {"address": carol.address, "events": ["delivered"]})
+    tx_hash = send(network.web3(), alice, to=carol.address, value=ETHER, gas=25_000).to_0x_hex()
     root = check_story(network, tx_hash, subscribers)
     assert shape(root) == (
         "TRANSACTION",
@@ -96,7 +98,7 @@ def test_a_transfer_between_shards(network: Network, subscribers: list[Subscribe
     )
     only.close()
     assert [only.stages(node["id"]) for node in below(root)] == [("delivered",), ()]
-    lanes = call(network.endpoint(1), "atoll_lanes")
+    lanes = call(network.node("s1v0").rpc, "atoll_lanes")
     assert [(lane["src"], lane["dst"]) for lane in lanes] == [(0, 1), (1, 0)]
     assert all(lane["inbox"]["count"] == lane["outbox"]["count"] for lane in lanes)
     assert all(lane["outbox"]["count"] >= 1 and not lane["full"] for lane in lanes)
@@ -105,11 +107,13 @@ def test_a_transfer_between_shards(network: Network, subscribers: list[Subscribe
 def test_a_call_that_fails_is_refunded(
     network: Network, subscribers: list[Subscriber], ledger: dict[str, Any]
 ) -> None:
-    contract = deploy(network.w3(1), network.accounts(1)[1], ledger)
-    alice = network.accounts(0)[0]
+    contract = deploy(network.web3(node="s1v0"), network.account(1, 1).signer, ledger)
+    alice = network.account(0).signer
     data = contract.encode_abi("refuse")
     tx = {"to": contract.address, "value": ETHER, "data": data, "gas": 120_000}
-    root = check_story(network, send(network.w3(1), alice, **tx).to_0x_hex(), subscribers)
+    root = check_story(
+        network, send(network.web3(node="s1v0"), alice, **tx).to_0x_hex(), subscribers
+    )
     assert shape(root) == (
         "TRANSACTION",
         "departed",
@@ -127,8 +131,8 @@ def test_a_contract_that_asks_another_shard_and_is_answered(
     ledger: dict[str, Any],
     asker: dict[str, Any],
 ) -> None:
-    w3, alice = network.w3(0), network.accounts(0)[0]
-    there = deploy(network.w3(1), network.accounts(1)[1], ledger)
+    w3, alice = network.web3(), network.account(0).signer
+    there = deploy(network.web3(node="s1v0"), network.account(1, 1).signer, ledger)
     here = deploy(w3, alice, asker)
     wait_for(lambda: network.home(there.address) == 1, "the directory to know the contract")
 
@@ -153,7 +157,7 @@ def test_a_contract_that_asks_another_shard_and_is_answered(
         replies = [node for node in request["children"] if node["kind"] == "REPLY"]
         assert [(node["outcome"], node["shard"]) for node in replies] == [("ok", 0)]
         assert replies[0]["to"] == here.address.lower()
-        story = call(network.endpoint(1), "atoll_message", [replies[0]["id"]])
+        story = call(network.node("s1v0").rpc, "atoll_message", [replies[0]["id"]])
         assert story["inReplyTo"] == request["id"]
         wait_for(lambda n=answers: here.functions.answers().call() == n, "the callback to have run")
 
@@ -163,7 +167,7 @@ def test_the_commands_that_send_call_deploy_and_follow(network: Network, tmp_pat
         return json.loads(atoll(*arguments, "--dir", network.directory, "--json").stdout)
 
     accounts = run("accounts")["accounts"]
-    home = {shard: next(a for a in accounts if a["home"] == shard) for shard in network.shards}
+    home = {shard: next(a for a in accounts if a["home"] == shard) for shard in network.shard_ids}
     sent = run("send", home[0]["address"], home[1]["address"], "0.5", "--wait", "--gas", "30000")
     assert sent["receipt"]["status"] == "0x1"
     followed = atoll(
@@ -172,9 +176,9 @@ def test_the_commands_that_send_call_deploy_and_follow(network: Network, tmp_pat
     assert json.loads(followed[-1])["complete"]
     assert run("trace", sent["transactionHash"])["root"]["kind"] == "TRANSACTION"
 
-    fresh = network.fresh_account(1).address
+    fresh = network.new_account(1, ether=0).address
     assert run("faucet", fresh, "2")["receipt"]["status"] == "0x1"
-    assert network.w3(0).eth.get_balance(fresh) == 2 * ETHER
+    assert network.web3().eth.get_balance(fresh) == 2 * ETHER
 
     source = tmp_path / "Box.vy"
     source.write_text(
@@ -205,8 +209,8 @@ def test_the_audit_is_watched_block_by_block(network: Network) -> None:
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
-        alice, carol = network.accounts(0)[1], network.accounts(1)[1]
-        send_and_wait(network.w3(0), alice, to=carol.address, value=ETHER, gas=25_000)
+        alice, carol = network.account(0, 1).signer, network.account(1, 1).signer
+        send_and_wait(network.web3(), alice, to=carol.address, value=ETHER, gas=25_000)
         reports = [json.loads(process.stdout.readline()) for _ in range(3)]
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 0

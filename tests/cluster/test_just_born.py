@@ -17,12 +17,14 @@ from urllib.parse import urlsplit
 import pytest
 from eth_account.signers.local import LocalAccount
 
+from node.cluster.client.client import call_many
 from node.cluster.client.wallet import TransactionDraft, sign
 from node.execution.evm.evm import contract_address
 from node.primitives.keys import SigningKey
 from node.primitives.placement import home_by_range
-from tests.cluster.support.client import call_many, receipt, send, wait_for
-from tests.cluster.support.network import Network, Networks
+from node.testing import Network
+from node.testing.shared import SharedNetworks
+from tests.cluster.support.client import receipt, send, wait_for
 
 CALLS = int(os.environ.get("ATOLL_JUST_BORN", "240"))
 CLIENTS = 8
@@ -30,18 +32,18 @@ AT_ONCE = 5 if CALLS <= 1000 else 50  # contracts of a client in one round
 DELAY = 0.3
 GWEI = 10**9
 SECONDS = 60.0
-FAST = "[params]\nheartbeat = 0.5\ndev_methods = true"
+FAST = {"heartbeat": 0.5}
 COUNTER = bytes.fromhex("5f546001015f5500")  # slot 0 rises by one with each call
 CREATION = bytes.fromhex(f"61{len(COUNTER):04x}80600a5f395ff3") + COUNTER
 CREATION_GAS, CALL_GAS = 150_000, 120_000
 
 
 @pytest.fixture(params=[1, 4], ids=["2x1", "2x4"])
-def two(request: pytest.FixtureRequest, networks: Networks) -> Iterator[Network]:
+def two(request: pytest.FixtureRequest, networks: SharedNetworks) -> Iterator[Network]:
     """Two shards."""
-    network = networks.use(shards=2, validators=request.param, manifest=FAST)
+    network = networks.shared(shards=2, validators=request.param, params=FAST)
     yield network
-    network.check()
+    network.invariants.check()
 
 
 class Endpoint:
@@ -75,10 +77,10 @@ class Client:
 
     def __init__(self, network: Network, index: int, chain_id: int) -> None:
         self._shards = len(network.shards)
-        rows = [network.shard_nodes(shard) for shard in network.shards]
-        self._endpoints = [Endpoint(row[index % len(row)]["rpc"]) for row in rows]
+        rows = [network.shard(shard).nodes for shard in network.shard_ids]
+        self._endpoints = [Endpoint(row[index % len(row)].rpc) for row in rows]
         self._chain_id = chain_id
-        self.accounts = [network.fresh_account(shard) for shard in network.shards]
+        self.accounts = [network.new_account(shard, ether=0).signer for shard in network.shard_ids]
         self._nonces = dict.fromkeys((a.address for a in self.accounts), 0)
         self.contracts: list[str] = []
         self.away = 0
@@ -122,19 +124,21 @@ class Client:
 
 def _all_of(network: Network, asked: list[tuple[str, list[Any]]]) -> list[Any]:
     """The answers, none while one is missing."""
-    found = call_many(network.endpoint(0), asked)
+    found = call_many(network.rpc, asked)
     return found if all(found) else []
 
 
 def test_a_contract_can_be_called_as_soon_as_its_receipt_is_seen(two: Network) -> None:
     """In rounds of all clients, which deploy on one shard: a receipt is there at once where the node has to
     fetch nothing from the other shard for it, and so the network is ahead of who is called."""
-    w3 = two.w3()
+    w3 = two.web3()
     clients = [Client(two, index, w3.eth.chain_id) for index in range(CLIENTS)]
     for client in clients:
         for shard, account in enumerate(client.accounts):
-            rich = two.accounts(shard)[0]
-            sent = send(two.w3(shard), rich, to=account.address, value=10**21, gas=21_000)
+            rich = two.account(shard).signer
+            sent = send(
+                two.web3(node=f"s{shard}v0"), rich, to=account.address, value=10**21, gas=21_000
+            )
     receipt(w3, sent)
 
     with two.faults.delay(DELAY), ThreadPoolExecutor(CLIENTS) as threads:
@@ -148,7 +152,7 @@ def test_a_contract_can_be_called_as_soon_as_its_receipt_is_seen(two: Network) -
         found = wait_for(lambda asked=asked: _all_of(two, asked), "the receipts of all calls")
         assert all(row["status"] == "0x1" for row in found)
         reads = [("eth_getStorageAt", [place, "0x0", "latest"]) for place in client.contracts]
-        slots = [int(slot, 16) for slot in call_many(two.endpoint(0), reads)]
+        slots = [int(slot, 16) for slot in call_many(two.rpc, reads)]
         lost += slots.count(0)
         ran += slots.count(1)
     away = sum(client.away for client in clients)

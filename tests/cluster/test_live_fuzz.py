@@ -11,9 +11,12 @@ network are small: they are full when the second half begins, and what grows fro
 import http.client
 import json
 import os
+import re
 import time
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,8 +24,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from node.cluster.make import make_network
+from node.testing import Network
+from node.testing.options import manifest_of
+from node.testing.shared import SharedNetworks
 from rpc.methods import METHODS, REFUSED
-from tests.cluster.support.network import Network, Networks
 
 CALLS = int(os.environ.get("ATOLL_FUZZ_CALLS", "2000"))
 AT_ONCE = 40
@@ -184,15 +190,25 @@ calls = st.one_of(
 )
 
 
-@pytest.fixture(scope="module")
-def network(networks: Networks) -> Network:
+@pytest.fixture
+def network(networks: SharedNetworks, tmp_path: Path) -> Iterator[Network]:
     """One of its own: random development operations spare nobody's balance."""
-    return networks.use(
-        shards=2,
-        validators=1,
-        manifest="[params]\ndev_methods = true",
-        node_config=SMALL_CACHES,
-    )
+    networks.rest()
+    layout = make_network(manifest_of({"shards": 2, "validators": 1}), tmp_path / "network")
+    for node in layout.nodes:
+        text = node.files.config.read_text()
+        for line in SMALL_CACHES.splitlines():
+            key = re.escape(line.split("=")[0])
+            text, found = re.subn(f"^{key}= .*$", line, text, flags=re.MULTILINE)
+            assert found == 1, f"{node.files.config} has no {line}"
+        node.files.config.write_text(text)
+    network = Network.at(layout.directory)
+    try:
+        network.up()
+        yield network
+        network.invariants.check_audit()
+    finally:
+        network.down()
 
 
 class Caller:
@@ -239,7 +255,7 @@ class Caller:
             self.seen["ok"] += 1
 
 
-def _memory_mb(pid: int) -> float:
+def _memory_mb(pid: int | None) -> float:
     """What a process holds in memory that no file stands behind: not the database's mapped files."""
     with open(f"/proc/{pid}/status") as status:
         for line in status:
@@ -251,11 +267,11 @@ def _memory_mb(pid: int) -> float:
 @pytest.mark.timeout(300 + CALLS // 10)
 def test_random_calls(network: Network, capsys: pytest.CaptureFixture[str]) -> None:
     callers = [
-        Caller(network.endpoint(shard))
-        for shard in network.shards
+        Caller(network.node(f"s{shard}v0").rpc)
+        for shard in network.shard_ids
         for _ in range(THREADS // len(network.shards))
     ]
-    pids = [node["pid"] for node in network.nodes]
+    pids = [node.pid for node in network.nodes]
     made = 0
     memory: list[list[float]] = []  # at each quarter, of each node
 
@@ -294,4 +310,4 @@ def test_random_calls(network: Network, capsys: pytest.CaptureFixture[str]) -> N
         print(f"\n{made} calls: {dict(seen)}; MB of the nodes at each quarter: {memory}")
     assert max(grown) < GROWTH_MB
     for node in network.nodes:
-        assert network.status(node["name"])["name"] == node["name"]
+        assert network.node(node.name).request("atoll_status")["name"] == node.name

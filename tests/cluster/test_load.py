@@ -2,8 +2,8 @@
 
 from web3.contract import Contract
 
+from node.testing import Network
 from tests.cluster.support.load import ETHER, Load, fund, make_accounts
-from tests.cluster.support.network import Network
 
 
 def test_a_thousand_transactions(two_by_four: Network, ledgers: dict[int, Contract]) -> None:
@@ -13,7 +13,7 @@ def test_a_thousand_transactions(two_by_four: Network, ledgers: dict[int, Contra
     load = Load(two_by_four, accounts, ledgers, seed=2)
 
     load.send(1000)
-    load.wait(two_by_four.endpoint(1))
+    load.wait(two_by_four.node("s1v0").rpc)
 
     assert 400 < sum(step.crosses for step in load.steps) < 600
     two_by_four.invariants.wait_until_quiet()

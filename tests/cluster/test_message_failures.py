@@ -22,6 +22,7 @@ from web3.contract import Contract
 
 from node.primitives.basics import Address
 from node.primitives.placement import home_by_range
+from node.testing import Network
 from tests.cluster.support.client import (
     call,
     connect,
@@ -33,7 +34,7 @@ from tests.cluster.support.client import (
 )
 from tests.cluster.support.following import below, shape
 from tests.cluster.support.messages import GAS, NO_CALLBACK, PRICE, REPLY_GAS
-from tests.cluster.support.network import ROOT, Network, atoll
+from tests.cluster.support.network import ROOT, atoll, names_of
 
 ETHER = 10**18
 SOURCE, DESTINATION = 0, 1
@@ -42,7 +43,7 @@ SOURCE, DESTINATION = 0, 1
 @contextmanager
 def without_quorum(network: Network) -> Iterator[None]:
     """Half of the destination is gone: it stands still. The beacon and the source go on."""
-    network.kill("s1v2", "s1v3")
+    network.faults.kill("s1v2", "s1v3")
     yield
     network.up()
 
@@ -51,7 +52,7 @@ def tree(network: Network, tx_hash: Any, *, complete: bool = True) -> dict[str, 
     """The root of what a transaction caused, from any node; printed as a user sees it."""
 
     def found() -> Any:
-        document = call(network.endpoint(SOURCE), "atoll_trace", [Web3.to_hex(tx_hash)])
+        document = call(network.node(f"s{SOURCE}v0").rpc, "atoll_trace", [Web3.to_hex(tx_hash)])
         return document if document and document["complete"] >= complete else None
 
     document = wait_for(found, "the story of the transaction")
@@ -60,9 +61,12 @@ def tree(network: Network, tx_hash: Any, *, complete: bool = True) -> dict[str, 
 
 
 def test_a_debit_is_seen_wherever_it_is(two_by_four: Network) -> None:
-    network, w3 = two_by_four, two_by_four.w3(SOURCE)
-    source = connect(network.shard_endpoint(SOURCE))
-    alice, bob = network.accounts(SOURCE)[3], network.fresh_account(DESTINATION).address
+    network, w3 = two_by_four, two_by_four.web3(node=f"s{SOURCE}v0")
+    source = connect(network.shard(SOURCE).rpc)
+    alice, bob = (
+        network.account(SOURCE, 3).signer,
+        network.new_account(DESTINATION, ether=0).address,
+    )
     before = source.eth.get_balance(alice.address)
 
     with without_quorum(network):
@@ -74,22 +78,24 @@ def test_a_debit_is_seen_wherever_it_is(two_by_four: Network) -> None:
         )
         # it is in no receipt of the network yet, and nobody is told that it is done
         assert (
-            call(network.endpoint(SOURCE), "eth_getTransactionReceipt", [tx_hash.to_0x_hex()])
+            call(
+                network.node(f"s{SOURCE}v0").rpc, "eth_getTransactionReceipt", [tx_hash.to_0x_hex()]
+            )
             is None
         )
         assert w3.eth.get_transaction(tx_hash)["blockHash"] is None
-        for name in set(network.names) - {"s1v2", "s1v3"}:
-            document = call(network.node(name)["rpc"], "atoll_trace", [tx_hash.to_0x_hex()])
+        for name in set(names_of(network)) - {"s1v2", "s1v3"}:
+            document = call(network.node(name).rpc, "atoll_trace", [tx_hash.to_0x_hex()])
             (message,) = document["root"]["children"]
             assert (document["complete"], document["underWay"]) == (False, 1)
             assert (message["status"], message["to"]) == ("finalised", bob.lower())
-            story = call(network.node(name)["rpc"], "atoll_message", [message["id"]])
+            story = call(network.node(name).rpc, "atoll_message", [message["id"]])
             assert int(story["value"], 16) == 7 * ETHER
-            lanes = call(network.node(name)["rpc"], "atoll_lanes")
+            lanes = call(network.node(name).rpc, "atoll_lanes")
             lane = next(lane for lane in lanes if lane["src"] == SOURCE)
             assert lane["oldest"]["id"] == message["id"]
         # nor is it missing: the audit has it on its way
-        audit = call(network.endpoint(SOURCE), "atoll_audit")
+        audit = call(network.node(f"s{SOURCE}v0").rpc, "atoll_audit")
         assert audit["balanced"]
         assert int(audit["inFlight"], 16) > 7 * ETHER
 
@@ -108,11 +114,11 @@ def test_a_debit_is_seen_wherever_it_is(two_by_four: Network) -> None:
 
 def born_away(network: Network, account: LocalAccount, compiled: dict[str, Any]) -> Contract:
     """A contract on the account's shard whose address would be at home on the other one."""
-    contract = deploy(network.w3(SOURCE), account, compiled)
+    contract = deploy(network.web3(node=f"s{SOURCE}v0"), account, compiled)
     while (
         home_by_range(Address(bytes.fromhex(contract.address[2:])), len(network.shards)) == SOURCE
     ):
-        contract = deploy(network.w3(SOURCE), account, compiled)
+        contract = deploy(network.web3(node=f"s{SOURCE}v0"), account, compiled)
     wait_for(lambda: network.home(contract.address) == SOURCE, "the directory to know it")
     return contract
 
@@ -120,10 +126,14 @@ def born_away(network: Network, account: LocalAccount, compiled: dict[str, Any])
 def test_refunds_come_home(two_by_four: Network, compiled_books: dict[str, Any]) -> None:
     """To the contract that sent the value, which lives away from where its address is by default; and the
     gas to the account that paid for it."""
-    network, w3 = two_by_four, two_by_four.w3(SOURCE)
-    alice = network.accounts(SOURCE)[3]
+    network, w3 = two_by_four, two_by_four.web3(node=f"s{SOURCE}v0")
+    alice = network.account(SOURCE, 3).signer
     here = born_away(network, alice, compiled_books)
-    there = deploy(network.w3(DESTINATION), network.accounts(DESTINATION)[3], compiled_books)
+    there = deploy(
+        network.web3(node=f"s{DESTINATION}v0"),
+        network.account(DESTINATION, 3).signer,
+        compiled_books,
+    )
     network.invariants.wait_until_quiet()
     before = w3.eth.get_balance(alice.address)
 
@@ -148,12 +158,12 @@ def test_refunds_come_home(two_by_four: Network, compiled_books: dict[str, Any])
     network.invariants.wait_until_quiet()
     used = done["gasUsed"] + sum(node["gasUsed"] for node in below(root))
     balances = {
-        shard: connect(network.shard_endpoint(shard)).eth.get_balance for shard in network.shards
+        shard: connect(network.shard(shard).rpc).eth.get_balance for shard in network.shard_ids
     }
     for address, wei in ((here.address, ETHER), (alice.address, before - ETHER - used * PRICE)):
         assert balances[SOURCE](address) == wei
         assert balances[DESTINATION](address) == 0
-        assert network.w3(DESTINATION).eth.get_balance(address) == wei
+        assert network.web3(node=f"s{DESTINATION}v0").eth.get_balance(address) == wei
 
 
 def test_a_token_whose_second_leg_fails_comes_back(two_by_four: Network) -> None:
@@ -162,15 +172,19 @@ def test_a_token_whose_second_leg_fails_comes_back(two_by_four: Network) -> None
     source = (ROOT / "examples" / "token" / "ShardedToken.vy").read_text()
     compiled = vyper.compile_code(source, output_formats=["abi", "bytecode"])
     network, supply = two_by_four, 1000
-    owners = {shard: network.accounts(shard)[3] for shard in network.shards}
+    owners = {shard: network.account(shard, 3).signer for shard in network.shard_ids}
     tokens = {}
     for shard, owner in owners.items():
-        factory = network.w3(shard).eth.contract(abi=compiled["abi"], bytecode=compiled["bytecode"])
+        factory = network.web3(node=f"s{shard}v0").eth.contract(
+            abi=compiled["abi"], bytecode=compiled["bytecode"]
+        )
         issued = supply if shard == SOURCE else 0
         data = factory.constructor("Reef", "REEF", issued).data_in_transaction
-        tokens[shard] = deploy(network.w3(shard), owner, {**compiled, "bytecode": data})
+        tokens[shard] = deploy(
+            network.web3(node=f"s{shard}v0"), owner, {**compiled, "bytecode": data}
+        )
     alice, here, there = owners[SOURCE], tokens[SOURCE], tokens[DESTINATION]
-    w3, bob = network.w3(SOURCE), network.fresh_account(DESTINATION).address
+    w3, bob = network.web3(node=f"s{SOURCE}v0"), network.new_account(DESTINATION, ether=0).address
     link = here.encode_abi("link", [DESTINATION, there.address])
     assert send_and_wait(w3, alice, to=here.address, data=link)["status"] == 1
     wait_for(lambda: network.home(there.address) == DESTINATION, "the directory to know it")

@@ -12,8 +12,10 @@ from web3.exceptions import ContractCustomError
 from web3.logs import DISCARD
 
 from node.primitives.messenger import ABI
+from node.testing import Network
+from node.testing.shared import SharedNetworks
 from tests.cluster.support.client import MESSENGER, deploy, send_and_wait, wait_for
-from tests.cluster.support.network import ROOT, Network, Networks, atoll
+from tests.cluster.support.network import ROOT, atoll
 
 GAS, REPLY_GAS = 150_000, 300_000
 PRICE = 5 * 10**9
@@ -21,10 +23,10 @@ CALLBACK = bytes.fromhex("11f4640a")  # answered(bytes32,bool,bytes)
 
 
 @pytest.fixture
-def network(networks: Networks) -> Iterator[Network]:
-    network = networks.use(shards=2, validators=1)
+def network(networks: SharedNetworks) -> Iterator[Network]:
+    network = networks.shared(shards=2, validators=1)
     yield network
-    network.check()
+    network.invariants.check()
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +40,10 @@ class Scene:
     """A contract on shard 0 that asks, and one on shard 1 that is asked."""
 
     def __init__(self, network: Network, remote: dict[str, Any], ledger: dict[str, Any]) -> None:
-        self.w3 = network.w3(0)
-        self.alice, bob = network.accounts(0)[0], network.accounts(1)[0]
+        self.w3 = network.web3()
+        self.alice, bob = network.account(0).signer, network.account(1).signer
         self.remote = deploy(self.w3, self.alice, remote)
-        self.ledger = deploy(network.w3(1), bob, ledger)
+        self.ledger = deploy(network.web3(node="s1v0"), bob, ledger)
 
     def ask(self, data: str, value: int) -> bytes:
         """Send a call to the ledger, with `value` beside the gas; its id."""
@@ -114,8 +116,8 @@ def test_unused_gas_comes_back_to_who_paid(
 
 
 def test_what_cannot_be_sent_says_why(network: Network) -> None:
-    w3 = network.w3(0)
-    alice, bob = network.accounts(0)[0].address, network.accounts(1)[0].address
+    w3 = network.web3()
+    alice, bob = network.account(0).address, network.account(1).address
     contract = messenger(w3)
     assert contract.functions.homeOf(alice).call({"to": MESSENGER}) in (0, 1)
     for to, gas, name in (
@@ -129,19 +131,17 @@ def test_what_cannot_be_sent_says_why(network: Network) -> None:
 
 
 def test_a_proposer_that_withholds_does_not_hold_up_messages(
-    networks: Networks, tmp_path: Path
+    networks: SharedNetworks,
 ) -> None:
-    networks.stop()
-    network = Network(tmp_path / "network", shards=2, validators=4)
-    network.up()
+    network = networks.start(shards=2, validators=4)
     try:
         atoll("fault", "withhold", "s1v1", "--dir", network.directory)
-        w3, alice = network.w3(0), network.accounts(0)[0]
+        w3, alice = network.web3(), network.account(0).signer
         for _ in range(6):
-            bob = network.fresh_account(1).address
+            bob = network.new_account(1, ether=0).address
             done = send_and_wait(w3, alice, to=bob, value=3)
             assert done["status"] == 1
             assert w3.eth.get_balance(bob) == 3
-        network.check()
+        network.invariants.check()
     finally:
-        network.down()
+        network.stop()

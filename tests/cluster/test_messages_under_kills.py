@@ -14,10 +14,12 @@ from typing import Any
 
 import pytest
 
+from node.testing import Network
+from node.testing.shared import SharedNetworks
 from tests.cluster.support.history import History
 from tests.cluster.support.load import fund, make_accounts
 from tests.cluster.support.messages import ETHER, MessageLoad, deploy_books
-from tests.cluster.support.network import Network, Networks
+from tests.cluster.support.network import names_of
 from tests.cluster.support.traffic import Traffic
 
 COUNT = int(os.environ.get("ATOLL_MESSAGES", "150"))
@@ -29,10 +31,10 @@ EACH_SECONDS = 60
 
 
 @pytest.fixture
-def network(networks: Networks) -> Iterator[Network]:
-    network = networks.use(shards=SHARDS, validators=VALIDATORS)
+def network(networks: SharedNetworks) -> Iterator[Network]:
+    network = networks.shared(shards=SHARDS, validators=VALIDATORS)
     yield network
-    network.check()
+    network.invariants.check()
 
 
 @pytest.mark.timeout(600 + EACH_SECONDS * KILLS + COUNT)
@@ -51,9 +53,9 @@ def test_every_message_is_delivered_once(network: Network, compiled_books: dict[
             while len(load.receipts) < due:
                 traffic.go_on(0.05)
             traffic.go_on(draw.uniform(0, 1))
-            victim = draw.choice(network.names)
+            victim = draw.choice(names_of(network))
             print(f"kill {number} of {KILLS}: {victim} after {len(load.receipts)} receipts")
-            network.kill(victim)
+            network.faults.kill(victim)
             network.up()
         while not load.is_spent:
             traffic.go_on(0.05)

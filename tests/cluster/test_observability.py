@@ -18,26 +18,23 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from node.metrics.catalogue import FAMILIES
+from node.testing import Network, until
+from node.testing.shared import SharedNetworks
 from tests.cluster.support.client import ask, call, send_and_wait, wait_for
-from tests.cluster.support.network import ROOT, Network, Networks
+from tests.cluster.support.network import ROOT, names_of, ports_kept
 
 MONITORING = ROOT / "docker" / "monitoring"
-MANIFEST = """
-[log]
-format = "json"
-[params]
-dev_methods = true
-"""
+MANIFEST = {"log": {"format": "json"}}
 UNUSED = {"atoll_lane_in_flight_wei"}
 """Has samples only while something is under way."""
 
 
 @pytest.fixture
-def network(networks: Networks) -> Iterator[Network]:
+def network(networks: SharedNetworks) -> Iterator[Network]:
     """2 shards of 2 validators that write JSON."""
-    network = networks.use(shards=2, validators=2, manifest=MANIFEST)
+    network = networks.shared(shards=2, validators=2, manifest=MANIFEST)
     yield network
-    network.check()
+    network.invariants.check()
 
 
 def get(endpoint: str, path: str) -> tuple[int, str]:
@@ -81,20 +78,20 @@ def lines(network: Network, name: str) -> list[dict[str, Any]]:
 
 
 def send_across(network: Network) -> Any:
-    alice, bob = network.accounts(0)[0], network.accounts(1)[0]
-    return send_and_wait(network.w3(0), alice, to=bob.address, value=10**18)
+    alice, bob = network.account(0).signer, network.account(1).signer
+    return send_and_wait(network.web3(), alice, to=bob.address, value=10**18)
 
 
 def test_every_family_has_samples_and_the_text_is_sound(network: Network) -> None:
     send_across(network)
     wait_for(
-        lambda: Scrape(network.endpoint(0)).value("atoll_audit_runs_total", outcome="balanced"),
+        lambda: Scrape(network.rpc).value("atoll_audit_runs_total", outcome="balanced"),
         "an audit beside the scrapes",
     )
     for node in network.nodes:
-        scrape = Scrape(node["rpc"])
+        scrape = Scrape(node.rpc)
         assert set(scrape.families) - UNUSED <= set(FAMILIES)
-        if node["name"] == "s0v0":
+        if node.name == "s0v0":
             assert set(FAMILIES) - UNUSED <= set(scrape.families)
         for name, family in scrape.families.items():
             assert family.type == FAMILIES[name].kind
@@ -108,7 +105,7 @@ def test_every_family_has_samples_and_the_text_is_sound(network: Network) -> Non
 def test_promtool_finds_nothing_to_say(network: Network) -> None:
     checked = subprocess.run(
         ["promtool", "check", "metrics"],
-        input=Scrape(network.endpoint(0)).text,
+        input=Scrape(network.rpc).text,
         capture_output=True,
         text=True,
         check=False,
@@ -117,7 +114,7 @@ def test_promtool_finds_nothing_to_say(network: Network) -> None:
 
 
 def test_a_message_between_shards_moves_the_counts(network: Network) -> None:
-    source, destination = network.endpoint(0), network.endpoint(1)
+    source, destination = network.rpc, network.node("s1v0").rpc
     before = Scrape(source), Scrape(destination)
     send_across(network)
     wait_for(
@@ -152,31 +149,31 @@ def test_a_message_between_shards_moves_the_counts(network: Network) -> None:
 
 
 def test_a_node_without_its_quorum_is_not_ready_and_says_why(network: Network) -> None:
-    assert ready(network.endpoint(0))[0] == 200
-    network.kill("s0v1")
-    with network.ports_kept("s0v1"):
-        wait_for(lambda: ready(network.endpoint(0))[0] == 503, "s0v0 not to be ready")
-        _, report = ready(network.endpoint(0))
+    assert ready(network.rpc)[0] == 200
+    network.faults.kill("s0v1")
+    with ports_kept(network, "s0v1"):
+        wait_for(lambda: ready(network.rpc)[0] == 503, "s0v0 not to be ready")
+        _, report = ready(network.rpc)
         peers = "validators with 50 % of the stake of shard 0 are in reach, no quorum"
         assert report["checks"]["peers"] == peers
         assert peers in report["reasons"]
-        assert get(network.endpoint(0), "/healthz") == (200, "alive\n")
-        assert get(network.endpoint(0), "/health")[0] == 503
-        scrape = Scrape(network.endpoint(0))
+        assert get(network.rpc, "/healthz") == (200, "alive\n")
+        assert get(network.rpc, "/health")[0] == 503
+        scrape = Scrape(network.rpc)
         assert scrape.value("atoll_ready") == 0
         assert scrape.value("atoll_ready_check", check="peers") == 0
         assert scrape.value("atoll_consensus_missing_validators", chain="shard") == 1
         assert scrape.value("atoll_p2p_peer_connected", peer="s0v1") == 0
     network.up()
-    wait_for(lambda: ready(network.endpoint(0))[0] == 200, "s0v0 to be ready again")
+    wait_for(lambda: ready(network.rpc)[0] == 200, "s0v0 to be ready again")
 
 
 def test_debug_lines_follow_a_transaction_over_both_shards(network: Network) -> None:
     for node in network.nodes:
-        assert call(node["rpc"], "atoll_setLogLevel", ["debug"]) == "info"
+        assert call(node.rpc, "atoll_setLogLevel", ["debug"]) == "info"
     receipt = send_across(network)
     tx = receipt["transactionHash"].to_0x_hex()
-    network.reach(receipt)
+    network.wait_for(until.shown_everywhere(receipt["blockNumber"]))
 
     def about(name: str) -> dict[str, dict[str, Any]]:
         return {line["event"]: line for line in lines(network, name) if line.get("tx") == tx}
@@ -189,9 +186,7 @@ def test_debug_lines_follow_a_transaction_over_both_shards(network: Network) -> 
     assert delivered["chain"] == "shard/1"
     assert delivered["node"] == "s1v1"
     included = sent["transaction included"]
-    block = call(
-        network.shard_endpoint(0), "eth_getBlockByNumber", [hex(included["height"]), False]
-    )
+    block = call(network.shard(0).rpc, "eth_getBlockByNumber", [hex(included["height"]), False])
     assert block["hash"] == included["hash"]
     decided = [
         line
@@ -200,7 +195,7 @@ def test_debug_lines_follow_a_transaction_over_both_shards(network: Network) -> 
     ]
     assert [line["height"] for line in decided] == [included["height"]]
     for node in network.nodes:
-        assert call(node["rpc"], "atoll_setLogLevel", ["info"]) == "debug"
+        assert call(node.rpc, "atoll_setLogLevel", ["info"]) == "debug"
 
 
 def test_a_signal_turns_debug_lines_on_and_off(network: Network) -> None:
@@ -212,7 +207,8 @@ def test_a_signal_turns_debug_lines_on_and_off(network: Network) -> None:
     def debug_lines() -> int:
         return sum(line["level"] == "debug" for line in lines(network, "s1v0"))
 
-    changes, pid = len(levels()), network.node("s1v0")["pid"]
+    changes, pid = len(levels()), network.node("s1v0").pid
+    assert pid is not None
     os.kill(pid, signal.SIGUSR1)
     wait_for(lambda: len(levels()) == changes + 1, "the level to change")
     before = debug_lines()
@@ -222,7 +218,7 @@ def test_a_signal_turns_debug_lines_on_and_off(network: Network) -> None:
 
 
 def test_what_a_level_may_be(network: Network) -> None:
-    error = ask(network.endpoint(0), "atoll_setLogLevel", ["loud"])["error"]
+    error = ask(network.rpc, "atoll_setLogLevel", ["loud"])["error"]
     assert error["code"] == -32602
     assert "'loud' is no log level; they are debug, info, warning, error" in error["message"]
 
@@ -242,7 +238,7 @@ def test_prometheus_scrapes_the_network_and_answers_every_panel(
             return found
 
         wait_for(
-            lambda: {row["metric"]["node"] for row in query("up == 1")} == set(network.names),
+            lambda: {row["metric"]["node"] for row in query("up == 1")} == set(names_of(network)),
             "Prometheus to have scraped every node",
         )
         dashboard = json.loads((MONITORING / "atoll.json").read_text())

@@ -9,9 +9,10 @@ import vyper
 from web3 import Web3
 from web3.middleware import SignAndSendRawMiddlewareBuilder
 
+from node.testing.shared import SharedNetworks
 from tests.cluster.support.client import call, deploy, receipt, wait_for
 from tests.cluster.support.dear import GWEI, base_fee, make_dear
-from tests.cluster.support.network import ROOT, Networks
+from tests.cluster.support.network import ROOT
 
 GAS, REPLY_GAS = 100_000, 300_000
 
@@ -24,15 +25,15 @@ def remote() -> dict[str, Any]:
 
 
 def test_web3_pays_enough_without_being_told(
-    networks: Networks, ledger: dict[str, Any], remote: dict[str, Any]
+    networks: SharedNetworks, ledger: dict[str, Any], remote: dict[str, Any]
 ) -> None:
     """A transaction to the dear shard, one to a contract that sends a message there, and one that stays: filled
     in by web3.py, sent by its middleware, and made by `build_transaction`."""
-    network = networks.use(shards=2, validators=1)
-    far = deploy(network.w3(1), network.accounts(1)[0], ledger)
-    alice = network.accounts(0)[0]
-    asker = deploy(network.w3(0), alice, remote)
-    w3 = Web3(Web3.HTTPProvider(network.endpoint(0), request_kwargs={"timeout": 30}))
+    network = networks.shared(shards=2, validators=1)
+    far = deploy(network.web3(node="s1v0"), network.account(1).signer, ledger)
+    alice = network.account(0).signer
+    asker = deploy(network.web3(), alice, remote)
+    w3 = Web3(Web3.HTTPProvider(network.rpc, request_kwargs={"timeout": 30}))
     w3.middleware_onion.inject(SignAndSendRawMiddlewareBuilder.build(alice), layer=0)  # type: ignore[arg-type]
     w3.eth.default_account = alice.address
     make_dear(network, 1)
@@ -51,7 +52,7 @@ def test_web3_pays_enough_without_being_told(
     assert receipt(w3, asked)["status"] == 1
     assert receipt(w3, asked)["effectiveGasPrice"] < base_fee(network, 1) // 4
     dear()
-    stayed = w3.eth.send_transaction({"to": network.accounts(0)[1].address, "value": 1})
+    stayed = w3.eth.send_transaction({"to": network.account(0, 1).address, "value": 1})
     assert receipt(w3, stayed)["status"] == 1
     assert receipt(w3, stayed)["effectiveGasPrice"] < base_fee(network, 1) // 4
     dear()
@@ -70,6 +71,6 @@ def test_web3_pays_enough_without_being_told(
     assert far.functions.by(alice.address).call() == 1
     assert far.functions.by(asker.address).call() == 320
     wait_for(lambda: asker.functions.count().call() == 2, "both to be answered")
-    for endpoint in (network.endpoint(0), network.endpoint(1)):
+    for endpoint in (network.rpc, network.node("s1v0").rpc):
         assert call(endpoint, "txpool_status") == {"pending": "0x0", "queued": "0x0"}
-    network.check()
+    network.invariants.check()

@@ -10,9 +10,11 @@ import pytest
 from eth_abi import encode
 from web3 import Web3
 
+from node.testing import Network
+from node.testing.shared import SharedNetworks
 from tests.cluster.support.client import MESSENGER, SENT_TOPIC, call, send_and_wait, wait_for
 from tests.cluster.support.load import ETHER
-from tests.cluster.support.network import Network, Networks, atoll
+from tests.cluster.support.network import atoll
 
 
 class Outsider:
@@ -39,20 +41,25 @@ class Outsider:
 
 def transfer(network: Network, src: int, dst: int) -> tuple[str, Any]:
     """A transfer from one shard to another: the id of its message, and its receipt."""
-    sender, to = network.accounts(src)[0], network.fresh_account(dst).address
-    done = send_and_wait(network.w3(src), sender, to=to, value=ETHER)
+    sender, to = network.account(src).signer, network.new_account(dst, ether=0).address
+    done = send_and_wait(network.web3(node=f"s{src}v0"), sender, to=to, value=ETHER)
     assert done["status"] == 1
     return message_to(network, src, to), done
 
 
 def contract_send(network: Network, src: int, dst: int) -> str:
     """The id of a message that MESSENGER's `send` sent."""
-    sender, to = network.accounts(src)[1], network.fresh_account(dst).address
+    sender, to = network.account(src, 1).signer, network.new_account(dst, ether=0).address
     arguments = encode(
         ["address", "bytes", "uint256", "uint256", "bytes4"], [to, b"", 30_000, 0, bytes(4)]
     )
     done = send_and_wait(
-        network.w3(src), sender, to=MESSENGER, value=ETHER, data=SEND + arguments, gas=300_000
+        network.web3(node=f"s{src}v0"),
+        sender,
+        to=MESSENGER,
+        value=ETHER,
+        data=SEND + arguments,
+        gas=300_000,
     )
     assert done["status"] == 1
     return message_to(network, src, to)
@@ -60,7 +67,7 @@ def contract_send(network: Network, src: int, dst: int) -> str:
 
 def message_to(network: Network, src: int, to: str) -> str:
     logs = call(
-        network.shard_endpoint(src),
+        network.shard(src).rpc,
         "eth_getLogs",
         [{"fromBlock": "0x0", "toBlock": "latest", "topics": [SENT_TOPIC.to_0x_hex()]}],
     )
@@ -76,7 +83,7 @@ def proof_of(network: Network, message_id: str, *, by: str) -> Any:
     """The proof as soon as it shows the delivery."""
 
     def ask() -> Any:
-        proof = call(network.node(by)["rpc"], "atoll_proveMessage", [message_id])
+        proof = call(network.node(by).rpc, "atoll_proveMessage", [message_id])
         return proof if proof["delivered"] is not None else None
 
     return wait_for(ask, f"{by} to prove the delivery of {message_id}")
@@ -95,7 +102,7 @@ def test_a_transfer_is_proven_to_an_outsider(two_by_four: Network, tmp_path: Pat
         for leg in ("sent", "delivered"):
             place = proven[leg]
             block = call(
-                network.shard_endpoint(place["shard"]),
+                network.shard(place["shard"]).rpc,
                 "eth_getBlockByNumber",
                 [hex(place["block"]), False],
             )
@@ -110,21 +117,19 @@ def test_a_transfer_is_proven_to_an_outsider(two_by_four: Network, tmp_path: Pat
     sent = contract_send(network, 1, 0)
     proven = outsider.verify(proof_of(network, sent, by="s0v1"))
     assert (proven["id"], proven["kind"]) == (sent, "CALL")
-    assert proven["from"] == network.accounts(1)[1].address.lower()
+    assert proven["from"] == network.account(1, 1).address.lower()
     assert 0 < int(proven["value"], 16) < ETHER
 
-    unknown = call(network.endpoint(0), "atoll_proveMessage", ["0x" + "11" * 32])
+    unknown = call(network.rpc, "atoll_proveMessage", ["0x" + "11" * 32])
     assert unknown is None
 
 
 @pytest.fixture
-def own_network(networks: Networks, tmp_path: Path) -> Iterator[Network]:
+def own_network(networks: SharedNetworks) -> Iterator[Network]:
     """2 shards of 4 for this test alone: who is jailed stays jailed."""
-    networks.stop()
-    network = Network(tmp_path / "network", shards=2, validators=4)
-    network.up()
+    network = networks.start(shards=2, validators=4)
     yield network
-    network.down()
+    network.stop()
 
 
 def test_the_committee_may_have_changed(own_network: Network, tmp_path: Path) -> None:
@@ -132,7 +137,6 @@ def test_the_committee_may_have_changed(own_network: Network, tmp_path: Path) ->
     network, outsider = own_network, Outsider(own_network, tmp_path)
     before, _ = transfer(network, 0, 1)
     atoll("fault", "equivocate", "s1v1", "--dir", network.directory)
-    network.info = json.loads((network.directory / "network.json").read_text())
     wait_for(lambda: jailed(network, "s1v1"), "s1v1 to be jailed")
     after, _ = transfer(network, 1, 0)
 
@@ -145,5 +149,5 @@ def test_the_committee_may_have_changed(own_network: Network, tmp_path: Path) ->
 
 
 def jailed(network: Network, name: str) -> bool:
-    rows = call(network.endpoint(0), "atoll_validators")
+    rows = call(network.rpc, "atoll_validators")
     return any(row["name"] == name and row["jailedAt"] for row in rows)

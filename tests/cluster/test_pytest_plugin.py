@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster.support.guard import processes_of
+from tests.cluster.support.network import ROOT
+
 SECONDS = 800.0
 pytestmark = pytest.mark.timeout(900)  # several networks are started in a test
 
@@ -45,15 +48,7 @@ class Project:
 
     def processes(self) -> list[int]:
         """Launchers and nodes that run for these tests: their command lines name a directory below ours."""
-        found = []
-        for entry in Path("/proc").glob("[0-9]*/cmdline"):
-            try:
-                line = entry.read_bytes()
-            except OSError:
-                continue
-            if f"{self.directory}/temp/".encode() in line and b"--basetemp" not in line:
-                found.append(int(entry.parent.name))
-        return found
+        return processes_of(self.directory / "temp")
 
     def end(self) -> None:
         for process in self._started:
@@ -301,6 +296,35 @@ def test_nothing_is_left_running(
         assert project.processes() == []
         assert "KeyboardInterrupt" in out
     until(lambda: not project.processes(), "launcher and nodes to notice", 90.0)
+
+
+OURS = """
+import time
+from pathlib import Path
+from tests.cluster.conftest import audited, networks, nothing_is_left
+from tests.cluster.support.network import atoll
+
+def test_endless(networks, tmp_path):
+    networks.shared(shards=1)
+    atoll("up", "--dir", tmp_path / "net", "--shards=1", "--validators=1", "--rpc-port=0", "--detach")
+    Path("ready").touch()
+    time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "kill -9"])
+def test_nor_by_our_own_tests(
+    project: Project, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the fixtures of this folder: neither a network of theirs, nor one that a command has started."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    project.write(test_ours=OURS)
+    process = project.start()
+    until((project.directory / "ready").exists, "the networks", SECONDS)
+    assert len(project.processes()) == 3  # two nodes, one launcher
+    process.send_signal(number)
+    process.communicate(timeout=SECONDS)
+    until(lambda: not project.processes(), "launcher and nodes to end", 90.0)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["Ctrl-C", "kill -9"])

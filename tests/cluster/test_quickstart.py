@@ -16,8 +16,9 @@ import pytest
 import vyper
 from web3 import Web3
 
+from node.testing.shared import SharedNetworks
 from tests.cluster.support.client import wait_for
-from tests.cluster.support.network import ROOT, Networks, atoll
+from tests.cluster.support.network import ROOT, atoll
 
 PAGE = ROOT / "docs" / "quickstart.md"
 BLOCK = re.compile(r"^```(\w+)( setup)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -104,22 +105,22 @@ def test_the_artifact_is_that_of_the_source() -> None:
     assert stored == {"abi": compiled["abi"], "bytecode": compiled["bytecode"]}
 
 
-def test_the_transfer_of_the_readme(networks: Networks) -> None:
-    network = networks.use(shards=2, validators=1)
+def test_the_transfer_of_the_readme(networks: SharedNetworks) -> None:
+    network = networks.shared(shards=2, validators=1)
     (code,) = (
         text
         for kind, _, text in BLOCK.findall((ROOT / "README.md").read_text())
         if kind == "python"
     )
-    before = network.w3().eth.get_balance(network.w3().eth.accounts[1])
+    before = network.web3().eth.get_balance(network.web3().eth.accounts[1])
     done = subprocess.run(
-        [sys.executable, "-c", code.replace("http://127.0.0.1:8545", network.endpoint(0))],
+        [sys.executable, "-c", code.replace("http://127.0.0.1:8545", network.rpc)],
         capture_output=True,
         text=True,
         check=False,
         timeout=SECONDS,
     )
     assert done.returncode == 0, done.stderr
-    alice, bob = network.w3().eth.accounts[:2]
+    alice, bob = network.web3().eth.accounts[:2]
     assert [network.home(account) for account in (alice, bob)] == [1, 0]
     assert done.stdout == f"1 {Web3.from_wei(before + 10**18, 'ether')}\n"

@@ -9,25 +9,25 @@ import requests
 from eth_account import Account
 from web3.exceptions import Web3RPCError
 
+from node.testing import Network
 from tests.cluster.support.client import ask, connect, send_and_wait, sign
 from tests.cluster.support.load import ETHER, GWEI
-from tests.cluster.support.network import Network
 
 
 @pytest.fixture
 def network(two_by_four: Network) -> Iterator[Network]:
     """After each mistake the same node takes a good transaction."""
     yield two_by_four
-    alice = two_by_four.accounts(1)[0]
-    done = send_and_wait(two_by_four.w3(0), alice, to=alice.address, value=1)
+    alice = two_by_four.account(1).signer
+    done = send_and_wait(two_by_four.web3(), alice, to=alice.address, value=1)
     assert done["status"] == 1
 
 
 def fields(network: Network, account: Any, **others: Any) -> dict[str, Any]:
     """A transaction of `account` that is right but for `others`."""
     return {
-        "chainId": network.info["chainId"],
-        "nonce": network.w3().eth.get_transaction_count(account.address),
+        "chainId": network.chain_id,
+        "nonce": network.web3().eth.get_transaction_count(account.address),
         "to": account.address,
         "value": 0,
         "gas": 21_000,
@@ -63,30 +63,32 @@ def test_a_transaction_that_is_wrong(
     network: Network, shard: int, wrong: dict[str, Any], message: str
 ) -> None:
     """The same answer whichever shard is home to the sender: the node asked belongs to shard 0."""
-    account = network.accounts(shard)[0]
+    account = network.account(shard).signer
     if wrong.get("nonce") == 0:
-        send_and_wait(network.w3(), account, to=account.address, value=0)
+        send_and_wait(network.web3(), account, to=account.address, value=0)
     transaction = {k: v for k, v in fields(network, account, **wrong).items() if v is not None}
     with pytest.raises(Web3RPCError, match=re.escape(message)) as caught:
-        network.w3().eth.send_raw_transaction(sign(account, **transaction))
+        network.web3().eth.send_raw_transaction(sign(account, **transaction))
     assert caught.value.rpc_response["error"]["code"] == -32000
 
 
 def test_an_account_without_funds(network: Network) -> None:
     stranger = Account.create()
     with pytest.raises(Web3RPCError, match="insufficient funds"):
-        network.w3().eth.send_raw_transaction(sign(stranger, **fields(network, stranger, value=1)))
+        network.web3().eth.send_raw_transaction(
+            sign(stranger, **fields(network, stranger, value=1))
+        )
 
 
 def test_a_call_that_cannot_cross(network: Network) -> None:
     """What another shard could not run is refused at once, not dropped from the pool later."""
-    send = network.w3().eth.send_raw_transaction
-    for shard in network.shards:
-        alice, other = network.accounts(shard)[0], network.accounts(1 - shard)[0]
+    send = network.web3().eth.send_raw_transaction
+    for shard in network.shard_ids:
+        alice, other = network.account(shard).signer, network.account(1 - shard).signer
         with pytest.raises(Web3RPCError, match="may carry at most 500000 gas"):
             send(sign(alice, **fields(network, alice, to=other.address, gas=521_001)))
         authorization = alice.sign_authorization(
-            {"chainId": network.info["chainId"], "address": alice.address, "nonce": 0}
+            {"chainId": network.chain_id, "address": alice.address, "nonce": 0}
         )
         wrong = fields(
             network, alice, to=other.address, gas=100_000, authorizationList=[authorization]
@@ -97,16 +99,16 @@ def test_a_call_that_cannot_cross(network: Network) -> None:
 
 def test_a_replacement_that_pays_no_more(network: Network) -> None:
     """Two transactions of one nonce, behind a gap so that neither can run."""
-    alice = network.accounts(0)[2]
-    nonce = network.w3().eth.get_transaction_count(alice.address)
-    send = network.w3().eth.send_raw_transaction
+    alice = network.account(0, 2).signer
+    nonce = network.web3().eth.get_transaction_count(alice.address)
+    send = network.web3().eth.send_raw_transaction
     first = sign(alice, **fields(network, alice, nonce=nonce + 1))
     send(first)
     with pytest.raises(Web3RPCError, match="already known"):
         send(first)
     with pytest.raises(Web3RPCError, match="replacement transaction underpriced"):
         send(sign(alice, **fields(network, alice, nonce=nonce + 1, value=1)))
-    send_and_wait(network.w3(), alice, nonce=nonce, to=alice.address, value=0)  # fills the gap
+    send_and_wait(network.web3(), alice, nonce=nonce, to=alice.address, value=0)  # fills the gap
 
 
 @pytest.mark.parametrize(
@@ -125,17 +127,17 @@ def test_a_replacement_that_pays_no_more(network: Network) -> None:
 )
 def test_bytes_that_are_no_transaction(network: Network, raw: str, message: str) -> None:
     with pytest.raises(Web3RPCError, match=message) as caught:
-        network.w3().eth.send_raw_transaction(raw)
+        network.web3().eth.send_raw_transaction(raw)
     assert caught.value.rpc_response["error"]["code"] == -32000
 
 
 def test_a_blob_transaction(network: Network) -> None:
     """As a wallet sends it, with its blob: too large for any other transaction."""
-    alice = network.accounts(0)[0]
+    alice = network.account(0).signer
     transaction = fields(network, alice, type=3, data="0x", accessList=[], maxFeePerBlobGas=GWEI)
     signed = alice.sign_transaction(transaction, blobs=[b"\0" * 131_072])
     with pytest.raises(Web3RPCError, match=r"blob transactions \(type 3\) are not accepted"):
-        network.w3().eth.send_raw_transaction(signed.raw_transaction)
+        network.web3().eth.send_raw_transaction(signed.raw_transaction)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +161,7 @@ def test_a_blob_transaction(network: Network) -> None:
 )
 def test_a_request_that_is_wrong(network: Network, body: bytes, code: int, message: str) -> None:
     response = requests.post(
-        network.endpoint(0), data=body, headers={"Content-Type": "application/json"}, timeout=30
+        network.rpc, data=body, headers={"Content-Type": "application/json"}, timeout=30
     )
     assert response.status_code == 200
     error = response.json()["error"]
@@ -169,7 +171,7 @@ def test_a_request_that_is_wrong(network: Network, body: bytes, code: int, messa
 
 def test_a_request_that_is_too_large(network: Network) -> None:
     response = requests.post(
-        network.endpoint(0),
+        network.rpc,
         data=b" " * (6 << 20),
         headers={"Content-Type": "application/json"},
         timeout=30,
@@ -179,23 +181,19 @@ def test_a_request_that_is_too_large(network: Network) -> None:
 
 
 def test_what_does_not_exist(network: Network) -> None:
-    w3 = network.w3()
-    missing = ask(network.endpoint(0) + "/shard/7", "eth_blockNumber")["error"]
+    w3 = network.web3()
+    missing = ask(network.rpc + "/shard/7", "eth_blockNumber")["error"]
     assert missing["code"] == -32001
     assert "there is no shard 7" in missing["message"]
-    assert (
-        ask(network.endpoint(0), "eth_getTransactionReceipt", ["0x" + "11" * 32])["result"] is None
-    )
-    assert (
-        ask(network.endpoint(0), "eth_getTransactionByHash", ["0x" + "11" * 32])["result"] is None
-    )
-    assert ask(network.endpoint(0), "eth_getBlockByNumber", ["0xffffff", False])["result"] is None
+    assert ask(network.rpc, "eth_getTransactionReceipt", ["0x" + "11" * 32])["result"] is None
+    assert ask(network.rpc, "eth_getTransactionByHash", ["0x" + "11" * 32])["result"] is None
+    assert ask(network.rpc, "eth_getBlockByNumber", ["0xffffff", False])["result"] is None
     with pytest.raises(Web3RPCError, match="header not found"):
-        w3.eth.get_balance(network.accounts(0)[0].address, 0xFFFFFF)
+        w3.eth.get_balance(network.account(0).address, 0xFFFFFF)
 
 
 def test_a_sender_of_another_shard_at_one_shards_own_endpoint(network: Network) -> None:
-    alice = network.accounts(1)[1]
-    endpoint = connect(network.endpoint(0) + "/shard/0")
+    alice = network.account(1, 1).signer
+    endpoint = connect(network.rpc + "/shard/0")
     with pytest.raises(Web3RPCError, match="is at home on shard 1, not on shard 0"):
         endpoint.eth.send_raw_transaction(sign(alice, **fields(network, alice)))

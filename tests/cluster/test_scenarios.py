@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.support.network import ROOT, Networks, atoll
+from node.testing.shared import SharedNetworks
+from tests.cluster.support.network import ROOT, atoll
 
 EXAMPLES = sorted((ROOT / "examples" / "scenarios").glob("*.toml"))
 SEEDS = [int(seed) for seed in os.environ.get("ATOLL_SCENARIO_SEEDS", "").split()]
@@ -18,8 +19,8 @@ SCENARIO_SECONDS = 900.0
 
 
 @pytest.fixture(autouse=True)
-def nothing_else_runs(networks: Networks) -> None:
-    networks.stop()
+def nothing_else_runs(networks: SharedNetworks) -> None:
+    networks.rest()
 
 
 def run(file: Path, tmp_path: Path, *, ok: bool = True) -> dict[str, Any]:

@@ -17,8 +17,10 @@ from eth_account.signers.local import LocalAccount
 from web3 import Web3
 from websockets.sync.client import connect as open_websocket
 
+from node.testing import Network, until
+from node.testing.shared import SharedNetworks
 from tests.cluster.support.client import ask, call, receipt, send, sign, wait_for
-from tests.cluster.support.network import Network, Networks, atoll
+from tests.cluster.support.network import atoll
 from tests.cluster.test_dev_methods import SLOT_0
 from tests.cluster.test_proofs import message_to, proof_of
 
@@ -27,13 +29,13 @@ GWEI = 10**9
 
 
 @pytest.fixture
-def network(networks: Networks, request: pytest.FixtureRequest) -> Iterator[Network]:
+def network(networks: SharedNetworks, request: pytest.FixtureRequest) -> Iterator[Network]:
     """2 shards of as many validators as the test asks for; after each test the invariants are checked."""
-    network = networks.use(shards=2, validators=getattr(request, "param", 1))
+    network = networks.shared(shards=2, validators=getattr(request, "param", 1))
     network.invariants.start_over()
     yield network
     network.invariants.start_over()  # heights have come again
-    network.check()
+    network.invariants.check()
 
 
 def transfer(w3: Web3, account: LocalAccount, to: str, value: int) -> bytes:
@@ -67,10 +69,10 @@ def seen(network: Network, addresses: list[str]) -> list[Any]:
     return [
         [
             (
-                call(node["rpc"], "eth_getBalance", [address, "latest"]),
-                call(node["rpc"], "eth_getTransactionCount", [address, "latest"]),
-                call(node["rpc"], "eth_getCode", [address, "latest"]),
-                call(node["rpc"], "eth_getStorageAt", [address, "0x0", "latest"]),
+                call(node.rpc, "eth_getBalance", [address, "latest"]),
+                call(node.rpc, "eth_getTransactionCount", [address, "latest"]),
+                call(node.rpc, "eth_getCode", [address, "latest"]),
+                call(node.rpc, "eth_getStorageAt", [address, "0x0", "latest"]),
             )
             for address in addresses
         ]
@@ -83,9 +85,12 @@ def seen(network: Network, addresses: list[str]) -> list[Any]:
 def test_everything_is_what_it_was_on_every_node(network: Network, shard: int) -> None:
     """Balances, nonces, code, storage, the block number, transactions by hash; and the same signed
     transactions, within a shard and to the other one, have new receipts under the same hashes."""
-    endpoint, w3 = network.endpoint(shard), network.w3(shard)
-    sender, friend = network.accounts(shard)[0], network.fresh_account(shard).address
-    far, contract = network.fresh_account(1 - shard).address, network.fresh_account(shard).address
+    endpoint, w3 = network.node(f"s{shard}v0").rpc, network.web3(node=f"s{shard}v0")
+    sender, friend = network.account(shard).signer, network.new_account(shard, ether=0).address
+    far, contract = (
+        network.new_account(1 - shard, ether=0).address,
+        network.new_account(shard, ether=0).address,
+    )
     watched = [sender.address, friend, far, contract]
     number, before = w3.eth.block_number, seen(network, watched)
     name = snapshot(endpoint)
@@ -98,19 +103,17 @@ def test_everything_is_what_it_was_on_every_node(network: Network, shard: int) -
     after = seen(network, watched)
     assert after != before
 
-    assert revert(network.endpoint(1 - shard), name) is True
+    assert revert(network.node(f"s{1 - shard}v0").rpc, name) is True
     assert seen(network, watched) == before
     for node in network.nodes:
-        assert int(call(node["rpc"], "eth_blockNumber"), 16) <= max(
-            number, first["blockNumber"] - 1
-        )
-        assert call(node["rpc"], "atoll_status")["era"] > 0
+        assert int(call(node.rpc, "eth_blockNumber"), 16) <= max(number, first["blockNumber"] - 1)
+        assert call(node.rpc, "atoll_status")["era"] > 0
         for done in (first, second):
             tx_hash = done["transactionHash"].to_0x_hex()
-            assert call(node["rpc"], "eth_getTransactionReceipt", [tx_hash]) is None
-            assert call(node["rpc"], "eth_getTransactionByHash", [tx_hash]) is None
+            assert call(node.rpc, "eth_getTransactionReceipt", [tx_hash]) is None
+            assert call(node.rpc, "eth_getTransactionByHash", [tx_hash]) is None
             block = done["blockHash"].to_0x_hex()
-            assert call(node["rpc"], "eth_getBlockByHash", [block, False]) is None
+            assert call(node.rpc, "eth_getBlockByHash", [block, False]) is None
     assert revert(endpoint, name) is False  # it is good once
 
     for raw, old in ((near_raw, first), (far_raw, second)):
@@ -123,10 +126,10 @@ def test_everything_is_what_it_was_on_every_node(network: Network, shard: int) -
 
 
 def test_snapshots_nest_and_unknown_ones_are_false(network: Network) -> None:
-    endpoint, w3, account = network.endpoint(0), network.w3(0), network.fresh_account(1).address
+    endpoint, w3, account = network.rpc, network.web3(), network.new_account(1, ether=0).address
 
     def have(wei: int) -> None:
-        call(network.endpoint(1), "anvil_setBalance", [account, hex(wei)])
+        call(network.node("s1v0").rpc, "anvil_setBalance", [account, hex(wei)])
 
     def has() -> int:
         return w3.eth.get_balance(account)
@@ -134,7 +137,7 @@ def test_snapshots_nest_and_unknown_ones_are_false(network: Network) -> None:
     for unknown in ("0x0", "0x1", hex(2**200 + 7), hex(2**255), "0x77"):
         assert revert(endpoint, unknown) is False
     outer = snapshot(endpoint)
-    twin, youngest = snapshot(endpoint), snapshot(network.endpoint(1))
+    twin, youngest = snapshot(endpoint), snapshot(network.node("s1v0").rpc)
     have(1)
     inner = snapshot(endpoint)
     have(2)
@@ -154,14 +157,14 @@ def test_snapshots_nest_and_unknown_ones_are_false(network: Network) -> None:
 
 
 def test_of_reverts_at_the_same_time_each_snapshot_counts_once(network: Network) -> None:
-    account = network.fresh_account(0).address
-    endpoints = [node["rpc"] for node in network.nodes]
+    account = network.new_account(0, ether=0).address
+    endpoints = [node.rpc for node in network.nodes]
     name = snapshot(endpoints[0])
     call(endpoints[0], "anvil_setBalance", [account, "0x1"])
     with ThreadPoolExecutor(4) as threads:
         done = list(threads.map(lambda i: revert(endpoints[i % len(endpoints)], name), range(4)))
     assert sorted(done) == [False, False, False, True]
-    assert network.w3(1).eth.get_balance(account) == 0
+    assert network.web3(node="s1v0").eth.get_balance(account) == 0
 
     names = []
     for wei in (1, 2, 3):
@@ -170,14 +173,16 @@ def test_of_reverts_at_the_same_time_each_snapshot_counts_once(network: Network)
     with ThreadPoolExecutor(3) as threads:
         done = list(threads.map(lambda i: revert(endpoints[i % 2], names[i]), range(3)))
     assert done[0] is True  # whatever came before it, the first snapshot is there
-    assert network.w3(0).eth.get_balance(account) == 0
+    assert network.web3().eth.get_balance(account) == 0
 
 
 def test_a_revert_while_messages_are_under_way_on_lanes_both_ways(network: Network) -> None:
-    endpoint, w3 = network.endpoint(0), network.w3(0)
+    endpoint, w3 = network.rpc, network.web3()
     chance = random.Random(7)
     for _ in range(3):
-        senders = {shard: network.accounts(shard)[:2] for shard in network.shards}
+        senders = {
+            shard: [network.account(shard, n).signer for n in (0, 1)] for shard in network.shard_ids
+        }
         name = snapshot(endpoint)
         before = {a.address: w3.eth.get_balance(a.address) for row in senders.values() for a in row}
         raws = []
@@ -204,7 +209,7 @@ def test_a_revert_while_messages_are_under_way_on_lanes_both_ways(network: Netwo
         assert {a: w3.eth.get_balance(a) for a in before} == before
         assert call(endpoint, "atoll_audit", ["latest"])["balanced"] is True
         for node in network.nodes:
-            assert call(node["rpc"], "atoll_status")["pool"] == {"pending": 0, "queued": 0}
+            assert call(node.rpc, "atoll_status")["pool"] == {"pending": 0, "queued": 0}
         again = [w3.eth.send_raw_transaction(raw) for raw in raws]
         assert again == hashes
         assert [receipt(w3, tx_hash)["status"] for tx_hash in again] == [1] * len(again)
@@ -214,7 +219,7 @@ def test_a_revert_while_messages_are_under_way_on_lanes_both_ways(network: Netwo
 
 
 def test_the_clock_goes_back_too(network: Network) -> None:
-    endpoint, w3 = network.endpoint(1), network.w3(1)
+    endpoint, w3 = network.node("s1v0").rpc, network.web3(node="s1v0")
     name, old = snapshot(endpoint), w3.eth.get_block("latest")["timestamp"]
     call(endpoint, "evm_increaseTime", [10**7])
     call(endpoint, "evm_mine")
@@ -227,7 +232,7 @@ def test_the_clock_goes_back_too(network: Network) -> None:
 def test_filters_and_subscriptions_go_on_over_the_connections_that_are_open(
     network: Network,
 ) -> None:
-    endpoint, account = network.endpoint(0), network.fresh_account(0).address
+    endpoint, account = network.rpc, network.new_account(0, ether=0).address
     with open_websocket(endpoint.replace("http", "ws")) as socket:
 
         def told() -> Any:
@@ -242,9 +247,9 @@ def test_filters_and_subscriptions_go_on_over_the_connections_that_are_open(
         heads: list[int] = []
         blocks = call(endpoint, "eth_newBlockFilter")
         assert asked("eth_subscribe", "newHeads")
-        name, number = snapshot(endpoint), network.w3(0).eth.block_number
+        name, number = snapshot(endpoint), network.web3().eth.block_number
         assert asked("anvil_setBalance", account, "0x5") is True
-        top = network.w3(0).eth.block_number
+        top = network.web3().eth.block_number
         assert asked("evm_revert", name) is True
         assert int(asked("eth_blockNumber"), 16) < top
         assert asked("anvil_setBalance", account, "0x6") is True
@@ -258,7 +263,7 @@ def test_filters_and_subscriptions_go_on_over_the_connections_that_are_open(
 
 def test_what_is_asked_while_the_network_goes_back_is_answered(network: Network) -> None:
     """Readers on both nodes see no error, and no other balance than those there were."""
-    account = network.fresh_account(1).address
+    account = network.new_account(1, ether=0).address
     stop, wrong = threading.Event(), []
 
     def read(endpoint: str) -> int:
@@ -271,12 +276,12 @@ def test_what_is_asked_while_the_network_goes_back_is_answered(network: Network)
         return count
 
     with ThreadPoolExecutor(2) as threads:
-        readers = [threads.submit(read, node["rpc"]) for node in network.nodes]
+        readers = [threads.submit(read, node.rpc) for node in network.nodes]
         try:
             for index in range(5):
-                name = snapshot(network.nodes[index % 2]["rpc"])
-                call(network.endpoint(0), "anvil_setBalance", [account, "0x9"])
-                assert revert(network.nodes[index % 2]["rpc"], name) is True
+                name = snapshot(network.nodes[index % 2].rpc)
+                call(network.rpc, "anvil_setBalance", [account, "0x9"])
+                assert revert(network.nodes[index % 2].rpc, name) is True
         finally:
             stop.set()
         assert all(reader.result() for reader in readers)
@@ -285,25 +290,29 @@ def test_what_is_asked_while_the_network_goes_back_is_answered(network: Network)
 
 def test_a_snapshot_holds_what_was_sent_before_it(network: Network) -> None:
     """Also where the sender did not wait, as suites do whose node mines every transaction at once."""
-    w3, account, to = network.w3(0), network.accounts(0)[0], network.fresh_account(1).address
+    w3, account, to = (
+        network.web3(),
+        network.account(0).signer,
+        network.new_account(1, ether=0).address,
+    )
     send(w3, account, to=to, value=7, gas=21_000)
-    name = snapshot(network.endpoint(0))
+    name = snapshot(network.rpc)
     assert w3.eth.get_balance(to) == 7
     send(w3, account, to=to, value=8, gas=21_000)
-    assert revert(network.endpoint(0), name) is True
+    assert revert(network.rpc, name) is True
     assert w3.eth.get_balance(to) == 7
 
 
 def test_a_proof_of_a_message_after_a_revert(network: Network, tmp_path: Path) -> None:
-    endpoint, w3 = network.endpoint(0), network.w3(0)
-    sender, to = network.accounts(0)[0], network.fresh_account(1).address
+    endpoint, w3 = network.rpc, network.web3()
+    sender, to = network.account(0).signer, network.new_account(1, ether=0).address
     name = snapshot(endpoint)
     raw = transfer(w3, sender, to, 5)
     receipt(w3, w3.eth.send_raw_transaction(raw))
-    old = proof_of(network, message_to(network, 0, to), by=network.nodes[0]["name"])
+    old = proof_of(network, message_to(network, 0, to), by=network.nodes[0].name)
     assert revert(endpoint, name) is True
     receipt(w3, w3.eth.send_raw_transaction(raw))
-    new = proof_of(network, message_to(network, 0, to), by=network.nodes[0]["name"])
+    new = proof_of(network, message_to(network, 0, to), by=network.nodes[0].name)
     assert new["beacon"][-1]["era"] > old["beacon"][-1].get("era", 0)
 
     file = tmp_path / "proof.json"
@@ -321,13 +330,13 @@ def test_a_proof_of_a_message_after_a_revert(network: Network, tmp_path: Path) -
 @pytest.mark.parametrize("network", [4], indirect=True, ids=["2x4"])
 def test_a_node_that_was_away_goes_back_when_it_returns(network: Network) -> None:
     """It missed several reverts, nested and repeated; kept its data, or lost its chains."""
-    endpoint, w3 = network.endpoint(0), network.w3(0)
-    account, late = network.fresh_account(1).address, network.fresh_account(0).address
-    away = [network.shard_nodes(shard)[3]["name"] for shard in network.shards]
+    endpoint, w3 = network.rpc, network.web3()
+    account, late = network.new_account(1, ether=0).address, network.new_account(0, ether=0).address
+    away = [network.shard(shard).nodes[3].name for shard in network.shard_ids]
     outer = snapshot(endpoint)
     call(endpoint, "anvil_setBalance", [account, "0x1"])
-    network.reach({"blockNumber": w3.eth.block_number})
-    network.kill(*away)
+    network.wait_for(until.shown_everywhere(w3.eth.block_number))
+    network.faults.kill(*away)
     for wei in range(2, 5):
         inner = snapshot(endpoint)
         call(endpoint, "anvil_setBalance", [account, hex(wei)])
@@ -343,13 +352,13 @@ def test_a_node_that_was_away_goes_back_when_it_returns(network: Network) -> Non
 
     era = call(endpoint, "atoll_status")["era"]
     for name in away:
-        node = network.node(name)["rpc"]
+        node = network.node(name).rpc
         wait_for(lambda node=node: call(node, "atoll_status")["era"] == era, f"{name} to follow")
         wait_for(
             lambda node=node: _shown(node, late, account) == ["0x8", "0x0"],
             f"{name} to be where the others are",
         )
-    assert revert(network.node(away[0])["rpc"], snapshot(endpoint)) is True
+    assert revert(network.node(away[0]).rpc, snapshot(endpoint)) is True
 
 
 def _shown(endpoint: str, *addresses: str) -> list[str | None]:
@@ -362,26 +371,26 @@ def _shown(endpoint: str, *addresses: str) -> list[str | None]:
 def test_nodes_that_are_killed_while_they_go_back(network: Network) -> None:
     """Wherever the kill comes, all nodes are on one chain afterwards: the old one or the new one."""
     chance = random.Random(3)
-    account = network.fresh_account(0).address
+    account = network.new_account(0, ether=0).address
     for turn in range(4):
-        endpoint = network.endpoint(turn % 2)
+        endpoint = network.node(f"s{turn % 2}v0").rpc
         name = snapshot(endpoint)
         call(endpoint, "anvil_setBalance", [account, hex(turn + 1)])
-        killed = [n["name"] for n in chance.sample(network.nodes, chance.choice((1, 2, 4)))]
-        pids = [network.node(victim)["pid"] for victim in killed]
+        killed = [n.name for n in chance.sample(network.nodes, chance.choice((1, 2, 4)))]
+        pids = [pid for victim in killed if (pid := network.node(victim).pid)]
         with ThreadPoolExecutor(1) as threads:
             asked = threads.submit(_try_revert, endpoint, name)
             time.sleep(chance.uniform(0.0, 0.4))  # into the middle of it, wherever that is
             for pid in pids:
                 os.kill(pid, signal.SIGKILL)
             asked.result()
-        wait_for(lambda: not network.is_whole(), "the nodes to be gone")
+        network.wait_for(until.node_down(*killed))
         network.up()
         answers = wait_for(lambda: _agreed(network, account), "the nodes to agree")
         assert answers in ("0x0", hex(turn + 1))
         if answers != "0x0":
-            assert revert(network.endpoint(0), name) is True
-        assert network.w3(1).eth.get_balance(account) == 0
+            assert revert(network.rpc, name) is True
+        assert network.web3(node="s1v0").eth.get_balance(account) == 0
 
 
 def _try_revert(endpoint: str, name: str) -> None:
@@ -392,18 +401,18 @@ def _try_revert(endpoint: str, name: str) -> None:
 
 
 def _agreed(network: Network, account: str) -> str | None:
-    eras = {call(node["rpc"], "atoll_status")["era"] for node in network.nodes}
-    found = {call(n["rpc"], "eth_getBalance", [account, "latest"]) for n in network.nodes}
+    eras = {call(node.rpc, "atoll_status")["era"] for node in network.nodes}
+    found = {call(n.rpc, "eth_getBalance", [account, "latest"]) for n in network.nodes}
     return found.pop() if len(eras) == len(found) == 1 else None
 
 
-def test_refused_where_the_genesis_does_not_allow_it(networks: Networks) -> None:
-    network = networks.use(shards=2, validators=1, manifest="[params]\ndev_methods = false")
+def test_refused_where_the_genesis_does_not_allow_it(networks: SharedNetworks) -> None:
+    network = networks.shared(shards=2, validators=1, params={"dev_methods": False})
     for method, params in (
         ("evm_snapshot", []),
         ("evm_revert", ["0x1"]),
         ("anvil_revert", ["0x1"]),
     ):
-        refused = ask(network.endpoint(0), method, params)["error"]
+        refused = ask(network.rpc, method, params)["error"]
         assert refused["code"] == -32004
         assert "dev_methods" in refused["message"]

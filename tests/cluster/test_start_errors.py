@@ -11,19 +11,20 @@ from typing import Any
 
 import pytest
 
+from node.testing.shared import SharedNetworks
 from tests.cluster.support.client import send_and_wait
-from tests.cluster.support.network import ROOT, Networks, atoll
+from tests.cluster.support.network import ROOT, atoll
 
 EXIT_USER_ERROR = 2
 
 
 @pytest.fixture(scope="module")
-def stopped(networks: Networks, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def stopped(networks: SharedNetworks, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory of a 2x1 network that has made blocks and was stopped."""
-    network = networks.use(shards=2, validators=1)
-    alice = network.accounts(0)[0]
-    send_and_wait(network.w3(), alice, to=alice.address, value=0)
-    networks.stop()
+    network = networks.shared(shards=2, validators=1)
+    alice = network.account(0).signer
+    send_and_wait(network.web3(), alice, to=alice.address, value=0)
+    networks.rest()
     return network.directory
 
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from web3.contract import Contract
 
+from node.testing import Network
 from tests.cluster.support.client import MESSENGER, cost, send_and_wait, wait_until_equal
 from tests.cluster.support.load import GWEI
-from tests.cluster.support.network import Network
 
 
 @pytest.mark.parametrize("crosses", [False, True], ids=["local", "across"])
@@ -33,7 +33,11 @@ def test_transaction_types(
     fees: dict[str, Any],
     crosses: bool,
 ) -> None:
-    w3, alice, contract = two_by_four.w3(1), two_by_four.accounts(0)[1], ledgers[int(crosses)]
+    w3, alice, contract = (
+        two_by_four.web3(node="s1v0"),
+        two_by_four.account(0, 1).signer,
+        ledgers[int(crosses)],
+    )
     before = w3.eth.get_balance(alice.address)
 
     done = send_and_wait(
@@ -54,10 +58,10 @@ def test_an_account_takes_the_code_of_a_contract(
     two_by_four: Network, ledgers: dict[int, Contract]
 ) -> None:
     """A type 4 transaction (EIP-7702): the authority delegates to the ledger of its shard."""
-    w3, alice, contract = two_by_four.w3(1), two_by_four.accounts(0)[0], ledgers[0]
-    authority = two_by_four.fresh_account(0)
+    w3, alice, contract = two_by_four.web3(node="s1v0"), two_by_four.account(0).signer, ledgers[0]
+    authority = two_by_four.new_account(0, ether=0).signer
     authorization = authority.sign_authorization(
-        {"chainId": two_by_four.info["chainId"], "address": contract.address, "nonce": 0}
+        {"chainId": two_by_four.chain_id, "address": contract.address, "nonce": 0}
     )
 
     done = send_and_wait(

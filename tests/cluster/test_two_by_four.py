@@ -8,6 +8,7 @@ from eth_account import Account
 from web3.contract import Contract
 from web3.exceptions import ContractLogicError
 
+from node.testing import Network, until
 from tests.cluster.support.client import (
     ARRIVAL,
     MESSENGER,
@@ -21,7 +22,7 @@ from tests.cluster.support.client import (
     wait_until_equal,
 )
 from tests.cluster.support.load import ETHER, GWEI
-from tests.cluster.support.network import Network, atoll
+from tests.cluster.support.network import atoll
 
 SHARDS = (0, 1)
 
@@ -31,8 +32,8 @@ SHARDS = (0, 1)
 
 @pytest.mark.parametrize("shard", SHARDS)
 def test_a_transfer_through_the_other_shard(two_by_four: Network, shard: int) -> None:
-    w3 = two_by_four.w3(1 - shard)
-    alice, bob = two_by_four.accounts(shard)[0], two_by_four.fresh_account(shard).address
+    w3 = two_by_four.web3(node=f"s{1 - shard}v0")
+    alice, bob = two_by_four.account(shard).signer, two_by_four.new_account(shard, ether=0).address
     before, nonce = w3.eth.get_balance(alice.address), w3.eth.get_transaction_count(alice.address)
 
     done = send_and_wait(w3, alice, to=bob, value=ETHER)
@@ -48,14 +49,14 @@ def test_a_transfer_through_the_other_shard(two_by_four: Network, shard: int) ->
 def test_a_contract_through_the_other_shard(
     two_by_four: Network, ledger: dict[str, Any], shard: int
 ) -> None:
-    w3, alice = two_by_four.w3(1 - shard), two_by_four.accounts(shard)[0]
+    w3, alice = two_by_four.web3(node=f"s{1 - shard}v0"), two_by_four.account(shard).signer
 
     contract = deploy(w3, alice, ledger)
     done = send_and_wait(
         w3, alice, to=contract.address, data=contract.encode_abi("add", [7]), value=5
     )
 
-    two_by_four.reach(done)
+    two_by_four.wait_for(until.shown_everywhere(done["blockNumber"]))
     assert two_by_four.home(contract.address) == shard
     assert w3.eth.get_code(contract.address) != b""
     assert contract.functions.total().call() == 7
@@ -65,7 +66,9 @@ def test_a_contract_through_the_other_shard(
     [event] = contract.events.Added().process_receipt(done)
     assert event["args"] == {"who": alice.address, "amount": 7, "value": 5}
     for side in SHARDS:
-        same = two_by_four.w3(side).eth.contract(address=contract.address, abi=ledger["abi"])
+        same = two_by_four.web3(node=f"s{side}v0").eth.contract(
+            address=contract.address, abi=ledger["abi"]
+        )
         [log] = same.events.Added.get_logs(from_block=0, argument_filters={"who": alice.address})
         assert log["transactionHash"] == done["transactionHash"]
         assert log["blockHash"] == done["blockHash"]
@@ -75,9 +78,9 @@ def test_a_contract_through_the_other_shard(
 def test_a_revert_tells_its_reason(two_by_four: Network, ledgers: dict[int, Contract]) -> None:
     for shard in SHARDS:
         for side in SHARDS:
-            w3 = two_by_four.w3(side)
+            w3 = two_by_four.web3(node=f"s{side}v0")
             contract = w3.eth.contract(address=ledgers[shard].address, abi=ledgers[shard].abi)
-            caller = two_by_four.accounts(side)[0].address
+            caller = two_by_four.account(side).address
             with pytest.raises(ContractLogicError, match="refused on purpose"):
                 contract.functions.refuse().call({"from": caller})
             with pytest.raises(ContractLogicError, match="refused on purpose"):
@@ -85,11 +88,11 @@ def test_a_revert_tells_its_reason(two_by_four: Network, ledgers: dict[int, Cont
 
 
 def test_blocks_list_what_receipts_say(two_by_four: Network) -> None:
-    alice = two_by_four.accounts(0)[0]
-    done = send_and_wait(two_by_four.w3(0), alice, to=Account.create().address, value=1)
-    two_by_four.reach(done)
+    alice = two_by_four.account(0).signer
+    done = send_and_wait(two_by_four.web3(), alice, to=Account.create().address, value=1)
+    two_by_four.wait_for(until.shown_everywhere(done["blockNumber"]))
     for shard in SHARDS:
-        w3 = two_by_four.w3(shard)
+        w3 = two_by_four.web3(node=f"s{shard}v0")
         block = w3.eth.get_block(done["blockNumber"], full_transactions=True)
         assert block["hash"] == done["blockHash"]
         assert w3.eth.get_block(done["blockHash"])["number"] == done["blockNumber"]
@@ -106,14 +109,14 @@ def test_blocks_list_what_receipts_say(two_by_four: Network) -> None:
 
 
 def test_fees(two_by_four: Network) -> None:
-    alice = two_by_four.accounts(1)[0]
+    alice = two_by_four.account(1).signer
     done = send_and_wait(
-        two_by_four.w3(1), alice, to=alice.address, value=0, maxPriorityFeePerGas=3 * GWEI,
+        two_by_four.web3(node="s1v0"), alice, to=alice.address, value=0, maxPriorityFeePerGas=3 * GWEI,
         maxFeePerGas=50 * GWEI,
     )  # fmt: skip
-    two_by_four.reach(done)
+    two_by_four.wait_for(until.shown_everywhere(done["blockNumber"]))
     for shard in SHARDS:
-        w3 = two_by_four.w3(shard)
+        w3 = two_by_four.web3(node=f"s{shard}v0")
         history = w3.eth.fee_history(4, done["blockNumber"], [0, 50, 100])
         assert history["oldestBlock"] == done["blockNumber"] - 3
         assert len(history["baseFeePerGas"]) == 5
@@ -130,8 +133,8 @@ def test_fees(two_by_four: Network) -> None:
 
 @pytest.mark.parametrize("src", SHARDS)
 def test_value_crosses_for_21000_gas(two_by_four: Network, src: int) -> None:
-    w3, alice = two_by_four.w3(src), two_by_four.accounts(src)[0]
-    bob = two_by_four.fresh_account(1 - src).address
+    w3, alice = two_by_four.web3(node=f"s{src}v0"), two_by_four.account(src).signer
+    bob = two_by_four.new_account(1 - src, ether=0).address
     before = w3.eth.get_balance(alice.address)
     assert w3.eth.estimate_gas({"from": alice.address, "to": bob, "value": ETHER}) == 21_000
 
@@ -141,14 +144,14 @@ def test_value_crosses_for_21000_gas(two_by_four: Network, src: int) -> None:
     assert w3.eth.get_balance(bob) == ETHER
     assert w3.eth.get_balance(alice.address) == before - ETHER - cost(done)
     assert w3.eth.get_block(done["blockNumber"])["hash"] == done["blockHash"]
-    other = two_by_four.w3(1 - src)
+    other = two_by_four.web3(node=f"s{1 - src}v0")
     wait_until_equal(lambda: other.eth.get_balance(bob), ETHER, "the other shard's view")
     assert receipt(other, done["transactionHash"]) == done
 
 
 @pytest.mark.parametrize("src", SHARDS)
 def test_a_call_crosses(two_by_four: Network, ledgers: dict[int, Contract], src: int) -> None:
-    w3, alice = two_by_four.w3(src), two_by_four.accounts(src)[0]
+    w3, alice = two_by_four.web3(node=f"s{src}v0"), two_by_four.account(src).signer
     contract = w3.eth.contract(address=ledgers[1 - src].address, abi=ledgers[1 - src].abi)
     before = w3.eth.get_balance(alice.address)
     held = w3.eth.get_balance(contract.address)
@@ -183,7 +186,7 @@ def test_a_call_crosses(two_by_four: Network, ledgers: dict[int, Contract], src:
 def test_a_call_that_crosses_and_reverts(
     two_by_four: Network, ledgers: dict[int, Contract], src: int
 ) -> None:
-    w3, alice = two_by_four.w3(src), two_by_four.accounts(src)[0]
+    w3, alice = two_by_four.web3(node=f"s{src}v0"), two_by_four.account(src).signer
     contract = ledgers[1 - src]
     before, held = w3.eth.get_balance(alice.address), w3.eth.get_balance(contract.address)
 
@@ -205,7 +208,7 @@ def test_a_call_that_crosses_and_reverts(
 def test_a_call_that_crosses_and_runs_out_of_gas(
     two_by_four: Network, ledgers: dict[int, Contract]
 ) -> None:
-    w3, alice, contract = two_by_four.w3(0), two_by_four.accounts(0)[0], ledgers[1]
+    w3, alice, contract = two_by_four.web3(), two_by_four.account(0).signer, ledgers[1]
     before = w3.eth.get_balance(alice.address)
     done = send_and_wait(
         w3,
@@ -223,15 +226,15 @@ def test_a_call_that_crosses_and_runs_out_of_gas(
 
 def test_a_shard_as_it_is(two_by_four: Network, ledgers: dict[int, Contract]) -> None:
     """The two legs of a call on the chains where they are, and the message between them."""
-    alice, contract = two_by_four.accounts(0)[0], ledgers[1]
+    alice, contract = two_by_four.account(0).signer, ledgers[1]
     done = send_and_wait(
-        two_by_four.w3(0), alice, to=contract.address, data=contract.encode_abi("add", [3]),
+        two_by_four.web3(), alice, to=contract.address, data=contract.encode_abi("add", [3]),
         gas=200_000,
     )  # fmt: skip
-    two_by_four.reach(done)
+    two_by_four.wait_for(until.shown_everywhere(done["blockNumber"]))
     # each shard is asked through a node of the other
-    source = connect(f"{two_by_four.endpoint(1)}/shard/0")
-    destination = connect(f"{two_by_four.endpoint(0)}/shard/1")
+    source = connect(f"{two_by_four.node('s1v0').rpc}/shard/0")
+    destination = connect(f"{two_by_four.rpc}/shard/1")
 
     left = source.eth.get_transaction_receipt(done["transactionHash"])
     [sent] = left["logs"]
@@ -250,7 +253,7 @@ def test_a_shard_as_it_is(two_by_four: Network, ledgers: dict[int, Contract]) ->
     assert left["gasUsed"] + arrived["gasUsed"] == done["gasUsed"]
     assert destination.eth.get_block(arrived["blockNumber"])["extraData"] == b"atoll/1"
 
-    message = call(two_by_four.endpoint(0), "atoll_message", [message_id])
+    message = call(two_by_four.rpc, "atoll_message", [message_id])
     assert message["originTx"] == done["transactionHash"].to_0x_hex()
     assert (message["src"], message["dst"], message["kind"]) == (0, 1, "CALL")
     assert (message["status"], message["outcome"]) == ("delivered", "ok")
@@ -275,13 +278,13 @@ def test_the_commands_tell_what_the_endpoints_tell(two_by_four: Network) -> None
 
 def test_what_a_node_says_of_itself(two_by_four: Network) -> None:
     for shard in SHARDS:
-        w3 = two_by_four.w3(shard)
+        w3 = two_by_four.web3(node=f"s{shard}v0")
         assert w3.client_version.startswith("atoll/")
-        assert w3.eth.chain_id == int(w3.net.version) == two_by_four.info["chainId"]
+        assert w3.eth.chain_id == int(w3.net.version) == two_by_four.chain_id
         assert w3.net.listening
         assert w3.net.peer_count == len(two_by_four.nodes) - 1
         assert w3.eth.syncing is False
-        assert w3.eth.accounts == [a["address"] for a in two_by_four.info["accounts"]]
-        shards = call(two_by_four.endpoint(shard), "atoll_shards")
-        assert [s["id"] for s in shards] == two_by_four.shards
+        assert w3.eth.accounts == [a.address for a in two_by_four.accounts]
+        shards = call(two_by_four.node(f"s{shard}v0").rpc, "atoll_shards")
+        assert [s["id"] for s in shards] == list(two_by_four.shard_ids)
         assert all(s["height"] >= s["crosslinked"] > 0 for s in shards)

@@ -1,7 +1,7 @@
 """What a user of a network writes: web3.py on an endpoint, signed transactions, receipts."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -10,8 +10,10 @@ from eth_account.signers.local import LocalAccount
 from web3 import Web3
 from web3.contract import Contract
 
+from node.cluster.client import client
+
 WAIT_SECONDS = 60.0
-BATCH = 100
+SECONDS = 30.0
 MESSENGER = Web3.to_checksum_address("0xa70110000000000000000000000000000000a701")
 SENT_TOPIC = Web3.keccak(text="MessageSent(bytes32,uint256,bytes)")
 ARRIVAL = 0x7D
@@ -38,7 +40,7 @@ def wait_until_equal(read: Callable[[], Any], expected: Any, what: str) -> None:
 
 @lru_cache(maxsize=256)
 def connect(endpoint: str) -> Web3:
-    return Web3(Web3.HTTPProvider(endpoint, request_kwargs={"timeout": 30}))
+    return Web3(Web3.HTTPProvider(endpoint, request_kwargs={"timeout": SECONDS}))
 
 
 def ask(endpoint: str, method: str, params: Sequence[Any] = ()) -> Any:
@@ -47,23 +49,8 @@ def ask(endpoint: str, method: str, params: Sequence[Any] = ()) -> Any:
 
 
 def call(endpoint: str, method: str, params: Sequence[Any] = ()) -> Any:
-    """The result of one JSON-RPC call; fails the test on an error."""
-    response = ask(endpoint, method, params)
-    assert "error" not in response, (endpoint, method, params, response["error"])
-    return response["result"]
-
-
-def call_many(endpoint: str, calls: Iterable[tuple[str, list[Any]]]) -> list[Any]:
-    """The results of many calls, sent in batches; fails the test on an error."""
-    left, results = list(calls), []
-    while left:
-        batch, left = left[:BATCH], left[BATCH:]
-        responses = connect(endpoint).provider.make_batch_request(batch)  # type: ignore[arg-type]
-        assert isinstance(responses, list), (endpoint, batch[0], responses)
-        for (method, params), response in zip(batch, responses, strict=True):
-            assert "error" not in response, (endpoint, method, params, response["error"])
-            results.append(response["result"])
-    return results
+    """The result of one JSON-RPC call. Raises RpcRefused or RpcUnreachable."""
+    return client.call(endpoint, method, *params, timeout=SECONDS)
 
 
 def sign(account: LocalAccount, **fields: Any) -> bytes:

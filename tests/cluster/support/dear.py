@@ -2,8 +2,8 @@
 
 from web3 import Web3
 
+from node.testing import Network
 from tests.cluster.support.client import call, receipt, send_and_wait, sign, wait_for
-from tests.cluster.support.network import Network
 
 BURNER = "0x60fe5f5360015ff3"  # creates a contract that uses all gas that it is given
 BLOCK_GAS = 30_000_000
@@ -14,14 +14,14 @@ GWEI = 10**9
 
 def base_fee(network: Network, shard: int) -> int:
     """Of the block after the newest that `shard` has decided."""
-    endpoint = network.shard_endpoint(shard)
+    endpoint = network.shard(shard).rpc
     return int(call(endpoint, "eth_feeHistory", ["0x1", "latest", []])["baseFeePerGas"][-1], 16)
 
 
 def make_dear(network: Network, shard: int, wei: int = 100 * GWEI) -> None:
     """Fill blocks of `shard` until its base fee is `wei` at least and `/` shows that. It falls from then on, by
     an eighth in each block that is not half full."""
-    w3, flooder = network.w3(shard), network.accounts(shard)[-1]
+    w3, flooder = network.web3(node=f"s{shard}v0"), network.account(shard, -1).signer
     burner = send_and_wait(w3, flooder, data=BURNER)["contractAddress"]
     nonce = w3.eth.get_transaction_count(flooder.address)
     while base_fee(network, shard) < wei:
@@ -36,8 +36,11 @@ def make_dear(network: Network, shard: int, wei: int = 100 * GWEI) -> None:
         ]  # fmt: skip
         assert {receipt(w3, tx_hash)["status"] for tx_hash in hashes} == {0}
         nonce += BATCH
-    for other in network.shards:
-        wait_for(lambda other=other: _shown(network.w3(other)) > wei // 2, "the price to be shown")
+    for other in network.shard_ids:
+        wait_for(
+            lambda other=other: _shown(network.web3(node=f"s{other}v0")) > wei // 2,
+            "the price to be shown",
+        )
 
 
 def _shown(w3: Web3) -> int:

@@ -5,10 +5,11 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
+from node.cluster.client.client import call_many
 from node.primitives.message import Message, MessageKind
 from node.primitives.messenger import decode_sent, is_sent, sent_topics
-from tests.cluster.support.client import ARRIVAL, call, call_many
-from tests.cluster.support.network import Network
+from node.testing import Network
+from tests.cluster.support.client import ARRIVAL, call
 
 Lane = tuple[int, int]
 """(source, destination)."""
@@ -46,7 +47,7 @@ class History:
     def read(cls, network: Network) -> "History":
         """From the genesis on. Nothing may be under way."""
         history = cls()
-        arrivals = {shard: history._read_shard(network, shard) for shard in network.shards}
+        arrivals = {shard: history._read_shard(network, shard) for shard in network.shard_ids}
         by_id = {message.id: message for message in history.messages}
         for shard, done in ((s, d) for s, receipts in arrivals.items() for d in receipts):
             message = by_id[bytes.fromhex(done["transactionHash"][2:])]
@@ -66,10 +67,10 @@ class History:
 
     def _read_shard(self, network: Network, shard: int) -> list[dict[str, Any]]:
         """Take in what users and contracts did there; the receipts of its arrivals."""
-        endpoint = network.shard_endpoint(shard)
+        endpoint = network.shard(shard).rpc
         heights = range(1, int(call(endpoint, "eth_blockNumber"), 16) + 1)
         arrivals = []
-        for block in call_many(endpoint, (("eth_getBlockReceipts", [hex(n)]) for n in heights)):
+        for block in call_many(endpoint, [("eth_getBlockReceipts", [hex(n)]) for n in heights]):
             for done in block:
                 kind = int(done["type"], 16)
                 if kind == ARRIVAL:

@@ -12,9 +12,10 @@ from eth_account.signers.local import LocalAccount
 from web3 import Web3
 from web3.contract import Contract
 
+from node.cluster.client.client import call_many
+from node.testing import Network
 from tests.cluster.support.client import (
     ask,
-    call_many,
     connect,
     cost,
     receipt,
@@ -23,7 +24,6 @@ from tests.cluster.support.client import (
     wait_for,
     wait_until_equal,
 )
-from tests.cluster.support.network import Network
 
 ETHER = 10**18
 GWEI = 10**9
@@ -56,10 +56,12 @@ def fund(network: Network, accounts: Sequence[LocalAccount], wei: int) -> None:
     sent = []
     for index, account in enumerate(accounts):
         shard = index % len(network.shards)
-        rich = network.accounts(shard)[0]
-        sent.append(send(network.w3(shard), rich, to=account.address, value=wei, gas=21_000))
+        rich = network.account(shard).signer
+        sent.append(
+            send(network.web3(node=f"s{shard}v0"), rich, to=account.address, value=wei, gas=21_000)
+        )
     for tx_hash in sent:
-        assert receipt(network.w3(), tx_hash)["status"] == 1
+        assert receipt(network.web3(), tx_hash)["status"] == 1
 
 
 class Load:
@@ -78,9 +80,9 @@ class Load:
         self._accounts = accounts
         self._ledgers = ledgers
         self._random = random.Random(seed)
-        self._chain_id = network.info["chainId"]
+        self._chain_id = network.chain_id
         self._homes = {account.address: network.home(account.address) for account in accounts}
-        w3 = network.w3()
+        w3 = network.web3()
         self._nonces = {a.address: w3.eth.get_transaction_count(a.address) for a in accounts}
         self._watched = [a.address for a in accounts] + [c.address for c in ledgers.values()]
         self._before = {address: w3.eth.get_balance(address) for address in self._watched}
@@ -92,7 +94,7 @@ class Load:
     def send(self, count: int, *, avoid: Sequence[str] = ()) -> None:
         """Draw and send `count` transactions in batches through all nodes but `avoid`, in turn."""
         steps = self.draw(count)
-        endpoints = [n["rpc"] for n in self._network.nodes if n["name"] not in avoid]
+        endpoints = [n.rpc for n in self._network.nodes if n.name not in avoid]
         for index, start in enumerate(range(0, count, BATCH)):
             batch = steps[start : start + BATCH]
             hashes = call_many(
@@ -111,9 +113,7 @@ class Load:
         """Send what has no receipt once more; that it is known already is no error."""
         for step in self.steps:
             if step.hash not in self.receipts:
-                answer = ask(
-                    self._network.info["rpc"], "eth_sendRawTransaction", ["0x" + step.raw.hex()]
-                )
+                answer = ask(self._network.rpc, "eth_sendRawTransaction", ["0x" + step.raw.hex()])
                 refusal = answer.get("error", {}).get("message", "already known")
                 assert "already known" in refusal or "nonce too low" in refusal, refusal
 
@@ -122,7 +122,7 @@ class Load:
         sender = draw.choice(self._accounts)
         crosses = draw.random() < 0.5 and len(self._network.shards) > 1
         home = self._homes[sender.address]
-        target = draw.choice([s for s in self._network.shards if (s != home) == crosses])
+        target = draw.choice([s for s in self._network.shard_ids if (s != home) == crosses])
         kind = draw.choices(("transfer", "add", "refuse", "pay"), weights=(50, 30, 10, 10))[0]
         ledger = self._ledgers[target]
         if kind == "transfer":
@@ -223,8 +223,8 @@ class Load:
             for address, wei in step.credits:
                 balances[address] += wei
             amounts += [step.adds] if step.adds else []
-        for shard in self._network.shards:
-            w3 = self._network.w3(shard)
+        for shard in self._network.shard_ids:
+            w3 = self._network.web3(node=f"s{shard}v0")
             for address in self._watched:
                 wait_until_equal(
                     lambda w3=w3, address=address: w3.eth.get_balance(address),
@@ -239,9 +239,7 @@ class Load:
         return [
             log["args"]["amount"]
             for ledger in self._ledgers.values()
-            for log in _on(ledger, self._network.info["rpc"]).events.Added.get_logs(
-                from_block=first
-            )
+            for log in _on(ledger, self._network.rpc).events.Added.get_logs(from_block=first)
             if log["transactionHash"].to_0x_hex() in self.receipts
         ]
 

@@ -11,9 +11,9 @@ from web3 import Web3
 from web3.contract import Contract
 
 from node.primitives.message import MessageKind
+from node.testing import Network
 from tests.cluster.support.client import connect, deploy, sign, wait_for, wait_until_equal
 from tests.cluster.support.history import History
-from tests.cluster.support.network import Network
 
 ETHER = 10**18
 PRICE = 20 * 10**9
@@ -46,13 +46,17 @@ class Order:
 def deploy_books(network: Network, compiled: dict[str, Any]) -> dict[int, Contract]:
     """A contract that keeps books (contracts/Books.vy) on each shard, known to all."""
     books = {
-        shard: deploy(network.w3(shard), network.accounts(shard)[1], compiled)
-        for shard in network.shards
+        shard: deploy(
+            network.web3(node=f"s{shard}v0"),
+            network.account(shard, 1).signer,
+            compiled,
+        )
+        for shard in network.shard_ids
     }
     for shard, contract in books.items():
         wait_for(
             lambda shard=shard, contract=contract: all(
-                connect(node["rpc"]).provider.make_request("atoll_home", [contract.address])[  # type: ignore[arg-type]
+                connect(node.rpc).provider.make_request("atoll_home", [contract.address])[  # type: ignore[arg-type]
                     "result"
                 ]
                 == hex(shard)
@@ -88,8 +92,8 @@ class MessageLoad:
         self._senders = senders or accounts
         self._lanes_may_be_full = lanes_may_be_full
         self._homes = {account.address: network.home(account.address) for account in accounts}
-        assert set(self._homes.values()) == set(network.shards), "no account on some shard"
-        w3 = network.w3()
+        assert set(self._homes.values()) == set(network.shard_ids), "no account on some shard"
+        w3 = network.web3()
         self._nonces = {a.address: w3.eth.get_transaction_count(a.address) for a in accounts}
         self._watched = [*self._homes, *(contract.address for contract in books.values())]
         self._before = {address: w3.eth.get_balance(address) for address in self._watched}
@@ -112,7 +116,7 @@ class MessageLoad:
     def _order(self) -> Order:
         sender = self._random.choice(self._senders)
         src = self._homes[sender.address]
-        dst = self._random.choice([shard for shard in self._network.shards if shard != src])
+        dst = self._random.choice([shard for shard in self._network.shard_ids if shard != src])
         value = self._random.randrange(1, ETHER // 1000)
         kinds = [
             self._transfer, self._transfer, self._note, self._note, self._refuse, self._spin,
@@ -210,7 +214,7 @@ class MessageLoad:
 
     def _relay(self, sender: LocalAccount, src: int, dst: int, value: int) -> Order:
         """A contract calls a contract that calls a third one, perhaps where it began."""
-        last = self._random.choice([shard for shard in self._network.shards if shard != dst])
+        last = self._random.choice([shard for shard in self._network.shard_ids if shard != dst])
         number, here, there = len(self.orders) + 1, self._books[dst], self._books[last]
         onward = here.encode_abi(
             "relay",
@@ -274,7 +278,7 @@ class MessageLoad:
         if function is not None:
             data = next(iter(self._books.values())).encode_abi(function, [number])
         raw = sign(
-            sender, chainId=self._network.info["chainId"], nonce=nonce, to=to, value=value, gas=gas,
+            sender, chainId=self._network.chain_id, nonce=nonce, to=to, value=value, gas=gas,
             gasPrice=PRICE, data=data,
         )  # fmt: skip
         return Order(
@@ -310,7 +314,7 @@ class MessageLoad:
         self._check_books(history, done)
         for address in self._watched:
             wait_until_equal(
-                lambda address=address: self._network.w3().eth.get_balance(address),
+                lambda address=address: self._network.web3().eth.get_balance(address),
                 balances[address],
                 f"the balance of {address}",
             )

@@ -8,11 +8,11 @@ from types import TracebackType
 from typing import Any, Protocol
 
 import pytest
-from requests import RequestException
 
-from tests.cluster.support.client import connect
+from node.cluster.client.client import call_each
+from node.cluster.errors import RpcRefused, RpcUnreachable
+from node.testing import Network
 from tests.cluster.support.load import BATCH
-from tests.cluster.support.network import Network
 
 IN_FLIGHT = 60
 OFFER_AGAIN_SECONDS = 3.0
@@ -114,14 +114,14 @@ class Traffic:
             self._over.set()
 
     def _take_turn(self, turn: int) -> None:
-        nodes = [node for node in self._network.nodes if node["name"] not in self._left_out]
-        endpoint = nodes[turn % len(nodes)]["rpc"]
+        nodes = [node for node in self._network.nodes if node.name not in self._left_out]
+        endpoint = nodes[turn % len(nodes)].rpc
         if not self._draining.is_set() and len(self._outstanding) < IN_FLIGHT:
             self._outstanding |= {step.hash: step for step in self._load.draw(BATCH)}
         try:
             self._look(endpoint)
             self._offer(endpoint)
-        except RequestException:
+        except RpcUnreachable:
             pass  # it is down, or went down under way; the next one is asked
 
     def _look(self, endpoint: str) -> None:
@@ -142,24 +142,16 @@ class Traffic:
 
 
 def ask_many(endpoint: str, calls: Sequence[tuple[str, list[Any]]]) -> list[Any]:
-    """The results, None where the node gives a `PASSING` error. Raises RequestException if it does not
-    answer; fails the test on any other error."""
-    if not calls:
-        return []
-    responses = connect(endpoint).provider.make_batch_request(list(calls))  # type: ignore[arg-type]
-    assert isinstance(responses, list), (endpoint, calls[0], responses)
-    for call, response in zip(calls, responses, strict=True):
-        if "error" in response:
-            message = response["error"]["message"]
-            assert any(passing in message for passing in PASSING), (endpoint, call, message)
-    return [response.get("result") for response in responses]
+    """The results, None where the node gives a `PASSING` error. Raises RpcUnreachable; fails the test on any
+    other error."""
+    results = call_each(endpoint, calls)
+    for call, result in zip(calls, results, strict=True):
+        if isinstance(result, RpcRefused):
+            assert any(passing in str(result) for passing in PASSING), (endpoint, call, result)
+    return [None if isinstance(result, RpcRefused) else result for result in results]
 
 
 def read_receipts(endpoint: str, hashes: Sequence[str]) -> dict[str, Any]:
-    """Those receipts that a node has, by their transactions' hashes. Raises RequestException."""
-    found: dict[str, Any] = {}
-    for start in range(0, len(hashes), 100):
-        asked = hashes[start : start + 100]
-        results = ask_many(endpoint, [("eth_getTransactionReceipt", [h]) for h in asked])
-        found |= {h: r for h, r in zip(asked, results, strict=True) if r is not None}
-    return found
+    """Those receipts that a node has, by their transactions' hashes. Raises RpcUnreachable."""
+    results = ask_many(endpoint, [("eth_getTransactionReceipt", [name]) for name in hashes])
+    return {name: done for name, done in zip(hashes, results, strict=True) if done is not None}

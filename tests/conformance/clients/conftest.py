@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.support.network import Network
+from node.testing import Network
 from tests.conformance.npm import install
 
 HERE = Path(__file__).parent
@@ -45,20 +45,18 @@ def scene(
 ) -> Iterator[Scene]:
     """2 shards x 1 validator; every script has a funded account on each."""
     root = tmp_path_factory.mktemp("scene")
-    network = Network(root / "network", shards=2, validators=1)
-    network.up()
-    try:
-        endpoint = network.endpoint(0)
+    with Network.start(directory=root / "network", shards=2, validators=1) as network:
+        endpoint = network.rpc
         facts = {
             "http": endpoint,
             "ws": endpoint.replace("http", "ws", 1),
-            "chainId": network.info["chainId"],
+            "chainId": network.chain_id,
             "contract": {"abi": ledger["abi"], "bytecode": ledger["bytecode"]},
             "users": [
                 [
-                    {"address": a["address"], "privateKey": a["privateKey"]}
-                    for a in network.info["accounts"]
-                    if a["home"] == shard
+                    {"address": a.address, "privateKey": a.private_key}
+                    for a in network.accounts
+                    if a.home == shard
                 ][:SCRIPTS]
                 for shard in (0, 1)
             ],
@@ -67,6 +65,4 @@ def scene(
         file = root / "scene.json"
         file.write_text(json.dumps(facts))
         yield Scene(network, file, facts)
-        network.check()
-    finally:
-        network.down()
+        network.invariants.check()

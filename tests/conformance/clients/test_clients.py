@@ -79,7 +79,7 @@ def test_forge_script_broadcast(clients: Clients, scene: Scene) -> None:
     for shard in (0, 1):
         deployer = scene.facts["users"][shard][FORGE]
         payee = scene.facts["users"][1 - shard][FORGE]["address"]
-        before = scene.network.w3().eth.get_balance(payee)
+        before = scene.network.web3().eth.get_balance(payee)
         run(
             clients,
             "forge", "script", "script/Deploy.s.sol:Deploy", "--broadcast", "--slow",
@@ -95,7 +95,7 @@ def test_forge_script_broadcast(clients: Clients, scene: Scene) -> None:
             clients, "cast", "call", "--rpc-url", scene.facts["http"], counter, "number()(uint256)"
         )
         assert word == "42"
-        assert scene.network.w3().eth.get_balance(payee) == before + 10**9
+        assert scene.network.web3().eth.get_balance(payee) == before + 10**9
 
 
 @pytest.mark.parametrize("library", ["ethers", "viem"])
@@ -107,8 +107,12 @@ def test_defaults_pay_for_a_shard_where_gas_is_dear(
     network = scene.network
     source = (Path(ROOT) / "examples" / "contracts" / "Remote.vy").read_text()
     remote: dict[str, Any] = vyper.compile_code(source, output_formats=["abi", "bytecode"])
-    far = deploy(network.w3(1), network.accounts(1)[CAST], scene.facts["contract"])
-    asker = deploy(network.w3(0), network.accounts(0)[CAST], remote)
+    far = deploy(
+        network.web3(node="s1v0"),
+        network.account(1, CAST).signer,
+        scene.facts["contract"],
+    )
+    asker = deploy(network.web3(), network.account(0, CAST).signer, remote)
     gas, reply_gas = 100_000, 300_000
     strangers = (Account.create().address for _ in range(64))  # nobody has given them code
     neighbour = next(address for address in strangers if network.home(address) == 0)

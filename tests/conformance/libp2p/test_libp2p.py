@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from node.testing import Network
 from p2p.identity import Identity
 from p2p.session import Protocols
 from tests.cluster.support.client import call
-from tests.cluster.support.network import Network
+from tests.cluster.support.network import names_of
 from tests.conformance.npm import install, run_tests
 
 pytestmark = pytest.mark.cluster
@@ -21,15 +22,13 @@ HERE = Path(__file__).parent
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A node whose one peer is away; js-libp2p has that peer's key."""
     root = tmp_path_factory.mktemp("scene")
-    network = Network(root / "network", shards=1, validators=2)
-    network.up()
-    try:
-        node, away = network.names
-        network.kill(away)
+    with Network.start(directory=root / "network", shards=1, validators=2) as network:
+        node, away = names_of(network)
+        network.faults.kill(away)
         home = network.directory / "nodes"
         config = tomllib.loads((home / node / "node.toml").read_text())
         host, _, port = config["p2p"]["listen"].rpartition(":")
-        info = call(network.node(node)["rpc"], "admin_nodeInfo")
+        info = call(network.node(node).rpc, "admin_nodeInfo")
         genesis = bytes.fromhex(info["protocols"]["atoll"]["genesis"][2:])
         facts = {
             "host": host,
@@ -42,8 +41,6 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         file = root / "scene.json"
         file.write_text(json.dumps(facts))
         yield file
-    finally:
-        network.down()
 
 
 def test_js_libp2p(tmp_path: Path, scene: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.support.network import Network
+from node.testing import Network
 from tests.conformance.openrpc.scene import Scene, make_scene
 from tests.conformance.openrpc.specification import Specification, load
 
@@ -27,9 +27,6 @@ def specification() -> Specification:
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """A network on which something of everything has happened."""
-    network = Network(tmp_path_factory.mktemp("openrpc") / "network", shards=2, validators=1)
-    network.up()
-    try:
+    directory = tmp_path_factory.mktemp("openrpc") / "network"
+    with Network.start(directory=directory, shards=2, validators=1) as network:
         yield make_scene(network)
-    finally:
-        network.down()

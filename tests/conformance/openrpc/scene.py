@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from node.testing import Network
 from tests.cluster.support.client import call, connect, receipt, send, send_and_wait
-from tests.cluster.support.network import Network
 
 # Stores its first word at slot 1 and logs (topic 7; word); without input it returns slot 1; a word of
 # zeros reverts.
@@ -24,7 +24,7 @@ class Scene:
     @property
     def endpoints(self) -> list[str]:
         """The network view as both nodes serve it."""
-        return [self.network.endpoint(shard) for shard in (0, 1)]
+        return [self.network.node(f"s{shard}v0").rpc for shard in (0, 1)]
 
     def receipt(self, name: str) -> dict[str, Any]:
         found: dict[str, Any] = call(
@@ -34,22 +34,22 @@ class Scene:
 
 
 def make_scene(network: Network) -> Scene:
-    users = tuple(network.accounts(shard)[0] for shard in (0, 1))
+    users = tuple(network.account(shard).signer for shard in (0, 1))
     init = f"0x60{len(RUNTIME) // 2:02x}80600b5f395ff3".ljust(24, "0") + RUNTIME
     contracts, transactions = [], {}
     for shard, user in enumerate(users):
-        w3 = network.w3(shard)
+        w3 = network.web3(node=f"s{shard}v0")
         created = send_and_wait(w3, user, data=init)
         contracts.append(created["contractAddress"])
         transactions[f"creation {shard}"] = "0x" + created["transactionHash"].hex()
     word = "0x" + "00" * 31 + "2a"
     kinds: dict[str, dict[str, Any]] = {
         "dynamic fee": {},
-        "legacy": {"gasPrice": connect(network.endpoint(0)).eth.gas_price * 2},
-        "access list": {"gasPrice": connect(network.endpoint(0)).eth.gas_price * 2, **LISTED},
+        "legacy": {"gasPrice": connect(network.rpc).eth.gas_price * 2},
+        "access list": {"gasPrice": connect(network.rpc).eth.gas_price * 2, **LISTED},
     }
     for shard, user in enumerate(users):
-        w3 = network.w3(shard)
+        w3 = network.web3(node=f"s{shard}v0")
         for name, fields in kinds.items():
             sent = send(w3, user, to=contracts[shard], data=word, gas=120_000, **fields)
             transactions[f"{name} {shard}"] = "0x" + sent.hex()
@@ -59,17 +59,17 @@ def make_scene(network: Network) -> Scene:
         transactions[f"failing {shard}"] = "0x" + failing.hex()
     signed = users[0].sign_authorization(
         {
-            "chainId": network.info["chainId"],
+            "chainId": network.chain_id,
             "address": contracts[0],
-            "nonce": network.w3().eth.get_transaction_count(users[0].address, "pending") + 1,
+            "nonce": network.web3().eth.get_transaction_count(users[0].address, "pending") + 1,
         }
     )
     delegating = send(
-        network.w3(), users[0], to=users[0].address, gas=120_000, authorizationList=[signed]
+        network.web3(), users[0], to=users[0].address, gas=120_000, authorizationList=[signed]
     )
     transactions["set code 0"] = "0x" + delegating.hex()
     for tx_hash in transactions.values():
-        receipt(network.w3(), tx_hash)
+        receipt(network.web3(), tx_hash)
     return Scene(
         network=network,
         users=(users[0].address, users[1].address),

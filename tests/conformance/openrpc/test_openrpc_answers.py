@@ -54,7 +54,7 @@ def test_every_answer_is_valid(
 def test_a_shards_own_chain_answers_validly_too(
     specification: Specification, scene: Scene, shard: int
 ) -> None:
-    endpoint = scene.network.shard_endpoint(shard)
+    endpoint = scene.network.shard(shard).rpc
     head = int(call(endpoint, "eth_blockNumber"), 16)
     wanted: dict[str, list[list[Any]]] = {
         "eth_getBlockByNumber": [[hex(n), full] for n in range(head + 1) for full in (True, False)],
@@ -100,7 +100,7 @@ def test_filters_answer_validly(specification: Specification, scene: Scene) -> N
         "eth_sendTransaction",
         [{"from": user, "to": contract, "input": "0x" + "00" * 31 + "01", "gas": "0x20000"}],
     )
-    done = receipt(scene.network.w3(0), sent)
+    done = receipt(scene.network.web3(), sent)
     changes = {method: call(endpoint, "eth_getFilterChanges", [f]) for method, f in made.items()}
     for result in changes.values():
         assert not specification.problems("eth_getFilterChanges", result)

@@ -7,8 +7,9 @@ from typing import Any
 from web3 import Web3
 from web3.types import Wei
 
+from node.testing import Network
 from tests.cluster.support.client import call, receipt, wait_for
-from tests.cluster.support.network import Network, atoll
+from tests.cluster.support.network import atoll
 
 DOUBLE_WITH_INDEX = 9  # of the emitter's events
 FAST, SLOW = "fast", "slow"
@@ -72,9 +73,7 @@ class Chains:
         if found is None:
             network = self._start(pace)
             facts = make_facts(network, self._contracts)
-            found = self._chains[pace] = Chain(
-                network.endpoint(0), network.shard_endpoint(1), facts
-            )
+            found = self._chains[pace] = Chain(network.rpc, network.shard(1).rpc, facts)
         return found
 
     def _start(self, pace: str) -> Network:
@@ -85,7 +84,7 @@ class Chains:
         )
         directory = self._root / pace
         atoll("init", "--manifest", manifest, "--dir", directory)
-        network = Network(directory, shards=2, validators=1)
+        network = Network.at(directory)
         self._networks.append(network)
         network.up()
         return network
@@ -97,9 +96,9 @@ class Chains:
 
 def make_facts(network: Network, contracts: dict[str, Any]) -> Facts:
     """Deploy the contracts and send what the tests look for, from an account that the node holds."""
-    w3 = network.w3(0)
-    known, *others = (a for a in network.info["accounts"] if a["home"] == 1)
-    account = known["address"]
+    w3 = network.web3()
+    known, *others = (a for a in network.accounts if a.home == 1)
+    account = known.address
 
     def done(tx_hash: Any) -> Any:
         return receipt(w3, tx_hash)
@@ -123,8 +122,8 @@ def make_facts(network: Network, contracts: dict[str, Any]) -> Facts:
     mined = done(w3.eth.send_transaction({"from": account, "to": account, "value": Wei(1)}))
     return Facts(
         account=account,
-        private_key=known["privateKey"],
-        unused_keys=[other["privateKey"] for other in others],
+        private_key=known.private_key,
+        unused_keys=[other.private_key for other in others],
         contracts={name: found["contractAddress"] for name, found in deployed.items()},
         math_deployment=_hex(deployed["math_contract"]["transactionHash"]),
         mined=_hex(mined["transactionHash"]),

@@ -1,30 +1,32 @@
 """How a network starts and ends, without any process."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
 from node.cluster.errors import NetworkFailed
+from node.cluster.faults.injection import Faults
+from node.cluster.faults.restart import Nodes
 from node.cluster.layout import NETWORK
-from node.cluster.make import make_network
+from node.cluster.make import ensure_network, make_network
 from node.cluster.manifest import Manifest
-from node.testing import Network, NetworkStopped, UserError
+from node.testing import Network, NetworkStopped, Node, UserError
 from node.testing import network as module
 
 TAKEN = NetworkFailed("s0v0 has stopped: [Errno 98] Address already in use")
 
 
 class Launcher:
-    """Makes a network, and its first starts end as they are told to."""
+    """Makes a network where there is none, and its first starts end as they are told to."""
 
     troubles: ClassVar[list[BaseException]] = []
     stopped: ClassVar[int] = 0
 
     def __init__(self, manifest: Manifest, directory: Path) -> None:
-        make_network(manifest, directory)
+        ensure_network(manifest, directory)
         self._directory = directory
 
     def wait_until_up(self, timeout: float | None = None) -> None:
@@ -57,8 +59,8 @@ def test_its_parts(tmp_path: Path) -> None:
             net.shard(2)
         with pytest.raises(UserError, match="no node 's9v9'"):
             net.node("s9v9")
-        with pytest.raises(UserError, match="has 3 funded accounts, so there is no index 3"):
-            net.account(shard=0, index=3)
+        with pytest.raises(UserError, match=r"has \d+ funded accounts, so there is no index 10"):
+            net.account(shard=0, index=10)
     with pytest.raises(NetworkStopped):
         net.request("eth_chainId")
     with pytest.raises(NetworkStopped):
@@ -115,3 +117,81 @@ def test_an_interruption_stops_what_was_started(launcher: type[Launcher], tmp_pa
         Network.start(shards=1, directory=tmp_path / "net", keep=False)
     assert launcher.stopped == 1
     assert not (tmp_path / "net").exists()
+
+
+def test_down_keeps_the_data_and_up_goes_on(launcher: type[Launcher], tmp_path: Path) -> None:
+    with Network.start(shards=1, directory=tmp_path / "net", keep=False) as net:
+        genesis = (net.directory / "genesis.json").read_bytes()
+        net.down()
+        net.down()
+        assert not net.is_up
+        with pytest.raises(NetworkStopped):
+            net.request("eth_chainId")
+        net.up()
+        assert net.is_up
+        assert (net.directory / "genesis.json").read_bytes() == genesis
+    assert launcher.stopped == 2
+    assert not (tmp_path / "net").exists()
+
+
+@pytest.mark.parametrize("trouble", [TAKEN, UserError("port 1 of 127.0.0.1 is in use")])
+def test_data_are_not_made_anew_for_the_sake_of_a_port(
+    trouble: Exception, launcher: type[Launcher], tmp_path: Path
+) -> None:
+    net = Network.start(shards=1, directory=tmp_path / "net", keep=False)
+    genesis = (net.directory / "genesis.json").read_bytes()
+    net.down()
+    launcher.troubles = [trouble]
+    with pytest.raises(type(trouble), match="in use"):
+        net.up()
+    net.up()
+    assert (net.directory / "genesis.json").read_bytes() == genesis
+    net.stop()
+
+
+def test_a_network_that_a_command_has_made(launcher: type[Launcher], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no network in"):
+        Network.at(tmp_path / "net")
+    make_network(Manifest(shards=3, validators=1), tmp_path / "net")
+    with Network.at(tmp_path / "net") as net:
+        assert launcher.stopped == 0
+        assert (len(net.nodes), net.shard_ids, net.chain_id) == (3, (0, 1, 2), 31337)
+        assert not net.node("s0v0").is_running  # nothing is started unasked
+        net.up()
+    assert launcher.stopped == 1
+    assert (tmp_path / "net" / "genesis.json").exists()
+
+
+class Started:
+    """A network of which one node is down; what is started is written down, and nothing is ready at once."""
+
+    def __init__(self, net: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.down = {"s1v0"}
+        self.told: list[str] = []
+        monkeypatch.setattr(Node, "is_running", property(lambda node: node.name not in self.down))
+        monkeypatch.setattr(Nodes, "start", lambda _, names: self.start(names))
+        monkeypatch.setattr(Faults, "heal", lambda _: self.start(self.fault))
+        monkeypatch.setattr(net, "wait_for", lambda until, _=0: self.told.append(until.what))
+        self.fault: list[str] = []
+
+    def start(self, names: Sequence[str]) -> None:
+        self.told += names
+        self.down -= set(names)
+
+
+def test_nodes_that_are_started_again_are_waited_for_by_the_rule_of_atoll_up(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """That a process answers says nothing of its shard: whoever is asked next may not reach it yet."""
+    with Network.start(shards=2, directory=tmp_path / "net") as net:
+        started = Started(net, monkeypatch)
+        net.up()
+        assert started.told == ["s1v0", "the network to be up"]
+        net.up()
+        assert started.told[2:] == []
+        started.down = {"s0v0"}
+        net.heal()
+        assert started.told[2:] == ["s0v0", "the network to be up", "all nodes to be up"]
+        started.down, started.fault = {"s0v0"}, ["s0v0"]
+        net.heal()  # the end of the fault has started it
+        assert started.told[5:] == ["s0v0", "the network to be up", "all nodes to be up"]

@@ -15,7 +15,7 @@ def test_a_small_network_unless_more_is_wanted() -> None:
     manifest = manifest_of({})
     assert (manifest.shards, manifest.validators, manifest.rpc.port) == (2, 1, 0)
     assert manifest.protocol_params().dev_methods
-    assert manifest.accounts.per_shard == 3
+    assert manifest.accounts == Manifest().accounts  # those of `atoll up`
 
 
 def test_every_option() -> None:
@@ -30,6 +30,14 @@ def test_every_option() -> None:
             "params": {"heartbeat": 2.5, "dev_methods": False},
             "seed": "again",
             "log_level": "debug",
+            "manifest": {
+                "stake_ether": 40,
+                "nodes": {"s1v2": {"stake_ether": 320}},
+                "accounts": {"count": 12},
+                "log": {"format": "json"},
+                "rpc": {"cors_origins": ["*"]},
+                "params": {"lane_window": 24},
+            },
         }
     )
     assert manifest.committee_sizes() == (1, 3)
@@ -37,7 +45,10 @@ def test_every_option() -> None:
     assert (manifest.accounts.per_shard, manifest.accounts.balance_ether) == (5, 3)
     assert manifest.protocol_params().heartbeat == 2.5
     assert not manifest.protocol_params().dev_methods
-    assert manifest.log.level == "debug"
+    assert (manifest.log.level, manifest.log.format) == ("debug", "json")
+    assert (manifest.stake_ether, manifest.nodes["s1v2"].stake_ether) == (40, 320)
+    assert (manifest.accounts.count, manifest.protocol_params().lane_window) == (12, 24)
+    assert (manifest.rpc.cors_origins, manifest.rpc.port) == (("*",), 0)
     assert parse_toml(render_manifest(manifest), Manifest) == manifest
 
 
@@ -50,6 +61,7 @@ def test_every_option() -> None:
         ({"shards": 2, "validators": [1]}, "1 numbers for 2 shards"),
         ({"params": {"hartbeat": 1}}, "hartbeat"),
         ({"log_level": "loud"}, "loud"),
+        ({"manifest": {"genesis": {}}}, "genesis"),
     ],
 )
 def test_what_cannot_be_is_said_before_anything_starts(options: Any, told: str) -> None:

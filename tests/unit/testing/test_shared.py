@@ -75,6 +75,7 @@ def networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shared
     up: set[Network] = set()
     monkeypatch.setattr(Network, "up", lambda self: up.add(self))
     monkeypatch.setattr(Network, "stop", lambda self: up.discard(self))
+    monkeypatch.setattr(Network, "down", lambda self: up.discard(self))
     monkeypatch.setattr(Network, "is_up", property(lambda self: self in up))
     yield SharedNetworks(lambda: tmp_path)
     assert not up
@@ -90,6 +91,25 @@ def test_who_asks_for_the_same_shares(networks: SharedNetworks) -> None:
     assert again is not first
     assert networks.shared() is again
     networks.stop()
+
+
+def test_one_at_a_time_the_others_rest(networks: SharedNetworks, tmp_path: Path) -> None:
+    alone = SharedNetworks(lambda: tmp_path, one_at_a_time=True)
+    first = alone.shared(shards=2)
+    second = alone.shared(shards=3)
+    assert alone.running == [second]
+    assert alone.shared(shards=2) is first  # with its data
+    assert alone.running == [first]
+    own, another = alone.start(shards=2), alone.start(shards=2)
+    assert alone.running == [own, another]
+    assert alone.shared(shards=2) is first
+    alone.rest()
+    assert alone.running == [own, another]
+    first.stop()
+    assert alone.shared(shards=2) is first
+    first.stop()
+    assert alone.shared(shards=2) is not first
+    alone.stop()
 
 
 def test_all_are_stopped_though_one_does_not(

@@ -11,6 +11,7 @@ import pytest
 import trio
 
 from node.cluster.errors import RpcRefused, RpcUnreachable
+from node.cluster.network_status import NodeReport
 from node.testing import (
     AsyncNetwork,
     Condition,
@@ -19,6 +20,7 @@ from node.testing import (
     TransactionFailed,
     UserError,
     WaitTimeout,
+    conditions,
     until,
 )
 
@@ -221,6 +223,51 @@ def test_blocks_of_a_shard_that_comes_back_are_not_new() -> None:
     with pytest.raises(WaitTimeout, match="there were 0, up to 4"):
         wait(shard_of(node(None, 4)), until.blocks(1, shard=1), 0.05)
     assert wait(shard_of(node(None, 4, 5)), until.blocks(1, shard=1)) == 5
+
+
+def reported(monkeypatch: pytest.MonkeyPatch, *rounds: tuple[int | None, ...]) -> Network:
+    """One validator on each of two shards: their heights in each round of reports, None without an answer."""
+    nodes = tuple(SimpleNamespace(name=f"s{shard}v0", shard=shard) for shard in (0, 1))
+    left = list(rounds)
+
+    def report(layouts: Any, *, timeout: float) -> list[Any]:
+        heights = left.pop(0) if len(left) > 1 else left[0]
+        return [
+            NodeReport(node=node, pid=1, status=said(height))
+            for node, height in zip(layouts, heights, strict=True)
+        ]
+
+    def said(height: int | None) -> Any:
+        chain = SimpleNamespace(height=height)
+        chains = SimpleNamespace(beacon=chain, shard=chain)
+        return None if height is None else SimpleNamespace(chains=chains, frozen=False)
+
+    monkeypatch.setattr(conditions, "report_nodes", report)
+    return network(nodes=[SimpleNamespace(layout=node, shard=node.shard) for node in nodes])
+
+
+def test_a_network_is_ready_when_all_answer_and_all_chains_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A block that was there before proves nothing of a shard that was started again."""
+    for rounds, missing in (
+        ([(3, None)], "s1v0 does not answer"),
+        ([(3, 4), (5, 4)], "shard 1 has made no block"),
+        ([(3, 4), (3, 4)], "shard 0 has made no block"),
+    ):
+        with pytest.raises(WaitTimeout, match=missing):
+            wait(reported(monkeypatch, *rounds), until.ready(), 0.05)
+    wait(reported(monkeypatch, (3, None), (4, 4), (5, 5)), until.ready())
+
+
+def test_a_block_that_every_node_shows() -> None:
+    nodes = [
+        SimpleNamespace(name=f"s{n}v0", request=lambda *_, height=height, **__: hex(height))
+        for n, height in enumerate((7, 9))
+    ]
+    assert wait(network(nodes=nodes), until.shown_everywhere(7)) is None
+    with pytest.raises(WaitTimeout, match="network block 8 at every node: s0v0 is at 7"):
+        wait(network(nodes=nodes), until.shown_everywhere(8), 0)
 
 
 # ---------------------------------------------------------------------- event loops
