@@ -2,7 +2,7 @@
 
 import random
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,12 +32,18 @@ LOAD_SECONDS = 150.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """One transaction: `credits` is who has how much more if it succeeds, `adds` what the ledger logs."""
+class Offer:
+    """A signed transaction."""
 
     hash: str
     raw: bytes
     sender: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step(Offer):
+    """One transaction: `credits` is who has how much more if it succeeds, `adds` what the ledger logs."""
+
     value: int
     crosses: bool
     succeeds: bool
@@ -64,7 +70,50 @@ def fund(network: Network, accounts: Sequence[LocalAccount], wei: int) -> None:
         assert receipt(network.web3(), tx_hash)["status"] == 1
 
 
-class Load:
+class Source:
+    """Transactions of `accounts`, which others send, and what these and `contracts` (by shard) had before.
+    `receipts` is for whoever sends what is drawn."""
+
+    def __init__(
+        self,
+        network: Network,
+        accounts: Sequence[LocalAccount],
+        contracts: dict[int, Contract],
+        seed: int,
+    ) -> None:
+        self._network = network
+        self._random = random.Random(seed)
+        self._homes = {account.address: network.home(account.address) for account in accounts}
+        w3 = network.web3()
+        self._nonces = {address: w3.eth.get_transaction_count(address) for address in self._homes}
+        watched = [*self._homes, *(contract.address for contract in contracts.values())]
+        self._before = {address: w3.eth.get_balance(address) for address in watched}
+        self.receipts: dict[str, Any] = {}
+
+    def draw(self, count: int) -> Sequence[Offer]:
+        """The next `count` transactions, or as many as are left."""
+        raise NotImplementedError
+
+    def _signed(self, sender: LocalAccount, **fields: Any) -> dict[str, Any]:
+        """The parts of an Offer: the sender's next transaction."""
+        nonce = self._nonces[sender.address]
+        self._nonces[sender.address] = nonce + 1
+        raw = sign(sender, chainId=self._network.chain_id, nonce=nonce, **fields)
+        return {"hash": Web3.to_hex(Web3.keccak(raw)), "raw": raw, "sender": sender.address}
+
+    def _check_balances(self, balances: Mapping[str, int]) -> None:
+        """Those that are watched are these, to the wei and through every shard."""
+        for shard in self._network.shard_ids:
+            w3 = self._network.web3(node=f"s{shard}v0")
+            for address in self._before:
+                wait_until_equal(
+                    lambda w3=w3, address=address: w3.eth.get_balance(address),
+                    balances[address],
+                    f"the balance of {address} through shard {shard}",
+                )
+
+
+class Load(Source):
     """Transactions of every kind between `accounts` and the ledger of each shard, about half of them to
     another shard. `ledgers` has a contract for each shard."""
 
@@ -76,18 +125,10 @@ class Load:
         *,
         seed: int,
     ) -> None:
-        self._network = network
+        super().__init__(network, accounts, ledgers, seed)
         self._accounts = accounts
         self._ledgers = ledgers
-        self._random = random.Random(seed)
-        self._chain_id = network.chain_id
-        self._homes = {account.address: network.home(account.address) for account in accounts}
-        w3 = network.web3()
-        self._nonces = {a.address: w3.eth.get_transaction_count(a.address) for a in accounts}
-        self._watched = [a.address for a in accounts] + [c.address for c in ledgers.values()]
-        self._before = {address: w3.eth.get_balance(address) for address in self._watched}
         self.steps: list[Step] = []
-        self.receipts: dict[str, Any] = {}
 
     # ------------------------------------------------------------------ sending
 
@@ -171,22 +212,8 @@ class Load:
                 },
             )
         )
-        nonce = self._nonces[sender.address]
-        self._nonces[sender.address] = nonce + 1
-        raw = sign(
-            sender,
-            chainId=self._chain_id,
-            nonce=nonce,
-            to=to,
-            value=value,
-            gas=gas,
-            data=data,
-            **fees,
-        )
         return Step(
-            hash=Web3.to_hex(Web3.keccak(raw)),
-            raw=raw,
-            sender=sender.address,
+            **self._signed(sender, to=to, value=value, gas=gas, data=data, **fees),
             value=value,
             crosses=crosses,
             succeeds=succeeds,
@@ -223,14 +250,7 @@ class Load:
             for address, wei in step.credits:
                 balances[address] += wei
             amounts += [step.adds] if step.adds else []
-        for shard in self._network.shard_ids:
-            w3 = self._network.web3(node=f"s{shard}v0")
-            for address in self._watched:
-                wait_until_equal(
-                    lambda w3=w3, address=address: w3.eth.get_balance(address),
-                    balances[address],
-                    f"the balance of {address} through shard {shard}",
-                )
+        self._check_balances(balances)
         assert sorted(self._logged()) == sorted(amounts)
 
     def _logged(self) -> list[int]:

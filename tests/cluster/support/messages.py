@@ -1,9 +1,9 @@
 """Messages of every kind between the shards of a network, and books of what was sent, kept outside of it."""
 
-import random
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from eth_account.signers.local import LocalAccount
@@ -12,8 +12,9 @@ from web3.contract import Contract
 
 from node.primitives.message import MessageKind
 from node.testing import Network
-from tests.cluster.support.client import connect, deploy, sign, wait_for, wait_until_equal
+from tests.cluster.support.client import deploy, wait_until_equal
 from tests.cluster.support.history import History
+from tests.cluster.support.load import Offer, Source
 
 ETHER = 10**18
 PRICE = 20 * 10**9
@@ -28,15 +29,12 @@ Caused = tuple[MessageKind, int, int, bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class Order(Offer):
     """A transaction and all that it must come to: the `messages` that it causes, what addresses gain (wei,
     without gas), the shards whose books note its `number`, and (shard, ok) of the answers told there."""
 
     kind: str
     number: int
-    hash: str
-    raw: bytes
-    sender: str
     messages: tuple[Caused, ...]
     gains: tuple[tuple[str, int], ...]
     notes: tuple[int, ...] = ()
@@ -54,24 +52,17 @@ def deploy_books(network: Network, compiled: dict[str, Any]) -> dict[int, Contra
         for shard in network.shard_ids
     }
     for shard, contract in books.items():
-        wait_for(
-            lambda shard=shard, contract=contract: all(
-                connect(node.rpc).provider.make_request("atoll_home", [contract.address])[  # type: ignore[arg-type]
-                    "result"
-                ]
-                == hex(shard)
-                for node in network.nodes
-            ),
-            f"all nodes to know where {contract.address} lives",
-        )
+        for node in network.nodes:
+            ask = partial(node.request, "atoll_home", contract.address)
+            wait_until_equal(ask, hex(shard), f"{node.name} to know where {contract.address} lives")
     return books
 
 
-class MessageLoad:
+class MessageLoad(Source):
     """At most `limit` transactions of `accounts`, each of which sends at least one message to another shard.
 
-    `books` has a contract for each shard. `receipts` is for whoever sends what is drawn. `senders` leaves it
-    to some of the accounts to send. With `lanes_may_be_full` a contract's call may revert where it is sent.
+    `books` has a contract for each shard. `senders` leaves it to some of the accounts to send. With
+    `lanes_may_be_full` a contract's call may revert where it is sent.
     """
 
     def __init__(
@@ -85,20 +76,13 @@ class MessageLoad:
         senders: Sequence[LocalAccount] | None = None,
         lanes_may_be_full: bool = False,
     ) -> None:
-        self._network = network
+        super().__init__(network, accounts, books, seed)
+        assert set(self._homes.values()) == set(network.shard_ids), "no account on some shard"
         self._books = books
-        self._random = random.Random(seed)
         self._limit = limit
         self._senders = senders or accounts
         self._lanes_may_be_full = lanes_may_be_full
-        self._homes = {account.address: network.home(account.address) for account in accounts}
-        assert set(self._homes.values()) == set(network.shard_ids), "no account on some shard"
-        w3 = network.web3()
-        self._nonces = {a.address: w3.eth.get_transaction_count(a.address) for a in accounts}
-        self._watched = [*self._homes, *(contract.address for contract in books.values())]
-        self._before = {address: w3.eth.get_balance(address) for address in self._watched}
         self.orders: list[Order] = []
-        self.receipts: dict[str, Any] = {}
 
     @property
     def is_spent(self) -> bool:
@@ -273,22 +257,11 @@ class MessageLoad:
         data: str = "0x",
         **expected: Any,
     ) -> Order:
-        number, nonce = len(self.orders) + 1, self._nonces[sender.address]
-        self._nonces[sender.address] = nonce + 1
+        number = len(self.orders) + 1
         if function is not None:
             data = next(iter(self._books.values())).encode_abi(function, [number])
-        raw = sign(
-            sender, chainId=self._network.chain_id, nonce=nonce, to=to, value=value, gas=gas,
-            gasPrice=PRICE, data=data,
-        )  # fmt: skip
-        return Order(
-            kind=kind,
-            number=number,
-            hash=Web3.to_hex(Web3.keccak(raw)),
-            raw=raw,
-            sender=sender.address,
-            **expected,
-        )
+        signed = self._signed(sender, to=to, value=value, gas=gas, gasPrice=PRICE, data=data)
+        return Order(kind=kind, number=number, **signed, **expected)
 
     # ------------------------------------------------------------------ what came of it
 
@@ -309,15 +282,11 @@ class MessageLoad:
                 assert not caused[order.hash], order
             else:
                 assert caused[order.hash] == Counter(order.messages), order
-                balances.update(dict_of(order.gains))
+                for address, wei in order.gains:
+                    balances[address] += wei
                 done.append(order)
         self._check_books(history, done)
-        for address in self._watched:
-            wait_until_equal(
-                lambda address=address: self._network.web3().eth.get_balance(address),
-                balances[address],
-                f"the balance of {address}",
-            )
+        self._check_balances(balances)
 
     def _check_books(self, history: History, orders: Sequence[Order]) -> None:
         """The contracts have noted every call once and in the order of its lane, and heard every answer."""
@@ -344,14 +313,6 @@ class MessageLoad:
 def selector(name: str) -> bytes:
     """Of a function that is told outcomes."""
     return bytes(Web3.keccak(text=f"{name}(bytes32,bool,bytes)")[:4])
-
-
-def dict_of(gains: Sequence[tuple[str, int]]) -> dict[str, int]:
-    """Sums by address."""
-    sums: dict[str, int] = defaultdict(int)
-    for address, wei in gains:
-        sums[address] += wei
-    return sums
 
 
 def _events(contract: Contract, name: str, logs: Sequence[dict[str, Any]]) -> list[Any]:

@@ -4,15 +4,14 @@ import time
 from collections.abc import Sequence
 from itertools import count
 from threading import Event, Lock, Thread
-from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 
 from node.cluster.client.client import call_each
 from node.cluster.errors import RpcRefused, RpcUnreachable
 from node.testing import Network
-from tests.cluster.support.load import BATCH
+from tests.cluster.support.load import BATCH, Offer, Source
 
 IN_FLIGHT = 60
 OFFER_AGAIN_SECONDS = 3.0
@@ -27,24 +26,6 @@ PASSING = (
     "is full",  # a lane, until what waits is delivered
 )
 """What a node may say to a transaction or a question while the network is shaken."""
-
-
-class Offer(Protocol):
-    """A transaction to be sent."""
-
-    @property
-    def hash(self) -> str: ...
-
-    @property
-    def raw(self) -> bytes: ...
-
-
-class Source(Protocol):
-    """Where the transactions come from: `draw` gives none when there are no more."""
-
-    receipts: dict[str, Any]
-
-    def draw(self, count: int) -> Sequence[Offer]: ...
 
 
 class Traffic:
@@ -66,12 +47,7 @@ class Traffic:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._abandoned.set()
         self._thread.join()
 
