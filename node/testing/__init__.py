@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from node.cluster.accounts import DevAccount as Account
-    from node.cluster.errors import NetworkFailed, RpcRefused, RpcUnreachable
+    from node.cluster.errors import InvariantBroken, NetworkFailed, RpcRefused, RpcUnreachable
     from node.primitives.errors import UserError
     from node.testing import conditions as until
     from node.testing.conditions import Condition, Pending
@@ -27,6 +27,7 @@ _PLACES = {
     "Account": ("node.cluster.accounts", "DevAccount"),
     "AsyncNetwork": ("node.testing.network", "AsyncNetwork"),
     "Condition": ("node.testing.conditions", "Condition"),
+    "InvariantBroken": ("node.cluster.errors", "InvariantBroken"),
     "Network": ("node.testing.network", "Network"),
     "NetworkFailed": ("node.cluster.errors", "NetworkFailed"),
     "NetworkStopped": ("node.testing.errors", "NetworkStopped"),
@@ -47,6 +48,7 @@ __all__ = [
     "Account",
     "AsyncNetwork",
     "Condition",
+    "InvariantBroken",
     "Network",
     "NetworkFailed",
     "NetworkStopped",

@@ -266,9 +266,9 @@ class Network:
 
     @cached_property
     def invariants(self) -> Invariants:
-        """What must hold on any network: equal blocks on all nodes of a shard, lanes in order, no wei made or
-        lost. `invariants.check()` waits until nothing is under way and looks at all that is new since the last
-        time. Raises InvariantBroken."""
+        """The checks that any network passes: equal blocks on all nodes of a shard, lanes in order, no wei made
+        or lost. `check()` waits until nothing is under way and looks at all that is new since the last time.
+        Raises InvariantBroken."""
         return Invariants(
             lambda: {shard.id: [node.rpc for node in shard.nodes] for shard in self.shards}
         )
