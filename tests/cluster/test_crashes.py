@@ -28,8 +28,8 @@ def hash_of(text: str) -> int:
 
 
 def heights(network: Network, name: str) -> dict[str, int]:
-    chains = network.node(name).request("atoll_status")["chains"]
-    return {chain: chains[chain]["height"] for chain in ("beacon", "shard")}
+    status = network.node(name).status()
+    return {chain: status.height(chain) for chain in ("beacon", "shard")}
 
 
 def test_one_validator_is_killed_and_comes_back(two_by_four: Network, load: Load) -> None:

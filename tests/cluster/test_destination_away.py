@@ -87,7 +87,7 @@ def lane(network: Network) -> dict[str, Any]:
 
 
 def height(network: Network, chain: str) -> int:
-    return int(network.node("s0v0").request("atoll_status")["chains"][chain]["height"])
+    return network.node("s0v0").status().height(chain)
 
 
 @pytest.mark.timeout(400 + 4 * AWAY_SECONDS)

@@ -16,7 +16,7 @@ from node.testing.shared import SharedNetworks
 from tests.cluster.support.client import call, send, wait_for, wait_until_equal
 from tests.cluster.support.load import ETHER, fund, make_accounts
 from tests.cluster.support.load import Load as MixedLoad
-from tests.cluster.support.network import atoll, names_of, ports_kept
+from tests.cluster.support.network import atoll, ports_kept
 from tests.cluster.support.traffic import Traffic
 
 
@@ -183,16 +183,11 @@ def test_a_dump_that_is_killed_leaves_a_network_that_runs(
         )
         dumping.send_signal(number)
         dumping.wait(30)
-        before = [
-            network.node(name).request("atoll_status")["chains"]["shard"]["height"]
-            for name in names_of(network)
-        ]
-        for name, height in zip(names_of(network), before, strict=True):
+        before = [(node, node.status().chains.shard.height) for node in network.nodes]
+        for node, height in before:
             wait_for(
-                lambda name=name, height=height: (
-                    network.node(name).request("atoll_status")["chains"]["shard"]["height"] > height
-                ),
-                f"{name} to go on",
+                lambda node=node, height=height: node.status().chains.shard.height > height,
+                f"{node.name} to go on",
             )
         (tmp_path / "f").unlink(missing_ok=True)
     assert dump(network, tmp_path / "f")["running"] is True

@@ -38,7 +38,7 @@ def wait_until_jailed(network: Network, name: str) -> None:
             f"{node} to know that {name} is jailed",
         )
     wait_for(
-        lambda: network.node(name).request("atoll_status")["jailed"],
+        lambda: network.node(name).status().jailed,
         f"{name} to say that it is jailed",
     )
 
@@ -54,7 +54,8 @@ def transfer_everywhere(network: Network) -> None:
 
 
 def heights(network: Network, name: str) -> dict[str, int]:
-    return {c: v["height"] for c, v in network.node(name).request("atoll_status")["chains"].items()}
+    status = network.node(name).status()
+    return {chain: status.height(chain) for chain in ("beacon", "shard")}
 
 
 def test_validators_that_equivocate_are_slashed_and_jailed(network: Network) -> None:
@@ -78,7 +79,7 @@ def test_validators_that_equivocate_are_slashed_and_jailed(network: Network) -> 
     assert (lost["power"], lost["beaconPower"]) == ("0x0", "0x0")
     for honest in set(names_of(network)) - {"s0v3", "s1v1"}:
         assert record(network, honest, by="s0v0")["jailedAt"] is None
-        assert not network.node(honest).request("atoll_status")["jailed"]
+        assert not network.node(honest).status().jailed
 
     evidence = call(network.rpc, "atoll_evidence")
     culprits = {record(network, name, by="s0v0")["address"] for name in ("s0v3", "s1v1")}
@@ -100,5 +101,5 @@ def test_validators_that_equivocate_are_slashed_and_jailed(network: Network) -> 
             lambda name=name: all(heights(network, name)[c] > before[c] for c in before),
             f"{name} to follow",
         )
-    assert network.node("s1v1").request("atoll_status")["jailed"]
+    assert network.node("s1v1").status().jailed
     network.invariants.check()

@@ -39,7 +39,7 @@ def two(networks: SharedNetworks) -> Iterator[Network]:
 
 
 def height(network: Network, name: str, chain: str = "shard") -> int:
-    return int(network.node(name).request("atoll_status")["chains"][chain]["height"])
+    return network.node(name).status().height(chain)
 
 
 def wait_for_blocks(network: Network, name: str, more: int = 3) -> None:
@@ -74,7 +74,7 @@ def names(network: Network) -> list[str]:
 
 
 def peers(network: Network, name: str) -> int:
-    return int(network.node(name).request("atoll_status")["peers"])
+    return network.node(name).status().peers
 
 
 # ---------------------------------------------------------------------- processes
@@ -147,18 +147,11 @@ def test_two_halves_decide_nothing_and_go_on_when_joined(four: Network) -> None:
     sent = send(four.web3(node="s0v0"), four.account(0).signer, to=to, value=ETHER, gas=21_000)
 
     def rounds() -> list[int]:
-        return [
-            four.node(n).request("atoll_status")["chains"]["shard"]["round"] for n in names_of(four)
-        ]
+        return [node.status().chains.shard.round for node in four.nodes]
 
     # Nobody gets a quorum: votes of the half are all there are. A height that was all but decided may end.
-    wait_for(
-        lambda: (
-            peers(four, "s0v0") == 1
-            and four.node("s0v0").request("atoll_status")["pool"]["pending"] == 1
-        ),
-        "it",
-    )
+    first = four.node("s0v0")
+    wait_for(lambda: peers(four, "s0v0") == 1 and first.status().pool.pending == 1, "it")
     time_out = {n: height(four, n) for n in names_of(four)}
     assert all(time_out[n] <= heights[n] + 1 for n in names_of(four)), (heights, time_out, rounds())
     atoll("fault", "heal", name, "--dir", four.directory)

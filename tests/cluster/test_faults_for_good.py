@@ -33,7 +33,7 @@ def four(networks: SharedNetworks) -> Iterator[Network]:
 
 
 def height(network: Network, name: str, chain: str = "shard") -> int:
-    return int(network.node(name).request("atoll_status")["chains"][chain]["height"])
+    return network.node(name).status().height(chain)
 
 
 def refusal(network: Network, src: int, dst: int) -> str:
