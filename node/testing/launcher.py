@@ -11,6 +11,7 @@ from pathlib import Path
 
 from node import startup
 from node.cluster.errors import NetworkFailed
+from node.cluster.launch import Launch, launch_lock
 from node.cluster.make import ensure_network
 from node.cluster.manifest import Manifest
 from node.cluster.processes.pidfile import ProcessId

@@ -119,6 +119,7 @@ class Network:
                 # Ports are free when they are chosen, and taken when the nodes have started: with many test
                 # processes, another one may come between.
                 if stored or PORT_TAKEN not in str(error) or attempt == START_TRIES - 1:
+                    self.keep |= isinstance(error, NetworkFailed)  # which may name its logs
                     raise
                 clear_directory(directory)
 
@@ -138,13 +139,9 @@ class Network:
         try:
             self._running.wait_until_up(timeout)
             self._open(load_layout(directory))
-        except NetworkFailed:
-            self.keep = True  # the error may name its logs
-            self._end()
-            raise
-        except BaseException:
-            if stored:
-                self._end()
+        except BaseException as error:
+            if stored or isinstance(error, NetworkFailed):
+                self._end()  # and leave the data, and the logs
             else:
                 self.stop()
             raise

@@ -98,9 +98,10 @@ def test_nothing_of_others_is_ever_deleted(tmp_path: Path) -> None:
 
 def test_ports_that_somebody_took_meanwhile(launcher: type[Launcher], tmp_path: Path) -> None:
     launcher.troubles = [TAKEN, UserError("port 1 of 127.0.0.1 is in use")]
-    with Network.start(shards=1, directory=tmp_path / "net", keep=True) as net:
+    with Network.start(shards=1, directory=tmp_path / "net", keep=False) as net:
         assert net.is_up
     assert launcher.stopped == 3
+    assert not (tmp_path / "net").exists()
 
 
 def test_other_troubles_are_not_tried_again(launcher: type[Launcher], tmp_path: Path) -> None:
