@@ -33,7 +33,7 @@ class _Fault(
 
     @property
     def kind(self) -> str:
-        return type(self).__name__.lower()
+        return str(self.__struct_config__.tag)
 
 
 class Kill(_Fault, frozen=True, kw_only=True):
@@ -144,7 +144,9 @@ Fault: TypeAlias = (
     | Disk
     | ClockSkew
 )
-KINDS: Mapping[str, type[Fault]] = {kind.__name__.lower(): kind for kind in get_args(Fault)}
+KINDS: Mapping[str, type[Fault]] = {
+    str(kind.__struct_config__.tag): kind for kind in get_args(Fault)
+}
 
 
 class ActiveFault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -209,7 +211,7 @@ def check_fault(layout: NetworkLayout, fault: Fault) -> None:
             _check_shard(fault.shard, shards)
         case Partition() if len(_groups(layout, fault)) < 2:
             raise UserError(
-                "a partition has two groups of nodes at least; who is in none of them is in one more"
+                "a partition has at least two groups of nodes; the nodes in no group form one more"
             )
         case Equivocate() | Withhold():
             for name in names_of(layout, fault.nodes):
