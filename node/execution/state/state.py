@@ -17,7 +17,7 @@ from node.execution.state.account import (
     encode_account,
     encode_slot,
 )
-from node.execution.state.state_delta import Shared, StateDelta
+from node.execution.state.state_delta import StateCache, StateDelta
 from node.execution.trie.trie import Trie
 from node.execution.trie.trie_nodes import Reader
 from node.primitives.basics import (
@@ -61,11 +61,11 @@ class State:
         read: Reader,
         root: bytes = EMPTY_TRIE_ROOT,
         *,
-        shared: Shared | None = None,
+        shared: StateCache | None = None,
     ) -> None:
         self._read = read
         self._root = Hash32(root)
-        self._shared = shared if shared is not None else Shared()
+        self._shared = shared if shared is not None else StateCache()
         self._trie = Trie(read, root, cache=self._shared.nodes)
         self._accounts: dict[bytes, Account | None] = {}
         self._keys: dict[bytes, bytes] = {}  # the hash of every address in `_accounts`

@@ -22,7 +22,7 @@ class StateDelta:
     nodes: dict[bytes, bytes] = field(repr=False)
 
 
-class Shared:
+class StateCache:
     """The memory shared by the states of one `StateStore`: trie nodes and code bodies, both by their hashes, so
     that no entry can be stale.
     """

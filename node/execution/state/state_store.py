@@ -2,7 +2,7 @@
 
 from node.execution.state.account import decode_account
 from node.execution.state.state import State
-from node.execution.state.state_delta import Shared
+from node.execution.state.state_delta import StateCache
 from node.execution.trie.trie import Trie
 from node.execution.trie.trie_cache import DEFAULT_CACHE_NODES, NodeCache
 from node.execution.trie.trie_nodes import Reader
@@ -19,7 +19,7 @@ class StateStore:
 
     def __init__(self, read: Reader, *, cache_nodes: int = DEFAULT_CACHE_NODES) -> None:
         self._read = read
-        self._shared = Shared(NodeCache(cache_nodes))
+        self._shared = StateCache(NodeCache(cache_nodes))
 
     @property
     def cached_nodes(self) -> int:
