@@ -61,7 +61,7 @@ for title, commands in GROUPS.items():
 
 faults = App(
     name="fault",
-    help="Cause faults in a network that runs, to see what it does about them.",
+    help="Cause faults in a running network, and heal them.",
     group="Networks",
 )
 for command in (
@@ -84,14 +84,14 @@ for command in (
 faults.command(fault.show, name="list")
 scenarios = App(
     name="scenario",
-    help="Let what a file describes happen to a network: loads, faults, what is expected.",
+    help="Run a scenario: loads, faults and expectations, described in a file.",
     group="Networks",
 )
 scenarios.default(scenario.run)  # `atoll scenario FILE`
 scenarios.command(scenario.run)
 scenarios.command(scenario.check)
 scenarios.command(scenario.generate)
-configs = App(name="config", help="Look after configuration files.", group="Networks")
+configs = App(name="config", help="Check configuration files.", group="Networks")
 configs.command(config.check)
 for group in (faults, scenarios, configs):
     app.command(group)

@@ -164,7 +164,7 @@ class Feeds:
         ResourceUnavailable while the feeds do not run.
         """
         if self._tasks is None:
-            raise ResourceUnavailable("the endpoint stops: there will be no news")
+            raise ResourceUnavailable("the endpoint stops: it takes no subscriptions")
         feed = self._feeds.get(key)
         if feed is None:
             feed = self._feeds[key] = make()

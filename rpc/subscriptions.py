@@ -58,7 +58,7 @@ class Subscriptions:
         request may be answered after the end.
         """
         if self._closed:
-            raise ResourceUnavailable("the connection ends: there will be no news")
+            raise ResourceUnavailable("the connection ends: it takes no subscriptions")
         if len(self._all) >= self._limit:
             raise LimitExceeded(f"too many subscriptions: at most {self._limit} per connection")
         self.feeds.reserve(first=not self._all)

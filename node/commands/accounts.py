@@ -121,7 +121,7 @@ def faucet(
     directory: Directory = DEFAULT_DIRECTORY,
     json: Json = False,
 ) -> int:
-    """Give an address money, from the development account that has most, and wait until it is there.
+    """Send an address ether from the richest development account, and wait for it.
 
     Parameters
     ----------

@@ -25,9 +25,9 @@ def dump(
     force: Annotated[bool, Parameter(negative="")] = False,
     json: Json = False,
 ) -> int:
-    """Write the whole network to one file: all chains, what is between shards, configurations and keys.
+    """Write the whole network to one file: all chains, messages under way, configurations and keys.
 
-    A network that runs goes on: its nodes are held for a moment, so that the file is of one instant.
+    A running network goes on: its nodes are paused for a moment, so that the file shows one instant.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def load(
     reset: Annotated[bool, Parameter(negative="")] = False,
     json: Json = False,
 ) -> int:
-    """Make a network from the file of `atoll dump`, also of another machine; `atoll up` starts it.
+    """Make a network from a file of `atoll dump`, of this machine or another; `atoll up` starts it.
 
     All nodes are on this machine then, at addresses of its own: ports are chosen as for a new network.
 

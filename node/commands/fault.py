@@ -46,7 +46,7 @@ def stop(
     lasting: Seconds = None,
     json: Json = False,
 ) -> int:
-    """Let nodes stand still (SIGSTOP): their sockets stay open and nothing answers. Healed by SIGCONT."""
+    """Pause nodes (SIGSTOP): their sockets stay open and nothing answers. Healed by SIGCONT."""
     return _cause(directory, lambda faults: faults.stop(*nodes), lasting, json)
 
 
@@ -63,7 +63,7 @@ def restart(
     Parameters
     ----------
     kill
-        Do not let them end cleanly.
+        Kill them instead of stopping them cleanly.
     """
     from node.cluster.faults.injection import Faults
 
@@ -83,13 +83,13 @@ def partition(
     lasting: Seconds = None,
     json: Json = False,
 ) -> int:
-    """Let nothing pass between groups of nodes.
+    """Cut the network into groups of nodes. Nothing passes between them.
 
     Parameters
     ----------
     group
-        Nodes with commas between them, such as s0v0,s0v1; again for each further group. Who is in none is
-        in one more group.
+        Nodes separated by commas, such as s0v0,s0v1. Give it once for each group. The nodes in no group form
+        one more.
     cut
         Close the connections at once. Otherwise they stay until they are found silent, after 8 seconds.
     """
@@ -109,16 +109,16 @@ def delay(
     lasting: Seconds = None,
     json: Json = False,
 ) -> int:
-    """Let messages between nodes take longer, in their order.
+    """Delay messages between nodes. They keep their order.
 
     Parameters
     ----------
     jitter
-        Up to so many seconds more, at random.
+        Random extra delay, up to so many seconds.
     src
-        Nodes at one end of the links; none is all nodes.
+        Nodes at one end of the links; all nodes if left out.
     dst
-        Nodes at the other end; none is all nodes.
+        Nodes at the other end; all nodes if left out.
     """
 
     def cause(faults: "Faults") -> "CausedFault":
@@ -143,9 +143,9 @@ def loss(
     Parameters
     ----------
     src
-        Nodes at one end of the links; none is all nodes.
+        Nodes at one end of the links; all nodes if left out.
     dst
-        Nodes at the other end; none is all nodes.
+        Nodes at the other end; all nodes if left out.
     """
 
     def cause(faults: "Faults") -> "CausedFault":
@@ -163,7 +163,7 @@ def lane(
     lasting: Seconds = None,
     json: Json = False,
 ) -> int:
-    """Hold the messages from one shard at the door of another."""
+    """Hold back the messages from one shard to another."""
     return _cause(directory, lambda faults: faults.lane(src, dst), lasting, json)
 
 
@@ -189,7 +189,7 @@ def equivocate(
     lasting: Seconds = None,
     json: Json = False,
 ) -> int:
-    """Let validators contradict each of their prevotes. The network slashes and jails them, for good.
+    """Make validators contradict each of their prevotes. The network slashes and jails them, for good.
 
     Parameters
     ----------
@@ -207,7 +207,7 @@ def withhold(
     lasting: Seconds = None,
     json: Json = False,
 ) -> int:
-    """Let validators propose blocks without messages from other shards.
+    """Make validators propose blocks without messages from other shards.
 
     The others stop voting for such a block when a message has waited for it long enough.
     """
@@ -243,7 +243,7 @@ def disk(
     lasting: Seconds = None,
     json: Json = False,
 ) -> int:
-    """Let the disk of nodes be full: they end. Healed by room for more, and a start.
+    """Make the disk of nodes full: they end. Healing lifts the limit and starts them.
 
     Parameters
     ----------

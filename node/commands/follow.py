@@ -146,7 +146,7 @@ def audit(
     block
         The network block, or the first one with --watch; the latest one if left out.
     watch
-        Go on with every block, a line for each, until one does not balance or Ctrl-C.
+        Check every further block, a line for each, until one does not balance or Ctrl-C.
     """
     from node.cluster.layout import load_layout
     from node.cluster.network_status import audit_network, audits

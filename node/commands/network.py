@@ -120,7 +120,7 @@ def init(
     keep: Annotated[bool, Parameter(negative="")] = False,
     json: Json = False,
 ) -> int:
-    """Write genesis, keys and node configurations for the layout in a manifest, and start nothing.
+    """Write the genesis, keys and node configurations of a network from a manifest. Starts nothing.
 
     Parameters
     ----------
@@ -154,20 +154,20 @@ def logs(
     grep: Annotated[str | None, Parameter(name=["--grep", "-g"])] = None,
     json: Json = False,
 ) -> int:
-    """Show the end of what nodes wrote, all of them in the order of time or the named ones.
+    """Show the last lines of the logs of all nodes, or of those named, in the order of time.
 
     Parameters
     ----------
     names
         Nodes such as s0v0, or s0 for a whole shard; all if left out.
     follow
-        Go on with what is added, until Ctrl-C.
+        Keep printing new lines until Ctrl-C.
     lines
-        How many lines to begin with, of all nodes together.
+        Number of lines to begin with, over all nodes.
     level
-        Only what is at least that severe.
+        Only lines of this level or above.
     grep
-        Only lines in which this regular expression is found.
+        Only lines that match this regular expression.
     json
         A JSON object for each line: node, time, level, text.
     """

@@ -24,7 +24,7 @@ def run(
     keep: Annotated[bool, Parameter(negative="")] = False,
     json: Json = False,
 ) -> int:
-    """Start a network, let a scenario happen to it, and say whether it did as expected. Exits 1 if it did not.
+    """Start a network, run a scenario on it, and check what it expects. Exits 1 if that is not met.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def run(
 
 
 def check(file: File, /, *, json: Json = False) -> int:
-    """Say whether a scenario is right, and start nothing."""
+    """Check the file of a scenario. Starts nothing."""
     from node.cluster.scenario.file import load_scenario
 
     scenario = load_scenario(file)
@@ -90,7 +90,7 @@ def check(file: File, /, *, json: Json = False) -> int:
 def generate(
     *, seed: int, out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None
 ) -> int:
-    """Write a random scenario that is right, and that every network should pass; the same for the same seed.
+    """Write a random scenario that every network should pass. The same seed gives the same one.
 
     Parameters
     ----------

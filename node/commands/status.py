@@ -35,9 +35,9 @@ def status(
     Parameters
     ----------
     watch
-        Go on, until Ctrl-C: in a terminal as a picture that fits it; with --json one line each time.
+        Keep showing it until Ctrl-C: live in a terminal, one line each time with --json.
     interval
-        Seconds between two looks with --watch.
+        Seconds between two updates, with --watch.
     """
     from node.cluster.layout import load_layout
     from node.cluster.network_status import network_status

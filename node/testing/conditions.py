@@ -121,7 +121,7 @@ def settled(tx: str | bytes) -> Condition[dict[str, Any]]:
     def look(net: Seen) -> dict[str, Any] | Pending:
         trace = _found(net, "atoll_trace", name)
         if trace is None:
-            return Pending("nobody knows it")
+            return Pending("no shard knows it")
         if not trace["complete"]:
             return Pending(f"{trace['underWay']} of {trace['messages']} messages are under way")
         unseen = _without_network_block(trace["root"])
@@ -137,7 +137,7 @@ def delivered(message: str | bytes) -> Condition[dict[str, Any]]:
     def look(net: Seen) -> dict[str, Any] | Pending:
         found = _found(net, "atoll_message", name)
         if found is None:
-            return Pending("nobody knows it")
+            return Pending("no shard knows it")
         status = found["legs"][-1]["status"]
         return found if status == "delivered" else Pending(f"it is {status}")
 

@@ -357,7 +357,9 @@ class ChainView(ABC):
     async def send_raw_transaction(self, raw: bytes) -> bytes:
         """Hand a signed transaction to the pool of its sender's shard; its hash."""
         if raw[:1] == bytes([IMPERSONATED_TYPE]):  # any page that is let in may call this
-            raise TransactionRejected("nobody has signed it: see eth_sendUnsignedTransaction")
+            raise TransactionRejected(
+                "the transaction has no signature: see eth_sendUnsignedTransaction"
+            )
         return await self.submit(raw)
 
     async def submit(self, raw: bytes) -> bytes:

@@ -125,7 +125,7 @@ class Development:
         if receipt is not None and receipt.status != 1:
             raise ServerError(
                 f"{operation.kind.name} had no effect in block {receipt.block_number}: what it is about "
-                "changed before its turn came; ask again to hear why"
+                "changed before its turn came; call again for the reason"
             )
 
     async def _is_shown(self, shard: int, operation: DevOperation) -> bool:

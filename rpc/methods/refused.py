@@ -1,7 +1,7 @@
 """Methods that other nodes have and this one does not: name -> why. All others are unknown."""
 
 _BACK = (
-    "the network goes back as a whole, and to a block that somebody has asked for: take a snapshot with "
+    "the network goes back as a whole, and only to a snapshot: take one with "
     "evm_snapshot and go back to it with evm_revert, or make a new network (`atoll up --reset`)"
 )
 _GENESIS = (

@@ -157,7 +157,7 @@ class ArchiveReader:
             self._next_is(entry.path, entry.size)
             yield entry, pieces(entry)
         if any(self._exactly(END_BYTES)) or self._some(1):
-            raise self._bad("there is more in it than it lists")
+            raise self._bad("it holds files that its list does not name")
 
     def close(self) -> None:
         self._file.close()

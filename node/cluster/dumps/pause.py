@@ -44,7 +44,7 @@ def held(processes: Sequence[ProcessId]) -> Iterator[None]:
         yield
         _check_alive(processes)
         if not all(process.is_stopped for process in processes):
-            raise NetworkFailed("somebody let a node go on while it was held; try again")
+            raise NetworkFailed("a paused node was resumed by another program; try again")
     finally:
         for process in ours:
             process.send(signal.SIGCONT)

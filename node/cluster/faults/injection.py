@@ -154,7 +154,7 @@ class Faults:
     # ------------------------------------------------------------------ shards and lanes
 
     def lane(self, src: int, dst: int) -> CausedFault:
-        """Messages from shard `src` wait at the door of shard `dst`."""
+        """No node of shard `dst` fetches messages from shard `src`."""
         return self.cause(Lane(src=src, dst=dst))
 
     def freeze(self, shard: int) -> CausedFault:

@@ -54,7 +54,7 @@ class ProcessId:
             return False
         except PermissionError:
             raise UserError(
-                f"process {self.pid} belongs to another user; stop the network as the one who started it"
+                f"process {self.pid} belongs to another user; stop the network as the user who started it"
             ) from None
         return True
 

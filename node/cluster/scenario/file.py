@@ -193,7 +193,7 @@ class Scenario(_Table, frozen=True, kw_only=True):
         if len(actions) > 1:
             raise UserError(f"{where}: {_all(actions)} in one step; make it several")
         if not actions and step.when is None and step.at is None and step.after is None:
-            raise UserError(f"{where}: nothing is waited for and nothing is done")
+            raise UserError(f"{where}: the step has no condition and no action")
         if step.when is not None:
             step.when.check(f"{where}.when", manifest)
         if step.fault is not None:
@@ -202,7 +202,7 @@ class Scenario(_Table, frozen=True, kw_only=True):
         if step.lasts is not None and (step.fault is None or isinstance(step.fault, Freeze)):
             raise UserError(f"{where}.for: there is no fault here that could be healed")
         if step.says is not None and not step.start:
-            raise UserError(f"{where}.says: only a start says something")
+            raise UserError(f"{where}.says: only a step with start waits for a line of the log")
         if step.name is not None and step.name in named:
             raise UserError(f"{where}.name: {step.name!r} is another step already")
         for name in step.heal:

@@ -129,7 +129,7 @@ def test_a_settled_transaction_is_complete_and_final() -> None:
     answers = [RpcRefused(-32001, "unknown"), trace(False), trace(True, 3, None), whole]
     assert wait(network(*answers), until.settled(TX)) == whole
     for answer, why in (
-        (answers[0], "nobody knows it"),
+        (answers[0], "no shard knows it"),
         (answers[1], "1 of 2 messages are under way"),
         (answers[2], "1 parts are in no network block"),
     ):

@@ -145,7 +145,7 @@ def kind(of: bytes) -> Callable[[list[tuple[tarfile.TarInfo, bytes]]], None]:
         (kind(tarfile.FIFOTYPE), "'genesis.json' is no plain file"),
         (lambda m: m.pop(), "000005.ldb"),
         (lambda m: m.reverse(), "is not a dump of a network"),
-        (lambda m: m.append((tarfile.TarInfo("genesis2.json"), b"")), "there is more in it"),
+        (lambda m: m.append((tarfile.TarInfo("genesis2.json"), b"")), "files that its list does not name"),
         (lambda m: m.__setitem__(1, (m[1][0], b"[]")), "genesis.json are not those"),
         (lambda m: m.__setitem__(1, (m[1][0], b"[" * 3)), "and it is 'genesis.json' of 3"),
         (document(format=2, atoll="9.9"), "a dump of format 2 by atoll 9.9; this version reads"),

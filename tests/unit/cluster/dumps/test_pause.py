@@ -101,7 +101,7 @@ def test_one_that_goes_on_meanwhile(processes: list[ProcessId]) -> None:
             processes[0].send(signal.SIGCONT)
             until(lambda: goes_on(processes[0]))
 
-    with pytest.raises(NetworkFailed, match="let a node go on"):
+    with pytest.raises(NetworkFailed, match="resumed by another program"):
         hold()
 
 
