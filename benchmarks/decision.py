@@ -27,7 +27,7 @@ import statistics
 import tempfile
 import time
 from collections import defaultdict
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -53,10 +53,8 @@ from decision_chains import (
     ToyChain,
 )
 
-from consensus import (
-    Address,
-    TimeoutParams,
-)
+from consensus.params import TimeoutParams
+from consensus.types import Address
 from node import wire
 from node.engine.host import ConsensusHost, Pacing
 from node.engine.journal import Journal
@@ -73,7 +71,7 @@ EXCHANGES = {"bare": BARE, "signed": SIGNED, "safe": SAFE}
 PATIENCE = 300.0
 REPEATS = 3
 WARM_UP = 5
-IDENTITIES = [Identity.from_seed(hashlib.sha256(b"node %d" % i).digest()) for i in range(N)]
+IDENTITIES = [Identity(hashlib.sha256(b"node %d" % i).digest()) for i in range(N)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +151,9 @@ class Process:
         self._app = ToyChain(task.value)
         self._limit = 0
         checker = Checker()
-        record = stack.enter_context(LastSigned(task.directory / f"{self._me}.signed"))
+        record = stack.enter_context(closing(LastSigned(task.directory / f"{self._me}.signed")))
         self._wal = stack.enter_context(
-            WriteAheadLog(task.directory / f"{self._me}.wal", tails=record.tails)
+            closing(WriteAheadLog(task.directory / f"{self._me}.wal", tails=record.tails))
         )
         participant = Participant(
             app=self._app,

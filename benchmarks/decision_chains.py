@@ -9,8 +9,15 @@ from typing import Any, BinaryIO
 
 import trio
 
-from consensus import Address, BlockId, Certificate, ChainContext, Validator, ValidatorSet
-from consensus.types import SIGNATURE_LENGTH
+from consensus.types import (
+    SIGNATURE_LENGTH,
+    Address,
+    BlockId,
+    Certificate,
+    ChainContext,
+    Validator,
+    ValidatorSet,
+)
 from node.primitives.basics import keccak_fast
 from node.primitives.keys import KeccakSecp256k1, SigningKey
 

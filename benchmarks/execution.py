@@ -23,8 +23,8 @@ from typing import Any
 import vyper  # type: ignore[import-untyped]
 from eth_abi.abi import encode
 
-from node.execution.evm.evm import contract_address
 from node.primitives.basics import keccak256
+from node.primitives.births import contract_address
 from tests.conformance.differential import eels_env
 from tests.conformance.differential.case import CHAIN_ID, Transaction, address_of
 

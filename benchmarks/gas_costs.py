@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.gas_blocks import BlockFiller, plain
 from benchmarks.gas_programs import fillers
-from node.concurrency.interpreter import check_interpreter, run_with_stack
+from node.concurrency.interpreter import check_interpreter
 from node.execution.evm.evm import Evm
 from node.execution.frame.context import BlockContext
 from node.execution.state.genesis import GenesisAccount, build_genesis
@@ -30,6 +30,7 @@ from node.primitives.basics import Address
 from node.primitives.transaction import decode_transaction
 from node.storage.level import LevelStore
 from tests.conformance.differential.case import Transaction, address_of
+from tests.support.deep_stack import run_with_stack
 
 LIMIT = 10.0
 KEY = b"\x11" * 32

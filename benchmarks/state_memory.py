@@ -19,7 +19,7 @@ from pathlib import Path
 
 from execution import ETHER, Senders, call, token
 
-from node.concurrency.interpreter import check_interpreter, run_with_stack
+from node.concurrency.interpreter import check_interpreter
 from node.config.node_config import CacheConfig
 from node.execution.evm.evm import Evm
 from node.execution.frame.context import BlockContext
@@ -29,6 +29,7 @@ from node.primitives.basics import Address, Hash32, keccak256
 from node.primitives.transaction import decode_transaction
 from node.storage.level import LevelStore
 from tests.conformance.differential.case import CHAIN_ID
+from tests.support.deep_stack import run_with_stack
 
 SIGNERS = 64
 HOLDERS = 5000  # accounts that the token has been sent to, at most

@@ -11,9 +11,9 @@ from eth_abi.abi import encode
 from load import Signed
 from targets import Target
 
-from node.execution.evm.evm import contract_address
 from node.primitives import rlp
 from node.primitives.basics import keccak256
+from node.primitives.births import contract_address
 from node.primitives.keys import SigningKey
 from node.primitives.placement import home_by_range
 

@@ -231,34 +231,30 @@ def decode_struct(raw: bytes, type: type[T]) -> T:
         return msgspec.msgpack.decode(raw, type=type)
 
 
-class BlocksRequest(
-    msgspec.Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown_fields=True
-):
+class _Body(msgspec.Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown_fields=True):
+    """The body of a request, or of its answer."""
+
+
+class BlocksRequest(_Body, frozen=True, kw_only=True):
     """Decided blocks of a chain from `start` on, as many as fit in a page."""
 
     chain: int
     start: int
 
 
-class DecidedBlock(
-    msgspec.Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown_fields=True
-):
+class DecidedBlock(_Body, frozen=True, kw_only=True):
     value: bytes
     certificate: bytes
 
 
-class BlocksPage(
-    msgspec.Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown_fields=True
-):
+class BlocksPage(_Body, frozen=True, kw_only=True):
     """`head` is what the sender has decided."""
 
     head: int
     blocks: list[DecidedBlock]
 
 
-class LaneRequest(
-    msgspec.Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown_fields=True
-):
+class LaneRequest(_Body, frozen=True, kw_only=True):
     """Messages of the lane from the asked node's shard to `dst`, from `start` on."""
 
     dst: int
@@ -266,7 +262,5 @@ class LaneRequest(
     count: int
 
 
-class LanePage(
-    msgspec.Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown_fields=True
-):
+class LanePage(_Body, frozen=True, kw_only=True):
     messages: list[bytes]

@@ -8,35 +8,6 @@ import types
 from importlib import machinery, metadata
 from typing import Any
 
-__all__ = [
-    "ID",
-    "NOISE_ID",
-    "PATCHED_VERSION",
-    "VERSION",
-    "YAMUX_ID",
-    "BaseLibp2pError",
-    "ConnectionClosedError",
-    "Identify",
-    "Multiaddr",
-    "Multiselect",
-    "MultiselectClient",
-    "MultiselectCommunicator",
-    "MultiselectCommunicatorError",
-    "MuxedStreamEOF",
-    "MuxedStreamError",
-    "MuxedStreamReset",
-    "NoiseTransport",
-    "ProtocolNotSupportedError",
-    "RawConnection",
-    "TrioTCPStream",
-    "Yamux",
-    "YamuxStream",
-    "encode_delim",
-    "encode_varint_prefixed",
-    "new_ed25519_pair",
-    "new_x25519_pair",
-]
-
 PATCHED_VERSION = "0.8.1"
 VERSION = metadata.version("libp2p")
 FULL_IMPORT_VARIABLE = "ATOLL_LIBP2P_FULL_IMPORT"
@@ -83,7 +54,8 @@ def _import_shells() -> None:
 
 _import_shells()
 
-# ruff: noqa: E402 - the imports below depend on the shells above
+# mypy: implicit-reexport
+# ruff: noqa: E402, F401 - the imports below depend on the shells above, and are for `compat` and `yamux`
 from libp2p.crypto.ed25519 import create_new_key_pair as new_ed25519_pair
 from libp2p.crypto.x25519 import create_new_key_pair as new_x25519_pair
 from libp2p.exceptions import BaseLibp2pError

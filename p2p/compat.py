@@ -23,20 +23,15 @@ import trio
 
 from p2p._libp2p import (
     ID,
-    NOISE_ID,
     PATCHED_VERSION,
     VERSION,
-    YAMUX_ID,
     BaseLibp2pError,
     ConnectionClosedError,
     Identify,
     Multiaddr,
-    Multiselect,
-    MultiselectClient,
     MultiselectCommunicator,
     MultiselectCommunicatorError,
     NoiseTransport,
-    ProtocolNotSupportedError,
     RawConnection,
     TrioTCPStream,
     Yamux,
@@ -45,27 +40,23 @@ from p2p._libp2p import (
     new_ed25519_pair,
     new_x25519_pair,
 )
+from p2p._libp2p import (
+    NOISE_ID as NOISE_ID,
+)
+from p2p._libp2p import (
+    YAMUX_ID as YAMUX_ID,
+)
+from p2p._libp2p import (
+    Multiselect as Multiselect,
+)
+from p2p._libp2p import (
+    MultiselectClient as MultiselectClient,
+)
+from p2p._libp2p import (
+    ProtocolNotSupportedError as ProtocolNotSupportedError,
+)
 from p2p.types import PeerId
 from p2p.yamux import SessionMuxer, Terms
-
-__all__ = [
-    "IO_ERRORS",
-    "NOISE_ID",
-    "YAMUX_ID",
-    "Communicator",
-    "Multiselect",
-    "MultiselectClient",
-    "Patches",
-    "ProtocolNotSupportedError",
-    "base58_id",
-    "default_patches",
-    "ed25519_pair",
-    "identify_message",
-    "make_muxer",
-    "make_noise",
-    "peer_id_of",
-    "raw_connection",
-]
 
 _log = structlog.get_logger("p2p")
 

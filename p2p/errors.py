@@ -21,24 +21,6 @@
 
 from __future__ import annotations
 
-__all__ = [
-    "HandshakeFailed",
-    "IdentityError",
-    "LinkLost",
-    "ListenFailed",
-    "Misuse",
-    "NetworkConfigError",
-    "P2PError",
-    "PeerFault",
-    "PeerPortInUse",
-    "PeerUnavailable",
-    "ProtocolViolation",
-    "RemoteRefused",
-    "RequestError",
-    "RequestTimeout",
-    "WrongNetwork",
-]
-
 
 class P2PError(Exception):
     """Base of everything this package raises on purpose."""

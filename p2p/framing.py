@@ -10,8 +10,6 @@ from collections.abc import Mapping
 
 from p2p.errors import ProtocolViolation
 
-__all__ = ["FRAME_HEADER_SIZE", "FrameDecoder", "frame_header"]
-
 _HEADER = struct.Struct(">IB")
 FRAME_HEADER_SIZE = _HEADER.size
 

@@ -16,10 +16,8 @@ import trio
 from p2p import compat
 from p2p.compat import IO_ERRORS, Communicator
 from p2p.errors import LinkLost, PeerFault, WrongNetwork
-from p2p.pacing import TokenBucket
+from p2p.pacing import TokenBucket, pace
 from p2p.types import NetworkLimits, PeerId
-
-__all__ = ["FAMILY", "IDENTIFY", "NEVER", "PING", "InboundStreams"]
 
 _log = structlog.get_logger("p2p")
 
@@ -156,9 +154,7 @@ class InboundStreams:
                 if not more:
                     return
                 payload += more
-            pause = self._pings.take(1, trio.current_time())
-            if pause > 0:
-                await trio.sleep(pause)
+            await pace(self._pings)
             await self._write(partial(stream.write, payload))
             self.on_asked()
 

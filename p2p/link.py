@@ -15,7 +15,7 @@ from p2p.errors import LinkLost, PeerFault, ProtocolViolation
 from p2p.framing import FrameDecoder
 from p2p.netem import SOUND, BadLine, LinkFault
 from p2p.outbox import Outbox
-from p2p.pacing import TokenBucket
+from p2p.pacing import TokenBucket, pace
 from p2p.requests import Handler, RequestChannel
 from p2p.session import Session
 from p2p.types import (
@@ -29,8 +29,6 @@ from p2p.types import (
     PeerStats,
 )
 from p2p.wakeup import Signal
-
-__all__ = ["Link", "OnFrame"]
 
 _log = structlog.get_logger("p2p")
 
@@ -146,7 +144,7 @@ class Link:
                     nursery.start_soon(self._guard, self._write_frames)
                     nursery.start_soon(self._guard, self._watch)
                     nursery.start_soon(self._guard, self.requests.write)
-                    nursery.start_soon(self._guard, self._read_requests, nursery)
+                    nursery.start_soon(self._guard, self.requests.read, nursery)
         finally:
             self._failure = self.failure
             self._nursery = None
@@ -170,9 +168,6 @@ class Link:
 
     def _heard(self) -> None:
         self._heard_at = trio.current_time()
-
-    async def _read_requests(self, nursery: trio.Nursery) -> None:
-        await self.requests.read(nursery)
 
     # --- faults on purpose -------------------------------------------------------------------
 
@@ -236,9 +231,7 @@ class Link:
                     await self._on_frame(self.peer, channel_id, payload)
                 except Exception:  # noqa: BLE001 - the callee is not ours to trust
                     _log.exception("frame handler failed", peer=self.peer, channel=channel_id)
-            pause = bucket.take(len(frames), trio.current_time())
-            if pause > 0:
-                await trio.sleep(pause)
+            await pace(bucket, len(frames))
             self._busy = False
             self._heard()
 

@@ -10,8 +10,6 @@ import trio
 from p2p.errors import ListenFailed, PeerPortInUse
 from p2p.types import split_address
 
-__all__ = ["open_listeners"]
-
 _BACKLOG = 128
 
 

@@ -15,8 +15,6 @@ from typing import Final
 
 from p2p.errors import Misuse
 
-__all__ = ["MAX_DELAY", "MAX_HELD_BYTES", "SOUND", "BadLine", "LinkFault"]
-
 MAX_DELAY: Final = 600.0
 MAX_HELD_BYTES: Final = 64 << 20
 """Of messages on their way to one peer; what does not fit is lost."""

@@ -9,8 +9,6 @@ from p2p.errors import LinkLost, Misuse
 from p2p.framing import frame_header
 from p2p.types import CONTROL_CHANNEL, ChannelSpec, ChannelStats, Overflow
 
-__all__ = ["Outbox"]
-
 
 class _Queue:
     __slots__ = ("frames", "size", "spec", "stats")

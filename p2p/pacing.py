@@ -1,12 +1,12 @@
-"""Deterministic timing rules: redial backoff and inbound rate. Pure: times are arguments."""
+"""Deterministic timing rules: redial backoff and inbound rate. Pure but for `pace`: times are arguments."""
 
 from __future__ import annotations
 
 import hashlib
 
-from p2p.types import NetworkLimits, PeerId
+import trio
 
-__all__ = ["TokenBucket", "backoff_delay"]
+from p2p.types import NetworkLimits, PeerId
 
 _GROWTH = 1.4
 
@@ -38,3 +38,10 @@ class TokenBucket:
         self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate) - units
         self._at = now
         return -self._tokens / self._rate if self._tokens < 0 else 0.0
+
+
+async def pace(bucket: TokenBucket, units: float = 1) -> None:
+    """Spend `units`, and wait until the debt is paid."""
+    pause = bucket.take(units, trio.current_time())
+    if pause > 0:
+        await trio.sleep(pause)

@@ -44,8 +44,6 @@ from p2p.types import (
     split_address,
 )
 
-__all__ = ["OnPeer", "PeerNetwork"]
-
 _log = structlog.get_logger("p2p")
 
 OnPeer = Callable[[PeerId, bool], None]
@@ -65,7 +63,6 @@ class _Peer:
     """The state that we keep of a peer of the allow-list, connected or not."""
 
     __slots__ = (
-        "dial_scope",
         "draw",
         "error_logged",
         "fault",
@@ -79,7 +76,6 @@ class _Peer:
         self.spec = spec
         self.stats = PeerStats()
         self.link: Link | None = None
-        self.dial_scope: trio.CancelScope | None = None
         self.penalty_until = float("-inf")
         self.error_logged: str | None = None
         self.fault = SOUND
@@ -193,15 +189,6 @@ class PeerNetwork:
         peer = self._peers[spec.peer_id] = _Peer(spec)
         if self._nursery is not None:
             self._start_dialling(peer)
-
-    def remove_peer(self, peer_id: PeerId) -> None:
-        """Disconnect from a peer and no longer admit it."""
-        peer = self._peers.pop(peer_id, None)
-        if peer is None:
-            return
-        if peer.dial_scope is not None:
-            peer.dial_scope.cancel()
-        self._unlink(peer, peer.link, LinkLost("removed"))
 
     # --- use ----------------------------------------------------------------------------------
 
@@ -318,24 +305,22 @@ class PeerNetwork:
 
     async def _keep_dialling(self, peer: _Peer) -> None:
         attempt = 0
-        with trio.CancelScope() as scope:
-            peer.dial_scope = scope
-            while True:
-                started = trio.current_time()
-                try:
-                    if peer.link is None:  # an implementation other than ours may have dialled us
-                        await self._dial(peer)
-                except P2PError as error:
-                    self._note(peer, error)
-                except Exception as error:  # noqa: BLE001 - a bug of ours must not end the redialling
-                    _log.exception("dial failed", peer=peer.spec.name)
-                    peer.stats.last_error = repr(error)
-                now = trio.current_time()
-                attempt = 0 if now - started >= self._limits.stable_after else attempt + 1
-                delay = backoff_delay(
-                    max(0, attempt - 1), self.peer_id, peer.spec.peer_id, self._limits
-                )
-                await trio.sleep_until(max(now + delay, peer.penalty_until))
+        while True:
+            started = trio.current_time()
+            try:
+                if peer.link is None:  # an implementation other than ours may have dialled us
+                    await self._dial(peer)
+            except P2PError as error:
+                self._note(peer, error)
+            except Exception as error:  # noqa: BLE001 - a bug of ours must not end the redialling
+                _log.exception("dial failed", peer=peer.spec.name)
+                peer.stats.last_error = repr(error)
+            now = trio.current_time()
+            attempt = 0 if now - started >= self._limits.stable_after else attempt + 1
+            delay = backoff_delay(
+                max(0, attempt - 1), self.peer_id, peer.spec.peer_id, self._limits
+            )
+            await trio.sleep_until(max(now + delay, peer.penalty_until))
 
     async def _dial(self, peer: _Peer) -> None:
         if peer.fault.blocks:
@@ -398,9 +383,7 @@ class PeerNetwork:
         if not session.member:
             _log.debug("stranger connected", peer_id=session.peer)
             await self._strangers.keep(session)
-        peer = self._peers.get(session.peer)
-        if peer is None:
-            raise HandshakeFailed(f"{session.peer} was removed")
+        peer = self._peers[session.peer]
         if peer.fault.blocks:  # since the handshake began
             raise HandshakeFailed(_CUT)
         link = Link(

@@ -39,8 +39,6 @@ from p2p.framing import FrameDecoder, frame_header
 from p2p.types import MethodSpec, MethodStats, NetworkLimits, PeerId, PeerStats, RefusalCode
 from p2p.wakeup import Signal
 
-__all__ = ["Handler", "RequestChannel"]
-
 _log = structlog.get_logger("p2p")
 
 Handler = Callable[[PeerId, bytes], Awaitable[bytes]]

@@ -28,8 +28,6 @@ from p2p.inbound import FAMILY, NEVER, InboundStreams
 from p2p.types import NetworkLimits, PeerId
 from p2p.yamux import MEMBER, STRANGER
 
-__all__ = ["Protocols", "Session", "run_session"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Protocols:

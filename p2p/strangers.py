@@ -9,8 +9,6 @@ import trio
 from p2p.errors import LinkLost
 from p2p.session import Session
 
-__all__ = ["Strangers"]
-
 
 class Strangers:
     """`places` for them; if all are taken, a new one gets the place of the one that has asked for nothing for

@@ -11,23 +11,6 @@ from typing import NewType
 
 from p2p.errors import Misuse
 
-__all__ = [
-    "CONTROL_CHANNEL",
-    "MAX_FRAME",
-    "MAX_MESSAGE",
-    "ChannelSpec",
-    "ChannelStats",
-    "MethodSpec",
-    "MethodStats",
-    "NetworkLimits",
-    "Overflow",
-    "PeerId",
-    "PeerSpec",
-    "PeerStats",
-    "RefusalCode",
-    "split_address",
-]
-
 PeerId = NewType("PeerId", str)
 """A libp2p peer id in base58: the multihash of the peer's public key."""
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import trio
 
-__all__ = ["Signal"]
-
 
 class Signal:
     """`set` never blocks and is remembered; `wait` returns once per run of `set` calls."""

@@ -22,17 +22,7 @@ from p2p._libp2p import (
     YamuxStream,
 )
 from p2p.errors import LinkLost, ProtocolViolation
-from p2p.pacing import TokenBucket
-
-__all__ = [
-    "MAX_PLAINTEXT",
-    "MEMBER",
-    "STRANGER",
-    "WINDOW",
-    "SessionMuxer",
-    "SessionStream",
-    "Terms",
-]
+from p2p.pacing import TokenBucket, pace
 
 MAX_PLAINTEXT = 65_535 - 16
 """Plaintext of one Noise message: a write up to this size is one message and one system call."""
@@ -202,7 +192,7 @@ class SessionMuxer(Yamux):  # type: ignore[misc]
         while True:
             data = await self.secured_conn.read(None)  # one Noise message
             if self._frames is not None:
-                await _pace(self._frames)
+                await pace(self._frames)
             if rest:
                 data = rest + data
             view, position, size = memoryview(data), 0, len(data)
@@ -219,7 +209,7 @@ class SessionMuxer(Yamux):  # type: ignore[misc]
                 if end > size:
                     break
                 if self._frames is not None:
-                    await _pace(self._frames)
+                    await pace(self._frames)
                 await self._on_frame(kind, flags, stream_id, length, view[body:end])
                 position = end
             rest = data[position:]
@@ -229,7 +219,7 @@ class SessionMuxer(Yamux):  # type: ignore[misc]
     ) -> None:
         if kind == _PING:
             if flags & _SYN:
-                await _pace(self._pings)
+                await pace(self._pings)
                 await self.send_header(_PING, _ACK, 0, length)
             return
         if kind == _GO_AWAY:
@@ -291,10 +281,3 @@ class SessionMuxer(Yamux):  # type: ignore[misc]
             await self.secured_conn.write(data)
         finally:
             lock.release()
-
-
-async def _pace(bucket: TokenBucket) -> None:
-    """Wait until one more of the kind may be taken."""
-    pause = bucket.take(1, trio.current_time())
-    if pause > 0:
-        await trio.sleep(pause)

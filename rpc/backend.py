@@ -260,12 +260,89 @@ class DevBackend(Protocol):
         """The answer of hardhat_metadata, ready for JSON."""
 
 
+class AtollBackend(Protocol):
+    """Shards, lanes and messages. Documents are ready for JSON."""
+
+    async def home(self, address: bytes) -> int:
+        """The shard on which an account lives."""
+
+    async def shards(self) -> list[dict[str, Any]]:
+        """The shards."""
+
+    async def committees(self, ref: BlockRef) -> dict[str, Any]:
+        """The committees at a network block."""
+
+    async def lanes(self, ref: BlockRef) -> list[dict[str, Any]]:
+        """The lanes between shards at a network block."""
+
+    async def network_block(self, ref: BlockRef) -> dict[str, Any] | None:
+        """Which shard headers a network block stands for."""
+
+    async def shard_block(self, shard: int, height: int | None) -> dict[str, Any]:
+        """A block that a shard has decided, its newest one for None, without its items."""
+
+    async def votes(self, ref: BlockRef, count: int) -> list[dict[str, Any]]:
+        """The votes for the blocks that became final with `count` network blocks up to one."""
+
+    async def trace(self, hash: bytes) -> dict[str, Any] | None:
+        """Every execution and message that a transaction caused, as a tree."""
+
+    async def message(self, id: bytes) -> dict[str, Any] | None:
+        """The path of a cross-shard message."""
+
+    async def message_events(self, cursor: int | None) -> MessagePage:
+        """Events of messages after `cursor`, waiting for one; None starts now and does not wait.
+
+        Of one message `sent` comes before `finalised` and that before `delivered`, each of them once.
+        """
+
+    async def prove_message(self, id: bytes) -> dict[str, Any] | None:
+        """The proof of a message for a verifier that has only the genesis."""
+
+    async def audit(self, ref: BlockRef) -> dict[str, Any]:
+        """Conservation of value at a network block."""
+
+
+class NodeFacts(Protocol):
+    """Facts that only the node itself knows. Documents are ready for JSON."""
+
+    def status(self) -> dict[str, Any]:
+        """The state of the node."""
+
+    def health(self) -> tuple[bool, dict[str, Any]]:
+        """True if the node serves as it should, and details."""
+
+    def peer_count(self) -> int:
+        """Connected peers."""
+
+    def node_info(self) -> dict[str, Any]:
+        """The answer of geth's admin_nodeInfo."""
+
+    def peers(self) -> list[dict[str, Any]]:
+        """The answer of geth's admin_peers for each connected peer."""
+
+    def validators(self) -> list[dict[str, Any]]:
+        """Every validator with its stake, its losses and its jailing."""
+
+    def evidence(self) -> dict[str, Any]:
+        """The evidence against validators, in blocks and on its way there."""
+
+    def syncing(self) -> bool:
+        """True if peers claim to be well ahead of this node."""
+
+
 class Backend(Protocol):
     """A node with its chains, as the JSON-RPC sees it."""
 
     def chain(self, scope: int | None) -> ChainBackend:
         """The network view for None, else a shard's own chain. Raises `ResourceNotFound` where there is no such
         shard."""
+
+    @property
+    def atoll(self) -> AtollBackend: ...
+
+    @property
+    def node(self) -> NodeFacts: ...
 
     @property
     def wallet(self) -> WalletBackend: ...
@@ -285,73 +362,7 @@ class Backend(Protocol):
         """Such as `atoll/0.1.0/linux/python3.11`."""
 
     async def chain_id(self) -> int:
-        """EIP-155 chain id, one for the whole network."""
-
-    async def network_id(self) -> int:
-        """The id of `net_version`."""
-
-    async def peer_count(self) -> int:
-        """Connected peers."""
-
-    async def node_info(self) -> dict[str, Any]:
-        """The answer of geth's admin_nodeInfo, ready for JSON."""
-
-    async def peers(self) -> list[dict[str, Any]]:
-        """The answer of geth's admin_peers for each connected peer, ready for JSON."""
-
-    async def listening(self) -> bool:
-        """True if the node accepts peers."""
+        """EIP-155 chain id and id of the network, one for all shards."""
 
     async def coinbase(self) -> bytes | None:
         """The fee recipient of the blocks that this node proposes, None if it proposes none."""
-
-    async def health(self) -> tuple[bool, dict[str, Any]]:
-        """True if the node serves as it should, and details ready for JSON."""
-
-    async def home(self, address: bytes) -> int:
-        """The shard on which an account lives."""
-
-    async def shards(self) -> list[dict[str, Any]]:
-        """The shards, ready for JSON."""
-
-    async def committees(self, ref: BlockRef) -> dict[str, Any]:
-        """The committees at a network block, ready for JSON."""
-
-    async def lanes(self, ref: BlockRef) -> list[dict[str, Any]]:
-        """The lanes between shards at a network block, ready for JSON."""
-
-    async def network_block(self, ref: BlockRef) -> dict[str, Any] | None:
-        """Which shard headers a network block stands for, ready for JSON."""
-
-    async def shard_block(self, shard: int, height: int | None) -> dict[str, Any]:
-        """A block that a shard has decided, its newest one for None, without its items, ready for JSON."""
-
-    async def votes(self, ref: BlockRef, count: int) -> list[dict[str, Any]]:
-        """The votes for the blocks that became final with `count` network blocks up to one, ready for JSON."""
-
-    async def trace(self, hash: bytes) -> dict[str, Any] | None:
-        """Every execution and message that a transaction caused, as a tree, ready for JSON."""
-
-    async def message(self, id: bytes) -> dict[str, Any] | None:
-        """The path of a cross-shard message, ready for JSON."""
-
-    async def message_events(self, cursor: int | None) -> MessagePage:
-        """Events of messages after `cursor`, waiting for one; None starts now and does not wait.
-
-        Of one message `sent` comes before `finalised` and that before `delivered`, each of them once.
-        """
-
-    async def prove_message(self, id: bytes) -> dict[str, Any] | None:
-        """The proof of a message for a verifier that has only the genesis, ready for JSON."""
-
-    async def audit(self, ref: BlockRef) -> dict[str, Any]:
-        """Conservation of value at a network block, ready for JSON."""
-
-    async def validators(self) -> list[dict[str, Any]]:
-        """Every validator with its stake, its losses and its jailing, ready for JSON."""
-
-    async def evidence(self) -> dict[str, Any]:
-        """The evidence against validators, in blocks and on its way there, ready for JSON."""
-
-    async def status(self) -> dict[str, Any]:
-        """The state of the node, ready for JSON."""

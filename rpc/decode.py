@@ -92,11 +92,9 @@ def block_ref(value: object) -> BlockRef:
     if by_hash is not None and by_number is not None:
         raise ValueError("cannot specify both blockHash and blockNumber, choose one or the other")
     if by_hash is not None:
-        canonical = value.get("requireCanonical")
-        return BlockHash(
-            member("blockHash", parse_hash, by_hash),
-            False if canonical is None else member("requireCanonical", boolean, canonical),
-        )
+        named = BlockHash(member("blockHash", parse_hash, by_hash))
+        optional(value, "requireCanonical", boolean)  # all blocks are canonical
+        return named
     if by_number is None:
         raise ValueError("either blockHash or blockNumber is needed")
     if value.get("requireCanonical") is not None:

@@ -31,7 +31,8 @@ from rpc.feeds import Feeds
 from rpc.filters import Filters
 from rpc.inclusion import Inclusion
 from rpc.limits import Limits
-from rpc.methods import METHODS, Context, Method, lookup
+from rpc.methods import METHODS, lookup
+from rpc.methods.table import Context, Method
 from rpc.nesting import too_deep
 from rpc.origins import Trust
 from rpc.params import bind
@@ -231,7 +232,7 @@ class Dispatcher:
         try:
             with trio.fail_after(self._limits.request_timeout):
                 await self.served()
-                healthy, details = await self.backend.health()
+                healthy, details = self.backend.node.health()
                 return healthy, _encode(details)
         except trio.TooSlowError:
             return False, _encode({"error": RequestTimedOut().message})

@@ -16,11 +16,6 @@ from collections.abc import Callable
 _HEX_DIGITS = re.compile(r"[0-9a-fA-F]*")  # int() and bytes.fromhex() are more lenient than we are
 
 
-def quantity(value: int) -> str:
-    """A non-negative integer as `0x` and minimal hex."""
-    return hex(value)
-
-
 def data(value: bytes) -> str:
     """Bytes as `0x` and two digits per byte."""
     return "0x" + value.hex()

@@ -31,21 +31,6 @@ for 3, -32002 and -32003.
 
 from typing import Any
 
-_PANIC_REASONS = {
-    0x00: "generic panic",
-    0x01: "assert(false)",
-    0x11: "arithmetic underflow or overflow",
-    0x12: "division or modulo by zero",
-    0x21: "enum overflow",
-    0x22: "invalid encoded storage byte array accessed",
-    0x31: "out-of-bounds array access; popping on an empty array",
-    0x32: "out-of-bounds access of an array or bytesN",
-    0x41: "out of memory",
-    0x51: "uninitialized function",
-}
-_ERROR_SELECTOR = bytes.fromhex("08c379a0")  # Error(string)
-_PANIC_SELECTOR = bytes.fromhex("4e487b71")  # Panic(uint256)
-
 
 class RpcError(Exception):
     """An answer to the caller. `data` must be something JSON can carry, or None to leave it out."""
@@ -118,9 +103,6 @@ class TransactionRejected(ServerError):
     """A raw transaction was not taken. Use geth's texts (`nonce too low: ...`, `insufficient funds
     for gas * price + value: ...`, `already known`): wallets and libraries match on them."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-
 
 class ResourceNotFound(RpcError):
     """The request names something that does not exist, for example a shard number."""
@@ -158,34 +140,11 @@ class LimitExceeded(RpcError):
 
 
 class ExecutionReverted(RpcError):
-    """A call ended in REVERT. `revert_data` is what the contract returned, possibly empty."""
+    """A call ended in REVERT, in geth's words. `data` is the output, possibly empty, `reason` its text."""
 
-    def __init__(self, message: str, data: bytes) -> None:
-        super().__init__(3, message, "0x" + data.hex())
-        self.revert_data = data
-
-    @classmethod
-    def from_output(cls, data: bytes, reason: str | None = None) -> "ExecutionReverted":
-        """The error geth gives for this output: `execution reverted`, with `reason`, or the one in the
-        data if that is a Solidity `Error(string)` or `Panic(uint256)`."""
-        reason = reason or _revert_reason(data)
-        return cls(f"execution reverted: {reason}" if reason else "execution reverted", data)
-
-
-def _revert_reason(data: bytes) -> str | None:
-    selector, payload = data[:4], data[4:]
-    if selector == _PANIC_SELECTOR and len(payload) == 32:
-        code = int.from_bytes(payload, "big")
-        return _PANIC_REASONS.get(code, f"unknown panic code: {code:#x}")
-    if selector == _ERROR_SELECTOR and len(payload) >= 64:
-        # ABI: offset of the string, then at that offset its length and its bytes.
-        offset = int.from_bytes(payload[:32], "big")
-        if offset + 32 > len(payload):
-            return None
-        length = int.from_bytes(payload[offset : offset + 32], "big")
-        text = payload[offset + 32 : offset + 32 + length]
-        return text.decode("utf-8", "replace") if len(text) == length else None
-    return None
+    def __init__(self, data: bytes, reason: str | None = None) -> None:
+        text = f"execution reverted: {reason}" if reason else "execution reverted"
+        super().__init__(3, text, "0x" + data.hex())
 
 
 class ListenError(Exception):

@@ -274,7 +274,7 @@ class NetworkBlocks(_OfBlocks):
     """New network blocks, with the shard headers that each takes in."""
 
     async def _read(self, feeds: Feeds, number: int) -> bytes:
-        return _encode(await feeds.backend.network_block(number))
+        return _encode(await feeds.backend.atoll.network_block(number))
 
 
 class ShardBlocks(_OfBlocks):
@@ -282,7 +282,7 @@ class ShardBlocks(_OfBlocks):
 
     async def _read(self, feeds: Feeds, number: int) -> bytes:
         assert self.chain is not None
-        return _encode(await feeds.backend.shard_block(self.chain, number))
+        return _encode(await feeds.backend.atoll.shard_block(self.chain, number))
 
 
 class Logs(_OfBlocks):
@@ -374,7 +374,7 @@ class Messages(Feed):
         self.audience = dict.fromkeys(self.audience, NEVER)
 
     async def follow(self, feeds: Feeds) -> None:
-        page = await feeds.backend.message_events(self._cursor)
+        page = await feeds.backend.atoll.message_events(self._cursor)
         self._cursor = page.cursor
         first = page.cursor - len(page.events)
         if page.missed:

@@ -22,18 +22,17 @@ from rpc.wire import (
     TransactionView,
 )
 
-LEGACY = 0x00
 ACCESS_LIST = 0x01
 DYNAMIC_FEE = 0x02
 SET_CODE = 0x04
 
 
 def block(view: BlockView) -> dict[str, Any]:
-    """A block; members of forks that the block does not have are left out."""
+    """A block."""
     transactions: list[Any] = [
         data(item) if isinstance(item, bytes) else transaction(item) for item in view.transactions
     ]
-    out: dict[str, Any] = {
+    return {
         "number": hex(view.number),
         "hash": None if view.hash is None else data(view.hash),
         "parentHash": data(view.parent_hash),
@@ -52,36 +51,16 @@ def block(view: BlockView) -> dict[str, Any]:
         "timestamp": hex(view.timestamp),
         "mixHash": data(view.mix_hash),
         "transactions": transactions,
-        "uncles": [data(uncle) for uncle in view.uncles],
+        "uncles": [],
+        "baseFeePerGas": hex(view.base_fee_per_gas),
+        "blobGasUsed": hex(view.blob_gas_used),
+        "excessBlobGas": hex(view.excess_blob_gas),
+        "withdrawalsRoot": data(view.withdrawals_root),
+        "parentBeaconBlockRoot": data(view.parent_beacon_block_root),
+        "requestsHash": data(view.requests_hash),
+        "withdrawals": [],
+        **view.extra,
     }
-    for name, number in (
-        ("totalDifficulty", view.total_difficulty),
-        ("baseFeePerGas", view.base_fee_per_gas),
-        ("blobGasUsed", view.blob_gas_used),
-        ("excessBlobGas", view.excess_blob_gas),
-    ):
-        if number is not None:
-            out[name] = hex(number)
-    for name, word in (
-        ("withdrawalsRoot", view.withdrawals_root),
-        ("parentBeaconBlockRoot", view.parent_beacon_block_root),
-        ("requestsHash", view.requests_hash),
-    ):
-        if word is not None:
-            out[name] = data(word)
-    if view.withdrawals is not None:
-        out["withdrawals"] = [
-            {
-                "index": hex(item.index),
-                "validatorIndex": hex(item.validator_index),
-                "address": data(item.address),
-                "amount": hex(item.amount),
-            }
-            for item in view.withdrawals
-        ]
-    if view.extra:
-        out.update(view.extra)
-    return out
 
 
 def transaction(view: TransactionView) -> dict[str, Any]:
@@ -161,13 +140,13 @@ def log(view: LogView) -> dict[str, Any]:
         "transactionHash": data(view.transaction_hash),
         "transactionIndex": hex(view.transaction_index),
         "logIndex": hex(view.log_index),
-        "removed": view.removed,
+        "removed": False,
     }
 
 
 def receipt(view: ReceiptView) -> dict[str, Any]:
     """A receipt with its logs."""
-    out: dict[str, Any] = {
+    return {
         "transactionHash": data(view.transaction_hash),
         "transactionIndex": hex(view.transaction_index),
         "blockHash": data(view.block_hash),
@@ -182,10 +161,8 @@ def receipt(view: ReceiptView) -> dict[str, Any]:
         "status": hex(view.status),
         "effectiveGasPrice": hex(view.effective_gas_price),
         "type": hex(view.type),
+        **view.extra,
     }
-    if view.extra:
-        out.update(view.extra)
-    return out
 
 
 def simulated_block(value: SimulatedBlock) -> dict[str, Any]:

@@ -140,7 +140,7 @@ class Subscriber:
         """Subscribe to events of messages: sent, finalised, delivered; on the path of a shard, to
         those of it.
         """
-        scope, page = self._scope, await self._feeds.backend.message_events(None)
+        scope, page = self._scope, await self._feeds.backend.atoll.message_events(None)
 
         def choose(news: MessageNews) -> Iterable[bytes]:
             event, result = news
@@ -157,7 +157,7 @@ class Subscriber:
         """New blocks of every shard, or of that of the path: each shard at its own pace, so that one which is
         away holds up none of the others."""
         feeds: dict[object, tuple[int, Callable[[], Feed]]] = {}
-        for row in await self._feeds.backend.shards():
+        for row in await self._feeds.backend.atoll.shards():
             shard: int = row["id"]
             if self._scope in (None, shard):
                 last = row["crosslinked"] if row["height"] is None else row["height"]

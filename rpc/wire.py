@@ -14,11 +14,9 @@ BlockTag: TypeAlias = Literal["latest", "pending", "safe", "finalized", "earlies
 
 @dataclass(frozen=True, slots=True)
 class BlockHash:
-    """A block named by its hash (EIP-1898). With `require_canonical` a block off the canonical chain is
-    an error; chains with single-block finality have no other blocks."""
+    """A block named by its hash (EIP-1898). Chains with single-block finality have canonical blocks only."""
 
     hash: bytes
-    require_canonical: bool = False
 
 
 BlockRef: TypeAlias = BlockTag | int | BlockHash
@@ -204,7 +202,6 @@ class LogView:
     transaction_hash: bytes
     transaction_index: int
     log_index: int
-    removed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,21 +226,11 @@ class ReceiptView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WithdrawalView:
-    """An EIP-4895 withdrawal; `amount` is in gwei."""
-
-    index: int
-    validator_index: int
-    address: bytes
-    amount: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class BlockView:
-    """A block with the hashes of its transactions or with the transactions themselves.
+    """A block with the hashes of its transactions or with the transactions themselves. It has the fields of
+    Prague, and neither withdrawals nor uncles.
 
-    Fields that came with a fork are None before it and then absent from the JSON. `hash` and `nonce`
-    may be None for a pending block. `size` is that of the RLP in bytes.
+    `hash` and `nonce` are None for a pending block. `size` is that of the RLP in bytes.
     """
 
     number: int
@@ -257,22 +244,19 @@ class BlockView:
     receipts_root: bytes
     miner: bytes
     difficulty: int
-    total_difficulty: int | None = None
     extra_data: bytes
     size: int
     gas_limit: int
     gas_used: int
     timestamp: int
-    base_fee_per_gas: int | None
+    base_fee_per_gas: int
     mix_hash: bytes
-    withdrawals_root: bytes | None = None
-    blob_gas_used: int | None = None
-    excess_blob_gas: int | None = None
-    parent_beacon_block_root: bytes | None = None
-    requests_hash: bytes | None = None
-    withdrawals: tuple[WithdrawalView, ...] | None = None
+    withdrawals_root: bytes
+    blob_gas_used: int
+    excess_blob_gas: int
+    parent_beacon_block_root: bytes
+    requests_hash: bytes
     transactions: tuple[bytes, ...] | tuple[TransactionView, ...] = ()
-    uncles: tuple[bytes, ...] = ()
     extra: dict[str, Any] = field(default_factory=dict)
 
 

@@ -17,21 +17,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from consensus import (
-    Address,
-    BlockId,
+from consensus.effects import (
     BuildValue,
-    Certificate,
     Decided,
     Effect,
     EnteredRound,
-    Height,
-    Round,
     SendProposal,
     SendVote,
     StartTimeout,
-    Step,
-    TimeoutKind,
 )
 from consensus.round_state import (
     EarlierPolka,
@@ -47,9 +40,11 @@ from consensus.round_state import (
     Reproposal,
     RoundEvent,
     RoundState,
+    Step,
     ValueReady,
     apply,
 )
+from consensus.types import Address, BlockId, Certificate, Height, Round, TimeoutKind
 
 PAGE = Path(__file__).parent.parent / "docs" / "consensus.md"
 A, B = BlockId(b"A" * 32), BlockId(b"B" * 32)

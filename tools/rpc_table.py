@@ -15,7 +15,9 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from rpc.limits import Limits  # noqa: E402
-from rpc.methods import METHODS, REFUSED, Method  # noqa: E402
+from rpc.methods import METHODS  # noqa: E402
+from rpc.methods.refused import REFUSED  # noqa: E402
+from rpc.methods.table import Method  # noqa: E402
 from rpc.params import REQUIRED  # noqa: E402
 
 PAGE = ROOT / "docs" / "rpc.md"

@@ -1,9 +1,7 @@
 """The beacon chain on disk: the committed blocks, their states, and the indexes over them."""
 
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Generic, TypeVar
 
 from consensus.codec import decode_certificate, encode_certificate
 from consensus.errors import ConsensusError
@@ -21,6 +19,7 @@ from node.beacon.rewind import Rewind
 from node.beacon.rules import BeaconRules, validator_set
 from node.beacon.state import BeaconState, BeaconStateWriter
 from node.beacon.transition import BeaconExecution, Births
+from node.concurrency.caching import Lru
 from node.execution.trie.trie import Trie
 from node.execution.trie.trie_cache import NodeCache
 from node.primitives import rlp
@@ -33,9 +32,6 @@ from node.storage.kv import KeyValueStore
 MAX_RECENT_STATES = 64
 MAX_RECENT_BLOCKS = 256
 MAX_CACHED_NODES = 50_000  # decoded trie nodes of all states together
-
-_K = TypeVar("_K", bound=Hashable)
-_V = TypeVar("_V")
 
 
 class BeaconChain:
@@ -57,8 +53,8 @@ class BeaconChain:
         self._store = store
         self._rules = rules
         self._eras = load_eras(store)
-        self._blocks: _Recent[int, BeaconBlock] = _Recent(MAX_RECENT_BLOCKS)
-        self._states: _Recent[int, BeaconState] = _Recent(MAX_RECENT_STATES)
+        self._blocks: Lru[int, BeaconBlock] = Lru(MAX_RECENT_BLOCKS)
+        self._states: Lru[int, BeaconState] = Lru(MAX_RECENT_STATES)
         self._nodes = NodeCache(min(cache_nodes, MAX_CACHED_NODES))
         block, nodes = genesis
         stored = store.get(schema.HEAD)
@@ -119,10 +115,6 @@ class BeaconChain:
         if not 0 <= height <= self._head.height:
             return None
         return self._required(height)
-
-    def block_by_hash(self, block_hash: Hash32) -> BeaconBlock | None:
-        height = self.height_of(block_hash)
-        return None if height is None else self.block(height)
 
     def height_of(self, block_hash: Hash32) -> int | None:
         """The height of a committed block, None for any other hash. The `anchor_height_of` of the rules."""
@@ -406,26 +398,3 @@ def _decode_births(raw: bytes) -> list[tuple[Address, ShardId]]:
         (Address(rlp.as_bytes(address, 20)), ShardId(rlp.as_int(shard, 16)))
         for address, shard in rows
     ]
-
-
-class _Recent(Generic[_K, _V]):
-    """The `limit` entries that were used last."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._entries: OrderedDict[_K, _V] = OrderedDict()
-
-    def get(self, key: _K) -> _V | None:
-        value = self._entries.get(key)
-        if value is not None:
-            self._entries.move_to_end(key)
-        return value
-
-    def put(self, key: _K, value: _V) -> None:
-        self._entries[key] = value
-        self._entries.move_to_end(key)
-        if len(self._entries) > self._limit:
-            self._entries.popitem(last=False)
-
-    def __len__(self) -> int:
-        return len(self._entries)

@@ -138,13 +138,7 @@ class BeaconState:
 
     def tip(self, shard: ShardId) -> ShardTip:
         """Raises LookupError for a shard that the network does not have."""
-        tip = self._tips.get(shard)
-        if tip is None:
-            tip = self._read(_tip_name(shard), _decode_tip)
-            if tip is None:
-                raise LookupError(f"there is no shard {shard}")
-            self._tips[shard] = tip
-        return tip
+        return self._of_shard(self._tips, _TIP, shard, _decode_tip)
 
     def base_fee(self, shard: ShardId) -> int:
         """The base fee in wei of the block after the tip. Raises LookupError."""
@@ -157,19 +151,13 @@ class BeaconState:
     def lane(self, src: ShardId, dst: ShardId) -> LaneState:
         lane = self._lanes.get((src, dst))
         if lane is None:
-            lane = self._read(_lane_name(src, dst), _decode_lane) or LaneState()
+            lane = self._read(_name(_LANE, src, dst), _decode_lane) or LaneState()
             self._lanes[src, dst] = lane
         return lane
 
     def supply(self, shard: ShardId) -> SupplyState:
         """Raises LookupError for a shard that the network does not have."""
-        supply = self._supplies.get(shard)
-        if supply is None:
-            supply = self._read(_supply_name(shard), _decode_supply)
-            if supply is None:
-                raise LookupError(f"there is no shard {shard}")
-            self._supplies[shard] = supply
-        return supply
+        return self._of_shard(self._supplies, _SUPPLY, shard, _decode_supply)
 
     def directory_entry(self, address: Address) -> ShardId | None:
         """The home of an address that lives outside of its range; None for all others."""
@@ -177,7 +165,7 @@ class BeaconState:
             return self._directory[address]
         except KeyError:
             pass
-        entry = self._read(_home_name(address), lambda row: ShardId(rlp.as_int(row[0], 16)))
+        entry = self._read(_HOME + address, lambda row: ShardId(rlp.as_int(row[0], 16)))
         if len(self._directory) >= MAX_REMEMBERED_HOMES:
             self._directory.clear()  # the cache is bounded: a caller may ask for any address
         self._directory[address] = entry
@@ -192,9 +180,7 @@ class BeaconState:
 
     def validator(self, address: Address) -> ValidatorRecord | None:
         """The record of a consensus key; None if the network has no such validator."""
-        return self._read(
-            _validator_name(address), lambda row: ValidatorRecord.from_row(address, row)
-        )
+        return self._read(_VALIDATOR + address, lambda row: ValidatorRecord.from_row(address, row))
 
     def validators(self) -> tuple[ValidatorRecord, ...]:
         """All records by ascending address, jailed or not. Reads one leaf for each."""
@@ -231,13 +217,7 @@ class BeaconState:
 
     def terms(self, shard: ShardId) -> tuple[Term, ...]:
         """The committees of the heights of `shard`; the last term holds for the tip's successor."""
-        terms = self._terms.get(shard)
-        if terms is None:
-            terms = self._read(_terms_name(shard), _decode_terms)
-            if terms is None:
-                raise LookupError(f"there is no shard {shard}")
-            self._terms[shard] = terms
-        return terms
+        return self._of_shard(self._terms, _TERMS, shard, _decode_terms)
 
     def slashings(self) -> tuple[Slashing, ...]:
         """Penalties that can still grow or be asked for again, by (opened at, address)."""
@@ -254,13 +234,29 @@ class BeaconState:
     def frozen(self, shard: ShardId) -> FrozenShard | None:
         """The reason why no block of `shard` is included any more; None if the shard is not frozen."""
         if shard not in self._freezes:
-            self._freezes[shard] = self._read(_frozen_name(shard), FrozenShard.from_row)
+            self._freezes[shard] = self._read(_name(_FROZEN, shard), FrozenShard.from_row)
         return self._freezes[shard]
 
     def is_frozen(self, shard: ShardId) -> bool:
         return self.frozen(shard) is not None
 
     # ------------------------------------------------------------------ inside
+
+    def _of_shard(
+        self,
+        known: dict[ShardId, _T],
+        name: bytes,
+        shard: ShardId,
+        decode: Callable[[list[rlp.Decoded]], _T],
+    ) -> _T:
+        """An entry that every shard has, remembered in `known`."""
+        found = known.get(shard)
+        if found is None:
+            found = self._read(_name(name, shard), decode)
+            if found is None:
+                raise LookupError(f"there is no shard {shard}")
+            known[shard] = found
+        return found
 
     def written(self) -> None:
         """All nodes of this state are in the store, so drop our copies of the new ones."""
@@ -294,7 +290,7 @@ class BeaconStateWriter(BeaconState):
 
     def set_tip(self, shard: ShardId, tip: ShardTip) -> None:
         anchor = rlp.encode_int(tip.anchor_height)
-        self._changes[_tip_name(shard)] = rlp.encode_list(anchor + tip.header.encoded)
+        self._changes[_name(_TIP, shard)] = rlp.encode_list(anchor + tip.header.encoded)
         self._tips[shard] = tip
 
     def set_lane(self, src: ShardId, dst: ShardId, lane: LaneState) -> None:
@@ -305,16 +301,16 @@ class BeaconStateWriter(BeaconState):
         ]
         consumed = lane.consumed, lane.consumed_gas, lane.consumed_wei, lane.consumed_asked
         numbers = [number(n) for n in (*consumed, lane.sent_wei)]
-        self._set(_lane_name(src, dst), [*numbers, checkpoints])
+        self._set(_name(_LANE, src, dst), [*numbers, checkpoints])
         self._lanes[src, dst] = lane
 
     def set_supply(self, shard: ShardId, supply: SupplyState) -> None:
         row = [rlp.int_to_bytes(supply.wei), *counters_row(supply.counters)]
-        self._set(_supply_name(shard), row)
+        self._set(_name(_SUPPLY, shard), row)
         self._supplies[shard] = supply
 
     def set_home(self, address: Address, shard: ShardId) -> None:
-        self._set(_home_name(address), [rlp.int_to_bytes(shard)])
+        self._set(_HOME + address, [rlp.int_to_bytes(shard)])
         self._directory[address] = shard
         self.births.append((address, shard))
 
@@ -326,7 +322,7 @@ class BeaconStateWriter(BeaconState):
             self.set_validator(record)
 
     def set_validator(self, record: ValidatorRecord) -> None:
-        self._set(_validator_name(record.address), record.row())
+        self._set(_VALIDATOR + record.address, record.row())
 
     def set_roster(self, chain: int, roster: Roster) -> None:
         self._set(_roster_name(chain), roster.row())
@@ -334,7 +330,7 @@ class BeaconStateWriter(BeaconState):
 
     def set_terms(self, shard: ShardId, terms: tuple[Term, ...]) -> None:
         rows = [[rlp.int_to_bytes(t.first), rlp.int_to_bytes(t.anchor)] for t in terms]
-        self._set(_terms_name(shard), rows)
+        self._set(_name(_TERMS, shard), rows)
         self._terms[shard] = terms
 
     def set_slashings(self, slashings: Iterable[Slashing]) -> None:
@@ -345,7 +341,7 @@ class BeaconStateWriter(BeaconState):
         self._set(_SLASHED, [rlp.int_to_bytes(self.slashed_total + wei)])
 
     def freeze(self, shard: ShardId, freeze: FrozenShard) -> None:
-        self._set(_frozen_name(shard), freeze.row())
+        self._set(_name(_FROZEN, shard), freeze.row())
         self._freezes[shard] = freeze
 
     def finish(self) -> tuple[Hash32, dict[bytes, bytes], BeaconState]:
@@ -368,43 +364,17 @@ class BeaconStateWriter(BeaconState):
         return super()._value(name) if changed is None else changed
 
 
-_SHARDS = b"shards"
-_BEACON_COMMITTEE = b"committee"
-_VALIDATORS = b"validators"
-_SLASHINGS = b"slashings"
-_SLASHED = b"slashed"
+_SHARDS, _TIP, _LANE, _SUPPLY, _HOME = b"shards", b"tip", b"lane", b"supply", b"home"
+_VALIDATORS, _VALIDATOR, _COMMITTEE, _TERMS = b"validators", b"validator", b"committee", b"terms"
+_SLASHINGS, _SLASHED, _FROZEN = b"slashings", b"slashed", b"frozen"
 
 
-def _tip_name(shard: ShardId) -> bytes:
-    return b"tip" + shard.to_bytes(2, "big")
-
-
-def _lane_name(src: ShardId, dst: ShardId) -> bytes:
-    return b"lane" + src.to_bytes(2, "big") + dst.to_bytes(2, "big")
-
-
-def _supply_name(shard: ShardId) -> bytes:
-    return b"supply" + shard.to_bytes(2, "big")
-
-
-def _home_name(address: Address) -> bytes:
-    return b"home" + address
-
-
-def _validator_name(address: Address) -> bytes:
-    return b"validator" + address
+def _name(name: bytes, *shards: int) -> bytes:
+    return name + b"".join([shard.to_bytes(2, "big") for shard in shards])
 
 
 def _roster_name(chain: int) -> bytes:
-    return _BEACON_COMMITTEE + (b"" if chain == BEACON_CHAIN else chain.to_bytes(2, "big"))
-
-
-def _terms_name(shard: ShardId) -> bytes:
-    return b"terms" + shard.to_bytes(2, "big")
-
-
-def _frozen_name(shard: ShardId) -> bytes:
-    return b"frozen" + shard.to_bytes(2, "big")
+    return _COMMITTEE if chain == BEACON_CHAIN else _name(_COMMITTEE, chain)
 
 
 def _decode_tip(row: list[rlp.Decoded]) -> ShardTip:

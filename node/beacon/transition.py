@@ -39,19 +39,6 @@ from node.primitives.genesis import Genesis, GenesisValidator, parse_address
 from node.primitives.header import Header
 from node.primitives.requests import MAX_BIRTHS
 
-__all__ = [
-    "AnchorHeight",
-    "AppliedBody",
-    "BeaconExecution",
-    "BeaconGenesis",
-    "BeaconRules",
-    "apply_body",
-    "build",
-    "genesis_block",
-    "judge",
-]
-
-
 Births = tuple[tuple[Address, ShardId], ...]
 
 MAX_BLOCK_BIRTHS = MAX_BIRTHS

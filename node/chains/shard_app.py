@@ -12,8 +12,8 @@ from node.chains.anchors import Anchors
 from node.chains.paced_build import build_block
 from node.concurrency.height_gate import HeightGate
 from node.concurrency.worker import Worker
-from node.execution.evm.evm import check_static
 from node.execution.evm.fees import next_base_fee
+from node.execution.evm.validity import check_static
 from node.execution.trie.trie import ordered_root
 from node.metrics.counts import BlockCounts
 from node.primitives import rlp
@@ -22,6 +22,7 @@ from node.primitives.decoding import decoder
 from node.primitives.dev_operation import DevOperation
 from node.primitives.errors import InvalidBlock, InvalidTransaction
 from node.primitives.header import Header
+from node.primitives.messenger import is_everywhere
 from node.primitives.transaction import (
     ImpersonatedTransaction,
     Transaction,
@@ -29,6 +30,7 @@ from node.primitives.transaction import (
 )
 from node.shard import dev_ops, messenger
 from node.shard.block import ShardBlock
+from node.shard.block_frame import BlockEnv
 from node.shard.chain import HeadAccounts, ShardChain
 from node.shard.crossing import (
     check_authorizations,
@@ -43,7 +45,7 @@ from node.shard.lanes import InboundLane, Tails
 from node.shard.pool import TransactionPool
 from node.shard.ports import Anchor, AnchorState, moved_away
 from node.shard.room import LaneFull, ShardFrozen, Underpriced
-from node.shard.run import BlockEnv, ExecutedBlock
+from node.shard.run import ExecutedBlock
 from node.shard.selection import draw
 from node.shard.withheld import DueLane, withheld
 from node.wire import MAX_VALUE_BYTES
@@ -175,7 +177,7 @@ class ShardService:
 
     def _is_here(self, address: Address) -> bool:
         """True if the next block would run a call to `address` here (see `BlockFrame.home`)."""
-        if messenger.is_everywhere(address):
+        if is_everywhere(address):
             return True
         if self._beacon.state.home(address) == self.ledger.shard:
             return True
@@ -187,7 +189,7 @@ class ShardService:
         If another shard has just made the contract and our anchor does not show it, the call would be taken for
         a transfer. `directory` is the beacon state at the anchor, by default the newest.
         """
-        if tx.to is None or messenger.is_everywhere(tx.to):
+        if tx.to is None or is_everywhere(tx.to):
             return False
         if not tx.data and tx.gas <= TRANSFER_GAS:
             return False  # it brings no gas for code to run

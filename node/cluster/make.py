@@ -20,10 +20,11 @@ from node.cluster.layout import (
     load_layout,
     node_files,
 )
-from node.cluster.manifest import ETHER, Manifest, NodeSection, render_manifest
+from node.cluster.manifest import ETHER, Manifest, NodeSection
 from node.cluster.targets import write_targets
 from node.config.keyfile import save_identity, save_validator_key
-from node.config.node_config import NodeConfig, P2pConfig, PeerConfig, RpcConfig, render_node_config
+from node.config.node_config import NodeConfig, P2pConfig, PeerConfig, RpcConfig
+from node.config.toml import render_toml
 from node.primitives.errors import UserError
 from node.primitives.genesis import Genesis, GenesisValidator, encode_genesis
 from node.primitives.keys import CURVE_ORDER, SigningKey
@@ -74,7 +75,7 @@ def make_network(manifest: Manifest, directory: Path) -> NetworkLayout:
         for node in planned:
             _write_node(manifest, directory, node, planned, accounts)
         # Last: from here on it is a whole network. Only its owner may know a mnemonic or a seed.
-        write_atomically(directory / MANIFEST, render_manifest(manifest).encode(), mode=0o600)
+        write_atomically(directory / MANIFEST, render_toml(manifest).encode(), mode=0o600)
         layout = load_layout(directory)
         write_targets(layout)
     except OSError as error:
@@ -111,7 +112,7 @@ def plan_nodes(manifest: Manifest) -> list[PlannedNode]:
                 beacon=name in beacon,
                 stake=(manifest.stake_ether if stake is None else stake) * ETHER,
                 key=validator_key(manifest, name, shard),
-                identity=Identity.from_seed(_secret(manifest, f"identity/{name}")),
+                identity=Identity(_secret(manifest, f"identity/{name}")),
             )
         )
     return planned
@@ -197,7 +198,7 @@ def _write_node(
             if peer is not node
         ),
     ).check()
-    write_atomically(files.config, render_node_config(config).encode())
+    write_atomically(files.config, render_toml(config).encode())
 
 
 def _secret(manifest: Manifest, purpose: str) -> bytes:

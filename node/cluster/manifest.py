@@ -39,7 +39,7 @@ import msgspec
 
 from node.cluster.accounts import MNEMONIC
 from node.config.node_config import LogConfig, Port, TracingConfig, check_origins
-from node.config.toml import load_toml, render_toml
+from node.config.toml import load_toml
 from node.primitives.errors import UserError
 from node.primitives.genesis import MAX_SHARDS, Params
 
@@ -192,11 +192,6 @@ def load_manifest(path: Path) -> Manifest:
         return manifest.check()
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-
-
-def render_manifest(manifest: Manifest) -> str:
-    """The TOML text that `load_manifest` reads back as `manifest`."""
-    return render_toml(manifest)
 
 
 def _known_params() -> str:

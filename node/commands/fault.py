@@ -1,6 +1,7 @@
 """Causing faults in a network, and ending them."""
 
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
@@ -23,31 +24,73 @@ Seconds = Annotated[
     ),
 ]
 Ends = Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=True)]
-OneWay = Annotated[bool, Parameter(negative="", help="Only from --src to --dst, not back.")]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Links:
+    """Options of faults of links."""
+
+    src: Ends = ()
+    "Nodes at one end of the links; all nodes if left out."
+    dst: Ends = ()
+    "Nodes at the other end; all nodes if left out."
+    one_way: Annotated[bool, Parameter(negative="")] = False
+    "Only from --src to --dst, not back."
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Causing:
+    """Options of causing a fault."""
+
+    directory: Directory = DEFAULT_DIRECTORY
+    lasting: Seconds = None
+    json: Json = False
+
+    def __call__(self, cause: Callable[["Faults"], "CausedFault"]) -> int:
+        """Cause it, say so, and with `lasting` heal it after that time, or at Ctrl-C."""
+        import time
+
+        from node.cluster.fault_model import describe
+        from node.cluster.faults.injection import Faults
+
+        caused = cause(Faults(self.directory))
+        if self.json:
+            import msgspec
+
+            print_json({"name": caused.name, "fault": msgspec.to_builtins(caused.fault)})
+        else:
+            say(f"{caused.name}: {describe(caused.fault)}")
+        if self.lasting is not None:
+            with caused:
+                time.sleep(self.lasting)
+            if not self.json:
+                say(f"{caused.name} healed")
+        return 0
+
+
+ALL_LINKS, FOR_GOOD = Links(), Causing()
 
 
 def kill(
     nodes: NodeNames,
     /,
     *,
-    directory: Directory = DEFAULT_DIRECTORY,
-    lasting: Seconds = None,
-    json: Json = False,
+    causing: Causing = FOR_GOOD,
 ) -> int:
     """Kill nodes without warning (SIGKILL). Healed by starting them."""
-    return _cause(directory, lambda faults: faults.kill(*nodes), lasting, json)
+    return causing(lambda faults: faults.kill(*nodes))
 
 
 def stop(
     nodes: NodeNames,
     /,
     *,
-    directory: Directory = DEFAULT_DIRECTORY,
-    lasting: Seconds = None,
-    json: Json = False,
+    causing: Causing = FOR_GOOD,
 ) -> int:
     """Pause nodes (SIGSTOP): their sockets stay open and nothing answers. Healed by SIGCONT."""
-    return _cause(directory, lambda faults: faults.stop(*nodes), lasting, json)
+    return causing(lambda faults: faults.stop(*nodes))
 
 
 def restart(
@@ -79,9 +122,7 @@ def partition(
     *,
     group: Annotated[tuple[str, ...], Parameter(name="--group", negative="")],
     cut: Annotated[bool, Parameter(negative="")] = False,
-    directory: Directory = DEFAULT_DIRECTORY,
-    lasting: Seconds = None,
-    json: Json = False,
+    causing: Causing = FOR_GOOD,
 ) -> int:
     """Cut the network into groups of nodes. Nothing passes between them.
 
@@ -94,7 +135,7 @@ def partition(
         Close the connections at once. Otherwise they stay until they are found silent, after 8 seconds.
     """
     groups = [[name.strip() for name in names.split(",") if name.strip()] for names in group]
-    return _cause(directory, lambda faults: faults.partition(groups, cut=cut), lasting, json)
+    return causing(lambda faults: faults.partition(groups, cut=cut))
 
 
 def delay(
@@ -102,12 +143,8 @@ def delay(
     /,
     *,
     jitter: float = 0.0,
-    src: Ends = (),
-    dst: Ends = (),
-    one_way: OneWay = False,
-    directory: Directory = DEFAULT_DIRECTORY,
-    lasting: Seconds = None,
-    json: Json = False,
+    links: Links = ALL_LINKS,
+    causing: Causing = FOR_GOOD,
 ) -> int:
     """Delay messages between nodes. They keep their order.
 
@@ -115,43 +152,19 @@ def delay(
     ----------
     jitter
         Random extra delay, up to so many seconds.
-    src
-        Nodes at one end of the links; all nodes if left out.
-    dst
-        Nodes at the other end; all nodes if left out.
     """
-
-    def cause(faults: "Faults") -> "CausedFault":
-        return faults.delay(seconds, jitter=jitter, src=src, dst=dst, one_way=one_way)
-
-    return _cause(directory, cause, lasting, json)
+    return causing(lambda faults: faults.delay(seconds, jitter=jitter, **asdict(links)))
 
 
 def loss(
     ratio: Annotated[float, Parameter(name="RATIO", negative="")],
     /,
     *,
-    src: Ends = (),
-    dst: Ends = (),
-    one_way: OneWay = False,
-    directory: Directory = DEFAULT_DIRECTORY,
-    lasting: Seconds = None,
-    json: Json = False,
+    links: Links = ALL_LINKS,
+    causing: Causing = FOR_GOOD,
 ) -> int:
-    """Lose a share (0 to 1) of the messages between nodes: whole frames, requests and responses.
-
-    Parameters
-    ----------
-    src
-        Nodes at one end of the links; all nodes if left out.
-    dst
-        Nodes at the other end; all nodes if left out.
-    """
-
-    def cause(faults: "Faults") -> "CausedFault":
-        return faults.loss(ratio, src=src, dst=dst, one_way=one_way)
-
-    return _cause(directory, cause, lasting, json)
+    """Lose a share (0 to 1) of the messages between nodes: whole frames, requests and responses."""
+    return causing(lambda faults: faults.loss(ratio, **asdict(links)))
 
 
 def lane(
@@ -159,12 +172,10 @@ def lane(
     dst: Annotated[int, Parameter(name="TO", negative="")],
     /,
     *,
-    directory: Directory = DEFAULT_DIRECTORY,
-    lasting: Seconds = None,
-    json: Json = False,
+    causing: Causing = FOR_GOOD,
 ) -> int:
     """Hold back the messages from one shard to another."""
-    return _cause(directory, lambda faults: faults.lane(src, dst), lasting, json)
+    return causing(lambda faults: faults.lane(src, dst))
 
 
 def freeze(
@@ -177,7 +188,7 @@ def freeze(
     """Freeze a shard, for good: the beacon gets two certificates of one height, made with the keys of its
     validators.
     """
-    return _cause(directory, lambda faults: faults.freeze(shard), None, json)
+    return Causing(directory=directory, json=json)(lambda faults: faults.freeze(shard))
 
 
 def equivocate(
@@ -185,9 +196,7 @@ def equivocate(
     /,
     *,
     late: Annotated[int, Parameter(validator=Number(gte=0, lte=1024))] = 0,
-    directory: Directory = DEFAULT_DIRECTORY,
-    lasting: Seconds = None,
-    json: Json = False,
+    causing: Causing = FOR_GOOD,
 ) -> int:
     """Make validators contradict each of their prevotes. The network slashes and jails them, for good.
 
@@ -196,22 +205,20 @@ def equivocate(
     late
         Heights after a prevote at which its contradiction is sent.
     """
-    return _cause(directory, lambda faults: faults.equivocate(*nodes, late=late), lasting, json)
+    return causing(lambda faults: faults.equivocate(*nodes, late=late))
 
 
 def withhold(
     nodes: NodeNames,
     /,
     *,
-    directory: Directory = DEFAULT_DIRECTORY,
-    lasting: Seconds = None,
-    json: Json = False,
+    causing: Causing = FOR_GOOD,
 ) -> int:
     """Make validators propose blocks without messages from other shards.
 
     The others stop voting for such a block when a message has waited for it long enough.
     """
-    return _cause(directory, lambda faults: faults.withhold(*nodes), lasting, json)
+    return causing(lambda faults: faults.withhold(*nodes))
 
 
 def corrupt(
@@ -231,7 +238,7 @@ def corrupt(
         A table or the log of the database, its manifest, the write-ahead log or the last-signed record of
         consensus.
     """
-    return _cause(directory, lambda faults: faults.corrupt(*nodes, file=file), None, json)
+    return Causing(directory=directory, json=json)(lambda faults: faults.corrupt(*nodes, file=file))
 
 
 def disk(
@@ -239,9 +246,7 @@ def disk(
     /,
     *,
     free: Annotated[int, Parameter(validator=Number(gte=0))] = 0,
-    directory: Directory = DEFAULT_DIRECTORY,
-    lasting: Seconds = None,
-    json: Json = False,
+    causing: Causing = FOR_GOOD,
 ) -> int:
     """Make the disk of nodes full: they end. Healing lifts the limit and starts them.
 
@@ -250,7 +255,7 @@ def disk(
     free
         Bytes that can be written before that.
     """
-    return _cause(directory, lambda faults: faults.disk(*nodes, free=free), lasting, json)
+    return causing(lambda faults: faults.disk(*nodes, free=free))
 
 
 def clock(
@@ -258,12 +263,10 @@ def clock(
     nodes: NodeNames,
     /,
     *,
-    directory: Directory = DEFAULT_DIRECTORY,
-    lasting: Seconds = None,
-    json: Json = False,
+    causing: Causing = FOR_GOOD,
 ) -> int:
     """Put the clocks of nodes ahead, or back if negative."""
-    return _cause(directory, lambda faults: faults.clock(seconds, *nodes), lasting, json)
+    return causing(lambda faults: faults.clock(seconds, *nodes))
 
 
 def show(*, directory: Directory = DEFAULT_DIRECTORY, json: Json = False) -> int:
@@ -301,32 +304,4 @@ def heal(
             say(f"{item.name} healed")
         if not ended:
             say("there was nothing to heal")
-    return 0
-
-
-def _cause(
-    directory: Directory,
-    cause: Callable[["Faults"], "CausedFault"],
-    lasting: float | None,
-    json: bool,
-) -> int:
-    """Cause it, say so, and with `lasting` heal it after that time, or at Ctrl-C."""
-    import time
-
-    from node.cluster.fault_model import describe
-    from node.cluster.faults.injection import Faults
-
-    faults = Faults(directory)
-    caused = cause(faults)
-    if json:
-        import msgspec
-
-        print_json({"name": caused.name, "fault": msgspec.to_builtins(caused.fault)})
-    else:
-        say(f"{caused.name}: {describe(caused.fault)}")
-    if lasting is not None:
-        with caused:
-            time.sleep(lasting)
-        if not json:
-            say(f"{caused.name} healed")
     return 0

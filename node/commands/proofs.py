@@ -11,7 +11,7 @@ from node.primitives.errors import AtollError, UserError
 from node.terminal import plain_json, say
 
 if TYPE_CHECKING:
-    from node.light import FinalisedPlace, ProvenMessage
+    from node.light.verify import FinalisedPlace, ProvenMessage
 
 
 def prove(
@@ -75,8 +75,9 @@ def verify(
     genesis
         The genesis of the network; that of the directory if left out.
     """
-    from node.light import MAX_PROOF_BYTES, InvalidProof, decode_proof
-    from node.light import verify as check
+    from node.light.codec import MAX_PROOF_BYTES, decode_proof
+    from node.light.errors import InvalidProof
+    from node.light.verify import verify as check
     from node.primitives.files import read_file
     from node.primitives.genesis import load_genesis
 

@@ -97,10 +97,10 @@ def generate(
     out
         The file to write; standard output otherwise.
     """
-    from node.cluster.scenario.file import render_scenario
     from node.cluster.scenario.generate import generate_scenario
+    from node.config.toml import render_toml
 
-    text = render_scenario(generate_scenario(seed))
+    text = render_toml(generate_scenario(seed))
     if out is None:
         sys.stdout.write(text)
     else:

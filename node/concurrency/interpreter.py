@@ -6,17 +6,12 @@ really deep.
 """
 
 import sys
-import threading
-from collections.abc import Callable
-from typing import TypeVar
 
 from node.primitives.basics import keccak_fast
 from node.primitives.errors import UserError
 
 STACK_BYTES = 256 * 1024 * 1024
 RECURSION_LIMIT = 20_000
-
-T = TypeVar("T")
 
 
 def check_interpreter() -> None:
@@ -37,35 +32,3 @@ def check_interpreter() -> None:
             "install safe-pysha3"
         )
     sys.setrecursionlimit(max(sys.getrecursionlimit(), RECURSION_LIMIT))
-
-
-def run_with_stack(function: Callable[[], T]) -> T:
-    """Run `function` in a thread whose stack holds 1,024 calls; its result or its exception.
-
-    For a caller without a long-lived execution thread: `threading.stack_size(STACK_BYTES)` before such a thread
-    is started does the same.
-    """
-    sys.setrecursionlimit(max(sys.getrecursionlimit(), RECURSION_LIMIT))
-    outcome: list[T] = []
-    failure: list[BaseException] = []
-
-    def target() -> None:
-        try:
-            outcome.append(function())
-        except BaseException as error:  # noqa: BLE001 - handed over to the waiting thread
-            failure.append(error)
-
-    with _STACK_SIZE:
-        before = threading.stack_size(STACK_BYTES)
-        try:
-            thread = threading.Thread(target=target, name="execution")
-            thread.start()
-        finally:
-            threading.stack_size(before)
-    thread.join()
-    if failure:
-        raise failure[0]
-    return outcome[0]
-
-
-_STACK_SIZE = threading.Lock()  # the size is a setting of the whole process

@@ -49,7 +49,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from node.config.node_faults import NodeFaults
-from node.config.toml import load_toml, render_toml
+from node.config.toml import load_toml
 from node.primitives.errors import UserError
 from node.primitives.genesis import parse_address
 from node.storage.level import DEFAULT_CACHE_MIB
@@ -226,11 +226,6 @@ def load_node_config(path: Path) -> NodeConfig:
         data_dir=place(config.data_dir),
         validator_key=None if config.validator_key is None else place(config.validator_key),
     )
-
-
-def render_node_config(config: NodeConfig) -> str:
-    """The TOML text that `load_node_config` reads back as `config`."""
-    return render_toml(config)
 
 
 def check_name(name: str, key: str) -> None:

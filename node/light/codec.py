@@ -128,11 +128,6 @@ def proof_document(proof: MessageProof) -> dict[str, Any]:
     return out
 
 
-def encode_proof(proof: MessageProof) -> bytes:
-    """The file that `atoll verify` reads."""
-    return msgspec.json.format(msgspec.json.encode(proof_document(proof)), indent=2) + b"\n"
-
-
 def _no_proof(reason: str) -> InvalidProof:
     return InvalidProof("", f"not the JSON of a proof: {reason}")
 

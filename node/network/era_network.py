@@ -12,11 +12,9 @@ import structlog
 import trio
 
 from node import wire
-from node.concurrency.height_gate import Started
 from p2p.errors import PeerUnavailable, RemoteRefused, RequestError
-from p2p.netem import LinkFault
 from p2p.peer_network import PeerNetwork
-from p2p.types import ChannelStats, MethodSpec, MethodStats, PeerId, PeerStats
+from p2p.types import MethodSpec, PeerId
 
 OTHER_ERA = 2
 """Code of a request that is refused since it is of another era."""
@@ -28,8 +26,11 @@ EraHandler = Callable[[PeerId, int, bytes], Awaitable[bytes]]
 
 
 class EraNetwork:
-    """A `PeerNetwork` with eras. `era` is ours. `on_peer` is told of a peer that is in our era, and
-    of those that disconnect, `on_wanted` of rewinds that peers ask for. `options` are the network's."""
+    """A `p2p.network.PeerNetwork` with eras; `links` is that network, which has none.
+
+    `era` is ours, `on_peer` is told of a peer that is in our era, and of those that disconnect, `on_wanted` of
+    rewinds that peers ask for. `options` are those of `links`.
+    """
 
     def __init__(
         self,
@@ -52,29 +53,10 @@ class EraNetwork:
         self._paused = False
         handlers = {spec: partial(self._same_era, handler) for spec, handler in methods.items()}
         handlers |= {spec: partial(self._any_era, handler) for spec, handler in era_methods.items()}
-        self._network = PeerNetwork(
+        self.links = PeerNetwork(
             on_frame=self._received, on_peer=self._peer, methods=handlers, **options
         )
         self._log = structlog.get_logger()
-
-    async def run(self, *, task_status: Started = trio.TASK_STATUS_IGNORED) -> None:
-        await self._network.run(task_status=task_status)
-
-    # ------------------------------------------------------------------ what has no era
-
-    @property
-    def channel_stats(self) -> Mapping[int, ChannelStats]:
-        return self._network.channel_stats
-
-    @property
-    def method_stats(self) -> Mapping[str, MethodStats]:
-        return self._network.method_stats
-
-    def stats(self) -> Mapping[PeerId, PeerStats]:
-        return self._network.stats()
-
-    def set_faults(self, faults: Mapping[PeerId, LinkFault], *, seed: int) -> None:
-        self._network.set_faults(faults, seed=seed)
 
     # ------------------------------------------------------------------ eras
 
@@ -85,7 +67,7 @@ class EraNetwork:
     def begin(self) -> None:
         """Begin the new era: tell every peer, and meet the peers that are in it already."""
         self._paused = False
-        for peer in self._network.connected:
+        for peer in self.links.connected:
             self._notice(peer)
         for peer in self.connected:
             self._on_peer(peer, True)
@@ -102,7 +84,7 @@ class EraNetwork:
     async def met(self, seconds: float) -> None:
         """Return when all connected peers are in our era or a later one, or after so long."""
         with trio.move_on_after(seconds):
-            while any(self._eras.get(p, -1) < self._era() for p in self._network.connected):
+            while any(self._eras.get(p, -1) < self._era() for p in self.links.connected):
                 await self._changed.wait()
 
     def _change(self) -> None:
@@ -111,7 +93,7 @@ class EraNetwork:
 
     def _notice(self, peer: PeerId) -> None:
         self._noticed[peer] = trio.current_time()
-        self._network.send(peer, wire.ERAS.id, self._prefix())
+        self.links.send(peer, wire.ERAS.id, self._prefix())
 
     def _prefix(self) -> bytes:
         return self._era().to_bytes(wire.ERA_BYTES, "big")
@@ -178,25 +160,25 @@ class EraNetwork:
     @property
     def linked(self) -> frozenset[PeerId]:
         """Connected peers of any era."""
-        return self._network.connected
+        return self.links.connected
 
     @property
     def connected(self) -> frozenset[PeerId]:
         """Those of our era."""
         ours = self._era()
-        return frozenset(p for p in self._network.connected if self._eras.get(p) == ours)
+        return frozenset(p for p in self.links.connected if self._eras.get(p) == ours)
 
     def send(self, peer: PeerId, channel: int, payload: bytes) -> bool:
         """As `PeerNetwork.send`; False also if the peer is in another era."""
         if self._eras.get(peer) != self._era():
             return False
-        return self._network.send(peer, channel, self._prefix() + payload)
+        return self.links.send(peer, channel, self._prefix() + payload)
 
     def broadcast(self, channel: int, payload: bytes, peers: Iterable[PeerId]) -> int:
         """As `PeerNetwork.broadcast`."""
         ours = self._era()
         here = [peer for peer in peers if self._eras.get(peer) == ours]
-        return self._network.broadcast(channel, self._prefix() + payload, here) if here else 0
+        return self.links.broadcast(channel, self._prefix() + payload, here) if here else 0
 
     async def request(
         self,
@@ -211,7 +193,7 @@ class EraNetwork:
         await self._meet(peer, min(timeout, MEETING_SECONDS))
         try:
             left = deadline - trio.current_time()
-            return await self._network.request(
+            return await self.links.request(
                 peer, method, self._prefix() + payload, timeout=max(left, 0.01)
             )
         except RemoteRefused as error:
@@ -228,11 +210,11 @@ class EraNetwork:
         timeout: float,  # noqa: ASYNC109
     ) -> bytes:
         """As `request`, of a peer whose era does not matter."""
-        return await self._network.request(peer, method, self._prefix() + payload, timeout=timeout)
+        return await self.links.request(peer, method, self._prefix() + payload, timeout=timeout)
 
     async def _meet(self, peer: PeerId, seconds: float) -> None:
         with trio.move_on_after(seconds) as scope:
-            while peer in self._network.connected and self._eras.get(peer) != self._era():
+            while peer in self.links.connected and self._eras.get(peer) != self._era():
                 await self._changed.wait()
         if scope.cancelled_caught:
             raise PeerUnavailable(f"{peer} is in era {self._eras.get(peer)}, not in {self._era()}")

@@ -6,7 +6,8 @@ from typing import NewType
 os.environ.setdefault("ETH_HASH_BACKEND", "pysha3")  # five times the speed of the automatic choice
 
 from eth_hash.auto import keccak as _keccak
-from eth_typing import Address, Hash32
+from eth_typing import Address as Address
+from eth_typing import Hash32 as Hash32
 
 ShardId = NewType("ShardId", int)
 # Plain heights are `int`: every chain has its own, and the attribute names say which.
@@ -23,17 +24,3 @@ EMPTY_UNCLES_HASH = Hash32(keccak_fast(b"\xc0"))
 
 def keccak256(data: bytes) -> Hash32:
     return Hash32(keccak_fast(data))
-
-
-__all__ = [
-    "EMPTY_CODE_HASH",
-    "EMPTY_TRIE_ROOT",
-    "EMPTY_UNCLES_HASH",
-    "ZERO_ADDRESS",
-    "ZERO_HASH",
-    "Address",
-    "Hash32",
-    "ShardId",
-    "keccak256",
-    "keccak_fast",
-]

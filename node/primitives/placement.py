@@ -1,9 +1,8 @@
 """The home shard of an address (docs/protocol.md, "Placement")."""
 
 from functools import lru_cache
-from typing import Protocol
 
-from node.primitives.basics import Address, ShardId, keccak_fast
+from node.primitives.basics import ShardId, keccak_fast
 
 REMEMBERED = 1 << 14
 """Number of addresses whose home is cached: one transaction asks for the same few homes some ten times."""
@@ -16,9 +15,3 @@ def home_by_range(address: bytes, shards: int) -> ShardId:
     A shard's default accounts are therefore one contiguous range of the state trie.
     """
     return ShardId(int.from_bytes(keccak_fast(address)[:2], "big") * shards >> 16)
-
-
-class Directory(Protocol):
-    """The addresses that the beacon state places elsewhere than their hash does."""
-
-    def home(self, address: Address) -> ShardId: ...

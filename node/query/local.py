@@ -13,6 +13,7 @@ from node.primitives.dev_operation import DEV_OPERATION_TYPE
 from node.primitives.errors import DecodeError, InvalidTransaction
 from node.primitives.header import Header
 from node.primitives.transaction import Transaction
+from node.query import questions as asked
 from node.query import reader
 from node.query.call_specs import Accessed, BlockReport, CallOutcome
 from node.query.frontier import Behind
@@ -33,38 +34,6 @@ from node.query.port import (
     Supply,
 )
 from node.query.question import Question
-from node.query.questions import (
-    AccessListQuestion,
-    AccountQuestion,
-    ArrivalQuestion,
-    BlockBriefQuestion,
-    BlockQuestion,
-    CallQuestion,
-    DeliveryQuestion,
-    EstimateQuestion,
-    FindMessageQuestion,
-    HeadQuestion,
-    HeightOfQuestion,
-    InFlightQuestion,
-    ItemQuestion,
-    LanesQuestion,
-    LegQuestion,
-    LegsQuestion,
-    PoolContentQuestion,
-    PoolCountsQuestion,
-    PooledQuestion,
-    PoolNewsQuestion,
-    PoolNonceQuestion,
-    ProveQuestion,
-    SentQuestion,
-    SimulateQuestion,
-    StorageQuestion,
-    SubmitQuestion,
-    SupplyQuestion,
-    TraceCallQuestion,
-    TraceItemsQuestion,
-    TrafficQuestion,
-)
 from node.query.records import BlockBrief, ItemRecord, ShardLanes, Traffic
 from node.query.simulator import Simulator
 from node.shard.chain import ShardChain
@@ -202,12 +171,12 @@ class LocalSource:
 
     # ------------------------------------------------------------------ blocks and state
 
-    @_answers(HeadQuestion)
-    async def _head(self, _: HeadQuestion) -> int:
+    @_answers(asked.HeadQuestion)
+    async def _head(self, _: asked.HeadQuestion) -> int:
         return self._chain.head.number
 
-    @_answers(AccountQuestion)
-    async def _account(self, q: AccountQuestion) -> AccountAt:
+    @_answers(asked.AccountQuestion)
+    async def _account(self, q: asked.AccountQuestion) -> AccountAt:
         state = self._chain.state(await self._header(q.height))
         return AccountAt(
             nonce=state.nonce(q.address),
@@ -215,26 +184,26 @@ class LocalSource:
             code=state.code(q.address) if q.code else b"",
         )
 
-    @_answers(StorageQuestion)
-    async def _storage(self, q: StorageQuestion) -> bytes:
+    @_answers(asked.StorageQuestion)
+    async def _storage(self, q: asked.StorageQuestion) -> bytes:
         state = self._chain.state(await self._header(q.height))
         return state.storage(q.address, int.from_bytes(q.slot, "big")).to_bytes(32, "big")
 
-    @_answers(ProveQuestion)
-    async def _prove(self, q: ProveQuestion) -> ProvenAccount:
+    @_answers(asked.ProveQuestion)
+    async def _prove(self, q: asked.ProveQuestion) -> ProvenAccount:
         header = await self._header(q.height)
         return await self._read(partial(reader.prove_account, self._chain, header, q))
 
-    @_answers(BlockQuestion)
-    async def _block(self, q: BlockQuestion) -> RawBlock:
+    @_answers(asked.BlockQuestion)
+    async def _block(self, q: asked.BlockQuestion) -> RawBlock:
         return await self._of_block(reader.read_block, q.height)
 
-    @_answers(BlockBriefQuestion)
-    async def _block_brief(self, q: BlockBriefQuestion) -> BlockBrief:
+    @_answers(asked.BlockBriefQuestion)
+    async def _block_brief(self, q: asked.BlockBriefQuestion) -> BlockBrief:
         return await self._of_block(reader.read_block_brief, q.height)
 
-    @_answers(TrafficQuestion)
-    async def _traffic(self, q: TrafficQuestion) -> Traffic:
+    @_answers(asked.TrafficQuestion)
+    async def _traffic(self, q: asked.TrafficQuestion) -> Traffic:
         return await self._of_block(reader.read_traffic, q.height)
 
     async def _of_block(self, read: Callable[[ShardChain, int], T | None], height: int) -> T:
@@ -244,18 +213,18 @@ class LocalSource:
             raise Refused("header not found")
         return found
 
-    @_answers(HeightOfQuestion)
-    async def _height_of(self, q: HeightOfQuestion) -> int | None:
+    @_answers(asked.HeightOfQuestion)
+    async def _height_of(self, q: asked.HeightOfQuestion) -> int | None:
         return self._chain.height_of(q.block_hash)
 
     # ------------------------------------------------------------------ transactions and messages
 
-    @_answers(LegQuestion)
-    async def _leg(self, q: LegQuestion) -> Leg | None:
+    @_answers(asked.LegQuestion)
+    async def _leg(self, q: asked.LegQuestion) -> Leg | None:
         return (await self._read_legs([q.tx_hash]))[0]
 
-    @_answers(LegsQuestion)
-    async def _legs(self, q: LegsQuestion) -> list[Leg | None]:
+    @_answers(asked.LegsQuestion)
+    async def _legs(self, q: asked.LegsQuestion) -> list[Leg | None]:
         return await self._read_legs(q.tx_hashes)
 
     async def _read_legs(self, tx_hashes: list[bytes]) -> list[Leg | None]:
@@ -266,48 +235,48 @@ class LocalSource:
             return read()  # in memory: no thread is needed
         return await self._read(read)
 
-    @_answers(DeliveryQuestion)
-    async def _delivery(self, q: DeliveryQuestion) -> Delivery | None:
+    @_answers(asked.DeliveryQuestion)
+    async def _delivery(self, q: asked.DeliveryQuestion) -> Delivery | None:
         return await self._read(partial(reader.read_delivery, self._chain, ShardId(q.src), q.seq))
 
-    @_answers(FindMessageQuestion)
-    async def _find_message(self, q: FindMessageQuestion) -> LaneKey | None:
+    @_answers(asked.FindMessageQuestion)
+    async def _find_message(self, q: asked.FindMessageQuestion) -> LaneKey | None:
         found = self._chain.find_message(q.message_id)
         return LaneKey(src=found[0], dst=found[1], seq=found[2]) if found else None
 
-    @_answers(SentQuestion)
-    async def _sent(self, q: SentQuestion) -> MessageAt | None:
+    @_answers(asked.SentQuestion)
+    async def _sent(self, q: asked.SentQuestion) -> MessageAt | None:
         found = self._chain.sent(ShardId(q.dst), q.seq)
         if found is None:
             return None
         height, index, message = found
         return MessageAt(height=height, index=index, message=message.encoded)
 
-    @_answers(ItemQuestion)
-    async def _item(self, q: ItemQuestion) -> ItemRecord | None:
+    @_answers(asked.ItemQuestion)
+    async def _item(self, q: asked.ItemQuestion) -> ItemRecord | None:
         await self._reach(q.height)
         return await self._read(
             partial(reader.read_item, self._chain, q.height, q.index, logs=False)
         )
 
-    @_answers(ArrivalQuestion)
-    async def _arrival(self, q: ArrivalQuestion) -> ItemRecord | None:
+    @_answers(asked.ArrivalQuestion)
+    async def _arrival(self, q: asked.ArrivalQuestion) -> ItemRecord | None:
         place = self._chain.delivered(ShardId(q.src), q.seq)
         if place is None:
             return None
         return await self._read(partial(reader.read_item, self._chain, *place, logs=q.logs))
 
-    @_answers(LanesQuestion)
-    async def _lanes(self, _: LanesQuestion) -> ShardLanes:
+    @_answers(asked.LanesQuestion)
+    async def _lanes(self, _: asked.LanesQuestion) -> ShardLanes:
         return await self._read(partial(reader.read_lanes, self._chain))
 
-    @_answers(InFlightQuestion)
-    async def _in_flight(self, q: InFlightQuestion) -> bytes:
+    @_answers(asked.InFlightQuestion)
+    async def _in_flight(self, q: asked.InFlightQuestion) -> bytes:
         wei = await self._walk(partial(reader.read_in_flight, self._chain, q))
         return rlp.int_to_bytes(wei)
 
-    @_answers(SupplyQuestion)
-    async def _supply(self, q: SupplyQuestion) -> Supply:
+    @_answers(asked.SupplyQuestion)
+    async def _supply(self, q: asked.SupplyQuestion) -> Supply:
         header = await self._header(q.height)
 
         async def walk() -> Supply:
@@ -324,34 +293,34 @@ class LocalSource:
         except LimitExceeded as error:
             raise Refused(f"shard {self._chain.shard}: {error.message}", error.code) from None
 
-    @_answers(CallQuestion)
-    async def _call(self, q: CallQuestion) -> CallOutcome:
+    @_answers(asked.CallQuestion)
+    async def _call(self, q: asked.CallQuestion) -> CallOutcome:
         header = await self._header(q.height)
         return await self._execute(partial(self._simulator.call, header, q.spec))
 
-    @_answers(EstimateQuestion)
-    async def _estimate(self, q: EstimateQuestion) -> CallOutcome:
+    @_answers(asked.EstimateQuestion)
+    async def _estimate(self, q: asked.EstimateQuestion) -> CallOutcome:
         header = await self._header(q.height)
         return await self._execute(partial(self._simulator.estimate, header, q.spec))
 
-    @_answers(AccessListQuestion)
-    async def _access_list(self, q: AccessListQuestion) -> Accessed:
+    @_answers(asked.AccessListQuestion)
+    async def _access_list(self, q: asked.AccessListQuestion) -> Accessed:
         header = await self._header(q.height)
         return await self._execute(partial(self._simulator.access_list, header, q.spec))
 
-    @_answers(SimulateQuestion)
-    async def _simulate(self, q: SimulateQuestion) -> list[BlockReport]:
+    @_answers(asked.SimulateQuestion)
+    async def _simulate(self, q: asked.SimulateQuestion) -> list[BlockReport]:
         header = await self._header(q.height)
         state = self._directory(header, q.spec.beacon)
         return await self._execute(partial(self._simulator.blocks, header, state, q.spec))
 
-    @_answers(TraceCallQuestion)
-    async def _trace_call(self, q: TraceCallQuestion) -> bytes:
+    @_answers(asked.TraceCallQuestion)
+    async def _trace_call(self, q: asked.TraceCallQuestion) -> bytes:
         header = await self._header(q.height)
         return await self._execute(partial(self._simulator.trace_call, header, q.spec, q.trace))
 
-    @_answers(TraceItemsQuestion)
-    async def _trace_items(self, q: TraceItemsQuestion) -> bytes:
+    @_answers(asked.TraceItemsQuestion)
+    async def _trace_items(self, q: asked.TraceItemsQuestion) -> bytes:
         if q.height == 0:
             raise Refused("genesis is not traceable")
         anchor = self._anchor_of(await self._header(q.height))
@@ -361,8 +330,8 @@ class LocalSource:
 
     # ------------------------------------------------------------------ pool
 
-    @_answers(SubmitQuestion)
-    async def _submit(self, q: SubmitQuestion) -> bytes:
+    @_answers(asked.SubmitQuestion)
+    async def _submit(self, q: asked.SubmitQuestion) -> bytes:
         try:
             await self._show(q.known)
             tx_hash = await self._pool.submit(q.raw)
@@ -374,26 +343,26 @@ class LocalSource:
             self.journal.note(tx_hash)
         return tx_hash
 
-    @_answers(PoolNonceQuestion)
-    async def _pool_nonce(self, q: PoolNonceQuestion) -> int:
+    @_answers(asked.PoolNonceQuestion)
+    async def _pool_nonce(self, q: asked.PoolNonceQuestion) -> int:
         try:
             await self._show(q.known)
         except Behind as error:
             raise ShardUnavailable(str(error)) from None
         return self._pool.next_nonce(Address(q.address))
 
-    @_answers(PooledQuestion)
-    async def _pooled(self, q: PooledQuestion) -> bytes | None:
+    @_answers(asked.PooledQuestion)
+    async def _pooled(self, q: asked.PooledQuestion) -> bytes | None:
         tx = self._pool.get(Hash32(q.tx_hash))
         return tx.raw if tx is not None else None
 
-    @_answers(PoolCountsQuestion)
-    async def _pool_counts(self, _: PoolCountsQuestion) -> PoolCounts:
+    @_answers(asked.PoolCountsQuestion)
+    async def _pool_counts(self, _: asked.PoolCountsQuestion) -> PoolCounts:
         pending, queued = self._pool.counts()
         return PoolCounts(pending=pending, queued=queued)
 
-    @_answers(PoolContentQuestion)
-    async def _pool_content(self, q: PoolContentQuestion) -> PoolDump:
+    @_answers(asked.PoolContentQuestion)
+    async def _pool_content(self, q: asked.PoolContentQuestion) -> PoolDump:
         content = self._content()
         return PoolDump(
             pending=_listed(content.pending, q.sender),
@@ -401,8 +370,8 @@ class LocalSource:
             reasons=self._pool.reasons(),
         )
 
-    @_answers(PoolNewsQuestion)
-    async def _pool_news(self, q: PoolNewsQuestion) -> PoolNews:
+    @_answers(asked.PoolNewsQuestion)
+    async def _pool_news(self, q: asked.PoolNewsQuestion) -> PoolNews:
         return self.journal.since(q.epoch, q.position)
 
     def _pooled_hashes(self) -> list[bytes]:

@@ -8,9 +8,8 @@ from typing import Annotated
 
 import msgspec
 
-HashBytes = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
-AddressBytes = Annotated[bytes, msgspec.Meta(min_length=20, max_length=20)]
-Amount = Annotated[bytes, msgspec.Meta(max_length=32)]
+from node.query.question import AddressBytes, Amount, HashBytes
+
 Kind = Annotated[int, msgspec.Meta(ge=0, le=3)]
 
 MAX_HEADER_BYTES = 2048

@@ -66,7 +66,7 @@ class Node:
     def _faults_changed(self, faults: NodeFaults) -> None:
         fixed = self.fixed
         ids = {peer.name: PeerId(peer.peer_id) for peer in fixed.config.peers}
-        fixed.network.set_faults(link_faults(faults.links, ids), seed=faults.seed)
+        fixed.network.links.set_faults(link_faults(faults.links, ids), seed=faults.seed)
         fixed.quota.set_limit(faults.disk)
         self.era().puller.wake()
 
@@ -109,7 +109,7 @@ class Node:
         limit_recursion()
         await self._pool.bring_back()
         async with trio.open_nursery() as nursery:
-            await nursery.start(self.fixed.network.run)
+            await nursery.start(self.fixed.network.links.run)
             await nursery.start(self._live)
             if self.fixed.config.rpc.enabled:
                 await nursery.start(self._rpc.run)

@@ -134,10 +134,25 @@ class RpcService:
         }
         sources[fixed.shard] = local
         shards = Shards(sources, own=fixed.shard)
+        network = NetworkView(
+            beacon,
+            shards,
+            chain_id=genesis.chain_id,
+            head_height=head.height,
+            cached_bytes=cached,
+            recent=local.recent,
+            pooled=era.shard.pool.__contains__,
+            catch_up=era.frontier.try_reach,
+            head_signal=head_signal,
+        )
         self._atoll = AtollView(
             beacon,
             shards,
-            head_height=head.height,
+            network=network,
+            prover=Prover(
+                genesis, beacon, shards, head_height=head.height, checker=beacon.rules.checker
+            ),
+            head_signal=head_signal,
             committees={
                 shard: [v.name for v in genesis.committee(shard)] for shard in genesis.shard_ids()
             },
@@ -145,17 +160,7 @@ class RpcService:
             params=genesis.params,
         )
         return NodeBackend(
-            network=NetworkView(
-                beacon,
-                shards,
-                chain_id=genesis.chain_id,
-                head_height=head.height,
-                cached_bytes=cached,
-                recent=local.recent,
-                pooled=era.shard.pool.__contains__,
-                catch_up=era.frontier.try_reach,
-                head_signal=head_signal,
-            ),
+            network=network,
             shards={
                 shard: ShardView(
                     shard,
@@ -169,12 +174,9 @@ class RpcService:
                 for shard in genesis.shard_ids()
             },
             atoll=self._atoll,
-            prover=Prover(
-                genesis, beacon, shards, head_height=head.height, checker=beacon.rules.checker
-            ),
             beacon=beacon,
             sources=shards,
-            status=self._status,
+            node=self._status,
             wallet=self._wallet,
             head_signal=head_signal,
             highest=era.ahead,

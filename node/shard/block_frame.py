@@ -15,7 +15,7 @@ from node.primitives.errors import InvalidBlock, InvalidTransaction, UserError
 from node.primitives.genesis import Params
 from node.primitives.header import Header
 from node.primitives.message import Message, MessageKind
-from node.primitives.messenger import source_bucket
+from node.primitives.messenger import is_everywhere, source_bucket
 from node.primitives.requests import MAX_BIRTHS, Counters
 from node.shard import messenger
 from node.shard.anchor_view import AnchorView
@@ -138,7 +138,7 @@ class BlockFrame:
             known = self._homes[address] = self.env.anchor.state.home(address)
         if known == self.rules.shard:  # before all other rules
             return known
-        if messenger.is_everywhere(address) or self.state.has_code_or_nonce(address):
+        if is_everywhere(address) or self.state.has_code_or_nonce(address):
             return self.rules.shard
         return known
 

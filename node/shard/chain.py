@@ -24,12 +24,13 @@ from node.primitives.requests import ShardRequests
 from node.primitives.transaction import Transaction, decode_transaction
 from node.shard import messenger, schema
 from node.shard.block import ShardBlock
+from node.shard.block_frame import BlockEnv, ShardRules
 from node.shard.genesis import shard_genesis
 from node.shard.judge import BuiltBlock, build, judge
 from node.shard.lanes import InboundLane, Tails
 from node.shard.ports import Anchor
 from node.shard.recent import RecentBlock, RecentBlocks
-from node.shard.run import BlockEnv, BlockRun, ExecutedBlock, ShardRules, no_clock
+from node.shard.run import BlockRun, ExecutedBlock, no_clock
 from node.shard.selection import TransactionSource
 from node.storage.kv import KeyValueStore
 

@@ -6,7 +6,7 @@ Wei moves in step: the wei that leaves the state is in the message.
 
 from collections.abc import Callable, Sequence
 
-from node.execution.evm.evm import floor_gas, intrinsic_gas
+from node.execution.evm.validity import floor_gas, intrinsic_gas
 from node.execution.state.receipts import Log
 from node.execution.state.state import State
 from node.primitives.basics import ZERO_ADDRESS, Address, ShardId

@@ -10,6 +10,7 @@ from node.execution.evm.results import CallResult
 from node.execution.state.receipts import Log
 from node.primitives.basics import Address
 from node.primitives.message import Message, MessageKind
+from node.primitives.messenger import MESSENGER
 from node.primitives.placement import home_by_range
 from node.shard import messenger
 from node.shard.block_frame import BlockFrame
@@ -207,7 +208,7 @@ def _call_back(frame: BlockFrame, reply: Message, logs: list[Log]) -> tuple[bool
     if reply.gas > frame.rules.message_gas:
         _pay(frame, reply, 0, reply.all_gas)
         return False, 0
-    result = _execute(frame, reply, messenger.MESSENGER, 0, logs)
+    result = _execute(frame, reply, MESSENGER, 0, logs)
     _pay(frame, reply, result.gas_used, reply.all_gas)
     return result.success, result.gas_used
 

@@ -11,6 +11,7 @@ from node.primitives.basics import Address
 from node.primitives.dev_operation import MAX_WEI, DevKind, DevOperation
 from node.primitives.errors import InvalidTransaction
 from node.primitives.genesis import Params
+from node.primitives.messenger import is_everywhere
 from node.primitives.transaction import ImpersonatedTransaction
 from node.shard import messenger
 from node.shard.block_frame import BlockFrame
@@ -42,7 +43,7 @@ def refusal(
     if not operation.has_account:
         return None
     who = f"0x{to.hex()}"
-    if messenger.is_everywhere(to):
+    if is_everywhere(to):
         return f"{who} is an account of the protocol, which every shard has: it cannot be changed"
     if not is_home(to):
         return f"{who} does not live on this shard"

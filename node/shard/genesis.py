@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from node.execution.state.genesis import GenesisAccount, build_genesis, genesis_alloc_system
-from node.execution.state.state import StateDelta
+from node.execution.state.state_delta import StateDelta
 from node.primitives.basics import ZERO_ADDRESS, ZERO_HASH, Address, ShardId
 from node.primitives.genesis import Genesis
 from node.primitives.header import Header

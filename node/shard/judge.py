@@ -14,10 +14,11 @@ from node.primitives.transaction import Transaction, decode_transaction
 from node.shard import messenger
 from node.shard.arrival_room import ITEM_GAS
 from node.shard.block import MAX_BLOCK_BYTES, BeaconOps, ShardBlock, decode_item
+from node.shard.block_frame import DoesNotFit, ShardRules
 from node.shard.lanes import MAX_TAIL_HASHES, AvailableMessages, InboundLane, Tails, check_lane
 from node.shard.ports import Anchor
 from node.shard.room import MustWait
-from node.shard.run import BlockRun, DoesNotFit, ExecutedBlock, ShardRules
+from node.shard.run import BlockRun, ExecutedBlock
 from node.shard.selection import TransactionSource
 
 # A proposal's items stay well below what a block may have, so that its frame always fits.

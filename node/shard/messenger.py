@@ -13,17 +13,13 @@ from node.execution.state.system_contracts import SYSTEM_ADDRESS
 from node.primitives.basics import Address, Hash32, ShardId
 from node.primitives.message import LanePosition, Message, next_head
 from node.primitives.messenger import (
-    BEACON_ROOTS,
     BURNED_SLOT,
     CAUSE_ID,
     CAUSE_SENDER,
     CAUSE_SOURCE,
     CLOCK_SLOT,
-    HISTORY_STORAGE,
     ISSUED_SLOT,
     MESSENGER,
-    SENT_TOPIC,
-    STAKING,
     LaneSlots,
     decode_send,
     decode_sent,
@@ -38,35 +34,6 @@ from node.primitives.messenger import (
 )
 from node.primitives.requests import Counters
 from node.shard.room import LaneShare
-
-__all__ = [
-    "BEACON_ROOTS",
-    "HISTORY_STORAGE",
-    "MESSENGER",
-    "SENT_TOPIC",
-    "STAKING",
-    "STAKING_CODE",
-    "add_burned",
-    "add_issued",
-    "burned",
-    "clock",
-    "counters",
-    "inbox",
-    "is_everywhere",
-    "is_protocols",
-    "is_sent_log",
-    "issued",
-    "outbox",
-    "read_sent_log",
-    "sent_log",
-    "set_cause",
-    "set_clock",
-    "set_inbox",
-    "set_outbox",
-    "set_share",
-    "share",
-    "take_sends",
-]
 
 # A plain revert: nothing can be sent to the account by value, and it is not empty under EIP-161.
 STAKING_CODE = bytes.fromhex("5f5ffd")

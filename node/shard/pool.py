@@ -16,17 +16,6 @@ from node.shard.pool_eviction import EvictionOrder, rank
 from node.shard.pool_queue import AccountView, PooledTransaction, SenderQueue
 from node.shard.pool_selection import Selection
 
-__all__ = [
-    "AccountView",
-    "AlreadyKnown",
-    "PoolContent",
-    "PoolFull",
-    "PoolLimits",
-    "PoolRejected",
-    "Selection",
-    "TransactionPool",
-]
-
 MAX_NONCE = (1 << 64) - 1  # EIP-2681: an account cannot get past it, so no transaction may use it
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from node.execution.state.receipts import Log, Receipt, or_blooms
-from node.execution.state.state import StateDelta
+from node.execution.state.state_delta import StateDelta
 from node.execution.trie.trie import ordered_root
 from node.primitives.basics import Address, ShardId
 from node.primitives.dev_operation import DEV_OPERATION_TYPE, DevOperation
@@ -29,21 +29,10 @@ from node.shard.block import (
     encode_arrival,
 )
 from node.shard.block_frame import (
-    BlockEnv,
     BlockFrame,
     DoesNotFit,
     Sent,
-    ShardRules,
 )
-
-__all__ = [
-    "BlockEnv",
-    "BlockRun",
-    "DoesNotFit",
-    "ExecutedBlock",
-    "Sent",
-    "ShardRules",
-]
 
 MAX_WEI = 1 << 192
 """The bound of the wei of one message. Less exists in the world (a genesis account has less than 2^128), and no

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from node.execution.evm.evm import intrinsic_gas
+from node.execution.evm.validity import intrinsic_gas
 from node.primitives.basics import Address
 from node.primitives.transaction import Transaction
 

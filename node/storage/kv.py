@@ -1,7 +1,6 @@
 """The ordered key-value store that everything durable is written to, and its contract.
 
-Two implementations hold to it: `LevelStore` on disk and `MemoryStore` for tests and followers without
-a disk. One suite of contract tests runs over both.
+`LevelStore` holds to it, and what tests put in its place. One suite of contract tests runs over both.
 """
 
 from collections.abc import Iterator, Mapping

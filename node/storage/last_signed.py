@@ -16,8 +16,6 @@ import time
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from node.primitives.errors import CorruptData
 from node.storage.errors import StorageUnavailable, WouldEquivocate
@@ -180,17 +178,6 @@ class LastSigned:
             os.close(self._descriptor)
             self._descriptor = -1
         self._lock.release()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _read(self) -> list[_Slot]:
         """The sound slots in the order of writing; at least one."""

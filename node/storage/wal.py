@@ -18,8 +18,6 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from node.primitives.errors import CorruptData
 from node.storage.errors import StorageUnavailable
@@ -206,17 +204,6 @@ class WriteAheadLog:
             os.close(self._descriptor)
             self._descriptor = -1
         self._lock.release()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _check_usable(self) -> None:
         if self._failed:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Unpack
 
-from node.cluster.manifest import render_manifest
+from node.config.toml import render_toml
 from node.primitives.errors import AtollError
 from node.testing.network import Network
 from node.testing.options import Options, manifest_of
@@ -34,7 +34,7 @@ class SharedNetworks:
 
         Raises as Network.start.
         """
-        shape = render_manifest(manifest_of(options))
+        shape = render_toml(manifest_of(options))
         network = self._shared.get(shape)
         if network is None or not (network.is_up or network in self._resting):
             network = self._shared[shape] = self.start(**options)

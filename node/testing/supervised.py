@@ -11,9 +11,10 @@ from pathlib import Path
 from node.cluster.errors import NetworkFailed
 from node.cluster.launch import READY_DEADLINE, READY_DEADLINE_PER_NODE, stop_network
 from node.cluster.layout import NETWORK
-from node.cluster.manifest import Manifest, render_manifest
+from node.cluster.manifest import Manifest
 from node.cluster.processes.processes import KILL_DEADLINE, STOP_DEADLINE
 from node.commands.common import EXIT_USER_ERROR
+from node.config.toml import render_toml
 from node.primitives.errors import UserError
 
 START_MARGIN = 30.0
@@ -46,7 +47,7 @@ class Supervised:
         )
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError), self._process.stdin as pipe:
-            pipe.write(render_manifest(manifest))
+            pipe.write(render_toml(manifest))
 
     def wait_until_up(self, timeout: float | None = None) -> None:
         """Return when every chain makes blocks. Raises UserError or NetworkFailed; it may still run then."""

@@ -182,7 +182,6 @@ def head_view(header: Header, size: int) -> BlockView:
         base_fee_per_gas=header.base_fee_per_gas,
         mix_hash=header.prev_randao,
         withdrawals_root=header.withdrawals_root,
-        withdrawals=(),
         blob_gas_used=header.blob_gas_used,
         excess_blob_gas=header.excess_blob_gas,
         parent_beacon_block_root=header.parent_beacon_block_root,

@@ -7,24 +7,17 @@ from node.concurrency.head_signal import HeadSignal
 from node.view.chain_view import ChainView
 from node.view.development import Development
 from node.view.following.methods import AtollView
-from node.view.following.proving import Prover
 from node.view.network_view import NetworkView
-from node.view.ports import BeaconReader, NodeFacts, SnapshotKeeper
+from node.view.ports import BeaconReader, SnapshotKeeper
 from node.view.shard_view import ShardView
 from node.view.shards import Shards
 from node.view.wallet.wallet import Wallet
-from rpc.backend import DevBackend
+from rpc.backend import NodeFacts
 from rpc.errors import ResourceNotFound
 from rpc.fault_port import FaultBackend
-from rpc.wire import (
-    BlockRef,
-    MessagePage,
-)
 
 SYNC_SLACK = 8
 """Network blocks the view may be behind the beacon before clients are told that the node syncs."""
-BLOCK_PATIENCE = 0.25
-"""Seconds between two looks at the head of a chain that is not our own, for callers that wait for a block."""
 
 
 class NodeBackend:
@@ -41,10 +34,9 @@ class NodeBackend:
         network: NetworkView,
         shards: Mapping[int, ShardView],
         atoll: AtollView,
-        prover: Prover,
         beacon: BeaconReader,
         sources: Shards,
-        status: NodeFacts,
+        node: NodeFacts,
         wallet: Wallet,
         head_signal: HeadSignal,
         highest: Callable[[], int],
@@ -58,17 +50,15 @@ class NodeBackend:
         self.faults = faults
         self._network = network
         self._shards = shards
-        self._atoll = atoll
-        self._prover = prover
+        self.atoll = atoll
         self._beacon = beacon
-        self._status = status
+        self.node = node
         self._chain_id = chain_id
         self._version = version
         self.wallet = wallet
-        self._head_signal = head_signal
         self._highest = highest
         self._coinbase = coinbase
-        self._dev = Development(
+        self.dev = Development(
             beacon,
             sources,
             network=network,
@@ -79,7 +69,7 @@ class NodeBackend:
             version=version,
         )
         for chain in (network, *shards.values()):
-            chain.on_submitted += [network.pool.note, self._dev.submitted]
+            chain.on_submitted += [network.pool.note, self.dev.submitted]
 
     def chain(self, scope: int | None) -> ChainView:
         if scope is None:
@@ -91,38 +81,11 @@ class NodeBackend:
             )
         return view
 
-    @property
-    def dev(self) -> DevBackend:
-        return self._dev
-
-    # ------------------------------------------------------------------ the node
-
     async def client_version(self) -> str:
         return self._version
 
     async def chain_id(self) -> int:
         return self._chain_id
-
-    async def network_id(self) -> int:
-        return self._chain_id
-
-    async def peer_count(self) -> int:
-        return self._status.peer_count()
-
-    async def node_info(self) -> dict[str, Any]:
-        return self._status.node_info()
-
-    async def peers(self) -> list[dict[str, Any]]:
-        return self._status.peers()
-
-    async def listening(self) -> bool:
-        return True
-
-    async def status(self) -> dict[str, Any]:
-        return self._status.status()
-
-    async def health(self) -> tuple[bool, dict[str, Any]]:
-        return self._status.health()
 
     async def coinbase(self) -> bytes | None:
         return self._coinbase
@@ -134,56 +97,7 @@ class NodeBackend:
         chains is behind the heights that peers claim.
         """
         current, highest = await self._network.block_number(), self._beacon.head.height
-        if highest - current <= SYNC_SLACK and not self._status.syncing():
+        if highest - current <= SYNC_SLACK and not self.node.syncing():
             return None
         highest = max(highest, self._highest())
         return {"startingBlock": 0, "currentBlock": current, "highestBlock": highest}
-
-    # ------------------------------------------------------------------ atoll
-
-    async def home(self, address: bytes) -> int:
-        return await self._atoll.home(address)
-
-    async def shards(self) -> list[dict[str, Any]]:
-        return await self._atoll.shards()
-
-    async def committees(self, ref: BlockRef) -> dict[str, Any]:
-        return self._atoll.committees(await self._network.state_number(ref))
-
-    async def lanes(self, ref: BlockRef) -> list[dict[str, Any]]:
-        return await self._atoll.lanes(await self._network.state_number(ref))
-
-    async def network_block(self, ref: BlockRef) -> dict[str, Any] | None:
-        number = await self._network.number_of(ref)
-        return None if number is None else self._atoll.network_block(number)
-
-    async def shard_block(self, shard: int, height: int | None) -> dict[str, Any]:
-        return await self._atoll.shard_block(shard, height)
-
-    async def votes(self, ref: BlockRef, count: int) -> list[dict[str, Any]]:
-        return await self._atoll.votes(await self._network.state_number(ref), count)
-
-    async def trace(self, hash: bytes) -> dict[str, Any] | None:
-        return await self._atoll.trace(hash)
-
-    async def message(self, id: bytes) -> dict[str, Any] | None:
-        return await self._atoll.message(id)
-
-    async def message_events(self, cursor: int | None) -> MessagePage:
-        page = await self._atoll.feed.since(cursor)
-        while cursor is not None and not page.events and not page.missed:
-            await self._head_signal.wait(BLOCK_PATIENCE)
-            page = await self._atoll.feed.since(cursor)
-        return page
-
-    async def prove_message(self, id: bytes) -> dict[str, Any] | None:
-        return await self._prover.prove(id)
-
-    async def audit(self, ref: BlockRef) -> dict[str, Any]:
-        return await self._atoll.audit(await self._network.state_number(ref))
-
-    async def validators(self) -> list[dict[str, Any]]:
-        return self._status.validators_report()
-
-    async def evidence(self) -> dict[str, Any]:
-        return self._status.evidence_report()

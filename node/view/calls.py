@@ -10,7 +10,7 @@ from node.execution.evm.simulate import SimulatedCall
 from node.execution.evm.validity import gas_of
 from node.primitives.basics import ZERO_ADDRESS, Address, Hash32
 from node.primitives.fields import U256, Word
-from node.primitives.transaction import Authorization
+from node.primitives.transaction import AccessList, Authorization
 from node.query.call_specs import Accessed, CallOutcome
 from node.view.reads import StatePlace, read_account
 from node.view.reverts import reverted
@@ -116,21 +116,29 @@ def plain_call(request: CallRequest, gas_price: int) -> SimulatedCall:
         data=request.data,
         gas=ALL_GAS if request.gas is None else min(request.gas, ALL_GAS),
         gas_price=U256(gas_price),
-        access_list=tuple(
-            (Address(e.address), tuple(Word.from_bytes(key, "big") for key in e.storage_keys))
-            for e in request.access_list or ()
-        ),
-        authorizations=tuple(
-            Authorization(
-                chain_id=U256(item.chain_id),
-                address=Address(item.address),
-                nonce=item.nonce,
-                y_parity=item.y_parity,
-                r=U256(item.r),
-                s=U256(item.s),
-            )
-            for item in request.authorization_list or ()
-        ),
+        access_list=access_list(request),
+        authorizations=authorizations(request),
+    )
+
+
+def access_list(request: CallRequest) -> AccessList:
+    return tuple(
+        (Address(e.address), tuple(Word.from_bytes(key, "big") for key in e.storage_keys))
+        for e in request.access_list or ()
+    )
+
+
+def authorizations(request: CallRequest) -> tuple[Authorization, ...]:
+    return tuple(
+        Authorization(
+            chain_id=U256(item.chain_id),
+            address=Address(item.address),
+            nonce=item.nonce,
+            y_parity=item.y_parity,
+            r=U256(item.r),
+            s=U256(item.s),
+        )
+        for item in request.authorization_list or ()
     )
 
 

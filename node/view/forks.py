@@ -3,9 +3,9 @@
 import zlib
 from typing import Any
 
-from node.execution.evm.precompile_beacon import BEACON
 from node.execution.evm.precompile_table import PRECOMPILES
 from node.execution.state.system_contracts import BEACON_ROOTS_ADDRESS, HISTORY_ADDRESS
+from node.primitives.messenger import BEACON
 from rpc.encoding import data
 from rpc.wire import BlockView
 

@@ -29,11 +29,11 @@ from node.primitives.basics import (
 from node.primitives.crosslink import Crosslink
 from node.primitives.header import Header
 from node.primitives.message import Message
+from node.primitives.messenger import is_everywhere
 from node.primitives.requests import ShardRequests
 from node.primitives.transaction import Transaction
 from node.query.parts import ask_legs
 from node.query.questions import AccountQuestion, BlockQuestion, LegsQuestion
-from node.shard import messenger
 from node.shard.recent import RecentBlock
 from node.view import calls
 from node.view.assembly import (
@@ -80,7 +80,7 @@ class NetworkView(ChainView):
     ) -> None:
         super().__init__(shards, pool_shards=shards.ids, chain_id=chain_id, head_signal=head_signal)
         self._beacon = beacon
-        self._head_height = head_height
+        self.head_height = head_height
         self._recent = recent
         self._catch_up = catch_up
         self._finder = TransactionFinder(beacon, shards, head_height, pooled)
@@ -92,15 +92,15 @@ class NetworkView(ChainView):
     # ------------------------------------------------------------------ blocks
 
     async def block_number(self) -> int:
-        return self._head_height()
+        return self.head_height()
 
     async def look_again(self) -> bool:
-        before = self._head_height()
+        before = self.head_height()
         await self._catch_up()
-        return self._head_height() > before
+        return self.head_height() > before
 
     def _known(self) -> int:
-        return self._head_height()
+        return self.head_height()
 
     async def _height_of(self, block_hash: bytes) -> int | None:
         return self._beacon.height_of(Hash32(block_hash))
@@ -182,7 +182,7 @@ class NetworkView(ChainView):
         return await self._finder.find(tx_hash, pooled=pooled)
 
     def _submission_shard(self, tx: Transaction) -> int:
-        return self._beacon.state_at(self._head_height()).home(tx.sender)
+        return self._beacon.state_at(self.head_height()).home(tx.sender)
 
     def _note_submitted(self, tx_hash: bytes, shard: int) -> None:
         self._finder.note_home(tx_hash, shard)
@@ -249,12 +249,12 @@ class NetworkView(ChainView):
     ) -> calls.SimulationBase:
         number = await self.state_number(ref)
         state = self._beacon.state_at(number)
-        homes = (state.home(who) for who in accounts if not messenger.is_everywhere(who))
+        homes = (state.home(who) for who in accounts if not is_everywhere(who))
         shard = next(homes, ShardId(self._shards.own or 0))
 
         def away(address: Address) -> StatePlace | None:
             home = state.home(address)
-            here = home == shard or messenger.is_everywhere(address)
+            here = home == shard or is_everywhere(address)
             return None if here else _tip_place(state, home)
 
         return calls.SimulationBase(shard, state.tip(shard).height, number, away)
@@ -300,7 +300,7 @@ def _where(state: BeaconState, request: CallRequest) -> tuple[ShardId, bool]:
     if request.from_ is None and request.to is not None:
         return state.home(Address(request.to)), False
     home = state.home(calls.sender_of(request))
-    if request.to is None or messenger.is_everywhere(request.to):
+    if request.to is None or is_everywhere(request.to):
         return home, False
     shard = state.home(Address(request.to))
     return shard, shard != home
@@ -338,7 +338,6 @@ def _head_view(block: BeaconBlock, state: BeaconState) -> BlockView:
         base_fee_per_gas=max(tip.base_fee_per_gas for tip in _priced(headers, frozen)),
         mix_hash=header.randao,
         withdrawals_root=EMPTY_TRIE_ROOT,
-        withdrawals=(),
         blob_gas_used=0,
         excess_blob_gas=0,
         parent_beacon_block_root=header.parent,  # this is the beacon's chain

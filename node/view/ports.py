@@ -1,7 +1,7 @@
 """The views' ports to the beacon and to the node."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from consensus.types import Certificate
 from node.beacon.block import BeaconBlock
@@ -39,33 +39,6 @@ class SnapshotKeeper(Protocol):
     def take(self) -> int: ...
 
     async def revert(self, snapshot: int) -> bool: ...
-
-
-class NodeFacts(Protocol):
-    """Facts that only the node itself knows."""
-
-    def status(self) -> dict[str, Any]:
-        """The state of the node, ready for JSON."""
-
-    def health(self) -> tuple[bool, dict[str, Any]]:
-        """True if the node serves as it should, with details ready for JSON."""
-
-    def validators_report(self) -> list[dict[str, Any]]:
-        """Stakes, penalties and seats, ready for JSON."""
-
-    def evidence_report(self) -> dict[str, Any]:
-        """Evidence in blocks and on its way there, ready for JSON."""
-
-    def peer_count(self) -> int: ...
-
-    def node_info(self) -> dict[str, Any]:
-        """The node in the network, ready for JSON."""
-
-    def peers(self) -> list[dict[str, Any]]:
-        """The peers that are connected, ready for JSON."""
-
-    def syncing(self) -> bool:
-        """True if peers claim to be well ahead of this node."""
 
 
 class Listing(Protocol):

@@ -14,6 +14,7 @@ from node.primitives.basics import (
 from node.primitives.births import contract_address
 from node.primitives.dev_operation import DEV_OPERATION_TYPE, DevOperation
 from node.primitives.message import Message
+from node.primitives.messenger import MESSENGER
 from node.primitives.transaction import (
     TYPE_DYNAMIC_FEE,
     TYPE_LEGACY,
@@ -21,7 +22,6 @@ from node.primitives.transaction import (
     Transaction,
 )
 from node.shard.block import ARRIVAL_TYPE, BEACON_OPS_TYPE, BeaconOps
-from node.shard.messenger import MESSENGER
 from node.view.entries import Entry, ListedBlock
 from node.view.log_query import LogQuery
 from rpc.encoding import data

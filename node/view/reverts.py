@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from node.execution.tracers.trace_calls import revert_reason
 from node.primitives.basics import keccak256
 from rpc.errors import ExecutionReverted
 
@@ -32,7 +33,7 @@ _BY_SELECTOR = {keccak256(signature.encode())[:4]: signature for signature in _E
 
 def reverted(output: bytes) -> ExecutionReverted:
     """The error for a call that reverted with `output`. Contracts pass on what MESSENGER told them."""
-    return ExecutionReverted.from_output(output, _refusal(output))
+    return ExecutionReverted(output, _refusal(output) or revert_reason(output))
 
 
 def _refusal(output: bytes) -> str | None:

@@ -19,10 +19,7 @@ Optional trailing arguments default as in geth; the block, where there is one, t
 from rpc.errors import MethodNotFound, MethodNotSupported
 from rpc.methods import atoll, chain, debug, development, faults, filters, node, state, wallet
 from rpc.methods.refused import REFUSED
-from rpc.methods.state import blob_base_fee
 from rpc.methods.table import Context, Method
-
-__all__ = ["METHODS", "REFUSED", "Context", "Method", "blob_base_fee", "lookup"]
 
 METHODS: dict[str, Method] = {
     **node.METHODS,

@@ -14,6 +14,8 @@ from rpc.methods.table import (
     REQUEST,
     Context,
     Method,
+    ask,
+    show,
 )
 from rpc.params import Param
 from rpc.times import EXECUTE
@@ -40,11 +42,6 @@ async def _raw_transaction(c: Context, transaction_hash: bytes) -> str:
     return "0x" if raw is None else data(raw)  # geth's answer for an unknown one
 
 
-async def _bad_blocks(_: Context) -> list[Any]:
-    """A block that is not valid is never decided, and not kept."""
-    return []
-
-
 def _found(raw: bytes | None) -> str:
     if raw is None:
         raise ResourceNotFound("block not found")
@@ -54,14 +51,6 @@ def _found(raw: bytes | None) -> str:
 # ---------------------------------------------------------------------- traces
 
 
-async def _trace_transaction(c: Context, transaction_hash: bytes, options: TraceOptions) -> Any:
-    return await c.chain.traces.transaction(transaction_hash, options)
-
-
-async def _trace_block(c: Context, ref: BlockRef, options: TraceOptions) -> Any:
-    return await c.chain.traces.block(ref, options)
-
-
 async def _trace_call(
     c: Context, request: CallRequest, ref: BlockRef, config: tuple[TraceOptions, Overrides]
 ) -> Any:
@@ -69,6 +58,7 @@ async def _trace_call(
     return await c.chain.traces.call(request, ref, overrides, options)
 
 
+_TRACE_BLOCK = ask(lambda c: c.chain.traces.block)
 _OPTIONS = Param("trace options", decode_trace.trace_options, TraceOptions())
 _CALL_OPTIONS = Param("trace options", decode_trace.trace_call_options, decode_trace.NO_OPTIONS)
 
@@ -77,9 +67,12 @@ METHODS: dict[str, Method] = {
     "debug_getRawHeader": Method((BLOCK,), _raw_header),
     "debug_getRawReceipts": Method((BLOCK,), _raw_receipts),
     "debug_getRawTransaction": Method((HASH,), _raw_transaction),
-    "debug_getBadBlocks": Method((), _bad_blocks),
-    "debug_traceTransaction": Method((HASH, _OPTIONS), _trace_transaction, EXECUTE),
-    "debug_traceBlockByNumber": Method((NUMBER, _OPTIONS), _trace_block, EXECUTE),
-    "debug_traceBlockByHash": Method((BY_HASH, _OPTIONS), _trace_block, EXECUTE),
+    # A block that is not valid is never decided, and not kept.
+    "debug_getBadBlocks": Method((), show(lambda c: [])),
+    "debug_traceTransaction": Method(
+        (HASH, _OPTIONS), ask(lambda c: c.chain.traces.transaction), EXECUTE
+    ),
+    "debug_traceBlockByNumber": Method((NUMBER, _OPTIONS), _TRACE_BLOCK, EXECUTE),
+    "debug_traceBlockByHash": Method((BY_HASH, _OPTIONS), _TRACE_BLOCK, EXECUTE),
     "debug_traceCall": Method((REQUEST, LATEST, _CALL_OPTIONS), _trace_call, EXECUTE),
 }

@@ -19,7 +19,7 @@ from rpc.encoding import (
     parse_storage_slot,
 )
 from rpc.errors import InvalidParams, MethodNotSupported
-from rpc.methods.table import REQUEST, Context, Method
+from rpc.methods.table import REQUEST, Context, Method, ask, show, tell
 from rpc.origins import Trust
 from rpc.params import Param
 from rpc.times import EXECUTE
@@ -57,59 +57,10 @@ def _mining(value: object) -> tuple[int, int | None]:
     )
 
 
-# ---------------------------------------------------------------------- accounts
-
-
-async def _set_balance(c: Context, address: bytes, wei: int) -> bool:
-    await c.backend.dev.set_balance(address, wei)
-    return True
-
-
-async def _add_balance(c: Context, address: bytes, wei: int) -> bool:
-    await c.backend.dev.add_balance(address, wei)
-    return True
-
-
-async def _set_nonce(c: Context, address: bytes, nonce: int) -> bool:
-    await c.backend.dev.set_nonce(address, nonce)
-    return True
-
-
-async def _set_code(c: Context, address: bytes, code: bytes) -> bool:
-    await c.backend.dev.set_code(address, code)
-    return True
-
-
-async def _set_storage(c: Context, address: bytes, slot: int, value: int) -> bool:
-    await c.backend.dev.set_storage(address, slot, value)
-    return True
-
-
-# ---------------------------------------------------------------------- impersonation
-
-
-async def _impersonate(c: Context, address: bytes) -> bool:
-    await c.backend.dev.impersonate(address, True)
-    return True
-
-
-async def _stop_impersonating(c: Context, address: bytes) -> bool:
-    await c.backend.dev.impersonate(address, False)
-    return True
-
-
-async def _impersonate_all(c: Context, on: bool) -> bool:
-    await c.backend.dev.impersonate_all(on)
-    return True
-
-
 async def _send_unsigned(c: Context, request: CallRequest) -> str:
     if request.from_ is None:
         raise InvalidParams("invalid argument 0 (transaction): from is missing")
     return data(await c.backend.dev.send_unsigned(c.chain, request))
-
-
-# ---------------------------------------------------------------------- blocks and time
 
 
 async def _evm_mine(c: Context, wanted: tuple[int, int | None]) -> str:
@@ -118,32 +69,6 @@ async def _evm_mine(c: Context, wanted: tuple[int, int | None]) -> str:
         await c.backend.dev.set_time(timestamp)
     await c.backend.dev.mine(c.chain, blocks, 0)
     return "0x0"
-
-
-async def _mine(c: Context, blocks: int, interval: int) -> bool:
-    await c.backend.dev.mine(c.chain, blocks, interval)
-    return True
-
-
-async def _increase_time(c: Context, seconds: int) -> int:
-    return await c.backend.dev.increase_time(seconds)
-
-
-async def _set_time(c: Context, timestamp: int) -> bool:
-    await c.backend.dev.set_time(timestamp)
-    return True
-
-
-async def _snapshot(c: Context) -> str:
-    return hex(await c.backend.dev.snapshot())
-
-
-async def _revert(c: Context, snapshot: int) -> bool:
-    return await c.backend.dev.revert(snapshot)
-
-
-async def _automine(_: Context) -> bool:
-    return True
 
 
 async def _set_automine(_: Context, on: bool) -> bool:
@@ -164,18 +89,6 @@ def _word_of(value: object) -> str:
     return value
 
 
-async def _set_log_level(c: Context, level: str) -> str:
-    return await c.backend.dev.set_log_level(level)
-
-
-async def _node_info(c: Context) -> dict[str, Any]:
-    return await c.backend.dev.node_info(c.chain)
-
-
-async def _metadata(c: Context) -> dict[str, Any]:
-    return await c.backend.dev.metadata(c.chain)
-
-
 _ADDRESS = Param("address", parse_address)
 _WEI = Param("wei", _number(256))
 _ON = Param("on", decode.boolean)
@@ -184,24 +97,35 @@ _TIMESTAMP = Param("timestamp", _number(64))
 _BLOCKS = Param("blocks", _number(64), 1)
 _EVERY = Param("seconds between blocks", _number(64), 0)
 
-_BALANCE = Method((_ADDRESS, _WEI), _set_balance, EXECUTE)
-_MORE = Method((_ADDRESS, _WEI), _add_balance, EXECUTE)
-_NONCE = Method((_ADDRESS, Param("nonce", _number(64))), _set_nonce, EXECUTE)
-_CODE = Method((_ADDRESS, Param("code", parse_data)), _set_code, EXECUTE)
-_STORAGE = Method(
-    (_ADDRESS, Param("slot", parse_storage_slot), Param("value", _word)), _set_storage, EXECUTE
+_BALANCE = Method((_ADDRESS, _WEI), tell(lambda c: c.backend.dev.set_balance), EXECUTE)
+_MORE = Method((_ADDRESS, _WEI), tell(lambda c: c.backend.dev.add_balance), EXECUTE)
+_NONCE = Method(
+    (_ADDRESS, Param("nonce", _number(64))), tell(lambda c: c.backend.dev.set_nonce), EXECUTE
 )
-_AS = Method((_ADDRESS,), _impersonate)
-_NO_LONGER_AS = Method((_ADDRESS,), _stop_impersonating)
-_MINE = Method((_BLOCKS, _EVERY), _mine, EXECUTE)
-_AHEAD = Method((_SECONDS,), _increase_time, EXECUTE)
-_TIME = Method((_TIMESTAMP,), _set_time, EXECUTE)
-_ALWAYS = Method((), _automine)
+_CODE = Method(
+    (_ADDRESS, Param("code", parse_data)), tell(lambda c: c.backend.dev.set_code), EXECUTE
+)
+_STORAGE = Method(
+    (_ADDRESS, Param("slot", parse_storage_slot), Param("value", _word)),
+    tell(lambda c: c.backend.dev.set_storage),
+    EXECUTE,
+)
+_AS = Method((_ADDRESS,), tell(lambda c: partial(c.backend.dev.impersonate, on=True)))
+_NO_LONGER_AS = Method((_ADDRESS,), tell(lambda c: partial(c.backend.dev.impersonate, on=False)))
+_MINE = Method((_BLOCKS, _EVERY), tell(lambda c: partial(c.backend.dev.mine, c.chain)), EXECUTE)
+_AHEAD = Method((_SECONDS,), ask(lambda c: c.backend.dev.increase_time), EXECUTE)
+_TIME = Method((_TIMESTAMP,), tell(lambda c: c.backend.dev.set_time), EXECUTE)
+_ALWAYS = Method((), show(lambda c: True))
 _SET_ALWAYS = Method((_ON,), _set_automine)
 _SET_INTERVAL = Method((Param("milliseconds", _number(64)),), _set_interval)
 
-_SNAPSHOT = Method((), _snapshot)
-_REVERT = Method((Param("snapshot id", _number(256)),), _revert, EXECUTE, outlives=True)
+_SNAPSHOT = Method((), ask(lambda c: c.backend.dev.snapshot, hex))
+_REVERT = Method(
+    (Param("snapshot id", _number(256)),),
+    ask(lambda c: c.backend.dev.revert),
+    EXECUTE,
+    outlives=True,
+)
 
 _METHODS: dict[str, Method] = {
     **{
@@ -223,7 +147,7 @@ _METHODS: dict[str, Method] = {
     "evm_setAccountNonce": _NONCE,
     "evm_setAccountCode": _CODE,
     "evm_setAccountStorageAt": _STORAGE,
-    "anvil_autoImpersonateAccount": Method((_ON,), _impersonate_all),
+    "anvil_autoImpersonateAccount": Method((_ON,), tell(lambda c: c.backend.dev.impersonate_all)),
     "eth_sendUnsignedTransaction": Method((REQUEST,), _send_unsigned, EXECUTE, sends=True),
     "evm_mine": Method((Param("timestamp or options", _mining, (1, None)),), _evm_mine, EXECUTE),
     "evm_increaseTime": _AHEAD,
@@ -242,9 +166,11 @@ _METHODS: dict[str, Method] = {
     "anvil_snapshot": _SNAPSHOT,
     "evm_revert": _REVERT,
     "anvil_revert": _REVERT,
-    "anvil_nodeInfo": Method((), _node_info),
-    "hardhat_metadata": Method((), _metadata),
-    "atoll_setLogLevel": Method((Param("level", _word_of),), _set_log_level),
+    "anvil_nodeInfo": Method((), ask(lambda c: partial(c.backend.dev.node_info, c.chain))),
+    "hardhat_metadata": Method((), ask(lambda c: partial(c.backend.dev.metadata, c.chain))),
+    "atoll_setLogLevel": Method(
+        (Param("level", _word_of),), ask(lambda c: c.backend.dev.set_log_level)
+    ),
 }
 
 

@@ -4,54 +4,23 @@ from collections.abc import Iterable
 from typing import Any
 
 from eth_hash.auto import keccak
+from eth_utils.address import to_checksum_address
 
 from rpc import render
 from rpc.encoding import data, parse_address, parse_data
 from rpc.errors import ServerError
-from rpc.methods.table import Context, Method
+from rpc.methods.table import Context, Method, ask, show
 from rpc.params import Param
 from rpc.wire import PoolView, TransactionView
-
-
-async def _client_version(c: Context) -> str:
-    return await c.backend.client_version()
 
 
 async def _sha3(_: Context, payload: bytes) -> str:
     return data(keccak(payload))
 
 
-async def _net_version(c: Context) -> str:
-    return str(await c.backend.network_id())
-
-
-async def _listening(c: Context) -> bool:
-    return await c.backend.listening()
-
-
-async def _peer_count(c: Context) -> str:
-    return hex(await c.backend.peer_count())
-
-
-async def _node_info(c: Context) -> dict[str, Any]:
-    return await c.backend.node_info()
-
-
-async def _peers(c: Context) -> list[dict[str, Any]]:
-    return await c.backend.peers()
-
-
-async def _chain_id(c: Context) -> str:
-    return hex(await c.backend.chain_id())
-
-
 async def _syncing(c: Context) -> Any:
     c.backend.chain(c.scope)  # where there is none, nothing syncs
     return render.syncing(await c.backend.syncing())
-
-
-async def _config(c: Context) -> dict[str, Any]:
-    return await c.chain.config()
 
 
 async def _coinbase(c: Context) -> str:
@@ -63,10 +32,6 @@ async def _coinbase(c: Context) -> str:
 
 async def _mining(c: Context) -> bool:
     return await c.backend.coinbase() is not None
-
-
-async def _hashrate(_: Context) -> str:
-    return "0x0"
 
 
 async def _capabilities(c: Context) -> dict[str, Any]:
@@ -125,46 +90,41 @@ def _inspected(pool: PoolView) -> dict[str, Any]:
     for name, part in (("pending", pool.pending), ("queued", pool.queued)):
         senders = out[name] = {}
         for view in part:
-            senders.setdefault(_name(view.from_), {})[str(view.nonce)] = _summary(view)
+            senders.setdefault(to_checksum_address(view.from_), {})[str(view.nonce)] = _summary(
+                view
+            )
     return out
 
 
 def _by_sender(views: Iterable[TransactionView]) -> dict[str, Any]:
     senders: dict[str, dict[str, Any]] = {}
     for view in views:
-        senders.setdefault(_name(view.from_), {})[str(view.nonce)] = render.transaction(view)
+        senders.setdefault(to_checksum_address(view.from_), {})[str(view.nonce)] = (
+            render.transaction(view)
+        )
     return senders
 
 
-def _name(address: bytes) -> str:
-    """In EIP-55 case, as geth names senders in its pool."""
-    digits = address.hex()
-    check = keccak(digits.encode()).hex()
-    return "0x" + "".join(
-        d.upper() if c in "89abcdef" else d for d, c in zip(digits, check, strict=False)
-    )
-
-
 def _summary(view: TransactionView) -> str:
-    to = "contract creation" if view.to is None else _name(view.to)
+    to = "contract creation" if view.to is None else to_checksum_address(view.to)
     waits = f" (waits: {view.extra['waitsFor']})" if "waitsFor" in view.extra else ""
     return f"{to}: {view.value} wei + {view.gas} gas × {view.gas_price} wei{waits}"
 
 
 METHODS: dict[str, Method] = {
-    "web3_clientVersion": Method((), _client_version),
+    "web3_clientVersion": Method((), ask(lambda c: c.backend.client_version)),
     "web3_sha3": Method((Param("data", parse_data),), _sha3),
-    "net_version": Method((), _net_version, brief=True),
-    "net_listening": Method((), _listening),
-    "net_peerCount": Method((), _peer_count),
-    "admin_nodeInfo": Method((), _node_info),
-    "admin_peers": Method((), _peers),
-    "eth_chainId": Method((), _chain_id, brief=True),
+    "net_version": Method((), ask(lambda c: c.backend.chain_id, str), brief=True),
+    "net_listening": Method((), show(lambda c: True)),
+    "net_peerCount": Method((), show(lambda c: hex(c.backend.node.peer_count()))),
+    "admin_nodeInfo": Method((), show(lambda c: c.backend.node.node_info())),
+    "admin_peers": Method((), show(lambda c: c.backend.node.peers())),
+    "eth_chainId": Method((), ask(lambda c: c.backend.chain_id, hex), brief=True),
     "eth_syncing": Method((), _syncing),
-    "eth_config": Method((), _config),
+    "eth_config": Method((), ask(lambda c: c.chain.config)),
     "eth_coinbase": Method((), _coinbase),
     "eth_mining": Method((), _mining),
-    "eth_hashrate": Method((), _hashrate),
+    "eth_hashrate": Method((), show(lambda c: "0x0")),
     "eth_capabilities": Method((), _capabilities),
     "eth_pendingTransactions": Method((), _pending_transactions),
     "txpool_status": Method((), _pool_status),

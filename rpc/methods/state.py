@@ -7,7 +7,7 @@ import trio
 from rpc import decode, decode_overrides, decode_simulate, render
 from rpc.encoding import data, parse_storage_slot
 from rpc.errors import RpcError, ServerError
-from rpc.methods.table import ADDRESS, LATEST, REQUEST, Context, Method
+from rpc.methods.table import ADDRESS, LATEST, REQUEST, Context, Method, ask
 from rpc.params import Param
 from rpc.threads import FEW
 from rpc.times import EXECUTE
@@ -26,18 +26,6 @@ TOO_MUCH = -38026  # eth_simulateV1's code for "client adjustable limit exceeded
 MAX_FEE_HISTORY = 1024  # blocks of one eth_feeHistory; execution-apis lets a node return fewer
 
 
-async def _balance(c: Context, address: bytes, ref: BlockRef) -> str:
-    return hex(await c.chain.balance(address, ref))
-
-
-async def _code(c: Context, address: bytes, ref: BlockRef) -> str:
-    return data(await c.chain.code(address, ref))
-
-
-async def _storage_at(c: Context, address: bytes, slot: int, ref: BlockRef) -> str:
-    return data(await c.chain.storage_at(address, slot, ref))
-
-
 async def _storage_values(
     c: Context, requests: tuple[tuple[bytes, tuple[int, ...]], ...], ref: BlockRef
 ) -> dict[str, list[str]]:
@@ -49,10 +37,6 @@ async def _storage_values(
             if len(found) % FEW == 0:
                 await trio.lowlevel.checkpoint()
     return values
-
-
-async def _transaction_count(c: Context, address: bytes, ref: BlockRef) -> str:
-    return hex(await c.chain.transaction_count(address, ref))
 
 
 async def _proof(
@@ -111,14 +95,6 @@ async def _simulate(c: Context, request: SimulateRequest, ref: BlockRef) -> list
     return await c.aside.run(lambda: [render.simulated_block(block) for block in blocks])
 
 
-async def _gas_price(c: Context) -> str:
-    return hex(await c.chain.gas_price())
-
-
-async def _max_priority_fee(c: Context) -> str:
-    return hex(await c.chain.max_priority_fee())
-
-
 async def _base_fee(c: Context) -> str:
     """The base fee of the next block (geth's and the specification's `eth_baseFee`)."""
     history = await c.chain.fee_history(1, "latest", ())
@@ -162,15 +138,18 @@ _STATE = Param("state overrides", decode_overrides.state_overrides, None)
 _BLOCK = Param("block overrides", decode_overrides.block_overrides, None)
 
 METHODS: dict[str, Method] = {
-    "eth_getBalance": Method((ADDRESS, LATEST), _balance),
-    "eth_getCode": Method((ADDRESS, LATEST), _code),
+    "eth_getBalance": Method((ADDRESS, LATEST), ask(lambda c: c.chain.balance, hex)),
+    "eth_getCode": Method((ADDRESS, LATEST), ask(lambda c: c.chain.code, data)),
     "eth_getStorageAt": Method(
-        (ADDRESS, Param("storage slot", parse_storage_slot), LATEST), _storage_at
+        (ADDRESS, Param("storage slot", parse_storage_slot), LATEST),
+        ask(lambda c: c.chain.storage_at, data),
     ),
     "eth_getStorageValues": Method(
         (Param("requests", decode.storage_requests), LATEST), _storage_values
     ),
-    "eth_getTransactionCount": Method((ADDRESS, LATEST), _transaction_count),
+    "eth_getTransactionCount": Method(
+        (ADDRESS, LATEST), ask(lambda c: c.chain.transaction_count, hex)
+    ),
     "eth_getProof": Method(
         (ADDRESS, Param("storage keys", decode.storage_slots), LATEST), _proof, EXECUTE
     ),
@@ -180,8 +159,8 @@ METHODS: dict[str, Method] = {
     "eth_simulateV1": Method(
         (Param("payload", decode_simulate.simulate_request), LATEST), _simulate, EXECUTE
     ),
-    "eth_gasPrice": Method((), _gas_price),
-    "eth_maxPriorityFeePerGas": Method((), _max_priority_fee),
+    "eth_gasPrice": Method((), ask(lambda c: c.chain.gas_price, hex)),
+    "eth_maxPriorityFeePerGas": Method((), ask(lambda c: c.chain.max_priority_fee, hex)),
     "eth_baseFee": Method((), _base_fee),
     "eth_blobBaseFee": Method((), _blob_base_fee),
     "eth_feeHistory": Method(

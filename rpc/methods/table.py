@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from rpc import decode
 from rpc.backend import Backend, ChainBackend
@@ -15,6 +15,7 @@ from rpc.threads import Threads
 from rpc.times import LOOK_UP, Patience
 from rpc.wire import BlockHash, BlockRef
 
+T = TypeVar("T")
 Scope: TypeAlias = int | None
 
 
@@ -38,6 +39,38 @@ class Context:
 
 Handler: TypeAlias = Callable[..., Awaitable[Any]]
 """Gets the context and the bound arguments; returns what the encoder can write."""
+
+Port: TypeAlias = Callable[[Context], Callable[..., Awaitable[T]]]
+"""A question of the backend, such as `lambda c: c.chain.balance`."""
+
+
+def ask(port: Port[T | None], render: Callable[[T], Any] = lambda answer: answer) -> Handler:
+    """A method that asks one question with the bound arguments, and renders what it gets. None stays null."""
+
+    async def handler(c: Context, *arguments: Any) -> Any:
+        answer = await port(c)(*arguments)
+        return None if answer is None else render(answer)
+
+    return handler
+
+
+def show(fact: Callable[[Context], Any]) -> Handler:
+    """A method without parameters, for which nothing has to be asked."""
+
+    async def handler(c: Context) -> Any:
+        return fact(c)
+
+    return handler
+
+
+def tell(port: Port[None]) -> Handler:
+    """A method that changes something; true, once it is done."""
+
+    async def handler(c: Context, *arguments: Any) -> bool:
+        await port(c)(*arguments)
+        return True
+
+    return handler
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +99,6 @@ def _hash_ref(value: object) -> BlockRef:
 NUMBER = Param("block", decode.block_number)
 BLOCK = Param("block", decode.block_ref)
 LATEST = Param("block", decode.block_ref, "latest")
-BLOCK_HASH = Param("block hash", parse_hash)
 BY_HASH = Param("block hash", _hash_ref)
 ADDRESS = Param("address", parse_address)
 HASH = Param("transaction hash", parse_hash)

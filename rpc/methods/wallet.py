@@ -5,16 +5,12 @@ from typing import Any
 from rpc import decode, render
 from rpc.encoding import data, parse_data
 from rpc.errors import InvalidParams
-from rpc.methods.table import ADDRESS, REQUEST, Context, Method
+from rpc.methods.table import ADDRESS, REQUEST, Context, Method, ask, show
 from rpc.origins import Trust
 from rpc.params import Param
 from rpc.threads import SMALL
 from rpc.times import EXECUTE
 from rpc.wire import CallRequest, PreparedTransaction
-
-
-async def _accounts(c: Context) -> list[str]:
-    return [data(address) for address in c.backend.wallet.addresses]
 
 
 async def _sign(c: Context, address: bytes, message: bytes) -> str:
@@ -23,10 +19,6 @@ async def _sign(c: Context, address: bytes, message: bytes) -> str:
 
 async def _personal_sign(c: Context, message: bytes, address: bytes) -> str:
     return await _sign(c, address, message)
-
-
-async def _sign_typed_data(c: Context, address: bytes, typed: dict[str, Any]) -> str:
-    return data(await c.backend.wallet.sign_typed_data(address, typed))
 
 
 async def _fill_transaction(c: Context, request: CallRequest) -> dict[str, Any]:
@@ -60,7 +52,9 @@ def _with_sender(request: CallRequest) -> CallRequest:
 
 
 METHODS: dict[str, Method] = {
-    "eth_accounts": Method((), _accounts),
+    "eth_accounts": Method(
+        (), show(lambda c: [data(address) for address in c.backend.wallet.addresses])
+    ),
     "eth_sign": Method((ADDRESS, Param("message", parse_data)), _sign, trust=Trust.NAMED),
     "personal_sign": Method(
         (Param("message", parse_data), ADDRESS), _personal_sign, trust=Trust.NAMED
@@ -68,7 +62,9 @@ METHODS: dict[str, Method] = {
     **dict.fromkeys(
         ("eth_signTypedData", "eth_signTypedData_v4"),
         Method(
-            (ADDRESS, Param("typed data", decode.typed_data)), _sign_typed_data, trust=Trust.NAMED
+            (ADDRESS, Param("typed data", decode.typed_data)),
+            ask(lambda c: c.backend.wallet.sign_typed_data, data),
+            trust=Trust.NAMED,
         ),
     ),
     "eth_fillTransaction": Method((REQUEST,), _fill_transaction, EXECUTE),

@@ -19,7 +19,7 @@ from eth_account.signers.local import LocalAccount
 
 from node.cluster.client.client import call_many
 from node.cluster.client.wallet import TransactionDraft, sign
-from node.execution.evm.evm import contract_address
+from node.primitives.births import contract_address
 from node.primitives.keys import SigningKey
 from node.primitives.placement import home_by_range
 from node.testing import Network

@@ -28,7 +28,8 @@ from node.cluster.make import make_network
 from node.testing import Network
 from node.testing.options import manifest_of
 from node.testing.shared import SharedNetworks
-from rpc.methods import METHODS, REFUSED
+from rpc.methods import METHODS
+from rpc.methods.refused import REFUSED
 
 CALLS = int(os.environ.get("ATOLL_FUZZ_CALLS", "2000"))
 AT_ONCE = 40

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from node.concurrency.interpreter import run_with_stack
 from node.execution.evm.blobs import BlobTransaction, blob_base_fee
 from node.execution.evm.evm import Evm
 from node.execution.frame.context import BlockContext
@@ -34,6 +33,7 @@ from node.primitives.transaction import (
     decode_transaction,
 )
 from tests.conformance.table import ConformanceTable
+from tests.support.deep_stack import run_with_stack
 
 FORK = "Prague"
 PRAGUE_CASES = 2429

@@ -134,7 +134,7 @@ SHARDS = (
         name="a-shard-makes-system-calls-of-others",
         file="node/shard/delivery.py",
         old="    if messenger.is_protocols(message.sender):",
-        new="    if messenger.is_everywhere(message.sender):",
+        new="    if is_everywhere(message.sender):",
         suite=JUDGED,
     ),
     Mistake(
@@ -154,8 +154,8 @@ SHARDS = (
     Mistake(
         name="newborn-contracts-are-elsewhere",
         file="node/shard/block_frame.py",
-        old="if messenger.is_everywhere(address) or self.state.has_code_or_nonce(address):",
-        new="if messenger.is_everywhere(address):",
+        old="if is_everywhere(address) or self.state.has_code_or_nonce(address):",
+        new="if is_everywhere(address):",
         suite=unit("placement"),
     ),
     Mistake(

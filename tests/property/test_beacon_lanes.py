@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from consensus.signing import certificate_from_votes, vote_sign_bytes
 from consensus.types import Vote, VoteType
 from node.beacon.chain import BeaconChain
-from node.beacon.transition import BeaconRules, genesis_block
+from node.beacon.rules import BeaconRules
+from node.beacon.transition import genesis_block
 from node.primitives.basics import ZERO_ADDRESS, ZERO_HASH, ShardId, keccak256
 from node.primitives.crosslink import Crosslink
 from node.primitives.genesis import Genesis, GenesisValidator
@@ -21,8 +22,8 @@ from node.primitives.header import Header
 from node.primitives.keys import KeccakSecp256k1, SigningKey
 from node.primitives.message import extend_head
 from node.primitives.requests import InboxMove, OutboxMove, ShardRequests
-from node.storage.memory import MemoryStore
 from tests.support.effort import examples
+from tests.support.memory_store import MemoryStore
 
 SHARDS = [ShardId(s) for s in range(3)]
 KEYS = [SigningKey(bytes([s + 1]) * 32) for s in SHARDS]

@@ -18,7 +18,8 @@ from node.beacon import committees, penalties, punishment
 from node.beacon.chain import BeaconChain
 from node.beacon.evidence import DoubleSigning, ShardFork
 from node.beacon.pending_evidence import PendingEvidence
-from node.beacon.transition import BeaconRules, genesis_block
+from node.beacon.rules import BeaconRules
+from node.beacon.transition import genesis_block
 from node.beacon.validators import BEACON_CHAIN
 from node.primitives.basics import ZERO_ADDRESS, ZERO_HASH, ShardId, keccak256
 from node.primitives.crosslink import Crosslink
@@ -27,8 +28,8 @@ from node.primitives.genesis import Genesis, GenesisValidator
 from node.primitives.header import Header
 from node.primitives.keys import KeccakSecp256k1, SigningKey
 from node.primitives.requests import ShardRequests
-from node.storage.memory import MemoryStore
 from tests.support.effort import examples
+from tests.support.memory_store import MemoryStore
 
 SHARDS = [ShardId(0), ShardId(1)]
 SIZES = (4, 2)

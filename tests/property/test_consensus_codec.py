@@ -6,13 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consensus import (
-    Certificate,
-    CodecError,
-    ContractViolation,
-    Proposal,
-    Vote,
-    VoteType,
+from consensus.codec import (
+    MAX_CERTIFICATE_SIZE,
+    MAX_PROPOSAL_SIZE,
+    MAX_VOTE_SIZE,
     decode_certificate,
     decode_proposal,
     decode_vote,
@@ -20,8 +17,8 @@ from consensus import (
     encode_proposal,
     encode_vote,
 )
-from consensus.codec import MAX_CERTIFICATE_SIZE, MAX_PROPOSAL_SIZE, MAX_VOTE_SIZE
-from consensus.types import MAX_HEIGHT, MAX_ROUND
+from consensus.errors import CodecError, ContractViolation
+from consensus.types import MAX_HEIGHT, MAX_ROUND, Certificate, Proposal, Vote, VoteType
 
 heights = st.integers(0, MAX_HEIGHT)
 rounds = st.integers(0, MAX_ROUND)

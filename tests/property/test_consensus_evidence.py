@@ -6,19 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consensus import (
-    CodecError,
-    Evidence,
-    InvalidEvidence,
-    Proposal,
-    Vote,
-    VoteType,
-    decode_evidence,
-    encode_evidence,
-    make_evidence,
-)
-from consensus.codec import MAX_EVIDENCE_SIZE
-from consensus.types import MAX_HEIGHT, MAX_ROUND
+from consensus.codec import MAX_EVIDENCE_SIZE, decode_evidence, encode_evidence
+from consensus.errors import CodecError, InvalidEvidence
+from consensus.evidence import Evidence, make_evidence
+from consensus.types import MAX_HEIGHT, MAX_ROUND, Proposal, Vote, VoteType
 
 blocks = st.binary(min_size=32, max_size=32)
 few_blocks = st.sampled_from([bytes([i]) * 32 for i in range(3)])

@@ -6,8 +6,8 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consensus import Address, Height, Round, Validator, ValidatorSet
 from consensus.rotation import MAX_PERIOD, proposer_sequence, rotation_weights
+from consensus.types import Address, Height, Round, Validator, ValidatorSet
 
 small_powers = st.lists(st.integers(1, 30), min_size=1, max_size=8)
 any_powers = st.lists(st.integers(1, 10**30), min_size=1, max_size=12)

@@ -7,35 +7,39 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from consensus import (
-    Address,
-    BlockId,
+from consensus.effects import (
     BuildValue,
-    ContractViolation,
     Decided,
     Effect,
-    Engine,
     Equivocation,
-    Height,
-    Input,
-    Proposal,
-    ProposalReceived,
-    Round,
     SendProposal,
     SendVote,
-    StartHeight,
     StartTimeout,
-    Timeout,
+)
+from consensus.engine import Engine
+from consensus.errors import ContractViolation
+from consensus.inputs import (
+    Input,
+    ProposalReceived,
+    StartHeight,
     TimeoutElapsed,
+    ValueBuilt,
+    VoteReceived,
+)
+from consensus.types import (
+    NO_ROUND,
+    Address,
+    BlockId,
+    Height,
+    Proposal,
+    Round,
+    Timeout,
     TimeoutKind,
     Validator,
     ValidatorSet,
-    ValueBuilt,
     Vote,
-    VoteReceived,
     VoteType,
 )
-from consensus.types import NO_ROUND
 from consensus.votes import PAST_ROUNDS
 from tests.support.effort import examples
 

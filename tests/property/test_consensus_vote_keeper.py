@@ -22,7 +22,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from consensus import Address, BlockId, Height, Round, Validator, ValidatorSet, Vote, VoteType
+from consensus.types import Address, BlockId, Height, Round, Validator, ValidatorSet, Vote, VoteType
 from consensus.votes import FUTURE_ROUNDS, MAX_VOTES, OLD_ROUNDS, PAST_ROUNDS, VoteKeeper
 
 H = Height(3)

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from consensus.signing import certificate_from_votes, vote_sign_bytes
 from consensus.types import Certificate, ChainContext, ValidatorSet, Vote, VoteType
 from node.beacon.chain import BeaconChain
-from node.beacon.transition import BeaconRules, genesis_block
+from node.beacon.rules import BeaconRules
+from node.beacon.transition import genesis_block
 from node.execution.evm.fees import next_base_fee
 from node.execution.state.system_contracts import HISTORY_ADDRESS, SYSTEM_ADDRESS
 from node.primitives.basics import ZERO_HASH, Address, Hash32, ShardId, keccak256
@@ -22,17 +23,17 @@ from node.primitives.crosslink import Crosslink
 from node.primitives.dev_operation import DevKind, DevOperation
 from node.primitives.keys import KeccakSecp256k1
 from node.primitives.message import LanePosition, Message, MessageKind
+from node.primitives.messenger import MESSENGER
 from node.primitives.placement import home_by_range
 from node.primitives.requests import Counters, InboxMove, OutboxMove, ShardRequests
 from node.shard import messenger
+from node.shard.block_frame import BlockEnv
 from node.shard.chain import ShardChain
 from node.shard.lanes import InboundLane
-from node.shard.messenger import MESSENGER
 from node.shard.ports import Anchor
-from node.shard.run import BlockEnv
 from node.shard.selection import ChosenTransactions
-from node.storage.memory import MemoryStore
 from tests.simulation.shards.support.owners import Owners
+from tests.support.memory_store import MemoryStore
 from tests.unit.shard import conftest as kit
 
 SEEDS = 25

@@ -25,9 +25,9 @@ from hypothesis.stateful import (
 )
 
 from node.beacon import crosslinks
-from node.execution.evm.evm import contract_address
 from node.primitives import rlp
 from node.primitives.basics import Address, ShardId
+from node.primitives.births import contract_address
 from node.primitives.genesis import Params
 from node.primitives.keys import SigningKey
 from node.primitives.message import MessageKind

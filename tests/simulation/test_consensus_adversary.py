@@ -5,7 +5,7 @@ See ``simnet/attack.py``; ``python -m tests.simulation.run --kind attack`` runs 
 
 import os
 
-from consensus import Address
+from consensus.types import Address
 from tests.simulation.simnet.attack import Attack, run_attack
 from tests.simulation.simnet.observer import Violation
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from node.storage.memory import MemoryStore
+from tests.support.memory_store import MemoryStore
 
 
 class ForgetfulStore(MemoryStore):

@@ -20,7 +20,9 @@ class Scoped:
 
 
 class WithChains:
-    """A backend of which each chain is a `Scoped`."""
+    """A backend of which each chain is a `Scoped`, and which is its own other parts."""
+
+    atoll = node = property(lambda self: self)
 
     def chain(self, scope):
         return Scoped(self, scope)

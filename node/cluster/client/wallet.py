@@ -1,7 +1,6 @@
 """Sending transactions of the development accounts: their keys are in accounts.json."""
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +9,11 @@ from node.cluster.client.ask import ask_network
 from node.cluster.client.units import check_address, parse_data
 from node.cluster.errors import NetworkFailed
 from node.cluster.layout import NetworkLayout
-from node.primitives import rlp
-from node.primitives.basics import keccak256
+from node.primitives import unsigned
+from node.primitives.basics import Address
 from node.primitives.errors import UserError
 from node.primitives.keys import SigningKey
+from node.primitives.transaction import TYPE_DYNAMIC_FEE, Transaction
 
 WAIT_SECONDS = 120.0
 POLL_INTERVAL = 0.1
@@ -114,17 +114,23 @@ def sign(
     gas: int,
 ) -> bytes:
     """A transaction of type 2 (EIP-1559), as it is sent. Fees in wei for each gas."""
-    fields: Sequence[rlp.Item] = [
-        *(rlp.int_to_bytes(number) for number in (chain_id, nonce, tip, fee, gas)),
-        wanted.to or b"",
-        rlp.int_to_bytes(wanted.value),
-        wanted.data,
-        [],
-    ]
-    signature = key.sign_digest(keccak256(b"\x02" + rlp.encode(list(fields))))
-    r, s = (int.from_bytes(signature[i : i + 32], "big") for i in (0, 32))
-    tail = [rlp.int_to_bytes(number) for number in (signature[64], r, s)]
-    return b"\x02" + rlp.encode([*fields, *tail])
+    tx = Transaction(
+        type=TYPE_DYNAMIC_FEE,
+        chain_id=chain_id,
+        nonce=nonce,
+        max_priority_fee_per_gas=tip,
+        max_fee_per_gas=fee,
+        gas=gas,
+        to=None if wanted.to is None else Address(wanted.to),
+        value=wanted.value,
+        data=wanted.data,
+        v=0,
+        r=0,
+        s=0,
+        raw=b"",
+        sender=key.address,
+    )
+    return unsigned.sign(tx, key)
 
 
 def wait_for_receipt(

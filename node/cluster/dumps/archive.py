@@ -163,12 +163,6 @@ class ArchiveReader:
         self._file.close()
         self._raw.close()
 
-    def __enter__(self) -> "ArchiveReader":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def _read_contents(self) -> Contents:
         try:
             name, size = self._member()

@@ -5,6 +5,7 @@ loopback addresses with free ports here, and the paths of a new network.
 """
 
 import shutil
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -26,18 +27,11 @@ from node.cluster.layout import (
     load_layout,
     node_files,
 )
-from node.cluster.manifest import (
-    Manifest,
-    NodeSection,
-    P2pSection,
-    RpcSection,
-    load_manifest,
-    render_manifest,
-)
+from node.cluster.manifest import Manifest, NodeSection, P2pSection, RpcSection, load_manifest
 from node.cluster.targets import write_targets
-from node.config.node_config import NodeConfig, render_node_config
+from node.config.node_config import NodeConfig
 from node.config.node_faults import NodeFaults
-from node.config.toml import load_toml
+from node.config.toml import load_toml, render_toml
 from node.primitives.errors import UserError
 from node.primitives.genesis import load_genesis
 from node.storage.files import make_directory, remove, write_atomically, write_new
@@ -57,7 +51,7 @@ def load_network(
     When anything is wrong nothing is left of it. Raises UserError.
     """
     directory = directory.absolute()
-    with ArchiveReader(file) as archive:
+    with closing(ArchiveReader(file)) as archive:
         _check_contents(file, archive.contents)
         with locked_directory(directory, reset=reset) as lock:
             new = not directory.exists()
@@ -120,7 +114,7 @@ def _settle(file: Path, directory: Path, contents: Contents, rpc_port: int | Non
         make_directory(node.directory / "data")
         (node.directory / "data").chmod(0o700)
     remove(directory / STORED)
-    write_atomically(directory / MANIFEST, render_manifest(manifest).encode(), mode=0o600)
+    write_atomically(directory / MANIFEST, render_toml(manifest).encode(), mode=0o600)
 
 
 def _on_this_machine(manifest: Manifest, rpc_port: int) -> Manifest:
@@ -164,7 +158,7 @@ def _rewrite(node: NodeFiles, config: NodeConfig, addresses: dict[str, NodeAddre
             for peer in config.peers
         ),
     ).check()
-    write_atomically(node.config, render_node_config(changed).encode())
+    write_atomically(node.config, render_toml(changed).encode())
 
 
 def _undo(directory: Path, new: bool) -> None:

@@ -20,7 +20,6 @@ where the genesis has `dev_methods`; elsewhere the node is started again with it
 import secrets
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, TypeAlias
 
 import msgspec
@@ -53,9 +52,9 @@ from node.cluster.fault_model import (
 from node.cluster.faults.damage import damage, repair
 from node.cluster.faults.restart import Nodes
 from node.cluster.layout import NodeLayout, load_layout
-from node.config.node_config import NodeConfig, render_node_config
+from node.config.node_config import NodeConfig
 from node.config.node_faults import NodeFaults
-from node.config.toml import load_toml
+from node.config.toml import load_toml, render_toml
 from node.primitives.errors import UserError
 from node.storage.files import write_atomically
 from node.storage.quota import directory_size
@@ -82,12 +81,7 @@ class CausedFault:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.heal()
 
 
@@ -375,7 +369,7 @@ def _write(node: NodeLayout, faults: NodeFaults) -> bool:
     if config.faults == faults:
         return False
     changed = msgspec.structs.replace(config, faults=faults)
-    write_atomically(path, render_node_config(changed).encode())
+    write_atomically(path, render_toml(changed).encode())
     return True
 
 

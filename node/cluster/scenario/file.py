@@ -42,7 +42,7 @@ import msgspec
 
 from node.cluster.fault_model import Fault, Freeze, check_names
 from node.cluster.manifest import Count, Manifest, RpcSection
-from node.config.toml import load_toml, render_toml
+from node.config.toml import load_toml
 from node.primitives.errors import UserError
 from node.primitives.genesis import MAX_SHARDS
 
@@ -239,8 +239,3 @@ def load_scenario(path: Path) -> Scenario:
         return scenario.check()
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-
-
-def render_scenario(scenario: Scenario) -> str:
-    """The TOML text that `load_scenario` reads back as `scenario`."""
-    return render_toml(scenario)

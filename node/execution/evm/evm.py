@@ -10,8 +10,6 @@ from node.execution.evm.validity import (
     MAX_NONCE,
     check_against,
     check_static,
-    floor_gas,
-    intrinsic_gas,
 )
 from node.execution.frame.context import BlockContext
 from node.execution.frame.frame import EvmMessage, Frame
@@ -26,8 +24,6 @@ from node.execution.state.system_contracts import (
 from node.primitives.basics import ZERO_ADDRESS, ZERO_HASH, Address
 from node.primitives.births import contract_address
 from node.primitives.transaction import AccessList, Authorization, Transaction
-
-__all__ = ["Evm", "check_static", "contract_address", "floor_gas", "intrinsic_gas"]
 
 MAX_REFUND_QUOTIENT = 5  # EIP-3529
 AUTHORIZATION_REFUND = AUTHORIZATION_GAS - 12_500  # EIP-7702

@@ -16,12 +16,9 @@ from typing import TYPE_CHECKING
 from node.execution.evm.storage_ops import COLD_ACCOUNT
 from node.execution.frame.pyevm import VMError
 from node.primitives.basics import Address, keccak256
-from node.primitives.messenger import BEACON
 
 if TYPE_CHECKING:
     from node.execution.frame.frame import Frame
-
-__all__ = ["BEACON", "QUESTION_GAS", "beacon"]
 
 QUESTION_GAS = COLD_ACCOUNT
 HOME_OF, SHARD, HEIGHT = (

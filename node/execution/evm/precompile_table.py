@@ -15,12 +15,13 @@ import blake2b
 import coincurve
 from gmpy2 import powmod
 
-from node.execution.evm.precompile_beacon import BEACON, beacon
+from node.execution.evm.precompile_beacon import beacon
 from node.execution.frame.frame import Frame
 from node.execution.frame.pyevm import VMError
 from node.execution.precompiles import bls, bn, kzg
 from node.primitives.basics import Address
 from node.primitives.keys import CURVE_ORDER, address_of_public_key
+from node.primitives.messenger import BEACON
 
 Precompile = Callable[[Frame], None]
 Data = bytes | memoryview

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from eth_utils.address import to_checksum_address
 
-from node.execution.evm.evm import Evm, call_result, contract_address, used_after_refund, warm_up
+from node.execution.evm.evm import Evm, call_result, used_after_refund, warm_up
 from node.execution.evm.machine import MAX_INITCODE_BYTES
 from node.execution.evm.overrides import BlockOverride, StateOverride
 from node.execution.evm.results import CallResult
@@ -16,6 +16,7 @@ from node.execution.frame.context import BlockContext
 from node.execution.state.state import MAX_BALANCE, State
 from node.execution.trie.errors import ExecutionFailed, FeeTooLow, InsufficientFunds
 from node.primitives.basics import ZERO_ADDRESS
+from node.primitives.births import contract_address
 from node.primitives.errors import InvalidTransaction
 from node.primitives.fields import U256, ZERO, AddressField
 from node.primitives.transaction import AccessList, Authorization

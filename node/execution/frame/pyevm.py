@@ -42,8 +42,10 @@ if "eth" not in sys.modules:
     for _fork in _FORKS.split():
         _enter(f"eth.vm.forks.{_fork}", _forks)
 
-from eth.exceptions import FullStack as StackOverflow  # noqa: E402
-from eth.exceptions import (  # noqa: E402
+# mypy: implicit-reexport
+# ruff: noqa: E402, F401 - these imports need the packages above, and are for the other modules
+from eth.exceptions import FullStack as StackOverflow
+from eth.exceptions import (
     Halt,
     InsufficientFunds,
     InvalidInstruction,
@@ -56,28 +58,8 @@ from eth.exceptions import (  # noqa: E402
     VMError,
     WriteProtection,
 )
-from eth.exceptions import InsufficientStack as StackUnderflow  # noqa: E402
-from eth.vm.computation import BaseComputation  # noqa: E402
-from eth.vm.forks.prague.opcodes import PRAGUE_OPCODES  # noqa: E402
-from eth.vm.memory import Memory  # noqa: E402
-from eth.vm.stack import Stack  # noqa: E402
-
-__all__ = [
-    "PRAGUE_OPCODES",
-    "BaseComputation",
-    "Halt",
-    "InsufficientFunds",
-    "InvalidInstruction",
-    "InvalidJumpDestination",
-    "Memory",
-    "OutOfBoundsRead",
-    "OutOfGas",
-    "ReservedBytesInCode",
-    "Revert",
-    "Stack",
-    "StackDepthLimit",
-    "StackOverflow",
-    "StackUnderflow",
-    "VMError",
-    "WriteProtection",
-]
+from eth.exceptions import InsufficientStack as StackUnderflow
+from eth.vm.computation import BaseComputation
+from eth.vm.forks.prague.opcodes import PRAGUE_OPCODES
+from eth.vm.memory import Memory
+from eth.vm.stack import Stack

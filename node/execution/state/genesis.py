@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from node.execution.state.state import State, StateDelta
+from node.execution.state.state import State
+from node.execution.state.state_delta import StateDelta
 from node.execution.state.system_contracts import (
     BEACON_ROOTS_ADDRESS,
     BEACON_ROOTS_CODE,

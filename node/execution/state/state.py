@@ -29,8 +29,6 @@ from node.primitives.basics import (
 )
 from node.primitives.errors import CorruptData
 
-__all__ = ["BalanceOutOfRange", "State", "StateDelta"]
-
 MAX_BALANCE = (1 << 256) - 1
 
 

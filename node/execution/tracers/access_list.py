@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
-from node.execution.evm.evm import Evm, contract_address
+from node.execution.evm.evm import Evm
 from node.execution.evm.precompile_table import PRECOMPILES
 from node.execution.evm.simulate import SimulatedCall
 from node.execution.frame.context import BlockContext
@@ -12,6 +12,7 @@ from node.execution.frame.frame import Frame
 from node.execution.state.state import State
 from node.execution.tracers.tracing import Tracer, trace_call
 from node.primitives.basics import Address
+from node.primitives.births import contract_address
 from node.primitives.fields import Word
 from node.primitives.transaction import AccessList
 

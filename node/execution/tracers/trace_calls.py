@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from node.execution.evm.evm import contract_address, error_text
+from node.execution.evm.evm import error_text
 from node.execution.evm.machine import Machine
 from node.execution.evm.results import CallResult, TransactionResult
 from node.execution.frame.frame import EvmMessage, Frame
@@ -10,6 +10,7 @@ from node.execution.frame.pyevm import Revert
 from node.execution.state.state import State
 from node.execution.tracers.tracing import TraceBudget, TracedExecution, Tracer
 from node.primitives.basics import Address
+from node.primitives.births import contract_address
 
 REVERTED = "execution reverted"
 _NAMES = {0xF1: "CALL", 0xF2: "CALLCODE", 0xF4: "DELEGATECALL", 0xFA: "STATICCALL"}

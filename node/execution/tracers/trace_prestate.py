@@ -4,13 +4,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from node.execution.evm.calls import delegation_of
-from node.execution.evm.evm import contract_address
 from node.execution.evm.machine import MAX_INITCODE_BYTES
 from node.execution.evm.results import CallResult, TransactionResult
 from node.execution.frame.frame import Frame
 from node.execution.state.state import State
 from node.execution.tracers.tracing import TraceBudget, TracedExecution, Tracer
 from node.primitives.basics import Address, keccak_fast
+from node.primitives.births import contract_address
 
 _ADDRESS_MASK = (1 << 160) - 1
 _SLOAD, _SSTORE, _CREATE, _CREATE2 = 0x54, 0x55, 0xF0, 0xF5

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from node.execution.evm.evm import Evm, contract_address
+from node.execution.evm.evm import Evm
 from node.execution.evm.machine import Machine, check_init_code
 from node.execution.evm.precompile_table import PRECOMPILES, Precompile
 from node.execution.evm.results import CallResult, TransactionResult
@@ -26,6 +26,7 @@ from node.execution.state.state import State
 from node.execution.tracers.trace_program import TracedProgram
 from node.execution.trie.errors import TraceTooLarge
 from node.primitives.basics import Address
+from node.primitives.births import contract_address
 from node.primitives.transaction import Authorization, Transaction
 
 MAX_TRACE_ENTRIES = 250_000
@@ -255,24 +256,6 @@ class TracedEvm(TimedEvm):
         result = simulate(self, state, context, call)
         self._tracer.finish(state, result)
         return result
-
-
-def trace_transaction(
-    evm: Evm,
-    state: State,
-    context: BlockContext,
-    tx: Transaction,
-    tracer: Tracer,
-    *,
-    gas_available: int,
-) -> TransactionResult:
-    """`evm.apply_transaction` under `tracer`. Raises InvalidTransaction and TraceTooLarge.
-
-    `state` is changed, and left in the middle by TraceTooLarge: use one that is thrown away.
-    """
-    return TracedEvm(evm.chain_id, tracer).apply_transaction(
-        state, context, tx, gas_available=gas_available
-    )
 
 
 def trace_call(

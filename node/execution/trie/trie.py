@@ -23,8 +23,6 @@ from node.execution.trie.trie_update import Update
 from node.primitives import rlp
 from node.primitives.basics import EMPTY_TRIE_ROOT, Hash32, keccak_fast
 
-__all__ = ["Trie", "ordered_key", "ordered_root"]
-
 
 class Trie:
     """The trie with `root`, over the bodies that `read` gives and the decoded nodes in `cache`.

@@ -1,43 +1,4 @@
 """Networks for tests (docs/testing.md)."""
 
-from node.testing import (
-    Account,
-    AsyncNetwork,
-    Condition,
-    InvariantBroken,
-    Network,
-    NetworkFailed,
-    NetworkStopped,
-    Node,
-    Options,
-    Pending,
-    RpcRefused,
-    RpcUnreachable,
-    Shard,
-    TransactionFailed,
-    Unbalanced,
-    UserError,
-    WaitTimeout,
-    until,
-)
-
-__all__ = [
-    "Account",
-    "AsyncNetwork",
-    "Condition",
-    "InvariantBroken",
-    "Network",
-    "NetworkFailed",
-    "NetworkStopped",
-    "Node",
-    "Options",
-    "Pending",
-    "RpcRefused",
-    "RpcUnreachable",
-    "Shard",
-    "TransactionFailed",
-    "Unbalanced",
-    "UserError",
-    "WaitTimeout",
-    "until",
-]
+from node.testing import *  # noqa: F403 - all of its names, and no others
+from node.testing import __all__ as __all__

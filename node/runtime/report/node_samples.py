@@ -67,7 +67,7 @@ def identity(fixed: Fixed, healthy: Health, sheet: Sheet) -> None:
 
 
 def network(fixed: Fixed, sheet: Sheet) -> None:
-    stats = {fixed.topology.name_of(peer): of for peer, of in fixed.network.stats().items()}
+    stats = {fixed.topology.name_of(peer): of for peer, of in fixed.network.links.stats().items()}
     connected = sum(of.connected for of in stats.values())
     sheet.put("atoll_p2p_peers", connected, "connected")
     sheet.put("atoll_p2p_peers", len(stats) - connected, "missing")
@@ -76,14 +76,14 @@ def network(fixed: Fixed, sheet: Sheet) -> None:
         sheet.put("atoll_p2p_peer_connects_total", of.connects, peer)
         sheet.put("atoll_p2p_peer_rtt_seconds", of.rtt, peer)
         sheet.put("atoll_p2p_peer_penalties_total", of.penalties, peer)
-    for channel, counts in fixed.network.channel_stats.items():
+    for channel, counts in fixed.network.links.channel_stats.items():
         name = CHANNELS.get(channel, str(channel))
         sheet.put("atoll_p2p_dropped_frames_total", counts.drops, name)
         sheet.put("atoll_p2p_frames_total", counts.frames_in, name, "in")
         sheet.put("atoll_p2p_frames_total", counts.frames_out, name, "out")
         sheet.put("atoll_p2p_frame_bytes_total", counts.bytes_in, name, "in")
         sheet.put("atoll_p2p_frame_bytes_total", counts.bytes_out, name, "out")
-    for method, asked in sorted(fixed.network.method_stats.items()):
+    for method, asked in sorted(fixed.network.links.method_stats.items()):
         sheet.put("atoll_p2p_requests_total", asked.requests_in, method, "in")
         sheet.put("atoll_p2p_requests_total", asked.requests_out, method, "out")
     sheet.put("atoll_p2p_bytes_total", sum(of.bytes_in for of in stats.values()), "in")

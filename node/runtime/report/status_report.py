@@ -79,12 +79,12 @@ class StatusReport:
         me = self._fixed.keys.address
         return me is not None and self._era().beacon.is_jailed(Address(me))
 
-    def validators_report(self) -> list[dict[str, Any]]:
+    def validators(self) -> list[dict[str, Any]]:
         """See `stakes.validators_report`."""
         state = self._era().beacon_chain.state
         return stakes.validators_report(state, self._fixed.topology.validator_name)
 
-    def evidence_report(self) -> dict[str, Any]:
+    def evidence(self) -> dict[str, Any]:
         """See `stakes.evidence_report`."""
         era = self._era()
         return stakes.evidence_report(era.beacon_chain, era.beacon.evidence)

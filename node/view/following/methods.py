@@ -3,49 +3,62 @@
 Ids, heights and counts are plain JSON numbers, hashes and amounts of wei are 0x hex strings.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import trio
 
 from node.concurrency.gather import gather
+from node.concurrency.head_signal import HeadSignal
 from node.primitives.basics import Address, ShardId
 from node.primitives.genesis import Params
 from node.primitives.header import Header
 from node.query.questions import BlockBriefQuestion, HeadQuestion
+from node.view.chain_view import BLOCK_PATIENCE
 from node.view.following import documents, votes
 from node.view.following.audit import Auditor, AuditReport
 from node.view.following.feed import MessageFeed
 from node.view.following.journey import Journeys
 from node.view.following.lanes import LaneReport
+from node.view.following.proving import Prover
 from node.view.following.trace import TreeBuilder
+from node.view.network_view import NetworkView
 from node.view.ports import BeaconReader
 from node.view.shards import Shards
 from rpc.encoding import data
 from rpc.errors import ResourceUnavailable
+from rpc.wire import BlockRef, MessagePage
 
 
 class AtollView:
-    """`committees` names the nodes of each shard; `head_height` is that of the network view."""
+    """An `rpc.backend.AtollBackend`.
+
+    `committees` names the nodes of each shard; `head_signal` is sent when a chain of this node grows.
+    """
 
     def __init__(
         self,
         beacon: BeaconReader,
         shards: Shards,
         *,
-        head_height: Callable[[], int],
+        network: NetworkView,
+        prover: Prover,
+        head_signal: HeadSignal,
         committees: Mapping[int, Sequence[str]],
         genesis_supply: int,
         params: Params,
     ) -> None:
         self._beacon = beacon
         self._shards = shards
-        self._head_height = head_height
+        self._network = network
+        self._prover = prover
+        self._head_signal = head_signal
+        self._head_height = network.head_height
         self._committees = committees
         self._auditor = Auditor(beacon, shards, genesis=genesis_supply)
         self._trees = TreeBuilder(shards, self._number, self._consumed)
-        self.feed = MessageFeed(beacon, shards, head_height=head_height)
+        self._feed = MessageFeed(beacon, shards, head_height=network.head_height)
         self._lanes = LaneReport(shards, self._number, params)
         self._journeys = Journeys(shards, self._number, self._consumed)
 
@@ -72,25 +85,30 @@ class AtollView:
             "nodes": list(self._committees.get(shard, ())),
         }
 
-    async def audit(self, number: int) -> dict[str, Any]:
+    async def audit(self, ref: BlockRef) -> dict[str, Any]:
         """Conservation of value at a network block."""
-        return (await self.audited(number)).to_json()
+        return (await self.audited(await self._network.state_number(ref))).to_json()
 
     async def audited(self, number: int) -> AuditReport:
         """The same, in numbers."""
         return await self._auditor.report(number)
 
-    def committees(self, number: int) -> dict[str, Any]:
+    async def committees(self, ref: BlockRef) -> dict[str, Any]:
         """The committees of every shard, and of the beacon."""
+        number = await self._network.state_number(ref)
         return documents.committees(self._beacon.state_at(number), self._committees)
 
-    async def lanes(self, number: int) -> list[dict[str, Any]]:
+    async def lanes(self, ref: BlockRef) -> list[dict[str, Any]]:
         """The content of every lane, and the progress of its messages."""
+        number = await self._network.state_number(ref)
         live = number == self._head_height()
         return await self._lanes.report(self._beacon.state_at(number), number, live=live)
 
-    def network_block(self, number: int) -> dict[str, Any]:
+    async def network_block(self, ref: BlockRef) -> dict[str, Any] | None:
         """The content of a network block: the tip of every shard, and the headers that are new in it."""
+        number = await self._network.number_of(ref)
+        if number is None:
+            return None
         block = self._beacon.block(number)
         if block is None:
             raise ResourceUnavailable(f"beacon block {number} is not here")
@@ -108,21 +126,33 @@ class AtollView:
             shard, header, brief, anchor, self._number(shard, header.number)
         )
 
-    async def votes(self, number: int, count: int) -> list[dict[str, Any]]:
-        """The votes for the blocks that became final with each of `count` network blocks up to `number`."""
+    async def votes(self, ref: BlockRef, count: int) -> list[dict[str, Any]]:
+        """The votes for the blocks that became final with each of `count` network blocks up to one."""
+        number = await self._network.state_number(ref)
         found: list[dict[str, Any]] = []
         for each in range(max(1, number - count + 1), number + 1):
             found += votes.report(self._beacon, [each])
             await trio.lowlevel.checkpoint()  # a committee may be large
         return found
 
-    async def trace(self, name: bytes) -> dict[str, Any] | None:
+    async def trace(self, hash: bytes) -> dict[str, Any] | None:
         """All that a transaction or a message caused, as a tree; None if no shard knows it."""
-        return await self._trees.trace(name)
+        return await self._trees.trace(hash)
 
-    async def message(self, message_id: bytes) -> dict[str, Any] | None:
+    async def message(self, id: bytes) -> dict[str, Any] | None:
         """A message and the legs of its way, None if no shard knows it."""
-        return await self._journeys.follow(message_id)
+        return await self._journeys.follow(id)
+
+    async def message_events(self, cursor: int | None) -> MessagePage:
+        page = await self._feed.since(cursor)
+        while cursor is not None and not page.events and not page.missed:
+            await self._head_signal.wait(BLOCK_PATIENCE)
+            page = await self._feed.since(cursor)
+        return page
+
+    async def prove_message(self, id: bytes) -> dict[str, Any] | None:
+        """See `Prover.prove`."""
+        return await self._prover.prove(id)
 
     def _number(self, shard: int, height: int) -> int | None:
         """The network block that shows a shard block, None while there is none."""

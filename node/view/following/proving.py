@@ -12,15 +12,6 @@ import trio
 
 from consensus.signing import SignatureChecker
 from node.beacon.block import BeaconBlock
-from node.light import (
-    CrosslinkedBlock,
-    DeliveredProof,
-    InvalidProof,
-    MessageProof,
-    SentProof,
-    proof_document,
-    verify,
-)
 from node.light.build import (
     BeaconArchive,
     beacon_steps,
@@ -28,6 +19,10 @@ from node.light.build import (
     delivered_proof,
     sent_proof,
 )
+from node.light.codec import proof_document
+from node.light.errors import InvalidProof
+from node.light.proof import CrosslinkedBlock, DeliveredProof, MessageProof, SentProof
+from node.light.verify import verify
 from node.primitives.basics import Hash32, ShardId
 from node.primitives.errors import CorruptData, DecodeError
 from node.primitives.genesis import Genesis

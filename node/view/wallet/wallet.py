@@ -10,7 +10,7 @@ from typing import Any
 
 import trio
 
-from node.primitives.basics import Address, keccak_fast
+from node.primitives.basics import ZERO_ADDRESS, Address, keccak_fast
 from node.primitives.keys import SigningKey
 from node.primitives.transaction import (
     MAX_TRANSACTION_BYTES,
@@ -18,17 +18,18 @@ from node.primitives.transaction import (
     TYPE_DYNAMIC_FEE,
     TYPE_LEGACY,
     TYPE_SET_CODE,
+    Transaction,
     decode_transaction,
     encode_impersonated,
 )
-from node.view.calls import is_large
+from node.primitives.unsigned import payload, sign
+from node.view.calls import access_list, authorizations, is_large
 from node.view.present import pending_transaction
 from node.view.wallet import typed_data
-from node.view.wallet.signing import SIGNABLE, Unsigned, encode_unsigned, sign
 from rpc.backend import ChainBackend
 from rpc.errors import InvalidParams, LimitExceeded, ServerError
 from rpc.threads import Threads
-from rpc.wire import NO_OVERRIDES, CallRequest, PreparedTransaction, TransactionView
+from rpc.wire import NO_OVERRIDES, CallRequest, PreparedTransaction
 
 RECENT_SECONDS = 3.0
 """Seconds that a nonce that was given out counts, although the pool does not show it: the answer may come from
@@ -36,6 +37,7 @@ another node of the shard, which has not heard of it yet.
 """
 MAX_IMPERSONATED = 4096
 AUTHORIZATION_BYTES = 24  # at least
+SIGNABLE = (TYPE_LEGACY, TYPE_ACCESS_LIST, TYPE_DYNAMIC_FEE, TYPE_SET_CODE)
 _SIGNED_MESSAGE = b"\x19Ethereum Signed Message:\n"
 
 
@@ -116,7 +118,8 @@ class Wallet:
         tx = await self._fill(chain, request, nonce)
 
         def prepare() -> PreparedTransaction:
-            return PreparedTransaction(raw=encode_unsigned(tx), view=_unsigned_view(tx, request))
+            raw = payload(tx)
+            return PreparedTransaction(raw=raw, view=pending_transaction(replace(tx, raw=raw)))
 
         return await self._aside.run_if(is_large(request, NO_OVERRIDES), prepare)
 
@@ -147,7 +150,7 @@ class Wallet:
         async with self.impersonation.lock:
             self._forget_old()
             return await self._submit(
-                chain, request, sender, lambda tx: encode_impersonated(sender, encode_unsigned(tx))
+                chain, request, sender, lambda tx: encode_impersonated(sender, payload(tx))
             )
 
     async def _submit(
@@ -155,7 +158,7 @@ class Wallet:
         chain: ChainBackend,
         request: CallRequest,
         sender: bytes,
-        encode: Callable[[Unsigned], bytes],
+        encode: Callable[[Transaction], bytes],
     ) -> bytes:
         nonce = request.nonce
         if nonce is None:
@@ -194,7 +197,7 @@ class Wallet:
             raise ServerError("unknown account")
         return key
 
-    async def _fill(self, chain: ChainBackend, request: CallRequest, nonce: int) -> Unsigned:
+    async def _fill(self, chain: ChainBackend, request: CallRequest, nonce: int) -> Transaction:
         if request.chain_id is not None and request.chain_id != self._chain_id:
             raise InvalidParams(
                 f"chainId does not match node's (have={request.chain_id}, want={self._chain_id})"
@@ -211,18 +214,23 @@ class Wallet:
                 request, gas_price=None, max_fee_per_gas=None, max_priority_fee_per_gas=None
             )
             gas = await chain.estimate_gas(unpriced, "pending", NO_OVERRIDES)
-        return Unsigned(
+        return Transaction(
             type=kind,
             chain_id=self._chain_id,
             nonce=nonce,
             max_priority_fee_per_gas=tip,
             max_fee_per_gas=max_fee,
             gas=gas,
-            to=request.to,
+            to=None if request.to is None else Address(request.to),
             value=request.value or 0,
             data=request.data,
-            access_list=request.access_list or (),
-            authorizations=request.authorization_list or (),
+            access_list=access_list(request),
+            authorizations=authorizations(request),
+            v=0,
+            r=0,
+            s=0,
+            raw=b"",
+            sender=Address(request.from_ or ZERO_ADDRESS),
         )
 
 
@@ -283,23 +291,3 @@ async def _fees(chain: ChainBackend, request: CallRequest, kind: int) -> tuple[i
 
 def _electrum(signature: bytes) -> bytes:
     return signature[:64] + bytes([signature[64] + 27])
-
-
-def _unsigned_view(tx: Unsigned, request: CallRequest) -> TransactionView:
-    dynamic, typed = tx.type in (TYPE_DYNAMIC_FEE, TYPE_SET_CODE), tx.type != TYPE_LEGACY
-    return TransactionView(
-        hash=keccak_fast(encode_unsigned(tx)),
-        type=tx.type,
-        chain_id=tx.chain_id,
-        nonce=tx.nonce,
-        from_=request.from_ or bytes(20),
-        to=tx.to,
-        value=tx.value,
-        gas=tx.gas,
-        gas_price=tx.max_fee_per_gas,
-        max_fee_per_gas=tx.max_fee_per_gas if dynamic else None,
-        max_priority_fee_per_gas=tx.max_priority_fee_per_gas if dynamic else None,
-        input=tx.data,
-        access_list=tx.access_list if typed else None,
-        authorization_list=tx.authorizations if tx.type == TYPE_SET_CODE else None,
-    )

@@ -2,7 +2,6 @@
 
 from random import Random
 
-from node.execution.evm.evm import contract_address
 from node.execution.state.system_contracts import (
     BEACON_ROOTS_ADDRESS,
     BEACON_ROOTS_CODE,
@@ -10,6 +9,7 @@ from node.execution.state.system_contracts import (
     HISTORY_CODE,
 )
 from node.primitives.basics import keccak256
+from node.primitives.births import contract_address
 from tests.conformance.differential.assembly import Program, assemble
 from tests.conformance.differential.case import (
     CHAIN_ID,

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from rpc.methods import METHODS, REFUSED
+from rpc.methods import METHODS
+from rpc.methods.refused import REFUSED
 from tests.cluster.support.client import ask, call, receipt
 from tests.conformance.openrpc.calls import TRACES, calls, requests_of
 from tests.conformance.openrpc.scene import Scene

@@ -32,9 +32,10 @@ from node.cluster import fault_book
 from node.cluster.client import abi
 from node.cluster.dumps import archive
 from node.cluster.fault_model import ActiveFault
-from node.cluster.manifest import Manifest, render_manifest
+from node.cluster.manifest import Manifest
 from node.config import toml
-from node.config.node_config import NodeConfig, render_node_config
+from node.config.node_config import NodeConfig
+from node.config.toml import render_toml
 from node.engine import journal, sync
 from node.execution.state import account, receipts
 from node.execution.trie import trie_nodes
@@ -641,8 +642,8 @@ DISK = [
 def _toml_entries() -> list[Entry]:
     config = NodeConfig(name="s0v0", genesis="genesis.json", identity_key="identity.key")
     seeds = [
-        render_manifest(Manifest(shards=3, params={"heartbeat": 1.0})).encode(),
-        render_node_config(config).encode(),
+        render_toml(Manifest(shards=3, params={"heartbeat": 1.0})).encode(),
+        render_toml(config).encode(),
         b'[[peers]]\nname = "a"\n[rpc]\nport = 1\nallowed_hosts = ["~x", "b"]\n',
     ]
 
@@ -685,7 +686,11 @@ _types = ("uint256", "(bytes,string)[]", "address")
 FILES = [
     *_toml_entries(),
     Entry(decoder=genesis.decode_genesis, seeds=[msgspec.json.encode(_genesis())], form="json"),
-    Entry(decoder=light_codec.decode_proof, seeds=[light_codec.encode_proof(_proof())], form="json"),
+    Entry(
+        decoder=light_codec.decode_proof,
+        seeds=[msgspec.json.encode(light_codec.proof_document(_proof()))],
+        form="json",
+    ),
     Entry(decoder=archive.decode_contents, seeds=[msgspec.json.encode(_contents())], form="json"),
     Entry(decoder=fault_book._decoded, seeds=_faults(), form="json"),
     Entry(

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from typing import Any, Protocol, TypeVar
 
-from consensus import BlockId, Certificate, Evidence, Height
-from consensus.types import ChainContext, ValidatorSet
+from consensus.evidence import Evidence
+from consensus.types import BlockId, Certificate, ChainContext, Height, ValidatorSet
 from node.beacon.block import BeaconBlock, BeaconHeader
 from node.chains.beacon_app import BeaconService
 from node.chains.shard_app import ShardService, decode_value, encode_value

@@ -14,6 +14,7 @@ from node.primitives.basics import Address, Hash32, ShardId, keccak256
 from node.primitives.births import Birth
 from node.primitives.header import Header
 from node.primitives.message import MAX_DEPTH, Message, MessageKind
+from node.primitives.messenger import MESSENGER
 from node.primitives.placement import home_by_range
 from node.primitives.requests import Counters, ShardRequests
 from node.shard import messenger
@@ -144,7 +145,7 @@ class CorruptRun(BlockRun):
             dst=dice.choice(others),
             seq=0,
             kind=dice.choice(list(MessageKind)),
-            sender=dice.choice((self._own(), self._anybody(), messenger.MESSENGER, SYSTEM_ADDRESS)),
+            sender=dice.choice((self._own(), self._anybody(), MESSENGER, SYSTEM_ADDRESS)),
             to=self._anybody(),
             value=dice.choice((0, 1, 10**9, RICH, 2**191, 2**192)),
             gas=gas,

@@ -11,17 +11,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from consensus import (
-    Address,
-    BlockId,
-    Certificate,
-    Evidence,
-    Height,
-    Round,
-    SendVote,
-    VoteType,
-    make_evidence,
-)
+from consensus.effects import SendVote
+from consensus.evidence import Evidence, make_evidence
+from consensus.types import Address, BlockId, Certificate, Height, Round, VoteType
 from node.beacon.block import BeaconBlock
 from node.beacon.evidence import DoubleSigning, ShardFork
 from node.beacon.validators import BEACON_CHAIN

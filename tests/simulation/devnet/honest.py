@@ -25,6 +25,7 @@ from node.beacon.state import BeaconState
 from node.primitives.basics import Address, ShardId
 from node.primitives.genesis import Params
 from node.primitives.message import LanePosition, Message, MessageKind
+from node.primitives.messenger import is_everywhere
 from node.shard import messenger
 from node.shard.chain import ShardChain
 from node.shard.room import SHARE
@@ -162,7 +163,7 @@ class HonestBooks:
         for shard in self.honest:
             state = chain_of(shard).state(beacon.tip(shard).header)
             for account in accounts:
-                if not messenger.is_everywhere(account) and state.has_code_or_nonce(account):
+                if not is_everywhere(account) and state.has_code_or_nonce(account):
                     home = beacon.home(account)
                     assert home == shard, (
                         f"home: 0x{account.hex()} is on {shard}, and told on {home}"

@@ -4,7 +4,7 @@ import random
 from collections import Counter
 from functools import cache
 
-from consensus import BlockId
+from consensus.types import BlockId
 from node.beacon.block import BeaconBlock
 from node.beacon.evidence import EvidenceItem, ShardFork
 from node.beacon.rules import BeaconRules
@@ -18,7 +18,6 @@ from node.primitives.placement import home_by_range
 from node.shard.chain import ShardChain
 from node.shard.genesis import shard_genesis
 from node.shard.run import ExecutedBlock
-from node.storage.memory import MemoryStore
 from tests.simulation.devnet.chains import BeaconNetChain, DevnetChain, ShardNetChain
 from tests.simulation.devnet.corrupt import CorruptChain, Targets
 from tests.simulation.devnet.forger import FORGE_EVERY, Forger
@@ -33,6 +32,7 @@ from tests.simulation.shards.support.traffic import CHAIN_ID, FUNDS, Traffic
 from tests.simulation.simnet.network import Network
 from tests.simulation.simnet.observer import Violation
 from tests.simulation.simnet.scheme import CHECKER, address, key_of
+from tests.support.memory_store import MemoryStore
 
 USERS = 2
 """Users of each shard."""

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol, TypeVar
 
-from consensus import Certificate, Evidence
+from consensus.evidence import Evidence
+from consensus.types import Certificate
 from node.beacon.block import BeaconBlock
 from node.beacon.chain import BeaconChain
 from node.beacon.rules import BeaconRules
@@ -26,7 +27,6 @@ from node.primitives.transaction import Transaction
 from node.shard.chain import ShardChain
 from node.shard.pool import PoolRejected, TransactionPool
 from node.shard.run import ExecutedBlock
-from node.storage.memory import MemoryStore
 from tests.simulation.devnet.chains import (
     BeaconNetChain,
     BlockHost,
@@ -40,6 +40,7 @@ from tests.simulation.simnet.network import Network
 from tests.simulation.simnet.observer import Violation
 from tests.simulation.simnet.scheme import address
 from tests.support.forgetful_store import ForgetfulStore
+from tests.support.memory_store import MemoryStore
 
 T = TypeVar("T")
 

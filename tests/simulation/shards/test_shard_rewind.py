@@ -20,8 +20,8 @@ from node.primitives.basics import Address
 from node.shard import rewinding as shard_rewinding
 from node.shard.chain import ShardChain
 from node.shard.genesis import shard_genesis
-from node.storage.memory import MemoryStore
 from tests.simulation.shards.support.network import Net
+from tests.support.memory_store import MemoryStore
 
 Dump = dict[bytes, bytes]
 

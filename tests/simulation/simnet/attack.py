@@ -15,33 +15,30 @@ import random
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from consensus import (
+from consensus.effects import BuildValue, Decided, Effect, SendProposal, SendVote, StartTimeout
+from consensus.engine import Engine
+from consensus.inputs import (
+    Input,
+    ProposalReceived,
+    StartHeight,
+    TimeoutElapsed,
+    ValueBuilt,
+    VoteReceived,
+)
+from consensus.round_state import Step
+from consensus.types import (
+    NO_ROUND,
     Address,
     BlockId,
-    BuildValue,
-    Decided,
-    Effect,
-    Engine,
     Height,
-    Input,
     Proposal,
-    ProposalReceived,
     Round,
-    SendProposal,
-    SendVote,
-    StartHeight,
-    StartTimeout,
-    Step,
-    TimeoutElapsed,
     TimeoutKind,
     Validator,
     ValidatorSet,
-    ValueBuilt,
     Vote,
-    VoteReceived,
     VoteType,
 )
-from consensus.types import NO_ROUND
 from tests.simulation.simnet.observer import Violation
 from tests.simulation.simnet.scheme import address, short
 

@@ -12,17 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from consensus import (
-    BlockId,
-    Certificate,
-    Height,
-    Proposal,
-    Round,
-    SendProposal,
-    SendVote,
-    Vote,
-    VoteType,
-)
+from consensus.effects import SendProposal, SendVote
+from consensus.types import BlockId, Certificate, Height, Proposal, Round, Vote, VoteType
 from node.wire import ProposalMessage
 from tests.simulation.simnet.disk import Disk
 from tests.simulation.simnet.host import Died, Host

@@ -7,7 +7,9 @@ from collections.abc import Callable, Collection
 from functools import cached_property, partial
 from typing import Any, Generic, Protocol, TypeVar
 
-from consensus import ChainContext, Engine, Evidence, ValidatorSet
+from consensus.engine import Engine
+from consensus.evidence import Evidence
+from consensus.types import ChainContext, ValidatorSet
 from tests.simulation.simnet.network import Network
 from tests.simulation.simnet.observer import Observer
 from tests.simulation.simnet.scheme import Block, Message, Packet

@@ -8,7 +8,12 @@ word changed.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from consensus import (
+from consensus.codec import encode_certificate
+from consensus.errors import ContractViolation
+from consensus.signing import vote_sign_bytes
+from consensus.types import (
+    MAX_HEIGHT,
+    MAX_ROUND,
     Address,
     BlockId,
     Certificate,
@@ -17,11 +22,7 @@ from consensus import (
     Round,
     ValidatorSet,
     VoteType,
-    encode_certificate,
-    vote_sign_bytes,
 )
-from consensus.errors import ContractViolation
-from consensus.types import MAX_HEIGHT, MAX_ROUND
 
 FIRST = Round(0)
 Sign = Callable[[Address, bytes], bytes]

@@ -11,21 +11,13 @@ from collections import deque
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
-from consensus import (
-    BlockId,
-    Certificate,
-    Engine,
-    Evidence,
-    Height,
-    Input,
-    Offence,
-    PeerFault,
-    Proposal,
-    TimeoutParams,
-    ValidatorSet,
-    Vote,
-)
-from consensus import Effect as EngineEffect
+from consensus.effects import Effect as EngineEffect
+from consensus.engine import Engine
+from consensus.errors import PeerFault
+from consensus.evidence import Evidence, Offence
+from consensus.inputs import Input
+from consensus.params import TimeoutParams
+from consensus.types import BlockId, Certificate, Height, Proposal, ValidatorSet, Vote
 from node.engine.early_messages import EarlyMessages
 from node.engine.effects import (
     Accuse,

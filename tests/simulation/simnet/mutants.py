@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import consensus.height
-from consensus import TimeoutElapsed, ValidatorSet, Vote
 from consensus.height import HeightProcess
+from consensus.inputs import TimeoutElapsed
 from consensus.round_state import (
     FreshProposal,
     PolkaNil,
@@ -20,7 +20,7 @@ from consensus.round_state import (
     Transition,
     apply,
 )
-from consensus.types import NO_ROUND, VoteType
+from consensus.types import NO_ROUND, ValidatorSet, Vote, VoteType
 from consensus.votes import Added, VoteKeeper
 from node.engine.effects import Compact, Effect
 from node.engine.height_driver import Effects, HeightDriver

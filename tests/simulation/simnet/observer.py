@@ -2,18 +2,10 @@
 
 from collections.abc import Callable
 
-from consensus import (
-    Address,
-    BlockId,
-    Certificate,
-    ChainContext,
-    Engine,
-    Evidence,
-    ValidatorSet,
-    VoteType,
-    verify_certificate,
-    verify_evidence,
-)
+from consensus.engine import Engine
+from consensus.evidence import Evidence, verify_evidence
+from consensus.signing import verify_certificate
+from consensus.types import Address, BlockId, Certificate, ChainContext, ValidatorSet, VoteType
 from tests.simulation.simnet.scheme import CHECKER, Block, key_of, short
 
 

@@ -5,22 +5,24 @@ from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from hashlib import blake2b, sha256
 
-from consensus import (
-    Address,
-    BlockId,
-    Certificate,
-    ChainContext,
-    PeerFault,
-    Proposal,
-    ValidatorSet,
-    Vote,
+from consensus.codec import (
     decode_certificate,
     decode_proposal,
     decode_vote,
     encode_certificate,
     encode_proposal,
     encode_vote,
-    verify_certificate,
+)
+from consensus.errors import PeerFault
+from consensus.signing import verify_certificate
+from consensus.types import (
+    Address,
+    BlockId,
+    Certificate,
+    ChainContext,
+    Proposal,
+    ValidatorSet,
+    Vote,
 )
 from node.primitives.basics import keccak_fast
 

@@ -5,16 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from consensus import (
-    Address,
-    ChainContext,
-    Proposal,
-    SendProposal,
-    SendVote,
-    Vote,
-    proposal_sign_bytes,
-    vote_sign_bytes,
-)
+from consensus.effects import SendProposal, SendVote
+from consensus.signing import proposal_sign_bytes, vote_sign_bytes
+from consensus.types import Address, ChainContext, Proposal, Vote
 from node.engine.signer import Signer
 from tests.simulation.simnet.disk import Disk
 from tests.simulation.simnet.scheme import address, sign, sign_digest

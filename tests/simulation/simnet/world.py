@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from consensus import Validator, ValidatorSet
+from consensus.types import Validator, ValidatorSet
 from tests.simulation.simnet.byzantine import ByzantineHost
 from tests.simulation.simnet.chain import Chain
 from tests.simulation.simnet.disk import Disk, FileDisk, MemoryDisk

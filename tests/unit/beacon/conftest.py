@@ -10,9 +10,9 @@ from consensus.signing import certificate_from_votes, vote_sign_bytes
 from consensus.types import Certificate, ChainContext, ValidatorSet, Vote, VoteType
 from node.beacon.chain import BeaconChain
 from node.beacon.evidence import DoubleSigning
-from node.beacon.rules import validator_set
+from node.beacon.rules import BeaconRules, validator_set
 from node.beacon.state import BeaconState
-from node.beacon.transition import BeaconExecution, BeaconRules, genesis_block
+from node.beacon.transition import BeaconExecution, genesis_block
 from node.execution.evm.fees import next_base_fee
 from node.execution.trie.trie import Trie
 from node.primitives.basics import ZERO_ADDRESS, ZERO_HASH, Address, ShardId, keccak256
@@ -23,7 +23,7 @@ from node.primitives.keys import KeccakSecp256k1, SigningKey
 from node.primitives.placement import home_by_range
 from node.primitives.requests import ShardRequests
 from node.storage.kv import KeyValueStore
-from node.storage.memory import MemoryStore
+from tests.support.memory_store import MemoryStore
 
 NO_REQUESTS = ShardRequests()
 

@@ -15,7 +15,7 @@ from node.beacon.validators import BEACON_CHAIN, Roster, Seat
 from node.primitives.basics import Address, ShardId
 from node.primitives.errors import InvalidBlock
 from node.storage.level import LevelStore
-from node.storage.memory import MemoryStore
+from tests.support.memory_store import MemoryStore
 
 S0, S1 = ShardId(0), ShardId(1)
 A, B, C = (Address(bytes([i]) * 20) for i in (1, 2, 3))

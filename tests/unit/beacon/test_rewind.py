@@ -15,7 +15,7 @@ from node.beacon.validators import BEACON_CHAIN
 from node.chains.beacon_app import BeaconService
 from node.primitives.basics import ShardId, keccak256
 from node.primitives.errors import CorruptData, DecodeError, InvalidBlock
-from node.storage.memory import MemoryStore
+from tests.support.memory_store import MemoryStore
 
 S0 = ShardId(0)
 

@@ -22,7 +22,7 @@ from node.primitives.transaction import Transaction, decode_transaction
 from node.shard.chain import ShardChain
 from node.shard.genesis import shard_genesis
 from node.shard.pool import TransactionPool
-from node.storage.memory import MemoryStore
+from tests.support.memory_store import MemoryStore
 
 GWEI = 10**9
 

@@ -23,7 +23,7 @@ from node.runtime.report.stakes import evidence_report, validators_report
 from node.shard.chain import ShardChain
 from node.shard.genesis import shard_genesis
 from node.shard.pool import TransactionPool
-from node.storage.memory import MemoryStore
+from tests.support.memory_store import MemoryStore
 
 KEYS = [SigningKey(keccak256(b"seat %d" % i)) for i in range(4)]
 

@@ -5,14 +5,9 @@ from pathlib import Path
 import pytest
 
 from node.cluster.launch import WantedNetwork
-from node.cluster.manifest import (
-    Manifest,
-    NodeSection,
-    fill_template,
-    load_manifest,
-    render_manifest,
-)
+from node.cluster.manifest import Manifest, NodeSection, fill_template, load_manifest
 from node.config.node_config import TracingConfig
+from node.config.toml import render_toml
 from node.primitives.errors import UserError
 from node.primitives.genesis import Params
 
@@ -32,7 +27,7 @@ def test_an_empty_file_is_the_default_network(tmp_path: Path) -> None:
 def test_development_methods_are_on_where_it_is_said_and_in_what_up_makes(tmp_path: Path) -> None:
     said = load(tmp_path, "[params]\ndev_methods = true\n")
     assert said.protocol_params() == Params(dev_methods=True)
-    assert load(tmp_path, render_manifest(said)) == said
+    assert load(tmp_path, render_toml(said)) == said
     assert not Manifest().protocol_params().dev_methods
     assert WantedNetwork().manifest().protocol_params() == Params(dev_methods=True)
     with pytest.raises(UserError, match="dev_methods"):
@@ -60,7 +55,7 @@ def test_what_is_rendered_is_read_back(tmp_path: Path) -> None:
         tracing=TracingConfig(sample_ratio=0.5),
         nodes={"s1v1": NodeSection(rpc_port=9000, dial_host="elsewhere")},
     )
-    assert load(tmp_path, render_manifest(manifest)) == manifest
+    assert load(tmp_path, render_toml(manifest)) == manifest
     assert manifest.protocol_params() == Params(heartbeat=1.5, gas_limit=7_000_000)
     assert [name for name, _, _ in manifest.node_names()] == [
         "s0v0", "s1v0", "s1v1", "s2v0", "s2v1", "s2v2", "s2v3",

@@ -14,10 +14,9 @@ from node.config.node_config import (
     RpcConfig,
     TracingConfig,
     load_node_config,
-    render_node_config,
     split_host_port,
 )
-from node.config.toml import parse_toml
+from node.config.toml import parse_toml, render_toml
 from node.primitives.errors import UserError
 
 MINIMAL = 'name = "s0v0"\ngenesis = "../genesis.json"\nidentity_key = "identity.key"\n'
@@ -75,7 +74,7 @@ def test_everything_written_is_read_back(tmp_path: Path) -> None:
             PeerConfig(name="s0v1", peer_id="12D3b", address="s0v1:30300"),
         ),
     )  # fmt: skip
-    assert load(tmp_path, render_node_config(config)) == config
+    assert load(tmp_path, render_toml(config)) == config
 
 
 @given(text=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1))
@@ -83,7 +82,7 @@ def test_any_text_survives_rendering(text: str) -> None:
     config = NodeConfig(
         name="a", genesis=Path("g"), identity_key=Path("i"), rpc=RpcConfig(cors_origins=(text,))
     )
-    assert parse_toml(render_node_config(config), NodeConfig).rpc.cors_origins == (text,)
+    assert parse_toml(render_toml(config), NodeConfig).rpc.cors_origins == (text,)
 
 
 @pytest.mark.parametrize(

@@ -6,39 +6,43 @@ from itertools import permutations
 
 import pytest
 
-from consensus import (
+from consensus.codec import (
+    MAX_EVIDENCE_SIZE,
+    decode_evidence,
+    encode_evidence,
+    encode_proposal,
+    encode_vote,
+)
+from consensus.errors import (
+    CodecError,
+    ContractViolation,
+    EvidenceFault,
+    InvalidEvidence,
+    InvalidSignature,
+    NotAValidator,
+    WrongProposer,
+)
+from consensus.evidence import (
+    Evidence,
+    OffenceKind,
+    conflicting_certificates,
+    make_evidence,
+    verify_evidence,
+)
+from consensus.signing import certificate_from_votes, proposal_sign_bytes, vote_sign_bytes
+from consensus.types import (
     Address,
     BlockId,
     Certificate,
     ChainContext,
-    CodecError,
-    ContractViolation,
-    Evidence,
-    EvidenceFault,
     Height,
-    InvalidEvidence,
-    InvalidSignature,
-    NotAValidator,
-    OffenceKind,
     Proposal,
     Round,
     Validator,
     ValidatorSet,
     Vote,
     VoteType,
-    WrongProposer,
-    certificate_from_votes,
-    conflicting_certificates,
-    decode_evidence,
-    encode_evidence,
-    encode_proposal,
-    encode_vote,
-    make_evidence,
-    proposal_sign_bytes,
-    verify_evidence,
-    vote_sign_bytes,
 )
-from consensus.codec import MAX_EVIDENCE_SIZE
 
 CTX = ChainContext(genesis=b"g" * 32, tag=b"shard/0")
 H, R = Height(10), Round(2)

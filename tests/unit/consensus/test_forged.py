@@ -11,19 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consensus import (
+from consensus.errors import InvalidCertificate
+from consensus.signing import verify_certificate, vote_sign_bytes
+from consensus.types import (
     Address,
     BlockId,
     Certificate,
     ChainContext,
     Height,
-    InvalidCertificate,
     Round,
     Validator,
     ValidatorSet,
     VoteType,
-    verify_certificate,
-    vote_sign_bytes,
 )
 from tests.simulation.simnet.forgery import Forgers
 from tests.simulation.simnet.scheme import CHECKER, address, key_of, sign

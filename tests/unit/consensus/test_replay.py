@@ -1,30 +1,22 @@
 """What is still to be done after a log has been replayed."""
 
-from consensus import (
+from consensus.effects import BuildValue, Decided, SendProposal, SendVote, StartTimeout
+from consensus.engine import Engine
+from consensus.inputs import ProposalReceived, StartHeight, TimeoutElapsed, ValueBuilt, VoteReceived
+from consensus.recovery import replay
+from consensus.round_state import Step
+from consensus.types import (
     Address,
     BlockId,
-    BuildValue,
-    Decided,
-    Engine,
     Height,
     Proposal,
-    ProposalReceived,
     Round,
-    SendProposal,
-    SendVote,
-    StartHeight,
-    StartTimeout,
-    Step,
     Timeout,
-    TimeoutElapsed,
     TimeoutKind,
     Validator,
     ValidatorSet,
-    ValueBuilt,
     Vote,
-    VoteReceived,
     VoteType,
-    replay,
 )
 
 H, R = Height(1), Round(0)

@@ -6,34 +6,32 @@ Four validators of power 1; ``me`` is the last in the order of the set, and the 
 
 import pytest
 
-from consensus import (
-    Address,
-    BlockId,
+from consensus.effects import (
     BuildValue,
-    ContractViolation,
     Decided,
     Effect,
-    Engine,
     EnteredRound,
     Equivocation,
-    Height,
-    Proposal,
-    ProposalReceived,
     Rebroadcast,
-    Round,
     SendProposal,
     SendVote,
-    StartHeight,
     StartTimeout,
-    Step,
+)
+from consensus.engine import Engine
+from consensus.errors import ContractViolation
+from consensus.inputs import ProposalReceived, StartHeight, TimeoutElapsed, ValueBuilt, VoteReceived
+from consensus.round_state import Step
+from consensus.types import (
+    Address,
+    BlockId,
+    Height,
+    Proposal,
+    Round,
     Timeout,
-    TimeoutElapsed,
     TimeoutKind,
     Validator,
     ValidatorSet,
-    ValueBuilt,
     Vote,
-    VoteReceived,
     VoteType,
 )
 

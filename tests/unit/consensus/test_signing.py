@@ -6,12 +6,9 @@ import pytest
 from coincurve import PrivateKey, PublicKey
 from eth_hash.auto import keccak
 
-from consensus import (
-    Address,
-    BlockId,
+from consensus.errors import (
     CertificateFault,
-    ChainContext,
-    Height,
+    ContractViolation,
     InvalidCertificate,
     InvalidChainContext,
     InvalidProposal,
@@ -19,16 +16,10 @@ from consensus import (
     InvalidTimeouts,
     InvalidValidatorSet,
     NotAValidator,
-    Proposal,
-    Round,
-    Timeout,
-    TimeoutKind,
-    TimeoutParams,
-    Validator,
-    ValidatorSet,
-    Vote,
-    VoteType,
     WrongProposer,
+)
+from consensus.params import TimeoutParams
+from consensus.signing import (
     certificate_from_votes,
     check_proposal,
     check_vote,
@@ -36,8 +27,21 @@ from consensus import (
     verify_certificate,
     vote_sign_bytes,
 )
-from consensus.errors import ContractViolation
-from consensus.types import MAX_VALIDATORS
+from consensus.types import (
+    MAX_VALIDATORS,
+    Address,
+    BlockId,
+    ChainContext,
+    Height,
+    Proposal,
+    Round,
+    Timeout,
+    TimeoutKind,
+    Validator,
+    ValidatorSet,
+    Vote,
+    VoteType,
+)
 
 CTX = ChainContext(genesis=b"g" * 32, tag=b"shard/0")
 BLOCK = BlockId(b"B" * 32)

@@ -2,9 +2,18 @@
 
 from dataclasses import replace
 
-from consensus import Address, BlockId, Height, Proposal, Round, Validator, ValidatorSet, Vote
 from consensus.proposals import ProposalLog
-from consensus.types import VoteType
+from consensus.types import (
+    Address,
+    BlockId,
+    Height,
+    Proposal,
+    Round,
+    Validator,
+    ValidatorSet,
+    Vote,
+    VoteType,
+)
 from consensus.votes import FUTURE_ROUNDS, MAX_VOTES, OLD_ROUNDS, PAST_ROUNDS, VoteKeeper
 
 H = Height(5)

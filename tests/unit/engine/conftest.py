@@ -7,7 +7,7 @@ what was not synced. What must never happen is asserted where it would happen.
 
 import random
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -178,8 +178,8 @@ class Member:
         self.app.restarted()
         self._scope = trio.CancelScope()
         with (
-            LastSigned(folder / "toy.signed") as record,
-            WriteAheadLog(folder / "toy.wal", tails=record.tails) as self.wal,
+            closing(LastSigned(folder / "toy.signed")) as record,
+            closing(WriteAheadLog(folder / "toy.wal", tails=record.tails)) as self.wal,
             self._scope,
         ):
             self._build(record)

@@ -1,5 +1,6 @@
 """The journal gives back what a height was fed, and only that."""
 
+from contextlib import closing
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -60,14 +61,14 @@ def timeout(height: int) -> Timeout:
 
 
 def reopened(path: Path, height: int) -> list[module.Record]:
-    with WriteAheadLog(path) as log:
+    with closing(WriteAheadLog(path)) as log:
         return Journal(log).replay(height)
 
 
 def test_the_last_height_is_replayed_in_order(tmp_path: Path) -> None:
     path = tmp_path / "wal"
     built = Built(height=8, round=0, block_id=BlockId(b"b" * 32), value=b"own")
-    with WriteAheadLog(path) as log:
+    with closing(WriteAheadLog(path)) as log:
         journal = Journal(log)
         journal.start(7)
         journal.vote(vote(7))
@@ -89,7 +90,7 @@ def test_the_last_height_is_replayed_in_order(tmp_path: Path) -> None:
 
 def test_a_height_that_was_started_twice_forgets_nothing(tmp_path: Path) -> None:
     path = tmp_path / "wal"
-    with WriteAheadLog(path) as log:
+    with closing(WriteAheadLog(path)) as log:
         journal = Journal(log)
         journal.start(8)
         journal.vote(vote(8))
@@ -103,7 +104,7 @@ def test_a_height_that_was_started_twice_forgets_nothing(tmp_path: Path) -> None
 def test_a_value_is_written_once_and_an_invalid_one_never(tmp_path: Path) -> None:
     path = tmp_path / "wal"
     value = b"v" * 100_000
-    with WriteAheadLog(path) as log:
+    with closing(WriteAheadLog(path)) as log:
         journal = Journal(log)
         journal.start(8)
         for round_ in range(20):
@@ -114,7 +115,7 @@ def test_a_value_is_written_once_and_an_invalid_one_never(tmp_path: Path) -> Non
     judged = [r for r in records if isinstance(r, Judged)]
     assert [r.message.value for r in judged] == [b""] + [value] * 19
 
-    with WriteAheadLog(path) as log:  # the value is known after a replay, too
+    with closing(WriteAheadLog(path)) as log:  # the value is known after a replay, too
         journal = Journal(log)
         journal.replay(8)
         before = log.size
@@ -127,7 +128,7 @@ def test_the_log_is_emptied_when_it_has_grown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "RESET_BYTES", 1000)
-    with WriteAheadLog(tmp_path / "wal") as log:
+    with closing(WriteAheadLog(tmp_path / "wal")) as log:
         journal = Journal(log)
         for height in range(1, 50):
             journal.start(height)
@@ -141,7 +142,7 @@ def test_the_log_is_emptied_when_it_has_grown(
     "raw", [b"", b"\x63", b"\x01", b"\x02", b"\x02\x01\x09", b"\x04\x63" + b"\0" * 12, b"\x05x"]
 )
 def test_a_record_that_is_none_says_so(tmp_path: Path, raw: bytes) -> None:
-    with WriteAheadLog(tmp_path / "wal") as log:
+    with closing(WriteAheadLog(tmp_path / "wal")) as log:
         log.append(raw)
         log.sync()
     with pytest.raises(CorruptData, match="wal"):
@@ -170,7 +171,7 @@ def snapshot(*proposals: tuple[ProposalMessage, bool], locked: BlockId | None = 
 def test_a_compacted_journal_goes_on_from_the_snapshot(tmp_path: Path) -> None:
     path = tmp_path / "wal"
     older, bad = proposal(8, 2), proposal(8, 4, b"", block=b"b" * 32)
-    with WriteAheadLog(path) as log:
+    with closing(WriteAheadLog(path)) as log:
         journal = Journal(log)
         journal.start(8)
         journal.judged(older, True)
@@ -201,7 +202,7 @@ def test_a_snapshot_keeps_the_whole_state(tmp_path: Path, step: Step, flag: str 
     state = RoundState(height=Height(2**40 - 1), round=Round(2**31), step=step)
     if flag is not None:
         state = replace(state, **{flag: True})
-    with WriteAheadLog(tmp_path / "wal") as log:
+    with closing(WriteAheadLog(tmp_path / "wal")) as log:
         Journal(log).compact(Snapshot(state=state, proposals=(), votes=()), {}.__getitem__)
     (resumed,) = reopened(tmp_path / "wal", 2**40 - 1)
     assert isinstance(resumed, Resumed)
@@ -214,7 +215,7 @@ def test_a_snapshot_keeps_the_lock(tmp_path: Path) -> None:
         height=Height(8), round=Round(5), step=Step.PREVOTE,
         locked_round=2, locked_block=A, valid_round=3, valid_block=C,
     )  # fmt: skip
-    with WriteAheadLog(tmp_path / "wal") as log:
+    with closing(WriteAheadLog(tmp_path / "wal")) as log:
         Journal(log).compact(Snapshot(state=state, proposals=(), votes=()), {}.__getitem__)
     (resumed,) = reopened(tmp_path / "wal", 8)
     assert isinstance(resumed, Resumed)
@@ -237,7 +238,7 @@ def test_no_part_of_the_state_is_forgotten() -> None:
 
 def test_a_compacted_journal_that_is_torn_loses_only_what_came_after(tmp_path: Path) -> None:
     path = tmp_path / "wal"
-    with WriteAheadLog(path) as log:
+    with closing(WriteAheadLog(path)) as log:
         journal = Journal(log)
         journal.start(8)
         journal.compact(snapshot((proposal(8, 2), True), locked=A), {A: b"value"}.__getitem__)
@@ -254,7 +255,7 @@ def test_a_compacted_journal_that_is_torn_loses_only_what_came_after(tmp_path: P
 
 def test_a_snapshot_without_its_messages_is_damage(tmp_path: Path) -> None:
     path = tmp_path / "wal"
-    with WriteAheadLog(path) as log:
+    with closing(WriteAheadLog(path)) as log:
         Journal(log).compact(snapshot(), {}.__getitem__)
         log.rewrite(list(payloads(path))[:-1])
     with pytest.raises(CorruptData, match="wal"):
@@ -263,7 +264,7 @@ def test_a_snapshot_without_its_messages_is_damage(tmp_path: Path) -> None:
 
 def test_a_snapshot_without_the_value_of_a_valid_block_is_damage(tmp_path: Path) -> None:
     path = tmp_path / "wal"
-    with WriteAheadLog(path) as log:
+    with closing(WriteAheadLog(path)) as log:
         journal = Journal(log)
         journal.compact(snapshot((proposal(8, 2), True)), {A: b""}.__getitem__)
     with pytest.raises(CorruptData, match="lacks the value"):
@@ -280,7 +281,7 @@ def test_a_height_of_many_rounds_has_a_bounded_journal(
 ) -> None:
     monkeypatch.setattr(module, "COMPACT_BYTES", 100_000)
     value, largest = b"v" * 10_000, 0
-    with WriteAheadLog(tmp_path / "wal") as log:
+    with closing(WriteAheadLog(tmp_path / "wal")) as log:
         journal = Journal(log)
         journal.start(8)
         for round_ in range(300):
@@ -297,25 +298,25 @@ def test_a_height_of_many_rounds_has_a_bounded_journal(
 
 def test_a_height_of_an_earlier_era_is_another_height(tmp_path: Path) -> None:
     path = tmp_path / "wal"
-    with WriteAheadLog(path) as log:
+    with closing(WriteAheadLog(path)) as log:
         journal = Journal(log)
         journal.start(8)
         journal.vote(vote(8))
         journal.sync()
-    with WriteAheadLog(path) as log:
+    with closing(WriteAheadLog(path)) as log:
         journal = Journal(log, era=2)
         assert journal.replay(8) == []
         journal.start(8)
         journal.timeout(timeout(8))
         journal.sync()
-    with WriteAheadLog(path) as log:
+    with closing(WriteAheadLog(path)) as log:
         records = Journal(log, era=2).replay(8)
         assert records == [HeightStarted(height=8, era=2), TimeoutElapsed(timeout=timeout(8))]
-    with WriteAheadLog(path) as log:
+    with closing(WriteAheadLog(path)) as log:
         Journal(log, era=2).compact(snapshot(), {}.__getitem__)
-    with WriteAheadLog(path) as log:
+    with closing(WriteAheadLog(path)) as log:
         assert Journal(log).replay(snapshot().state.height) == []
-    with WriteAheadLog(path) as log:
+    with closing(WriteAheadLog(path)) as log:
         (resumed,) = Journal(log, era=2).replay(snapshot().state.height)
     assert isinstance(resumed, Resumed)
     assert resumed.state == snapshot().state

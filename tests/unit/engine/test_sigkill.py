@@ -8,6 +8,7 @@ import json
 import os
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
@@ -109,8 +110,8 @@ async def live(toy: ModuleType, folder: Path) -> None:
         os.writev(said, [json.dumps(row).encode(), b"\n"])
 
     with (
-        LastSigned(folder / "toy.signed") as record,
-        WriteAheadLog(folder / "toy.wal", tails=record.tails) as wal,
+        closing(LastSigned(folder / "toy.signed")) as record,
+        closing(WriteAheadLog(folder / "toy.wal", tails=record.tails)) as wal,
     ):
         participant = Participant(
             app=app,

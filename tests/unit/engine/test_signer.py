@@ -1,14 +1,24 @@
 """The signer: nothing is signed twice, recorded or not, and all of it is on disk before it is sent."""
 
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from consensus import Address, BlockId, ChainContext, VoteType
 from consensus.effects import SendProposal, SendVote
 from consensus.errors import InvalidSignature
 from consensus.params import TimeoutParams
 from consensus.signing import check_vote
-from consensus.types import Height, Round, Validator, ValidatorSet, Vote
+from consensus.types import (
+    Address,
+    BlockId,
+    ChainContext,
+    Height,
+    Round,
+    Validator,
+    ValidatorSet,
+    Vote,
+    VoteType,
+)
 from node.engine.journal import Journal
 from node.engine.participant import Participant
 from node.engine.signer import Signer
@@ -42,7 +52,7 @@ def proposal(block_id: BlockId) -> SendProposal:
 
 
 def test_what_was_signed_and_not_recorded_yet_is_not_contradicted(tmp_path: Path) -> None:
-    with LastSigned(tmp_path / "signed") as record:
+    with closing(LastSigned(tmp_path / "signed")) as record:
         one = signer(record)
         assert one.proposal(proposal(A)) is not None
         vote = one.vote(prevote(A))
@@ -57,7 +67,7 @@ def test_what_was_signed_and_not_recorded_yet_is_not_contradicted(tmp_path: Path
 
 def test_nothing_is_signed_before_what_a_replayed_log_says_we_signed(tmp_path: Path) -> None:
     """The record may be behind: its directory is new, and others told us of our own vote."""
-    with LastSigned(tmp_path / "signed") as record:
+    with closing(LastSigned(tmp_path / "signed")) as record:
         earlier = signer(record)
         precommit = earlier.vote(replace(prevote(None), type=VoteType.PRECOMMIT))
         assert precommit is not None
@@ -74,15 +84,15 @@ def test_nothing_is_signed_before_what_a_replayed_log_says_we_signed(tmp_path: P
 
 def test_a_commit_covers_all_that_was_signed_before(tmp_path: Path) -> None:
     with (
-        LastSigned(tmp_path / "signed") as record,
-        WriteAheadLog(tmp_path / "wal", tails=record.tails) as log,
+        closing(LastSigned(tmp_path / "signed")) as record,
+        closing(WriteAheadLog(tmp_path / "wal", tails=record.tails)) as log,
     ):
         one = signer(record)
         one.proposal(proposal(A))
         vote = one.vote(prevote(A))
         assert vote is not None
         one.commit(vote, log)
-    with LastSigned(tmp_path / "signed") as record:
+    with closing(LastSigned(tmp_path / "signed")) as record:
         two = signer(record)
         assert two.proposal(proposal(A)) is None  # behind the record
         assert two.vote(prevote(B)) is None
@@ -91,8 +101,8 @@ def test_a_commit_covers_all_that_was_signed_before(tmp_path: Path) -> None:
 
 def test_what_was_signed_later_is_not_recorded_before_it_is_logged(tmp_path: Path) -> None:
     with (
-        LastSigned(tmp_path / "signed") as record,
-        WriteAheadLog(tmp_path / "wal", tails=record.tails) as log,
+        closing(LastSigned(tmp_path / "signed")) as record,
+        closing(WriteAheadLog(tmp_path / "wal", tails=record.tails)) as log,
     ):
         one = signer(record)
         first = one.vote(prevote(A))
@@ -108,19 +118,19 @@ def test_what_was_signed_later_is_not_recorded_before_it_is_logged(tmp_path: Pat
 
 
 def test_the_same_vote_in_a_new_log_is_durable_before_it_is_sent_again(tmp_path: Path) -> None:
-    with LastSigned(tmp_path / "signed") as record:
-        with WriteAheadLog(tmp_path / "lost", tails=record.tails) as log:
+    with closing(LastSigned(tmp_path / "signed")) as record:
+        with closing(WriteAheadLog(tmp_path / "lost", tails=record.tails)) as log:
             one = signer(record)
             vote = one.vote(prevote(A))
             assert vote is not None
             one.commit(vote, log)
-        with WriteAheadLog(tmp_path / "new", tails=record.tails) as log:
+        with closing(WriteAheadLog(tmp_path / "new", tails=record.tails)) as log:
             two = signer(record)
             assert two.vote(prevote(A)) == vote
             log.append(b"what led to it")
             two.commit(vote, log)
             assert log.durable == log.size
-    with WriteAheadLog(tmp_path / "new") as log:
+    with closing(WriteAheadLog(tmp_path / "new")) as log:
         assert list(log.replay()) == [b"what led to it"]
 
 
@@ -141,7 +151,7 @@ async def test_what_the_log_says_we_signed_is_on_record_after_a_replay(tmp_path:
     log.close()
     record.close()
     (tmp_path / "wal").unlink()  # from here on the record has to know it by itself
-    with LastSigned(tmp_path / "signed") as record:
+    with closing(LastSigned(tmp_path / "signed")) as record:
         again = signer(record)
         assert again.proposal(replace(proposed, block_id=B)) is None
         assert again.vote(replace(voted, block_id=B)) is None
@@ -154,7 +164,10 @@ def signer_of_lost_record(folder: Path) -> tuple[SendVote, SendProposal]:
     block_id = BlockId(keccak_fast(value))
     voted = SendVote(type=VoteType.PREVOTE, height=Height(1), round=Round(0), block_id=block_id)
     proposed = SendProposal(height=Height(1), round=Round(0), block_id=block_id, pol_round=-1)
-    with LastSigned(folder / "elsewhere") as record, WriteAheadLog(folder / "wal") as log:
+    with (
+        closing(LastSigned(folder / "elsewhere")) as record,
+        closing(WriteAheadLog(folder / "wal")) as log,
+    ):
         one, journal = signer(record), Journal(log)
         proposal, vote = one.proposal(proposed), one.vote(voted)
         assert proposal is not None
@@ -169,11 +182,11 @@ def signer_of_lost_record(folder: Path) -> tuple[SendVote, SendProposal]:
 def test_a_height_comes_again_in_a_later_era_and_never_in_an_earlier_one(tmp_path: Path) -> None:
     """Two blocks of one height are no contradiction then, and no signature of one era is one of the other."""
     votes = []
-    with LastSigned(tmp_path / "signed") as record:
+    with closing(LastSigned(tmp_path / "signed")) as record:
         for era in (0, 1, 7):
             context = replace(CONTEXT, era=era)
             one = Signer(key=KEY, context=context, record=record)
-            with WriteAheadLog(tmp_path / f"wal{era}", tails=()) as log:
+            with closing(WriteAheadLog(tmp_path / f"wal{era}", tails=())) as log:
                 vote = one.vote(prevote(A if era % 2 else B))
                 assert vote is not None
                 assert one.vote(prevote(None)) is None
@@ -183,7 +196,7 @@ def test_a_height_comes_again_in_a_later_era_and_never_in_an_earlier_one(tmp_pat
     for context, _ in votes:
         valid = [other for other, vote in votes if _is_of(context, vote)]
         assert valid == [context]
-    with LastSigned(tmp_path / "signed") as record:
+    with closing(LastSigned(tmp_path / "signed")) as record:
         for era in (0, 1, 6):  # whatever became of the chain: this key has gone on
             old = Signer(key=KEY, context=replace(CONTEXT, era=era), record=record)
             assert old.vote(prevote(A, round=9)) is None
@@ -202,8 +215,8 @@ def test_it_knows_how_far_it_may_have_helped_to_decide(tmp_path: Path) -> None:
         return replace(prevote(block_id, round), type=VoteType.PRECOMMIT, height=Height(height))
 
     with (
-        LastSigned(tmp_path / "signed") as record,
-        WriteAheadLog(tmp_path / "wal", tails=record.tails) as log,
+        closing(LastSigned(tmp_path / "signed")) as record,
+        closing(WriteAheadLog(tmp_path / "wal", tails=record.tails)) as log,
     ):
         one = signer(record)
 

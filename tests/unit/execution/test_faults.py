@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from node.concurrency.interpreter import RECURSION_LIMIT, check_interpreter, run_with_stack
-from node.execution.evm.evm import Evm, contract_address
+from node.concurrency.interpreter import RECURSION_LIMIT, check_interpreter
+from node.execution.evm.evm import Evm
 from node.execution.evm.results import CallResult, TransactionResult
 from node.execution.frame.context import BlockContext
 from node.execution.state.genesis import GenesisAccount, build_genesis
@@ -16,9 +16,11 @@ from node.execution.state.state import State
 from node.execution.trie.errors import InsufficientFunds
 from node.primitives import rlp
 from node.primitives.basics import ZERO_HASH, Address, keccak256
+from node.primitives.births import contract_address
 from node.primitives.errors import InvalidTransaction, UserError
 from node.primitives.keys import SigningKey
 from node.primitives.transaction import Authorization, Transaction
+from tests.support.deep_stack import run_with_stack
 
 CHAIN = 1
 ETHER = 10**18

@@ -18,7 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consensus.codec import decode_certificate, encode_certificate
-from node.light import MAX_PROOF_BYTES, InvalidProof, ProvenMessage, decode_proof, verify
+from node.light.codec import MAX_PROOF_BYTES, decode_proof
+from node.light.errors import InvalidProof
+from node.light.verify import ProvenMessage, verify
 from node.primitives.basics import keccak256
 from node.primitives.genesis import Genesis
 from node.primitives.keys import KeccakSecp256k1
@@ -75,7 +77,7 @@ async def make_case(devnet: Any) -> Case:
     net.jail(0, 2)
     net.settle()
     net.jail(1, 2)
-    document = await views.backend.prove_message(messages[2].id)
+    document = await views.backend.atoll.prove_message(messages[2].id)
     checker = CachedChecker()
     proven = verify(net.genesis, decode_proof(msgspec.json.encode(document)), checker=checker)
     return Case(net.genesis, document, proven, checker)

@@ -68,7 +68,7 @@ class Node:
             methods={wire.QUERY: self._query},
             era_methods={wire.ERA: self._ask},
         )
-        self.p2p: Any = self.network._network
+        self.p2p: Any = self.network.links
 
     async def _frame(self, peer: PeerId, channel: int, payload: bytes) -> None:
         self.frames.append((peer, channel, payload))

@@ -58,7 +58,7 @@ HASTY = replace(LIMITS, silence_timeout=2.0, write_timeout=2.0, handshake_timeou
 """Of the victim, where a deadline is what ends the attack."""
 # The first id is the lowest, so that the attacker is the one to dial.
 ATTACKER, VICTIM, WITNESS, STRANGER = sorted(
-    (Identity.from_seed(sha256(bytes([i])).digest()) for i in range(4)), key=lambda i: i.peer_id
+    (Identity(sha256(bytes([i])).digest()) for i in range(4)), key=lambda i: i.peer_id
 )
 
 

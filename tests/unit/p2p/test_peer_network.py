@@ -49,7 +49,7 @@ HASTY = replace(PATIENT, silence_timeout=1.0, write_timeout=1.0, handshake_timeo
 """For what is found out by its silence."""
 # The lower id of a pair dials: identities in the order of their ids make tests readable.
 IDENTITIES = sorted(
-    (Identity.from_seed(sha256(bytes([i])).digest()) for i in range(8)), key=lambda i: i.peer_id
+    (Identity(sha256(bytes([i])).digest()) for i in range(8)), key=lambda i: i.peer_id
 )
 
 
@@ -226,19 +226,14 @@ async def test_reconnects_when_a_peer_returns_on_the_same_port(
     assert [up for _, up in stays.changes] == [True, False, True, False]
 
 
-async def test_peers_can_be_added_and_removed_while_running() -> None:
+async def test_peers_can_be_added_while_running() -> None:
     ports = [free_port(), free_port()]
     a, b = Node(0, ports, members=[]), Node(1, ports, members=[])
     async with running([a, b], mesh=False):
         b.network.add_peer(spec(0, ports[0]))
         a.network.add_peer(spec(1, ports[1]))
         await until(lambda: a.network.connected and b.network.connected)
-        b.network.remove_peer(a.id)
-        assert not b.network.connected
-        assert b.changes == [(a.id, True), (a.id, False)]
-        await until(lambda: not a.network.connected)
-        await until(lambda: a.network.stats()[b.id].last_error is not None)
-        assert not a.network.connected
+        assert b.changes == [(a.id, True)]
 
 
 async def test_port_in_use_is_reported_with_what_to_do() -> None:
@@ -326,7 +321,7 @@ async def main():
     async def on_frame(peer, channel, payload):
         network.send(peer, channel, payload)
     network = PeerNetwork(
-        identity=Identity.from_bytes(bytes.fromhex(arguments["seed"])),
+        identity=Identity(bytes.fromhex(arguments["seed"])),
         listen=arguments["listen"], network_id=bytes.fromhex(arguments["network_id"]),
         channels=[
             ChannelSpec(id=1, priority=0, max_frame=4096, queue_frames=10000,

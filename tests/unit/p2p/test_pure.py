@@ -158,20 +158,20 @@ def test_identity_file_is_private_and_comes_back(tmp_path: Path) -> None:
         save_identity(path, Identity.generate())
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert Identity.load(path).peer_id == identity.peer_id
-    assert Identity.from_bytes(identity.to_bytes()).peer_id == identity.peer_id
+    assert Identity(identity.to_bytes()).peer_id == identity.peer_id
     assert list(tmp_path.iterdir()) == [path]
     assert identity.to_bytes().hex() not in repr(identity)
 
 
 def test_identity_of_a_seed_is_libp2ps() -> None:
     # the peer id of the Ed25519 seed 00 01 .. 1f, as libp2p derives it
-    identity = Identity.from_seed(bytes(range(32)))
+    identity = Identity(bytes(range(32)))
     assert identity.peer_id == "12D3KooWA4Xop1JaT3MHxwYMkCepYsv4iPVopMXwCz5iHYdBfeSB"
 
 
 def test_broken_identities_are_a_users_mistake(tmp_path: Path) -> None:
     with pytest.raises(IdentityError):
-        Identity.from_seed(bytes(31))
+        Identity(bytes(31))
     with pytest.raises(IdentityError, match="cannot read"):
         Identity.load(tmp_path / "missing")
     (tmp_path / "short").write_bytes(b"x")

@@ -33,7 +33,7 @@ FAIL = MethodSpec(name="fail", max_request=10, max_response=10, concurrency=4)
 WAIT = MethodSpec(name="wait", max_request=10, max_response=10, concurrency=2)
 UNSERVED = MethodSpec(name="unserved", max_request=10, max_response=10, concurrency=2)
 A, B = sorted(
-    (Identity.from_seed(sha256(bytes([i])).digest()) for i in range(2)),
+    (Identity(sha256(bytes([i])).digest()) for i in range(2)),
     key=lambda identity: identity.peer_id,
 )
 

@@ -18,7 +18,7 @@ from rpc.errors import (
     TransactionRejected,
 )
 from rpc.limits import Limits
-from rpc.methods import blob_base_fee
+from rpc.methods.state import blob_base_fee
 from rpc.wire import ReceiptView
 from tests.support.scoped import WithChains
 
@@ -54,7 +54,7 @@ class Backend(WithChains):
     async def gas_price(self, scope):
         await trio.sleep_forever()
 
-    async def status(self):
+    def status(self):
         return {"unencodable": object()}
 
     async def syncing(self):
@@ -63,7 +63,7 @@ class Backend(WithChains):
     async def transaction_receipt(self, scope, hash):
         return None
 
-    async def health(self):
+    def health(self):
         if self.raises is not None:
             raise self.raises
         return True, {"height": 3}
@@ -211,7 +211,7 @@ async def test_invalid_params_name_the_argument(dispatcher, method, params, mess
         (RpcError(4444, "pruned", {"a": 1}), {"code": 4444, "message": "pruned", "data": {"a": 1}}),
         (trio.TooSlowError(), {"code": -32002, "message": "request timed out"}),
         (
-            ExecutionReverted("execution reverted", b"\x01"),
+            ExecutionReverted(b"\x01"),
             {"code": 3, "message": "execution reverted", "data": "0x01"},
         ),
         (
@@ -423,31 +423,6 @@ def test_the_blob_base_fee_is_that_of_eip_4844():
     # e**(excess / fraction), from the integer series of the EIP
     assert blob_base_fee(5007716) == 2
     assert blob_base_fee(50077160) == 22026
-
-
-@pytest.mark.parametrize(
-    ("output", "message"),
-    [
-        (b"", "execution reverted"),
-        (b"\x01\x02\x03\x04", "execution reverted"),
-        (
-            bytes.fromhex("08c379a0")
-            + (32).to_bytes(32)
-            + (2).to_bytes(32)
-            + b"no".ljust(32, b"\0"),
-            "execution reverted: no",
-        ),
-        (
-            bytes.fromhex("4e487b71") + (0x11).to_bytes(32),
-            "execution reverted: arithmetic underflow or overflow",
-        ),
-        (bytes.fromhex("08c379a0") + b"\xff" * 64, "execution reverted"),
-        (bytes.fromhex("08c379a0") + (32).to_bytes(32) + b"\xff" * 32, "execution reverted"),
-    ],
-)
-def test_revert_reasons_are_read_as_solidity_writes_them(output, message):
-    error = ExecutionReverted.from_output(output)
-    assert (error.code, error.message, error.revert_data) == (3, message, output)
 
 
 async def test_every_call_is_observed_once_with_its_outcome(backend, autojump_clock):

@@ -150,7 +150,7 @@ class Backend(WithChains):
     async def block_number(self, scope):
         return 1000 if scope is None else scope
 
-    async def health(self):
+    def health(self):
         return False, {"why": "syncing"}
 
 

@@ -24,7 +24,7 @@ class Backend(WithChains):
     async def code(self, scope, address, ref):
         return b"\0" * 4_000_000
 
-    async def health(self):
+    def health(self):
         return True, {"height": 1}
 
 

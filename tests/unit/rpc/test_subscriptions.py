@@ -43,6 +43,11 @@ def block(number):
         timestamp=number,
         base_fee_per_gas=7,
         mix_hash=bytes(32),
+        withdrawals_root=bytes(32),
+        blob_gas_used=0,
+        excess_blob_gas=0,
+        parent_beacon_block_root=bytes(32),
+        requests_hash=bytes(32),
     )
 
 

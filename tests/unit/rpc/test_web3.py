@@ -27,7 +27,6 @@ from rpc.wire import (
     ReceiptView,
     SetCodeAuthorization,
     TransactionView,
-    WithdrawalView,
 )
 from tests.support.scoped import WithChains
 
@@ -159,9 +158,6 @@ class Chain(WithChains):
     async def chain_id(self):
         return 1337
 
-    async def network_id(self):
-        return 1337
-
     async def syncing(self):
         return None
 
@@ -196,7 +192,6 @@ class Chain(WithChains):
             excess_blob_gas=0,
             parent_beacon_block_root=word(7),
             requests_hash=word(8),
-            withdrawals=(WithdrawalView(index=1, validator_index=2, address=ALICE, amount=3),),
             transactions=(
                 transactions(number) if full else tuple(view.hash for view in transactions(number))
             ),
@@ -222,11 +217,11 @@ class Chain(WithChains):
 
     async def call(self, scope, request, ref, overrides):
         if request.data == b"\x01":
-            raise ExecutionReverted.from_output(REVERT)
+            raise ExecutionReverted(REVERT, "no cash")
         if request.data == b"\x02":
-            raise ExecutionReverted.from_output(PANIC)
+            raise ExecutionReverted(PANIC)
         if request.data == b"\x03":
-            raise ExecutionReverted.from_output(b"")
+            raise ExecutionReverted(b"")
         return word(request.value or 0)
 
     async def estimate_gas(self, scope, request, ref, overrides):
@@ -335,7 +330,7 @@ async def test_blocks(chain):
         assert block["hash"] == block_hash(5)
         assert block["baseFeePerGas"] == 7
         assert block["transactions"][3] == transaction_hash(5, 3)
-        assert block["withdrawals"][0]["amount"] == 3
+        assert block["withdrawals"] == []
         assert block["parentBeaconBlockRoot"] == word(7)
         assert w3.eth.get_block(block_hash(4))["number"] == 4
         assert w3.eth.get_block_transaction_count(2) == 6

@@ -10,23 +10,24 @@ import pytest
 from eth_abi import encode
 
 from consensus.types import BlockId, Certificate, Height, Round
-from node.execution.evm.evm import contract_address
 from node.execution.trie.trie_proof import iterate
 from node.primitives import rlp
 from node.primitives.basics import Address, Hash32, ShardId, keccak256
+from node.primitives.births import contract_address
 from node.primitives.genesis import Genesis, GenesisValidator, Params
 from node.primitives.keys import SigningKey
 from node.primitives.message import LanePosition, Message, MessageKind
 from node.primitives.placement import home_by_range
 from node.primitives.transaction import Transaction, decode_transaction
 from node.shard import messenger
+from node.shard.block_frame import BlockEnv
 from node.shard.chain import ShardChain
 from node.shard.judge import BuiltBlock
 from node.shard.lanes import InboundLane
 from node.shard.ports import Anchor
-from node.shard.run import BlockEnv, BlockRun, ExecutedBlock
+from node.shard.run import BlockRun, ExecutedBlock
 from node.shard.selection import ChosenTransactions
-from node.storage.memory import MemoryStore
+from tests.support.memory_store import MemoryStore
 
 CHAIN_ID = 1337
 ETHER = 10**18

@@ -7,12 +7,12 @@ import pytest
 from node.primitives.basics import keccak256
 from node.primitives.errors import CorruptData, InvalidBlock, UserError
 from node.primitives.genesis import Params
+from node.primitives.messenger import BEACON_ROOTS, MESSENGER
 from node.shard import schema
 from node.shard.chain import HeadAccounts, ShardChain
 from node.shard.genesis import shard_genesis
-from node.shard.messenger import BEACON_ROOTS, MESSENGER
 from node.storage.level import LevelStore
-from node.storage.memory import MemoryStore
+from tests.support.memory_store import MemoryStore
 
 ETHER = 10**18
 

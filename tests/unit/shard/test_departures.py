@@ -7,9 +7,9 @@ from node.primitives.message import MessageKind
 from node.primitives.transaction import MAX_TRANSACTION_BYTES
 from node.shard import messenger
 from node.shard.block import decode_item, encode_arrival
+from node.shard.block_frame import DoesNotFit
 from node.shard.crossing import departure_gas
 from node.shard.room import LaneFull, ShardFrozen
-from node.shard.run import DoesNotFit
 
 GWEI = 10**9
 

@@ -9,6 +9,7 @@ from node.primitives import rlp
 from node.primitives.basics import Address
 from node.primitives.dev_operation import DEV_OPERATION_TYPE, MAX_WEI, DevKind, DevOperation
 from node.primitives.errors import InvalidBlock, InvalidTransaction
+from node.primitives.messenger import MESSENGER, STAKING
 from node.primitives.transaction import decode_transaction, encode_impersonated
 from node.shard import dev_ops, messenger
 from node.shard.block import ShardBlock
@@ -111,8 +112,8 @@ def test_a_transaction_of_the_same_block_sees_them(world, kit):
     [
         (lambda w, k: op(DevKind.SET_NONCE, w.users[0][1].address), "cannot fall to 0"),
         (lambda w, k: op(DevKind.SET_BALANCE, k.address(1, 3), number=1), "does not live on"),
-        (lambda w, k: op(DevKind.SET_BALANCE, messenger.MESSENGER, number=1), "of the protocol"),
-        (lambda w, k: op(DevKind.SET_CODE, messenger.STAKING), "of the protocol"),
+        (lambda w, k: op(DevKind.SET_BALANCE, MESSENGER, number=1), "of the protocol"),
+        (lambda w, k: op(DevKind.SET_CODE, STAKING), "of the protocol"),
         (lambda w, k: op(DevKind.SET_STORAGE, bytes(19) + b"\1", number=1), "of the protocol"),
         (lambda w, k: op(DevKind.SET_STORAGE, k.address(0, 3, 9), number=1), "has no storage"),
         (lambda w, k: op(DevKind.SET_CLOCK, number=1), "time cannot go back"),
@@ -136,7 +137,7 @@ def test_what_cannot_be_done_has_a_reason_and_no_effect(world, kit, operation, r
     assert statuses(executed) == [0]
     state = world.chain.state()
     assert messenger.issued(state) == 0
-    assert state.balance(messenger.MESSENGER) == 0
+    assert state.balance(MESSENGER) == 0
     assert empty.executed.header.gas_used == executed.header.gas_used == 0
 
 
@@ -258,7 +259,7 @@ def test_it_needs_what_a_signed_one_needs(world):
         (impersonated(alice.address, alice.address, nonce=1), "nonce too high"),
         (impersonated(alice.address, alice.address, 10**30), "insufficient funds"),
         (impersonated(world.users[1][0].address, alice.address), "at home on shard 1"),
-        (impersonated(messenger.MESSENGER, alice.address), "cannot be impersonated"),
+        (impersonated(MESSENGER, alice.address), "cannot be impersonated"),
         (impersonated(SYSTEM_ADDRESS, alice.address), "cannot be impersonated"),
     ):
         with pytest.raises(InvalidTransaction, match=words):

@@ -17,8 +17,8 @@ from node.shard.block import (
     decode_item,
     encode_arrival,
 )
+from node.shard.block_frame import BlockEnv
 from node.shard.lanes import InboundLane, Tails
-from node.shard.run import BlockEnv
 from node.shard.selection import ChosenTransactions, draw
 
 CHANGES = {

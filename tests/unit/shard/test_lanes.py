@@ -11,9 +11,9 @@ from node.primitives.basics import ZERO_HASH, Hash32, ShardId, keccak256
 from node.primitives.errors import DecodeError, InvalidBlock
 from node.primitives.genesis import Params
 from node.primitives.message import LanePosition
+from node.primitives.messenger import MESSENGER
 from node.shard import messenger
 from node.shard.lanes import MAX_TAIL_HASHES, AvailableMessages, InboundLane, Tails, check_lane
-from node.shard.messenger import MESSENGER
 from node.shard.room import lane_full
 
 

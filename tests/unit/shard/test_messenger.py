@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from eth_abi import decode, encode
 
-from node.execution.evm.evm import intrinsic_gas
+from node.execution.evm.validity import intrinsic_gas
 from node.primitives import messenger as layout
 from node.primitives.basics import Address, ShardId, keccak256
 from node.primitives.message import LanePosition, MessageKind, message_id
+from node.primitives.messenger import BEACON_ROOTS, HISTORY_STORAGE, MESSENGER, STAKING
 from node.primitives.placement import home_by_range
 from node.shard import messenger
-from node.shard.messenger import MESSENGER
 
 ROOT = Path(__file__).resolve().parents[3]
 GWEI = 10**9
@@ -113,9 +113,9 @@ def test_homes_are_those_of_the_protocol(world, kit):
     known += [
         MESSENGER,
         layout.BEACON,
-        messenger.STAKING,
-        messenger.BEACON_ROOTS,
-        messenger.HISTORY_STORAGE,
+        STAKING,
+        BEACON_ROOTS,
+        HISTORY_STORAGE,
     ]
     born = next(
         address

@@ -2,17 +2,16 @@
 
 import pytest
 
-from node.execution.evm.evm import contract_address
 from node.primitives.basics import Address, keccak256
-from node.primitives.births import Birth
+from node.primitives.births import Birth, contract_address
 from node.primitives.errors import InvalidBlock, UserError
 from node.primitives.genesis import Params
 from node.primitives.message import MessageKind
+from node.primitives.messenger import MESSENGER, STAKING
 from node.primitives.placement import home_by_range
 from node.primitives.requests import ShardRequests
 from node.shard import messenger
 from node.shard.block_frame import MAX_GAS_LIMIT, ShardRules
-from node.shard.messenger import MESSENGER, STAKING
 
 ETHER = 10**18
 

@@ -8,19 +8,19 @@ from eth_abi import decode, encode
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.execution.evm.evm import contract_address
 from node.execution.state.system_contracts import (
     BEACON_ROOTS_ADDRESS,
     HISTORY_ADDRESS,
     SYSTEM_ADDRESS,
 )
 from node.primitives.basics import Address, keccak256
+from node.primitives.births import contract_address
 from node.primitives.errors import InvalidBlock
 from node.primitives.message import MAX_DEPTH, MessageKind
+from node.primitives.messenger import MESSENGER, STAKING
 from node.primitives.placement import home_by_range
 from node.shard import messenger
 from node.shard.delivery import MAX_REPLY_BYTES
-from node.shard.messenger import MESSENGER
 from node.shard.run import MAX_WEI
 from tests.support.effort import examples
 
@@ -565,7 +565,7 @@ def test_no_message_makes_a_block_invalid(data):
     world, contracts = _scene()
     people = [
         *contracts, *(u.address for row in world.users for u in row), world.coinbase, MESSENGER,
-        messenger.STAKING, bytes(20), *(n.to_bytes(20, "big") for n in (1, 5, 0x11, 0x12)),
+        STAKING, bytes(20), *(n.to_bytes(20, "big") for n in (1, 5, 0x11, 0x12)),
     ]  # fmt: skip
     address = st.sampled_from(people) | st.binary(min_size=20, max_size=20)
     before = world.chain.head.number

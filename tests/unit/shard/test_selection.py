@@ -3,7 +3,7 @@
 import pytest
 
 from node.primitives.transaction import Authorization
-from node.shard.run import DoesNotFit
+from node.shard.block_frame import DoesNotFit
 from node.shard.selection import ChosenTransactions, draw
 
 LIMIT = 30_000_000

@@ -2,11 +2,11 @@
 
 import pytest
 
-from node.execution.evm.evm import contract_address
+from node.primitives.births import contract_address
 from node.primitives.message import LanePosition, MessageKind
+from node.primitives.messenger import MESSENGER, SENT_TOPIC
 from node.primitives.placement import home_by_range
 from node.shard import messenger
-from node.shard.messenger import MESSENGER
 
 GWEI = 10**9
 WHILE_GAS_IS_LEFT = bytes.fromhex("5b6200ea605a115f57")  # loops until 60,000 gas are left
@@ -126,7 +126,7 @@ def test_a_proxy_sends_in_its_own_name(world, kit, far):
 def test_a_log_that_looks_like_a_send_is_only_a_log(world, kit, far):
     """Of any contract but MESSENGER."""
     topics = (b"\x7f" + bytes(32), b"\x7f" + bytes(32), b"\x7f" + bytes(32))
-    code = b"".join(topics) + b"\x7f" + messenger.SENT_TOPIC + b"\x5f\x5f\xa4\x00"
+    code = b"".join(topics) + b"\x7f" + SENT_TOPIC + b"\x5f\x5f\xa4\x00"
     contract = world.deploy(code)
     executed = world.make(world.users[0][1].tx(contract, gas=500_000))
     assert len(executed.receipts[-1].logs) == 1

@@ -4,11 +4,11 @@ and wait for little gas that nobody there asked for. Here shard 1 lies, and shar
 
 import pytest
 
-from node.execution.evm.evm import contract_address
+from node.primitives.births import contract_address
 from node.primitives.message import LanePosition, MessageKind
+from node.primitives.messenger import MESSENGER
 from node.primitives.placement import home_by_range
 from node.shard import messenger
-from node.shard.messenger import MESSENGER
 
 pytestmark = pytest.mark.slow
 

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import random
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -174,7 +175,10 @@ def test_a_log_that_lost_what_was_synced_is_refused(disk: Disk) -> None:
 
 
 def test_a_log_without_a_keeper_of_its_tails_hands_nothing_over(tmp_path: Path) -> None:
-    with LastSigned(tmp_path / "signed") as record, WriteAheadLog(tmp_path / "wal") as log:
+    with (
+        closing(LastSigned(tmp_path / "signed")) as record,
+        closing(WriteAheadLog(tmp_path / "wal")) as log,
+    ):
         log.append(b"vote")
         with pytest.raises(RuntimeError, match="keeps no tails"):
             record.check_and_record(1, 0, 0, DIGEST, log=log)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from node.storage.kv import KeyValueStore, prefix_end
 from node.storage.level import LevelStore
-from node.storage.memory import MemoryStore
+from tests.support.memory_store import MemoryStore
 
 
 @pytest.fixture(params=["level", "memory"])

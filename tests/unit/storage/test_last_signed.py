@@ -5,6 +5,7 @@ import random
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -28,13 +29,13 @@ def at(height: int, round: int, step: int, digest: bytes = A) -> SignedPosition:
 
 
 def loaded(path: Path) -> SignedPosition | None:
-    with LastSigned(path) as record:
+    with closing(LastSigned(path)) as record:
         return record.load()
 
 
 def test_a_new_record_is_empty_and_private(tmp_path: Path) -> None:
     path = tmp_path / "signed"
-    with LastSigned(path) as record:
+    with closing(LastSigned(path)) as record:
         assert record.load() is None
         assert not record.torn
     assert path.stat().st_mode & 0o777 == 0o600
@@ -44,7 +45,7 @@ def test_a_new_record_is_empty_and_private(tmp_path: Path) -> None:
 def test_positions_go_forward_and_survive_reopening(tmp_path: Path) -> None:
     path = tmp_path / "signed"
     for place in [(1, 0, 0), (1, 0, 1), (1, 0, 2), (1, 1, 0), (2, 0, 0), (9, 4, 2)]:
-        with LastSigned(path) as record:
+        with closing(LastSigned(path)) as record:
             record.check_and_record(*place, A)
             assert record.load() == at(*place)
         assert loaded(path) == at(*place)
@@ -53,7 +54,7 @@ def test_positions_go_forward_and_survive_reopening(tmp_path: Path) -> None:
 def test_the_identical_request_is_allowed_and_writes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with LastSigned(tmp_path / "signed") as record:
+    with closing(LastSigned(tmp_path / "signed")) as record:
         record.check_and_record(5, 1, 1, A)
         monkeypatch.setattr(os, "pwrite", lambda *_: pytest.fail("written for nothing"))
         record.check_and_record(5, 1, 1, A)
@@ -68,7 +69,7 @@ def test_contradictions_are_refused(
 ) -> None:
     path = tmp_path / "signed"
     for reopen in (False, True):
-        with LastSigned(path) as record:
+        with closing(LastSigned(path)) as record:
             if not reopen:
                 record.check_and_record(5, 1, 1, A)
             with pytest.raises(WouldEquivocate, match="height 5 round 1 step 1"):
@@ -82,7 +83,7 @@ def test_a_torn_write_at_every_byte_leaves_the_old_or_the_new_record(
 ) -> None:
     monkeypatch.setattr(os, "fsync", lambda _: None)  # a thousand openings
     path = tmp_path / "signed"
-    with LastSigned(path) as record:
+    with closing(LastSigned(path)) as record:
         for height in range(1, earlier + 1):
             record.check_and_record(height, 0, 1, A)
         old = path.read_bytes()
@@ -97,7 +98,7 @@ def test_a_torn_write_at_every_byte_leaves_the_old_or_the_new_record(
             after = start + SLOT_BYTES
             rest = old[start + cut : after] if junk is None else bytes([junk]) * (SLOT_BYTES - cut)
             path.write_bytes(new[:start] + middle + rest + new[after:])
-            with LastSigned(path) as record:
+            with closing(LastSigned(path)) as record:
                 found = record.load()
                 assert found in (at(earlier, 0, 1), at(earlier + 1, 0, 1, B))
                 damaged = middle + rest not in (old[start:after], b"\0" * SLOT_BYTES)
@@ -112,7 +113,7 @@ def test_a_torn_write_at_every_byte_leaves_the_old_or_the_new_record(
 
 def test_truncation_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "signed"
-    with LastSigned(path) as record:
+    with closing(LastSigned(path)) as record:
         record.check_and_record(1, 0, 0, A)
         record.check_and_record(1, 0, 1, A)
     content = path.read_bytes()
@@ -146,13 +147,13 @@ def test_an_empty_file_of_the_right_size_is_refused(tmp_path: Path) -> None:
 def test_damage_that_no_crash_does_is_refused(tmp_path: Path, signatures: int) -> None:
     """Two slots before the last: the record must not go back to what is in the third."""
     path = tmp_path / "signed"
-    with LastSigned(path) as record:
+    with closing(LastSigned(path)) as record:
         for height in range(1, signatures + 1):
             record.check_and_record(height, 0, 0, A)
     content = bytearray(path.read_bytes())
     content[signatures % SLOTS * SLOT_BYTES] ^= 1
     path.write_bytes(content)
-    with LastSigned(path) as record:  # as if torn
+    with closing(LastSigned(path)) as record:  # as if torn
         assert record.torn
         last = record.load()
         assert (last.height if last else 0) == signatures - 1
@@ -164,7 +165,7 @@ def test_damage_that_no_crash_does_is_refused(tmp_path: Path, signatures: int) -
 
 def test_a_second_opener_is_refused(tmp_path: Path) -> None:
     with (
-        LastSigned(tmp_path / "signed"),
+        closing(LastSigned(tmp_path / "signed")),
         pytest.raises(StorageInUse, match="in use by another process"),
     ):
         LastSigned(tmp_path / "signed")
@@ -176,7 +177,7 @@ def test_after_a_failed_write_nothing_more_is_signed(
     def broken(*_: object) -> int:
         raise OSError(5, "Input/output error")
 
-    with LastSigned(tmp_path / "signed") as record:
+    with closing(LastSigned(tmp_path / "signed")) as record:
         with monkeypatch.context() as patch:
             patch.setattr(os, "pwrite", broken)
             with pytest.raises(StorageUnavailable, match="Input/output error"):

@@ -3,7 +3,7 @@
 import random
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -169,7 +169,7 @@ def test_a_file_that_was_deleted_stays_deleted(root: Path) -> None:
 
 
 def test_keys_are_durable_when_they_were_saved(root: Path) -> None:
-    key, identity = SigningKey(b"\7" * 32), Identity.from_seed(b"\1" * 32)
+    key, identity = SigningKey(b"\7" * 32), Identity(b"\1" * 32)
 
     def work() -> None:
         save_validator_key(root / "validator.key", key)
@@ -232,7 +232,7 @@ def test_a_loaded_network_has_all_that_its_validators_have_signed(
     layout = make_network(SMALL, tmp_path / "made")
     for node in layout.nodes:
         make_directory(node.config.data_dir / "consensus")
-        with LastSigned(node.config.data_dir / "consensus" / "shard-0.signed") as record:
+        with closing(LastSigned(node.config.data_dir / "consensus" / "shard-0.signed")) as record:
             record.check_and_record(7, 0, 1, A)
     file = tmp_path / "net.dump"
     dump_network(layout, file, replace=False, progress=lambda done, total: None)
@@ -247,7 +247,7 @@ def test_a_loaded_network_has_all_that_its_validators_have_signed(
         if has_network(directory):
             for node in check_network(directory).nodes:
                 path = node.config.data_dir / "consensus" / "shard-0.signed"
-                with LastSigned(path) as record, pytest.raises(WouldEquivocate):
+                with closing(LastSigned(path)) as record, pytest.raises(WouldEquivocate):
                     record.check_and_record(7, 0, 1, B)
 
     cut_everywhere(root, work, look, times=1)
@@ -393,23 +393,23 @@ def test_nothing_that_was_promised_is_ever_lost(root: Path, seed: int) -> None:
 
 
 def sign(root: Path, height: int) -> None:
-    with LastSigned(root / "signed") as record:
+    with closing(LastSigned(root / "signed")) as record:
         record.check_and_record(height, 0, 1, A)
 
 
 def refuses(root: Path, height: int) -> None:
-    with LastSigned(root / "signed") as record, pytest.raises(WouldEquivocate):
+    with closing(LastSigned(root / "signed")) as record, pytest.raises(WouldEquivocate):
         record.check_and_record(height, 0, 1, B)
 
 
 def log_vote(root: Path, height: int) -> None:
-    with WriteAheadLog(root / "wal") as log:
+    with closing(WriteAheadLog(root / "wal")) as log:
         log.append(b"vote of %d" % height)
         log.sync()
 
 
 def replays(root: Path, height: int) -> None:
-    with WriteAheadLog(root / "wal") as log:
+    with closing(WriteAheadLog(root / "wal")) as log:
         assert list(log.replay())[-1] == b"vote of %d" % height
 
 

@@ -1,6 +1,7 @@
 """A disk that is full on purpose: what was written stays, what does not fit is an error, room is room."""
 
 import errno
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,7 @@ def test_a_full_disk_refuses_a_batch_whole(tmp_path: Path) -> None:
 
 def test_a_full_disk_ends_a_log_which_keeps_what_it_had(tmp_path: Path) -> None:
     quota, path = Quota(tmp_path), tmp_path / "wal"
-    with WriteAheadLog(path, quota=quota) as log:
+    with closing(WriteAheadLog(path, quota=quota)) as log:
         log.append(b"kept")
         log.sync()
         quota.set_limit(0)
@@ -58,5 +59,5 @@ def test_a_full_disk_ends_a_log_which_keeps_what_it_had(tmp_path: Path) -> None:
         quota.set_limit(None)
         with pytest.raises(StorageUnavailable, match="restart the node"):
             log.append(b"after")
-    with WriteAheadLog(path) as log:
+    with closing(WriteAheadLog(path)) as log:
         assert list(log.replay()) == [b"kept"]

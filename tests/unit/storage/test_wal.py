@@ -5,6 +5,7 @@ import random
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ PAYLOADS = [b"first", b"", b"x" * 300, b"last"]
 
 def written(path: Path, *groups: list[bytes]) -> bytes:
     """The bytes of a log to which each group was appended and synced."""
-    with WriteAheadLog(path) as log:
+    with closing(WriteAheadLog(path)) as log:
         for group in groups:
             for payload in group:
                 log.append(payload)
@@ -27,7 +28,7 @@ def written(path: Path, *groups: list[bytes]) -> bytes:
 
 
 def replayed(path: Path) -> tuple[list[bytes], int]:
-    with WriteAheadLog(path) as log:
+    with closing(WriteAheadLog(path)) as log:
         return list(log.replay()), log.torn_bytes
 
 
@@ -37,7 +38,7 @@ def test_records_come_back_in_order(tmp_path: Path) -> None:
     assert replayed(path) == ([], 0)
     written(path, PAYLOADS[:2], PAYLOADS[2:])
     assert replayed(path) == (PAYLOADS, 0)
-    with WriteAheadLog(path) as log:
+    with closing(WriteAheadLog(path)) as log:
         log.append(b"more")
         log.sync()
     assert replayed(path) == ([*PAYLOADS, b"more"], 0)
@@ -45,7 +46,7 @@ def test_records_come_back_in_order(tmp_path: Path) -> None:
 
 def test_what_was_not_synced_is_not_written(tmp_path: Path) -> None:
     path = tmp_path / "wal"
-    with WriteAheadLog(path) as log:
+    with closing(WriteAheadLog(path)) as log:
         log.append(b"a")
         assert log.size == path.stat().st_size == FILE_HEADER_BYTES
         log.sync()
@@ -57,7 +58,7 @@ def test_what_was_not_synced_is_not_written(tmp_path: Path) -> None:
 def test_sync_does_nothing_when_nothing_is_new(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with WriteAheadLog(tmp_path / "wal") as log:
+    with closing(WriteAheadLog(tmp_path / "wal")) as log:
         log.append(b"a")
         log.sync()
         monkeypatch.setattr(os, "fdatasync", lambda _: pytest.fail("synced for nothing"))
@@ -65,7 +66,7 @@ def test_sync_does_nothing_when_nothing_is_new(
 
 
 def test_replay_can_be_asked_for_once(tmp_path: Path) -> None:
-    with WriteAheadLog(tmp_path / "wal") as log:
+    with closing(WriteAheadLog(tmp_path / "wal")) as log:
         list(log.replay())
         with pytest.raises(RuntimeError):
             log.replay()
@@ -74,7 +75,7 @@ def test_replay_can_be_asked_for_once(tmp_path: Path) -> None:
 def test_reset_starts_an_empty_log(tmp_path: Path) -> None:
     path = tmp_path / "wal"
     old = written(path, PAYLOADS)
-    with WriteAheadLog(path) as log:
+    with closing(WriteAheadLog(path)) as log:
         log.append(b"dropped")
         log.reset()
         assert log.size == path.stat().st_size == FILE_HEADER_BYTES
@@ -87,7 +88,7 @@ def test_reset_starts_an_empty_log(tmp_path: Path) -> None:
 def test_a_rewritten_log_has_other_records_and_goes_on(tmp_path: Path) -> None:
     path = tmp_path / "wal"
     written(path, PAYLOADS)
-    with WriteAheadLog(path) as log:
+    with closing(WriteAheadLog(path)) as log:
         log.append(b"dropped")
         log.rewrite(PAYLOADS[1:3])
         assert log.size == path.stat().st_size
@@ -101,7 +102,7 @@ def test_a_rewritten_log_has_other_records_and_goes_on(tmp_path: Path) -> None:
 def test_all_of_a_rewritten_log_was_durable(tmp_path: Path) -> None:
     """Damage to it is no torn tail, as it has its name only when it is whole; later records show it."""
     path = tmp_path / "wal"
-    with WriteAheadLog(path) as log:
+    with closing(WriteAheadLog(path)) as log:
         log.rewrite([b"one", b"two"])
         end = log.size
         log.append(b"three")
@@ -137,7 +138,7 @@ def test_a_crash_in_a_rewrite_leaves_the_old_log_or_the_new_one(
 
             path.unlink(missing_ok=True)
             written(path, [b"old"], [b"older"])
-            with WriteAheadLog(path) as log, monkeypatch.context() as patch:
+            with closing(WriteAheadLog(path)) as log, monkeypatch.context() as patch:
                 patch.setattr(os, name, crash)
                 with pytest.raises(Crash):
                     log.rewrite([b"new"])
@@ -147,7 +148,7 @@ def test_a_crash_in_a_rewrite_leaves_the_old_log_or_the_new_one(
 def test_records_of_an_earlier_log_in_the_same_blocks_are_not_taken_over(tmp_path: Path) -> None:
     path = tmp_path / "wal"
     old = written(path, [b"same size"], [b"old"])
-    with WriteAheadLog(path) as log:
+    with closing(WriteAheadLog(path)) as log:
         log.reset()
         log.append(b"same size")
         log.sync()
@@ -174,7 +175,7 @@ def test_truncation_at_every_byte_keeps_the_records_before_it(tmp_path: Path) ->
 def test_a_torn_tail_is_cut_off_and_the_log_goes_on(tmp_path: Path, tail: bytes) -> None:
     path = tmp_path / "wal"
     path.write_bytes(written(path, [b"a"]) + tail)
-    with WriteAheadLog(path) as log:
+    with closing(WriteAheadLog(path)) as log:
         assert log.torn_bytes == len(tail)
         assert list(log.replay()) == [b"a"]
         log.append(b"b")
@@ -228,7 +229,7 @@ def test_a_file_that_is_no_log_is_refused_and_left_alone(tmp_path: Path) -> None
 
 def test_the_size_of_a_record_is_bounded(tmp_path: Path) -> None:
     path = tmp_path / "wal"
-    with WriteAheadLog(path, max_record=10) as log:
+    with closing(WriteAheadLog(path, max_record=10)) as log:
         log.append(b"x" * 10)
         with pytest.raises(ValueError, match="over 10"):
             log.append(b"x" * 11)
@@ -238,7 +239,7 @@ def test_the_size_of_a_record_is_bounded(tmp_path: Path) -> None:
 
 def test_a_second_opener_is_refused_until_the_first_closes(tmp_path: Path) -> None:
     path = tmp_path / "wal"
-    with WriteAheadLog(path) as log:
+    with closing(WriteAheadLog(path)) as log:
         log.reset()  # replaces the file: the lock must not go with it
         with pytest.raises(StorageInUse, match="in use by another process"):
             WriteAheadLog(path)
@@ -256,7 +257,7 @@ def test_after_a_failed_write_the_log_refuses_to_go_on(
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
-    with WriteAheadLog(tmp_path / "wal") as log:
+    with closing(WriteAheadLog(tmp_path / "wal")) as log:
         log.append(b"a")
         with monkeypatch.context() as patch:
             patch.setattr(os, "fdatasync", full)

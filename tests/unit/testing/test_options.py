@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from node.cluster.manifest import Manifest, render_manifest
-from node.config.toml import parse_toml
+from node.cluster.manifest import Manifest
+from node.config.toml import parse_toml, render_toml
 from node.primitives.errors import UserError
 from node.testing.network import Network
 from node.testing.options import manifest_of
@@ -49,7 +49,7 @@ def test_every_option() -> None:
     assert (manifest.stake_ether, manifest.nodes["s1v2"].stake_ether) == (40, 320)
     assert (manifest.accounts.count, manifest.protocol_params().lane_window) == (12, 24)
     assert (manifest.rpc.cors_origins, manifest.rpc.port) == (("*",), 0)
-    assert parse_toml(render_manifest(manifest), Manifest) == manifest
+    assert parse_toml(render_toml(manifest), Manifest) == manifest
 
 
 @pytest.mark.parametrize(

@@ -37,13 +37,12 @@ from node.query.local import LocalSource
 from node.query.port import ShardUnavailable
 from node.query.remote import RemoteSource
 from node.shard import messenger
+from node.shard.block_frame import BlockEnv
 from node.shard.chain import HeadAccounts, ShardChain
 from node.shard.genesis import shard_genesis
 from node.shard.lanes import InboundLane
 from node.shard.pool import TransactionPool
 from node.shard.ports import Anchor
-from node.shard.run import BlockEnv
-from node.storage.memory import MemoryStore
 from node.view.backend import NodeBackend
 from node.view.fault_control import FaultControl
 from node.view.following.methods import AtollView
@@ -53,6 +52,7 @@ from node.view.shard_view import ShardView
 from node.view.shards import Shards
 from node.view.wallet.wallet import Wallet
 from rpc.threads import Threads
+from tests.support.memory_store import MemoryStore
 
 CHAIN_ID = 1337
 ETHER = 10**18
@@ -452,7 +452,15 @@ class Devnet:
         atoll = AtollView(
             self.beacon,
             shards,
-            head_height=self.head_height,
+            network=network,
+            prover=Prover(
+                self.genesis,
+                self.beacon,
+                shards,
+                head_height=self.head_height,
+                checker=self.rules.checker,
+            ),
+            head_signal=head_signal,
             committees={int(s): [f"v{s}"] for s in self.ids},
             genesis_supply=sum(self.genesis.alloc.values()),
             params=self.genesis.params,
@@ -466,16 +474,9 @@ class Devnet:
                 for s in self.ids
             },
             atoll=atoll,
-            prover=Prover(
-                self.genesis,
-                self.beacon,
-                shards,
-                head_height=self.head_height,
-                checker=self.rules.checker,
-            ),
             beacon=self.beacon,
             sources=shards,
-            status=Status(),
+            node=Status(),
             wallet=Wallet(
                 {u.address: u.key for row in self.users for u in row},
                 addresses=[u.address for row in self.users for u in row],

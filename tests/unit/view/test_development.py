@@ -5,8 +5,9 @@ import pytest
 from node.view.wallet import wallet
 from node.view.wallet.wallet import Impersonation
 from rpc.errors import LimitExceeded, MethodNotSupported
-from rpc.methods import METHODS, Context
+from rpc.methods import METHODS
 from rpc.methods.development import METHODS as DEVELOPMENT
+from rpc.methods.table import Context
 
 
 @pytest.mark.parametrize("name", sorted(DEVELOPMENT))

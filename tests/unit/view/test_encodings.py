@@ -84,13 +84,13 @@ async def test_waiting_for_a_block(net):
             nursery.start_soon(backend.chain(None).wait_for_block, 0)
             nursery.start_soon(backend.chain(1).wait_for_block, 0)
             net.round()
-            backend._head_signal.send()
+            backend.chain(None)._head_signal.send()
 
 
 async def test_a_node_behind_its_peers_is_syncing(net):
     backend = net.views().backend
     assert await backend.syncing() is None
-    backend._status.behind = True
+    backend.node.behind = True
     assert await backend.syncing() == {
         "startingBlock": 0,
         "currentBlock": 0,

@@ -13,8 +13,9 @@ from node.primitives.basics import ShardId
 from node.primitives.errors import InvalidBlock
 from node.view.fault_control import FaultControl
 from rpc.errors import InvalidParams, MethodNotSupported, ServerError
-from rpc.methods import METHODS, Context
+from rpc.methods import METHODS
 from rpc.methods.faults import METHODS as FAULTS
+from rpc.methods.table import Context
 
 
 def make(

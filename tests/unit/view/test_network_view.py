@@ -5,9 +5,9 @@ from eth_utils.address import to_checksum_address
 
 from node.primitives import rlp
 from node.primitives.basics import keccak256
+from node.primitives.messenger import MESSENGER
 from node.primitives.placement import home_by_range
 from node.shard.block import ARRIVAL_TYPE, BEACON_OPS_TYPE
-from node.shard.messenger import MESSENGER
 from rpc.errors import (
     ExecutionReverted,
     InvalidParams,

@@ -10,9 +10,9 @@ from trio.testing import wait_all_tasks_blocked
 from node.chains.shard_app import ShardService, decode_value
 from node.concurrency.height_gate import HeightGate
 from node.concurrency.worker import Worker
-from node.execution.evm.evm import contract_address
 from node.network.gossip import TransactionGossip
 from node.primitives.basics import ZERO_ADDRESS, Address
+from node.primitives.births import contract_address
 from node.primitives.errors import InvalidTransaction
 from node.primitives.placement import home_by_range
 from node.primitives.transaction import decode_transaction

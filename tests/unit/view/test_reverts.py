@@ -34,3 +34,28 @@ def test_what_is_not_quite_one_is_left_as_it_is():
 def test_reasons_of_others_are_shown_as_ever():
     output = keccak256(b"Error(string)")[:4] + encode(["string"], ["no"])
     assert reverted(output).message == "execution reverted: no"
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        (b"", "execution reverted"),
+        (b"\x01\x02\x03\x04", "execution reverted"),
+        (
+            bytes.fromhex("08c379a0")
+            + (32).to_bytes(32)
+            + (2).to_bytes(32)
+            + b"no".ljust(32, b"\0"),
+            "execution reverted: no",
+        ),
+        (
+            bytes.fromhex("4e487b71") + (0x11).to_bytes(32),
+            "execution reverted: arithmetic underflow or overflow",
+        ),
+        (bytes.fromhex("08c379a0") + b"\xff" * 64, "execution reverted"),
+        (bytes.fromhex("08c379a0") + (32).to_bytes(32) + b"\xff" * 32, "execution reverted"),
+    ],
+)
+def test_revert_reasons_are_read_as_solidity_writes_them(output, message):
+    error = reverted(output)
+    assert (error.code, error.message, error.data) == (3, message, "0x" + output.hex())

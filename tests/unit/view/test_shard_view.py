@@ -2,8 +2,8 @@
 
 import pytest
 
+from node.primitives.messenger import MESSENGER, SENT_TOPIC
 from node.shard.block import ARRIVAL_TYPE
-from node.shard.messenger import MESSENGER, SENT_TOPIC
 from rpc.errors import ResourceNotFound, TransactionRejected
 from rpc.wire import NO_OVERRIDES, BlockHash, CallRequest, LogFilter
 
@@ -116,12 +116,11 @@ async def test_a_shard_that_does_not_exist_is_named(net, backend):
 
 async def test_the_node_itself(net, backend):
     assert await backend.client_version() == "atoll/test"
-    assert await backend.chain_id() == await backend.network_id() == 1337
-    assert await backend.peer_count() == 3
-    assert await backend.listening() is True
+    assert await backend.chain_id() == 1337
+    assert backend.node.peer_count() == 3
     assert backend.wallet.addresses == tuple(u.address for row in net.users for u in row)
-    assert (await backend.health())[0] is True
-    assert await backend.status() == {"name": "test"}
+    assert backend.node.health()[0] is True
+    assert backend.node.status() == {"name": "test"}
     assert await backend.syncing() is None
     for _ in range(10):
         net.crosslink()

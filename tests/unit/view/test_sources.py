@@ -4,8 +4,8 @@ import msgspec
 import pytest
 import trio
 
-from node.execution.evm.evm import contract_address
 from node.execution.state.receipts import Receipt, decode_receipt
+from node.primitives.births import contract_address
 from node.query.port import ShardUnavailable
 from node.query.questions import AccountQuestion, BlockQuestion, LegsQuestion, ProveQuestion
 from node.shard.block import ShardBlock

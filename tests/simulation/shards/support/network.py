@@ -22,19 +22,19 @@ from node.primitives.message import Message
 from node.primitives.placement import home_by_range
 from node.primitives.transaction import Transaction
 from node.shard import messenger
+from node.shard.block_frame import BlockEnv
 from node.shard.chain import ShardChain
 from node.shard.genesis import shard_genesis
 from node.shard.judge import BuiltBlock
 from node.shard.lanes import InboundLane
 from node.shard.ports import Anchor
-from node.shard.run import BlockEnv
 from node.shard.selection import ChosenTransactions
-from node.storage.memory import MemoryStore
 from tests.simulation.shards.support.books import Books
 from tests.simulation.shards.support.development import Development
 from tests.simulation.shards.support.owners import Owners
 from tests.simulation.shards.support.replicas import Replicas, grind
 from tests.simulation.shards.support.traffic import CHAIN_ID, FUNDS, GWEI, Traffic
+from tests.support.memory_store import MemoryStore
 
 
 class Net:

@@ -8,7 +8,7 @@ from node.primitives.placement import home_by_range
 from node.shard.chain import ShardChain
 from node.shard.lanes import InboundLane
 from node.shard.run import ExecutedBlock
-from node.storage.memory import MemoryStore
+from tests.support.memory_store import MemoryStore
 
 
 def grind(shard: int, shards: int, salt: str) -> SigningKey:

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 
 from eth_abi import encode
 
-from node.execution.evm.evm import contract_address
 from node.primitives import rlp
 from node.primitives.basics import Address, keccak256
+from node.primitives.births import contract_address
 from node.primitives.keys import SigningKey
+from node.primitives.messenger import HISTORY_STORAGE, MESSENGER, STAKING
 from node.primitives.transaction import Transaction, decode_transaction
-from node.shard import messenger
 
 CHAIN_ID = 1337
 GWEI = 10**9
@@ -26,7 +26,7 @@ STORE = bytes.fromhex("5f355f5500")
 REVERT = bytes.fromhex("5f5ffd")
 SPIN = bytes.fromhex("5b5f56")
 # Calls MESSENGER with its input and the value it was called with, and ends well, or reverts.
-_RELAY = bytes.fromhex("365f5f375f5f365f3473") + messenger.MESSENGER + bytes.fromhex("5af150")
+_RELAY = bytes.fromhex("365f5f375f5f365f3473") + MESSENGER + bytes.fromhex("5af150")
 RELAY, RECOIL = _RELAY + b"\x00", _RELAY + REVERT
 RUNTIMES = (
     PAYER, PAYER, FACTORY, FACTORY, DESTROYER, STORE, REVERT, SPIN, b"\xfe", b"",
@@ -35,9 +35,9 @@ RUNTIMES = (
 SEND = keccak256(b"send(address,bytes,uint256,uint256,bytes4)")[:4]
 FIXED = (
     *(Address(n.to_bytes(20, "big")) for n in (0, 1, 4, 9, 0xFFFE)),
-    messenger.MESSENGER,
-    messenger.STAKING,
-    messenger.HISTORY_STORAGE,
+    MESSENGER,
+    STAKING,
+    HISTORY_STORAGE,
 )
 
 
@@ -91,7 +91,7 @@ class Traffic:
             value = rnd.randrange(1000)
             self.contracts.append(contract_address(key.address, nonce))
         elif kind == "send":
-            to = self.somebody(contract=True) if rnd.random() < 0.7 else messenger.MESSENGER
+            to = self.somebody(contract=True) if rnd.random() < 0.7 else MESSENGER
             prepaid, data = self.sending()
             value = prepaid * 3 * GWEI + rnd.randrange(3)
         elif kind == "init":  # code that runs once, on a contract that may not outlive it

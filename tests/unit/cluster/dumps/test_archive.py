@@ -4,6 +4,7 @@ import gzip
 import io
 import tarfile
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -56,14 +57,14 @@ def dump(tmp_path: Path) -> Path:
 
 
 def read(path: Path) -> dict[str, bytes]:
-    with ArchiveReader(path) as archive:
+    with closing(ArchiveReader(path)) as archive:
         return {entry.path: b"".join(pieces) for entry, pieces in archive.files(lambda *_: None)}
 
 
 def test_what_was_written_comes_back(dump: Path, tmp_path: Path) -> None:
     assert read(dump) == FILES
     told: list[tuple[int, int]] = []
-    with ArchiveReader(dump) as archive:
+    with closing(ArchiveReader(dump)) as archive:
         assert archive.contents == contents_of(FILES, tmp_path)[0]
         for _, pieces in archive.files(lambda done, total: told.append((done, total))):
             assert all(pieces)

@@ -3,6 +3,7 @@
 import socket
 import stat
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -15,7 +16,8 @@ from node.cluster.layout import NetworkLayout, has_network, load_layout
 from node.cluster.make import make_network
 from node.cluster.manifest import Manifest, NodeSection, P2pSection, RpcSection
 from node.config.keyfile import load_validator_key
-from node.config.node_config import TracingConfig, render_node_config, split_host_port
+from node.config.node_config import TracingConfig, split_host_port
+from node.config.toml import render_toml
 from node.storage.files import FileLock, write_atomically
 from node.storage.level import LevelStore
 from p2p.identity import Identity
@@ -117,7 +119,7 @@ def test_data_that_is_elsewhere_comes_home(made: NetworkLayout, tmp_path: Path) 
     changed = msgspec.structs.replace(
         node.config, data_dir=tmp_path / "data", validator_key=tmp_path / "validator.key"
     )
-    write_atomically(node.files.config, render_node_config(changed).encode())
+    write_atomically(node.files.config, render_toml(changed).encode())
     assert main(["dump", str(tmp_path / "f"), "--dir", str(made.directory)]) == 0
     assert load(tmp_path / "f", tmp_path / "loaded") == 0
     home = load_layout(tmp_path / "loaded").nodes[0]
@@ -273,7 +275,7 @@ def test_what_it_holds_as_json(
     assert load(path, tmp_path / "loaded", "--json") == 0
     loaded = msgspec.json.decode(capsys.readouterr().out)
     assert loaded["directory"] == str(tmp_path / "loaded")
-    with ArchiveReader(path) as archive:
+    with closing(ArchiveReader(path)) as archive:
         assert loaded["files"] == dumped["files"] == len(archive.contents.files)
     for document in (dumped, loaded):
         assert document["nodes"] == ["s0v0", "s0v1", "s1v0"]

@@ -13,11 +13,10 @@ from node.cluster.scenario.file import (
     Scenario,
     ScenarioCondition,
     load_scenario,
-    render_scenario,
 )
 from node.cluster.scenario.generate import generate_scenario, touches_processes
 from node.cluster.scenario.load import LoadRun, LoadTransaction
-from node.config.toml import parse_toml
+from node.config.toml import parse_toml, render_toml
 from node.primitives.errors import UserError
 
 EXAMPLES = sorted((Path(__file__).parents[4] / "examples" / "scenarios").glob("*.toml"))
@@ -34,7 +33,7 @@ def test_the_examples_are_right(path: Path) -> None:
     scenario = load_scenario(path)
     assert scenario.title
     assert scenario.expect
-    assert parse_toml(render_scenario(scenario), Scenario) == scenario
+    assert parse_toml(render_toml(scenario), Scenario) == scenario
 
 
 def test_an_empty_file_is_a_network_on_which_nothing_happens(tmp_path: Path) -> None:
@@ -105,7 +104,7 @@ def test_generated_scenarios_are_right_and_follow_from_their_seed() -> None:
     for seed in range(300):
         scenario = generate_scenario(seed)
         assert scenario == generate_scenario(seed)
-        assert parse_toml(render_scenario(scenario), Scenario) == scenario
+        assert parse_toml(render_toml(scenario), Scenario) == scenario
         nodes = scenario.manifest().node_names()
         found = {step.fault.kind for step in scenario.step if step.fault is not None}
         assert len(nodes) > 1 or not found & {"delay", "loss", "partition"}

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from node.execution.evm.evm import Evm, contract_address
+from node.execution.evm.evm import Evm
 from node.execution.frame.context import BlockContext
 from node.execution.state.genesis import GenesisAccount, build_genesis, genesis_alloc_system
 from node.execution.state.state import State
 from node.execution.state.system_contracts import BEACON_ROOTS_ADDRESS, HISTORY_ADDRESS
 from node.primitives import rlp
 from node.primitives.basics import Address, Hash32, keccak256
-from node.primitives.births import Birth
+from node.primitives.births import Birth, contract_address
 from node.primitives.keys import SigningKey
 from node.primitives.transaction import Authorization, Transaction
 

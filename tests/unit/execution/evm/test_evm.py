@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from node.execution.evm.evm import Evm, check_static, floor_gas, intrinsic_gas
+from node.execution.evm.evm import Evm
+from node.execution.evm.validity import check_static, floor_gas, intrinsic_gas
 from node.execution.frame.context import BlockContext
 from node.execution.state.genesis import GenesisAccount, build_genesis
 from node.execution.state.state import State

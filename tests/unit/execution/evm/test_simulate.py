@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from node.execution.evm.evm import Evm, contract_address
+from node.execution.evm.evm import Evm
 from node.execution.evm.simulate import SimulatedCall, estimate_gas, simulate
 from node.execution.frame.context import BlockContext
 from node.execution.state.genesis import GenesisAccount, build_genesis
 from node.execution.state.state import State
 from node.execution.trie.errors import ExecutionFailed, InsufficientFunds
 from node.primitives.basics import Address
+from node.primitives.births import contract_address
 from node.primitives.errors import InvalidTransaction
 
 SENDER, TARGET = Address(b"\x11" * 20), Address(b"\x22" * 20)

@@ -5,7 +5,6 @@ from threading import Thread
 
 import pytest
 
-from node.concurrency.interpreter import run_with_stack
 from node.execution.evm.evm import Evm
 from node.execution.evm.results import CallResult
 from node.execution.frame.context import BlockContext
@@ -16,6 +15,7 @@ from node.execution.state.genesis import GenesisAccount, build_genesis
 from node.execution.state.state import State
 from node.primitives.basics import Address
 from tests.conformance.differential.assembly import OPCODES, push
+from tests.support.deep_stack import run_with_stack
 
 CALLER = Address(b"\xc0" * 20)
 CALLEE = Address(b"\xca" * 20)

@@ -4,7 +4,8 @@ import pytest
 
 from node.execution.state.account import Account, decode_account, encode_account
 from node.execution.state.genesis import GenesisAccount, build_genesis
-from node.execution.state.state import State, StateDelta
+from node.execution.state.state import State
+from node.execution.state.state_delta import StateDelta
 from node.execution.state.state_store import StateStore
 from node.execution.trie.trie_proof import iterate
 from node.primitives.basics import (

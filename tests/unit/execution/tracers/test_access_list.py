@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 
-from node.execution.evm.evm import Evm, contract_address
+from node.execution.evm.evm import Evm
 from node.execution.evm.simulate import SimulatedCall, simulate
 from node.execution.frame.context import BlockContext
 from node.execution.state.genesis import GenesisAccount, build_genesis
 from node.execution.state.state import State
 from node.execution.tracers.access_list import create_access_list
 from node.primitives.basics import Address
+from node.primitives.births import contract_address
 from node.primitives.transaction import AccessList
 
 EVM = Evm(1)

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from node.concurrency.interpreter import run_with_stack
-from node.execution.evm.evm import Evm, contract_address
+from node.execution.evm.evm import Evm
 from node.execution.evm.simulate import SimulatedCall
 from node.execution.frame.context import BlockContext
 from node.execution.state.genesis import GenesisAccount, build_genesis
@@ -21,13 +20,14 @@ from node.execution.tracers.tracing import (
     TraceLimits,
     Tracer,
     trace_call,
-    trace_transaction,
 )
 from node.execution.trie.errors import InsufficientFunds, TraceTooLarge
 from node.primitives import rlp
 from node.primitives.basics import Address, keccak256
+from node.primitives.births import contract_address
 from node.primitives.keys import SigningKey
 from node.primitives.transaction import Authorization, Transaction
+from tests.support.deep_stack import run_with_stack
 
 EVM = Evm(1)
 SENDER = SigningKey(b"\1" * 32).address
@@ -87,8 +87,8 @@ def tx(**changes: Any) -> Transaction:
 
 
 def traced(tracer: Any, state: State, transaction: Transaction | None = None) -> Any:
-    trace_transaction(
-        EVM, state, CONTEXT, transaction or tx(), tracer, gas_available=CONTEXT.gas_limit
+    TracedEvm(1, tracer).apply_transaction(
+        state, CONTEXT, transaction or tx(), gas_available=CONTEXT.gas_limit
     )
     return tracer.result()
 

@@ -150,13 +150,13 @@ async def test_questions_at_once_share_one_look(net):
 
 async def test_the_backend_waits_for_events(net):
     backend = net.views().backend
-    start = (await backend.message_events(None)).cursor
+    start = (await backend.atoll.message_events(None)).cursor
     await transfer(net)
     with trio.fail_after(10):
         async with trio.open_nursery() as nursery:
 
             async def ask():
-                page = await backend.message_events(start)
+                page = await backend.atoll.message_events(start)
                 assert [event.event for event in page.events] == ["sent"]
 
             nursery.start_soon(ask)

@@ -60,7 +60,7 @@ async def test_a_message_is_sent_then_finalised_then_delivered(net):
     ((_, message),) = net.chains[0].sent_in(1)
 
     async def story():
-        path = await both(net, lambda backend: backend.message(message.id))
+        path = await both(net, lambda backend: backend.atoll.message(message.id))
         (leg,) = path["legs"]
         assert path["status"] == leg["status"]
         return path, leg
@@ -112,7 +112,7 @@ async def test_a_message_is_sent_then_finalised_then_delivered(net):
     assert path["value"] == hex(ETHER)
     assert (path["gas"], path["depth"], path["data"]) == (4_000, 0, "0x")
     assert path["originTx"] == hexed(tx_hash)
-    assert await views.backend.message(b"\1" * 32) is None
+    assert await views.backend.atoll.message(b"\1" * 32) is None
 
 
 async def test_a_call_that_fails_shows_its_refund(net, code):
@@ -123,14 +123,14 @@ async def test_a_call_that_fails_shows_its_refund(net, code):
     net.settle()
     height = net.chains[0].head.number
     sent = [m for h in range(1, height + 1) for _, m in net.chains[0].sent_in(h)]
-    path = await both(net, lambda backend: backend.message(sent[-1].id))
+    path = await both(net, lambda backend: backend.atoll.message(sent[-1].id))
     assert (path["status"], path["outcome"]) == ("delivered", "failed")
     delivered = path["legs"][0]["delivered"]
     assert delivered["receipt"]["status"] == 0
     assert delivered["gasUsed"] > 0
     (credit,) = delivered["caused"]
     assert int(credit["value"], 16) > ETHER  # with the gas that was not used
-    tree = await both(net, lambda backend: backend.trace(keccak256(raw)))
+    tree = await both(net, lambda backend: backend.atoll.trace(keccak256(raw)))
     assert [(depth, n["kind"], n["outcome"], n["shard"]) for depth, n in nodes(tree)] == [
         (0, "TRANSACTION", "departed", 0),
         (1, "CALL", "failed", 1),
@@ -141,14 +141,14 @@ async def test_a_call_that_fails_shows_its_refund(net, code):
 async def test_a_transaction_that_stays_is_a_single_node(net):
     backend, alice = net.views().backend, net.users[0][0]
     tx_hash = await backend.chain(None).send_raw_transaction(alice.sign(alice.address, 1))
-    waiting = await both(net, lambda backend: backend.trace(tx_hash))
+    waiting = await both(net, lambda backend: backend.atoll.trace(tx_hash))
     assert (waiting["complete"], waiting["root"]["status"]) == (False, "pending")
     assert waiting["root"]["block"] is None
     net.step(0)
-    included = await both(net, lambda backend: backend.trace(tx_hash))
+    included = await both(net, lambda backend: backend.atoll.trace(tx_hash))
     assert (included["complete"], included["root"]["status"]) == (True, "included")
     net.crosslink()
-    found = await both(net, lambda backend: backend.trace(tx_hash))
+    found = await both(net, lambda backend: backend.atoll.trace(tx_hash))
     assert found == {
         "hash": hexed(tx_hash),
         "complete": True,
@@ -174,7 +174,7 @@ async def test_a_transaction_that_stays_is_a_single_node(net):
             "truncated": 0,
         },
     }
-    assert await backend.trace(b"\1" * 32) is None
+    assert await backend.atoll.trace(b"\1" * 32) is None
 
 
 async def test_a_tree_only_grows_until_it_is_complete(net, code):
@@ -186,7 +186,7 @@ async def test_a_tree_only_grows_until_it_is_complete(net, code):
     steps = [lambda: net.step(0), net.crosslink, lambda: net.step(1), net.crosslink] * 2
     for step in [lambda: None, *steps]:
         step()
-        tree = await both(net, lambda backend: backend.trace(tx_hash))
+        tree = await both(net, lambda backend: backend.atoll.trace(tx_hash))
         assert tree["underWay"] == sum(n["block"] is None for depth, n in nodes(tree) if depth)
         seen.append((len(nodes(tree)), tree["underWay"], tree["complete"]))
     assert [size for size, _, _ in seen] == sorted(size for size, _, _ in seen)
@@ -202,7 +202,7 @@ async def test_a_tree_only_grows_until_it_is_complete(net, code):
     assert (call["kind"], call["src"], call["shard"], call["outcome"]) == ("CALL", 0, 1, "ok")
     assert (credit["kind"], credit["src"], credit["shard"]) == ("CREDIT", 1, 0)
     assert credit["to"] == hexed(alice.address)
-    below = await both(net, lambda backend: backend.trace(bytes.fromhex(call["id"][2:])))
+    below = await both(net, lambda backend: backend.atoll.trace(bytes.fromhex(call["id"][2:])))
     assert below["root"] == call  # a message has a tree of its own
 
 
@@ -215,10 +215,10 @@ async def test_what_does_not_fit_is_counted_where_it_is_missing(net, code, monke
     for limit in ("MAX_NODES", "MAX_DEPTH"):
         with monkeypatch.context() as patch:
             patch.setattr(trace, limit, 1)
-            tree = await backend.trace(tx_hash)
+            tree = await backend.atoll.trace(tx_hash)
         assert (tree["truncated"], tree["complete"], tree["messages"]) == (True, False, 1)
         assert [n["truncated"] for _, n in nodes(tree)] == [0, 1]
-    assert (await backend.trace(tx_hash))["truncated"] is False
+    assert (await backend.atoll.trace(tx_hash))["truncated"] is False
 
 
 async def test_a_node_that_names_other_things_is_not_believed(net):
@@ -233,7 +233,7 @@ async def test_a_node_that_names_other_things_is_not_believed(net):
 
     backend = net.views(sources={1: Instead(honest, {ArrivalQuestion: another})}).backend
     with pytest.raises(ResourceUnavailable, match="named another message"):
-        await backend.trace(tx_hash)
+        await backend.atoll.trace(tx_hash)
 
 
 async def test_what_is_on_its_way_to_a_shard_that_is_away_is_shown(net):
@@ -244,11 +244,11 @@ async def test_what_is_on_its_way_to_a_shard_that_is_away_is_shown(net):
     net.crosslink()
 
     away = net.views(sources={1: Instead()})
-    trace = await away.backend.trace(tx_hash)
+    trace = await away.backend.atoll.trace(tx_hash)
     (node,) = trace["root"]["children"]
     assert (trace["complete"], trace["underWay"], node["status"]) == (False, 1, "finalised")
     assert node["unavailable"] == "shard 1 is unavailable: gone"
-    message = await away.backend.message(bytes.fromhex(node["id"][2:]))
+    message = await away.backend.atoll.message(bytes.fromhex(node["id"][2:]))
     assert (message["status"], message["legs"][0]["delivered"]) == ("finalised", None)
     assert message["legs"][0]["unavailable"] == node["unavailable"]
     assert await away.network.transaction_receipt(tx_hash) is None
@@ -256,7 +256,7 @@ async def test_what_is_on_its_way_to_a_shard_that_is_away_is_shown(net):
     net.settle()  # now the beacon knows that it has arrived
     for name in (tx_hash, bytes.fromhex(node["id"][2:])):
         with pytest.raises(ResourceUnavailable, match="shard 1 is unavailable: gone"):
-            await net.views(sources={1: Instead()}).backend.trace(name)
+            await net.views(sources={1: Instead()}).backend.atoll.trace(name)
 
 
 @pytest.fixture(scope="module")
@@ -286,7 +286,7 @@ async def test_an_answer_is_a_child_of_what_it_answers(
     raw = alice.sign(here, ETHER, data=data, gas=500_000)
     tx_hash = await backend.chain(None).send_raw_transaction(raw)
     net.settle()
-    tree = await both(net, lambda backend: backend.trace(tx_hash))
+    tree = await both(net, lambda backend: backend.atoll.trace(tx_hash))
     assert tree["complete"]
     assert [(depth, n["kind"], n["outcome"], n["shard"]) for depth, n in nodes(tree)] == [
         (0, "TRANSACTION", "ok", 0),
@@ -295,11 +295,11 @@ async def test_an_answer_is_a_child_of_what_it_answers(
         (2, "CREDIT", "ok", 0),
     ]
     call, reply, credit = (bytes.fromhex(n["id"][2:]) for _, n in nodes(tree)[1:])
-    story = await both(net, lambda backend: backend.message(call))
+    story = await both(net, lambda backend: backend.atoll.message(call))
     (leg,) = story["legs"]
     assert [c["relation"] for c in leg["delivered"]["caused"]] == ["reply", "credit"]
     assert (story["replyGas"], story["selector"]) == (reply_gas, "0x00000000")
-    answer = await both(net, lambda backend: backend.message(reply))
+    answer = await both(net, lambda backend: backend.atoll.message(reply))
     assert answer["inReplyTo"] == hexed(call)
     assert answer["legs"][0]["sent"]["item"] == hexed(call)
     assert (int(answer["value"], 16) > 0) == (call_outcome == "failed")

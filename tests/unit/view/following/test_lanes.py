@@ -23,8 +23,8 @@ async def test_a_lane_while_messages_go_along_it(net):
     backend = net.views().backend
 
     async def lane():
-        there, back = await backend.lanes("latest")
-        assert await net.views(own=1).backend.lanes("latest") == [there, back]
+        there, back = await backend.atoll.lanes("latest")
+        assert await net.views(own=1).backend.atoll.lanes("latest") == [there, back]
         assert (back["src"], back["dst"]) == (1, 0)
         return there
 
@@ -59,12 +59,12 @@ async def test_a_lane_while_messages_go_along_it(net):
     assert found["waiting"]["count"] == 2  # until the beacon knows
     net.settle()
     assert (await lane())["waiting"] == EMPTY
-    past = (await backend.lanes(number))[0]
+    past = (await backend.atoll.lanes(number))[0]
     assert past["outbox"] == {**TWO, "block": 1}
     assert past["inbox"] == {**EMPTY, "block": 0}
     assert past["oldest"] == {**first, "networkBlock": number, "age": 0}
     with pytest.raises(ServerError, match="header not found"):
-        await backend.lanes(99)
+        await backend.atoll.lanes(99)
 
 
 @pytest.mark.parametrize("window", [{"lane_window": 2}, {"lane_gas_window": 8_000}])
@@ -72,14 +72,14 @@ async def test_a_full_lane_says_so(net, window):
     net.genesis = replace(net.genesis, params=replace(net.genesis.params, **window))
     await send(net, 2)
     net.step(0)
-    there, back = await net.views().backend.lanes("latest")
+    there, back = await net.views().backend.atoll.lanes("latest")
     assert (there["full"], back["full"]) == (True, False)
 
 
 async def test_a_shard_that_is_away_leaves_its_ends_open(net):
     await send(net)
     net.step(0)
-    there, back = await net.views(sources={1: Instead()}).backend.lanes("latest")
+    there, back = await net.views(sources={1: Instead()}).backend.atoll.lanes("latest")
     assert (there["inbox"], back["outbox"]) == (None, None)
     assert there["outbox"]["count"] == there["waiting"]["count"] == 1
     assert there["oldest"]["seq"] == 0

@@ -17,7 +17,7 @@ async def test_homes_and_shards(net):
         for user in users:
             assert await views.atoll.home(user.address) == shard
     net.step(1)
-    first, second = await views.backend.shards()
+    first, second = await views.backend.atoll.shards()
     assert first == {
         "id": 0,
         "height": 0,
@@ -29,7 +29,7 @@ async def test_homes_and_shards(net):
 
 
 async def test_a_shard_that_is_away_is_still_listed(net):
-    rows = await net.views(sources={1: Instead()}).backend.shards()
+    rows = await net.views(sources={1: Instead()}).backend.atoll.shards()
     assert [row["height"] for row in rows] == [0, None]
 
 
@@ -47,7 +47,7 @@ async def test_the_audit_balances_at_every_block_with_value_under_way(net, code)
     for _ in range(2):
         net.round()
     for number in range(net.head_height() + 1):
-        report = await views.backend.audit(number)
+        report = await views.backend.atoll.audit(number)
         assert report["balanced"] is True, report
         assert report["difference"] == "0x0"
         assert report["block"] == number
@@ -56,15 +56,15 @@ async def test_the_audit_balances_at_every_block_with_value_under_way(net, code)
     assert reports[1]["lanes"][0]["sent"] == 1
     assert reports[-1]["genesis"] == hex(6 * 1000 * ETHER)
     assert int(reports[-1]["burned"], 16) > 0
-    assert await net.views(own=1).backend.audit("latest") == reports[-1]
+    assert await net.views(own=1).backend.atoll.audit("latest") == reports[-1]
 
 
 async def test_the_audit_finds_a_wei_that_came_from_nowhere(net):
     views = net.views()
     net.genesis.alloc["0x" + "11" * 20] = 1
-    report = await net.views().backend.audit("latest")
+    report = await net.views().backend.atoll.audit("latest")
     assert (report["balanced"], report["difference"]) == (False, "-0x1")
-    assert (await views.backend.audit("latest"))["balanced"]
+    assert (await views.backend.atoll.audit("latest"))["balanced"]
 
 
 async def test_the_audit_names_the_shard_that_has_a_wei_too_much(net):
@@ -82,14 +82,14 @@ async def test_the_audit_names_the_shard_that_has_a_wei_too_much(net):
 
     for other, difference in ((0, "0x1"), (-1, "0x0")):
         sources = {0: with_more(0, other), 1: with_more(1, 1)}
-        report = await net.views(sources=sources).backend.audit("latest")
+        report = await net.views(sources=sources).backend.atoll.audit("latest")
         assert (report["balanced"], report["difference"]) == (False, difference)
         assert [row["difference"] for row in report["shards"]] == [hex(other), "0x1"]
 
 
 async def test_the_audit_names_the_shard_it_cannot_ask(net):
     with pytest.raises(ResourceUnavailable, match="shard 1 is unavailable: gone"):
-        await net.views(sources={1: Instead()}).backend.audit("latest")
+        await net.views(sources={1: Instead()}).backend.atoll.audit("latest")
 
 
 def test_users_live_where_the_tests_say(net):
