@@ -53,6 +53,11 @@ class TraceBackend(Protocol):
         `LimitExceeded`.
         """
 
+    async def reason(self, hash: bytes) -> dict[str, Any] | None:
+        """The reason why an included transaction failed, ready for JSON; None if it succeeded. Raises as
+        `transaction` does.
+        """
+
     async def block(self, ref: BlockRef, options: TraceOptions) -> Any:
         """A list with `txHash` and `result` for each transaction of a block."""
 

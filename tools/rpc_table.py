@@ -72,6 +72,9 @@ room, go-ethereum. What differs:
   for others. Other questions are answered from what this node shows, which may be a block behind another: a
   receipt that is seen there can still be null here, a balance or a slot older ([protocol.md, section
   12](protocol.md#12-the-network-view), "Read your writes").
+- `atoll_reason` tells why an included transaction failed, on whichever shard it ran: `error` in go-ethereum's
+  words, `reason` for people (revert string, panic, custom error, gas), `data` as returned, `at` the account
+  that failed, `path` the accounts whose code was called on the way there. It is null for a success.
 - `eth_getLogs` refuses a range that ends beyond the head with -32602, as the specification has it.
 - `eth_call` runs for 5 s at most, `eth_estimateGas` and `eth_createAccessList` for 15 s, each execution with
   30,000,000 gas at most, whatever the request says.

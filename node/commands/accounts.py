@@ -1,5 +1,6 @@
 """The development accounts and what they send."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -146,6 +147,8 @@ def send_and_show(
     json: bool,
 ) -> int:
     """Send, and say what became of it; the exit code."""
+    from node.cluster.client.ask import ask_network
+    from node.cluster.client.reason import why_it_failed
     from node.cluster.client.units import checksum_address, parse_data
     from node.cluster.client.wallet import send, wait_for_receipt
 
@@ -156,13 +159,16 @@ def send_and_show(
     if wait:
         receipt = wait_for_receipt(layout, tx_hash)
     succeeded = receipt is None or receipt["status"] == "0x1"
+    why = None if succeeded else why_it_failed(partial(ask_network, layout), tx_hash)
     if json:
-        print_json({"transactionHash": tx_hash, "receipt": receipt})
+        print_json({"transactionHash": tx_hash, "receipt": receipt, "reason": why})
     elif receipt is not None:
         created = receipt["contractAddress"]
         created = checksum_address(parse_data(created)) if created else None
         say(
             f"{'ok' if succeeded else 'failed'} in network block {int(receipt['blockNumber'], 16)}, "
-            f"gas {int(receipt['gasUsed'], 16):,}" + (f"\ncontract {created}" if created else "")
+            f"gas {int(receipt['gasUsed'], 16):,}"
+            + (f"\ncontract {created}" if created and succeeded else "")
+            + (f"\n{why}" if why else "")
         )
     return 0 if succeeded else EXIT_FAILED

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+from node.cluster.client.reason import why_it_failed
 from node.cluster.errors import RequestFailed, RpcRefused
 from node.cluster.network_status import report_node, report_nodes
 from node.cluster.readiness import Readiness
@@ -108,7 +109,8 @@ def receipt(tx: str | bytes, *, success: bool = True) -> Condition[dict[str, Any
         if found is None:
             return Pending("there is no receipt")
         if success and int(found["status"], 16) != 1:
-            raise TransactionFailed(f"the transaction {name} failed: {found}")
+            why = why_it_failed(net.request, name)
+            raise TransactionFailed(f"the transaction {name} failed: {why}\n{found}")
         return dict(found)
 
     return Condition(f"the receipt of {name}", look)

@@ -2,7 +2,7 @@
 
 from rpc import decode
 from rpc.encoding import parse_hash
-from rpc.methods.table import ADDRESS, LATEST, Method, ask, show
+from rpc.methods.table import ADDRESS, HASH, LATEST, Method, ask, show
 from rpc.params import Param
 from rpc.times import EXECUTE
 
@@ -45,6 +45,7 @@ METHODS: dict[str, Method] = {
         ask(lambda c: c.backend.atoll.trace),
         EXECUTE,
     ),
+    "atoll_reason": Method((HASH,), ask(lambda c: c.chain.traces.reason), EXECUTE),
     "atoll_audit": Method((LATEST,), ask(lambda c: c.backend.atoll.audit), EXECUTE),
     "atoll_validators": Method((), show(lambda c: c.backend.node.validators())),
     "atoll_evidence": Method((), show(lambda c: c.backend.node.evidence())),

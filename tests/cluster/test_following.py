@@ -183,11 +183,19 @@ def test_the_commands_that_send_call_deploy_and_follow(network: Network, tmp_pat
     source = tmp_path / "Box.vy"
     source.write_text(
         "word: public(uint256)\n@deploy\ndef __init__(word: uint256):\n    self.word = word\n"
+        '@external\ndef keep(word: uint256):\n    assert word != 7, "seven is not kept"\n'
     )
     deployed = run("deploy", source, "42", "--from", home[1]["address"])
     contract = deployed["receipt"]["contractAddress"]
     assert run("call", contract, "word()(uint256)")["values"] == ["42"]
     assert network.home(contract) == 1
+    for sender in home.values():
+        failed = atoll(
+            "send", sender["address"], contract, "0", "keep(uint256)", "7", "--gas", "100000",
+            "--wait", "--dir", network.directory, check=False,
+        )  # fmt: skip
+        assert failed.returncode != 0
+        assert f"seven is not kept (in {contract.lower()})" in failed.stdout
     assert len(run("lanes")["lanes"]) == 2
     node = network.directory / "nodes" / "s0v0" / "node.toml"
     assert "all right" in atoll("config", "check", node).stdout

@@ -109,8 +109,9 @@ def test_receipts() -> None:
     net = network(None, OK)
     assert wait(net, until.receipt(bytes.fromhex("12" * 32))) == OK
     assert cast(Answers, net).asked == [("eth_getTransactionReceipt", TX)] * 2
-    with pytest.raises(TransactionFailed, match=TX):
-        wait(network(None, FAILED), until.receipt(TX))
+    reason = {"reason": "not now", "at": "0xaa", "path": ["0xaa"]}
+    with pytest.raises(TransactionFailed, match=rf"{TX} failed: not now \(in 0xaa\)"):
+        wait(network(None, FAILED, reason), until.receipt(TX))
     assert wait(network(FAILED), until.receipt(TX, success=False)) == FAILED
 
 
