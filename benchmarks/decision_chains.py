@@ -27,7 +27,7 @@ REAL, BARE, SIGNED, SAFE, READY = range(5)
 """Chains on the wire: the real one, the three exchanges, and "I have come to this phase"."""
 VOTE_BYTES = 132
 PAUSE = 0.04
-"""Seconds between a decision and the next proposal, so that everybody has finished."""
+"""Seconds between a decision and the next proposal, so that every process has finished."""
 CONTEXT = ChainContext(genesis=b"g" * 32, tag=b"shard/0")
 KEYS = [SigningKey(hashlib.sha256(b"validator %d" % i).digest()) for i in range(N)]
 SET = ValidatorSet(Validator(address=Address(key.address), power=1) for key in KEYS)

@@ -173,7 +173,7 @@ class Scene:
             self._send(shard, signed)
 
     def _give(self, tokens: list[bytes]) -> None:
-        """Tokens for the senders of the shard, and for those of the shard before, who come from there."""
+        """Tokens for the senders of the shard, and for those that come from the shard before."""
         gift = "transfer(address,uint256)"
         self._each(lambda shard, to: (tokens[shard], call(gift, to, 10**30), 0))
         if self.across and self.target.shards > 1:

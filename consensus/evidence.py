@@ -2,7 +2,7 @@
 
 An honest validator signs one proposal, one prevote and one precommit per (chain, height, round) at
 most, over any number of restarts: the last-signed record sees to that. Two different ones are
-therefore proof by themselves, whoever presents them and whenever.
+therefore proof by themselves, from any peer and at any time.
 
 The punished *offence* is the place at which a key contradicted itself, and not the pair of messages: a
 key that signs k blocks in one place leaves k(k-1)/2 pairs, each of them under as many signatures as it

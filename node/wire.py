@@ -94,7 +94,7 @@ CHANNELS = (CONSENSUS, CROSSLINKS, TRANSACTIONS, EVIDENCE, ERAS)
 BLOCKS = MethodSpec(name="blocks", max_request=64 + ERA_BYTES, max_response=16 << 20, concurrency=4)
 LANE = MethodSpec(name="lane", max_request=64 + ERA_BYTES, max_response=4 << 20, concurrency=4)
 USER_BYTES = 4
-"""Before a question about a shard: the number of the user for whom it is asked, 0 for the node itself."""
+"""Before a question about a shard: the number of the user behind it, 0 for the node itself."""
 QUERY = MethodSpec(
     name="shard-query",
     max_request=ERA_BYTES + USER_BYTES + (1 << 20),

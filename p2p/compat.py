@@ -72,9 +72,7 @@ IO_ERRORS: tuple[type[Exception], ...] = (
 """The errors that libp2p and trio raise when a connection breaks or a peer breaks the protocol."""
 
 _MAX_NEGOTIATION_MESSAGE = 1024
-_MAX_NEGOTIATION_MESSAGES = (
-    16  # of a stream: the header, and as many protocols as anybody would try
-)
+_MAX_NEGOTIATION_MESSAGES = 16  # of a stream: the header, and as many protocols as a peer would try
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ its message is for that user, and raising one is the normal way for a backend to
     ├── LimitExceeded          -32005
     └── ExecutionReverted           3  with the revert data
 
-The operator who starts the server reads a `ListenError`::
+The operator that starts the server reads a `ListenError`::
 
     ListenError
     └── RpcPortInUse

@@ -18,7 +18,7 @@ from rpc.wire import ReceiptView
 MOST_AWAITED = 100
 """Transactions of one batch; a client that sends more of them at once does not wait for each."""
 MOST_REMEMBERED = 10_000
-"""Transactions of which the endpoint knows that nobody looked for the receipt."""
+"""Transactions of which the endpoint knows that no client looked for the receipt."""
 
 
 @dataclass(slots=True)
@@ -35,7 +35,7 @@ class Inclusion:
     """Decides which answers of an endpoint are held back, and for how long: `seconds` at most.
 
     A client may use many connections, and look for the receipt on another than it sent on. So the question is
-    whether the transaction that its connection sent last was looked for by anybody.
+    whether the transaction that its connection sent last was looked for by any client.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -43,7 +43,7 @@ class Inclusion:
         self._unseen: dict[bytes, None] = {}  # hashes, in the order in which they were sent
 
     def seen(self, transaction_hash: bytes) -> None:
-        """Somebody looks for the receipt."""
+        """A client looks for the receipt."""
         self._unseen.pop(transaction_hash, None)
 
     async def of(self, chain: ChainBackend, hashes: Sequence[bytes]) -> None:

@@ -85,7 +85,7 @@ class Server:
         if self._host not in LOCAL_HOSTS:
             log.warning(
                 "rpc.exposed",
-                reason="listening beyond this machine: whoever reaches the address may use the node",
+                reason="listening beyond this machine: every client that reaches the address may use the node",
                 address=join_host_port(self._host, port),
             )
         async with trio.open_nursery() as connections:

@@ -141,8 +141,8 @@ dashboard is to be opened under an address, or a name that is given as well.
 
 A WebSocket that does not read its notifications, or whose message takes too long to arrive, is closed with
 code 1008; one that has too much in memory while others need it with 1013, and HTTP answers 503 then. Where
-there are too many filters, a new one takes the place of one of whoever has the most, which was polled never or
-longest ago.
+there are too many filters, a new one takes the place of one of the client that has most: the one that was
+polled never or longest ago.
 
 Where there are as many connections as there may be, a new one takes the place of one that waits for its
 client: for the rest of a request first, then for another request, at last for an answer to be read; of these

@@ -207,7 +207,7 @@ def _consumed(
     cannot pass the messages that its source has sent.
 
     Its gas only has to grow, and any part of what it passed may have been asked for. Neither is compared with
-    the source's: a source that lies about it would stop those who consume its messages.
+    the source's: a source that lies about it would stop the shards that consume its messages.
 
     Its wei are at most those of the first checkpoint that proves what it consumed: no more than has left
     the source. The shard's judges have held each message to the checkpoint that proves it at the anchor

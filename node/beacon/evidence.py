@@ -100,7 +100,7 @@ class ShardFork:
             return None
         certificates = (one.certificate, other.certificate)
         if any(certificate.height != one.height for certificate in certificates):
-            return None  # anybody can put a certificate beside a header
+            return None  # any peer can put a certificate beside a header
         first, second = sorted(certificates, key=lambda c: (c.round, c.block_id))
         return cls(shard=one.shard, first=first, second=second)
 

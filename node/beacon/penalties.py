@@ -1,9 +1,9 @@
 """The stake that an offence costs. Integer arithmetic on wei; pure.
 
 The *correlation penalty* of Ethereum's proof of stake (consensus-specs, phase0, `process_slashings`):
-a key loses three times the share of stake that misbehaves together with it. Whoever could break a
-chain's safety, a third of its stake, loses everything; a single mistake in a large committee costs the
-least penalty.
+a key loses three times the share of stake that misbehaves together with it. Keys that could break a
+chain's safety together, a third of its stake, lose everything; a single mistake in a large committee
+costs the least penalty.
 
 Two things differ. The share is taken of the committee of the chain on which the offence was made and
 not of the whole network: to break one of many shards takes a third of one small committee, which is a

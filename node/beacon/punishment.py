@@ -162,7 +162,7 @@ class _Bench:
 
         Signatures of different rounds are not punished: an honest validator that precommitted one block may,
         shown a later polka, rightly precommit the other. More than a third of the stake broke the rules in
-        between to make that polka, but not necessarily those who signed both certificates.
+        between to make that polka, but not necessarily the keys that signed both certificates.
         """
         blocks = (Hash32(fork.first.block_id), Hash32(fork.second.block_id))
         self._writer.freeze(

@@ -1,7 +1,7 @@
 """Validators, their seats and their penalties, as the beacon state holds them. Values and their rows.
 
-A committee is a row of *seats*. A seat is never changed, only ended, so one leaf of the state answers
-who sat in a committee as of any beacon height that still matters. That is needed because a shard block
+A committee is a row of *seats*. A seat is never changed, only ended, so one leaf of the state gives
+the members of a committee as of any beacon height that still matters. That is needed because a shard block
 is decided by the committee as of its parent's anchor, which can be an old one.
 """
 
@@ -111,7 +111,7 @@ class Roster:
 
         The last one keeps its seat. Without it no block of the chain could be decided any more: a shard's
         accounts would be lost to their owners, and a beacon would end the network. Keeping it gives nothing
-        away: with everybody else proven faulty, the chain was theirs before, and in a committee of one the
+        away: with all others proven faulty, the chain was theirs before, and in a committee of one the
         operator chose to trust that one. It is slashed all the same.
         """
         taken = [seat for seat in self.seats if seat.until is None]

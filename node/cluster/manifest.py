@@ -11,7 +11,7 @@
 
     [params]                  # rules of the protocol that differ from their defaults
     heartbeat = 1.0
-    dev_methods = true        # whoever reaches an endpoint may change accounts; false if it is not said
+    dev_methods = true        # clients of an endpoint may change accounts; false if left out
 
     [p2p]                     # {name}, {shard} and {index} stand for those of each node
     listen_host = "0.0.0.0"
@@ -92,7 +92,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The whole file.
 
     `seed`: derive all keys from this text instead of drawing them, for tests that need the same network
-    again. Anyone who knows it has the keys. `timestamp`: seconds since 1970 of the genesis; left out: now.
+    again. A reader of the seed has the keys. `timestamp`: seconds since 1970 of the genesis; left out: now.
     `data_dir`: where every node keeps its data, relative to its own directory.
     """
 

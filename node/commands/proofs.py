@@ -51,7 +51,7 @@ def prove(
     if json:
         print_json({"file": str(out), "size": len(text)})
         return 0
-    say(f"{len(text):,} bytes in {out}; whoever has the genesis checks it with")
+    say(f"{len(text):,} bytes in {out}; with the genesis it is checked by")
     say(f"    atoll verify {out} --genesis genesis.json")
     return 0
 

@@ -33,8 +33,8 @@ atoll_consensus_round gauge chain,shard
 atoll_consensus_last_block_timestamp_seconds gauge chain,shard
     When this node last took a block of the chain in, since it was started.
 atoll_consensus_blocks_total counter chain,shard,by
-    Blocks taken in: decided with this node's own votes counted (consensus), or with somebody's
-    certificate (sync).
+    Blocks taken in: decided with this node's own votes counted (consensus), or with the
+    certificate of others (sync).
 atoll_consensus_rounds_total counter chain,shard
     Rounds begun, the first of every height included.
 atoll_consensus_timeouts_total counter chain,shard,kind

@@ -119,7 +119,7 @@ class FinalTransaction(Transaction):
 
 @dataclass(frozen=True, kw_only=True)
 class ImpersonatedTransaction(Transaction):
-    """A transaction that nobody signed. `type` is that of the transaction inside, `raw` the whole item."""
+    """A transaction without a signature. `type` is that of the transaction inside, `raw` the whole item."""
 
 
 def encode_impersonated(sender: Address, unsigned: bytes) -> bytes:

@@ -15,7 +15,7 @@ from node.shard.ports import AnchorState
 from node.shard.room import CREDIT_WINDOWS, ShardFrozen, lane_full
 
 
-def nobody(_: Address) -> bool:
+def none_settled(_: Address) -> bool:
     return False
 
 
@@ -28,7 +28,7 @@ class AnchorView:
     height: int
     state: AnchorState
     params: Params
-    settled: Callable[[Address], bool] = nobody
+    settled: Callable[[Address], bool] = none_settled
 
     def home(self, accounts: State, address: Address) -> ShardId:
         known = self.state.home(address)

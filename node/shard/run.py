@@ -98,7 +98,7 @@ class BlockRun(BlockFrame):
         return self.context.gas_limit - self.gas_used
 
     def run_item(self, item: BodyItem) -> None:
-        """The next item of a block that somebody else has made. Raises InvalidBlock, InvalidTransaction."""
+        """The next item of a block of another validator. Raises InvalidBlock, InvalidTransaction."""
         match item:
             case Message():
                 self.run_arrival(item)

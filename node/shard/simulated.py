@@ -224,7 +224,7 @@ class Simulation:
             )
         result = evm.run_transaction(self.state, context, tx, intrinsic=intrinsic, floor=floor)
         if tx.nonce == MAX_NONCE:
-            self.state.set_nonce(tx.sender, 0)  # it wraps around where nobody validates
+            self.state.set_nonce(tx.sender, 0)  # it wraps around without validation
         self.gas -= result.gas_used
         logs = result.logs if result.success else ()
         sent = messenger.take_sends(self.state, logs, self.shard, tx.hash)

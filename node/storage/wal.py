@@ -144,7 +144,7 @@ class WriteAheadLog:
         """
         self._check_usable()
         if self._tails is None:
-            raise RuntimeError("the log was opened by somebody who keeps no tails")
+            raise RuntimeError("the log was opened by a program that keeps no tails")
         offset = self._end
         try:
             data = self._write()

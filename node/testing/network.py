@@ -155,7 +155,7 @@ class Network:
         return [node.name for node in self.nodes if not node.is_running]
 
     def down(self) -> None:
-        """Stop all nodes, whoever has started them; `up` goes on with their data. Idempotent."""
+        """Stop all nodes, also those of another program; `up` goes on with their data. Idempotent."""
         self._end()
         if self._directory is not None:
             stop_network(self._directory)

@@ -241,7 +241,7 @@ class Development:
             self._wallet.impersonation.stop(address)
 
     async def impersonate_all(self, on: bool) -> None:
-        self._wallet.impersonation.everybody = on
+        self._wallet.impersonation.every_account = on
 
     async def send_unsigned(self, chain: ChainBackend, request: CallRequest) -> bytes:
         return await self._wallet.send_unsigned(chain, request)

@@ -1,4 +1,4 @@
-"""Words of the source: how a docstring begins, and that a class name means one thing."""
+"""Words of the source and the docs: docstrings begin well, actors have names, a class name has one meaning."""
 
 import ast
 import re
@@ -13,6 +13,8 @@ ROOMS = (*PRODUCT, "benchmarks", "tools")
 """Folders whose docstrings keep the rules of "Text" in CONTRIBUTING.md."""
 
 QUESTIONS = frozenset({"What", "Who", "Whether", "Where", "How"})
+NAMELESS = re.compile(r"\b(nobody|somebody|anybody|everybody|whoever|whomever)\b", re.IGNORECASE)
+"""Actors without a name (rule 4 of "Text")."""
 TWICE = frozenset(
     {
         "Node",  # a node from inside, and what programs see of one (`atoll.testing`)
@@ -33,6 +35,28 @@ def test_docstrings_begin_with_a_noun_phrase_or_an_imperative(room: str) -> None
         if first_word(text) in QUESTIONS
     ]
     assert not found, "begin with a noun phrase or an imperative:\n" + "\n".join(found)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_actors_have_names(room: str) -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{line}: {text.splitlines()[0]}"
+        for path in sorted((ROOT / room).rglob("*.py"))
+        for line, text in docstrings(path.read_text("utf-8"))
+        if NAMELESS.search(text)
+    ]
+    assert not found, "name the actor: the peer, the proposer, the caller:\n" + "\n".join(found)
+
+
+def test_actors_have_names_in_the_docs() -> None:
+    paths = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()[:100]}"
+        for path in paths
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+        if NAMELESS.search(line)
+    ]
+    assert not found, "name the actor: the peer, the proposer, the caller:\n" + "\n".join(found)
 
 
 def test_a_class_name_means_one_thing() -> None:

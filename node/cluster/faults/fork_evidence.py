@@ -1,7 +1,7 @@
 """A shard that forks: two certificates for one height, signed with the keys that lie in the directory.
 
 This is what a committee of which more than a third has lost its keys can do. The certificates are of
-two rounds, so that nobody is slashed for it (docs/protocol.md, "Fork") and the beacon keeps its validators.
+two rounds, so that no key is slashed for it (docs/protocol.md, "Fork") and the beacon keeps its validators.
 """
 
 import secrets

@@ -202,7 +202,7 @@ def _spawn(node: NodeFiles, log: int, launcher: ProcessId | None) -> int:
 def _fork(
     node: NodeFiles, log: int, run: RunNode, launcher: ProcessId | None, begin: tuple[int, int]
 ) -> int:
-    """`begin`: both ends of a pipe; the child runs once something is written, or ends if nobody can."""
+    """`begin`: both ends of a pipe; the child runs once something is written, or ends if the writer has."""
     sys.stdout.flush()
     sys.stderr.flush()
     # Blocked until the child has handlers of its own: it must not run those of the launcher.

@@ -47,7 +47,7 @@ FROZEN = "frozen"
 
 def _token() -> bytes:
     """Creation code of a token without names: 64 bytes of call data are `to` and `amount`; the amount is taken
-    off the slot of the caller and added to the slot of `to`. Modulo 2^256: whoever has nothing owes."""
+    off the slot of the caller and added to the slot of `to`. Modulo 2^256: an account may fall below zero."""
     program = bytes.fromhex(
         "602035"  # amount
         "80335403"  # amount, balance[caller] - amount
@@ -182,7 +182,7 @@ class LoadRun:
                     self._offer(rpc_url(node))
                 except RequestFailed:
                     continue  # it is down, or went down under way; the next one is asked
-        except BaseException as failure:  # noqa: BLE001 - raised again where somebody waits
+        except BaseException as failure:  # noqa: BLE001 - raised again by the waiting task
             self.failure = failure
 
     def _draw_due(self, elapsed: float) -> None:
@@ -228,7 +228,7 @@ class LoadRun:
         )
 
     def _address(self, shard: int) -> bytes:
-        """One that nobody has used, at home on `shard`."""
+        """A new address, at home on `shard`."""
         while True:
             address = self._draw.randbytes(20)
             if home_by_range(address, len(self._shards)) == shard:

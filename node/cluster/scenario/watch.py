@@ -64,7 +64,7 @@ class ConditionWatch:
         height, more = self._height(), self._condition.more
         assert more is not None
         if height is None:
-            return f"nobody answers for {self._condition.chain}"
+            return f"no node answers for {self._condition.chain}"
         if self._first is None:
             self._first = height
         if height >= self._first + more:

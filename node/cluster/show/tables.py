@@ -12,7 +12,7 @@ from node.cluster.client.units import format_amount
 from node.terminal import shows
 
 UNKNOWN = "-"
-DEV_METHODS = "on: whoever reaches an endpoint may change accounts and time"
+DEV_METHODS = "on: every client of an endpoint may change accounts and time"
 MIN_WIDTH = 400
 STATE_STYLES = {
     "up": "green",
@@ -50,9 +50,7 @@ def network_tables(document: Mapping[str, Any], *, balance_ether: int) -> Render
     accounts = plain_table("account", "private key", "home")
     for account in document["accounts"]:
         accounts.add_row(account["address"], account["privateKey"], f"shard {account['home']}")
-    accounts.caption = (
-        f"{balance_ether:,} ETH each; for development only: everybody knows these keys"
-    )
+    accounts.caption = f"{balance_ether:,} ETH each; for development only: these keys are public"
     return Group(facts, "", nodes, "", accounts)
 
 

@@ -5,7 +5,7 @@ from node.primitives.header import Header
 ELASTICITY = 2
 MAX_CHANGE_DENOMINATOR = 8
 MAX_BASE_FEE = (1 << 256) - 1
-"""A word. Nobody can pay that much, but a shard whose committee lies may tell headers that lead beyond it,
+"""A word. No account can pay that much, but a shard whose committee lies may tell headers that lead beyond it,
 and every shard asks what gas costs there."""
 
 

@@ -11,7 +11,7 @@ A push is fused with an operation that takes it. A block runs on over the next J
 short: blocks cost more than instructions. So an instruction may be in several blocks, of which
 `SHORT_BLOCK` instructions at most overlap.
 
-What code costs us is paid by whoever sent it: decoding by the gas of the instructions, which run at
+The sender pays what code costs us: decoding by the gas of the instructions, which run at
 least once, the search for jump destinations by the cold access to the account (EIP-2929) or by the
 words of init code (EIP-3860). Therefore a transaction never searches the same code twice, whatever
 the cache has dropped in the meantime.

@@ -181,7 +181,7 @@ def _opened(vm: Machine, message: EvmMessage) -> dict[str, Any]:
         name = _NAMES[message.opcode]
         to = message.code_address
         data = message.data_as_bytes
-    # code that works on its caller's account is called by that account, whoever called it
+    # of a DELEGATECALL the account that the code works on is the caller
     sender = message.sender if message.opcode != 0xF4 else message.storage_address
     call: dict[str, Any] = {
         "type": name,

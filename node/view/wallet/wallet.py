@@ -48,16 +48,16 @@ class Impersonation:
 
     def __init__(self) -> None:
         self._addresses: dict[bytes, None] = {}
-        self.everybody = False
+        self.every_account = False
         self.lock = trio.Lock()
 
     @property
     def addresses(self) -> tuple[bytes, ...]:
-        """In the order in which it began; without those that `everybody` adds."""
+        """In the order in which it began; without those that `every_account` adds."""
         return tuple(self._addresses)
 
     def covers(self, address: bytes | None) -> bool:
-        return address is not None and (self.everybody or address in self._addresses)
+        return address is not None and (self.every_account or address in self._addresses)
 
     def start(self, address: bytes) -> None:
         if len(self._addresses) >= MAX_IMPERSONATED and address not in self._addresses:

@@ -35,6 +35,6 @@ def test_whom_a_node_impersonates_is_bounded(monkeypatch):
     whom.start(three)
     assert [whom.covers(who) for who in (one, two, three)] == [False, True, True]
     assert whom.addresses == (two, three)
-    whom.everybody = True
+    whom.every_account = True
     assert whom.covers(one)
     assert not whom.covers(None)
