@@ -12,6 +12,7 @@ anything anywhere, again and again. Whatever the faulty ones do:
 from collections import Counter, defaultdict
 from typing import ClassVar
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -224,6 +225,7 @@ class KeeperMachine(RuleBasedStateMachine):
                 assert all(0 < len(votes) <= MAX_VOTES for votes in ballot.votes.values())
 
 
+@pytest.mark.slow
 def test_the_keeper_is_the_model_whatever_is_voted() -> None:
     KeeperMachine.reached.clear()
     often = settings(max_examples=80, stateful_step_count=60, deadline=None)

@@ -10,6 +10,8 @@ import random
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
+import pytest
+
 from consensus.signing import certificate_from_votes, vote_sign_bytes
 from consensus.types import Certificate, ChainContext, ValidatorSet, Vote, VoteType
 from node.beacon.chain import BeaconChain
@@ -357,6 +359,7 @@ class Network:
                 assert home in (HERE, home_by_range(contract_address(user.address, nonce), 3))
 
 
+@pytest.mark.slow
 def test_whatever_is_judged_right_is_taken():
     seen: Counter[str] = Counter()
     for seed in range(SEEDS):

@@ -280,6 +280,7 @@ def roomy(params: Params, *args: Any, **windows: int) -> str | None:
     return lane_full(larger, *args, **windows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("owner", "name", "mistake"),
     [

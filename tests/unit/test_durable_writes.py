@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[2]
@@ -113,7 +114,13 @@ def _writes(mode: list[ast.expr], call: ast.Call) -> bool:
     )
 
 
-def found() -> Iterator[tuple[str, str, int]]:
+@cache
+def found() -> list[tuple[str, str, int]]:
+    """(file, call, line) of every change outside of the helpers."""
+    return list(_found())
+
+
+def _found() -> Iterator[tuple[str, str, int]]:
     for package in PACKAGES:
         for file in sorted((PROJECT / package).rglob("*.py")):
             name = file.relative_to(PROJECT).as_posix()

@@ -7,12 +7,15 @@ import ast
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 ROOMS = ("node", "consensus", "p2p", "rpc", "tests", "tools", "benchmarks", "examples", "docs")
 Graph = Mapping[str, Mapping[str, int]]
 """Module, what it imports, in which line."""
 
 
+@pytest.mark.slow
 def test_no_two_files_import_each_other() -> None:
     graph = graph_of({name: path.read_text("utf-8") for name, path in modules().items()})
     assert len(graph) > 500

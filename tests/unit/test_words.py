@@ -63,7 +63,7 @@ def test_a_class_name_means_one_thing() -> None:
     found: dict[str, list[str]] = {}
     for package in PRODUCT:
         for path in sorted((ROOT / package).rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            for node in statements(ast.parse(path.read_text("utf-8"))):
                 if isinstance(node, ast.ClassDef):
                     found.setdefault(node.name, []).append(
                         f"{path.relative_to(ROOT)}:{node.lineno}"
@@ -100,10 +100,18 @@ def test_docstrings_of_every_kind_are_read() -> None:
 
 def docstrings(source: str) -> Iterator[tuple[int, str]]:
     """(line, text) of every string that stands alone: of modules, classes, functions and assignments."""
-    for node in ast.walk(ast.parse(source)):
+    for node in statements(ast.parse(source)):
         match node:
             case ast.Expr(value=ast.Constant(value=str(text))):
                 yield node.lineno, text
+
+
+def statements(tree: ast.AST) -> Iterator[ast.AST]:
+    """The statements of a module at every depth, without the expressions in them: a fifth of its nodes."""
+    for field in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for node in getattr(tree, field, ()):
+            yield node
+            yield from statements(node)
 
 
 def first_word(text: str) -> str:

@@ -12,6 +12,7 @@ from node.chains import anchors as module
 from node.chains.anchors import CHUNK, MAX_STEP_BIRTHS, MAX_STEP_BLOCKS, Anchors
 from node.primitives.basics import Address, Hash32, ShardId, keccak256
 from node.primitives.errors import InvalidBlock
+from tests.support.effort import seeds
 
 
 @cache
@@ -127,7 +128,7 @@ async def test_one_beacon_block_with_more_births_than_a_step_is_a_valid_step() -
         await anchors.find(root(2), 0.0)
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", seeds(20))
 def test_every_step_advances_and_fits(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     draw = random.Random(seed)
     monkeypatch.setattr(module, "MAX_STEP_BIRTHS", 10)

@@ -9,6 +9,8 @@ import pytest
 
 from node.cli import main
 
+pytestmark = pytest.mark.slow
+
 NOISE = random.Random(7).randbytes(5000)
 
 

@@ -149,6 +149,7 @@ def test_strangers_and_other_turns_have_no_place(past: PastHeights) -> None:
     assert len(past) == known
 
 
+@pytest.mark.slow
 def test_memory_is_bounded_by_heights_and_rounds(past: PastHeights) -> None:
     rounds = range(R - ROUNDS_BEFORE, R + ROUNDS_AFTER + 1)
     for height in range(1, 100):

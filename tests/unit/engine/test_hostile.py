@@ -236,6 +236,7 @@ async def test_the_journal_keeps_the_copy_that_was_judged(
         assert victim.host.participant.driver.value(again.proposal.block_id) == b"1/x/1"
 
 
+@pytest.mark.slow
 async def test_a_validator_that_signs_everything_fills_no_disk(
     world: Make, running: Running, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -267,6 +268,7 @@ async def test_a_validator_that_signs_everything_fills_no_disk(
         await net.reach(height + 2)
 
 
+@pytest.mark.slow
 async def test_a_peer_that_claims_everything_keeps_nobody_from_syncing(
     world: Make, running: Running, autojump_clock: MockClock
 ) -> None:
@@ -304,6 +306,7 @@ async def test_a_peer_that_claims_everything_keeps_nobody_from_syncing(
         await net.reach(net.nodes[0].height + 2)
 
 
+@pytest.mark.slow
 async def test_a_peer_that_claims_to_be_far_ahead_slows_nobody(
     world: Make, running: Running, autojump_clock: MockClock
 ) -> None:

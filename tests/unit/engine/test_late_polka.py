@@ -108,6 +108,7 @@ async def test_a_block_that_nobody_locked_is_decided_after_all_have_died(
     assert {node.app.blocks[0][1].block_id for node in net.nodes} == {block_id}
 
 
+@pytest.mark.slow
 async def test_the_values_of_a_height_without_an_end_are_bounded(
     world: Make, running: Running, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ import trio
 from trio.testing import MockClock
 
 from node.engine import journal
+from tests.support.effort import seeds
 
 Make = Callable[..., Any]
 Running = Callable[[Any], AbstractAsyncContextManager[Any]]
@@ -49,6 +50,7 @@ async def test_rounds_go_on_while_a_validator_is_away(
         await net.reach(12)
 
 
+@pytest.mark.slow
 async def test_nothing_is_decided_without_a_quorum_and_goes_on_with_it(
     world: Make, running: Running, autojump_clock: MockClock
 ) -> None:
@@ -67,7 +69,7 @@ async def test_nothing_is_decided_without_a_quorum_and_goes_on_with_it(
         await net.reach(max(heights) + 5)
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", seeds(2))
 async def test_messages_get_lost(
     world: Make, running: Running, autojump_clock: MockClock, seed: int
 ) -> None:
@@ -77,7 +79,7 @@ async def test_messages_get_lost(
 
 
 @pytest.mark.parametrize("compact_bytes", [journal.COMPACT_BYTES, 0], ids=["plain", "compacting"])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", seeds(4))
 async def test_nodes_die_at_any_point_and_come_back(
     world: Make,
     running: Running,
@@ -97,7 +99,7 @@ async def test_nodes_die_at_any_point_and_come_back(
     assert sum(node.runs for node in net.nodes) > 8
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", seeds(3))
 async def test_all_die_at_once(
     world: Make, running: Running, autojump_clock: MockClock, seed: int
 ) -> None:

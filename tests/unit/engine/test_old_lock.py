@@ -13,6 +13,8 @@ from consensus.votes import PAST_ROUNDS
 from node.engine import journal
 from node.wire import ConsensusMessage, ProposalMessage
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., Any]
 Running = Callable[[Any], AbstractAsyncContextManager[Any]]
 

@@ -24,7 +24,7 @@ from node.light.verify import ProvenMessage, verify
 from node.primitives.basics import keccak256
 from node.primitives.genesis import Genesis
 from node.primitives.keys import KeccakSecp256k1
-from tests.support.effort import examples
+from tests.support.effort import examples, thinned
 
 ETHER = 10**18
 
@@ -178,9 +178,8 @@ def test_no_byte_can_be_changed(case, name):
         if kind(path) != name:
             continue
         size = len(text) // 2 - 1
-        for byte in range(size):
-            if 40 <= byte < size - 40 and byte % 3:
-                continue
+        chosen = [n for n in range(size) if not (40 <= n < size - 40 and n % 3)]
+        for byte in thinned(chosen):
             mutant = changed(case.document, path, flipped(text, byte, (1, 0x80, 0xFF)[byte % 3]))
             case.refuse(mutant, (path, byte))
 
@@ -219,7 +218,7 @@ def test_a_node_of_one_proof_is_of_no_use_in_another(case):
     assert len(rows) == 8
     for path, row in rows:
         for _, other in rows:
-            for node in set(other) - set(row):
+            for node in thinned(sorted(set(other) - set(row))):
                 for mutant in ([*row, node], [*row[:-1], node]):
                     case.refuse(changed(case.document, path, sorted_nodes(mutant)), path)
 
@@ -247,7 +246,7 @@ def test_no_field_can_be_left_out_added_or_renamed(case):
 def test_no_value_can_be_of_another_type(case):
     paths = [path for path, _ in leaves(case.document)]
     paths += [path for path, _ in lists(case.document)] + [p for p in objects(case.document) if p]
-    for path in paths:
+    for path in thinned(paths):
         for other in (None, True, 1.5, {}, [[]], "0xgg", "0x0", "0X00", " 0x", "0x\n"):
             if path != ("delivered",) or other is not None:
                 case.refuse(changed(case.document, path, other), (path, other))

@@ -29,6 +29,7 @@ from p2p.inbound import IDENTIFY, NEVER, PING
 from p2p.session import _secure
 from p2p.types import NetworkLimits
 from p2p.yamux import MEMBER, STRANGER
+from tests.support.effort import seeds
 from tests.unit.p2p import test_hostile
 from tests.unit.p2p.test_hostile import (
     ATTACKER,
@@ -417,7 +418,7 @@ async def test_frames_of_a_stranger_are_read_at_a_rate() -> None:
         assert answered <= STRANGER.pings_burst + STRANGER.pings * elapsed + 2
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", seeds(8))
 async def test_a_stranger_that_sends_any_frames_harms_nobody(seed: int) -> None:
     draw = random.Random(seed)
     async with scene(HASTY) as stage, visit(stage) as muxer:

@@ -397,6 +397,7 @@ async def test_over_http_there_are_none(chain):
     assert answer["error"]["code"] == -32601
 
 
+@pytest.mark.slow
 async def test_a_client_that_does_not_read_is_dropped_with_a_code(chain):
     async with connected(chain, Limits(notifications=100, write_timeout=5)) as client:
         await client.subscribe("newHeads")

@@ -6,9 +6,10 @@ import random
 import pytest
 
 from node.shard.selection import ChosenTransactions
+from tests.support.effort import seeds
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", seeds(30))
 def test_what_cannot_be_sent_leaves_nothing_behind(make_world, kit, seed):
     """Contracts pay accounts of other shards beyond what the lanes hold, and touch what an undone touch must
     leave as it was: empty accounts of the genesis, new ones, storage, contracts that end themselves."""

@@ -3,8 +3,12 @@
 `pytest -s tests/unit/shard/test_floods.py` prints the table.
 """
 
+import pytest
+
 from node.execution.evm.fees import next_base_fee
 from node.primitives.basics import ShardId
+
+pytestmark = pytest.mark.slow
 
 GWEI = 10**9
 DELAY = 3

@@ -32,6 +32,7 @@ def build():
     return module
 
 
+@pytest.mark.slow
 def test_the_package_holds_what_the_source_compiles_to(build):
     assert build.TARGET.read_text() == build.text(build.compiled())
 

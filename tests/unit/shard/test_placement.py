@@ -162,6 +162,7 @@ def test_no_block_can_hold_more_births_than_it_can_report(make_world):
         make_world(gas_limit=MAX_GAS_LIMIT + 1)
 
 
+@pytest.mark.slow
 def test_as_many_births_as_a_block_can_hold(make_world):
     world = make_world(gas_limit=MAX_GAS_LIMIT)
     alice = world.users[0][1]

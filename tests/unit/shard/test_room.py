@@ -13,6 +13,7 @@ from node.primitives.messenger import BEACON, MESSENGER, SHARE_BUCKETS, payer_bu
 from node.shard import messenger
 from node.shard.arrival_room import ArrivalRoom
 from node.shard.room import LaneShare
+from tests.support.effort import seeds
 
 GWEI = 10**9
 ETHER = 10**18
@@ -178,7 +179,7 @@ def test_one_sender_has_a_quarter_of_the_gas_of_a_lane(make_world, kit):
     assert len(world.make(enough).sent) == 1
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", seeds(12))
 def test_the_contract_and_the_protocol_count_alike(make_world, kit, seed):
     """Any mixture of transactions and sends, between messages that nobody asked for, while the lane is consumed
     now and then: what is under way of a sender is never more than its share, one message always has room, and

@@ -198,6 +198,7 @@ def test_a_transaction_whose_credits_find_two_windows_full_fails(make_world, kit
     assert len(world.make(alice.tx(both, gas=200_000)).sent) == 1
 
 
+@pytest.mark.slow
 def test_what_runs_for_payments_that_cannot_be_sent_is_paid_for_in_full(make_world, kit):
     """A block full of such transactions is a full block: the next one is dearer."""
     world = make_world(lane_window=1)

@@ -11,6 +11,7 @@ from node.shard.arrival_room import ITEM_GAS, UNDERPAID_SHARE
 from node.shard.judge import build
 from node.shard.selection import ChosenTransactions
 from node.shard.withheld import DueLane, withheld
+from tests.support.effort import seeds
 
 GWEI = 10**9
 CALLBACK = bytes.fromhex("01020304")
@@ -169,7 +170,7 @@ def test_withheld_arrivals_are_those_that_the_rule_lets_in(world, kit):
     assert objection(world, other) == "it has room for message 0 of shard 1, which waits"
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", seeds(30))
 def test_builders_judges_and_objectors_agree(make_world, kit, seed):
     """Whatever waits, at whatever price: what is built is valid and as full as it should be, and no lane has
     more than its share of what is underpaid, but for the first message."""

@@ -11,6 +11,7 @@ from node.shard import messenger
 from node.shard import withheld as rule
 from node.shard.selection import ChosenTransactions
 from node.shard.withheld import DueLane, withheld
+from tests.support.effort import seeds
 
 
 def due_lanes(world, due=None):
@@ -123,7 +124,7 @@ def test_large_messages_leave_room_for_transactions(make_world):
     assert objection(world, built) is None
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", seeds(60))
 def test_what_is_built_by_the_rules_is_never_objected_to(make_world, kit, monkeypatch, seed):
     """Whatever waits: gas, bytes, counts and proofs of several lanes, in any mixture."""
     dice = random.Random(seed)

@@ -23,6 +23,7 @@ from node.storage.last_signed import MAX_TAIL_BYTES, SLOT_BYTES, LastSigned
 from node.storage.level import LevelStore
 from node.storage.wal import WriteAheadLog
 from p2p.identity import Identity
+from tests.support.effort import seeds
 from tests.support.forgetful import SECTOR, ForgetfulDisk, PowerCut, mounted, torn
 
 pytestmark = pytest.mark.slow
@@ -382,7 +383,7 @@ class Validator:
             self.disk.power_fails(self.rng)
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", seeds(8))
 def test_nothing_that_was_promised_is_ever_lost(root: Path, seed: int) -> None:
     """The log and the record, in lives that end by kills and power cuts at every boundary."""
     validator = Validator(root, random.Random(seed))

@@ -99,6 +99,7 @@ def test_what_is_wrong_is_said_with_its_place(tmp_path: Path, text: str, reason:
     assert str(caught.value).startswith(f"{path}: ")
 
 
+@pytest.mark.slow
 def test_generated_scenarios_are_right_and_follow_from_their_seed() -> None:
     kinds: set[str] = set()
     for seed in range(300):

@@ -65,6 +65,7 @@ def test_the_pairing_is_bilinear_and_not_degenerate() -> None:
         assert not pairing_is_one([left, (g1_multiply(ONE, -a * b + 1), GENERATOR2)])
 
 
+@pytest.mark.slow
 def test_the_pairing_is_py_eccs() -> None:
     """Both libraries agree on which of many products are one, so their kernels are the same."""
     p, q = affine(reference.multiply(reference.G1, 5)), affine2(reference.multiply(reference.G2, 3))

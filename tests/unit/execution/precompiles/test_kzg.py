@@ -11,6 +11,8 @@ import pytest
 
 from node.execution.precompiles.kzg import BLS_MODULUS, verify_opening
 
+pytestmark = pytest.mark.slow
+
 INFINITY = b"\xc0" + bytes(47)
 
 
