@@ -7,7 +7,7 @@ from tests.support import effort
 
 @pytest.mark.parametrize(
     ("share", "examples", "seeds", "thinned"),
-    [(1.0, 100, 20, 20), (0.1, 10, 2, 2), (0.01, 10, 1, 1), (10.0, 1000, 200, 20)],
+    [(1.0, 100, 20, 20), (0.1, 10, 2, 2), (0.01, 5, 1, 1), (10.0, 1000, 200, 20)],
 )
 def test_a_share_of_everything(
     monkeypatch: pytest.MonkeyPatch, share: float, examples: int, seeds: int, thinned: int

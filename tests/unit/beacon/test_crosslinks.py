@@ -330,7 +330,16 @@ def test_a_lane_to_a_shard_that_is_down_stays_bounded(driver):
     assert driver.chain.state.lane(ShardId(0), ShardId(1)).consumed == 1
 
 
-@pytest.mark.parametrize("step", [1, 40, 1400, MAX_GAP // 2, MAX_GAP - 1, MAX_GAP])
+@pytest.mark.parametrize(
+    "step",
+    [
+        *(1, 40, 1400),
+        *(
+            pytest.param(gap, marks=pytest.mark.slow)
+            for gap in (MAX_GAP // 2, MAX_GAP - 1, MAX_GAP)
+        ),
+    ],
+)
 def test_gaps_between_checkpoints_stay_within_what_a_tail_can_hold(step):
     """However long the lane grows; and there are few more than the gaps demand."""
     consumed, checkpoints = 7, ()

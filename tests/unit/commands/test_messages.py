@@ -489,6 +489,7 @@ def test_checking_a_whole_network(net: Net, capsys: pytest.CaptureFixture[str]) 
     assert one.read_text() == before
 
 
+@pytest.mark.slow
 def test_completion(capsys: pytest.CaptureFixture[str]) -> None:
     for shell in ("bash", "zsh", "fish"):
         assert main(["completion", shell]) == 0

@@ -123,6 +123,7 @@ async def test_a_network_of_one_survives_its_crashes(
     assert net.nodes[0].runs > 5
 
 
+@pytest.mark.slow
 async def test_a_validator_that_was_away_for_long_catches_up_while_others_go_on(
     world: Make, running: Running, autojump_clock: MockClock
 ) -> None:

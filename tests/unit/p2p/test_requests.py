@@ -113,7 +113,19 @@ async def two(
         nursery.cancel_scope.cancel()
 
 
-@pytest.mark.parametrize("size", [0, 1, 59_999, 60_000, 60_001, 200_000, 8 * MIB, 16 * MIB])
+@pytest.mark.parametrize(
+    "size",
+    [
+        0,
+        1,
+        59_999,
+        60_000,
+        60_001,
+        200_000,
+        8 * MIB,
+        pytest.param(16 * MIB, marks=pytest.mark.slow),
+    ],
+)
 async def test_bodies_of_any_size_come_back_whole(size: int) -> None:
     body = os.urandom(size)
     async with two(Served()) as (a, b, _):

@@ -55,7 +55,9 @@ def drawn(watch: StatusPicture, width: int, height: int) -> list[str]:
     return out.file.getvalue().splitlines()
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (2, 4), (4, 4), (8, 8)])
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (2, 4), (4, 4), pytest.param((8, 8), marks=pytest.mark.slow)]
+)
 def test_it_fits(shape: tuple[int, int]) -> None:
     watch = StatusPicture("/a/directory/with/quite/a/long/name/.atoll")
     for second in range(200):
