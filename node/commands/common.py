@@ -15,7 +15,7 @@ EXIT_FAILED, EXIT_USER_ERROR, EXIT_INTERRUPTED = 1, 2, 130
 
 Directory = Annotated[Path, Parameter(name="--dir", help="The directory of the network.")]
 Json = Annotated[
-    bool, Parameter(name="--json", negative="", help="Print JSON instead of a text for people.")
+    bool, Parameter(name="--json", negative="", help="Print JSON instead of text.")
 ]
 
 
