@@ -65,9 +65,9 @@ room, go-ethereum. What differs:
   once for all that it sends.
 - `eth_sendRawTransactionSync` (EIP-7966) waits for the receipt: 20 s, or as many milliseconds as it is told,
   25 s at most; then the error has the hash. A call that crosses has its receipt when it was delivered.
-- A client that has seen a receipt at `/` of one node can use its effects through any other, at once. A call to
-  an address without code, a refusal, "no code", an unknown block, a failed or empty `eth_call`, an estimate
-  of a plain transfer and the nonce at `pending` wait until this node has all that any node can have shown: mostly
+- A client that has seen a receipt at `/` of one node finds its effects at any other, at once. A call to an
+  address without code, a refusal, "no code", an unknown block, a failed or empty `eth_call`, an estimate of a
+  plain transfer and the nonce at `pending` wait until this node has all that any node can have shown: mostly
   nothing, with slow links a round trip, 4 s at most for a transaction (then -32002: send it again) and 1.5 s
   for others. Other questions are answered from what this node shows, which may be a block behind another: a
   receipt that is seen there can still be null here, a balance or a slot older ([protocol.md, section

@@ -14,9 +14,7 @@ DEFAULT_DIRECTORY = Path(".atoll")
 EXIT_FAILED, EXIT_USER_ERROR, EXIT_INTERRUPTED = 1, 2, 130
 
 Directory = Annotated[Path, Parameter(name="--dir", help="The directory of the network.")]
-Json = Annotated[
-    bool, Parameter(name="--json", negative="", help="Print JSON instead of text.")
-]
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON instead of text.")]
 
 
 def print_json(document: object) -> None:
