@@ -91,9 +91,9 @@ TARGETS = (
     ),
     Target(
         "starts",
-        "50 starts and stops",
+        "50 starts and stops, 10 that are interrupted in each manner",
         pytest_of("--timeout", "3600", "tests/cluster/test_up_and_down.py"),
-        {"ATOLL_UPS": "50"},
+        {"ATOLL_UPS": "50", "ATOLL_INTERRUPTS": "10"},
     ),
     Target(
         "calls",

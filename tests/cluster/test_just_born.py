@@ -26,7 +26,7 @@ from node.testing import Network
 from node.testing.shared import SharedNetworks
 from tests.cluster.support.client import receipt, send, wait_for
 
-CALLS = int(os.environ.get("ATOLL_JUST_BORN", "240"))
+CALLS = int(os.environ.get("ATOLL_JUST_BORN", "120"))
 CLIENTS = 8
 AT_ONCE = 5 if CALLS <= 1000 else 50  # contracts of a client in one round
 DELAY = 0.3

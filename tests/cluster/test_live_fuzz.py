@@ -278,7 +278,6 @@ def test_random_calls(network: Network, capsys: pytest.CaptureFixture[str]) -> N
 
     @settings(
         max_examples=max(1, CALLS // AT_ONCE),
-        deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),
     )

@@ -20,8 +20,8 @@ import pytest
 from tests.cluster.support.client import call, wait_for
 from tests.cluster.support.network import ROOT
 
-UPS = int(os.environ.get("ATOLL_UPS", "3"))
-INTERRUPTS = int(os.environ.get("ATOLL_INTERRUPTS", "2"))
+UPS = int(os.environ.get("ATOLL_UPS", "2"))
+INTERRUPTS = int(os.environ.get("ATOLL_INTERRUPTS", "1"))
 SEED = int(os.environ.get("ATOLL_SEED", "1"))
 START_SECONDS = 6.0
 """Within these a start is interrupted: longer than one takes on an idle machine, so that some are up."""

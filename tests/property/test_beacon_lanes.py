@@ -231,7 +231,7 @@ class World:
 
 
 @given(blocks)
-@settings(max_examples=examples(150), deadline=None)
+@settings(max_examples=examples(150))
 def test_every_inbox_is_a_prefix_of_its_outbox(plan):
     world = World()
     for block_moves in plan:

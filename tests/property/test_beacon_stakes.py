@@ -248,7 +248,7 @@ stakes = st.lists(st.integers(1, 100) | st.just(10**18), min_size=len(KEYS), max
 
 
 @given(stakes, st.lists(steps, min_size=1, max_size=12), st.integers(1, 8), st.integers(2, 8))
-@settings(max_examples=examples(60), deadline=None)
+@settings(max_examples=examples(60))
 def test_stake_is_kept_and_committees_are_never_empty(stakes, plan, window, age):
     limits = (penalties.SLASHING_WINDOW, committees.MAX_EVIDENCE_AGE)
     penalties.SLASHING_WINDOW = window

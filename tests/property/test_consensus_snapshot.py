@@ -126,7 +126,7 @@ def resumed(engine: Engine) -> tuple[Engine, tuple[Effect, ...]]:
     return again, effects
 
 
-@settings(max_examples=examples(150), deadline=None)
+@settings(max_examples=examples(150))
 @example(seed=20683)  # one block in two proposals of a round
 @example(seed=540)  # several rounds whose precommits decide
 @given(seed=st.integers(0, 2**32))
@@ -149,7 +149,7 @@ def test_a_resumed_engine_goes_on_as_the_other_would(seed: int) -> None:
             Process.collect(effects, queue)
 
 
-@settings(max_examples=examples(100), deadline=None)
+@settings(max_examples=examples(100))
 @given(seed=st.integers(0, 2**32))
 def test_whatever_is_locked_proposed_or_decided_is_known(seed: int) -> None:
     """And so the host, which keeps the values of what is known, has them."""

@@ -228,6 +228,6 @@ class KeeperMachine(RuleBasedStateMachine):
 @pytest.mark.slow
 def test_the_keeper_is_the_model_whatever_is_voted() -> None:
     KeeperMachine.reached.clear()
-    often = settings(max_examples=80, stateful_step_count=60, deadline=None)
+    often = settings(max_examples=80, stateful_step_count=60)
     run_state_machine_as_test(KeeperMachine, settings=often)
     assert set(KeeperMachine.reached) == {"skip", "quorum", "commit", "decisive"}

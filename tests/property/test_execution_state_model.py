@@ -126,4 +126,4 @@ class StateMachine(RuleBasedStateMachine):
 
 
 TestState = StateMachine.TestCase
-TestState.settings = settings(max_examples=examples(150), stateful_step_count=40, deadline=None)
+TestState.settings = settings(max_examples=examples(150), stateful_step_count=40)

@@ -86,7 +86,7 @@ def run(evm: Evm, first: bytes, second: bytes) -> tuple[TransactionResult, bytes
 
 
 @pytest.mark.slow
-@settings(max_examples=examples(300), deadline=None)
+@settings(max_examples=examples(300))
 @given(first=programs, second=programs)
 def test_a_traced_execution_is_the_untraced_one(first: bytes, second: bytes) -> None:
     plainly = run(Evm(1), first, second)

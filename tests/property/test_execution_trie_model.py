@@ -22,7 +22,7 @@ BATCHES = st.lists(
 
 
 @given(BATCHES)
-@settings(max_examples=examples(400), deadline=None)
+@settings(max_examples=examples(400))
 def test_batches(batches: list[dict[bytes, bytes]]) -> None:
     """Every batch is applied to the trie as it came from storage and to the one that stayed in memory."""
     nodes: dict[bytes, bytes] = {}
@@ -53,7 +53,7 @@ def test_batches(batches: list[dict[bytes, bytes]]) -> None:
 
 
 @given(st.dictionaries(LONG_KEYS, PRESENT, min_size=1), LONG_KEYS)
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(200))
 def test_iteration_from_any_start(items: dict[bytes, bytes], start: bytes) -> None:
     nodes: dict[bytes, bytes] = {}
     trie = Trie(nodes.get)
@@ -64,7 +64,7 @@ def test_iteration_from_any_start(items: dict[bytes, bytes], start: bytes) -> No
 
 
 @given(st.dictionaries(LONG_KEYS, PRESENT, min_size=1, max_size=20), st.data())
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(200))
 def test_a_changed_proof_proves_nothing(items: dict[bytes, bytes], data: st.DataObject) -> None:
     nodes: dict[bytes, bytes] = {}
     trie = Trie(nodes.get)

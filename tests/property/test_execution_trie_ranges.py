@@ -42,7 +42,7 @@ def honest(items: dict[bytes, bytes], data: st.DataObject) -> tuple[bytes, bytes
 
 
 @given(TRIES, st.data())
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(200))
 def test_a_range_is_what_the_model_has(items: dict[bytes, bytes], data: st.DataObject) -> None:
     nodes, root = stored(items)
     start, limit = a_start(items, data), data.draw(st.integers(1, 12))
@@ -55,7 +55,7 @@ def test_a_range_is_what_the_model_has(items: dict[bytes, bytes], data: st.DataO
 
 
 @given(TRIES, st.integers(1, 7))
-@settings(max_examples=examples(100), deadline=None)
+@settings(max_examples=examples(100))
 def test_pages_make_up_the_whole_trie(items: dict[bytes, bytes], limit: int) -> None:
     nodes, root = stored(items)
     start: bytes = b"\0" * len(next(iter(items), b"ab"))
@@ -73,7 +73,7 @@ def test_pages_make_up_the_whole_trie(items: dict[bytes, bytes], limit: int) -> 
 
 
 @given(TRIES, st.data())
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(200))
 def test_other_items_are_refused(items: dict[bytes, bytes], data: st.DataObject) -> None:
     root, start, found = honest(items, data)
     lie = list(found.items)
@@ -107,7 +107,7 @@ def test_a_shorter_range_is_refused_or_has_more_after_it() -> None:
     proven = 0
 
     @given(st.dictionaries(KEYS, SMALL, min_size=2, max_size=30), st.data())
-    @settings(max_examples=examples(200), deadline=None)
+    @settings(max_examples=examples(200))
     def check(items: dict[bytes, bytes], data: st.DataObject) -> None:
         nonlocal proven
         nodes, root = stored(items)
@@ -127,7 +127,7 @@ def test_a_shorter_range_is_refused_or_has_more_after_it() -> None:
 
 
 @given(TRIES, st.data())
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(200))
 def test_other_proofs_prove_nothing_else(items: dict[bytes, bytes], data: st.DataObject) -> None:
     root, start, found = honest(items, data)
     proof = list(found.proof)
@@ -148,7 +148,7 @@ def test_other_proofs_prove_nothing_else(items: dict[bytes, bytes], data: st.Dat
 
 
 @given(TRIES, st.data())
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(200))
 def test_another_start_needs_another_proof(items: dict[bytes, bytes], data: st.DataObject) -> None:
     """With an earlier start, what lies before the range's first key would be left out."""
     root, start, found = honest(items, data)

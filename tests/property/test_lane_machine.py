@@ -271,7 +271,7 @@ class LaneMachine(RuleBasedStateMachine):
 
 
 TestLanes = LaneMachine.TestCase
-TestLanes.settings = settings(max_examples=examples(12), stateful_step_count=30, deadline=None)
+TestLanes.settings = settings(max_examples=examples(12), stateful_step_count=30)
 
 
 def roomy(params: Params, *args: Any, **windows: int) -> str | None:
@@ -292,7 +292,7 @@ def roomy(params: Params, *args: Any, **windows: int) -> str | None:
 )
 def test_the_machine_finds_a_mistake(owner: Any, name: str, mistake: Any) -> None:
     quick = settings(
-        max_examples=60, stateful_step_count=40, deadline=None, database=None,
+        max_examples=60, stateful_step_count=40, database=None,
         phases=[Phase.generate],
     )  # fmt: skip
     with patch.object(owner, name, mistake), pytest.raises(AssertionError):

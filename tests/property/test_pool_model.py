@@ -236,4 +236,4 @@ class PoolMachine(RuleBasedStateMachine):
 
 
 TestPool = PoolMachine.TestCase
-TestPool.settings = settings(max_examples=examples(150), stateful_step_count=40, deadline=None)
+TestPool.settings = settings(max_examples=examples(150), stateful_step_count=40)

@@ -1,9 +1,12 @@
 """Marks and clocks of tests: see tests/support/guards.py."""
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.guards import Unmarked, marks_for, runs_in_real_time
 
@@ -63,3 +66,21 @@ def test_tests_of_consensus_load_no_evm() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_no_example_depends_on_the_speed_of_the_machine() -> None:
+    """The profile in tests/conftest.py has no deadline, and none is set beside it."""
+    assert settings().deadline is None
+    assert HealthCheck.too_slow in settings().suppress_health_check
+    tests = Path(__file__).parents[1]
+    beside = [
+        f"{path.relative_to(tests)}:{node.lineno}"
+        for path in tests.rglob("test_*.py")
+        if "hypothesis" in (source := path.read_text("utf-8"))
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "settings"
+        if any(word.arg == "deadline" for word in node.keywords)
+    ]
+    assert beside == []

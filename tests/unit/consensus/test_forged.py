@@ -102,7 +102,7 @@ def test_less_than_a_quorum_makes_no_certificate(stakes):
     assert len(lies) >= (4 if len(stakes) == 1 else 18)
 
 
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(200))
 @given(st.data())
 def test_a_certificate_is_what_its_signatures_say(data):
     """Any bitmap with any signatures counts exactly if each is its member's and their stake is a quorum."""

@@ -311,7 +311,7 @@ def test_errors_say_which_part_is_wrong(case):
     assert where(("delivered", "index"), 40) == "delivered.items"
 
 
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(200))
 @given(data=st.data())
 def test_arbitrary_bytes_of_the_file_change_nothing_or_are_refused(case, data):
     """A change of white space is none; anything that is accepted says the same."""
@@ -330,7 +330,7 @@ def test_arbitrary_bytes_of_the_file_change_nothing_or_are_refused(case, data):
     assert proven == case.proven
 
 
-@settings(max_examples=examples(50), deadline=None)
+@settings(max_examples=examples(50))
 @given(
     garbage=st.one_of(
         st.binary(max_size=200),

@@ -70,7 +70,7 @@ def is_answer(answer):
     )
 
 
-@settings(max_examples=examples(400), deadline=None)
+@settings(max_examples=examples(400))
 @given(bodies)
 def test_any_body_gets_a_valid_answer_or_none(body):
     async def main():

@@ -559,7 +559,7 @@ wei = st.one_of(
 
 
 @given(data=st.data())
-@settings(max_examples=examples(300), deadline=None)
+@settings(max_examples=examples(300))
 def test_no_message_makes_a_block_invalid(data):
     """Whatever a source commits to is delivered, and the other nodes agree on what came of it."""
     world, contracts = _scene()
