@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 import vyper
+from eth_account.signers.local import LocalAccount
+from web3 import Web3
 
 from node.testing import Network, Node
 from node.testing.shared import SharedNetworks
@@ -44,10 +46,15 @@ def asker() -> dict[str, Any]:
     return compiled
 
 
-def check_story(network: Network, tx_hash: str, subscribers: list[Subscriber]) -> dict[str, Any]:
-    """The finished tree of a transaction: checks that it grew while messages were under way, is the same from
-    every node, and that each event was told once and in order. Prints the story of every message."""
-    trees = follow(network.rpc, tx_hash)
+def check_story(
+    network: Network, subscribers: list[Subscriber], w3: Web3, sender: LocalAccount, **fields: Any
+) -> dict[str, Any]:
+    """The finished tree of a transaction from shard 0 to 1: checks that it grew while messages were under way,
+    is the same from every node, and that each event was told once and in order. Prints the story of every
+    message. Its lanes are held until the tree shows what waits on them: there and back."""
+    held = [network.faults.lane(0, 1), network.faults.lane(1, 0)]
+    tx_hash = send(w3, sender, **fields).to_0x_hex()
+    trees = follow(network.rpc, tx_hash, held)
     assert not trees[0]["complete"]
     sizes = [tree["messages"] for tree in trees]
     assert sizes == sorted(sizes)
@@ -88,8 +95,8 @@ def check_story(network: Network, tx_hash: str, subscribers: list[Subscriber]) -
 def test_a_transfer_between_shards(network: Network, subscribers: list[Subscriber]) -> None:
     alice, carol = network.account(0).signer, network.account(1).signer
     only = Subscriber(network.rpc, {"address": carol.address, "events": ["delivered"]})
-    tx_hash = send(network.web3(), alice, to=carol.address, value=ETHER, gas=25_000).to_0x_hex()
-    root = check_story(network, tx_hash, subscribers)
+    transfer = {"to": carol.address, "value": ETHER, "gas": 25_000}
+    root = check_story(network, subscribers, network.web3(), alice, **transfer)
     assert shape(root) == (
         "TRANSACTION",
         "departed",
@@ -111,9 +118,7 @@ def test_a_call_that_fails_is_refunded(
     alice = network.account(0).signer
     data = contract.encode_abi("refuse")
     tx = {"to": contract.address, "value": ETHER, "data": data, "gas": 120_000}
-    root = check_story(
-        network, send(network.web3(node="s1v0"), alice, **tx).to_0x_hex(), subscribers
-    )
+    root = check_story(network, subscribers, network.web3(node="s1v0"), alice, **tx)
     assert shape(root) == (
         "TRANSACTION",
         "departed",
@@ -140,11 +145,8 @@ def test_a_contract_that_asks_another_shard_and_is_answered(
         data = here.encode_abi(
             "ask", [there.address, there.encode_abi(function, list(arguments)), 200_000, 100_000]
         )
-        return check_story(
-            network,
-            send(w3, alice, to=here.address, data=data, value=ETHER, gas=500_000).to_0x_hex(),
-            subscribers,
-        )
+        fields = {"to": here.address, "data": data, "value": ETHER, "gas": 500_000}
+        return check_story(network, subscribers, w3, alice, **fields)
 
     for answers, (function, arguments, outcome) in enumerate(
         [("add", (5,), "ok"), ("refuse", (), "failed")], start=1

@@ -1,7 +1,7 @@
 """Following messages on a network: the tree of a transaction as it grows, and what subscribers are told."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from threading import Thread
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect as open_websocket
 
+from node.cluster.faults.injection import CausedFault
 from tests.cluster.support.client import WAIT_SECONDS, call, wait_for
 
 STAGES = ("sent", "finalised", "delivered")
@@ -59,10 +60,14 @@ def shape(node: dict[str, Any]) -> tuple[str, str, int, list[Any]]:
     return node["kind"], node["outcome"], node["shard"], [shape(c) for c in node["children"]]
 
 
-def follow(endpoint: str, tx_hash: str) -> list[dict[str, Any]]:
-    """Every tree that the node shows of a transaction until it is complete; checks that it only grows."""
+def follow(endpoint: str, tx_hash: str, held: Sequence[CausedFault]) -> list[dict[str, Any]]:
+    """Every tree that the node shows of a transaction until it is complete; checks that it only grows.
+
+    The lanes that are `held` are let go one by one, when the tree shows one more message: it waits there.
+    """
     trees: list[dict[str, Any]] = []
     known: dict[str, dict[str, Any]] = {}
+    lanes = iter(held)
 
     def grown() -> bool:
         document = call(endpoint, "atoll_trace", [tx_hash])
@@ -70,6 +75,7 @@ def follow(endpoint: str, tx_hash: str) -> list[dict[str, Any]]:
             return False
         trees.append(document)
         found = {node["id"]: node for node in [document["root"], *below(document["root"])]}
+        more = len(found) > max(len(known), 1)
         for name, before in known.items():
             after = found[name]  # nothing that was told is taken back
             for key, value in before.items():
@@ -80,6 +86,9 @@ def follow(endpoint: str, tx_hash: str) -> list[dict[str, Any]]:
                 )
         known.update(found)
         assert document["messages"] == len(found) - 1
+        if more and (lane := next(lanes, None)) is not None:
+            assert document["underWay"]
+            lane.heal()
         return bool(document["complete"])
 
     wait_for(grown, f"the tree of {tx_hash} to be complete")
