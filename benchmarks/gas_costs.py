@@ -147,7 +147,7 @@ def measure(chosen: Sequence[BlockFiller], rounds: int) -> list[Cost]:
 
 
 def suspects(chosen: Sequence[BlockFiller]) -> list[BlockFiller]:
-    """The blocks that may be above the limit: one run of each, against the best of a few runs of plain computation."""
+    """The blocks that may be above the limit, by one run of each and the best of a few of plain computation."""
     with _block(plain()) as reference:
         reference.run()
         base_seconds, base_gas = min(reference.run() for _ in range(5))
