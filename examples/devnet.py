@@ -127,7 +127,7 @@ class Devnet:
         tx_hash = Web3.to_hex(receipt["transactionHash"])
         while True:
             trace = self._ask("atoll_trace", tx_hash)
-            # What has run is seen by everybody when the beacon has it: until then no block is named.
+            # All nodes see what has run once the beacon has it: until then no block is named.
             if trace and trace["complete"] and all(n["networkBlock"] for n in nodes(trace["root"])):
                 return dict(trace)
             if time.monotonic() > deadline:

@@ -66,7 +66,7 @@ def test_votes_of_every_chain_are_shown(page: Page) -> None:
         lambda: set(browser.texts(".votes th a")), {"s0v0", "s1v0"}, "the names of both validators"
     )
     page.go("#/validators")
-    browser.shows("#main", "Nobody was caught")
+    browser.shows("#main", "No validator was caught")
     browser.has("#panel-validators ~ div tbody tr", 2)
 
 

@@ -17,7 +17,7 @@ DAY = 86_400
 
 
 class Saver:
-    """Somebody with an account, who signs ordinary transactions."""
+    """A user with an account, which signs ordinary transactions."""
 
     def __init__(self, net: Network, account: LocalAccount) -> None:
         self.net = net
@@ -43,7 +43,7 @@ class Saver:
 
 @pytest.fixture
 def saver(atoll: Network) -> Callable[[int], Saver]:
-    """A function that gives somebody new, with 100 ether, who lives on a shard."""
+    """A function that gives a new user with 100 ether on a shard."""
 
     def make(shard: int) -> Saver:
         account = atoll.new_account(shard=shard, ether=100)

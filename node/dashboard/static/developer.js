@@ -36,7 +36,7 @@ export function developer(live) {
     } else {
       const parts = [faucet(live), transfer(live), time(live), faults(live)];
       updates = parts.flatMap((part) => part.update ?? []);
-      put(node, h("header", { class: "heading" }, h("h1", { tabindex: "-1" }, "Developer")), h("p", { class: "hint" }, "Whoever reaches this endpoint may change accounts and time of this network. The keys of its accounts are public."), h("div", { class: "tools" }, parts.map((part) => part.node)));
+      put(node, h("header", { class: "heading" }, h("h1", { tabindex: "-1" }, "Developer")), h("p", { class: "hint" }, "Every client of this endpoint may change accounts and time of this network. The keys of its accounts are public."), h("div", { class: "tools" }, parts.map((part) => part.node)));
     }
   }
 

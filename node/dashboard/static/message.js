@@ -74,7 +74,7 @@ function steps(leg, many) {
   );
 }
 
-/** Saves what proves the message to somebody who has only the genesis. @param {Live} live @param {string} id @param {boolean} provable */
+/** Saves what proves the message to a verifier that has only the genesis. @param {Live} live @param {string} id @param {boolean} provable */
 function proofButton(live, id, provable) {
   const button = h(
     "button",

@@ -68,7 +68,7 @@ function proven(live, found) {
         it.validator ? hashLink(it.validator, to.address(it.validator), { what: "address", name: live.nameOf(it.validator) ?? "" }) : "",
         it.beaconHeight === null ? pill("not in a block yet", "wait") : h("a", { href: to.block(it.beaconHeight) }, grouped(it.beaconHeight)),
       ]),
-      { caption: "Evidence", numeric: [2, 4], empty: "Nobody was caught signing two things for one height." },
+      { caption: "Evidence", numeric: [2, 4], empty: "No validator was caught signing two things for one height." },
     ),
   ];
 }
