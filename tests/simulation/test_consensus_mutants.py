@@ -27,7 +27,7 @@ ATTACKED = {
 SIMULATED = {
     "skip-the-log": (range(10), {"lock", "round", "liveness"}),
     "sign-before-persist": (range(40), {"lock", "round", "double-sign"}),
-    "forget-to-log-own-votes": (range(10), {"lock", "round", "double-sign"}),
+    "forget-to-log-own-votes": (range(10), {"journal"}),
     "forget-to-log-timeouts": (range(10), {"round"}),
     "forget-values": (range(10), {"crash"}),
     "snapshot-without-lock": (range(60), {"lock"}),

@@ -7,6 +7,7 @@ and to replay and shrink one that fails, there is ``python -m tests.simulation.r
 
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -198,6 +199,18 @@ def test_the_real_journal_and_record(seed: int):
         real_disk=True,
     )
     check(Schedule(seed=seed, scenario=scenario))
+
+
+def test_a_node_with_files_dies_wherever_one_in_memory_does(tmp_path: Path):
+    """Between the log and the record, too: each is a write of its own."""
+    counts = []
+    for real_disk in (False, True):
+        scenario = Scenario(powers=(1, 1, 1, 1), heights=4, real_disk=real_disk)
+        world = World(Schedule(seed=0, scenario=scenario), directory=tmp_path)
+        world.run_until(lambda world=world: world.all_reached(4), PATIENCE)
+        counts.append([host.boundaries for host in world.hosts.values()])
+        world.close()
+    assert counts[0] == counts[1]
 
 
 BOUNDARIES, ALONE = 120, 60

@@ -88,6 +88,9 @@ class ByzantineHost(Host):
     def watch(self) -> None:
         """Faulty nodes may be in any state."""
 
+    def check_recorded(self, signed: Vote | Proposal) -> None:
+        """Faulty nodes may record anything."""
+
     def note_decision(self, certificate: Certificate, block: Block) -> None:
         """Faulty nodes may decide anything."""
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from node.storage.errors import WouldEquivocate
 from node.storage.files import remove
 from node.storage.last_signed import LastSigned, SignedPosition
-from node.storage.wal import WriteAheadLog
+from node.storage.wal import Tail, WriteAheadLog
 from tests.support.forgetful import ForgetfulDisk, mounted
 
 
@@ -30,6 +30,11 @@ class MemoryLog:
     def size(self) -> int:
         """Bytes in it."""
         return sum(map(len, self.payloads[: self.synced]))
+
+    @property
+    def unsynced(self) -> int:
+        """Bytes that were appended and are not durable."""
+        return sum(map(len, self.payloads[self.synced :]))
 
     def replay(self) -> Iterator[bytes]:
         """The payloads that are there, oldest first."""
@@ -83,6 +88,20 @@ class MemoryRecord:
             log.sync()
             self._between()
         self._last = new
+
+
+class FileRecord(LastSigned):
+    """The node's own. A node can die `between` the write of the log and that of the record."""
+
+    def __init__(self, path: Path, between: Callable[[], None]) -> None:
+        self._between = between
+        super().__init__(path)
+
+    def _tail_of(self, log: WriteAheadLog) -> Tail | None:
+        """What is written of the log comes first."""
+        tail = super()._tail_of(log)
+        self._between()
+        return tail
 
 
 class Disk(Protocol):
@@ -141,7 +160,7 @@ class FileDisk:
             self._open()
 
     def _open(self) -> None:
-        self.record = LastSigned(self._directory / "signed")
+        self.record = FileRecord(self._directory / "signed", lambda: self.between())
         self.log = WriteAheadLog(self._directory / "wal", tails=self.record.tails)
 
     def die(self, survives: float) -> None:

@@ -36,10 +36,20 @@ from node.engine.effects import (
 from node.engine.height_driver import Effects, HeightDriver
 from node.engine.host import FAULTS
 from node.engine.journal import Journal
+from node.engine.records import Appended, Judged
 from node.engine.work_queue import Job, Outcome, Product, Verdict
 from node.wire import ProposalMessage
 from tests.simulation.simnet.disk import Disk
-from tests.simulation.simnet.scheme import CHECKER, GENESIS, Block, Packet, address, read_block
+from tests.simulation.simnet.observer import Violation
+from tests.simulation.simnet.scheme import (
+    CHECKER,
+    GENESIS,
+    Block,
+    Packet,
+    address,
+    describe,
+    read_block,
+)
 from tests.simulation.simnet.signatures import Place, WatchedSigner, signed_part
 
 if TYPE_CHECKING:
@@ -122,6 +132,7 @@ class Host:
         self.early = EarlyMessages()
         self.ahead: dict[int, tuple[int, Packet]] = {}
         self.fresh: list[tuple[Vote | Proposal, tuple[int, int]]] = []  # signed, not durable
+        self.journalled: set[Vote | Proposal] = set()  # ours, in this life and height
         self.todo: deque[Callable[[], None]] = deque()
         self.job: Job | None = None
         self.alarm = float("inf")
@@ -283,6 +294,7 @@ class Host:
         match effect:
             case Append(record=record):
                 self.journal.append(record)
+                self.note_journalled(record)
             case MakeDurable(signed=signed):
                 self.signer.commit(signed, self.disk.log)
                 self.note_durable(signed)
@@ -370,8 +382,23 @@ class Host:
         """A signature was made, in this state; it is nowhere but in memory."""
         self.fresh.append((message, (self.engine.locked_round, self.engine.round)))
 
+    def note_journalled(self, record: Appended) -> None:
+        """A record was added to the journal."""
+        if isinstance(record, Vote):
+            if record.validator == self.address:
+                self.journalled.add(record)
+        elif isinstance(record, Judged) and record.message.proposal.proposer == self.address:
+            self.journalled.add(record.message.proposal)
+
+    def check_recorded(self, signed: Vote | Proposal) -> None:
+        """The last-signed record never names what the journal has not, or could lose."""
+        if signed not in self.journalled or self.disk.log.unsynced:
+            name = describe(signed)
+            raise Violation("journal", f"{name} is recorded, and not durable in the journal")
+
     def note_durable(self, signed: Vote | Proposal) -> None:
         """What was signed so far is on disk: it may be used."""
+        self.check_recorded(signed)
         while self.fresh:
             message, lock = self.fresh.pop(0)
             self.note_signature(*signed_part(message), lock)
@@ -485,6 +512,7 @@ class Host:
         self.job = None
         self.boundary()
         self.feed(self.driver.leave(certificate, self.members()))
+        self.journalled.clear()
         for _, message in self.early.take(height):
             self.late(message)
 

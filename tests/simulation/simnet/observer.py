@@ -25,6 +25,7 @@ class Observer:
     certificate  each decision comes with a certificate of that block that verifies, and, counted apart
                  from the product's check, holds more than two thirds of the stake and no precommit of an
                  honest key that it did not make
+    journal      what a last-signed record names stands in the journal, durably (``host.Host`` looks)
     double-sign  no honest key signs two things for one (chain, height, round, type)
     lock         a lock that a signature rests on is never given up for an earlier one
     round        a node never goes back behind a round it signed in
