@@ -56,8 +56,9 @@ from decision_chains import (
 from consensus.params import TimeoutParams
 from consensus.types import Address
 from node import wire
-from node.engine.host import ConsensusHost, Pacing
+from node.engine.host import ConsensusHost
 from node.engine.journal import Journal
+from node.engine.pacing import Pacing
 from node.engine.participant import Participant
 from node.engine.signer import Signer
 from node.engine.sync import Syncer, decode_request, serve_blocks

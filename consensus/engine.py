@@ -112,7 +112,9 @@ class Engine:
         return self._process is not None and self._process.has_vote(vote)
 
     def snapshot(self) -> Snapshot | None:
-        """The current height as it stands, for a shorter log; None if there is nothing to go on with."""
+        """The current height as it stands, for a shorter log; None if there is nothing to go on with. An engine
+        that starts from it does what this one goes on to do.
+        """
         process = self._process
         if process is None or process.state.step is Step.DECIDED:
             return None

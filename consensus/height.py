@@ -78,7 +78,7 @@ class HeightProcess:
         """Contradictions are told again, as a replay of the log would."""
         self.state = state = snapshot.state
         self._proposals.restore(state.round, ((p.proposal, p.valid) for p in snapshot.proposals))
-        self._votes.restore(state.round, self._wanted_rounds(), snapshot.votes)
+        self._count_again(snapshot.votes)
         known: dict[Offence, Vote | Proposal] = {}
         told: dict[Offence, Equivocation] = {}
         for message in self.messages():
@@ -87,15 +87,25 @@ class HeightProcess:
                 told.setdefault(place_of(message), Equivocation(first=first, second=message))
         return (*told.values(), *resumed(state), *self._settle())
 
+    def _count_again(self, votes: tuple[Vote, ...]) -> None:
+        self._votes = VoteKeeper(self.state.height, self._validators)
+        self._votes.restore(self.state.round, self._wanted_rounds(), votes)
+
     def snapshot(self) -> Snapshot:
-        """Everything that is kept."""
+        """Everything that is kept, with which we go on ourselves.
+
+        Which vote of an old round makes way for another depends on the order in which they came, and that is
+        not kept. So we forget it, too.
+        """
+        votes = tuple(self._votes.all())
+        self._count_again(votes)
         return Snapshot(
             state=self.state,
             proposals=tuple(
                 ProposalReceived(proposal=p, valid=self._proposals.is_valid(p.block_id))
                 for p in self._proposals.all()
             ),
-            votes=tuple(self._votes.all()),
+            votes=votes,
         )
 
     def on_proposal(self, received: ProposalReceived) -> tuple[Effect, ...]:

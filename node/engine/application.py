@@ -4,10 +4,15 @@ from typing import Protocol
 
 import structlog
 
+from consensus import errors as consensus_errors
 from consensus.types import BlockId, Certificate, ChainContext, ValidatorSet
-from node.primitives.errors import AtollError, InvalidBlock, InvalidTransaction
+from node.primitives.errors import AtollError, InvalidBlock, InvalidTransaction, PeerFault
 
 _log = structlog.get_logger()
+
+
+FAULTS = (PeerFault, InvalidBlock, consensus_errors.PeerFault)
+"""The faults of a message for which its sender can be blamed. Everything else ends this node."""
 
 
 class NotReady(InvalidBlock):
@@ -20,6 +25,10 @@ class Unjudged(AtollError):
 
 class Diverged(AtollError):
     """A quorum decided what this node finds invalid: its rules or its data differ. It must stop."""
+
+
+class EffectFailed(AtollError):
+    """What a message led to has failed here, with one of FAULTS: no sender is to blame for it. We must stop."""
 
 
 class Application(Protocol):

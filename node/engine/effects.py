@@ -86,12 +86,10 @@ class Build:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commit:
-    """The height is decided: make the block the head, then leave the height. `value` is None if the block is
-    not here: then a copy of a peer is waited for.
-    """
+    """The height is decided: make the block the head, then leave the height."""
 
     certificate: Certificate
-    value: bytes | None
+    value: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

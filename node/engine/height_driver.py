@@ -158,7 +158,7 @@ class HeightDriver:
         """Begin a height that was not begun before."""
         self._begin(validators)
         self._now = self.began = now
-        self._append(HeightStarted(height=height))
+        self._append(HeightStarted(height=height, era=self._context.era))
         self._step(self._start_input(height))
         return self._finish()
 
@@ -545,7 +545,9 @@ class HeightDriver:
         if decision is not None and not self._told:
             self._told = True
             self._flush()
-            self._out.append(Commit(certificate=decision, value=self.value(decision.block_id)))
+            self._out.append(
+                Commit(certificate=decision, value=self._values[decision.block_id])
+            )  # what is decided is known to be valid, and the values of that are kept
         return self._take_out()
 
     def _take_out(self) -> Effects:

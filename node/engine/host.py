@@ -14,14 +14,14 @@ from typing import Any
 import structlog
 import trio
 
-from consensus import errors as consensus_errors
 from consensus.signing import SignatureChecker, verify_certificate
 from consensus.types import Address, Certificate, Vote
 from node.concurrency.deadline import Alarm
 from node.concurrency.height_gate import Started
-from node.engine.application import Application, Diverged, NotReady, Unjudged, judge
+from node.engine.application import FAULTS, Application, Diverged, NotReady, Unjudged, judge
 from node.engine.early_messages import EarlyMessages, height_of
 from node.engine.mailbox import Mailbox, PeerFrame
+from node.engine.pacing import Pacing
 from node.engine.participant import Participant
 from node.metrics.counts import ConsensusCounts
 from node.primitives.errors import DecodeError, InvalidBlock, PeerFault
@@ -32,35 +32,9 @@ RESEND_SECONDS = 0.25
 COMMIT_RETRY_SECONDS = 0.25
 CATCH_UP_SECONDS = 1.0  # without a pulled block, after which we take part again
 OPENING_GRACE = 0.5  # for peers to say that they are ahead
-BACKLOG = 25
-"""Transactions, from which on blocks are made further apart: with four times as many, 0.2 s. A block has costs
-that do not depend on its content, and an account is hashed once in a block, however often it changes.
-"""
-MOST_INTERVALS = 4.0  # times the least interval
 FLUSH_AFTER = 16
 """Events that are waiting already are taken before what we have to say is made durable and sent, so that
 one write serves for all of it; but not more than this."""
-
-FAULTS = (PeerFault, InvalidBlock, consensus_errors.PeerFault)
-"""The faults of a message for which its sender can be blamed. Everything else ends this node."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pacing:
-    """When a new height starts: with work after `min_interval`, without after `heartbeat` (seconds).
-
-    When others have begun it we follow, but not before half of `min_interval`. With a long `backlog`, which is
-    how many transactions wait and keep coming, blocks are larger and fewer: what a block costs whatever it
-    holds is shared by more.
-    """
-
-    min_interval: float
-    heartbeat: float
-    backlog: Callable[[], int] = lambda: 0
-
-    def interval(self) -> float:
-        """Seconds from one block to the next while there is work."""
-        return self.min_interval * min(max(self.backlog() / BACKLOG, 1.0), MOST_INTERVALS)
 
 
 @dataclass(slots=True)
@@ -228,11 +202,7 @@ class ConsensusHost:
         return max(self._start_time(), self._held_until)
 
     def _start_time(self) -> float:
-        if self._begun:
-            return self._decided_at + self._pacing.min_interval / 2
-        if self.app.has_work():
-            return self._decided_at + self._pacing.interval()
-        return self._decided_at + self._pacing.heartbeat
+        return self._decided_at + self._pacing.pause(begun=self._begun, has_work=self.app.has_work)
 
     async def _fire_timers(self) -> None:
         if self.participant is not None and self._started:
@@ -295,15 +265,6 @@ class ConsensusHost:
         if decision is None:
             return
         certificate, value = decision.certificate, decision.value
-        if value is None:
-            self._log.error(
-                "the decided block is not here: its peers have it",
-                height=certificate.height,
-                round=certificate.round,
-                hash="0x" + certificate.block_id.hex(),
-            )
-            self._commit_at = float("inf")
-            return
         try:
             async with self.participant.paused(certificate.block_id):
                 await self._commit(value, certificate)
@@ -332,7 +293,7 @@ class ConsensusHost:
             await self.app.commit(certificate.block_id, value, certificate)
         except NotReady:
             raise
-        except (InvalidBlock, DecodeError) as error:
+        except FAULTS as error:  # of nobody: it is decided
             raise self._diverged(certificate, error) from error
         self._started = False
         self._begun = self._early.has(certificate.height + 1)

@@ -87,19 +87,11 @@ class Journal:
                     "network with that version, or make a new one (`atoll up --reset`)"
                 ) from error
 
-    def start(self, height: int) -> None:
-        """Begin a new height: the earlier log is no longer needed."""
-        if self.log.size > RESET_BYTES:
-            self.log.reset()
-        self._written.clear()
-        self._compact_at = COMPACT_BYTES
-        self.log.append(bytes([_STARTED]) + _encode_place(self._era, height))
-
     def append(self, record: Appended) -> None:
         """Add a record; `sync` makes it durable."""
         match record:
-            case HeightStarted(height=height):
-                self.start(height)
+            case HeightStarted():
+                self.start(record)
             case Judged(message=message, valid=valid):
                 self.judged(message, valid)
             case Vote():
@@ -108,6 +100,18 @@ class Journal:
                 self.built(record)
             case TimeoutElapsed(timeout=timeout):
                 self.timeout(timeout)
+
+    def start(self, record: HeightStarted) -> None:
+        """Begin a new height: the earlier log is no longer needed."""
+        if record.era != self._era:
+            raise ValueError(
+                f"height {record.height} of era {record.era}: here are those of {self._era}"
+            )
+        if self.log.size > RESET_BYTES:
+            self.log.reset()
+        self._written.clear()
+        self._compact_at = COMPACT_BYTES
+        self.log.append(bytes([_STARTED]) + _encode_place(record.era, record.height))
 
     def judged(self, message: ProposalMessage, valid: bool) -> None:
         block_id = message.proposal.block_id

@@ -16,7 +16,7 @@ from consensus.params import TimeoutParams
 from consensus.signing import SignatureChecker
 from consensus.types import Address, BlockId, Certificate, Proposal, Vote
 from node.concurrency.worker import OnDisk, at_once
-from node.engine.application import Application
+from node.engine.application import FAULTS, Application, EffectFailed
 from node.engine.block_work import BlockWork
 from node.engine.effects import (
     Accuse,
@@ -191,6 +191,13 @@ class Participant:
             await self._perform(self.driver.compact())
 
     async def _perform(self, effects: Effects) -> None:
+        """Perform effects. Whatever fails here is no fault of the peer whose message led to it."""
+        try:
+            await self._perform_all(effects)
+        except FAULTS as error:
+            raise EffectFailed(f"{type(error).__name__}: {error}") from error
+
+    async def _perform_all(self, effects: Effects) -> None:
         for effect in effects:
             match effect:
                 case Append(record=record):

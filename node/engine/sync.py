@@ -7,8 +7,8 @@ import structlog
 import trio
 
 from consensus.codec import decode_certificate, encode_certificate
-from node.engine.application import Application, NotReady
-from node.engine.host import FAULTS, ConsensusHost
+from node.engine.application import FAULTS, Application, NotReady
+from node.engine.host import ConsensusHost
 from node.engine.peer_heights import Claims
 from node.primitives.decoding import decoder
 from node.primitives.errors import DecodeError

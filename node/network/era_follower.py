@@ -10,7 +10,8 @@ from node import wire
 from node.beacon.chain import BeaconChain
 from node.beacon.era_proof import check_era
 from node.beacon.eras import EraRecord
-from node.engine.host import FAULTS, ConsensusHost
+from node.engine.application import FAULTS
+from node.engine.host import ConsensusHost
 from node.engine.sync import REQUEST_TIMEOUT, decided_of, is_full
 from node.network.era_network import EraNetwork
 from node.primitives.errors import DecodeError, InvalidBlock

@@ -12,8 +12,9 @@ from node.chains.shard_app import ShardService
 from node.concurrency.worker import on_disk
 from node.engine.application import Application
 from node.engine.equivocator import Equivocator
-from node.engine.host import ConsensusHost, Pacing
+from node.engine.host import ConsensusHost
 from node.engine.journal import Journal
+from node.engine.pacing import Pacing
 from node.engine.participant import Participant
 from node.engine.signer import Signer
 from node.network.outbound import Outbound

@@ -149,6 +149,37 @@ def test_a_resumed_engine_goes_on_as_the_other_would(seed: int) -> None:
             Process.collect(effects, queue)
 
 
+ROUND, OLD = 60, range(30)
+"""A late round, and those so old that of each validator the votes of a few of them are kept."""
+
+
+@settings(max_examples=examples(100))
+@given(
+    before=st.lists(st.tuples(st.sampled_from(KEYS[1:]), st.sampled_from(OLD)), max_size=30),
+    after=st.lists(st.tuples(st.sampled_from(KEYS[1:]), st.sampled_from(OLD)), max_size=8),
+)
+@example(
+    before=[(KEYS[1], round) for round in (5, 3, 9, 1)],  # 5 is the next to be forgotten, not 1
+    after=[(KEYS[1], 7)],
+)
+def test_a_resumed_engine_forgets_the_same_old_votes(
+    before: list[tuple[Address, int]], after: list[tuple[Address, int]]
+) -> None:
+    engine = Engine()
+    engine.step(START)
+    for key in KEYS[1:]:
+        engine.step(vote(VoteType.PREVOTE, ROUND, None, key))
+    assert engine.round == ROUND
+    for key, round in before:
+        engine.step(vote(VoteType.PREVOTE, round, None, key))
+    twin, _ = resumed(engine)
+    votes = [vote(VoteType.PREVOTE, round, None, key).vote for key in KEYS[1:] for round in OLD]
+    for key, round in after:
+        for one in (engine, twin):
+            one.step(vote(VoteType.PREVOTE, round, None, key))
+        assert [engine.has_vote(v) for v in votes] == [twin.has_vote(v) for v in votes]
+
+
 @settings(max_examples=examples(100))
 @given(seed=st.integers(0, 2**32))
 def test_whatever_is_locked_proposed_or_decided_is_known(seed: int) -> None:

@@ -18,6 +18,7 @@ from consensus.evidence import Evidence, Offence
 from consensus.inputs import Input
 from consensus.params import TimeoutParams
 from consensus.types import BlockId, Certificate, Height, Proposal, ValidatorSet, Vote
+from node.engine.application import FAULTS
 from node.engine.early_messages import EarlyMessages
 from node.engine.effects import (
     Accuse,
@@ -34,7 +35,6 @@ from node.engine.effects import (
     SyncJournal,
 )
 from node.engine.height_driver import Effects, HeightDriver
-from node.engine.host import FAULTS
 from node.engine.journal import Journal
 from node.engine.records import Appended, Judged
 from node.engine.work_queue import Job, Outcome, Product, Verdict
@@ -312,7 +312,6 @@ class Host:
             case Build():
                 self.build_soon(effect)
             case Commit(certificate=certificate, value=value):
-                assert value is not None, "it is decided only where the block is known"
                 block = self.read(value)
                 self.todo.append(lambda: self.decide(certificate, block))
             case Accuse(evidence=evidence):

@@ -15,8 +15,7 @@ from node.chains.shard_app import (
     decode_value,
     encode_value,
 )
-from node.engine.application import NotReady, Unjudged, judge
-from node.engine.host import FAULTS
+from node.engine.application import FAULTS, NotReady, Unjudged, judge
 from node.primitives.basics import Address, Hash32, ShardId
 from node.primitives.dev_operation import DevKind
 from node.primitives.errors import CorruptData, DecodeError, InvalidBlock, InvalidTransaction

@@ -30,8 +30,9 @@ from consensus.types import (
 from node.config.node_faults import NodeFaults
 from node.engine.application import NotReady
 from node.engine.equivocator import Broadcast, Equivocator
-from node.engine.host import ConsensusHost, Pacing
+from node.engine.host import ConsensusHost
 from node.engine.journal import Journal
+from node.engine.pacing import Pacing
 from node.engine.participant import Participant
 from node.engine.signer import Signer
 from node.engine.sync import Syncer, decode_request, serve_blocks

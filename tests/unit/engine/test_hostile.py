@@ -15,7 +15,7 @@ from consensus.codec import encode_certificate
 from consensus.signing import proposal_sign_bytes, vote_sign_bytes
 from consensus.types import Address, BlockId, Height, Proposal, Round, Vote, VoteType
 from node.engine.admission import VOTES_BURST, VOTES_PER_SECOND
-from node.engine.application import Diverged, Unjudged
+from node.engine.application import Diverged, EffectFailed, Unjudged
 from node.engine.journal import Journal
 from node.engine.sync import decode_request, serve_blocks
 from node.primitives.basics import keccak_fast
@@ -361,6 +361,34 @@ async def test_a_quorum_that_decides_what_we_refuse_ends_the_node(
         await live()
     assert net.nodes[0].height == 2
     assert _contains(caught.value, Diverged)
+
+
+async def test_an_effect_that_fails_is_the_fault_of_no_peer(
+    world: Make, running: Running, autojump_clock: MockClock
+) -> None:
+    """Telling of a contradiction fails here, with an error that a bad message raises as well."""
+    net = world()
+    net.drops = lambda *_: True  # the height goes on
+    victim = net.nodes[0]
+
+    def refuse(*_: object) -> None:
+        raise InvalidBlock("evidence: it has no effect")
+
+    async def live() -> None:
+        async with running(net):
+            await net.is_up(victim)
+            await _settled(lambda: victim.host._started)
+            victim.host.participant._accuse = refuse
+            for block_id in (None, BlockId(b"1" * 32)):
+                vote = signed_vote(net, 3, 1, block_id=block_id)
+                await victim.host.deliver("v3", encode_body(vote))
+            await _settled(lambda: not victim.host.waiting_events)
+            await _settled(lambda: victim.host.counts.equivocations)
+            await trio.sleep(1)
+
+    with pytest.raises(BaseExceptionGroup) as caught:
+        await live()
+    assert _contains(caught.value, EffectFailed)
 
 
 async def test_a_decided_block_that_we_alone_refuse_in_sync_ends_the_node(

@@ -70,9 +70,9 @@ def test_the_last_height_is_replayed_in_order(tmp_path: Path) -> None:
     built = Built(height=8, round=0, block_id=BlockId(b"b" * 32), value=b"own")
     with closing(WriteAheadLog(path)) as log:
         journal = Journal(log)
-        journal.start(7)
+        journal.start(HeightStarted(height=7))
         journal.vote(vote(7))
-        journal.start(8)
+        journal.start(HeightStarted(height=8))
         journal.built(built)
         journal.judged(proposal(8), True)
         journal.vote(vote(8))
@@ -92,9 +92,9 @@ def test_a_height_that_was_started_twice_forgets_nothing(tmp_path: Path) -> None
     path = tmp_path / "wal"
     with closing(WriteAheadLog(path)) as log:
         journal = Journal(log)
-        journal.start(8)
+        journal.start(HeightStarted(height=8))
         journal.vote(vote(8))
-        journal.start(8)
+        journal.start(HeightStarted(height=8))
         journal.timeout(timeout(8))
         journal.sync()
     records = reopened(path, 8)
@@ -106,7 +106,7 @@ def test_a_value_is_written_once_and_an_invalid_one_never(tmp_path: Path) -> Non
     value = b"v" * 100_000
     with closing(WriteAheadLog(path)) as log:
         journal = Journal(log)
-        journal.start(8)
+        journal.start(HeightStarted(height=8))
         for round_ in range(20):
             journal.judged(proposal(8, round_, value), round_ > 0)
             journal.sync()
@@ -131,7 +131,7 @@ def test_the_log_is_emptied_when_it_has_grown(
     with closing(WriteAheadLog(tmp_path / "wal")) as log:
         journal = Journal(log)
         for height in range(1, 50):
-            journal.start(height)
+            journal.start(HeightStarted(height=height))
             journal.judged(proposal(height, value=b"x" * 200), True)
             journal.sync()
             assert log.size < 2000
@@ -173,7 +173,7 @@ def test_a_compacted_journal_goes_on_from_the_snapshot(tmp_path: Path) -> None:
     older, bad = proposal(8, 2), proposal(8, 4, b"", block=b"b" * 32)
     with closing(WriteAheadLog(path)) as log:
         journal = Journal(log)
-        journal.start(8)
+        journal.start(HeightStarted(height=8))
         journal.judged(older, True)
         journal.judged(proposal(8, 1, b"forgotten", block=D), True)
         journal.vote(vote(8))
@@ -240,7 +240,7 @@ def test_a_compacted_journal_that_is_torn_loses_only_what_came_after(tmp_path: P
     path = tmp_path / "wal"
     with closing(WriteAheadLog(path)) as log:
         journal = Journal(log)
-        journal.start(8)
+        journal.start(HeightStarted(height=8))
         journal.compact(snapshot((proposal(8, 2), True), locked=A), {A: b"value"}.__getitem__)
         end = log.size
         journal.timeout(timeout(8))
@@ -283,7 +283,7 @@ def test_a_height_of_many_rounds_has_a_bounded_journal(
     value, largest = b"v" * 10_000, 0
     with closing(WriteAheadLog(tmp_path / "wal")) as log:
         journal = Journal(log)
-        journal.start(8)
+        journal.start(HeightStarted(height=8))
         for round_ in range(300):
             block = round_.to_bytes(32, "big")
             message = proposal(8, round_, value, block=block)
@@ -300,13 +300,15 @@ def test_a_height_of_an_earlier_era_is_another_height(tmp_path: Path) -> None:
     path = tmp_path / "wal"
     with closing(WriteAheadLog(path)) as log:
         journal = Journal(log)
-        journal.start(8)
+        journal.start(HeightStarted(height=8))
         journal.vote(vote(8))
         journal.sync()
     with closing(WriteAheadLog(path)) as log:
         journal = Journal(log, era=2)
         assert journal.replay(8) == []
-        journal.start(8)
+        with pytest.raises(ValueError, match="height 8 of era 0: here are those of 2"):
+            journal.start(HeightStarted(height=8))
+        journal.start(HeightStarted(height=8, era=2))
         journal.timeout(timeout(8))
         journal.sync()
     with closing(WriteAheadLog(path)) as log:

@@ -21,6 +21,7 @@ from consensus.types import (
 )
 from node.engine.journal import Journal
 from node.engine.participant import Participant
+from node.engine.records import HeightStarted
 from node.engine.signer import Signer
 from node.primitives.basics import keccak_fast
 from node.primitives.keys import KeccakSecp256k1, SigningKey
@@ -172,7 +173,7 @@ def signer_of_lost_record(folder: Path) -> tuple[SendVote, SendProposal]:
         proposal, vote = one.proposal(proposed), one.vote(voted)
         assert proposal is not None
         assert vote is not None
-        journal.start(1)
+        journal.start(HeightStarted(height=1))
         journal.judged(ProposalMessage(proposal=proposal, value=value), True)
         journal.vote(vote)
         journal.sync()
