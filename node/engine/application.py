@@ -28,7 +28,7 @@ class Diverged(AtollError):
 
 
 class EffectFailed(AtollError):
-    """What a message led to has failed here, with one of FAULTS: no sender is to blame for it. We must stop."""
+    """An effect of a message has failed here, with one of FAULTS: its sender is not to blame. We must stop."""
 
 
 class Application(Protocol):
