@@ -12,7 +12,7 @@ MOST_INTERVALS = 4.0  # times the least interval
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pacing:
-    """The time at which a new height starts: with work after `min_interval`, without after `heartbeat` (seconds).
+    """The start of a new height: with work after `min_interval`, without after `heartbeat` (seconds).
 
     When others have begun it we follow, but not before half of `min_interval`. With a long `backlog`, which is
     how many transactions wait and keep coming, blocks are larger and fewer: what a block costs whatever it
