@@ -316,6 +316,7 @@ def test_an_inbox_never_stays_or_goes_back(driver, count):
     refused(driver, driver.next(1, consumes(0, count)), f"goes from 2 to {count}")
 
 
+@pytest.mark.slow
 def test_a_lane_to_a_shard_that_is_down_stays_bounded(driver):
     for start in range(1, MAX_CHECKPOINTS + 40, 8):
         driver.grow(*(driver.next(0, sends(1, n)) for n in range(start, start + 8)))

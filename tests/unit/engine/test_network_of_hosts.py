@@ -78,7 +78,13 @@ async def test_messages_get_lost(
         await net.reach(10)
 
 
-@pytest.mark.parametrize("compact_bytes", [journal.COMPACT_BYTES, 0], ids=["plain", "compacting"])
+@pytest.mark.parametrize(
+    "compact_bytes",
+    [
+        pytest.param(journal.COMPACT_BYTES, marks=pytest.mark.slow, id="plain"),
+        pytest.param(0, id="compacting"),
+    ],
+)
 @pytest.mark.parametrize("seed", seeds(4))
 async def test_nodes_die_at_any_point_and_come_back(
     world: Make,

@@ -160,6 +160,7 @@ async def test_a_frozen_shard_is_known_at_once_and_after_a_restart(net, driver, 
     assert again.is_frozen(ShardId(0))
 
 
+@pytest.mark.slow
 def test_damaged_frames_are_survived(net, driver, exchange, said):
     one = net.crosslink(0, driver.tips[0], driver.chain.head.hash)
     other = net.crosslink(0, driver.tips[0], driver.chain.head.hash, timestamp=1_700_000_001)

@@ -397,6 +397,7 @@ async def expect_penalty(act: Callable[[Session], Awaitable[None]]) -> None:
             nursery.cancel_scope.cancel()
 
 
+@pytest.mark.slow
 async def test_a_member_that_floods_is_read_at_the_agreed_rate() -> None:
     async with scene() as stage:
         sent = 0

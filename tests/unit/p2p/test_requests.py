@@ -147,6 +147,7 @@ async def test_many_requests_at_once_each_get_their_own_response() -> None:
         assert b.stats()[A.peer_id].requests_in == 100
 
 
+@pytest.mark.slow
 async def test_a_small_response_overtakes_a_large_one() -> None:
     async with two(Served()) as (a, _, _), trio.open_nursery() as nursery:
         order: list[int] = []

@@ -228,6 +228,7 @@ def test_a_peer_that_parks_much_pushes_out_its_own() -> None:
     assert list(parked.take(6, 2.0)) == [("honest", [b"1"]), ("honest", [b"2"])]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("payload", "count"), [([], 40_000), ([b""] * 10_000, 200)])
 def test_parked_batches_of_nothing_take_room_too(payload: list[bytes], count: int) -> None:
     """They take memory."""

@@ -260,6 +260,7 @@ def test_the_genesis_is_a_function_of_the_file(world):
 # ---------------------------------------------------------------------- BLOCKHASH
 
 
+@pytest.mark.slow
 def test_a_contract_may_ask_for_any_ancestor_as_often_as_it_likes(world, monkeypatch):
     """Each costs 20 gas, so a block must not be read for it: one transaction could stop the shard."""
     for _ in range(100):  # more than the blocks that are kept decoded

@@ -56,7 +56,7 @@ def drawn(watch: StatusPicture, width: int, height: int) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "shape", [(1, 1), (2, 4), (4, 4), pytest.param((8, 8), marks=pytest.mark.slow)]
+    "shape", [(1, 1), (2, 4), *(pytest.param((n, n), marks=pytest.mark.slow) for n in (4, 8))]
 )
 def test_it_fits(shape: tuple[int, int]) -> None:
     watch = StatusPicture("/a/directory/with/quite/a/long/name/.atoll")

@@ -157,6 +157,7 @@ class TestCache:
         assert cache.get(b"\x13" * 1000, {}) is made[19]
         assert cache.get(b"\x00" * 1000, {}) is not made[0]
 
+    @pytest.mark.slow
     def test_what_was_decoded_counts(self) -> None:
         """Also of programs that nobody asks for again: init code, as a rule."""
         cache = ProgramCache(limit=1_000_000)

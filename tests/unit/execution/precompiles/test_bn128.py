@@ -77,6 +77,7 @@ def test_the_pairing_is_py_eccs() -> None:
         assert ours == theirs == (k == 15)
 
 
+@pytest.mark.slow
 def test_membership_of_the_second_group() -> None:
     assert g2_is_member(GENERATOR2)
     assert g2_is_member(affine2(reference.multiply(reference.G2, ORDER - 1)))
