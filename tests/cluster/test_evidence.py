@@ -86,7 +86,7 @@ def test_validators_that_equivocate_are_slashed_and_jailed(network: Network) -> 
     assert {item["validator"] for item in evidence["included"]} == culprits
     assert evidence["frozen"] == []
     status = json.loads(atoll("status", "--dir", network.directory, "--json").stdout)
-    states = {node.name: node["state"] for node in status["nodes"]}
+    states = {node["name"]: node["state"] for node in status["nodes"]}
     assert {name for name, state in states.items() if state == "jailed"} == {"s0v3", "s1v1"}
 
     network.invariants.check()  # the jailed ones have the same blocks as all others, and no wei is lost
