@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tools import nightly
 from tools.nightly import TARGETS, Target, main
 
 ROOT = Path(__file__).parents[3]
@@ -36,3 +37,25 @@ def test_an_unknown_target_is_named(
     with pytest.raises(SystemExit, match="2"):
         main()
     assert "there is no target mutnats; --list prints them" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_targets_run_and_their_ends_are_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    python = (sys.executable, "-c")
+    good = Target(
+        "good", "", (*python, "import os; print('first'); print(os.environ['N'])"), {"N": "7"}
+    )
+    bad = Target("bad", "", (*python, "print('no'); raise SystemExit(3)"))
+    stuck = Target("stuck", "", (*python, "input(); import time; time.sleep(600)"))
+    monkeypatch.setattr(nightly, "LOGS", tmp_path / "logs")
+    monkeypatch.setattr(nightly, "TARGETS", (good, bad, stuck))
+    monkeypatch.setattr(sys, "argv", ["nightly.py"])
+    assert main() == 1
+    told = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [line[0] for line in told] == ["good", "bad", "stuck"]
+    assert told[0][3:] == ["passed", "7"]
+    assert told[1][3:] == ["FAILED", "(3)", "no"]
+    assert told[2][3] == "FAILED", "there is nothing to read"
+    assert (tmp_path / "logs" / "good.log").read_text() == "first\n7\n"
