@@ -1,4 +1,4 @@
-"""Run what is too long for every change: masses of schedules, mistakes, inputs and kills, other Pythons.
+"""Run what is too long for every change: masses of schedules, mistakes, inputs and kills, foreign tools.
 
     python tools/nightly.py                    every target, one after the other
     python tools/nightly.py mutants decoders   these
@@ -20,7 +20,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 LOGS = ROOT / ".nightly"
 PYTHON = sys.executable
-OTHERS = ("python3.12", "python3.13")
 SECONDS = 4 * 3600.0
 
 
@@ -127,11 +126,6 @@ TARGETS = (
         "newest",
         "the wheel with the dependencies of today",
         (PYTHON, "tools/check_wheel.py", "--newest"),
-    ),
-    Target(
-        "pythons",
-        "make quick and a network on every other Python that is here",
-        (PYTHON, "tools/other_pythons.py", *OTHERS),
     ),
 )
 
