@@ -21,7 +21,8 @@ def base_fee(network: Network, shard: int) -> int:
 def make_dear(network: Network, shard: int, wei: int = 100 * GWEI) -> None:
     """Fill blocks of `shard` until its base fee is `wei` at least and `/` shows that. It falls from then on, by
     an eighth in each block that is not half full."""
-    w3, flooder = network.web3(node=f"s{shard}v0"), network.account(shard, -1).signer
+    w3 = network.web3(node=f"s{shard}v0")
+    flooder = [a for a in network.accounts if a.home == shard][-1].signer
     burner = send_and_wait(w3, flooder, data=BURNER)["contractAddress"]
     nonce = w3.eth.get_transaction_count(flooder.address)
     while base_fee(network, shard) < wei:
