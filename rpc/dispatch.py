@@ -57,6 +57,8 @@ FOREIGN = {
 MAX_CONTEXTS = 1024  # a path may name any number
 LOOK = "eth_getTransactionReceipt"
 """The question of a client that waits for its transaction."""
+HOLD_MARGIN = 1.0
+"""Seconds in which an answer goes out that was held back to the end."""
 BATCH_SECONDS = 0.001
 """Of a batch, before other connections get their turn."""
 THREADS = 2
@@ -180,11 +182,23 @@ class Dispatcher:
         else:
             answer = await self._run(calls, scope, subscriber, trust, sent, limit)
         if sent:
-            try:
-                await self._inclusion.of(self.backend.chain(scope), sent)
-            except Exception as error:  # noqa: BLE001  it was handed in, and that is what the caller is told
-                _as_rpc_error(error, "the receipt of a sent transaction")
+            if limit is not None:
+                limit(self._limits.send_wait + HOLD_MARGIN)  # all else is done
+            await self._hold_back(scope, sent)
         return answer
+
+    async def _hold_back(self, scope: int | None, sent: list[bytes]) -> None:
+        """Hold an answer back until what was sent has receipts, or the backend is replaced."""
+        backend = self.backend
+        with trio.CancelScope() as turn:
+            self._running.add(turn)
+            try:
+                await self._inclusion.of(backend.chain(scope), sent)
+            except Exception as error:  # noqa: BLE001  it was handed in, and that is what the caller is told
+                if self._is(backend):
+                    _as_rpc_error(error, "the receipt of a sent transaction")
+            finally:
+                self._running.discard(turn)
 
     def _calls(self, body: bytes) -> "_Call | list[_Call | bytes] | bytes":
         """The call in a body, or the calls of a batch, or the answer that names the error."""

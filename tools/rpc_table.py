@@ -58,11 +58,11 @@ room, go-ethereum. What differs:
   overridden, for their storage stays where it is. Wei that a contract pays to another shard, itself or by
   `MESSENGER.send`, is gone from this one, as it would be on its way. All calls together may use 30,000,000
   gas and 15 s.
-- On a network with `dev_methods` (what `atoll up` makes), `eth_sendRawTransaction` and `eth_sendTransaction`
-  answer when the receipt can be read, 0.5 s later at most (`rpc.send_wait` in node.toml; elsewhere it is 0):
-  ethers and viem look right after they have sent, and then only 4 s later. A connection that sends one
-  transaction after the other without a look at their receipts is held back for the first one only, a batch
-  once for all that it sends.
+- On a network with `dev_methods` (what `atoll up` makes), `eth_sendRawTransaction`, `eth_sendTransaction` and
+  `eth_sendUnsignedTransaction` answer when the receipt can be read, 0.5 s later at most (`rpc.send_wait` in a
+  manifest or node.toml; elsewhere it is 0): ethers and viem look right after they have sent, and then only 4
+  s later. A connection that sends one transaction after the other without a look at their receipts is held
+  back for the first one only, a batch once for all that it sends.
 - `eth_sendRawTransactionSync` (EIP-7966) waits for the receipt: 20 s, or as many milliseconds as it is told,
   25 s at most; then the error has the hash. A call that crosses has its receipt when it was delivered.
 - A client that has seen a receipt at `/` of one node finds its effects at any other, at once. A call to an
@@ -73,8 +73,9 @@ room, go-ethereum. What differs:
   receipt that is seen there can still be null here, a balance or a slot older ([protocol.md, section
   12](protocol.md#12-the-network-view), "Read your writes").
 - `atoll_reason` tells why an included transaction failed, on whichever shard it ran: `error` in go-ethereum's
-  words, `reason` for people (revert string, panic, custom error, gas), `data` as returned, `at` the account
-  that failed, `path` the accounts whose code was called on the way there. It is null for a success.
+  words, `reason` for people (revert string, panic, custom error, gas), `data` as returned (4,096 bytes of
+  it), `at` the account that failed, `path` the accounts whose code was called on the way there. It is null
+  for a success.
 - `eth_getLogs` refuses a range that ends beyond the head with -32602, as the specification has it.
 - `eth_call` runs for 5 s at most, `eth_estimateGas` and `eth_createAccessList` for 15 s, each execution with
   30,000,000 gas at most, whatever the request says.

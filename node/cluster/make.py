@@ -189,6 +189,7 @@ def _write_node(
             port=node.addresses.rpc_port,
             cors_origins=manifest.rpc.cors_origins,
             allowed_hosts=node.addresses.allowed_hosts,
+            send_wait=manifest.rpc.send_wait,
         ),
         log=manifest.log,
         tracing=manifest.tracing,

@@ -62,6 +62,7 @@ SEND_WAIT = 0.5
 """Seconds; longer than a decided block takes to be in a block of the network, several times."""
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+SendWait = Annotated[float, msgspec.Meta(ge=0, le=2)]
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["text", "json"]
 
@@ -89,7 +90,7 @@ class RpcConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     cors_origins: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
     expose_accounts: bool = True
-    send_wait: Annotated[float, msgspec.Meta(ge=0, le=10)] | None = None
+    send_wait: SendWait | None = None
 
 
 class CacheConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -65,6 +65,13 @@ def manifest_of(options: Options) -> Manifest:
         raise UserError(f"options of a network: {error}") from None
 
 
+def with_sections(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """A manifest of both; of a section key by key, and `more` goes first."""
+    document = dict(base)
+    _merge(document, more)
+    return document
+
+
 def _merge(document: dict[str, Any], more: Mapping[str, Any]) -> None:
     """Add what `more` says; of a section, key by key."""
     for key, value in more.items():

@@ -1,14 +1,14 @@
 """The networks of one test session, by what they are asked to be. Knows nothing of pytest."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 from node.config.toml import render_toml
 from node.primitives.errors import AtollError
 from node.testing.network import Network
-from node.testing.options import Options, manifest_of
+from node.testing.options import Options, manifest_of, with_sections
 
 
 class SharedNetworks:
@@ -24,6 +24,8 @@ class SharedNetworks:
         self._root: Path | None = None
         self._keep = keep
         self._one_at_a_time = one_at_a_time
+        self.manifest: Mapping[str, Any] = {}
+        "Of every network, as `Options.manifest`; what a network asks for itself goes first."
         self._numbers = itertools.count()
         self._shared: dict[str, Network] = {}
         self._resting: set[Network] = set()
@@ -34,6 +36,7 @@ class SharedNetworks:
 
         Raises as Network.start.
         """
+        options = self._completed(options)
         shape = render_toml(manifest_of(options))
         network = self._shared.get(shape)
         if network is None or not (network.is_up or network in self._resting):
@@ -57,6 +60,7 @@ class SharedNetworks:
             self.rest()
         if self._root is None:
             self._root = self._make_root()
+        options = self._completed(options)
         shape = manifest_of(options)
         sizes = set(shape.committee_sizes())
         name = f"{next(self._numbers)}-{shape.shards}x{'_'.join(map(str, sorted(sizes)))}"
@@ -64,6 +68,11 @@ class SharedNetworks:
         self._all.append(network)
         network.up()
         return network
+
+    def _completed(self, options: Options) -> Options:
+        if not self.manifest:
+            return options
+        return {**options, "manifest": with_sections(self.manifest, options.get("manifest", {}))}
 
     @property
     def running(self) -> list[Network]:

@@ -100,7 +100,7 @@ def simulated_call(
     call = plain_call(request, gas_price_of(request, base_fee))
     return replace(
         call,
-        gas=call.gas if gas is None else gas,
+        gas=call.gas if gas is None else min(gas, ALL_GAS),
         accounts=state_overrides(overrides),
         block=block_override(overrides.block),
         credit=credit,

@@ -5,14 +5,32 @@ returned bytes come from: the innermost failed call from which they were passed 
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
+
+from node.primitives.decoding import decoder
 from node.view.reverts import reverted
-from rpc.errors import RpcError
 
 REVERTED = "execution reverted"
-MAX_DEPTH = 1024
+MAX_DEPTH = 1025
 """Of calls in each other (EIP-150)."""
+MAX_DATA = 4096
+"""Bytes of what a call returned that are passed on to the user."""
+
+_Hex = Annotated[str, msgspec.Meta(pattern=r"^0x([0-9a-f]{2})*$")]
+_Account = Annotated[str, msgspec.Meta(pattern=r"^0x[0-9a-f]{40}$")]
+_Number = Annotated[str, msgspec.Meta(pattern=r"^0x[0-9a-f]{1,64}$")]
+
+
+class TracedCall(msgspec.Struct, frozen=True):
+    """The fields of a call in a result of `callTracer` that matter here; `to` is None for a failed creation."""
+
+    gas: _Number
+    to: _Account | None = None
+    output: _Hex = "0x"
+    error: Annotated[str, msgspec.Meta(max_length=1000)] | None = None
+    calls: "tuple[TracedCall, ...]" = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,42 +55,46 @@ class Reason:
         }
 
 
-def reason_of(root: dict[str, Any]) -> Reason | None:
-    """The reason in a result of `callTracer`; None for a transaction that succeeded."""
-    if "error" not in root:
+@decoder("call trace")
+def reason_in(trace: bytes) -> Reason | None:
+    """The reason in a result of `callTracer`, as JSON; None for a transaction that succeeded.
+
+    Raises DecodeError.
+    """
+    root = msgspec.json.decode(trace, type=TracedCall)
+    if root.error is None:
         return None
-    call, path = root, [root.get("to")]
+    call, path = root, [root.to]
     while (inner := _cause(call)) is not None and len(path) < MAX_DEPTH:
         call = inner
-        path.append(call.get("to"))
+        path.append(call.to)
     return Reason(
-        error=call["error"],
+        error=call.error or "",
         text=_text(call),
-        data=call.get("output", "0x"),
+        data=call.output[: 2 + 2 * MAX_DATA],
         path=tuple(path),
     )
 
 
-def _cause(call: dict[str, Any]) -> dict[str, Any] | None:
+def _cause(call: TracedCall) -> TracedCall | None:
     """The failed call that this one failed for: its last one, if its bytes were passed on."""
-    if call["error"] != REVERTED or not call.get("calls"):
+    if call.error != REVERTED or not call.calls:
         return None
-    last: dict[str, Any] = call["calls"][-1]
-    passed_on = last.get("output", "0x") == call.get("output", "0x")
-    return last if "error" in last and passed_on else None
+    last = call.calls[-1]
+    return last if last.error is not None and last.output == call.output else None
 
 
-def _text(call: dict[str, Any]) -> str:
-    if call["error"] != REVERTED:
-        gas = int(call["gas"], 16)
-        return f"out of gas: it had {gas}" if call["error"] == "out of gas" else str(call["error"])
-    output = bytes.fromhex(call.get("output", "0x")[2:])
+def _text(call: TracedCall) -> str:
+    if call.error == "out of gas":
+        return f"out of gas: it had {int(call.gas, 16)}"
+    if call.error != REVERTED:
+        return call.error or ""
+    output = bytes.fromhex(call.output[2:])
     if not output:
         return "reverted without a reason"
-    told: RpcError = reverted(output)
-    _, colon, text = told.message.partition(": ")
+    _, colon, text = reverted(output).message.partition(": ")
     if colon:
-        return text
+        return text[:MAX_DATA]
     if len(output) % 32 != 4:
         return f"reverted with {len(output)} bytes: 0x{output[:32].hex()}"
     return f"custom error 0x{output[:4].hex()} with {len(output) - 4} bytes of arguments"

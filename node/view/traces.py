@@ -13,7 +13,7 @@ from node.query.questions import TraceCallQuestion, TraceItemsQuestion
 from node.query.tracers import unpack_items, unpack_one
 from node.view.entries import Entry
 from node.view.ports import Listing
-from node.view.reasons import reason_of
+from node.view.reasons import reason_in
 from node.view.shards import Shards
 from rpc.encoding import data
 from rpc.errors import ServerError
@@ -32,16 +32,25 @@ class Traces:
 
     async def transaction(self, tx_hash: bytes, options: TraceOptions) -> msgspec.Raw:
         """Raises ServerError for a transaction that no block of the view lists."""
+        return (await self._entries([await self._entry(tx_hash)], options))[0]
+
+    async def reason(self, tx_hash: bytes) -> dict[str, Any] | None:
+        """The reason why a transaction failed (`node.view.reasons`). Raises as `transaction` does."""
+        entry = await self._entry(tx_hash)
+        shard, height = entry.place.shard, entry.place.height
+        (trace,) = await self._items(
+            shard, height, [entry], _spec(TraceOptions(tracer="callTracer"))
+        )
+        with self._shards.source(shard):  # it is the trace of another node
+            found = await self._in_thread(partial(reason_in, bytes(trace)))
+        return None if found is None else found.document()
+
+    async def _entry(self, tx_hash: bytes) -> Entry:
         found = await self._chain.locate(tx_hash)
         if found is None:
             raise ServerError("transaction not found")
         block, index = found
-        return (await self._entries([block.entries[index]], options))[0]
-
-    async def reason(self, tx_hash: bytes) -> dict[str, Any] | None:
-        """The reason why a transaction failed (`node.view.reasons`). Raises as `transaction` does."""
-        packed = await self.transaction(tx_hash, TraceOptions(tracer="callTracer"))
-        return await self._in_thread(lambda: _reason(packed))
+        return block.entries[index]
 
     async def block(self, ref: BlockRef, options: TraceOptions) -> list[dict[str, Any]]:
         """A trace for each transaction of a block. Raises ServerError for an unknown block."""
@@ -99,11 +108,6 @@ class Traces:
         with self._shards.source(shard, question.patience) as source:
             packed = await source.ask(question)
             return await self._in_thread(partial(unpack_items, packed, len(items)))
-
-
-def _reason(packed: msgspec.Raw) -> dict[str, Any] | None:
-    found = reason_of(msgspec.json.decode(packed))
-    return None if found is None else found.document()
 
 
 def _spec(options: TraceOptions) -> TraceSpec:

@@ -37,7 +37,10 @@ def nothing_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def networks(atoll_networks: SharedNetworks) -> SharedNetworks:
-    """All networks of the session."""
+    """All networks of the session. Their nodes answer a sent transaction when the pool has it, without a wait
+    for its block: many tests look at what is under way. tests/conformance has the networks that users have.
+    """
+    atoll_networks.manifest = {"rpc": {"send_wait": 0.0}}
     return atoll_networks
 
 

@@ -127,7 +127,11 @@ def _on_this_machine(manifest: Manifest, rpc_port: int) -> Manifest:
         manifest,
         data_dir=Path("data"),
         p2p=P2pSection(),
-        rpc=RpcSection(port=rpc_port, cors_origins=manifest.rpc.cors_origins),
+        rpc=RpcSection(
+            port=rpc_port,
+            cors_origins=manifest.rpc.cors_origins,
+            send_wait=manifest.rpc.send_wait,
+        ),
         tracing=None,  # a collector of another machine
         nodes=stakes,
     ).check()

@@ -243,6 +243,8 @@ def type_of(request: CallRequest) -> int:
             raise InvalidParams(
                 "authorizationList: a transaction of type 4 has one at least (EIP-7702)"
             )
+        if request.gas_price is not None:
+            raise InvalidParams("a transaction of type 4 has a maxFeePerGas, no gasPrice")
         implied = TYPE_SET_CODE
     elif request.gas_price is None:
         implied = TYPE_DYNAMIC_FEE

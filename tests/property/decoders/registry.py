@@ -59,6 +59,7 @@ from node.shard import pool_file
 from node.shard.block import BeaconOps, ShardBlock
 from node.shard.lanes import Tails
 from node.storage import last_signed
+from node.view import reasons
 from p2p.errors import ProtocolViolation
 from p2p.framing import FrameDecoder
 from tests.property.decoders.sample import sample
@@ -412,6 +413,12 @@ NETWORK = [
         decoder=tracers.unpack_items,
         call=lambda raw: tracers.unpack_items(raw, 2),
         seeds=[tracers.pack([{"a": 1}, 2])],
+    ),
+    Entry(
+        decoder=reasons.reason_in,
+        seeds=[
+            b'{"gas":"0x1","error":"execution reverted","output":"0x00","calls":[{"gas":"0x1"}]}'
+        ],
     ),
     Entry(decoder=tracers.unpack_one, seeds=[tracers.pack({"gas": 1})]),
 ]

@@ -191,6 +191,27 @@ async def test_it_was_sent_even_if_the_receipt_cannot_be_had(
     assert await took(chain, send()) == [0]
 
 
+async def test_a_hold_ends_where_the_backend_is_replaced(
+    chain: Chain, autojump_clock: MockClock
+) -> None:
+    chain.without_end = True
+    dispatcher = Dispatcher(chain, Limits(send_wait=WAIT), replaceable=True)  # type: ignore[arg-type]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(dispatcher.handle, json.dumps(send()).encode(), None)
+        await trio.sleep(1)
+        dispatcher.pause()
+    assert trio.current_time() == 1
+
+
+async def test_a_hold_has_a_time_of_its_own(chain: Chain, autojump_clock: MockClock) -> None:
+    """A transaction that took nearly all the time of its method is answered all the same."""
+    given: list[float] = []
+    dispatcher = Dispatcher(chain, Limits(send_wait=WAIT))  # type: ignore[arg-type]
+    await dispatcher.handle(json.dumps(send()).encode(), None, limit=given.append)
+    assert len(given) == 2
+    assert given[-1] > WAIT
+
+
 async def test_what_was_refused_is_answered_at_once(
     chain: Chain, autojump_clock: MockClock
 ) -> None:

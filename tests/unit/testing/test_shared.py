@@ -93,6 +93,16 @@ def test_who_asks_for_the_same_shares(networks: SharedNetworks) -> None:
     networks.stop()
 
 
+def test_what_all_networks_have_stands_beneath_what_each_asks_for(networks: SharedNetworks) -> None:
+    networks.manifest = {"shards": 3, "rpc": {"send_wait": 0.0}}
+    network = networks.shared(manifest={"rpc": {"same_port": False}})
+    assert network.manifest.shards == 3
+    assert network.manifest.rpc.send_wait == 0.0
+    own = networks.start(shards=2, manifest={"rpc": {"send_wait": 1.0}})
+    assert (own.manifest.shards, own.manifest.rpc.send_wait) == (2, 1.0)
+    networks.stop()
+
+
 def test_one_at_a_time_the_others_rest(networks: SharedNetworks, tmp_path: Path) -> None:
     alone = SharedNetworks(lambda: tmp_path, one_at_a_time=True)
     first = alone.shared(shards=2)

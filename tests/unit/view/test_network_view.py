@@ -8,6 +8,7 @@ from node.primitives.basics import keccak256
 from node.primitives.messenger import MESSENGER
 from node.primitives.placement import home_by_range
 from node.shard.block import ARRIVAL_TYPE, BEACON_OPS_TYPE
+from node.view import calls
 from rpc.errors import (
     ExecutionReverted,
     InvalidParams,
@@ -15,7 +16,7 @@ from rpc.errors import (
     ServerError,
     TransactionRejected,
 )
-from rpc.wire import BlockHash, CallRequest, LogFilter
+from rpc.wire import NO_OVERRIDES, BlockHash, CallRequest, LogFilter
 
 ETHER = 10**18
 GWEI = 10**9
@@ -140,6 +141,20 @@ async def test_estimates_are_the_least_gas_that_works(net, code):
         net.settle()
         assert (await view.transaction_receipt(short)).status == 0
         assert (await view.transaction_receipt(exact)).status == 1
+
+
+async def test_a_limit_of_any_size_is_taken_for_a_call_that_crosses(net, code):
+    """What travels to the other shard has a bound of its own."""
+    view = net.views().network
+    alice, carol = net.users[0][0], net.users[1][0]
+    contract = await deploy(net, view, carol, code)
+    for gas in (1 << 62, (1 << 63) - 1, (1 << 64) - 1):
+        request = CallRequest(from_=alice.address, to=contract, gas=gas)
+        assert await view.call(request, "latest") == word(0)
+        call = calls.simulated_call(
+            request, NO_OVERRIDES, base_fee=1, credit=False, gas=gas - 21_000
+        )
+        assert call.gas == min(gas - 21_000, calls.ALL_GAS)
 
 
 async def test_a_plain_transfer_is_estimated_at_21000_wherever_it_goes(net):

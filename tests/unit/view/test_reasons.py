@@ -6,7 +6,8 @@ import pytest
 
 from node.primitives import rlp
 from node.primitives.basics import keccak256
-from node.view.reasons import reason_of
+from node.primitives.errors import DecodeError
+from node.view.reasons import MAX_DATA, reason_in
 from rpc.dispatch import Dispatcher
 from rpc.errors import ServerError
 from rpc.limits import Limits
@@ -19,7 +20,7 @@ CUSTOM = "0x12345678" + "00" * 64
 
 
 def call(to, error=None, output="0x", *calls, **others):
-    found = {"type": "CALL", "to": to, "gas": hex(90_000), "output": output, **others}
+    found = {"type": "CALL", "to": name(to), "gas": hex(90_000), "output": output, **others}
     if error is not None:
         found["error"] = error
     if calls:
@@ -32,8 +33,12 @@ def reverts(to, output="0x", *calls):
 
 
 def told(root):
-    found = reason_of(root)
-    return found.text, found.path
+    found = reason_in(json.dumps(root).encode())
+    return found.text, tuple(account and account[-1] for account in found.path)
+
+
+def name(letter):
+    return "0x" + letter * 40
 
 
 @pytest.mark.parametrize(
@@ -57,7 +62,7 @@ def test_what_ran_out_of_gas_or_failed_otherwise():
 
 def test_it_is_where_the_bytes_come_from():
     inner = reverts("c", NO)
-    assert told(reverts("a", NO, call("x"), reverts("b", NO, inner))) == (
+    assert told(reverts("a", NO, call("d"), reverts("b", NO, inner))) == (
         "not now",
         ("a", "b", "c"),
     )
@@ -84,7 +89,30 @@ def test_a_creation_has_no_address():
 
 
 def test_a_success_has_no_reason():
-    assert reason_of(call("a", None, NO, reverts("b", NO))) is None
+    assert reason_in(json.dumps(call("a", None, NO, reverts("b", NO))).encode()) is None
+
+
+@pytest.mark.parametrize(
+    "trace",
+    [
+        5,
+        [],
+        {"error": "execution reverted"},
+        call("a", "execution reverted", "0xzz"),
+        call("a", "execution reverted", "0x0"),
+        {**call("a"), "to": "0x12"},
+        {**call("a"), "gas": "much"},
+        {**call("a"), "calls": [1]},
+    ],
+)
+def test_a_trace_of_another_node_may_be_anything(trace):
+    with pytest.raises(DecodeError):
+        reason_in(json.dumps(trace).encode())
+
+
+def test_what_is_passed_on_is_bounded():
+    found = reason_in(json.dumps(reverts("a", "0x" + "ab" * 2 * MAX_DATA)).encode())
+    assert len(found.data) == 2 + 2 * MAX_DATA
 
 
 # ---------------------------------------------------------------------- on a network

@@ -11,9 +11,10 @@ from node.primitives.transaction import decode_transaction
 from rpc.dispatch import Dispatcher
 from rpc.errors import InvalidParams, ServerError
 from rpc.limits import Limits
-from rpc.wire import AccessListEntry, CallRequest
+from rpc.wire import AccessListEntry, CallRequest, SetCodeAuthorization
 
 GWEI = 10**9
+AUTHORIZATION = SetCodeAuthorization(chain_id=1, address=b"\1" * 20, nonce=0, y_parity=0, r=1, s=1)
 TYPED = {
     "types": {
         "EIP712Domain": [{"name": "name", "type": "string"}],
@@ -75,6 +76,7 @@ async def test_what_is_left_out_is_filled_in(net, fields, kind):
     [
         ({"type": 3}, "type not supported"),
         ({"authorization_list": ()}, "has one at least"),
+        ({"authorization_list": (AUTHORIZATION,), "gas_price": 5}, "maxFeePerGas, no gasPrice"),
         ({"chain_id": 5}, "chainId does not match"),
         ({"to": None}, "without any data"),
     ],
