@@ -313,12 +313,18 @@ def stop_network(directory: Path) -> tuple[list[str], list[str]]:
     return [item.node.name for item in running], killed
 
 
-def stop_abandoned(directory: Path) -> None:
-    """Stop the nodes of a killed launcher: they are about to stop anyway, and no other process knows them."""
+def is_abandoned(directory: Path) -> bool:
+    """True if the launcher was killed: its nodes are about to stop, and no other process knows them."""
     launcher = directory / LAUNCHER
-    if launcher.exists() and running_process(launcher) is None:
+    return launcher.exists() and running_process(launcher) is None
+
+
+def stop_abandoned(directory: Path) -> None:
+    """Stop the nodes of a killed launcher, and remove what it has left."""
+    if is_abandoned(directory):
         stop_nodes(running_nodes(list_node_files(directory)))
-        launcher.unlink(missing_ok=True)
+        (directory / NETWORK).unlink(missing_ok=True)
+        (directory / LAUNCHER).unlink(missing_ok=True)
 
 
 def check_ports(nodes: Sequence[NodeLayout]) -> None:

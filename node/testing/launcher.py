@@ -11,7 +11,7 @@ from pathlib import Path
 
 from node import startup
 from node.cluster.errors import NetworkFailed
-from node.cluster.launch import Launch, launch_lock
+from node.cluster.launch import Launch, locked_directory
 from node.cluster.make import ensure_network
 from node.cluster.manifest import Manifest
 from node.cluster.processes.pidfile import ProcessId
@@ -24,13 +24,13 @@ from node.primitives.errors import AtollError, UserError
 
 def launch(directory: Path, parent: int, manifest: str) -> int:
     """Run the network in `directory` for as long as the process `parent` lives; the exit code."""
-    with StopSignals(_process(parent)) as signals:
+    with StopSignals(_process(parent)) as signals, locked_directory(directory, reset=False) as lock:
         layout = ensure_network(parse_toml(manifest, Manifest).check(), directory)
-        with launch_lock(layout.directory):
-            running = Launch(layout, preloaded_node(), _say, stays=True)
-            if running.up(signals) is None:
-                return EXIT_INTERRUPTED
-            return running.watch(signals, patient=True)
+        lock()
+        running = Launch(layout, preloaded_node(), _say, stays=True)
+        if running.up(signals) is None:
+            return EXIT_INTERRUPTED
+        return running.watch(signals, patient=True)
 
 
 def main(arguments: list[str]) -> int:

@@ -4,7 +4,7 @@ import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from functools import cached_property
 from pathlib import Path
@@ -17,15 +17,16 @@ from node.cluster.client.units import check_address, checksum_address, parse_dat
 from node.cluster.client.wallet import TransactionDraft, send
 from node.cluster.errors import NetworkFailed, RpcUnreachable
 from node.cluster.faults.injection import Faults
-from node.cluster.launch import stop_network
+from node.cluster.launch import is_abandoned, stop_network
 from node.cluster.layout import NetworkLayout, clear_directory, has_network, load_layout
 from node.cluster.network_status import report_nodes
+from node.cluster.processes.processes import is_child, running_nodes, stop_nodes
 from node.cluster.scenario.invariants import Invariants
 from node.primitives.errors import UserError
 from node.primitives.keys import CURVE_ORDER, SigningKey
 from node.primitives.node_status import NodeStatus
 from node.primitives.placement import home_by_range
-from node.testing.conditions import Condition, node_up, ready, receipt
+from node.testing.conditions import LOOK_SECONDS, Condition, node_up, ready, receipt
 from node.testing.errors import NetworkStopped, Unbalanced
 from node.testing.loops import in_thread, in_thread_whatever_happens, sleep
 from node.testing.members import ASK_SECONDS, Clock, Node, Shard
@@ -68,6 +69,7 @@ class Network:
         self._nodes: tuple[Node, ...] = ()
         self._faults: Faults | None = None
         self._asked: Node | None = None
+        self._started: set[str] = set()
 
     @classmethod
     def start(
@@ -84,7 +86,7 @@ class Network:
     @classmethod
     def at(cls, directory: Path) -> Self:
         """The network that `atoll init`, `load` or `up` has made in `directory`, as it is: it may run, and `up`
-        starts what does not. `stop` stops it if `up` has started it, and deletes nothing.
+        starts what does not. `stop` stops the nodes that `up` has started, and deletes nothing.
 
         Raises UserError if there is none.
         """
@@ -100,13 +102,12 @@ class Network:
         """Start the nodes that do not run, and return when every node answers and every chain goes on, in
         `timeout` seconds (None: what its size needs). What `down` has left is gone on with.
 
-        Raises as `start`; what was started is then stopped again. Raises WaitTimeout if others ran already.
+        Raises as `start`; what was started is then stopped again. Raises WaitTimeout if nodes ran already
+        (they go on), and UserError if another program starts the network at the same time.
         """
         timeout = patience(sum(self.manifest.committee_sizes())) if timeout is None else timeout
-        if self._layout is not None and any(node.is_running for node in self.nodes):
-            if down := self._down():
-                self.faults.nodes.start(down)
-                self.wait_for(ready(), timeout)
+        if self._is_going():
+            self._complete(timeout)
             return
         self._end()
         directory = self._claim()
@@ -122,6 +123,30 @@ class Network:
                     self.keep |= isinstance(error, NetworkFailed)  # which may name its logs
                     raise
                 clear_directory(directory)
+
+    def _is_going(self) -> bool:
+        """True if nodes run, and are not about to end with a launcher that was killed."""
+        if self._layout is None or is_abandoned(self._layout.directory):
+            return False
+        return any(node.is_running for node in self.nodes)
+
+    def _complete(self, timeout: float) -> None:
+        """Start what does not run beside what does, and wait for the whole."""
+        down = self._down()
+        self._started.update(down)
+        try:
+            if down:
+                self.faults.nodes.start(down)
+            self.wait_for(ready(), timeout)
+        except BaseException:
+            self._stop_started(down)
+            raise
+
+    def _stop_started(self, names: Collection[str]) -> None:
+        """Stop those of the nodes that this process has started; another one may have started them since."""
+        files = [node.layout.files for node in self._nodes if node.name in names]
+        stop_nodes([item for item in running_nodes(files) if is_child(item)])
+        self._started.difference_update(names)
 
     def _claim(self) -> Path:
         if self._directory is None:
@@ -171,6 +196,7 @@ class Network:
         self._layout = self._faults = None
         if running is not None:
             running.stop()
+        self._stop_started(set(self._started))
 
     def __enter__(self) -> Self:
         if self._directory is None:
@@ -192,6 +218,14 @@ class Network:
     def is_up(self) -> bool:
         """True if it was started and not stopped since; nodes may be down."""
         return self._layout is not None
+
+    @property
+    def answers(self) -> bool:
+        """True if every node answers now; whether the chains go on is what `up` waits to see."""
+        reports = (
+            [] if self._layout is None else report_nodes(self._layout.nodes, timeout=LOOK_SECONDS)
+        )
+        return bool(reports) and all(report.status is not None for report in reports)
 
     # ------------------------------------------------------------------ what is there
 
@@ -274,6 +308,7 @@ class Network:
         """End all faults, start the nodes that are down, and return when all are up and the chains go on.
         Raises UserError, NetworkFailed or WaitTimeout."""
         was_down = self._down()
+        self._started.update(was_down)
         self.faults.heal()
         if down := self._down():
             self.faults.nodes.start(down)

@@ -59,21 +59,26 @@ def manifest_of(options: Options) -> Manifest:
         if key != "manifest":
             section, name = _SECTIONS.get(key, (None, key))
             _merge(document, {name: value} if section is None else {section: {name: value}})
-    try:
-        return msgspec.convert(document, Manifest).check()
-    except msgspec.ValidationError as error:
-        raise UserError(f"options of a network: {error}") from None
+    return _converted(document).check()
 
 
 def with_sections(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
-    """A manifest of both; of a section key by key, and `more` goes first."""
+    """A manifest of both; of a section key by key, and `more` goes first. Raises UserError."""
     document = dict(base)
     _merge(document, more)
     return document
 
 
 def _merge(document: dict[str, Any], more: Mapping[str, Any]) -> None:
-    """Add what `more` says; of a section, key by key."""
+    """Add what `more` says; of a section, key by key. Raises UserError."""
+    _converted(more)  # by itself, so that sections meet only sections
     for key, value in more.items():
         known = document.get(key, {})
         document[key] = {**known, **value} if isinstance(value, Mapping) else value
+
+
+def _converted(document: Mapping[str, Any]) -> Manifest:
+    try:
+        return msgspec.convert(document, Manifest)
+    except msgspec.ValidationError as error:
+        raise UserError(f"options of a network: {error}") from None

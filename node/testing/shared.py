@@ -43,7 +43,8 @@ class SharedNetworks:
             network = self._shared[shape] = self.start(**options)
         elif self._one_at_a_time:
             self.rest(but=network)
-        network.up()
+        if not network.answers:
+            network.up()
         self._resting.discard(network)
         return network
 

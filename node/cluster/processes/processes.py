@@ -172,6 +172,14 @@ def has_ended(item: RunningNode) -> bool:
     return True
 
 
+def is_child(item: RunningNode) -> bool:
+    """True if this very process has started the node, and it runs."""
+    try:
+        return os.waitpid(item.process.pid, os.WNOHANG) == (0, 0)
+    except ChildProcessError:
+        return False
+
+
 def last_lines(log: Path, count: int = 15) -> list[str]:
     """The end of a log, for an error message; empty if there is none."""
     try:

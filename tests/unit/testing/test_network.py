@@ -1,7 +1,7 @@
 """How a network starts and ends, without any process."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -10,10 +10,12 @@ import pytest
 from node.cluster.errors import NetworkFailed
 from node.cluster.faults.injection import Faults
 from node.cluster.faults.restart import Nodes
-from node.cluster.layout import NETWORK
+from node.cluster.layout import NETWORK, NetworkLayout
 from node.cluster.make import ensure_network, make_network
 from node.cluster.manifest import Manifest
-from node.testing import Network, NetworkStopped, Node, UserError
+from node.cluster.processes.pidfile import ProcessId
+from node.cluster.processes.processes import running_nodes
+from node.testing import Network, NetworkStopped, Node, UserError, WaitTimeout
 from node.testing import network as module
 
 TAKEN = NetworkFailed("s0v0 has stopped: [Errno 98] Address already in use")
@@ -188,11 +190,64 @@ def test_nodes_that_are_started_again_are_waited_for_by_the_rule_of_atoll_up(
         started = Started(net, monkeypatch)
         net.up()
         assert started.told == ["s1v0", "the network to be up"]
-        net.up()
-        assert started.told[2:] == []
+        net.up()  # all have processes; whether the chains go on is to be seen
+        assert started.told[2:] == ["the network to be up"]
         started.down = {"s0v0"}
         net.heal()
-        assert started.told[2:] == ["s0v0", "the network to be up", "all nodes to be up"]
+        assert started.told[3:] == ["s0v0", "the network to be up", "all nodes to be up"]
         started.down, started.fault = {"s0v0"}, ["s0v0"]
         net.heal()  # the end of the fault has started it
-        assert started.told[5:] == ["s0v0", "the network to be up", "all nodes to be up"]
+        assert started.told[6:] == ["s0v0", "the network to be up", "all nodes to be up"]
+
+
+@pytest.fixture
+def half(tmp_path: Path, silent: Callable[[Path], ProcessId]) -> NetworkLayout:
+    """A network of which another program has started s0v0, which does not answer."""
+    layout = make_network(Manifest(shards=2, validators=1), tmp_path / "net")
+    silent(layout.nodes[0].files.pid)
+    return layout
+
+
+def running(layout: NetworkLayout) -> list[str]:
+    return [item.node.name for item in running_nodes(node.files for node in layout.nodes)]
+
+
+def test_up_waits_for_nodes_that_run_and_do_not_answer(
+    half: NetworkLayout, silent: Callable[[Path], ProcessId]
+) -> None:
+    """`atoll up` may still be starting them, or SIGSTOP holds one."""
+    silent(half.nodes[1].files.pid)
+    net = Network.at(half.directory)
+    with pytest.raises(WaitTimeout, match="s0v0 does not answer; s1v0 does not answer"):
+        net.up(timeout=0)
+    assert running(half) == ["s0v0", "s1v0"]
+    assert not net.answers
+
+
+def test_only_what_up_has_started_is_stopped(
+    half: NetworkLayout, silent: Callable[[Path], ProcessId], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(_: Nodes, names: Sequence[str]) -> None:
+        for name in names:
+            silent(half.node(name).files.pid)
+
+    monkeypatch.setattr(Nodes, "start", start)
+    net = Network.at(half.directory)
+    with pytest.raises(WaitTimeout):
+        net.up(timeout=0)
+    assert running(half) == ["s0v0"]
+    monkeypatch.setattr(net, "wait_for", lambda *_: None)
+    net.up()
+    assert running(half) == ["s0v0", "s1v0"]
+    net.stop()
+    assert running(half) == ["s0v0"]
+
+
+def test_nodes_that_are_about_to_end_with_their_launcher_are_not_joined(
+    half: NetworkLayout, killed: Callable[[Path], None], launcher: type[Launcher]
+) -> None:
+    killed(half.launcher_file)
+    with Network.at(half.directory) as net:
+        net.up()  # by a launcher, which stops them first
+        assert half.network_file.exists()
+    assert launcher.stopped == 1

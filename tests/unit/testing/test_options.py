@@ -62,6 +62,10 @@ def test_every_option() -> None:
         ({"params": {"hartbeat": 1}}, "hartbeat"),
         ({"log_level": "loud"}, "loud"),
         ({"manifest": {"genesis": {}}}, "genesis"),
+        ({"manifest": {"shards": {"count": 2}}}, r"Expected `int`, got `object` - at `\$.shards`"),
+        ({"manifest": {"accounts": 3}, "accounts_per_shard": 5}, r"at `\$.accounts`"),
+        ({"manifest": 3}, "Expected `object`, got `int`"),
+        ({"shards": {"count": 2}}, r"at `\$.shards`"),
     ],
 )
 def test_what_cannot_be_is_said_before_anything_starts(options: Any, told: str) -> None:

@@ -7,6 +7,7 @@ from typing import cast
 import pytest
 
 from node.cluster.errors import NetworkFailed, RpcRefused
+from node.primitives.errors import UserError
 from node.testing.isolation import isolated, snapshot_of
 from node.testing.network import Network
 from node.testing.shared import SharedNetworks
@@ -100,6 +101,22 @@ def test_what_all_networks_have_stands_beneath_what_each_asks_for(networks: Shar
     assert network.manifest.rpc.send_wait == 0.0
     own = networks.start(shards=2, manifest={"rpc": {"send_wait": 1.0}})
     assert (own.manifest.shards, own.manifest.rpc.send_wait) == (2, 1.0)
+    with pytest.raises(UserError, match=r"at `\$.shards`"):
+        networks.start(manifest={"shards": {"count": 2}})
+    networks.stop()
+
+
+def test_one_that_answers_is_not_waited_for_again(
+    networks: SharedNetworks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between tests it would cost a heartbeat of the beacon each time."""
+    first, waited = networks.shared(), list[Network]()
+    with monkeypatch.context() as patched:
+        patched.setattr(Network, "up", lambda self: waited.append(self))
+        patched.setattr(Network, "answers", True)
+        assert (networks.shared(), waited) == (first, [])
+        patched.setattr(Network, "answers", False)
+        assert (networks.shared(), waited) == (first, [first])
     networks.stop()
 
 
