@@ -25,10 +25,6 @@ EXCEPTIONS = {
         "node/cluster/faults/damage.py",
         "rmtree",
     ): "a database to be synced again, and copies that are used",
-    (
-        "node/testing/supervised.py",
-        "unlink",
-    ): "says that the network is up, which it is not any more",
     ("node/cluster/layout.py", "rmtree"): "of a directory whose manifest is gone for good",
     ("node/cluster/layout.py", "unlink"): "the same",
     (
