@@ -12,9 +12,7 @@ from p2p.types import MethodSpec, PeerId, RefusalCode
 FIRST_TRY = 2.0  # seconds after which another node of the shard is asked
 BENCH_SECONDS = 3.0  # how long a node that did not answer is asked last
 LIAR_SECONDS = 60.0  # and one whose answer was wrong
-MEETING_SECONDS = (
-    10.0  # how long after its first question a shard without connected nodes is waited for
-)
+MEETING_SECONDS = 10.0  # after its first question a shard without connected nodes is waited for
 
 
 class Router:
@@ -47,8 +45,7 @@ class Router:
         deadline = trio.current_time() + timeout
         reason, busy = "none of its nodes is connected", False
         patience = timeout if queues else max(FIRST_TRY, timeout / 2)
-        await self._meet(shard, deadline)
-        for peer in self.candidates(shard):
+        for peer in await self._meet(shard, deadline):
             left = deadline - trio.current_time()
             if left <= 0:
                 break
@@ -69,12 +66,15 @@ class Router:
             raise Refused(f"shard {shard}: its nodes have too much to do, try again later", BUSY)
         raise ShardUnavailable(f"shard {shard} does not answer ({reason})")
 
-    async def _meet(self, shard: int, deadline: float) -> None:
-        """Return when a node of the shard is connected, or when it has been waited for long enough."""
+    async def _meet(self, shard: int, deadline: float) -> list[PeerId]:
+        """The candidates, as soon as there is one; empty if the shard has been waited for long enough."""
         met_by = self._met_by.setdefault(shard, trio.current_time() + MEETING_SECONDS)
-        with trio.move_on_at(min(deadline, met_by)):
-            while not self.candidates(shard):
+        while not (found := self.candidates(shard)):
+            with trio.move_on_at(min(deadline, met_by)) as waiting:
                 await self._network.changed()
+            if waiting.cancelled_caught:
+                break
+        return found
 
     async def ask_peer(
         self,
