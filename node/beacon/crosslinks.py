@@ -21,6 +21,7 @@ from node.primitives.crosslink import Crosslink
 from node.primitives.errors import InvalidBlock
 from node.primitives.header import Header
 from node.primitives.message import LanePosition
+from node.primitives.predeploys import PREDEPLOYS
 from node.primitives.requests import WEI_BITS, InboxMove, OutboxMove, ShardRequests
 
 MAX_CHECKPOINTS = 256
@@ -277,19 +278,26 @@ def _born(state: BeaconState, shard: ShardId, births: Iterable[Birth]) -> list[A
     """The addresses that need an entry in the directory, in the order of their creation.
 
     A birth counts if its creator lives on the shard, by the books or by the births before it: a shard only
-    speaks for its own contracts. A birth at an address of another shard, or by a creator of another shard, is
-    left out. It is no reason to refuse the block: a decided block that could never be taken in would stop its
-    shard for good. A contract that is gone again makes no entry, but those it created live here.
+    speaks for its own contracts. Predeploys live on every shard, so that the same contract can be made by them
+    on two: those, and what these make in the same block, have an entry in their own range, too, which tells
+    the other shards that the address is taken. A birth at an address of another shard, or by a creator of
+    another shard, is left out. It is no reason to refuse the block: a decided block that could never be taken
+    in would stop its shard for good. A contract that is gone again makes no entry, but those it created live
+    here.
     """
     here: set[Address] = set()
-    away: dict[Address, None] = {}
+    shared: set[Address] = set(PREDEPLOYS)
+    entries: dict[Address, None] = {}
     for birth in births:
-        if birth.creator not in here and state.home(birth.creator) != shard:
+        may_be_twice = birth.creator in shared
+        if not may_be_twice and birth.creator not in here and state.home(birth.creator) != shard:
             continue
-        address = birth.address
-        if state.directory_entry(address) not in (None, shard):
+        address, entry = birth.address, state.directory_entry(birth.address)
+        if entry not in (None, shard):
             continue
         here.add(address)
-        if birth.kept and state.home(address) != shard:
-            away[address] = None
-    return list(away)
+        if may_be_twice:
+            shared.add(address)
+        if birth.kept and ((may_be_twice and entry is None) or state.home(address) != shard):
+            entries[address] = None
+    return list(entries)

@@ -289,7 +289,10 @@ class ShardService:
         if furthest < self._beacon.head.height:
             return True  # a long way to go, one step in each block
         births = self._anchors.births_upto(furthest)
-        return bool(moved_away(births, self.ledger.shard, self.ledger.rules.shards))
+        if not births:
+            return False
+        has = self.ledger.state().has_code_or_nonce
+        return bool(moved_away(births, self.ledger.shard, self.ledger.rules.shards, has))
 
     async def build(self) -> tuple[BlockId, bytes]:
         params = self.ledger.rules.params

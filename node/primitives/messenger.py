@@ -36,6 +36,7 @@ from node.primitives.basics import Address, Hash32, ShardId, keccak256
 from node.primitives.decoding import decoder
 from node.primitives.genesis import Params
 from node.primitives.message import LanePosition, Message, MessageKind
+from node.primitives.predeploys import CONSOLE, PREDEPLOYS
 
 MESSENGER = Address(bytes.fromhex("a70110000000000000000000000000000000a701"))
 STAKING = Address(bytes.fromhex("a70110000000000000000000000000000000a702"))
@@ -78,6 +79,7 @@ _EVERYWHERE = frozenset(
     (
         *(MESSENGER, STAKING, BEACON, BEACON_ROOTS, HISTORY_STORAGE),
         *(Address(n.to_bytes(20, "big")) for n in range(1, HIGHEST_PRECOMPILE + 1)),
+        *(CONSOLE, *PREDEPLOYS),
     )
 )
 

@@ -196,6 +196,20 @@ class BlockFrame:
         transactions, none."""
         return sorted(address for address in self.state.touched() if not self.is_home(address))
 
+    def give_up(self, address: Address) -> None:
+        """Delete what this shard has of a contract that lives on another one, but for its balance.
+
+        Two shards may come to create one contract through a predeploy before either hears of the other: the
+        beacon's first is the one. Development operations can give code or a nonce to an address before a
+        contract is created there.
+        """
+        if not self.state.has_code_or_nonce(address):
+            return
+        if self.env.anchor.state.home(address) != self.rules.shard:
+            balance = self.state.balance(address)
+            self.state.delete_account(address)
+            self.state.add_balance(address, balance)
+
     def sweep_account(
         self, address: Address, origin: Hash32, logs: list[Log], *, depth: int
     ) -> None:

@@ -83,17 +83,3 @@ def apply(frame: BlockFrame, operation: DevOperation) -> bool:
         case DevKind.SET_CLOCK:
             messenger.set_clock(state, number)
     return True
-
-
-def give_up(frame: BlockFrame, address: Address) -> None:
-    """Undo the effects of operations on an address whose home is another shard now: they belong to another
-    account.
-
-    Only they can give code or a nonce to an address before a contract is created there.
-    """
-    if frame.state.has_code_or_nonce(address) and frame.env.anchor.state.home(address) != (
-        frame.rules.shard
-    ):
-        balance = frame.state.balance(address)
-        frame.state.delete_account(address)
-        frame.state.add_balance(address, balance)

@@ -1,4 +1,4 @@
-"""The first block of a shard: the accounts that live there, and the system accounts."""
+"""The first block of a shard: the accounts that live there, and those that every shard has."""
 
 from dataclasses import replace
 
@@ -9,6 +9,7 @@ from node.primitives.genesis import Genesis
 from node.primitives.header import Header
 from node.primitives.messenger import MESSENGER, STAKING, messenger_code
 from node.primitives.placement import home_by_range
+from node.primitives.predeploys import PREDEPLOYS
 from node.primitives.requests import ShardRequests
 from node.shard.messenger import STAKING_CODE
 
@@ -19,6 +20,8 @@ def shard_genesis(genesis: Genesis, shard: ShardId) -> tuple[Header, StateDelta]
     code = messenger_code(shard, genesis.shards, genesis.params)
     alloc[MESSENGER] = GenesisAccount(nonce=1, code=code)
     alloc[STAKING] = GenesisAccount(nonce=1, code=STAKING_CODE)
+    for predeploy, code in PREDEPLOYS.items():
+        alloc[predeploy] = GenesisAccount(nonce=1, code=code)
     for address, wei in genesis.balances().items():
         if home_by_range(address, genesis.shards) == shard:
             alloc[address] = replace(alloc.get(address, GenesisAccount()), balance=wei)

@@ -14,9 +14,8 @@ from node.primitives.transaction import Transaction, decode_transaction
 from node.shard import messenger
 from node.shard.arrival_room import ITEM_GAS
 from node.shard.block import MAX_BLOCK_BYTES, BeaconOps, ShardBlock, decode_item
-from node.shard.block_frame import DoesNotFit, ShardRules
+from node.shard.block_frame import DoesNotFit
 from node.shard.lanes import MAX_TAIL_HASHES, AvailableMessages, InboundLane, Tails, check_lane
-from node.shard.ports import Anchor
 from node.shard.room import MustWait
 from node.shard.run import BlockRun, ExecutedBlock
 from node.shard.selection import TransactionSource
@@ -41,8 +40,10 @@ class BuiltBlock:
     "Transactions that wait for room in a lane, or for gas to cost less, each with the reason."
 
 
-def expected_ops(rules: ShardRules, anchor: Anchor) -> BeaconOps | None:
-    moved = anchor.moved(rules.shard, rules.shards)
+def expected_ops(run: BlockRun) -> BeaconOps | None:
+    """The beacon operations of a block that has not run any item yet."""
+    has = run.state.has_code_or_nonce
+    moved = run.env.anchor.moved(run.rules.shard, run.rules.shards, has)
     return BeaconOps(moved=moved) if moved else None
 
 
@@ -59,7 +60,7 @@ def build(
     Once beacon operations and arrivals took `arrival_seconds` by the clock of `run`, no more than the first
     arrival is delivered.
     """
-    ops = expected_ops(run.rules, run.env.anchor)
+    ops = expected_ops(run)
     if ops is not None:
         run.run_beacon_ops(ops)
     tails = _take_arrivals(run, lanes, arrival_seconds)
@@ -170,7 +171,7 @@ def judge(
     arrivals = [item for item in items if isinstance(item, Message)]
     if tails is not None:
         _check_arrivals(run, arrivals, tails)
-    expected = expected_ops(run.rules, run.env.anchor)
+    expected = expected_ops(run)
     found = items[0] if items and isinstance(items[0], BeaconOps) else None
     if found != expected:
         raise InvalidBlock("the beacon operations are not what the anchor demands")

@@ -1,6 +1,6 @@
 """The ports through which the shard chain reads the beacon; the runtime implements them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -49,8 +49,8 @@ class AnchorState(Protocol):
 class Anchor:
     """The finalised beacon block a shard block is anchored to.
 
-    `births` are the addresses that beacon blocks in (the parent's anchor, this one] placed outside of their
-    range, each with its home, in the order of the blocks.
+    `births` are the addresses that beacon blocks in (the parent's anchor, this one] put into the directory,
+    each with its home, in the order of the blocks.
     """
 
     height: int
@@ -60,14 +60,19 @@ class Anchor:
     state: AnchorState
     births: Births = ()
 
-    def moved(self, shard: ShardId, shards: int) -> Births:
-        """Of `births`, what the range gives to `shard` and the directory to another."""
-        return moved_away(self.births, shard, shards)
+    def moved(self, shard: ShardId, shards: int, has: Callable[[Address], bool]) -> Births:
+        """Of `births`, what `shard` has to let go (`moved_away`)."""
+        return moved_away(self.births, shard, shards, has)
 
 
-def moved_away(births: Births, shard: ShardId, shards: int) -> Births:
+def moved_away(
+    births: Births, shard: ShardId, shards: int, has: Callable[[Address], bool]
+) -> Births:
+    """Of `births`, what lives on another shard now, and was given to `shard` by its range, or was created on
+    both: `has` tells whether the state of `shard` has code or a nonce there.
+    """
     return tuple(
         (address, home)
         for address, home in births
-        if home != shard and home_by_range(address, shards) == shard
+        if home != shard and (home_by_range(address, shards) == shard or has(address))
     )

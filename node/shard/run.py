@@ -118,8 +118,7 @@ class BlockRun(BlockFrame):
         logs: list[Log] = []
         for address, home in ops.moved:
             if home != self.rules.shard:
-                if self.rules.params.dev_methods:
-                    dev_ops.give_up(self, address)
+                self.give_up(address)
                 self.sweep_account(address, self.env.anchor.hash, logs, depth=1)
         self.arrivals.moved = len(ops.moved)
         self._append(ops, ops.encoded, BEACON_OPS_TYPE, True, 0, logs)

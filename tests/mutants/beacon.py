@@ -57,8 +57,15 @@ BEACON = (
     Mistake(
         name="births-of-anybody",
         file="node/beacon/crosslinks.py",
-        old="        if birth.creator not in here and state.home(birth.creator) != shard:",
-        new="        if birth.creator in here and state.home(birth.creator) != shard:",
+        old="if not may_be_twice and birth.creator not in here and state.home",
+        new="if not may_be_twice and birth.creator in here and state.home",
+        suite=unit("crosslinks"),
+    ),
+    Mistake(
+        name="a-predeploys-contract-in-its-range-has-no-entry",
+        file="node/beacon/crosslinks.py",
+        old="((may_be_twice and entry is None) or state.home(address) != shard)",
+        new="state.home(address) != shard",
         suite=unit("crosslinks"),
     ),
     Mistake(

@@ -152,6 +152,13 @@ SHARDS = (
         suite=unit("departures"),
     ),
     Mistake(
+        name="both-of-two-creations-at-once-stay",
+        file="node/shard/ports.py",
+        old="(home_by_range(address, shards) == shard or has(address))",
+        new="home_by_range(address, shards) == shard",
+        suite=unit("predeploys"),
+    ),
+    Mistake(
         name="newborn-contracts-are-elsewhere",
         file="node/shard/block_frame.py",
         old="if is_everywhere(address) or self.state.has_code_or_nonce(address):",

@@ -16,6 +16,7 @@ from node.primitives.crosslink import Crosslink
 from node.primitives.errors import InvalidBlock
 from node.primitives.message import LanePosition
 from node.primitives.placement import home_by_range
+from node.primitives.predeploys import CREATE2_FACTORY
 from node.primitives.requests import Counters, InboxMove, OutboxMove, ShardRequests
 from node.shard.lanes import MAX_TAIL_HASHES
 
@@ -533,6 +534,44 @@ def test_children_of_a_contract_that_is_gone_live_where_it_did(driver):
     assert driver.chain.state.directory_entry(gone.address) is None
     later = birth(gone.address, 1, nonce=child.nonce + 1)  # it cannot create any more
     assert driver.grow(driver.next(0, born(later))).births == ()
+
+
+def made_by_factory(shard, salt=0, **fields):
+    """The first one from `salt` on that the factory of every shard makes in the range of `shard`."""
+    while True:
+        found = Birth(
+            creator=CREATE2_FACTORY, salt=salt.to_bytes(32, "big"), init_hash=bytes(32), **fields
+        )
+        if home_by_range(found.address, 2) == shard:
+            return found
+        salt += 1
+
+
+@pytest.mark.parametrize("shard", [0, 1])
+def test_what_a_factory_of_every_shard_makes_has_an_entry_in_its_own_range_too(driver, shard):
+    """Else another shard, which can make the same, would not know that it is taken."""
+    first = made_by_factory(shard)
+    child = birth(first.address, shard)
+    execution = driver.grow(driver.next(shard, born(first, child)))
+    assert execution.births == ((first.address, shard), (child.address, shard))
+    other = driver.next(1 - shard, born(first, child))
+    assert driver.grow(other, driver.next(shard, born(first))).births == ()
+    assert driver.chain.state.home(first.address) == driver.chain.state.home(child.address) == shard
+    later = birth(first.address, shard, nonce=child.nonce + 1)  # as of any contract
+    assert driver.grow(driver.next(shard, born(later))).births == ()
+
+
+def test_of_two_shards_that_make_the_same_in_one_beacon_block_the_first_has_it(driver):
+    both = made_by_factory(1)
+    execution = driver.grow(driver.next(0, born(both)), driver.next(1, born(both)))
+    assert execution.births == ((both.address, 0),)
+
+
+def test_children_of_what_a_factory_made_for_a_moment_are_taken(driver):
+    gone = made_by_factory(0, kept=False)
+    child = birth(gone.address, 0)
+    assert driver.grow(driver.next(0, born(gone, child))).births == ((child.address, 0),)
+    assert driver.grow(driver.next(1, born(gone, child))).births == ()
 
 
 def test_births_count_in_the_order_of_creation(driver):

@@ -300,7 +300,10 @@ class Net:
             busy = [
                 s
                 for s in self.shards
-                if under_way or self.anchor(s, newest=True).moved(s.shard, self.count)
+                if under_way
+                or self.anchor(s, newest=True).moved(
+                    s.shard, self.count, s.chain.state().has_code_or_nonce
+                )
             ]
             behind = {shard: self.waiting(shard) for shard in self.ids}
             if not busy and not any(behind.values()):
