@@ -47,7 +47,7 @@ def test_the_wheel_has_the_packages_and_their_data(built: Path) -> None:
     assert packed == {name.removeprefix("node/public/") for name in ours(*PACKAGES)}
     assert {PurePosixPath(name).suffix for name in packed} <= DATA
     assert {f"{package}/py.typed" for package in (*PACKAGES, "atoll")} <= packed
-    assert "node/primitives/messenger.json" in packed
+    assert {f"node/primitives/{name}.json" for name in ("messenger", "predeploys")} <= packed
     assert path.stat().st_size < 2 << 20
 
 
