@@ -38,6 +38,10 @@ class AnchorView:
             return self.here
         return known
 
+    def elsewhere(self, accounts: State, address: Address) -> ShardId | None:
+        home = self.home(accounts, address)
+        return None if home == self.here else home
+
     def lives_elsewhere(self, address: Address) -> bool:
         return self.state.directory_entry(address) not in (None, self.here)
 

@@ -3,6 +3,10 @@
 from tests.mutants.mistake import Mistake
 
 EVM = ("tests/unit/execution/evm/test_evm.py", "tests/unit/execution/evm/test_calls.py")
+BORDER = (
+    "tests/unit/execution/evm/test_border.py",
+    "tests/property/test_execution_border_model.py",
+)
 STATE = ("tests/unit/execution/state/test_state.py", "tests/property/test_execution_state_model.py")
 
 EXECUTION = (
@@ -75,6 +79,55 @@ EXECUTION = (
         old="    if len(code) > MAX_CODE_BYTES:",
         new="    if len(code) < 0:",
         suite=EVM,
+    ),
+    Mistake(
+        name="code-of-another-shard-runs-without-data",
+        file="node/execution/evm/calls.py",
+        old="        and (in_size or opcode != _CALL)",
+        new="        and in_size",
+        suite=BORDER,
+    ),
+    Mistake(
+        name="calls-of-another-shard-are-empty-successes",
+        file="node/shard/anchor_view.py",
+        old="        return None if home == self.here else home",
+        new="        return None",
+        suite=("tests/unit/shard/test_border.py",),
+    ),
+    Mistake(
+        name="payments-to-another-shard-are-refused",
+        file="node/execution/evm/calls.py",
+        old="        and (in_size or opcode != _CALL)\n",
+        new="",
+        suite=BORDER,
+    ),
+    Mistake(
+        name="transactions-to-nothing-succeed",
+        file="node/execution/evm/evm.py",
+        old="        if data and not code and (reason := refused_call(vm, to, delegate)):",
+        new="        if data and code and (reason := refused_call(vm, to, delegate)):",
+        suite=BORDER,
+    ),
+    Mistake(
+        name="a-delegate-is-where-its-account-is",
+        file="node/execution/evm/border.py",
+        old="        shard = vm.elsewhere(delegate)",
+        new="        shard = vm.elsewhere(target)",
+        suite=BORDER,
+    ),
+    Mistake(
+        name="a-look-outlives-a-call",
+        file="node/execution/evm/calls.py",
+        old='    frame.looked_at = b""\n',
+        new="",
+        suite=BORDER,
+    ),
+    Mistake(
+        name="a-balance-of-another-shard-is-zero",
+        file="node/execution/evm/interpreter.py",
+        old="            check_read(frame, block.argument, account)\n",
+        new="",
+        suite=BORDER,
     ),
     Mistake(
         name="frames-of-any-length",

@@ -2,9 +2,17 @@
 
 from collections.abc import Callable
 
+from node.execution.evm.border import refused_call
+from node.execution.evm.results import REVERTED
 from node.execution.evm.storage_ops import COLD_ACCOUNT, NEW_ACCOUNT, WARM_ACCESS
 from node.execution.frame.frame import EvmMessage, Frame
-from node.execution.frame.pyevm import InsufficientFunds, OutOfGas, StackDepthLimit, WriteProtection
+from node.execution.frame.pyevm import (
+    InsufficientFunds,
+    OutOfGas,
+    Revert,
+    StackDepthLimit,
+    WriteProtection,
+)
 from node.execution.state.state import State
 
 MAX_DEPTH = 1024
@@ -98,12 +106,19 @@ def call(
         child = frame.vm.refuse(inner, StackDepthLimit("max call depth exceeded"))
     elif value and state.balance(here) < value:
         child = frame.vm.refuse(inner, InsufficientFunds("insufficient balance for transfer"))
+    elif (
+        not code
+        and (in_size or opcode != _CALL)
+        and (reason := refused_call(frame.vm, target, delegate))
+    ):
+        child = frame.vm.refuse(inner, Revert(REVERTED), reason)
     else:
         child = frame.vm.execute(inner)
     if type(data) is memoryview:
         data.release()  # a bytearray with an open view cannot grow
     output = child.result
     frame.return_data = output
+    frame.looked_at = b""
     stack.append(0 if child.is_error else 1)
     if out_size and output:
         size = min(out_size, len(output))

@@ -1,10 +1,11 @@
 """Executing transactions, calls and a block's system calls on a state (Prague rules)."""
 
 from node.execution.evm.blobs import BlobTransaction
+from node.execution.evm.border import refused_call
 from node.execution.evm.calls import delegation_of
 from node.execution.evm.machine import Machine
 from node.execution.evm.precompile_table import PRECOMPILES
-from node.execution.evm.results import CallResult, TransactionResult
+from node.execution.evm.results import REVERTED, CallResult, TransactionResult
 from node.execution.evm.validity import (
     AUTHORIZATION_GAS,
     MAX_NONCE,
@@ -13,7 +14,7 @@ from node.execution.evm.validity import (
 )
 from node.execution.frame.context import BlockContext
 from node.execution.frame.frame import EvmMessage, Frame
-from node.execution.frame.pyevm import VMError, WriteProtection
+from node.execution.frame.pyevm import Revert, VMError, WriteProtection
 from node.execution.state.state import State
 from node.execution.state.system_contracts import (
     BEACON_ROOTS_ADDRESS,
@@ -210,23 +211,27 @@ class Evm:
     def message_call(
         self, vm: Machine, sender: bytes, to: bytes, value: int, data: bytes, gas: int
     ) -> Frame:
-        """The frame of a transaction's call; code that is a delegation is followed (EIP-7702)."""
+        """The frame of a transaction's call; code that is a delegation is followed (EIP-7702).
+
+        A call with data that finds no code is refused if the account, or its delegate, lives elsewhere.
+        """
         code = vm.accounts.code(to)
         delegate = delegation_of(code)
         if delegate is not None:
             vm.accounts.mark_warm(delegate)
             code = vm.accounts.code(delegate)
-        return vm.execute(
-            EvmMessage(
-                gas=gas,
-                sender=sender,
-                storage_address=to,
-                code_address=to,
-                value=value,
-                data=data,
-                code=code,
-            )
+        message = EvmMessage(
+            gas=gas,
+            sender=sender,
+            storage_address=to,
+            code_address=to,
+            value=value,
+            data=data,
+            code=code,
         )
+        if data and not code and (reason := refused_call(vm, to, delegate)):
+            return vm.refuse(message, Revert(REVERTED), reason)
+        return vm.execute(message)
 
     def creation(
         self, vm: Machine, sender: bytes, address: Address, value: int, code: bytes, gas: int

@@ -7,7 +7,9 @@ reason: a name would be looked up each time. They are those of `instructions`, n
 
 from typing import Any
 
+from node.execution.evm.border import check_read, explained
 from node.execution.evm.calls import call
+from node.execution.evm.results import REVERTED
 from node.execution.evm.storage_ops import sload_gas, sstore
 from node.execution.frame.frame import Frame
 from node.execution.frame.program import BasicBlock
@@ -303,7 +305,9 @@ def run(frame: Frame) -> None:
             meter.gas_remaining = gas
             frame._output = _read(memory, at, size)
             if end == 7:
-                raise Revert("execution reverted")
+                if not size and frame.looked_at:
+                    frame._output = explained(frame)
+                raise Revert(REVERTED)
             return
         elif end == 5:  # CREATE, CREATE2
             meter.gas_remaining = gas
@@ -318,6 +322,14 @@ def run(frame: Frame) -> None:
         elif end == 9:  # SELFDESTRUCT
             meter.gas_remaining = vm.self_destruct(message, gas, pop())
             return
+        elif end == 13:  # BALANCE, EXTCODECOPY
+            account = stack[-1]
+            meter.gas_remaining = gas
+            PRAGUE_OPCODES[block.argument].__call__(frame)
+            check_read(frame, block.argument, account)
+            gas = meter.gas_remaining
+            memory = frame._memory._bytes
+            offset = block.following
         else:
             raise InvalidInstruction(f"invalid opcode: 0x{block.argument:x}")
         block = blocks.get(offset) or program.block(offset)

@@ -65,11 +65,18 @@ class Machine(Vm):
         if reason is not None:
             raise CannotBeSent(reason)
 
-    def refuse(self, message: EvmMessage, error: VMError) -> Frame:
+    def refuse(self, message: EvmMessage, error: VMError, output: bytes = b"") -> Frame:
         """The frame of a call that fails before it begins: nothing happened and all its gas is left."""
         frame = Frame(self, message)
         frame._error = error
+        frame._output = output
         return frame
+
+    def elsewhere(self, address: bytes) -> int | None:
+        beacon = self.context.beacon
+        if beacon is None or address in self.precompiles:
+            return None
+        return beacon.elsewhere(self.accounts, Address(address))
 
     def self_destruct(self, message: EvmMessage, gas: int, target: int) -> int:
         return self_destruct(self, message, gas, target)

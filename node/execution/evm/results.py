@@ -6,6 +6,9 @@ from node.execution.state.receipts import Log
 from node.primitives.basics import Address
 from node.primitives.births import Birth
 
+REVERTED = "execution reverted"
+"""The text of a REVERT, as go-ethereum has it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallResult:

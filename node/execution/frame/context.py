@@ -27,8 +27,8 @@ class ShardFacts:
 
 
 class BeaconView(Protocol):
-    """The beacon as an execution sees it: the source of the precompile BEACON's answers, of the addresses where
-    nothing may be created, and of the room for wei to go home.
+    """The beacon as an execution sees it: the source of the precompile BEACON's answers, of the accounts that
+    live on other shards, of the addresses where nothing may be created, and of the room for wei to go home.
     """
 
     @property
@@ -37,6 +37,9 @@ class BeaconView(Protocol):
 
     def home(self, accounts: "State", address: Address) -> int:
         """The shard on which an account lives, as the block sees it."""
+
+    def elsewhere(self, accounts: "State", address: Address) -> int | None:
+        """The shard on which an account lives, if that is another one; None for one that lives here."""
 
     def lives_elsewhere(self, address: Address) -> bool:
         """True if the directory places the address on another shard: no account may be created there."""

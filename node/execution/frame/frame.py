@@ -106,8 +106,12 @@ class Vm(Substate, ABC):
         """Create a contract."""
 
     @abstractmethod
-    def refuse(self, message: EvmMessage, error: VMError) -> "Frame":
-        """A call that cannot be made."""
+    def refuse(self, message: EvmMessage, error: VMError, output: bytes = b"") -> "Frame":
+        """A call that cannot be made. `output` is kept where the error is a Revert."""
+
+    @abstractmethod
+    def elsewhere(self, address: bytes) -> int | None:
+        """The shard of an account that lives on another one; None for one that lives here."""
 
     @abstractmethod
     def self_destruct(self, message: EvmMessage, gas: int, target: int) -> int:
@@ -120,6 +124,9 @@ class Frame(BaseComputation):  # type: ignore[misc]  # py-evm is not typed for u
     py-evm's opcode functions and precompiles run on it unchanged; calls and creations come back to
     the `Vm`.
     """
+
+    looked_at = b""
+    """The account that EXTCODESIZE or EXTCODEHASH looked at last, if the frame has called nothing since."""
 
     def __init__(self, vm: Vm, message: EvmMessage) -> None:
         # BaseComputation.__init__ is not called: it builds what only py-evm's own loop uses
@@ -170,6 +177,7 @@ class Frame(BaseComputation):  # type: ignore[misc]  # py-evm is not typed for u
         )
 
     def apply_child_computation(self, child_msg: EvmMessage) -> "Frame":
+        self.looked_at = b""
         child = self.vm.create(child_msg)
         self.return_data = child.result if child.is_error else b""
         return child

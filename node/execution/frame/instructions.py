@@ -4,6 +4,8 @@ Instructions are numbered in the order in which the interpreter asks for them; i
 literal numbers. Each has an argument: the pushed value, the stack index, a function.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from node.execution.frame.pyevm import PRAGUE_OPCODES
@@ -20,10 +22,11 @@ GAS, ENVIRONMENT, MSTORE8, TERNARY, MCOPY, EXP, MSIZE, BLOBHASH = range(41, 49)
 
 # Ends of blocks.
 FALL, JUMP, JUMPI, SSTORE, CALL, CREATE, RETURN, REVERT, STOP, SELFDESTRUCT, INVALID = range(11)
-JUMPI_CONST, JUMP_CONST = 11, 12
+JUMPI_CONST, JUMP_CONST, READ_ACCOUNT = 11, 12, 13
 
 _WORD = (1 << 256) - 1
 _SIGN = 1 << 255
+_ADDRESS = (1 << 160) - 1
 
 Instruction = tuple[int, Any]
 
@@ -86,6 +89,13 @@ def _mulmod(a: int, b: int, modulus: int) -> int:
     return a * b % modulus if modulus else 0
 
 
+def _look(opcode: Callable[[Any], None], frame: Any) -> None:
+    """Look at an account's code, and remember which."""
+    address = (frame._stack.values[-1] & _ADDRESS).to_bytes(20, "big")
+    opcode(frame)
+    frame.looked_at = address
+
+
 # opcode -> (instruction, static gas, popped, pushed) of those without an argument
 _PLAIN: dict[int, tuple[int, int, int, int]] = {
     0x01: (ADD, 3, 2, 1),
@@ -142,15 +152,15 @@ _ENVIRONMENT_INDEX = {
 }
 # opcode -> (popped, pushed) of what is left to py-evm, which charges the gas itself
 _FALLBACK_STACK: dict[int, tuple[int, int]] = {
-    0x31: (1, 1),  # BALANCE
     0x3B: (1, 1),  # EXTCODESIZE
-    0x3C: (4, 0),  # EXTCODECOPY
     0x3F: (1, 1),  # EXTCODEHASH
     0x40: (1, 1),  # BLOCKHASH
 }
 # opcode -> (end, static gas, popped, pushed)
 _ENDS: dict[int, tuple[int, int, int, int]] = {
     0x00: (STOP, 0, 0, 0),
+    0x31: (READ_ACCOUNT, 0, 1, 1),  # BALANCE
+    0x3C: (READ_ACCOUNT, 0, 4, 0),  # EXTCODECOPY
     0x55: (SSTORE, 0, 2, 0),
     0x56: (JUMP, 8, 1, 0),
     0x57: (JUMPI, 10, 2, 0),
@@ -204,7 +214,10 @@ def _decoded(opcode: int) -> Decoded:
         return (ENVIRONMENT, _ENVIRONMENT_INDEX[opcode]), 2, 0, 1, 0, FALL
     if opcode in _FALLBACK_STACK:
         popped, pushed = _FALLBACK_STACK[opcode]
-        return (FALLBACK, PRAGUE_OPCODES[opcode]), 0, popped, pushed - popped, 0, FALL
+        function = PRAGUE_OPCODES[opcode]
+        if opcode != 0x40:  # not BLOCKHASH
+            function = partial(_look, function)
+        return (FALLBACK, function), 0, popped, pushed - popped, 0, FALL
     if opcode in _ENDS:
         end, gas, popped, pushed = _ENDS[opcode]
         return None, gas, popped, pushed - popped, 0, end

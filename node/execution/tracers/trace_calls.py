@@ -12,7 +12,6 @@ from node.execution.tracers.tracing import TraceBudget, TracedExecution, Tracer
 from node.primitives.basics import Address
 from node.primitives.births import contract_address
 
-REVERTED = "execution reverted"
 _NAMES = {0xF1: "CALL", 0xF2: "CALLCODE", 0xF4: "DELEGATECALL", 0xFA: "STATICCALL"}
 _STATICCALL = 0xFA
 _CALL_BYTES = 1000

@@ -138,9 +138,9 @@ class TracedMachine(TimedMachine):
         self._tracer.leave(frame)
         return frame
 
-    def refuse(self, message: EvmMessage, error: VMError) -> Frame:
+    def refuse(self, message: EvmMessage, error: VMError, output: bytes = b"") -> Frame:
         self._tracer.enter(self, message)
-        frame = super().refuse(message, error)
+        frame = super().refuse(message, error, output)
         self._tracer.leave(frame)
         return frame
 
