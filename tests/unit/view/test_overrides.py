@@ -123,8 +123,8 @@ async def test_authorizations_take_effect_in_a_call(net):
 
 async def test_the_access_list_of_a_call(net, user):
     views = net.views()
-    # SLOAD 1, BALANCE of EMPTY
-    code = bytes.fromhex("60015450") + b"\x73" + EMPTY + bytes.fromhex("3150")
+    # SLOAD 1, EXTCODESIZE of EMPTY
+    code = bytes.fromhex("60015450") + b"\x73" + EMPTY + bytes.fromhex("3b50")
     target = user.address
     overrides = Overrides(accounts={target: AccountOverride(code=code)})
     request = CallRequest(to=target)

@@ -313,10 +313,12 @@ async def test_one_shard_is_simulated(net, code):
     call = CallRequest(from_=alice.address, to=contract)
     (done,) = await simulate(net, block(call, accounts=recoded))
     assert done.calls[0].return_data == word(42)
-    # what a contract pays to another shard is on its way, as on the chain
-    pays = bytes.fromhex("5f5f5f5f6001" + "73" + carol.address.hex() + "5af1")
-    reads = pays + bytes.fromhex("73" + carol.address.hex() + "31" + RETURN)
-    accounts = {A: AccountOverride(code=reads, balance=5)}
+    # what a contract pays to another shard is on its way, as on the chain: nothing lies here for the next call
+    looks = bytes.fromhex(
+        "73" + carol.address.hex() + "3f"
+    )  # EXTCODEHASH: zero where there is no account
+    pays = bytes.fromhex("5f5f5f5f6001" + "73" + carol.address.hex() + "5af150" + RETURN)
+    accounts = {A: AccountOverride(code=looks + pays, balance=5)}
     (done,) = await simulate(
         net,
         block(
@@ -325,7 +327,12 @@ async def test_one_shard_is_simulated(net, code):
             accounts=accounts,
         ),
     )
-    assert [c.return_data for c in done.calls] == [word(1), word(1)]
+    assert [c.return_data for c in done.calls] == [word(0), word(0)]
+    # and what code would have to know of it is refused, with the reason
+    asks = bytes.fromhex("73" + carol.address.hex() + "31" + RETURN)
+    request = CallRequest(from_=alice.address, to=A)
+    (done,) = await simulate(net, block(request, accounts={A: AccountOverride(code=asks)}))
+    assert "lives on shard 1; its balance cannot be read here" in done.calls[0].error.message
 
 
 async def test_what_messenger_sends_is_gone(net):
@@ -430,8 +437,8 @@ async def test_it_has_an_end(net, user, monkeypatch):
     # all calls together use what one may use
     spends = CallRequest(to=user.address, gas=29_000_000)
     dear = {
-        user.address: AccountOverride(code=bytes.fromhex("5b5a31505f56"))
-    }  # BALANCE of new ones
+        user.address: AccountOverride(code=bytes.fromhex("5b5a3b505f56"))
+    }  # EXTCODESIZE of new ones
     with pytest.raises(RpcError) as caught:
         await simulate(net, *(block(spends, gas_limit=10**9, accounts=dear) for _ in range(3)))
     assert caught.value.code == -38013
