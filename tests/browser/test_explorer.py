@@ -65,6 +65,16 @@ def test_a_search_in_vain_says_what_to_search_for(page: Page, words: str, why: s
     page.browser.shows("#main", "Search for an address")
 
 
+def test_a_transaction_that_failed_says_why(page: Page) -> None:
+    """It looks for code of another shard, and reverts without a reason of its own."""
+    here, there = (page.network.account(shard) for shard in (0, 1))
+    code = "0x73" + there.address[2:] + "3b505f5ffd"
+    tx = page.network.send(here, data=code, gas=200_000)
+    page.open(f"#/tx/{tx}")
+    for words in ("failed", f"{there.address} lives on shard 1; reach it with MESSENGER.send"):
+        page.browser.shows("#main .facts", words)
+
+
 def test_a_transaction_shows_what_it_caused_and_leads_there_and_back(page: Page) -> None:
     browser = page.browser
     tx, message = crossed(page)

@@ -26,9 +26,11 @@ export function transaction(live, hash) {
         return null;
       }
       if (!receipt || (trace && !trace.complete)) again();
+      const failed = receipt && !number(receipt.status);
+      const reason = failed ? await connection.call("atoll_reason", [hash]).catch(() => null) : null;
       return [
         h("header", { class: "heading" }, h("h1", { tabindex: "-1" }, "Transaction")),
-        panel("Details", tx ? facts(details(live, tx, receipt)) : facts([["Hash", h("code", { class: "long" }, hash)], ["Status", pill("not final yet", "wait")]])),
+        panel("Details", tx ? facts(details(live, tx, receipt, reason)) : facts([["Hash", h("code", { class: "long" }, hash)], ["Status", pill("not final yet", "wait")]])),
         panel("What it caused", trace ? tree(trace) : h("p", { class: "empty" }, "Nothing on another shard.")),
         receipt && panel("Logs", logs(receipt.logs)),
         tx && tx.input !== "0x" && panel("Input", data(tx.input)),
@@ -38,12 +40,13 @@ export function transaction(live, hash) {
   );
 }
 
-/** @param {Live} live @param {any} tx @param {any} receipt */
-function details(live, tx, receipt) {
+/** @param {Live} live @param {any} tx @param {any} receipt @param {any} reason */
+function details(live, tx, receipt, reason) {
   const block = tx.blockNumber && number(tx.blockNumber);
   const price = receipt?.effectiveGasPrice ?? tx.gasPrice;
   return [
     ["Status", receipt ? (number(receipt.status) ? pill("succeeded", "good") : pill("failed", "bad")) : pill(block === null ? "in the pool" : "on its way", "wait")],
+    ["Reason", reason ? [reason.reason, reason.at && [" · in ", addressLink(reason.at)]] : null],
     ["Hash", hashLink(tx.hash, to.transaction(tx.hash), { full: true, what: "transaction hash" })],
     ["Network block", block === null ? null : h("a", { href: to.block(block) }, `${grouped(block)} #${number(tx.transactionIndex ?? "0x0")}`)],
     ["Time", tx.blockTimestamp ? clock(number(tx.blockTimestamp)) : null],
