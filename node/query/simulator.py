@@ -191,6 +191,8 @@ class Simulator:
         )
 
     def _context(self, header: Header, call: SimulatedCall) -> BlockContext:
+        """The context of the block, in which accounts that the call overrides are taken to live here."""
+        overridden = frozenset(override.address for override in call.accounts)
         context = BlockContext(
             chain_id=self._chain.rules.chain_id,
             number=header.number,
@@ -201,6 +203,6 @@ class Simulator:
             prev_randao=header.prev_randao,
             parent_beacon_block_root=header.parent_beacon_block_root,
             block_hash=self._chain.hash_of,
-            beacon=self._beacon(header),
+            beacon=replace(self._beacon(header), settled=overridden.__contains__),
         )
         return context if call.block is None else call.block.apply(context)

@@ -52,6 +52,18 @@ async def test_accounts_are_overridden(net, user):
     assert await views.network.code(user.address, "latest") == b""  # nothing has stayed
 
 
+async def test_an_account_that_is_overridden_is_there(net, user):
+    """As in simulated blocks: code may ask for the balance that an account of the other shard was given."""
+    views = net.views()
+    others = [u.address for users in net.users for u in users[1:]]
+    for other in others:
+        code = opcode("73" + other.hex() + "31")
+        accounts = {user.address: AccountOverride(code=code), other: AccountOverride(balance=7)}
+        request = CallRequest(from_=other, to=user.address)
+        output = await views.network.call(request, "latest", Overrides(accounts=accounts))
+        assert int.from_bytes(output, "big") == 7
+
+
 async def test_a_whole_storage_is_replaced_or_patched(net, code):
     alice = net.users[0][0]
     views = net.views()
