@@ -4,6 +4,10 @@ import platform
 import sys
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
+from typing import Final
+
+NAMES: Final = {"hardhat": "HardhatNetwork", "anvil": "anvil"}
+"""The names that tools for development look for before they use development methods."""
 
 
 def version() -> str:
@@ -13,7 +17,8 @@ def version() -> str:
         return "0.0.0"
 
 
-def client_version() -> str:
-    """The answer of `web3_clientVersion`."""
+def client_version(compat: str | None = None) -> str:
+    """The answer of `web3_clientVersion`, which begins with the name of the program that we stand in for."""
     python = ".".join(str(part) for part in sys.version_info[:3])
-    return f"atoll/{version()}/{sys.platform}-{platform.machine()}/python{python}"
+    ours = f"atoll/{version()}/{sys.platform}-{platform.machine()}/python{python}"
+    return ours if compat is None else f"{NAMES[compat]}/{ours}"

@@ -248,6 +248,10 @@ class DevBackend(Protocol):
         Other calls under way begin anew afterwards; this call outlives it.
         """
 
+    async def reset(self, options: dict[str, Any] | None) -> None:
+        """Take the whole network back to its first block; `options` are those of hardhat_reset. This call, too,
+        outlives it."""
+
     async def impersonate(self, address: bytes, on: bool) -> None: ...
 
     async def impersonate_all(self, on: bool) -> None: ...

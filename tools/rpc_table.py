@@ -88,6 +88,13 @@ room, go-ethereum. What differs:
 - `evm_snapshot` and `evm_revert` are about the whole network, through any node: pools are emptied, clocks go
   back, and what was signed can be sent again. Connections, filters and subscriptions stay; blocks that come
   again are told again. Calls that are under way while the network goes back are answered by what it is then.
+  `hardhat_reset` and `anvil_reset` take it back to its genesis, and fork no other chain.
+- Tools that work with development methods of some programs only, such as hardhat-network-helpers, ask for the
+  name in `web3_clientVersion`: `rpc.compat` in a manifest or node.toml, or `atoll up --compat`, is "hardhat" or
+  "anvil" and puts it first: `HardhatNetwork/atoll/...`. Nothing else depends on it.
+- Legacy transactions without a chain id are taken on a network with `dev_methods`: presigned ones, as those
+  that deploy a contract at one address on all chains. Their sender is an account without a key; it has to be
+  paid first.
 - Filters live on the node and the path where they were made. One that is not polled for {expiry:g} s is gone.
 - `eth_accounts` and signing use the development accounts of `accounts.json` and are on unless
   `rpc.expose_accounts` is false.

@@ -2,11 +2,11 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -46,7 +46,7 @@ from node.cluster.processes.processes import (
 from node.cluster.processes.signals import StopSignals
 from node.cluster.readiness import Readiness
 from node.cluster.show.tables import encode_document
-from node.config.node_config import check_origins, split_host_port
+from node.config.node_config import Compat, check_origins, split_host_port
 from node.primitives.errors import UserError
 from node.storage.errors import StorageInUse
 from node.storage.files import FileLock, write_atomically
@@ -57,6 +57,10 @@ READY_DEADLINE_PER_NODE = 3.0
 ASK_TIMEOUT = 2.0
 SAID = "atoll: error: "
 
+PACE: Final = ("min_block_interval", "heartbeat")
+"""The rules between which a shard makes its blocks: with both at one value it makes one in that time."""
+
+Section = TypeVar("Section", bound=msgspec.Struct)
 Say = Callable[[str], None]
 """Shows one line to the person."""
 
@@ -70,20 +74,45 @@ class WantedNetwork:
     rpc_port: int | None = None
     chain_id: int | None = None
     cors_origins: tuple[str, ...] = ()
+    host: str | None = None
+    compat: Compat | None = None
+    accounts: int | None = None
+    balance_ether: int | None = None
+    mnemonic: str | None = None
+    block_time: float | None = None
+    params: Mapping[str, float | bool] = field(default_factory=dict)
+    base: Manifest | None = None
+    """The manifest that the arguments change; a network with development methods if there is none."""
 
     def manifest(self) -> Manifest:
-        """The network to make when there is none."""
-        default = Manifest()
+        """The network to make when there is none. Raises UserError naming the argument."""
         check_origins(self.cors_origins, "--cors-origin")
-        rpc = msgspec.structs.replace(default.rpc, cors_origins=self.cors_origins)
-        if self.rpc_port is not None:
-            rpc = msgspec.structs.replace(rpc, port=self.rpc_port)
-        return Manifest(
-            shards=default.shards if self.shards is None else self.shards,
-            validators=default.validators if self.validators is None else self.validators,
-            chain_id=default.chain_id if self.chain_id is None else self.chain_id,
+        return self._changed(self.base or Manifest(params={"dev_methods": True}))
+
+    def _changed(self, manifest: Manifest) -> Manifest:
+        """A manifest with what was asked for."""
+        accounts = _with(
+            manifest.accounts,
+            mnemonic=self.mnemonic,
+            count=self.accounts,
+            balance_ether=self.balance_ether,
+        )
+        rpc = _with(
+            manifest.rpc,
+            port=self.rpc_port,
+            host=self.host,
+            compat=self.compat,
+            cors_origins=self.cors_origins or None,
+        )
+        pace = {} if self.block_time is None else dict.fromkeys(PACE, self.block_time)
+        return _with(
+            manifest,
+            shards=self.shards,
+            validators=self.validators,
+            chain_id=self.chain_id,
+            accounts=accounts,
             rpc=rpc,
-            params={"dev_methods": True},
+            params={**manifest.params, **pace, **self.params},
         )
 
     def check_against(self, layout: NetworkLayout) -> None:
@@ -97,6 +126,7 @@ class WantedNetwork:
             differences.append(f"{has} validators per shard, not {self.validators}")
         if self.chain_id not in (None, stored.chain_id):
             differences.append(f"chain id {stored.chain_id}, not {self.chain_id}")
+        differences += self._other_rules(stored)
         first = layout.nodes[0].config.rpc.port
         if self.rpc_port not in (None, 0, first):
             differences.append(f"RPC port {first}, not {self.rpc_port}")
@@ -111,6 +141,57 @@ class WantedNetwork:
                 f"the network in {layout.directory} has {'; '.join(differences)}; leave the options out to "
                 "start it as it is, or delete it and make a new one with --reset"
             )
+
+    def _other_rules(self, stored: Manifest) -> list[str]:
+        """The differences between the accounts, rules and endpoint of a stored network and those asked for."""
+        if self.base is not None and self.manifest() != stored:
+            return ["another manifest (its network.toml)"]
+        wanted = self._changed(stored)
+        sections = (
+            ("accounts.", stored.accounts, wanted.accounts, ("count", "balance_ether", "mnemonic")),
+            ("rpc.", stored.rpc, wanted.rpc, ("host", "compat")),
+        )
+        differences = [
+            f"{section}{key} {_shown(key, getattr(old, key))}, not {_shown(key, getattr(new, key))}"
+            for section, old, new, keys in sections
+            for key in keys
+            if getattr(old, key) != getattr(new, key)
+        ]
+        has, wants = stored.protocol_params(), wanted.protocol_params()
+        return differences + [
+            f"params.{name} {getattr(has, name)}, not {getattr(wants, name)}"
+            for name in wanted.params
+            if getattr(has, name) != getattr(wants, name)
+        ]
+
+
+def _with(struct: Section, **values: object) -> Section:
+    """A copy of a section in which those values are replaced that are not None."""
+    given = {key: value for key, value in values.items() if value is not None}
+    return msgspec.structs.replace(struct, **given)
+
+
+def _shown(key: str, value: object) -> object:
+    """A value for a message. A reader of a mnemonic has the keys, so that is not shown."""
+    return "another one" if key == "mnemonic" else value
+
+
+def read_params(texts: Iterable[str]) -> dict[str, float | bool]:
+    """The rules that `--param name=value` asks for. Raises UserError for what is no rule or no value of it."""
+    found: dict[str, float | bool] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        try:
+            found[name] = msgspec.json.decode(value, type=float | int | bool) if equals else True
+        except msgspec.DecodeError:
+            raise UserError(
+                f"--param {text!r}: a number, true or false is expected after {name}="
+            ) from None
+        try:
+            Manifest(params={name: found[name]}).protocol_params()
+        except UserError as error:
+            raise UserError(f"--param {text!r}: {error}") from None
+    return found
 
 
 @contextmanager

@@ -190,6 +190,7 @@ def _write_node(
             cors_origins=manifest.rpc.cors_origins,
             allowed_hosts=node.addresses.allowed_hosts,
             send_wait=manifest.rpc.send_wait,
+            compat=manifest.rpc.compat,
         ),
         log=manifest.log,
         tracing=manifest.tracing,

@@ -38,7 +38,7 @@ from typing import Annotated, Any
 import msgspec
 
 from node.cluster.accounts import MNEMONIC
-from node.config.node_config import LogConfig, Port, SendWait, TracingConfig, check_origins
+from node.config.node_config import Compat, LogConfig, Port, SendWait, TracingConfig, check_origins
 from node.config.toml import load_toml
 from node.primitives.errors import UserError
 from node.primitives.genesis import MAX_SHARDS, Params
@@ -68,7 +68,8 @@ class P2pSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class RpcSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The JSON-RPC of the nodes. `host` and `allowed_hosts` are templates; `send_wait` is as in node.toml."""
+    """The JSON-RPC of the nodes. `host` and `allowed_hosts` are templates; `send_wait` and `compat` are as in
+    node.toml."""
 
     host: str = "127.0.0.1"
     port: Port = 8545
@@ -76,6 +77,7 @@ class RpcSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     cors_origins: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
     send_wait: SendWait | None = None
+    compat: Compat | None = None
 
 
 class NodeSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

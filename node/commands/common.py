@@ -13,7 +13,10 @@ from node.terminal import plain_json
 DEFAULT_DIRECTORY = Path(".atoll")
 EXIT_FAILED, EXIT_USER_ERROR, EXIT_INTERRUPTED = 1, 2, 130
 
-Directory = Annotated[Path, Parameter(name="--dir", help="The directory of the network.")]
+Directory = Annotated[
+    Path,
+    Parameter(name="--dir", env_var="ATOLL_DIR", help="The directory of the network."),
+]
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON instead of text.")]
 
 

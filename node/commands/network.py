@@ -33,7 +33,15 @@ def up(
     directory: Directory = DEFAULT_DIRECTORY,
     rpc_port: Annotated[int | None, Parameter(validator=Number(gte=0, lte=65535))] = None,
     chain_id: Annotated[int | None, Parameter(validator=Number(gte=1, lt=1 << 53))] = None,
+    host: str | None = None,
     cors_origin: Annotated[list[str] | None, Parameter(negative="")] = None,
+    compat: Literal["hardhat", "anvil"] | None = None,
+    accounts: Annotated[int | None, Parameter(validator=Number(gte=0, lte=10_000))] = None,
+    balance: Annotated[int | None, Parameter(validator=Number(gte=0, lte=10**12))] = None,
+    mnemonic: str | None = None,
+    block_time: Annotated[float | None, Parameter(validator=Number(gt=0, lte=3600))] = None,
+    param: Annotated[list[str] | None, Parameter(negative="")] = None,
+    manifest: Path | None = None,
     detach: Annotated[bool, Parameter(negative="")] = False,
     reset: Annotated[bool, Parameter(negative="")] = False,
     json: Json = False,
@@ -52,15 +60,33 @@ def up(
         Port of the first node's JSON-RPC (8545); 0 takes free ones. The other nodes take the ports after it.
     chain_id
         Chain id of a new network (31337).
+    host
+        The address at which the JSON-RPC of a new network listens (127.0.0.1).
     cors_origin
         The origin of web pages that may use a new network beside those of this machine, such as
         https://app.example; "*" for all. May be given several times.
+    compat
+        Let web3_clientVersion of a new network begin with the name of this program, for tools that use
+        development methods of no other.
+    accounts
+        Funded development accounts of a new network (10), and more until every shard has some.
+    balance
+        Their balance in ether (10000).
+    mnemonic
+        The BIP-39 words from which their keys are derived (those of anvil and Hardhat).
+    block_time
+        Seconds from one block of a shard to the next, instead of a block whenever there is work.
+    param
+        A rule of a new network, as name=value: those of [params] in a manifest. May be given several times.
+    manifest
+        The network.toml of a new network; the other options change it.
     detach
         Return once the network is up; `atoll down` stops it.
     reset
         Delete the network that is there, with its data, and make a new one.
     """
-    from node.cluster.launch import Launch, WantedNetwork, open_network
+    from node.cluster.launch import Launch, WantedNetwork, open_network, read_params
+    from node.cluster.manifest import load_manifest
     from node.cluster.processes.signals import StopSignals
     from node.cluster.show.tables import console, network_tables
 
@@ -71,6 +97,14 @@ def up(
         rpc_port=rpc_port,
         chain_id=chain_id,
         cors_origins=tuple(cors_origin or ()),
+        host=host,
+        compat=compat,
+        accounts=accounts,
+        balance_ether=balance,
+        mnemonic=mnemonic,
+        block_time=block_time,
+        params=read_params(param or ()),
+        base=None if manifest is None else load_manifest(manifest),
     )
     began = time.monotonic()
     with open_network(directory, wanted, reset=reset) as layout, StopSignals() as signals:

@@ -63,6 +63,7 @@ SEND_WAIT = 0.5
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 SendWait = Annotated[float, msgspec.Meta(ge=0, le=2)]
+Compat = Literal["hardhat", "anvil"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["text", "json"]
 
@@ -81,7 +82,8 @@ class RpcConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     submit signed transactions. `allowed_hosts`: names under which clients reach the endpoint, beside those of
     the local machine. `expose_accounts`: if true, eth_accounts lists `dev_accounts`. `send_wait`: the seconds
     for which the answer to a sent transaction is held back at most, until a block has it; by default
-    `SEND_WAIT` where the genesis has `dev_methods`, else 0: it is answered when the pool has it.
+    `SEND_WAIT` where the genesis has `dev_methods`, else 0: it is answered when the pool has it. `compat`: the
+    program whose name `web3_clientVersion` begins with, for tools that work with no other.
     """
 
     enabled: bool = True
@@ -91,6 +93,7 @@ class RpcConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     allowed_hosts: tuple[str, ...] = ()
     expose_accounts: bool = True
     send_wait: SendWait | None = None
+    compat: Compat | None = None
 
 
 class CacheConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

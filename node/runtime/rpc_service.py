@@ -144,6 +144,7 @@ class RpcService:
             pooled=era.shard.pool.__contains__,
             catch_up=era.frontier.try_reach,
             head_signal=head_signal,
+            takes_unprotected=genesis.params.dev_methods,
         )
         self._atoll = AtollView(
             beacon,
@@ -170,6 +171,7 @@ class RpcService:
                     cached_bytes=cached // 4,
                     recent=local.recent,
                     head_signal=head_signal,
+                    takes_unprotected=genesis.params.dev_methods,
                 )
                 for shard in genesis.shard_ids()
             },
@@ -181,7 +183,7 @@ class RpcService:
             head_signal=head_signal,
             highest=era.ahead,
             chain_id=genesis.chain_id,
-            version=client_version(),
+            version=client_version(fixed.config.rpc.compat),
             coinbase=fixed.keys.address,
             faults=FaultControl(
                 fixed.faults,

@@ -40,8 +40,14 @@ class Snapshots:
 
     def take(self) -> int:
         """The id of a snapshot of the network block that this node shows as its newest."""
-        era = self._era()
-        beacon, height = era.beacon_chain, era.head.height()
+        return self._name(self._era().head.height())
+
+    def genesis(self) -> int:
+        """The id of a snapshot of the network's first block, as if it had been taken now."""
+        return self._name(0)
+
+    def _name(self, height: int) -> int:
+        beacon = self._era().beacon_chain
         self._taken = max(self._taken + 1, int(self._fixed.faults.time() * 1_000_000))
         block = beacon.block(height)
         assert block is not None, "the view shows blocks that are here"

@@ -100,8 +100,10 @@ class ChainView(ABC):
         pool_shards: tuple[int, ...],
         chain_id: int,
         head_signal: HeadSignal | None = None,
+        takes_unprotected: bool = False,
     ) -> None:
-        """`head_signal` is sent when a chain of this node grows."""
+        """`head_signal` is sent when a chain of this node grows. `takes_unprotected`: transactions without a
+        chain id may be sent, such as presigned ones (Nick's method)."""
         self._shards = shards
         self.pool_shards = pool_shards
         self.pool = Pools(shards, pool_shards)
@@ -109,6 +111,7 @@ class ChainView(ABC):
         self.aside = Threads(THREADS)
         self._in_thread = self.aside.run
         self.chain_id = chain_id
+        self._takes_unprotected = takes_unprotected
         self._head_signal = head_signal or HeadSignal()
         self.on_submitted: list[Callable[[bytes], None]] = [self.pool.note]
 
@@ -368,11 +371,12 @@ class ChainView(ABC):
             tx = decode_transaction(raw)
         except (DecodeError, InvalidTransaction) as error:
             raise TransactionRejected(str(error)) from None
-        if tx.chain_id is None:
+        if tx.chain_id is None and not self._takes_unprotected:
             raise TransactionRejected(
-                "only replay-protected (EIP-155) transactions allowed over RPC"
+                "only replay-protected (EIP-155) transactions allowed over RPC, but on networks whose genesis "
+                "has params.dev_methods = true"
             )
-        if tx.chain_id != self.chain_id:
+        if tx.chain_id not in (None, self.chain_id):
             raise TransactionRejected(
                 f"invalid chain id for signer: have {tx.chain_id} want {self.chain_id}"
             )

@@ -220,6 +220,15 @@ class Development:
             return False
         return await self._network.transaction_by_hash(tx_hash) is not None
 
+    async def reset(self, options: dict[str, Any] | None) -> None:
+        """Take the whole network back to its first block."""
+        if options and options.get("forking"):
+            raise InvalidParams(
+                "invalid argument 0 (options): forking is not offered, as no other chain is the state that "
+                "validators agree on; without it the network goes back to its genesis"
+            )
+        await self.revert(self._all_snapshots().genesis())
+
     async def revert(self, snapshot: int) -> bool:
         try:
             with _deadline("the network has not gone back", "it may still do so, once the beacon"):

@@ -77,8 +77,15 @@ class NetworkView(ChainView):
         pooled: Callable[[bytes], bool] = lambda _: False,
         catch_up: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint,
         head_signal: HeadSignal | None = None,
+        takes_unprotected: bool = False,
     ) -> None:
-        super().__init__(shards, pool_shards=shards.ids, chain_id=chain_id, head_signal=head_signal)
+        super().__init__(
+            shards,
+            pool_shards=shards.ids,
+            chain_id=chain_id,
+            head_signal=head_signal,
+            takes_unprotected=takes_unprotected,
+        )
         self._beacon = beacon
         self.head_height = head_height
         self._recent = recent

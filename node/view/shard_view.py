@@ -52,9 +52,16 @@ class ShardView(ChainView):
         cached_bytes: int = CACHED_BYTES,
         recent: Callable[[int], RecentBlock | None] = lambda _: None,
         head_signal: HeadSignal | None = None,
+        takes_unprotected: bool = False,
     ) -> None:
         """`recent` gives blocks of the node's own shard that are in memory."""
-        super().__init__(shards, pool_shards=(shard,), chain_id=chain_id, head_signal=head_signal)
+        super().__init__(
+            shards,
+            pool_shards=(shard,),
+            chain_id=chain_id,
+            head_signal=head_signal,
+            takes_unprotected=takes_unprotected,
+        )
         self._recent = recent
         self.shard = ShardId(shard)
         self._beacon = beacon

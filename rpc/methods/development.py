@@ -57,6 +57,13 @@ def _mining(value: object) -> tuple[int, int | None]:
     )
 
 
+def _options(value: object) -> dict[str, Any]:
+    """The options of hardhat_reset: an object with `forking`."""
+    if not isinstance(value, dict):
+        raise ValueError("an object is expected")
+    return value
+
+
 async def _send_unsigned(c: Context, request: CallRequest) -> str:
     if request.from_ is None:
         raise InvalidParams("invalid argument 0 (transaction): from is missing")
@@ -127,6 +134,13 @@ _REVERT = Method(
     outlives=True,
 )
 
+_RESET = Method(
+    (Param("options", _options, None),),
+    tell(lambda c: c.backend.dev.reset),
+    EXECUTE,
+    outlives=True,
+)
+
 _METHODS: dict[str, Method] = {
     **{
         f"{tool}_{name}": method
@@ -166,6 +180,8 @@ _METHODS: dict[str, Method] = {
     "anvil_snapshot": _SNAPSHOT,
     "evm_revert": _REVERT,
     "anvil_revert": _REVERT,
+    "anvil_reset": _RESET,
+    "hardhat_reset": _RESET,
     "anvil_nodeInfo": Method((), ask(lambda c: partial(c.backend.dev.node_info, c.chain))),
     "hardhat_metadata": Method((), ask(lambda c: partial(c.backend.dev.metadata, c.chain))),
     "atoll_setLogLevel": Method(

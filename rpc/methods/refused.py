@@ -34,8 +34,6 @@ REFUSED: dict[str, str] = {
         (
             "anvil_reorg",
             "anvil_rollback",
-            "anvil_reset",
-            "hardhat_reset",
         ),
         _BACK,
     ),

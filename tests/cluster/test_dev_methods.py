@@ -199,7 +199,7 @@ def test_many_at_once(network: Network) -> None:
 
 
 REFUSALS = {
-    "anvil_reset": ([], "the network goes back as a whole"),
+    "anvil_rollback": ([1], "the network goes back as a whole"),
     "evm_setAutomine": ([False], "cannot be told to wait"),
     "evm_setIntervalMining": ([1000], "min_block_interval"),
     "anvil_dropTransaction": (["0x" + "00" * 32], "every validator of the shard"),

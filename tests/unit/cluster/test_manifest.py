@@ -1,11 +1,19 @@
 """The manifest of a network, and what a person is told when it is wrong."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from node.cluster.launch import WantedNetwork
-from node.cluster.manifest import Manifest, NodeSection, fill_template, load_manifest
+from node.cluster.launch import WantedNetwork, read_params
+from node.cluster.make import make_network
+from node.cluster.manifest import (
+    Manifest,
+    NodeSection,
+    RpcSection,
+    fill_template,
+    load_manifest,
+)
 from node.config.node_config import TracingConfig
 from node.config.toml import render_toml
 from node.primitives.errors import UserError
@@ -43,6 +51,79 @@ def test_origins_of_web_pages_are_named_on_the_command_line(tmp_path: Path) -> N
             WantedNetwork(cors_origins=(wrong,)).manifest()
     with pytest.raises(UserError, match=r"rpc\.cors_origins"):
         load(tmp_path, '[rpc]\ncors_origins = ["app.example"]\n')
+
+
+def test_options_of_up_are_keys_of_the_manifest(tmp_path: Path) -> None:
+    wanted = WantedNetwork(
+        shards=1,
+        host="::1",
+        compat="hardhat",
+        accounts=3,
+        balance_ether=7,
+        mnemonic="zoo " * 11 + "wrong",
+        block_time=2.0,
+        params=read_params(["gas_limit=60000000", "base_fee=0", "heartbeat=1.5"]),
+    )
+    manifest = wanted.manifest().check()
+    assert (manifest.shards, manifest.rpc.host, manifest.rpc.compat) == (1, "::1", "hardhat")
+    assert (manifest.accounts.count, manifest.accounts.balance_ether) == (3, 7)
+    assert manifest.accounts.mnemonic.startswith("zoo")
+    assert manifest.protocol_params() == Params(
+        dev_methods=True,
+        gas_limit=60_000_000,
+        base_fee=0,
+        min_block_interval=2.0,
+        heartbeat=1.5,  # named itself
+    )
+    base = load(tmp_path, "shards = 3\n[accounts]\ncount = 5\n[params]\nheartbeat = 9\n")
+    changed = WantedNetwork(base=base, balance_ether=1, params={"base_fee": 5}).manifest().check()
+    assert (changed.shards, changed.accounts.count, changed.accounts.balance_ether) == (3, 5, 1)
+    assert changed.protocol_params() == Params(
+        heartbeat=9, base_fee=5
+    )  # and as the file has the rest
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("gas_limits=1", "gas_limits"),
+        ("gas_limit", "gas_limit"),
+        ("gas_limit=many", "a number, true or false"),
+        ("gas_limit=1.5", "gas_limit"),
+        ("=5", "--param '=5'"),
+    ],
+)
+def test_what_is_no_rule_is_refused_by_its_name(text: str, words: str) -> None:
+    with pytest.raises(UserError, match=words) as raised:
+        read_params([text])
+    assert str(raised.value).startswith("--param ")
+
+
+def test_a_stored_network_is_not_another_one(tmp_path: Path) -> None:
+    made = make_network(
+        Manifest(validators=1, shards=1, params={"dev_methods": True}, rpc=RpcSection(port=0)),
+        tmp_path,
+    )
+    WantedNetwork(
+        accounts=10,
+        balance_ether=10_000,
+        host="127.0.0.1",
+        params={"dev_methods": True, "heartbeat": 3.0},
+    ).check_against(made)
+    for wanted, words in (
+        (WantedNetwork(accounts=11), "accounts.count 10, not 11"),
+        (WantedNetwork(balance_ether=1), "accounts.balance_ether 10000, not 1"),
+        (WantedNetwork(mnemonic="zoo"), "accounts.mnemonic another one, not another one"),
+        (WantedNetwork(host="::1"), "rpc.host 127.0.0.1, not ::1"),
+        (WantedNetwork(compat="anvil"), "rpc.compat None, not anvil"),
+        (
+            WantedNetwork(block_time=1.0),
+            "params.min_block_interval 0.05, not 1.0; params.heartbeat 3.0, not 1",
+        ),
+        (WantedNetwork(base=Manifest()), "another manifest"),
+    ):
+        with pytest.raises(UserError, match=re.escape(words)):
+            wanted.check_against(made)
 
 
 def test_what_is_rendered_is_read_back(tmp_path: Path) -> None:

@@ -29,6 +29,10 @@ def test_importing_the_command_is_light() -> None:
         (["up", "--shards", "two"], "--shards"),
         (["up", "--rpc-port", "70000"], "--rpc-port"),
         (["up", "--detahc"], "--detahc"),
+        (["up", "--param", "gas=1"], "--param 'gas=1': section 'params'"),
+        (["up", "--block-time", "0"], "--block-time"),
+        (["up", "--compat", "geth"], "--compat"),
+        (["up", "--manifest", "absent.toml"], "absent.toml: there is no such file"),
         (["logs"], "there is no network in"),
         (["node"], "--config"),
         (["node", "--config", "absent.toml"], "absent.toml: there is no such file"),
@@ -101,3 +105,13 @@ def test_optimised_python_is_refused(arguments: list[str]) -> None:
     assert found.returncode != 0
     assert found.stderr.startswith("atoll: error: Python's -O")
     assert found.stderr.count("\n") == 1
+
+
+def test_the_environment_may_name_the_directory(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATOLL_DIR", str(tmp_path / "there"))
+    assert main(["status"]) == 2
+    assert str(tmp_path / "there") in capsys.readouterr().err
+    assert main(["status", "--dir", str(tmp_path / "here")]) == 2
+    assert str(tmp_path / "here") in capsys.readouterr().err

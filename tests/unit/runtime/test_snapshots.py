@@ -130,6 +130,17 @@ async def test_a_revert_asks_for_the_block_of_the_snapshot(autojump_clock: MockC
     assert not await revert(net, snapshot), "it was used up"
 
 
+async def test_the_network_goes_back_to_its_first_block_again_and_again(
+    autojump_clock: MockClock,
+) -> None:
+    net = Network(height=7)
+    before = net.snapshots.take()
+    for era in (1, 2):
+        assert await revert(net, net.snapshots.genesis())
+        assert (net.asked()[-1].height, net.asked()[-1].era) == (0, era)
+    assert not await revert(net, before), "the first reset has undone it"
+
+
 async def test_a_revert_of_somebody_else_comes_first(autojump_clock: MockClock) -> None:
     net = Network(height=7)
     snapshot = net.snapshots.take()
