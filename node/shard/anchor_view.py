@@ -34,7 +34,7 @@ class AnchorView:
         known = self.state.home(address)
         if known == self.here or is_everywhere(address):
             return self.here
-        if accounts.has_code_or_nonce(address) or self.settled(address):
+        if accounts.is_settled(address) or self.settled(address):
             return self.here
         return known
 

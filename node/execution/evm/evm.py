@@ -193,7 +193,7 @@ class Evm:
         failed outcome. The caller has called `state.begin_transaction()`.
         """
         vm = self.machine(state, context, origin=origin, gas_price=gas_price)
-        if state.balance(sender) < value:
+        if value and state.balance(sender) < value:
             return CallResult(
                 success=False,
                 gas_used=0,

@@ -30,7 +30,7 @@ class SimulatedCall:
 
     `gas_price` in wei; at zero nothing is paid and BASEFEE is zero. `to` is None for a creation. `credit` is
     set for a call that a message brings from another shard (`Evm.apply_call`): the sender has the value,
-    whatever the state says, and `gas` is for the call alone. Nodes send it to each other as a msgpack map.
+    whatever the state says (unless it spans the sender's shard), and `gas` is for the call alone. Nodes send it to each other as a msgpack map.
     """
 
     sender: AddressField = ZERO_ADDRESS
@@ -66,19 +66,19 @@ def simulate(evm: Evm, state: State, context: BlockContext, call: SimulatedCall)
             f"max initcode size exceeded: code size {len(call.data)} limit {MAX_INITCODE_BYTES}"
         )
     cost = call.gas * call.gas_price
-    balance = state.balance(call.sender)
-    if balance < cost + call.value:
+    wanted = cost + call.value
+    if wanted and (balance := state.balance(call.sender)) < wanted:
         raise InsufficientFunds(
             f"insufficient funds for gas * price + value: address {to_checksum_address(call.sender)} "
-            f"have {balance} want {cost + call.value}"
+            f"have {balance} want {wanted}"
         )
     context = _priced(call, context)
-    nonce = state.nonce(call.sender)
+    nonce = state.nonce(call.sender) if call.to is None else 0
     state.begin_transaction()
     vm = evm.machine(state, context, origin=call.sender, gas_price=call.gas_price)
     vm.is_transaction = True
     state.add_balance(call.sender, -cost)
-    state.set_nonce(call.sender, nonce + 1)
+    state.raise_nonce(call.sender)
     warm_up(state, context, call.sender, call.to, call.access_list)
     vm.refund += evm.delegate(state, call.authorizations)
     gas = call.gas - intrinsic
@@ -146,10 +146,11 @@ def _arrive(evm: Evm, state: State, context: BlockContext, call: SimulatedCall) 
         raise InvalidTransaction("a contract creation does not leave its sender's shard")
     context = _priced(call, context)
     state.begin_transaction()
-    brought = min(
-        call.value, MAX_BALANCE - state.balance(call.sender)
-    )  # an override may be that high
-    state.add_balance(call.sender, brought)
+    if call.value and not state.spans:
+        brought = min(
+            call.value, MAX_BALANCE - state.balance(call.sender)
+        )  # an override may be that high
+        state.add_balance(call.sender, brought)
     return evm.apply_call(
         state,
         context,

@@ -54,6 +54,9 @@ class State:
     Used by one thread. `shared` comes from a `StateStore`.
     """
 
+    spans = False
+    """True if accounts of other shards are here as they are there (see `guests`)."""
+
     def __init__(
         self,
         read: Reader,
@@ -91,11 +94,13 @@ class State:
         try:
             return self._accounts[address]
         except KeyError:
-            key = self._keys[address] = keccak_fast(address)
-            data = self._trie.get(key)
-            found = decode_account(data) if data else None
-            self._accounts[address] = found
+            found = self._accounts[address] = self._load_account(address)
             return found
+
+    def _load_account(self, address: bytes) -> Account | None:
+        key = self._keys[address] = keccak_fast(address)
+        data = self._trie.get(key)
+        return decode_account(data) if data else None
 
     def _write(self, address: bytes, old: Account | None, new: Account | None) -> None:
         # whether it is to be sealed is undone, too: an empty account is removed only where it was touched
@@ -130,6 +135,10 @@ class State:
         _, balance, root, code = old or EMPTY_ACCOUNT
         self._write(address, old, Account(nonce, balance, root, code))
 
+    def raise_nonce(self, address: bytes) -> None:
+        """Add one to the nonce."""
+        self.set_nonce(address, self.nonce(address) + 1)
+
     def code_hash(self, address: bytes) -> Hash32:
         found = self.account(address)
         return Hash32(found.code_hash) if found is not None else EMPTY_CODE_HASH
@@ -142,14 +151,16 @@ class State:
         code = self._new_codes.get(code_hash)
         if code is None:
             code = self._shared.codes.get(code_hash)
+        return self._load_code(address, code_hash) if code is None else code
+
+    def _load_code(self, address: bytes, code_hash: bytes) -> bytes:
+        code = self._read(code_hash)
         if code is None:
-            code = self._read(code_hash)
-            if code is None:
-                raise CorruptData(
-                    f"code {code_hash.hex()} of 0x{address.hex()} is missing from the database: "
-                    "the data directory is damaged and has to be synchronised again"
-                )
-            self._shared.keep_code(code_hash, code)
+            raise CorruptData(
+                f"code {code_hash.hex()} of 0x{address.hex()} is missing from the database: "
+                "the data directory is damaged and has to be synchronised again"
+            )
+        self._shared.keep_code(code_hash, code)
         return code
 
     def set_code(self, address: bytes, code: bytes) -> None:
@@ -173,6 +184,10 @@ class State:
     def has_code_or_nonce(self, address: bytes) -> bool:
         found = self.account(address)
         return found is not None and (found.nonce != 0 or found.code_hash != EMPTY_CODE_HASH)
+
+    def is_settled(self, address: bytes) -> bool:
+        """True if the account lives here whatever its address is: code or a nonce is at home."""
+        return self.has_code_or_nonce(address)
 
     def has_storage(self, address: bytes) -> bool:
         """True if any slot is set (EIP-7610 refuses to create a contract there)."""
@@ -221,9 +236,12 @@ class State:
             slots = self._slots[address] = {}
         value = slots.get(slot)
         if value is None:
-            key = keccak_fast(slot.to_bytes(32, "big"))
-            value = slots[slot] = decode_slot(self._storage_trie(address).get(key))
+            value = slots[slot] = self._load_slot(address, slot)
         return value
+
+    def _load_slot(self, address: bytes, slot: int) -> int:
+        key = keccak_fast(slot.to_bytes(32, "big"))
+        return decode_slot(self._storage_trie(address).get(key))
 
     def original_storage(self, address: bytes, slot: int) -> int:
         """The value when the transaction began (EIP-2200)."""

@@ -1,6 +1,7 @@
 """The source of states: the database, and the trie nodes and codes that stay in memory."""
 
 from node.execution.state.account import decode_account
+from node.execution.state.guests import Border, Guests, SpanningState
 from node.execution.state.state import State
 from node.execution.state.state_delta import StateCache
 from node.execution.trie.trie import Trie
@@ -38,6 +39,10 @@ class StateStore:
     def open(self, root: bytes) -> State:
         """A state on `root`, ready to be read, executed on and sealed."""
         return State(self._read, root, shared=self._shared)
+
+    def open_spanning(self, root: bytes, border: Border, guests: Guests) -> SpanningState:
+        """The same, with the accounts of other shards that `guests` has; to be read and executed on."""
+        return SpanningState(self._read, root, shared=self._shared, border=border, guests=guests)
 
     def accounts(self, root: bytes, start: bytes, limit: int) -> TrieRange:
         """The accounts of the state `root` from `start` on, at most `limit`, with the proof.
