@@ -15,7 +15,7 @@ from node.execution.evm.simulate import SimulatedCall, simulate
 from node.execution.evm.timed import TimedEvm
 from node.execution.frame.context import BlockContext
 from node.execution.state.genesis import GenesisAccount, build_genesis
-from node.execution.state.guests import Border, Guest, Guests, SpanningState, Wanted
+from node.execution.state.guests import Border, Guest, Guests, Wanted
 from node.execution.state.state import State
 from node.execution.state.state_store import StateStore
 from node.primitives.basics import EMPTY_TRIE_ROOT, Address
@@ -284,7 +284,7 @@ def _outcome(run: Any) -> Any:
         return str(error)
 
 
-@pytest.mark.parametrize("batch", seeds(20))
+@pytest.mark.parametrize("batch", seeds(12))
 def test_a_call_over_shards_is_as_on_one(batch: int) -> None:
     for seed in range(batch * 100, batch * 100 + 100):
         draw = Draw(seed)

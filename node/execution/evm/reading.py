@@ -1,20 +1,15 @@
 """Calls that read accounts of other shards (`state.guests`), and change none of them.
 
 Code of a guest runs with the guest's storage. Where it would change its account, or wei would come to it with a
-call, that call fails: in a transaction it could not be made either.
+call, that call fails with the words of `border`: in a transaction it could not be made at all.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from time import monotonic
+from functools import partial
 from typing import Any
 
-from eth_utils.address import to_checksum_address
-
-from node.execution.evm.evm import Evm
+from node.execution.evm.border import border_reason
 from node.execution.evm.machine import Machine
-from node.execution.evm.precompile_table import PRECOMPILES, Precompile
-from node.execution.evm.results import CallResult
+from node.execution.evm.results import REVERTED, CallResult
 from node.execution.evm.simulate import SimulatedCall, simulate
 from node.execution.evm.timed import TimedEvm, TimedMachine
 from node.execution.frame.context import BlockContext
@@ -28,38 +23,27 @@ from node.primitives.errors import InvalidTransaction
 GUESSING = 0.5
 """Seconds that an execution may go on after something was wanted: what it finds then is a guess."""
 
-_ERROR_SELECTOR = bytes.fromhex("08c379a0")
-
-
-def border_reason(address: bytes, shard: int) -> bytes:
-    body = (
-        f"{to_checksum_address(address)} lives on shard {shard}; reach it with MESSENGER.send"
-    ).encode()
-    words = (32).to_bytes(32, "big") + len(body).to_bytes(32, "big")
-    return _ERROR_SELECTOR + words + body + bytes(-len(body) % 32)
-
 
 class ChangesGuest(Revert):  # type: ignore[misc]  # Any
     """Code would change an account of another shard. The frame reverts with `output`."""
 
     def __init__(self, output: bytes) -> None:
-        super().__init__("execution reverted")
+        super().__init__(REVERTED)
         self.output = output
 
 
 class ReadingMachine(TimedMachine):
     """A machine on a `SpanningState`."""
 
-    def __init__(self, deadline: float, state: SpanningState, context: BlockContext, **options: Any):
+    def __init__(
+        self, deadline: float, state: SpanningState, context: BlockContext, **options: Any
+    ):
         super().__init__(deadline, state, context, **options)
         self._state = state
         state.on_write = self._refuse_change
-        state.on_wanted = self._hurry
+        state.on_wanted = partial(self.hurry, GUESSING)
         if state.wants:
-            self._hurry()
-
-    def _hurry(self) -> None:
-        self.deadline = min(self.deadline, monotonic() + GUESSING)
+            self.hurry(GUESSING)
 
     def _refuse_change(self, address: bytes) -> None:
         """Raises ChangesGuest, in the frame of the guest."""
@@ -74,14 +58,18 @@ class ReadingMachine(TimedMachine):
             raise self._refusal(message.sender)  # in the frame of the guest, which made this call
         if paid and state.is_guest_contract(message.storage_address):
             if message.data:
-                return _told(self.refuse(message, self._refusal(message.storage_address)))
+                refusal = self._refusal(message.storage_address)
+                return self.refuse(message, refusal, refusal.output)
             message.code = b""  # a transfer: the wei go there, and nothing runs
-        return _told(super().execute(message))
+        frame = super().execute(message)
+        if isinstance(frame._error, ChangesGuest):
+            frame._output = frame._error.output
+        return frame
 
-    def create(self, message: EvmMessage) -> Frame:
-        if self._state.is_guest_contract(message.sender):
-            self._refuse_change(message.sender)
-        return super().create(message)
+    def increment_nonce(self, address: bytes) -> None:
+        if self._state.is_guest_contract(address):  # it creates
+            self._refuse_change(address)
+        super().increment_nonce(address)
 
     def self_destruct(self, message: EvmMessage, gas: int, target: int) -> int:
         left = super().self_destruct(message, gas, target)
@@ -103,20 +91,13 @@ class ReadingEvm(TimedEvm):
         return machine
 
 
-def _told(frame: Frame) -> Frame:
-    """The frame, with the reason as its output if it was refused."""
-    if isinstance(frame._error, ChangesGuest):
-        frame._output = frame._error.output
-    return frame
-
-
 def read_call(
     evm: ReadingEvm, state: SpanningState, context: BlockContext, call: SimulatedCall
 ) -> CallResult | list[Wanted]:
     """The result of `call`, or what has to be among the guests for it to have one.
 
-    The overrides of the call were applied to `state`. Raises as `simulate` does, and ExecutionTimedOut; not while
-    something is wanted, for then the reason may be a guess.
+    The overrides of the call were applied to `state`. Raises as `simulate` does, and ExecutionTimedOut; not
+    while something is wanted, for then the reason may be a guess.
     """
     result: CallResult | None = None
     try:

@@ -30,7 +30,8 @@ class SimulatedCall:
 
     `gas_price` in wei; at zero nothing is paid and BASEFEE is zero. `to` is None for a creation. `credit` is
     set for a call that a message brings from another shard (`Evm.apply_call`): the sender has the value,
-    whatever the state says (unless it spans the sender's shard), and `gas` is for the call alone. Nodes send it to each other as a msgpack map.
+    whatever the state says (unless it spans the sender's shard), and `gas` is for the call alone. Nodes send it
+    to each other as a msgpack map.
     """
 
     sender: AddressField = ZERO_ADDRESS

@@ -1,8 +1,9 @@
 """A shard's state that is read together with accounts of other shards.
 
-Those are guests: a table says how they are on their own shards. An execution that looks at an account or a slot
-that the table lacks goes on with a guess, and the state notes what was wanted. Its result is then worth nothing,
-but one run finds much of what it needs. Without anything wanted the result is that of one state with all accounts.
+Those are guests: a table says how they are on their own shards. An execution that looks at an account or a
+slot that the table lacks goes on with a guess, and the state notes what was wanted. Its result is then worth
+nothing, but one run finds much of what it needs. Without anything wanted the result is that of one state with
+all accounts.
 """
 
 from collections.abc import Callable
@@ -16,7 +17,6 @@ from node.primitives.basics import (
     EMPTY_CODE_HASH,
     EMPTY_TRIE_ROOT,
     Address,
-    Hash32,
     keccak_fast,
 )
 from node.primitives.errors import AtollError
@@ -28,8 +28,8 @@ MAX_WANTED = 1024
 GUESSED_CODE = bytes.fromhex("6104005ff3")
 """The code that an account is taken to have while it is not known: it returns 1,024 zeros.
 
-Solidity looks whether there is code, calls it and decodes what it returned; with zeros it mostly goes on, to the
-next account that it wants.
+Solidity looks whether there is code, calls it and decodes what it returned; with zeros it mostly goes on, to
+the next account that it wants.
 """
 
 
@@ -115,7 +115,7 @@ class SpanningState(State):
         return bool(self._count)
 
     def wanted(self) -> list[Wanted]:
-        """What was looked for, in the order of the looks."""
+        """The accounts that were looked for, in the order of the looks."""
         return [
             Wanted(
                 address=Address(address),
@@ -127,6 +127,8 @@ class SpanningState(State):
 
     def _want(self, address: bytes, *, code: bool = False, slot: int | None = None) -> None:
         """Raises WantsTooMuch."""
+        if self._count == MAX_WANTED:
+            raise WantsTooMuch(f"more than {MAX_WANTED} accounts and slots are wanted at once")
         slots = self._slots_wanted.setdefault(address, set())
         if code:
             self._codes_wanted.add(address)
@@ -135,8 +137,6 @@ class SpanningState(State):
         self._count += 1
         if self._count == 1:
             self.on_wanted()
-        elif self._count > MAX_WANTED:
-            raise WantsTooMuch(f"more than {MAX_WANTED} accounts and slots are wanted at once")
 
     # -- who is a guest
 
