@@ -278,7 +278,7 @@ class CallQuestion(_OfCall[CallOutcome], frozen=True, tag="call"):
 
 
 class EstimateQuestion(_OfCall[CallOutcome], frozen=True, tag="estimate"):
-    """`gas_used` is the least gas limit that succeeds; with `credit` without intrinsic gas."""
+    """`gas_used` is the least gas limit that succeeds."""
 
 
 class AccessListQuestion(_OfCall[Accessed], frozen=True, tag="access_list"):

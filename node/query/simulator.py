@@ -12,11 +12,17 @@ from functools import partial
 from node.execution.evm.overrides import CannotOverride, apply_overrides, moved_precompiles
 from node.execution.evm.simulate import SimulatedCall, estimate_gas, simulate
 from node.execution.evm.timed import TimedEvm
+from node.execution.evm.validity import gas_of
 from node.execution.frame.context import BlockContext
 from node.execution.state.state import BalanceOutOfRange, State
 from node.execution.tracers.access_list import create_access_list
 from node.execution.tracers.tracing import TraceBudget, trace_call
-from node.execution.trie.errors import ExecutionFailed, ExecutionTimedOut, TraceTooLarge
+from node.execution.trie.errors import (
+    ExecutionFailed,
+    ExecutionTimedOut,
+    NotEnoughGas,
+    TraceTooLarge,
+)
 from node.primitives.errors import InvalidTransaction
 from node.primitives.header import Header
 from node.query import tracers
@@ -38,8 +44,6 @@ from node.shard.ports import Anchor, AnchorState
 from node.shard.replay import Watched, replay
 from node.shard.simulated import CannotSimulate, Simulation
 from rpc.times import CALL, SEARCH
-
-OUT_OF_GAS = "out of gas"
 
 
 class Simulator:
@@ -66,22 +70,25 @@ class Simulator:
         return CallOutcome(error=error, output=result.output, gas_used=result.gas_used)
 
     def estimate(self, header: Header, call: SimulatedCall) -> CallOutcome:
-        """`gas_used` is the least gas limit that succeeds; for a call that arrives without intrinsic gas."""
+        """`gas_used` is the least gas limit that succeeds."""
         call, context = self._capped(call), self._context(header, call)
-        most = self._chain.rules.message_gas
-        cap = min(call.gas, most) if call.credit else call.gas
+        message_gas = self._chain.rules.message_gas
+        most = call.gas if call.credit is None else max(gas_of(call)) + message_gas
+        cap = min(call.gas, most)
         open_state = partial(self._open, header, call)
         try:
             with self._timed(SEARCH, call) as evm:
                 gas = estimate_gas(evm, open_state, context, call, cap)
-        except ExecutionFailed as failure:
+        except NotEnoughGas as failure:
             error = failure.error
-            if call.credit and call.gas > most and error == OUT_OF_GAS:
+            if failure.allowance == most < call.gas:
                 error = (
                     "exceeds message gas limit: a call to another shard may carry at most "
-                    f"{most} gas, and this one needs more"
+                    f"{message_gas} gas, and this one needs more"
                 )
-            return CallOutcome(error=error, output=failure.output, gas_used=0)
+            return CallOutcome(error=error, output=b"", gas_used=0)
+        except ExecutionFailed as failure:
+            return CallOutcome(error=failure.error, output=failure.output, gas_used=0)
         return CallOutcome(error=None, output=b"", gas_used=gas)
 
     def access_list(self, header: Header, call: SimulatedCall) -> Accessed:

@@ -3,10 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from eth_utils.address import to_checksum_address
-
 from node.execution.evm.overrides import BlockOverride, StateOverride
-from node.execution.evm.simulate import SimulatedCall
+from node.execution.evm.simulate import Credit, SimulatedCall
 from node.execution.evm.validity import gas_of
 from node.primitives.basics import ZERO_ADDRESS, Address, Hash32
 from node.primitives.fields import U256, Word
@@ -32,13 +30,11 @@ REVERTED = "execution reverted"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlacedCall:
-    """A call and where it runs. `crosses` is set if it comes there from its sender's shard, which then
-    has its own gas."""
+    """A call and where it runs."""
 
     shard: int
     height: int
     call: SimulatedCall
-    crosses: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +89,14 @@ def simulated_call(
     overrides: Overrides,
     *,
     base_fee: int,
-    credit: bool,
-    gas: int | None = None,
+    credit: Credit | None = None,
 ) -> SimulatedCall:
-    """The call that the execution takes; `gas` stands for a limit of the request."""
+    """The call that the execution takes, in a block with this base fee unless that is overridden."""
+    if overrides.block.base_fee_per_gas is not None:
+        base_fee = overrides.block.base_fee_per_gas
     call = plain_call(request, gas_price_of(request, base_fee))
     return replace(
         call,
-        gas=call.gas if gas is None else min(gas, ALL_GAS),
         accounts=state_overrides(overrides),
         block=block_override(overrides.block),
         credit=credit,
@@ -192,34 +188,31 @@ def result_of(outcome: CallOutcome) -> CallOutcome:
     raise ServerError(outcome.error)
 
 
-def access_list_result(
-    request: CallRequest, placed: PlacedCall, accessed: Accessed
-) -> AccessListResult:
-    """The answer of eth_createAccessList. A list has no effect on another shard, but its cost."""
+def access_list_result(accessed: Accessed) -> AccessListResult:
+    """The answer of eth_createAccessList."""
     listed = tuple(AccessListEntry(address, tuple(keys)) for address, keys in accessed.access_list)
     outcome = accessed.outcome
-    gas_used = outcome.gas_used
-    if placed.crosses:
-        gas_used += source_gas(replace(request, access_list=listed))
-    return AccessListResult(access_list=listed, gas_used=gas_used, error=outcome.error)
+    return AccessListResult(access_list=listed, gas_used=outcome.gas_used, error=outcome.error)
 
 
-async def check_funds(
-    shards: Shards, place: StatePlace, request: CallRequest, overrides: Overrides
-) -> None:
-    """A call that brings its value from another shard is not judged there: it must exist at home."""
-    value = request.value or 0
-    if not value:
-        return
+async def credit_of(
+    shards: Shards, place: StatePlace, base_fee: int, request: CallRequest, overrides: Overrides
+) -> Credit:
+    """The facts that the sender's shard, at `place`, has of a call that departs there."""
+    if overrides.block.base_fee_per_gas is not None:
+        base_fee = 0  # that of the block where the call runs
     sender = sender_of(request)
     override = overrides.accounts.get(sender)
     if override is not None and override.balance is not None:
-        have = override.balance
-    else:
+        balance = override.balance
+    elif (
+        request.value
+        or request.gas_price
+        or request.max_fee_per_gas
+        or request.max_priority_fee_per_gas
+    ):
         account = await read_account(shards, place, sender)
-        have = int.from_bytes(account.balance, "big")
-    if have < value:
-        raise ServerError(
-            f"insufficient funds for gas * price + value: address {to_checksum_address(sender)} "
-            f"have {have} want {value}"
-        )
+        balance = int.from_bytes(account.balance, "big")
+    else:
+        balance = 0
+    return Credit(balance=U256(balance), base_fee=U256(base_fee))

@@ -452,8 +452,7 @@ class ChainView(ABC):
             outcome = await self._shards.ask(
                 it.shard, EstimateQuestion(height=it.height, spec=it.call)
             )
-            least = calls.result_of(outcome).gas_used
-            return least + bare if it.crosses else least
+            return calls.result_of(outcome).gas_used
 
         return await self._surely(read, ref, lambda gas: gas <= bare)  # no code has run
 
@@ -465,7 +464,7 @@ class ChainView(ABC):
             accessed = await self._shards.ask(
                 it.shard, AccessListQuestion(height=it.height, spec=it.call)
             )
-            return await self._in_thread(lambda: calls.access_list_result(request, it, accessed))
+            return await self._in_thread(lambda: calls.access_list_result(accessed))
 
         return await self._surely(
             read, ref, lambda found: bool(found.error or not found.access_list)

@@ -17,6 +17,7 @@ from node.concurrency.caching import JoinedCache, Lru
 from node.concurrency.gather import gather
 from node.concurrency.head_signal import HeadSignal
 from node.execution.evm.fees import next_base_fee
+from node.execution.evm.simulate import Credit
 from node.execution.state.receipts import EMPTY_BLOOM
 from node.primitives.basics import (
     EMPTY_TRIE_ROOT,
@@ -54,7 +55,7 @@ from node.view.ports import BeaconReader
 from node.view.reads import StatePlace
 from node.view.shards import Shards
 from rpc.errors import ServerError
-from rpc.wire import NO_OVERRIDES, BlockRef, BlockView, CallRequest, Overrides
+from rpc.wire import BlockRef, BlockView, CallRequest, Overrides
 
 CACHED_BYTES = 96 << 20
 CACHED_BLOOMS = 16_384
@@ -241,15 +242,16 @@ class NetworkView(ChainView):
         calls.check_request(request, self.chain_id)
         state = self._beacon.state_at(await self.state_number(ref))
         shard, crosses = _where(state, request)
-        gas = await self._prepay(state, request, overrides) if crosses else None
         tip = state.tip(shard)
+        base_fee, credit = tip.header.base_fee_per_gas, None
+        if crosses:
+            credit = await self._credit(state, request, overrides)
+            base_fee = max(base_fee, credit.base_fee)
         call = await self.aside.run_if(
             calls.is_large(request, overrides),
-            lambda: calls.simulated_call(
-                request, overrides, base_fee=tip.header.base_fee_per_gas, credit=crosses, gas=gas
-            ),
+            lambda: calls.simulated_call(request, overrides, base_fee=base_fee, credit=credit),
         )
-        return calls.PlacedCall(shard=shard, height=tip.height, call=call, crosses=crosses)
+        return calls.PlacedCall(shard=shard, height=tip.height, call=call)
 
     async def simulation_base(
         self, accounts: Sequence[Address], ref: BlockRef
@@ -266,24 +268,23 @@ class NetworkView(ChainView):
 
         return calls.SimulationBase(shard, state.tip(shard).height, number, away)
 
-    async def _prepay(
+    async def _credit(
         self, state: BeaconState, request: CallRequest, overrides: Overrides
-    ) -> int | None:
-        """Check what the sender's shard would: value and gas. The gas that is left for the call."""
+    ) -> Credit:
+        """The facts of the sender's shard for a call to another one. Raises ServerError if it has to stay."""
         if request.authorization_list:
             raise ServerError(
                 "a set-code transaction (type 4) runs only on the shard of its sender, "
                 "and the recipient lives on another one"
             )
         home = state.home(calls.sender_of(request))
-        await calls.check_funds(self._shards, _tip_place(state, home), request, overrides)
-        if request.gas is None:
-            return None
-        large = calls.is_large(request, NO_OVERRIDES)
-        here = await self.aside.run_if(large, lambda: calls.source_gas(request))
-        if request.gas < here:
-            raise ServerError(f"intrinsic gas too low: have {request.gas}, want {here}")
-        return request.gas - here
+        return await calls.credit_of(
+            self._shards,
+            _tip_place(state, home),
+            state.tip(home).header.base_fee_per_gas,
+            request,
+            overrides,
+        )
 
     # ------------------------------------------------------------------ encodings
 

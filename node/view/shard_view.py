@@ -186,7 +186,7 @@ class ShardView(ChainView):
         base_fee = (await self._header(height)).base_fee_per_gas or 0
         call = await self.aside.run_if(
             calls.is_large(request, overrides),
-            lambda: calls.simulated_call(request, overrides, base_fee=base_fee, credit=False),
+            lambda: calls.simulated_call(request, overrides, base_fee=base_fee),
         )
         return calls.PlacedCall(shard=self.shard, height=height, call=call)
 

@@ -130,6 +130,20 @@ EXECUTION = (
         suite=BORDER,
     ),
     Mistake(
+        name="departures-cost-what-the-cheaper-shard-asks",
+        file="node/execution/evm/simulate.py",
+        old="        base_fee = max(base_fee, call.credit.base_fee)",
+        new="        base_fee = min(base_fee, call.credit.base_fee)",
+        suite=("tests/unit/execution/evm/test_simulate.py",),
+    ),
+    Mistake(
+        name="what-arrives-is-paid-by-nobody",
+        file="node/execution/evm/simulate.py",
+        old="    return state.balance(call.sender) if call.credit is None else call.credit.balance",
+        new="    return state.balance(call.sender) if call.credit is None else MAX_BALANCE",
+        suite=("tests/unit/execution/evm/test_simulate.py", "tests/unit/view/test_purses.py"),
+    ),
+    Mistake(
         name="frames-of-any-length",
         file="p2p/framing.py",
         old="                if length > limit:",

@@ -18,6 +18,7 @@ from node.execution.evm.precompile_table import PRECOMPILES, Precompile
 from node.execution.evm.results import CallResult, TransactionResult
 from node.execution.evm.simulate import SimulatedCall, simulate
 from node.execution.evm.timed import TimedEvm, TimedMachine
+from node.execution.evm.validity import gas_of
 from node.execution.frame.context import BlockContext
 from node.execution.frame.frame import EvmMessage, Frame
 from node.execution.frame.program import Program
@@ -265,10 +266,13 @@ def trace_call(
 
     The time and the precompiles are those of `evm`, if it is a `TimedEvm`.
     """
+    paid = 0 if call.credit is None else max(gas_of(call))
     if isinstance(evm, TimedEvm):
-        traced = TracedEvm(evm.chain_id, tracer, deadline=evm.deadline, precompiles=evm.precompiles)
+        traced = TracedEvm(
+            evm.chain_id, tracer, deadline=evm.deadline, paid=paid, precompiles=evm.precompiles
+        )
     else:
-        traced = TracedEvm(evm.chain_id, tracer)
+        traced = TracedEvm(evm.chain_id, tracer, paid=paid)
     return traced.simulate(state, context, call)
 
 

@@ -8,6 +8,7 @@
     |   |-- FeeTooLow          the fee cap is under the block's base fee
     |   `-- GasLimitReached    it does not fit in what is left of the block
     |-- ExecutionFailed        a simulated call fails whatever gas it is given (the caller's doing)
+    |   `-- NotEnoughGas       it needs more than it may have
     |-- ExecutionTimedOut      a simulated or traced execution takes too long (the caller's doing)
     |-- TraceTooLarge          a trace exceeds its limits (the caller's doing)
     `-- PeerFault
@@ -46,6 +47,14 @@ class ExecutionFailed(AtollError):
         super().__init__(error)
         self.error = error
         self.output = output
+
+
+class NotEnoughGas(ExecutionFailed):
+    """A simulated call needs more gas than `allowance`: by its limit, its sender's funds or the network."""
+
+    def __init__(self, allowance: int) -> None:
+        super().__init__(f"gas required exceeds allowance ({allowance})", b"")
+        self.allowance = allowance
 
 
 class ExecutionTimedOut(AtollError):

@@ -2,9 +2,10 @@
 
 import pytest
 
-from node.execution.evm.simulate import SimulatedCall
+from node.execution.evm.simulate import Credit, SimulatedCall
 from node.primitives import rlp
 from node.primitives.basics import keccak256
+from node.primitives.fields import U256
 from node.primitives.message import message_id
 from node.primitives.messenger import MESSENGER, messenger_code
 from node.query.port import Departure, Refused, ShardUnavailable
@@ -129,33 +130,33 @@ async def test_calls_run_on_the_state_and_header_of_their_height(net, deployed):
         )
 
 
-async def test_arrivals_bring_their_value_and_pay_no_intrinsic_gas(net, deployed):
+async def test_arrivals_bring_their_value_and_have_paid_the_intrinsic_gas(net, deployed):
     source, _, contract = deployed
-    stranger = b"\x55" * 20
+    stranger, purse = b"\x55" * 20, Credit(balance=U256(ETHER))
     outcome = await source.ask(
-        CallQuestion(height=1, spec=spec(stranger, contract, credit=True, gas=3_000))
+        CallQuestion(height=1, spec=spec(stranger, contract, credit=purse, gas=24_000))
     )
     assert (outcome.error, outcome.output) == (None, bytes(32))
     data = (5).to_bytes(32, "big")
-    arrival = spec(stranger, contract, value=ETHER, credit=True, data=data)
+    arrival = spec(stranger, contract, value=ETHER, credit=purse, data=data)
     outcome = await source.ask(EstimateQuestion(height=1, spec=arrival))
     assert outcome.error is None
     gas = outcome.gas_used
-    assert 20_000 < gas < 30_000
-    exact = spec(stranger, contract, value=ETHER, credit=True, data=data, gas=gas)
+    assert 41_000 < gas < 51_000
+    exact = spec(stranger, contract, value=ETHER, credit=purse, data=data, gas=gas)
     assert (await source.ask(CallQuestion(height=1, spec=exact))).error is None
-    short = spec(stranger, contract, value=ETHER, credit=True, data=data, gas=gas - 1)
+    short = spec(stranger, contract, value=ETHER, credit=purse, data=data, gas=gas - 1)
     assert (await source.ask(CallQuestion(height=1, spec=short))).error == "out of gas"
     nothing = await source.ask(
-        EstimateQuestion(height=1, spec=spec(stranger, b"\x66" * 20, value=ETHER, credit=True))
+        EstimateQuestion(height=1, spec=spec(stranger, b"\x66" * 20, value=ETHER, credit=purse))
     )
-    assert (nothing.error, nothing.gas_used) == (None, 0)
+    assert (nothing.error, nothing.gas_used) == (None, 21_000)
     bad = await source.ask(
-        EstimateQuestion(height=1, spec=spec(stranger, contract, credit=True, data=bytes(32)))
+        EstimateQuestion(height=1, spec=spec(stranger, contract, credit=purse, data=bytes(32)))
     )
     assert bad.error == "execution reverted"
     with pytest.raises(Refused, match="does not leave"):
-        await source.ask(CallQuestion(height=1, spec=spec(stranger, None, credit=True)))
+        await source.ask(CallQuestion(height=1, spec=spec(stranger, None, credit=purse)))
 
 
 async def test_an_estimate_covers_the_gas_that_calls_withhold(net, deployed):
@@ -168,7 +169,7 @@ async def test_an_estimate_covers_the_gas_that_calls_withhold(net, deployed):
     await source.ask(SubmitQuestion(raw=alice.sign(None, data=init, gas=300_000)))
     net.step(0)
     address = keccak256(rlp.encode([alice.address, b"\1"]))[12:]
-    for credit in (False, True):
+    for credit in (None, Credit()):
         outcome = await source.ask(
             EstimateQuestion(height=2, spec=spec(alice.address, address, credit=credit))
         )

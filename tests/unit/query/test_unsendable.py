@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from node.execution.evm.simulate import SimulatedCall
+from node.execution.evm.simulate import Credit, SimulatedCall
 from node.query import tracers
 from node.query.call_specs import TracedItem, TraceSpec
 from node.query.simulator import Simulator
@@ -46,7 +46,7 @@ def test_calls_and_estimates_fail_as_the_transaction_will(stuck):
 def test_a_call_that_arrives_pays_them_all_the_same(stuck):
     """What it leaves there is swept in any case, so that shards do not hold each other up."""
     world, payer, _ = stuck
-    call = SimulatedCall(sender=world.users[1][0].address, to=payer, gas=200_000, credit=True)
+    call = SimulatedCall(sender=world.users[1][0].address, to=payer, gas=200_000, credit=Credit())
     assert simulator(world).call(world.chain.head, call).error is None
 
 

@@ -188,7 +188,7 @@ async def test_a_call_that_never_ends_is_ended(net, home, monkeypatch):
     backend = net.views().backend
     with pytest.raises(ServerError, match="out of gas"):
         await backend.chain(None).call(request, "latest", endless)
-    with pytest.raises(ServerError, match="out of gas"):
+    with pytest.raises(ServerError, match="gas required exceeds allowance"):
         await backend.chain(None).estimate_gas(request, "latest", endless)
     monkeypatch.setattr("node.query.simulator.CALL", 0.02)
     monkeypatch.setattr("node.query.simulator.SEARCH", 0.02)

@@ -5,14 +5,15 @@ from dataclasses import replace
 import pytest
 
 from node.execution.evm.evm import Evm
-from node.execution.evm.simulate import SimulatedCall, estimate_gas, simulate
+from node.execution.evm.simulate import Credit, SimulatedCall, estimate_gas, simulate
 from node.execution.frame.context import BlockContext
 from node.execution.state.genesis import GenesisAccount, build_genesis
 from node.execution.state.state import State
-from node.execution.trie.errors import ExecutionFailed, InsufficientFunds
+from node.execution.trie.errors import ExecutionFailed, FeeTooLow, InsufficientFunds
 from node.primitives.basics import Address
 from node.primitives.births import contract_address
 from node.primitives.errors import InvalidTransaction
+from node.primitives.fields import U256
 
 SENDER, TARGET = Address(b"\x11" * 20), Address(b"\x22" * 20)
 CONTEXT = BlockContext(
@@ -61,6 +62,22 @@ def test_a_price_under_the_base_fee() -> None:
     call = replace(CALL, gas_price=CONTEXT.base_fee - 1)
     with pytest.raises(InvalidTransaction, match="max fee per gas less than block base fee"):
         simulate(EVM, opener(balance=10**18), CONTEXT, call)
+
+
+def test_what_departs_is_priced_by_the_dearer_shard() -> None:
+    """What its sender has here does not count: it pays where it lives."""
+    state, rich = opener(bytes.fromhex("485f5260205ff3")), U256(10**18)
+    for base_fee, price in ((999, 1000), (2000, 2000)):
+        call = replace(
+            CALL, gas_price=U256(price), credit=Credit(balance=rich, base_fee=U256(base_fee))
+        )
+        assert int.from_bytes(simulate(EVM, state, CONTEXT, call).output, "big") == 1000
+        with pytest.raises(FeeTooLow, match=f"baseFee: {price}$"):
+            simulate(EVM, state, CONTEXT, replace(call, gas_price=U256(price - 1)))
+        with pytest.raises(InsufficientFunds, match="have 0 want"):
+            simulate(EVM, opener(balance=10**18), CONTEXT, replace(call, credit=Credit()))
+    free = replace(CALL, credit=Credit())
+    assert int.from_bytes(simulate(EVM, state, CONTEXT, free).output, "big") == 0
 
 
 def test_value_must_be_there() -> None:
@@ -133,9 +150,9 @@ class TestEstimate:
 
     def test_the_callers_own_limit_and_funds_bound_it(self) -> None:
         loop = bytes.fromhex("5b5f56")
-        with pytest.raises(ExecutionFailed, match="out of gas"):
+        with pytest.raises(ExecutionFailed, match=r"^gas required exceeds allowance \(50000\)$"):
             estimate_gas(EVM, lambda: opener(loop), CONTEXT, replace(CALL, gas=50_000), CAP)
-        with pytest.raises(InvalidTransaction, match="intrinsic gas too low: have 10000"):
+        with pytest.raises(ExecutionFailed, match=r"^gas required exceeds allowance \(10000\)$"):
             estimate_gas(
                 EVM,
                 lambda: opener(b"", balance=10**7),
