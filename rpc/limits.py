@@ -2,10 +2,31 @@
 
 from dataclasses import dataclass
 
-from rpc.times import EXECUTE
+from rpc.times import EXECUTE, SEARCH
 
 KIB = 1024
 MIB = 1024 * KIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpanLimits:
+    """Limits of one call that reads accounts of other shards than the one that runs it."""
+
+    rounds: int = 32
+    """Runs of the call, each with all that those before it wanted."""
+    accounts: int = 1024
+    """Accounts of other shards."""
+    slots: int = 4096
+    """Storage slots of these."""
+    code_size: int = 512 * KIB
+    """Bytes of their codes, each once."""
+    proof_size: int = 4 * MIB
+    """Bytes of one shard's proofs and codes in one round."""
+    seconds: float = SEARCH
+    """All rounds together."""
+
+
+SPAN = SpanLimits()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

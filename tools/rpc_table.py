@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from rpc.limits import Limits  # noqa: E402
+from rpc.limits import SPAN, Limits  # noqa: E402
 from rpc.methods import METHODS  # noqa: E402
 from rpc.methods.refused import REFUSED  # noqa: E402
 from rpc.methods.table import Method  # noqa: E402
@@ -79,6 +79,16 @@ room, go-ethereum. What differs:
 - `eth_getLogs` refuses a range that ends beyond the head with -32602, as the specification has it.
 - `eth_call` runs for 5 s at most, `eth_estimateGas` and `eth_createAccessList` for 15 s, each execution with
   30,000,000 gas at most, whatever the request says.
+- `eth_call` at `/` reads accounts of every shard as on one chain, all at the block that is asked for:
+  balances, code, slots, and calls of contracts there, so multicalls, routers' quotes, signature validators and
+  calls without a recipient are right wherever the accounts live. NUMBER, BLOCKHASH and other facts of a block
+  are those of the shard that runs it: that of the recipient, for a call without one that of the sender, for
+  Multicall3 without `from` that of the node. The call is run again with what it wanted of other shards until
+  nothing is missing, within the limits below; a shard that does not answer is an error that names it. Code of
+  another shard that would change its account fails with `0x... lives on shard 1; reach it with
+  MESSENGER.send`, as would a transaction; so does a call that brings it wei. Estimates, access lists and
+  traces of calls are about transactions and read their own shard alone
+  ([protocol.md, section 12](protocol.md#12-the-network-view)).
 - `debug_getRaw*` gives a block as its chain encodes it: a beacon block at `/`, a shard block below `/shard/`.
 - `anvil_`, `hardhat_` and `evm_` methods change the chain, on a network with `dev_methods` only (what `atoll
   up` makes): [protocol.md, section 18](protocol.md#18-development-methods). They return when a block has the
@@ -188,6 +198,16 @@ LIMITS = (
 )
 
 
+SPAN_LIMITS = (
+    ("rounds", "runs until all that it reads of other shards is there"),
+    ("accounts", "accounts of other shards"),
+    ("slots", "storage slots of these"),
+    ("code_size", "bytes of their codes, each once"),
+    ("proof_size", "bytes of the proofs and codes of one shard in one run"),
+    ("seconds", "seconds for all runs, if it reads other shards"),
+)
+
+
 def specified() -> list[str]:
     """The methods of the specification."""
     return NAMES.read_text().split()
@@ -198,6 +218,9 @@ def page() -> str:
     names = specified()
     lines = [INTRODUCTION.format(expiry=limits.filter_expiry).rstrip("\n")]
     lines += [f"| {what} | {_number(getattr(limits, name))} |" for name, what in LIMITS]
+    lines += [
+        f"| `eth_call`: {what} | {_number(getattr(SPAN, name))} |" for name, what in SPAN_LIMITS
+    ]
     absent = sorted(set(names) - set(METHODS) - set(REFUSED))
     covered = len(set(names) & set(METHODS))
     lines += [

@@ -11,6 +11,7 @@ import msgspec
 
 from node.execution.evm.overrides import StateOverride
 from node.execution.evm.simulate import SimulatedCall
+from node.execution.state.guests import Guests, Wanted
 from node.primitives import rlp
 from node.primitives.transaction import (
     TYPE_ACCESS_LIST,
@@ -20,6 +21,7 @@ from node.primitives.transaction import (
 )
 from node.query.question import Height
 from node.shard.simulated import Block, Called, Simulated
+from rpc.limits import SPAN
 from rpc.times import LONGEST_TRACE
 
 MAX_ACCESS_ENTRIES = 10_000
@@ -64,6 +66,13 @@ class CallOutcome(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None
     output: bytes
     gas_used: int
+
+
+class SpanningOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """The outcome of a call over several shards, or what has to be among its guests for it to have one."""
+
+    outcome: CallOutcome | None = None
+    wanted: list[Wanted] = []
 
 
 class CalledReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,6 +134,23 @@ def check_call(call: SimulatedCall) -> None:
     if len(call.authorizations) > MAX_AUTHORIZATIONS:
         raise ValueError(f"call: more than {MAX_AUTHORIZATIONS} authorizations")
     check_overrides(call.accounts)
+
+
+def check_guests(guests: Guests) -> None:
+    """Raise ValueError for more guests than a call may have."""
+    check_wanted(
+        [Wanted(address=g.address, slots=tuple(s for s, _ in g.slots)) for g in guests.accounts]
+    )
+    if sum(map(len, guests.codes)) > SPAN.code_size:
+        raise ValueError(f"call: more than {SPAN.code_size} bytes of code of other shards")
+
+
+def check_wanted(wanted: Sequence[Wanted]) -> None:
+    """Raise ValueError for more accounts and slots than may be asked for at once."""
+    if len(wanted) > SPAN.accounts:
+        raise ValueError(f"call: more than {SPAN.accounts} accounts of other shards")
+    if sum(len(each.slots) for each in wanted) > SPAN.slots:
+        raise ValueError(f"call: more than {SPAN.slots} slots of other shards")
 
 
 def check_overrides(accounts: Sequence[StateOverride]) -> None:

@@ -23,7 +23,7 @@ from rpc.threads import SMALL, Threads
 
 log = structlog.get_logger(__name__)
 
-MAX_QUESTION_BYTES = 512 * KIB
+MAX_QUESTION_BYTES = 1024 * KIB
 TOO_LARGE = -32003
 INVALID_QUESTION = -32602
 
@@ -57,7 +57,7 @@ _answer_decoder = msgspec.msgpack.Decoder(_Result | _Refusal | _Unavailable | _F
 
 @cache
 def _result_decoder(question: type[Question[Any]]) -> msgspec.msgpack.Decoder[Any]:
-    return msgspec.msgpack.Decoder(question.answer_type())
+    return msgspec.msgpack.Decoder(question.answer_type(), dec_hook=from_wire)
 
 
 def encode_question(question: Question[Any]) -> bytes:

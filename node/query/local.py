@@ -15,7 +15,7 @@ from node.primitives.header import Header
 from node.primitives.transaction import Transaction
 from node.query import questions as asked
 from node.query import reader
-from node.query.call_specs import Accessed, BlockReport, CallOutcome
+from node.query.call_specs import Accessed, BlockReport, CallOutcome, SpanningOutcome
 from node.query.frontier import Behind
 from node.query.pool_news import PoolJournal
 from node.query.port import (
@@ -28,6 +28,7 @@ from node.query.port import (
     PoolDump,
     PoolNews,
     ProvenAccount,
+    ProvenGuests,
     RawBlock,
     Refused,
     ShardUnavailable,
@@ -154,6 +155,13 @@ class LocalSource:
             raise Refused("header not found")
         return block.header
 
+    async def _caught_up(self, known: int) -> None:
+        """Wait until this node shows a network block. Raises ShardUnavailable."""
+        try:
+            await self._show(known)
+        except Behind as error:
+            raise ShardUnavailable(str(error)) from None
+
     def _directory(self, header: Header, beacon: int | None) -> AnchorState:
         """The directory of accounts: at a beacon block, or at the anchor of a block of ours."""
         state = self._anchor_of(header).state if beacon is None else self._beacon_state(beacon)
@@ -193,6 +201,11 @@ class LocalSource:
     async def _prove(self, q: asked.ProveQuestion) -> ProvenAccount:
         header = await self._header(q.height)
         return await self._read(partial(reader.prove_account, self._chain, header, q))
+
+    @_answers(asked.GuestsQuestion)
+    async def _guests(self, q: asked.GuestsQuestion) -> ProvenGuests:
+        header = await self._header(q.height)
+        return await self._read(partial(reader.prove_guests, self._chain, header, q))
 
     @_answers(asked.BlockQuestion)
     async def _block(self, q: asked.BlockQuestion) -> RawBlock:
@@ -298,6 +311,15 @@ class LocalSource:
         header = await self._header(q.height)
         return await self._execute(partial(self._simulator.call, header, q.spec))
 
+    @_answers(asked.SpanningCallQuestion)
+    async def _spanning_call(self, q: asked.SpanningCallQuestion) -> SpanningOutcome:
+        await self._caught_up(q.beacon)
+        header = await self._header(q.height)
+        state = self._directory(header, q.beacon)
+        return await self._execute(
+            partial(self._simulator.spanning_call, header, state, q.spec, q.guests)
+        )
+
     @_answers(asked.EstimateQuestion)
     async def _estimate(self, q: asked.EstimateQuestion) -> CallOutcome:
         header = await self._header(q.height)
@@ -345,10 +367,7 @@ class LocalSource:
 
     @_answers(asked.PoolNonceQuestion)
     async def _pool_nonce(self, q: asked.PoolNonceQuestion) -> int:
-        try:
-            await self._show(q.known)
-        except Behind as error:
-            raise ShardUnavailable(str(error)) from None
+        await self._caught_up(q.known)
         return self._pool.next_nonce(Address(q.address))
 
     @_answers(asked.PooledQuestion)

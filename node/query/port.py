@@ -76,6 +76,13 @@ class ProvenAccount(msgspec.Struct, frozen=True, kw_only=True):
     slots: list[SlotProof]
 
 
+class ProvenGuests(msgspec.Struct, frozen=True, kw_only=True):
+    """Accounts and slots of one state, as the trie nodes on the paths to them, each once; and codes."""
+
+    nodes: list[bytes]
+    codes: list[bytes]
+
+
 class PoolCounts(msgspec.Struct, frozen=True, kw_only=True):
     pending: int
     queued: int
@@ -123,7 +130,7 @@ class LaneKey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 BUSY = -32005
-"""The code of a refusal because there is too much to do."""
+"""The code of a refusal because there is too much to do, or to read."""
 
 
 class Refused(Exception):

@@ -5,15 +5,19 @@ from typing import Annotated, TypeVar
 import msgspec
 
 from node.execution.evm.simulate import SimulatedCall
+from node.execution.state.guests import Guests, Wanted
 from node.primitives.transaction import MAX_TRANSACTION_BYTES
 from node.query.call_specs import (
     Accessed,
     BlockReport,
     CallOutcome,
     SimulationSpec,
+    SpanningOutcome,
     TracedItem,
     TraceSpec,
     check_call,
+    check_guests,
+    check_wanted,
 )
 from node.query.port import (
     AccountAt,
@@ -25,6 +29,7 @@ from node.query.port import (
     PoolDump,
     PoolNews,
     ProvenAccount,
+    ProvenGuests,
     RawBlock,
     Supply,
 )
@@ -41,6 +46,7 @@ from node.query.question import (
     concrete,
 )
 from node.query.records import BlockBrief, ItemRecord, ShardLanes, Traffic
+from rpc.limits import SPAN
 from rpc.times import BULK, EXECUTE
 
 LARGEST = 15 * MIB
@@ -127,6 +133,19 @@ class ProveQuestion(Question[ProvenAccount], frozen=True, tag="prove"):
     height: Height
     address: AddressBytes
     slots: Annotated[list[HashBytes], msgspec.Meta(max_length=MAX_SLOTS)]
+
+
+class GuestsQuestion(Question[ProvenGuests], frozen=True, tag="guests"):
+    """Accounts with slots and codes, for a call that runs on another shard, with their proofs."""
+
+    largest = SPAN.proof_size
+    patience = BULK
+
+    height: Height
+    wanted: list[Wanted]
+
+    def check(self) -> None:
+        check_wanted(self.wanted)
 
 
 class PoolContentQuestion(Question[PoolDump], frozen=True, tag="pool_content"):
@@ -275,6 +294,18 @@ class _OfCall(Execution[T_co], frozen=True):
 
 class CallQuestion(_OfCall[CallOutcome], frozen=True, tag="call"):
     """The outcome of a call."""
+
+
+class SpanningCallQuestion(_OfCall[SpanningOutcome], frozen=True, tag="spanning_call"):
+    """The outcome of a call that may read accounts of other shards, which live where network block `beacon`
+    says and are as `guests` has them."""
+
+    beacon: Height
+    guests: Guests = Guests()
+
+    def check(self) -> None:
+        super().check()
+        check_guests(self.guests)
 
 
 class EstimateQuestion(_OfCall[CallOutcome], frozen=True, tag="estimate"):

@@ -17,16 +17,19 @@ from node.primitives.message import Message
 from node.primitives.transaction import Transaction, decode_transaction
 from node.query import legs
 from node.query.port import (
+    BUSY,
     Delivery,
     Departure,
     Leg,
     ProvenAccount,
+    ProvenGuests,
     RawBlock,
+    Refused,
     ShardUnavailable,
     SlotProof,
     Supply,
 )
-from node.query.questions import InFlightQuestion, ProveQuestion
+from node.query.questions import GuestsQuestion, InFlightQuestion, ProveQuestion
 from node.query.records import (
     MAX_LOG_BYTES,
     MAX_LOGS,
@@ -44,6 +47,7 @@ from node.query.records import (
 from node.shard import messenger
 from node.shard.block import ARRIVAL_TYPE, BEACON_OPS_TYPE, BeaconOps, decode_item, item_name
 from node.shard.chain import ShardChain
+from rpc.limits import SPAN
 
 
 def read_block(chain: ShardChain, height: int) -> RawBlock | None:
@@ -125,6 +129,28 @@ def prove_account(chain: ShardChain, header: Header, question: ProveQuestion) ->
             for slot in question.slots
         ],
     )
+
+
+def prove_guests(chain: ShardChain, header: Header, question: GuestsQuestion) -> ProvenGuests:
+    """Accounts at a header with slots and codes. Raises Refused for more code than a call may have."""
+    state, read = chain.state(header), chain.read_node
+    nodes: dict[bytes, None] = {}
+    codes: dict[bytes, bytes] = {}
+    size = 0
+    for wanted in question.wanted:
+        account = state.account(wanted.address) or EMPTY_ACCOUNT
+        nodes |= dict.fromkeys(prove(read, header.state_root, keccak_fast(wanted.address)))
+        for slot in wanted.slots:
+            key = keccak_fast(slot.to_bytes(32, "big"))
+            nodes |= dict.fromkeys(prove(read, account.storage_root, key))
+        if wanted.code and account.code_hash not in codes:
+            codes[account.code_hash] = code = state.code(wanted.address)
+            size += len(code)
+            if size > SPAN.code_size:
+                raise Refused(
+                    f"the call needs more than {SPAN.code_size} bytes of code of other shards", BUSY
+                )
+    return ProvenGuests(nodes=list(nodes), codes=[code for code in codes.values() if code])
 
 
 def read_in_flight(chain: ShardChain, question: InFlightQuestion) -> int:

@@ -10,10 +10,13 @@ from dataclasses import replace
 from functools import partial
 
 from node.execution.evm.overrides import CannotOverride, apply_overrides, moved_precompiles
+from node.execution.evm.reading import ReadingEvm, read_call
+from node.execution.evm.results import CallResult
 from node.execution.evm.simulate import SimulatedCall, estimate_gas, simulate
 from node.execution.evm.timed import TimedEvm
 from node.execution.evm.validity import gas_of
 from node.execution.frame.context import BlockContext
+from node.execution.state.guests import Border, Guests
 from node.execution.state.state import BalanceOutOfRange, State
 from node.execution.tracers.access_list import create_access_list
 from node.execution.tracers.tracing import TraceBudget, trace_call
@@ -23,8 +26,10 @@ from node.execution.trie.errors import (
     NotEnoughGas,
     TraceTooLarge,
 )
+from node.primitives.basics import Address, ShardId
 from node.primitives.errors import InvalidTransaction
 from node.primitives.header import Header
+from node.primitives.messenger import is_everywhere
 from node.query import tracers
 from node.query.call_specs import (
     REVERTED,
@@ -32,6 +37,7 @@ from node.query.call_specs import (
     BlockReport,
     CallOutcome,
     SimulationSpec,
+    SpanningOutcome,
     TracedItem,
     TraceSpec,
     report_of,
@@ -66,8 +72,26 @@ class Simulator:
         with self._timed(CALL, call) as evm:
             state, context = self._open(header, call), self._context(header, call)
             result = simulate(evm, state, context, self._capped(call))
-        error = None if result.success else result.error or REVERTED
-        return CallOutcome(error=error, output=result.output, gas_used=result.gas_used)
+        return _outcome_of(result)
+
+    def spanning_call(
+        self, header: Header, directory: AnchorState, call: SimulatedCall, guests: Guests
+    ) -> SpanningOutcome:
+        """The outcome of a call that reads accounts of other shards, or what it wants of them. They live where
+        `directory` says."""
+        here, context = self._chain.shard, self._context(header, call)
+
+        def home(address: Address) -> ShardId:
+            return here if is_everywhere(address) else directory.home(address)
+
+        with self._timed(CALL, call) as evm:
+            state = self._chain.spanning_state(header, Border(here=here, home=home), guests)
+            prepare = partial(self._prepare, header=header, call=call)
+            reading = ReadingEvm(evm.chain_id, evm.deadline, evm.precompiles)
+            found = read_call(reading, state, context, self._capped(call), prepare)
+        if isinstance(found, list):
+            return SpanningOutcome(wanted=found)
+        return SpanningOutcome(outcome=_outcome_of(found))
 
     def estimate(self, header: Header, call: SimulatedCall) -> CallOutcome:
         """`gas_used` is the least gas limit that succeeds."""
@@ -174,6 +198,11 @@ class Simulator:
 
     def _open(self, header: Header, call: SimulatedCall) -> State:
         state = self._chain.state(header)
+        self._prepare(state, header, call)
+        return state
+
+    def _prepare(self, state: State, header: Header, call: SimulatedCall) -> None:
+        """Apply the overrides of a call, and check its authorizations. Raises InvalidTransaction."""
         if call.accounts:
             apply_overrides(state, call.accounts)
         if call.authorizations:
@@ -181,7 +210,6 @@ class Simulator:
             check_authorizations(
                 call.authorizations, rules.chain_id, rules.shard, partial(beacon.home, state)
             )
-        return state
 
     def _capped(self, call: SimulatedCall) -> SimulatedCall:
         return replace(call, gas=min(call.gas, self._gas_cap))
@@ -213,3 +241,8 @@ class Simulator:
             beacon=replace(self._beacon(header), settled=overridden.__contains__),
         )
         return context if call.block is None else call.block.apply(context)
+
+
+def _outcome_of(result: CallResult) -> CallOutcome:
+    error = None if result.success else result.error or REVERTED
+    return CallOutcome(error=error, output=result.output, gas_used=result.gas_used)

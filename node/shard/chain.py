@@ -8,6 +8,7 @@ from typing import TypeVar
 from consensus.codec import decode_certificate, encode_certificate
 from consensus.types import Certificate
 from node.execution.evm.evm import Evm
+from node.execution.state.guests import Border, Guests, SpanningState
 from node.execution.state.receipts import Receipt, decode_receipt
 from node.execution.state.state import State
 from node.execution.state.state_store import StateStore
@@ -208,6 +209,10 @@ class ShardChain:
     def state(self, header: Header | None = None) -> State:
         """A state to read (or run calls on) as of `header`, the head by default."""
         return self._states.open((header or self._head).state_root)
+
+    def spanning_state(self, header: Header, border: Border, guests: Guests) -> SpanningState:
+        """The state as of `header` with accounts of other shards."""
+        return self._states.open_spanning(header.state_root, border, guests)
 
     @property
     def cached_nodes(self) -> int:

@@ -30,11 +30,12 @@ REVERTED = "execution reverted"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlacedCall:
-    """A call and where it runs."""
+    """A call and where it runs. It may read all accounts of the network at `block`; with None those of its shard."""
 
     shard: int
     height: int
     call: SimulatedCall
+    block: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

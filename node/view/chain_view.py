@@ -19,6 +19,7 @@ from node.primitives.transaction import (
     Transaction,
     decode_transaction,
 )
+from node.query.call_specs import CallOutcome
 from node.query.questions import (
     AccessListQuestion,
     CallQuestion,
@@ -41,6 +42,7 @@ from node.view.pools import Pools
 from node.view.reads import StatePlace, read_account, read_proof, read_slot
 from node.view.shards import Shards
 from node.view.simulated import simulate
+from node.view.spanning import call_over_shards
 from node.view.traces import Traces
 from rpc.errors import (
     ExecutionReverted,
@@ -436,10 +438,16 @@ class ChainView(ABC):
     ) -> bytes:
         async def read() -> bytes:
             it = await self.place_call(request, ref, overrides)
-            outcome = await self._shards.ask(it.shard, CallQuestion(height=it.height, spec=it.call))
+            outcome = await self._outcome(it)
             return calls.result_of(outcome).output
 
         return await self._surely(read, ref, lambda output: not output)
+
+    async def _outcome(self, it: calls.PlacedCall) -> CallOutcome:
+        if it.block is None:
+            return await self._shards.ask(it.shard, CallQuestion(height=it.height, spec=it.call))
+        places = partial(self._place, number=it.block)
+        return await call_over_shards(self._shards, it, it.block, places)
 
     async def estimate_gas(
         self, request: CallRequest, ref: BlockRef, overrides: Overrides = NO_OVERRIDES

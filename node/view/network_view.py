@@ -31,6 +31,7 @@ from node.primitives.crosslink import Crosslink
 from node.primitives.header import Header
 from node.primitives.message import Message
 from node.primitives.messenger import is_everywhere
+from node.primitives.predeploys import MULTICALL3
 from node.primitives.requests import ShardRequests
 from node.primitives.transaction import Transaction
 from node.query.parts import ask_legs
@@ -240,8 +241,9 @@ class NetworkView(ChainView):
         self, request: CallRequest, ref: BlockRef, overrides: Overrides
     ) -> calls.PlacedCall:
         calls.check_request(request, self.chain_id)
-        state = self._beacon.state_at(await self.state_number(ref))
-        shard, crosses = _where(state, request)
+        number = await self.state_number(ref)
+        state = self._beacon.state_at(number)
+        shard, crosses = _where(state, request, self._shards.own)
         tip = state.tip(shard)
         base_fee, credit = tip.header.base_fee_per_gas, None
         if crosses:
@@ -251,7 +253,7 @@ class NetworkView(ChainView):
             calls.is_large(request, overrides),
             lambda: calls.simulated_call(request, overrides, base_fee=base_fee, credit=credit),
         )
-        return calls.PlacedCall(shard=shard, height=tip.height, call=call)
+        return calls.PlacedCall(shard=shard, height=tip.height, call=call, block=number)
 
     async def simulation_base(
         self, accounts: Sequence[Address], ref: BlockRef
@@ -303,8 +305,13 @@ def _tip_place(state: BeaconState, shard: ShardId) -> StatePlace:
     return StatePlace(shard, tip.height, tip.header.state_root)
 
 
-def _where(state: BeaconState, request: CallRequest) -> tuple[ShardId, bool]:
-    """The shard that runs a call, and whether it comes there from another one."""
+def _where(state: BeaconState, request: CallRequest, own: int | None) -> tuple[ShardId, bool]:
+    """The shard that runs a call, and whether it comes there from another one.
+
+    What collects reads runs as well on any: on the `own` one of this node, so that no other has to be there.
+    """
+    if request.from_ is None and request.to == MULTICALL3 and own is not None:
+        return ShardId(own), False
     if request.from_ is None and request.to is not None:
         return state.home(Address(request.to)), False
     home = state.home(calls.sender_of(request))

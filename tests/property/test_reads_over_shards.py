@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -248,11 +249,8 @@ class Network:
         store, root = self.stores[here]
         guests = Guests(accounts=tuple(self.fetched.values()), codes=tuple(self.codes.values()))
         state = store.open_spanning(root, Border(here=here, home=home), guests)
-        for override in request.accounts:
-            if override.code is not None:
-                state.let_change(override.address)
-        apply_overrides(state, request.accounts)
-        return read_call(ReadingEvm(1, math.inf), state, CONTEXT, request)
+        prepare = partial(apply_overrides, overrides=request.accounts)
+        return read_call(ReadingEvm(1, math.inf), state, CONTEXT, request, prepare)
 
     def _fetch(self, here: int, wanted: Wanted) -> None:
         address = wanted.address

@@ -82,6 +82,7 @@ def apply_overrides(state: State, overrides: Sequence[StateOverride]) -> None:
             state.set_balance(address, override.balance)
         if override.code is not None:
             state.set_code(address, override.code)
+            state.let_change(address)
         for slot, value in override.storage:
             state.set_storage(address, slot, value)
     state.begin_transaction()

@@ -4,6 +4,7 @@ Code of a guest runs with the guest's storage. Where it would change its account
 call, that call fails with the words of `border`: in a transaction it could not be made at all.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -16,7 +17,7 @@ from node.execution.frame.context import BlockContext
 from node.execution.frame.frame import EvmMessage, Frame
 from node.execution.frame.pyevm import Revert
 from node.execution.state.guests import SpanningState, Wanted, WantsTooMuch
-from node.execution.state.state import State
+from node.execution.state.state import BalanceOutOfRange, State
 from node.execution.trie.errors import ExecutionTimedOut
 from node.primitives.errors import InvalidTransaction
 
@@ -92,17 +93,22 @@ class ReadingEvm(TimedEvm):
 
 
 def read_call(
-    evm: ReadingEvm, state: SpanningState, context: BlockContext, call: SimulatedCall
+    evm: ReadingEvm,
+    state: SpanningState,
+    context: BlockContext,
+    call: SimulatedCall,
+    prepare: Callable[[State], None],
 ) -> CallResult | list[Wanted]:
     """The result of `call`, or what has to be among the guests for it to have one.
 
-    The overrides of the call were applied to `state`. Raises as `simulate` does, and ExecutionTimedOut; not
-    while something is wanted, for then the reason may be a guess.
+    `prepare` applies the overrides of the call to the state. Raises what it and `simulate` raise, and
+    ExecutionTimedOut; not while something is wanted, for then the reason may be a guess.
     """
     result: CallResult | None = None
     try:
+        prepare(state)
         result = simulate(evm, state, context, call)
-    except (InvalidTransaction, ExecutionTimedOut, WantsTooMuch):
+    except (InvalidTransaction, BalanceOutOfRange, ExecutionTimedOut, WantsTooMuch):
         if not state.wants:
             raise
     return state.wanted() if result is None or state.wants else result

@@ -104,6 +104,7 @@ class SpanningState(State):
         self._codes_wanted: set[bytes] = set()
         self._slots_wanted: dict[bytes, set[int]] = {}
         self._count = 0
+        self._runs = False
         self.on_write: Callable[[bytes], None] = lambda _: None
         self.on_wanted: Callable[[], None] = lambda: None
 
@@ -152,7 +153,6 @@ class SpanningState(State):
         return guest is not None and guest.code_hash != EMPTY_CODE_HASH
 
     def let_change(self, address: bytes) -> None:
-        """Let the code of a guest change its account: it is not the code that the guest has."""
         self._changeable.add(address)
 
     def is_settled(self, address: bytes) -> bool:
@@ -228,8 +228,14 @@ class SpanningState(State):
         else:
             self._raised.add(address)
 
+    def begin_transaction(self) -> None:
+        self._runs = True
+        super().begin_transaction()
+
     def set_storage(self, address: bytes, slot: int, value: int) -> None:
-        if self.is_guest_contract(address):
+        if not self._runs:  # an override: what it stands for does not matter
+            self._slots.setdefault(address, {}).setdefault(slot, 0)
+        elif self.is_guest_contract(address):
             self.on_write(address)
         super().set_storage(address, slot, value)
 

@@ -171,6 +171,9 @@ class State:
             self._new_codes[code_hash] = code
         self._write(address, old, Account(nonce, balance, root, code_hash))
 
+    def let_change(self, address: bytes) -> None:
+        """Let code change the account wherever it lives: its code is not the one that it has there."""
+
     def exists(self, address: bytes) -> bool:
         """True if the account is present and not empty (EIP-161: an empty account is dead)."""
         found = self.account(address)

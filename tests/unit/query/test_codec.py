@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from node.execution.evm.overrides import BlockOverride, StateOverride
 from node.execution.evm.simulate import Credit, SimulatedCall
+from node.execution.state.guests import Guest, Guests, Wanted
 from node.primitives.errors import DecodeError
 from node.primitives.fields import U256, Word
 from node.primitives.transaction import Authorization
@@ -18,6 +19,7 @@ from node.query.call_specs import (
     BlockReport,
     CallOutcome,
     SimulationSpec,
+    SpanningOutcome,
     TracedItem,
     TraceSpec,
 )
@@ -35,6 +37,7 @@ from node.query.port import (
     PoolDump,
     PoolNews,
     ProvenAccount,
+    ProvenGuests,
     RawBlock,
     Refused,
     ShardUnavailable,
@@ -160,6 +163,20 @@ BLOCKS = SimulationSpec(
     validation=True,
     trace_transfers=True,
 )
+WANTED = Wanted(address=ADDRESS, code=True, slots=(WORD,))
+GUESTS = Guests(
+    accounts=(
+        Guest(
+            address=ADDRESS,
+            nonce=1,
+            balance=U256(7),
+            storage_root=HASH,
+            code_hash=HASH,
+            slots=((WORD, Word(5)),),
+        ),
+    ),
+    codes=(b"code",),
+)
 ASKED = [
     (q.HeadQuestion(), 7),
     (
@@ -176,6 +193,11 @@ ASKED = [
         q.CallQuestion(height=5, spec=SPEC),
         CallOutcome(error="execution reverted", output=b"why", gas_used=1),
     ),
+    (
+        q.SpanningCallQuestion(height=5, spec=SPEC, beacon=4, guests=GUESTS),
+        SpanningOutcome(wanted=[WANTED]),
+    ),
+    (q.GuestsQuestion(height=5, wanted=[WANTED]), ProvenGuests(nodes=[b"node"], codes=[b"code"])),
     (q.EstimateQuestion(height=5, spec=SPEC), CallOutcome(error=None, output=b"", gas_used=21_000)),
     (
         q.AccessListQuestion(height=5, spec=SPEC),
@@ -383,7 +405,7 @@ HOSTILE = [
     msgspec.msgpack.encode({"op": "in_flight", "dst": 1, "start": 0, "stop": MAX_MESSAGES + 1}),
     msgspec.msgpack.encode({"op": "in_flight", "dst": 1, "start": 1, "stop": 0}),
     msgspec.msgpack.encode({"op": "submit", "raw": bytes(129 * 1024)}),
-    bytes(600 * 1024),
+    bytes(1100 * 1024),
     b"\x91" * 5000,
 ]
 

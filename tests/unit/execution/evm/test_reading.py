@@ -74,7 +74,9 @@ def run(
         delta.root, BORDER, table
     )
     request = SimulatedCall(sender=SENDER, to=HERE, gas=gas)
-    return read_call(ReadingEvm(1, time.monotonic() + seconds), state, CONTEXT, request)
+    return read_call(
+        ReadingEvm(1, time.monotonic() + seconds), state, CONTEXT, request, lambda _: None
+    )
 
 
 def reverted(result: CallResult | list[Wanted]) -> bytes:
