@@ -30,7 +30,7 @@ REVERTED = "execution reverted"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlacedCall:
-    """A call and where it runs. It may read all accounts of the network at `block`; with None those of its shard."""
+    """A call and where it runs. It may read all accounts at network block `block`, or with None its shard's."""
 
     shard: int
     height: int
