@@ -278,12 +278,12 @@ class Link:
             # While we are busy with its frames we do not hear it, but it must go on hearing us.
             if quiet >= limits.silence_timeout and not self._busy:
                 raise LinkLost(f"not heard of for {quiet:.1f} s")
-            if quiet >= interval or now - self._rtt_at >= limits.rtt_interval:
+            due = self._heard_at + interval
+            if now >= due or now - self._rtt_at >= limits.rtt_interval:
                 self._nonce += 1
                 self._ping = (self._nonce, now)
                 self._send_control(_PING, self._nonce)
-            remaining = interval - quiet
-            wake_at = now + (remaining if remaining > 0 else interval / 2)
+            wake_at = due if now < due else now + interval / 2
             await trio.sleep_until(wake_at)
             if trio.current_time() - wake_at > interval:
                 # This process stood still: what the peer sent meanwhile has yet to be read.

@@ -10,6 +10,7 @@ A shell starts what it puts into the background with SIGINT ignored, and childre
 that tests interrupt would never end.
 """
 
+import gc
 import os
 import signal
 from collections.abc import Generator
@@ -18,6 +19,7 @@ from typing import Any
 
 import pytest
 import structlog
+import trio.testing
 from hypothesis import HealthCheck, settings
 
 from tests.support.effort import examples
@@ -39,6 +41,17 @@ settings.register_profile(
 settings.load_profile("atoll")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect no garbage while thousands of tests are collected, and never look through them for any again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and runs_in_real_time(
@@ -53,6 +66,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     with watched(item):
         return (yield)
+
+
+@pytest.fixture
+def loopback_clock() -> trio.testing.MockClock:
+    """A virtual clock for tests whose sockets all belong to this process.
+
+    It jumps to the next deadline when nothing has arrived for a millisecond: on loopback what was sent is there
+    at once, so nothing but time is waited for.
+    """
+    return trio.testing.MockClock(autojump_threshold=0.001)
 
 
 @pytest.fixture(scope="session")

@@ -126,10 +126,13 @@ def test_a_list_can_be_put_together_from_encoded_parts(parts: list[bytes]) -> No
 
 
 def nested(levels: int) -> bytes:
-    out = b""
+    """An empty list in a list in a list and so on: the head of each says how long all that follow are."""
+    heads, size = list[bytes](), 0
     for _ in range(levels):
-        out = rlp.encode_list(out)
-    return out
+        length = size.to_bytes((size.bit_length() + 7) // 8)
+        heads.append(bytes([0xC0 + size]) if size < 56 else bytes([0xF7 + len(length)]) + length)
+        size += len(heads[-1])
+    return b"".join(reversed(heads))
 
 
 def test_depth_is_bounded() -> None:

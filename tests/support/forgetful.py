@@ -43,6 +43,7 @@ class ForgetfulDisk:
 
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
+        self._within = f"{self.root}/"
         self.boundaries = 0
         self.cut_at: int | None = None
         self.is_off = False
@@ -60,7 +61,7 @@ class ForgetfulDisk:
             except OSError:
                 return False
         path = os.path.abspath(os.fsdecode(place))  # type: ignore[arg-type]
-        return path == str(self.root) or path.startswith(f"{self.root}/")
+        return f"{path}/".startswith(self._within)
 
     def boundary(self) -> None:
         """A moment at which the power can fail. Raises PowerCut if it does, or did."""

@@ -13,7 +13,7 @@ from pathlib import PurePath
 
 import pytest
 
-CLOCKS = {"autojump_clock", "mock_clock"}
+CLOCKS = {"autojump_clock", "loopback_clock", "mock_clock"}
 NETWORK = {"node", "up"}
 """The commands of `atoll` that start nodes."""
 

@@ -76,11 +76,12 @@ def test_the_live_picture_is_drawn_of_plain_text() -> None:
 
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_a_line_of_the_log_stays_one_line(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    before = structlog.get_config()
     logs.configure_logging(LogConfig(format=form), node="s0v0")
     try:
         structlog.get_logger().info("refused", reason=EVIL, peer=EVIL)
     finally:
-        structlog.reset_defaults()
+        structlog.configure(**before)
         structlog.contextvars.clear_contextvars()
     err = capsys.readouterr().err
     assert harmless(err)

@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -64,11 +65,8 @@ def test_a_class_name_means_one_thing() -> None:
     found: dict[str, list[str]] = {}
     for package in PRODUCT:
         for path in sorted((ROOT / package).rglob("*.py")):
-            for node in statements(ast.parse(path.read_text("utf-8"))):
-                if isinstance(node, ast.ClassDef):
-                    found.setdefault(node.name, []).append(
-                        f"{path.relative_to(ROOT)}:{node.lineno}"
-                    )
+            for line, name in classes(path.read_text("utf-8")):
+                found.setdefault(name, []).append(f"{path.relative_to(ROOT)}:{line}")
     twice = {name: places for name, places in found.items() if len(places) > 1}
     new = [f"{name}: {', '.join(twice[name])}" for name in sorted(twice.keys() - TWICE)]
     assert not new, "these names are taken; choose a more precise noun:\n" + "\n".join(new)
@@ -99,12 +97,27 @@ def test_docstrings_of_every_kind_are_read() -> None:
     }
 
 
-def docstrings(source: str) -> Iterator[tuple[int, str]]:
+def docstrings(source: str) -> list[tuple[int, str]]:
     """(line, text) of every string that stands alone: of modules, classes, functions and assignments."""
+    return read(source)[0]
+
+
+def classes(source: str) -> list[tuple[int, str]]:
+    """(line, name) of every class."""
+    return read(source)[1]
+
+
+@cache
+def read(source: str) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
+    """The docstrings and the classes of a source, which is parsed once for all tests of a worker."""
+    texts, names = list[tuple[int, str]](), list[tuple[int, str]]()
     for node in statements(ast.parse(source)):
         match node:
             case ast.Expr(value=ast.Constant(value=str(text))):
-                yield node.lineno, text
+                texts.append((node.lineno, text))
+            case ast.ClassDef(name=name):
+                names.append((node.lineno, name))
+    return texts, names
 
 
 def statements(tree: ast.AST) -> Iterator[ast.AST]:

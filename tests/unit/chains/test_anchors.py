@@ -54,8 +54,8 @@ class Beacon:
         assert after < upto <= self.newest
         return [
             (newborn(height, i), ShardId(0))
-            for height in sorted(h for h in self.births if after < h <= upto)
-            for i in range(self.births[height])
+            for height in range(after + 1, upto + 1)
+            for i in range(self.births.get(height, 0))
         ]
 
 

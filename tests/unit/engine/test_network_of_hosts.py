@@ -9,7 +9,7 @@ import trio
 from trio.testing import MockClock
 
 from node.engine import journal
-from tests.support.effort import seeds
+from tests.support.effort import examples, seeds
 
 Make = Callable[..., Any]
 Running = Callable[[Any], AbstractAsyncContextManager[Any]]
@@ -105,7 +105,7 @@ async def test_nodes_die_at_any_point_and_come_back(
     net.loss = 0.05
     async with running(net):
         net.crash_chance = 0.02
-        await net.reach(12)
+        await net.reach(examples(12))
         await until_died(net, 5)
         net.crash_chance = 0.0
         await net.reach(net.nodes[0].height + 4)

@@ -195,7 +195,7 @@ async def test_garbage_on_the_socket_is_hung_up_on(data: bytes) -> None:
         await stream.aclose()
 
 
-async def test_plaintext_is_refused() -> None:
+async def test_plaintext_is_refused(loopback_clock: None) -> None:
     async with scene(HASTY) as stage:
         stream = await stage.connect()
         await stream.send_all(b"\x13/multistream/1.0.0\n\x11/plaintext/2.0.0\n")
@@ -235,7 +235,7 @@ async def test_another_peer_than_the_dialled_one_is_not_talked_to() -> None:
             )
 
 
-async def test_idle_strangers_neither_pile_up_nor_keep_members_out() -> None:
+async def test_idle_strangers_neither_pile_up_nor_keep_members_out(loopback_clock: None) -> None:
     async with scene(HASTY) as stage:
         streams = [await stage.connect() for _ in range(20)]
         # 20 connections, 4 places: the newest strangers hold them all when the member comes
@@ -300,7 +300,9 @@ REQUEST_ATTACKS = {
 
 
 @pytest.mark.parametrize("attack", FRAME_ATTACKS)
-async def test_broken_frames_cost_the_sender_its_connection(attack: str) -> None:
+async def test_broken_frames_cost_the_sender_its_connection(
+    attack: str, loopback_clock: None
+) -> None:
     async def act(session: Session) -> None:
         await session.frames.write(FRAME_ATTACKS[attack])
 
@@ -308,7 +310,9 @@ async def test_broken_frames_cost_the_sender_its_connection(attack: str) -> None
 
 
 @pytest.mark.parametrize("attack", REQUEST_ATTACKS)
-async def test_broken_requests_cost_the_sender_its_connection(attack: str) -> None:
+async def test_broken_requests_cost_the_sender_its_connection(
+    attack: str, loopback_clock: None
+) -> None:
     async def act(session: Session) -> None:
         await session.requests.write(REQUEST_ATTACKS[attack])
 
@@ -355,7 +359,7 @@ async def forged_noise(session: Session) -> None:
     [window_overrun, many_streams, yamux_version, yamux_oversized, yamux_own_id, forged_noise],
 )
 async def test_broken_sessions_cost_the_sender_its_connection(
-    act: Callable[[Session], Awaitable[None]],
+    act: Callable[[Session], Awaitable[None]], loopback_clock: None
 ) -> None:
     await expect_penalty(act)
 
@@ -452,7 +456,7 @@ class Void(bytearray):
     """A stream buffer nobody reads from: its window is never returned."""
 
 
-async def test_a_member_that_stops_reading_is_dropped_alone() -> None:
+async def test_a_member_that_stops_reading_is_dropped_alone(loopback_clock: None) -> None:
     async with scene(HASTY) as stage:
         stuck = trio.Event()
 

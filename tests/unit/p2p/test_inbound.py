@@ -282,7 +282,7 @@ async def test_a_new_stranger_takes_the_place_of_who_asked_for_nothing_for_longe
             await ping(await ask(third, PING))
 
 
-async def test_a_stranger_that_asks_for_nothing_goes() -> None:
+async def test_a_stranger_that_asks_for_nothing_goes(loopback_clock: None) -> None:
     async with scene(replace(LIMITS, stranger_idle=0.2)) as stage, visit(stage) as muxer:
         with trio.fail_after(SECONDS):
             await muxer.event_shutting_down.wait()
@@ -307,7 +307,7 @@ def test_the_number_of_places_is_no_less_than_none() -> None:
         NetworkLimits(max_strangers=-1)
 
 
-async def test_pings_are_answered_at_a_rate() -> None:
+async def test_pings_are_answered_at_a_rate(loopback_clock: None) -> None:
     limits = replace(LIMITS, pings_per_second=5.0, pings_burst=10)
     async with scene(limits) as stage:
         link = stage.witness._peers[VICTIM.peer_id].link
@@ -387,7 +387,9 @@ async def test_strangers_that_break_the_rules_are_hung_up_on(
         await until(lambda: len(stage.victim._strangers) == 0)
 
 
-async def test_a_stranger_has_few_streams_and_none_of_them_for_nothing() -> None:
+async def test_a_stranger_has_few_streams_and_none_of_them_for_nothing(
+    loopback_clock: None,
+) -> None:
     async with scene(replace(LIMITS, handshake_timeout=1.0)) as stage, visit(stage) as muxer:
         silent = [await muxer.open_stream() for _ in range(STRANGER.streams)]
         beyond = await muxer.open_stream()
@@ -399,7 +401,7 @@ async def test_a_stranger_has_few_streams_and_none_of_them_for_nothing() -> None
         await ping(await ask(muxer, PING))
 
 
-async def test_frames_of_a_stranger_are_read_at_a_rate() -> None:
+async def test_frames_of_a_stranger_are_read_at_a_rate(loopback_clock: None) -> None:
     async with scene() as stage, visit(stage) as muxer:
         answered, listen = 0, muxer.secured_conn.read
 

@@ -148,7 +148,7 @@ async def test_a_cut_link_is_closed_at_once_and_made_again_when_healed() -> None
 
 
 @pytest.mark.parametrize("silent", [0, 1], ids=["dialler", "dialled"])
-async def test_a_silent_link_is_found_out_by_its_silence(silent: int) -> None:
+async def test_a_silent_link_is_found_out_by_its_silence(silent: int, loopback_clock: None) -> None:
     a, b = pair(limits=HASTY)
     one, other = (a, b) if silent == 0 else (b, a)
     async with running([a, b]):
@@ -177,7 +177,7 @@ async def test_others_are_not_touched() -> None:
 # ---------------------------------------------------------------------- requests
 
 
-async def test_lost_requests_time_out_and_leave_nothing_behind() -> None:
+async def test_lost_requests_time_out_and_leave_nothing_behind(loopback_clock: None) -> None:
     """More of them than may be in flight at a time: none of them may keep its place."""
     async with two(Served()) as (a, b, _):
         make_worse(b, A.peer_id, SILENT)  # responses are lost, and the word that they were given up
@@ -190,7 +190,7 @@ async def test_lost_requests_time_out_and_leave_nothing_behind() -> None:
             assert await a.request(B.peer_id, ECHO, number(i), timeout=5) == number(i)
 
 
-async def test_some_requests_get_through_a_lossy_link() -> None:
+async def test_some_requests_get_through_a_lossy_link(loopback_clock: None) -> None:
     outcomes: Counter[bool] = Counter()
     async with two(Served()) as (a, b, _):
         make_worse(a, B.peer_id, LinkFault(loss=0.3))

@@ -291,7 +291,9 @@ async def test_exceptions_of_callbacks_are_ours_to_bear() -> None:
         assert b.network.connected
 
 
-async def test_slow_on_frame_holds_up_its_own_peer_only_and_keeps_the_link() -> None:
+async def test_slow_on_frame_holds_up_its_own_peer_only_and_keeps_the_link(
+    loopback_clock: None,
+) -> None:
     ports = [free_port() for _ in range(3)]
     nodes = slow, busy, other = [Node(i, ports, limits=HASTY) for i in range(3)]
     async with running(nodes):

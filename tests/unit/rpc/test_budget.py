@@ -95,7 +95,7 @@ def padded(size):
     return CALL.ljust(size)
 
 
-async def test_an_unfinished_message_ends_a_websocket_in_time():
+async def test_an_unfinished_message_ends_a_websocket_in_time(loopback_clock):
     async with serving(Limits(read_timeout=0.3, ping_interval=60)) as port:
         async with websocket(port) as client:
             await client.send(TextMessage("[", message_finished=False))

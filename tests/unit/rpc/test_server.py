@@ -229,7 +229,7 @@ async def test_a_client_that_leaves_in_the_middle_harms_nobody():
     assert not [entry for entry in logs if entry["log_level"] == "error"]
 
 
-async def test_a_slow_request_ends_at_its_deadline_however_it_drips():
+async def test_a_slow_request_ends_at_its_deadline_however_it_drips(loopback_clock):
     async with serving(Limits(read_timeout=0.3)) as port, connected(port) as client:
         start = trio.current_time()
 
@@ -248,7 +248,7 @@ async def test_a_slow_request_ends_at_its_deadline_however_it_drips():
         assert 0.25 < trio.current_time() - start < 2
 
 
-async def test_empty_lines_do_not_keep_a_connection_open():
+async def test_empty_lines_do_not_keep_a_connection_open(loopback_clock):
     limits = Limits(idle_timeout=0.3, read_timeout=0.3)
 
     async def drip(client):
@@ -266,7 +266,7 @@ async def test_empty_lines_do_not_keep_a_connection_open():
         nursery.cancel_scope.cancel()
 
 
-async def test_an_idle_connection_is_closed_in_silence():
+async def test_an_idle_connection_is_closed_in_silence(loopback_clock):
     async with serving(Limits(idle_timeout=0.2)) as port, connected(port) as client:
         await client.send(post(call()))
         await client.response()
@@ -274,7 +274,7 @@ async def test_an_idle_connection_is_closed_in_silence():
         assert client.buffer == b""
 
 
-async def test_a_client_that_does_not_read_is_dropped():
+async def test_a_client_that_does_not_read_is_dropped(loopback_clock):
     async with serving(Limits(write_timeout=0.3)) as port, connected(port) as client:
         client.stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         large = post(call("eth_getCode", "0x" + "0" * 40))

@@ -113,7 +113,7 @@ async def test_a_stop_answers_what_is_under_way_and_drops_the_idle():
         await trio.open_tcp_stream("127.0.0.1", port)
 
 
-async def test_a_stop_does_not_wait_longer_than_its_grace():
+async def test_a_stop_does_not_wait_longer_than_its_grace(loopback_clock):
     backend = Backend()
 
     async def scenario(port, stop, stopped):

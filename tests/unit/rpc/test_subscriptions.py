@@ -219,7 +219,7 @@ async def test_new_heads_come_in_order_and_none_is_missed(chain):
         assert heads[0]["hash"] == f"0x{6:064x}"
 
 
-async def test_a_shard_that_is_away_delays_a_subscription(chain):
+async def test_a_shard_that_is_away_delays_a_subscription(chain, loopback_clock):
     async with connected(chain) as client:
         subscription = await client.subscribe("newHeads")
         chain.failures = 1
@@ -236,7 +236,7 @@ async def test_logs_of_new_blocks(chain):
         assert [int(log["blockNumber"], 16) for log in logs] == [6, 8]
 
 
-async def test_pending_transactions_and_syncing(chain):
+async def test_pending_transactions_and_syncing(chain, loopback_clock):
     async with connected(chain) as client:
         pending = await client.subscribe("newPendingTransactions")
         chain.pooled.append(b"\1" * 32)
@@ -265,7 +265,7 @@ async def test_a_subscription_asked_for_with_the_last_breath_is_not_kept(chain):
         assert client.dispatcher.feeds.subscriptions == 1
 
 
-async def test_a_shard_that_is_away_costs_no_pending_transaction():
+async def test_a_shard_that_is_away_costs_no_pending_transaction(loopback_clock):
     asked = []
 
     class Pools(WithChains):
@@ -505,7 +505,9 @@ async def test_network_blocks_are_told():
         ]
 
 
-async def test_blocks_of_every_shard_are_told_and_one_that_is_away_holds_up_no_other():
+async def test_blocks_of_every_shard_are_told_and_one_that_is_away_holds_up_no_other(
+    loopback_clock,
+):
     chain = Chain()
     async with connected(chain) as client:
         chain.failures = 10**9

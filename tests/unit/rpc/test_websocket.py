@@ -210,13 +210,13 @@ async def test_broken_frames_close_with_their_reason(data, code):
             assert (await client.ask("eth_blockNumber"))["result"] == "0x1a"
 
 
-async def test_a_peer_that_is_silent_for_two_pings_is_dropped():
+async def test_a_peer_that_is_silent_for_two_pings_is_dropped(loopback_clock):
     async with serving(Limits(ping_interval=0.1)) as (port, _), connected(port) as client:
         while data := await client.stream.receive_some(1000):  # pings, unanswered
             assert data == b"\x89\x00"
 
 
-async def test_a_peer_that_answers_pings_stays():
+async def test_a_peer_that_answers_pings_stays(loopback_clock):
     # An answer has two intervals, on a busy machine too; it would be dropped at the third ping.
     async with serving(Limits(ping_interval=0.5)) as (port, _), connected(port) as client:
         for _ in range(4):

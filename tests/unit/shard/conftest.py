@@ -5,6 +5,7 @@ both, and the wei in it is counted.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 import pytest
 from eth_abi import encode
@@ -120,10 +121,15 @@ class User:
         return self.sign(b"\x05", [rlp.int_to_bytes(CHAIN_ID), code, rlp.int_to_bytes(nonce)])
 
 
+@cache
+def user_key(salt: int) -> SigningKey:
+    return SigningKey(keccak256(b"shard user %d" % salt))
+
+
 def make_user(shard: int, shards: int, salt: int = 0) -> User:
     """The first user from `salt` on whose account lives on `shard`."""
     while True:
-        user = User(SigningKey(keccak256(b"shard user %d" % salt)))
+        user = User(user_key(salt))
         if home_by_range(user.address, shards) == shard:
             return user
         salt += 1000

@@ -8,6 +8,7 @@ from py_ecc import optimized_bn128 as reference
 from node.execution.precompiles import bn128
 from node.execution.precompiles.bn128 import G1, G2, ORDER, P, g1_add, g1_is_on_curve, g1_multiply
 from node.execution.precompiles.bn128_pairing import g2_is_member, pairing_is_one
+from tests.support.effort import examples
 
 ONE: G1 = (1, 2)
 
@@ -35,7 +36,7 @@ def test_edge_multiples(k: int) -> None:
 
 def test_random_sums_and_multiples() -> None:
     rng = random.Random(7)
-    for _ in range(10):
+    for _ in range(examples(10)):
         k, m = rng.randrange(1, ORDER), rng.randrange(1, ORDER)
         a = reference.multiply(reference.G1, k)
         b = reference.multiply(reference.G1, m)
