@@ -116,7 +116,7 @@ def applied(
     return evm.apply_transaction(state, context, Transaction(**fields), gas_available=30_000_000)
 
 
-@settings(max_examples=examples(300), deadline=None)
+@settings(max_examples=examples(300))
 @given(programs, programs, accounts)
 def test_no_call_with_data_succeeds_on_another_shard(
     first: bytes, second: bytes, to: Address
@@ -134,7 +134,7 @@ def test_no_call_with_data_succeeds_on_another_shard(
         assert not state.has_storage(account)
 
 
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(200))
 @given(programs, programs, accounts)
 def test_traces_and_gas_are_the_same_with_a_border(
     first: bytes, second: bytes, to: Address
@@ -148,7 +148,7 @@ def test_traces_and_gas_are_the_same_with_a_border(
         assert traced.seal().root == root
 
 
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(200))
 @given(programs, programs, accounts)
 def test_where_no_border_is_touched_there_is_none(first: bytes, second: bytes, to: Address) -> None:
     """A program that asks for nothing of another shard runs as on one chain."""
