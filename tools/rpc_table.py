@@ -39,6 +39,13 @@ room, go-ethereum. What differs:
 - Prices at `/` are enough on every shard: the base fee of a block is that of the dearest shard. What is
   paid is the base fee where a transaction runs and its tip. Prices at `/shard/<id>` are that shard's alone
   ([protocol.md, section 12](protocol.md#12-the-network-view), "Prices").
+- Of a block at `/`, `gasLimit` is that of one shard block, the most that a transaction can have, and `gasUsed`
+  the sum over all shards. Its roots commit to the shards' blocks, not to what is listed; those of a block
+  without transactions are Ethereum's. Contracts see the block of their shard: NUMBER, BLOCKHASH, COINBASE,
+  GASLIMIT and BASEFEE are that block's, as at `/shard/<id>`
+  ([porting.md](porting.md#what-a-contract-sees-of-the-chain)).
+- Bookkeeping of the protocol, births of contracts on another shard's range (`0x7e`) and development operations
+  (`0x7c`), is listed at `/shard/<id>` only.
 - What `MESSENGER.send` reverts with is told by name, with what to do ([messages.md](messages.md#errors)); the
   data of the error is what the contract returned.
 - Messages between shards are listed as transactions of type `0x7d`, as deposits are on OP-stack chains; their

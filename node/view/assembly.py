@@ -105,14 +105,16 @@ def origin_of(message: Message, leg: Leg | None) -> Origin | None:
 def network_entries(block: OpenBlock, origins: Mapping[bytes, Origin]) -> Iterator[Entry]:
     """The entries of a shard block in the network view; `origins` by message id.
 
-    A transaction is listed on the shard where it ran. Departures and forwarded messages are left out, and so
-    are the logs in which the protocol announces its messages.
+    A transaction is listed on the shard where it ran. Departures and forwarded messages are left out. So are
+    the books of the protocol: beacon and development operations, the logs in which it announces its messages.
     """
     for index, (item, receipt) in enumerate(zip(block.items, block.receipts, strict=True)):
         match item:
             case Transaction() if legs.departure(item, receipt) is not None:
                 continue
             case Message() if legs.forwarded(item, receipt) is not None:
+                continue
+            case BeaconOps() | DevOperation():
                 continue
             case Message() if (origin := origins.get(item.id)) is not None:
                 arrived = _entry(block, index)

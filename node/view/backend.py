@@ -62,6 +62,7 @@ class NodeBackend:
             beacon,
             sources,
             network=network,
+            chains=shards,
             wallet=wallet,
             head_signal=head_signal,
             allowed=dev_methods,

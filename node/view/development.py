@@ -7,7 +7,7 @@ that chain.
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
@@ -31,6 +31,7 @@ from node.query.questions import HeadQuestion, LegQuestion, StorageQuestion, Sub
 from node.telemetry.logs import control
 from node.view.network_view import NetworkView
 from node.view.ports import BeaconReader, CannotRevert, SnapshotKeeper
+from node.view.shard_view import ShardView
 from node.view.shards import Shards
 from node.view.wallet.wallet import Wallet
 from rpc.backend import ChainBackend
@@ -66,6 +67,7 @@ class Development:
         shards: Shards,
         *,
         network: NetworkView,
+        chains: Mapping[int, ShardView],
         wallet: Wallet,
         head_signal: HeadSignal,
         allowed: bool,
@@ -75,6 +77,7 @@ class Development:
         self._beacon = beacon
         self._shards = shards
         self._network = network
+        self._chains = chains
         self._wallet = wallet
         self._head_signal = head_signal
         self._allowed = allowed
@@ -121,11 +124,11 @@ class Development:
         await self._shards.ask(shard, SubmitQuestion(raw=operation.encoded))
         while not await self._is_shown(shard, operation):
             await self._head_signal.wait(POLL)
-        receipt = await self._network.transaction_receipt(operation.hash)
+        receipt = await self._chains[shard].transaction_receipt(operation.hash)
         if receipt is not None and receipt.status != 1:
             raise ServerError(
-                f"{operation.kind.name} had no effect in block {receipt.block_number}: what it is about "
-                "changed before its turn came; call again for the reason"
+                f"{operation.kind.name} had no effect in block {receipt.block_number} of shard {shard}: what "
+                "it is about changed before its turn came; call again for the reason"
             )
 
     async def _is_shown(self, shard: int, operation: DevOperation) -> bool:

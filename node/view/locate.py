@@ -99,8 +99,8 @@ class TransactionFinder:
             return None
         shard, leg = found
         self.note_home(tx_hash, shard)
-        if leg.raw[:1] == bytes([DEV_OPERATION_TYPE]):  # is in no pool: it is shown once it has run
-            return await self._follow(shard, leg, None)
+        if leg.raw[:1] == bytes([DEV_OPERATION_TYPE]):
+            return None  # the network's blocks do not list it
         _check_named(shard, leg.raw, tx_hash)
         included = await self._follow(shard, leg, leg.departure)
         if included is not None or not pooled:

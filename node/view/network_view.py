@@ -26,6 +26,7 @@ from node.primitives.basics import (
     Address,
     Hash32,
     ShardId,
+    keccak256,
 )
 from node.primitives.crosslink import Crosslink
 from node.primitives.header import Header
@@ -135,7 +136,7 @@ class NetworkView(ChainView):
 
         def list_all() -> ListedBlock:
             entries = [entry for part in parts for entry in network_entries(part, origins)]
-            return listed(_head_view(block, state), tuple(entries))
+            return listed(_head_view(block, state, is_empty=not entries), tuple(entries))
 
         out = await self._in_thread(list_all)
         self._finder.note_listed(out)
@@ -327,10 +328,13 @@ def _priced(tips: Mapping[ShardId, Header], frozen: Collection[ShardId]) -> list
     return [tip for shard, tip in tips.items() if shard not in frozen] or list(tips.values())
 
 
-def _head_view(block: BeaconBlock, state: BeaconState) -> BlockView:
-    """The beacon header as a block's. Both roots are that of the beacon block's body: its transactions
-    are in the tries of the shard headers that the body holds."""
+def _head_view(block: BeaconBlock, state: BeaconState, *, is_empty: bool) -> BlockView:
+    """The beacon header as a block's. Its transactions are in the tries of the shard headers in the body: so
+    `transactions_root` is that of the body, and `receipts_root` the hash of the roots of their receipts. A
+    block that lists nothing has the roots of an empty trie, by which clients know it.
+    """
     header = block.header
+    receipts = keccak256(b"".join(c.header.receipts_root for c in block.body.crosslinks))
     headers = {shard: tip.header for shard, tip in state.tips().items()}
     tips, frozen = headers.values(), {shard for shard in headers if state.is_frozen(shard)}
     return BlockView(
@@ -340,14 +344,14 @@ def _head_view(block: BeaconBlock, state: BeaconState) -> BlockView:
         nonce=b"\0" * 8,
         sha3_uncles=EMPTY_UNCLES_HASH,
         logs_bloom=EMPTY_BLOOM,
-        transactions_root=header.body_root,
+        transactions_root=EMPTY_TRIE_ROOT if is_empty else header.body_root,
         state_root=header.state_root,
-        receipts_root=header.body_root,
+        receipts_root=EMPTY_TRIE_ROOT if is_empty else receipts,
         miner=header.proposer,
         difficulty=0,
         extra_data=b"atoll",
         size=len(block.encoded),
-        gas_limit=sum(tip.gas_limit for tip in tips),
+        gas_limit=max(tip.gas_limit for tip in tips),
         gas_used=0,
         timestamp=header.timestamp,
         base_fee_per_gas=max(tip.base_fee_per_gas for tip in _priced(headers, frozen)),

@@ -249,4 +249,11 @@ SHARDS = (
         new="",
         suite=("tests/unit/shard/test_pool.py",),
     ),
+    Mistake(
+        name="books-among-transactions",
+        file="node/view/assembly.py",
+        old="            case BeaconOps() | DevOperation():\n                continue\n",
+        new="",
+        suite=("tests/unit/view/test_network_view.py",),
+    ),
 )

@@ -4,7 +4,7 @@ import pytest
 from eth_utils.address import to_checksum_address
 
 from node.primitives import rlp
-from node.primitives.basics import keccak256
+from node.primitives.basics import EMPTY_TRIE_ROOT, keccak256
 from node.primitives.messenger import MESSENGER
 from node.primitives.placement import home_by_range
 from node.shard.block import ARRIVAL_TYPE, BEACON_OPS_TYPE
@@ -62,7 +62,8 @@ async def test_a_transfer_within_a_shard_is_listed_where_it_ran(net):
     block = await view.block(number, False)
     assert block.transactions == (tx_hash,)
     assert block.gas_used == 21_000
-    assert block.gas_limit == 2 * 30_000_000
+    assert block.gas_limit == 30_000_000  # that of a transaction, whichever shard it is for
+    assert len({block.transactions_root, block.receipts_root, EMPTY_TRIE_ROOT}) == 3
     assert block.parent_hash == net.beacon.block(number - 1).hash
     full = await view.block(BlockHash(block.hash), True)
     assert full.transactions == (await view.transaction_by_hash(tx_hash),)
@@ -186,7 +187,8 @@ async def test_reverts_carry_their_reason(net, code):
             await view.estimate_gas(request, "latest")
 
 
-async def test_a_contract_lives_with_its_creator_and_its_birth_is_an_operation(net, code):
+async def test_a_contract_lives_with_its_creator_and_its_birth_is_not_listed(net, code):
+    """Where its range is another shard, that one has an operation, which is listed there only."""
     views = net.views()
     view = views.network
     hashes = []
@@ -209,7 +211,36 @@ async def test_a_contract_lives_with_its_creator_and_its_birth_is_an_operation(n
             assert await view.transaction_by_hash(tx_hash) == tx
             assert (await view.transaction_receipt(tx_hash)).transaction_index == index
             kinds.append(tx.type)
-    assert set(kinds) == {2, BEACON_OPS_TYPE}
+    assert kinds == [2] * len(hashes)
+    own = []
+    for shard in (0, 1):
+        chain = views.backend.chain(shard)
+        for height in range(net.chains[shard].head.number + 1):
+            own += (await chain.block(height, True)).transactions
+    operations = [tx for tx in own if tx.type == BEACON_OPS_TYPE]
+    assert operations
+    assert len(operations) + len(hashes) == len(own)
+    for tx in operations:
+        assert await view.transaction_by_hash(tx.hash) is None
+        assert await view.transaction_receipt(tx.hash) is None
+
+
+async def test_a_block_that_lists_nothing_looks_empty(net, code):
+    """As clients check it: go-ethereum's refuses one whose roots and transactions do not fit."""
+    view = net.views().network
+    for user in (net.users[0][0], net.users[1][0], net.users[0][1], net.users[1][1]):
+        await view.send_raw_transaction(user.sign(None, data=code[0], gas=300_000))
+    net.settle()
+    kept_books = False
+    for number in range(net.head_height() + 1):
+        block = await view.block(number, False)
+        roots = {block.transactions_root, block.receipts_root}
+        assert (roots == {EMPTY_TRIE_ROOT}) == (block.transactions == ())
+        assert await view.block_transaction_count(number) == len(block.transactions)
+        links = net.beacon.block(number).body.crosslinks
+        if not block.transactions:
+            kept_books |= any(c.header.transactions_root != EMPTY_TRIE_ROOT for c in links)
+    assert kept_books, "some block has births on its shards, and nothing at /"
 
 
 async def test_a_sweep_is_listed_under_its_message_and_found_after_a_restart(net):
