@@ -4,10 +4,12 @@ Synchronous; meant for the worker's threads, as the EVM needs a deep stack.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+
+import structlog
 
 from node.execution.evm.overrides import CannotOverride, apply_overrides, moved_precompiles
 from node.execution.evm.reading import ReadingEvm, read_call
@@ -27,6 +29,7 @@ from node.execution.trie.errors import (
     TraceTooLarge,
 )
 from node.primitives.basics import Address, ShardId
+from node.primitives.console import console_text
 from node.primitives.errors import InvalidTransaction
 from node.primitives.header import Header
 from node.primitives.messenger import is_everywhere
@@ -51,6 +54,8 @@ from node.shard.replay import Watched, replay
 from node.shard.simulated import CannotSimulate, Simulation
 from rpc.times import CALL, SEARCH
 
+_log = structlog.get_logger()
+
 
 class Simulator:
     """`gas_cap` bounds the gas of one execution, the seconds all that one question runs. `anchor_of` gives the
@@ -72,6 +77,7 @@ class Simulator:
         with self._timed(CALL, call) as evm:
             state, context = self._open(header, call), self._context(header, call)
             result = simulate(evm, state, context, self._capped(call))
+        self._note_console(result.console, call)
         return _outcome_of(result)
 
     def spanning_call(
@@ -91,6 +97,7 @@ class Simulator:
             found = read_call(reading, state, context, self._capped(call), prepare)
         if isinstance(found, list):
             return SpanningOutcome(wanted=found)
+        self._note_console(found.console, call)
         return SpanningOutcome(outcome=_outcome_of(found))
 
     def estimate(self, header: Header, call: SimulatedCall) -> CallOutcome:
@@ -112,8 +119,16 @@ class Simulator:
                 )
             return CallOutcome(error=error, output=b"", gas_used=0)
         except ExecutionFailed as failure:
+            self._note_console(failure.console, call)
             return CallOutcome(error=failure.error, output=failure.output, gas_used=0)
         return CallOutcome(error=None, output=b"", gas_used=gas)
+
+    def _note_console(self, said: Iterable[bytes], call: SimulatedCall) -> None:
+        """Log what a call, or an estimate that failed, has said by `console.log`."""
+        if self._chain.rules.params.dev_methods:
+            to = "creation" if call.to is None else "0x" + call.to.hex()
+            for data in said:
+                _log.info("console.log", text=console_text(data), call=to)
 
     def access_list(self, header: Header, call: SimulatedCall) -> Accessed:
         """The accesses of the call, with the outcome of the call that has this list."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from node.execution.evm.evm import Evm
 from node.execution.evm.fees import next_base_fee
@@ -11,6 +12,7 @@ from node.execution.state.receipts import Log
 from node.execution.state.state import State
 from node.primitives.basics import Address, Hash32, ShardId
 from node.primitives.births import Birth
+from node.primitives.console import MAX_BLOCK_LINES
 from node.primitives.errors import InvalidBlock, InvalidTransaction, UserError
 from node.primitives.genesis import Params
 from node.primitives.header import Header
@@ -89,6 +91,7 @@ class BlockFrame:
     sent: list[Sent] = field(default_factory=list)
     births: list[Birth] = field(default_factory=list)
     burned: int = 0
+    console: list[tuple[int, bytes]] = field(default_factory=list)
     outbox_moved: set[ShardId] = field(default_factory=set)
     context: BlockContext = field(init=False)
     counters_before: Counters = field(init=False)
@@ -124,6 +127,12 @@ class BlockFrame:
     @property
     def base_fee(self) -> int:
         return self.context.base_fee
+
+    def note_console(self, calls: Iterable[bytes]) -> None:
+        """Keep what the item under way has said by `console.log`, where there are development methods."""
+        if self.rules.params.dev_methods:
+            room = MAX_BLOCK_LINES - len(self.console)
+            self.console += [(len(self.items), data) for data in islice(calls, room)]
 
     # ------------------------------------------------------------------ placement
 

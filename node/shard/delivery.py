@@ -230,6 +230,7 @@ def _execute(
     )
     frame.burned += result.burned
     frame.births += result.created
+    frame.note_console(result.console)
     logs.extend(result.logs)
     frame.take_sends(result.logs, message.origin_tx, logs)
     return result

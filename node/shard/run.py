@@ -61,6 +61,7 @@ class ExecutedBlock:
     operations: tuple[tuple[int, DevOperation], ...] = ()  # (index, operation)
     arrivals: ArrivalRoom = field(compare=False)  # see BlockRun
     arrival_seconds: float = field(default=0.0, compare=False)  # see BlockRun
+    console: tuple[tuple[int, bytes], ...] = field(default=(), compare=False)  # (index, data)
 
     @property
     def header(self) -> Header:
@@ -250,6 +251,7 @@ class BlockRun(BlockFrame):
             operations=tuple(self.operations),
             arrivals=self.arrivals,
             arrival_seconds=self.arrival_seconds,
+            console=tuple(self.console),
         )
 
     # ------------------------------------------------------------------ inside
@@ -285,6 +287,7 @@ class BlockRun(BlockFrame):
         )
         self.burned += result.burned
         self.births += result.created
+        self.note_console(result.console)
         logs.extend(result.logs)
         self.take_sends(result.logs, tx.hash, logs)
         self.sweep(self.touched_away(), tx.hash, logs)

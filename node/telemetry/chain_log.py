@@ -4,18 +4,29 @@ import structlog
 
 from consensus.types import Certificate
 from node.beacon.block import BeaconBlock
+from node.primitives.console import console_text
+from node.primitives.transaction import Transaction
 from node.shard.run import ExecutedBlock
 from node.telemetry.logs import control
 
 
 class ChainLog:
-    """A listener of both chains of a node; it costs nothing above the level debug."""
+    """A listener of both chains of a node; above the level debug it tells what contracts said only."""
 
     def __init__(self, chain: str) -> None:
         self._log = structlog.get_logger().bind(chain=chain)
         self._beacon = structlog.get_logger().bind(chain="beacon")
 
     def shard_block(self, executed: ExecutedBlock, certificate: Certificate) -> None:
+        for index, data in executed.console:
+            item = executed.bodies[index]
+            name = item.hash if isinstance(item, Transaction) else getattr(item, "id", b"")
+            self._log.info(
+                "console.log",
+                text=console_text(data),
+                tx="0x" + name.hex(),
+                height=executed.header.number,
+            )
         if control.level != "debug":
             return
         header = executed.header

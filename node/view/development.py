@@ -225,7 +225,8 @@ class Development:
 
     async def reset(self, options: dict[str, Any] | None) -> None:
         """Take the whole network back to its first block."""
-        if options and options.get("forking"):
+        forking = (options or {}).get("forking") or {}  # viem names it, with nothing in it
+        if not isinstance(forking, dict) or any(value is not None for value in forking.values()):
             raise InvalidParams(
                 "invalid argument 0 (options): forking is not offered, as no other chain is the state that "
                 "validators agree on; without it the network goes back to its genesis"

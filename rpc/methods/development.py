@@ -141,6 +141,14 @@ _RESET = Method(
     outlives=True,
 )
 
+
+async def _leave_logging(_: Context, on: bool) -> bool:
+    return True
+
+
+_SILENT = Method((_ON,), _leave_logging)
+"""Taken and ignored: calls are not printed, the log of a node has what `console.log` says."""
+
 _METHODS: dict[str, Method] = {
     **{
         f"{tool}_{name}": method
@@ -182,6 +190,8 @@ _METHODS: dict[str, Method] = {
     "anvil_revert": _REVERT,
     "anvil_reset": _RESET,
     "hardhat_reset": _RESET,
+    "anvil_setLoggingEnabled": _SILENT,
+    "hardhat_setLoggingEnabled": _SILENT,
     "anvil_nodeInfo": Method((), ask(lambda c: partial(c.backend.dev.node_info, c.chain))),
     "hardhat_metadata": Method((), ask(lambda c: partial(c.backend.dev.metadata, c.chain))),
     "atoll_setLogLevel": Method(

@@ -14,6 +14,7 @@ _POOLS = (
     "fees that are 10 % higher"
 )
 _FILES = "a node's state is under validators' signatures: it cannot be replaced by a file"
+_NO_FORK = "no other chain is forked: the state of a network begins with its genesis"
 _PACE = (
     "every validator's clock sets the time of its blocks: use evm_increaseTime, evm_setNextBlockTimestamp or "
     "anvil_mine with an interval"
@@ -59,7 +60,10 @@ REFUSED: dict[str, str] = {
         ),
         _POOLS,
     ),
-    **dict.fromkeys(("anvil_dumpState", "anvil_loadState"), _FILES),
+    **dict.fromkeys(
+        ("anvil_dumpState", "anvil_loadState", "hardhat_dumpState", "hardhat_loadState"), _FILES
+    ),
+    **dict.fromkeys(("anvil_setRpcUrl", "hardhat_setRpcUrl"), _NO_FORK),
     **dict.fromkeys(
         ("anvil_setBlockTimestampInterval", "anvil_removeBlockTimestampInterval"), _PACE
     ),

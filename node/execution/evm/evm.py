@@ -144,6 +144,7 @@ class Evm:
             created=vm.births() if vm.created else (),
             burned=burned,
             error=None if success else error_text(frame),
+            console=tuple(vm.console),
         )
 
     def delegate(
@@ -299,6 +300,7 @@ def call_result(vm: Machine, frame: Frame, gas_used: int) -> CallResult:
         created=vm.births() if vm.created else (),
         burned=burned,
         error=None if success else error_text(frame),
+        console=tuple(vm.console),
     )
 
 

@@ -9,6 +9,8 @@ from node.execution.frame.frame import EvmMessage, Frame, Vm
 from node.execution.frame.pyevm import OutOfGas, ReservedBytesInCode, VMError
 from node.primitives.basics import Address, keccak_fast
 from node.primitives.births import Birth
+from node.primitives.console import MAX_BYTES, MAX_LINES
+from node.primitives.predeploys import CONSOLE
 
 MAX_CODE_BYTES = 24_576  # EIP-170
 MAX_INITCODE_BYTES = 2 * MAX_CODE_BYTES  # EIP-3860
@@ -53,6 +55,8 @@ class Machine(Vm):
                 run(frame)
                 if message.depth == 0 and self.is_transaction:
                     self._check_leavings()
+            elif message.code_address == CONSOLE and len(self.console) < MAX_LINES:
+                self.console.append(bytes(message.data[:MAX_BYTES]))
         except VMError as error:
             frame.fail(error)
             state.revert(snapshot)

@@ -17,7 +17,7 @@ class CallResult:
     `gas_used` in units, after refunds. `output` is what it returned, or the revert reason. `created` are
     the contracts created in it, in this order; what was undone again is not there, what destroyed itself
     is. `burned` is the wei that left the supply through SELFDESTRUCT. `error` is geth's text, None on
-    success.
+    success. `console` is the data of calls of CONSOLE, also of those that were undone.
     """
 
     success: bool
@@ -27,6 +27,7 @@ class CallResult:
     created: tuple[Birth, ...]
     burned: int
     error: str | None
+    console: tuple[bytes, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,3 +48,4 @@ class TransactionResult:
     created: tuple[Birth, ...]
     burned: int
     error: str | None
+    console: tuple[bytes, ...] = field(default=(), repr=False)

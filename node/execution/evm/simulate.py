@@ -128,7 +128,7 @@ def estimate_gas(
     if result.error == OUT_OF_GAS:
         raise NotEnoughGas(high)
     if not result.success:
-        raise ExecutionFailed(result.error or "execution failed", result.output)
+        raise ExecutionFailed(result.error or "execution failed", result.output, result.console)
     low = max(least, result.gas_used) - 1
     # what a call may need on top of what it uses: the gas that 63/64 withholds, and refunds
     guess = least if result.gas_used <= least else min(high, result.gas_used * 64 // 63 + 2300)

@@ -42,6 +42,8 @@ class Substate:
         self.created: dict[bytes, Birth] = {}
         self.destroyed: list[bytes] = []
         self.refund = 0
+        self.console: list[bytes] = []
+        """The data of calls of CONSOLE, those that were undone among them: nothing depends on it."""
         self.burned = 0
         self._searched: dict[bytes, JumpDestinations] = {}
         self.program_of: Callable[[bytes], Program] = self._program_of

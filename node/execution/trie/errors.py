@@ -41,12 +41,15 @@ class GasLimitReached(InvalidTransaction):
 
 
 class ExecutionFailed(AtollError):
-    """A simulated call fails. `error` is geth's text, `output` what it returned (the revert reason)."""
+    """A simulated call fails. `error` is geth's text, `output` what it returned (the revert reason), `console`
+    as in `CallResult`.
+    """
 
-    def __init__(self, error: str, output: bytes) -> None:
+    def __init__(self, error: str, output: bytes, console: tuple[bytes, ...] = ()) -> None:
         super().__init__(error)
         self.error = error
         self.output = output
+        self.console = console
 
 
 class NotEnoughGas(ExecutionFailed):

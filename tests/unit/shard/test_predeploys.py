@@ -150,3 +150,17 @@ def test_no_predeploy_creates_by_its_nonce(world):
             found.add(code[at])
             at += code[at] - 0x5E if 0x60 <= code[at] <= 0x7F else 1
         assert 0xF0 not in found, address.hex()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_block_of_a_development_network_keeps_what_contracts_said(make_world, kit, fails):
+    """Also of what was undone: a text says most where something fails."""
+    text = selector("log(string)") + encode(["string"], ["hello"])
+    for dev_methods in (True, False):
+        world = make_world(dev_methods=dev_methods)
+        contract = world.deploy(kit.calls((CONSOLE, 0, text), end=kit.revert if fails else b"\0"))
+        executed = world.make(world.users[0][1].tx(contract, 0, b"", 200_000))
+        assert [r.status for r in executed.receipts] == [0 if fails else 1]
+        assert executed.console == (((0, text),) if dev_methods else ())
+        world.message(contract, gas=100_000)
+        assert world.make().console == (((0, text),) if dev_methods else ())
