@@ -37,6 +37,7 @@ from node.primitives.crosslink import Crosslink
 from node.primitives.errors import InvalidBlock
 from node.primitives.genesis import Genesis, GenesisValidator, parse_address
 from node.primitives.header import Header
+from node.primitives.placement import home_by_range
 from node.primitives.requests import MAX_BIRTHS
 
 Births = tuple[tuple[Address, ShardId], ...]
@@ -114,6 +115,8 @@ def genesis_block(
         writer.set_roster(shard, _roster(genesis.committee(shard)))
         writer.set_supply(shard, SupplyState(wei=wei))
         begin_terms(writer, shard)
+    for address in genesis.accounts():  # a factory of another shard could create the same
+        writer.set_home(address, home_by_range(address, genesis.shards))
     root, nodes, _ = writer.finish()
     body = BeaconBody()
     header = BeaconHeader(

@@ -157,7 +157,15 @@ def make_genesis(
             )
             for node in planned
         ],
-        alloc={account.address: manifest.accounts.balance_ether * ETHER for account in accounts},
+        alloc={
+            **{account.address: manifest.accounts.balance_ether * ETHER for account in accounts},
+            **{address: account.wei(address) for address, account in manifest.alloc.items()},
+        },
+        contracts={
+            address: contract
+            for address, account in manifest.alloc.items()
+            if (contract := account.contract) is not None
+        },
         params=manifest.protocol_params(),
     ).check()
 

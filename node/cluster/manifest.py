@@ -13,6 +13,11 @@
     heartbeat = 1.0
     dev_methods = true        # clients of an endpoint may change accounts; false if left out
 
+    [alloc.0x1000000000000000000000000000000000000001]
+    balance = "1000000000000000000"   # an account of the genesis besides those: wei,
+    code = "0x5f545f5260205ff3"       # and where it is a contract, its code and storage
+    storage = { "0x0" = "0x2a" }
+
     [p2p]                     # {name}, {shard} and {index} stand for those of each node
     listen_host = "0.0.0.0"
     dial_host = "{name}"      # where the other nodes find it
@@ -41,7 +46,8 @@ from node.cluster.accounts import MNEMONIC
 from node.config.node_config import Compat, LogConfig, Port, SendWait, TracingConfig, check_origins
 from node.config.toml import load_toml
 from node.primitives.errors import UserError
-from node.primitives.genesis import MAX_SHARDS, Params
+from node.primitives.genesis import MAX_SHARDS, GenesisContract, Params, parse_address
+from node.primitives.messenger import is_everywhere
 
 MAX_NODES = 1024
 ETHER = 10**18
@@ -57,6 +63,36 @@ class AccountsSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     count: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 10
     per_shard: Annotated[int, msgspec.Meta(ge=0, le=100)] = 3
     balance_ether: Annotated[int, msgspec.Meta(ge=0, le=10**12)] = 10_000
+
+
+class AllocSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An account of the genesis. `balance` in wei, as a number or as text such as "0xde0b6b3a7640000"; code,
+    storage and nonce as in genesis.json.
+    """
+
+    balance: Annotated[int, msgspec.Meta(ge=0)] | str = 0
+    code: str = "0x"
+    nonce: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    storage: dict[str, str] = {}
+
+    def wei(self, where: str) -> int:
+        """Raises UserError naming the key."""
+        if isinstance(self.balance, int):
+            return self.balance
+        try:
+            return int(self.balance, 0)
+        except ValueError:
+            raise UserError(
+                f"section {where!r}: key 'balance': {self.balance[:80]!r} is no number of wei"
+            ) from None
+
+    @property
+    def contract(self) -> GenesisContract | None:
+        """What it has besides wei; None if that is nothing. A contract has the nonce 1, others have 0."""
+        nonce = int(self.code != "0x") if self.nonce is None else self.nonce
+        if self.code == "0x" and not nonce and not self.storage:
+            return None
+        return GenesisContract(code=self.code, nonce=nonce, storage=self.storage)
 
 
 class P2pSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -109,6 +145,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     data_dir: Path = Path("data")
     accounts: AccountsSection = AccountsSection()
     params: dict[str, float | int | bool] = {}
+    alloc: dict[str, AllocSection] = {}
     p2p: P2pSection = P2pSection()
     rpc: RpcSection = RpcSection()
     log: LogConfig = LogConfig()
@@ -150,6 +187,13 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         check_origins(self.rpc.cors_origins, "key 'rpc.cors_origins'")
         if self.tracing is not None:
             self.tracing.check()
+        for address, account in self.alloc.items():
+            where = f"alloc.{address}"
+            if is_everywhere(parse_address(address)):
+                raise UserError(f"section {where!r}: this is an account that every shard has")
+            account.wei(where)
+            if (contract := account.contract) is not None:
+                contract.check(f"section {where!r}")
         names = {name for name, _, _ in self.node_names()}
         for name in self.nodes:
             if name not in names:

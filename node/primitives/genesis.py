@@ -4,6 +4,7 @@ It is one JSON file, the same for all nodes. Its hash names the network: nodes w
 and a data directory of another genesis is refused.
 """
 
+import re
 from pathlib import Path
 
 import msgspec
@@ -14,8 +15,9 @@ from node.primitives.errors import UserError
 from node.primitives.files import read_file
 from node.primitives.placement import home_by_range
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 MAX_SHARDS = 1024
+MAX_CODE_BYTES = 24_576  # EIP-170
 MAX_GENESIS_BYTES = 64 << 20
 MAX_LANE_WINDOW = (1 << 24) - 1
 MAX_LANE_GAS = (1 << 56) - 1
@@ -86,6 +88,46 @@ class GenesisValidator(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     beacon: bool = False
 
 
+class GenesisContract(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An account that begins with more than wei: code and storage as hex digits with 0x, slots and values as
+    numbers of up to 32 bytes.
+    """
+
+    code: str = "0x"
+    nonce: int = 1
+    storage: dict[str, str] = {}
+
+    def check(self, where: str) -> None:
+        """Raise UserError, naming the account, for what no account can have."""
+        if len(self.code_bytes(where)) > MAX_CODE_BYTES:
+            raise UserError(f"{where}: code has at most {MAX_CODE_BYTES} bytes (EIP-170)")
+        if not 0 <= self.nonce < 1 << 63:
+            raise UserError(f"{where}: nonce must be 0 to 2^63 - 1, not {self.nonce}")
+        if self.storage and not (self.code_bytes(where) or self.nonce):
+            raise UserError(f"{where}: storage needs code or a nonce")
+        if len(self.words(where)) != len(self.storage):
+            raise UserError(f"{where}: a slot of storage is there twice")
+
+    def code_bytes(self, where: str = "") -> bytes:
+        """The code. Raises UserError."""
+        try:
+            if self.code.startswith("0x"):
+                return bytes.fromhex(self.code[2:])
+        except ValueError:
+            pass
+        raise UserError(f"{where}: code must be 0x and an even number of hex digits")
+
+    def words(self, where: str = "") -> dict[int, int]:
+        """Slots and their values. Raises UserError."""
+        return {_word(slot, where): _word(value, where) for slot, value in self.storage.items()}
+
+
+def _word(text: str, where: str) -> int:
+    if re.fullmatch(r"0x[0-9a-fA-F]{1,64}", text):
+        return int(text, 16)
+    raise UserError(f"{where}: {text[:80]!r} of its storage is not 0x and at most 64 hex digits")
+
+
 class _VersionedGenesis(msgspec.Struct):
     """The fields that every version of the file begins with."""
 
@@ -101,7 +143,7 @@ def _check_version(version: int) -> None:
 
 
 class Genesis(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The whole file. `alloc` maps addresses to balances in wei."""
+    """The whole file. `alloc` maps addresses to balances in wei, `contracts` those that begin with more."""
 
     version: int = FORMAT_VERSION
     chain_id: int
@@ -110,6 +152,7 @@ class Genesis(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     validators: list[GenesisValidator]
     alloc: dict[str, int]
     params: Params = Params()
+    contracts: dict[str, GenesisContract] = {}
 
     @property
     def hash(self) -> Hash32:
@@ -124,6 +167,10 @@ class Genesis(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     def balances(self) -> dict[Address, int]:
         return {Address(parse_address(a)): wei for a, wei in self.alloc.items()}
+
+    def accounts(self) -> dict[Address, GenesisContract]:
+        """The accounts that begin with code, nonce or storage."""
+        return {Address(parse_address(a)): contract for a, contract in self.contracts.items()}
 
     def supplies(self) -> list[int]:
         """The initial supply of each shard, in wei."""
@@ -175,6 +222,10 @@ class Genesis(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             funded.add(raw)
             if not 0 <= wei < 1 << 128:
                 raise UserError(f"genesis: alloc of {address} must be 0 to 2^128 - 1 wei")
+        for address, contract in self.contracts.items():
+            contract.check(f"genesis: contracts: {address}")
+        if len(self.accounts()) != len(self.contracts):
+            raise UserError("genesis: contracts names an address twice, in different letter case")
         return self
 
 

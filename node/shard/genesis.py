@@ -5,9 +5,10 @@ from dataclasses import replace
 from node.execution.state.genesis import GenesisAccount, build_genesis, genesis_alloc_system
 from node.execution.state.state_delta import StateDelta
 from node.primitives.basics import ZERO_ADDRESS, ZERO_HASH, Address, ShardId
+from node.primitives.errors import UserError
 from node.primitives.genesis import Genesis
 from node.primitives.header import Header
-from node.primitives.messenger import MESSENGER, STAKING, messenger_code
+from node.primitives.messenger import MESSENGER, STAKING, is_everywhere, messenger_code
 from node.primitives.placement import home_by_range
 from node.primitives.predeploys import PREDEPLOYS
 from node.primitives.requests import ShardRequests
@@ -25,6 +26,18 @@ def shard_genesis(genesis: Genesis, shard: ShardId) -> tuple[Header, StateDelta]
     for address, wei in genesis.balances().items():
         if home_by_range(address, genesis.shards) == shard:
             alloc[address] = replace(alloc.get(address, GenesisAccount()), balance=wei)
+    for address, contract in genesis.accounts().items():
+        if is_everywhere(address):
+            raise UserError(
+                f"genesis: contracts: 0x{address.hex()} is an account that every shard has"
+            )
+        if home_by_range(address, genesis.shards) == shard:
+            alloc[address] = replace(
+                alloc.get(address, GenesisAccount()),
+                nonce=contract.nonce,
+                code=contract.code_bytes(),
+                storage=contract.words(),
+            )
     delta = build_genesis(alloc)
     header = Header(
         parent_hash=ZERO_HASH,

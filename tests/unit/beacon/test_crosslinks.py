@@ -3,17 +3,20 @@
 from dataclasses import replace
 from itertools import pairwise
 
+import msgspec
 import pytest
 
 from consensus.types import Certificate
 from node.beacon.block import BeaconBody
 from node.beacon.crosslinks import MAX_CHECKPOINTS, MAX_GAP, check_crosslink, thinned
-from node.beacon.state import LaneState
-from node.beacon.transition import apply_body
+from node.beacon.state import BeaconState, LaneState
+from node.beacon.transition import apply_body, genesis_block
+from node.execution.trie.trie import Trie
 from node.primitives.basics import Address, ShardId, keccak256
 from node.primitives.births import Birth
 from node.primitives.crosslink import Crosslink
 from node.primitives.errors import InvalidBlock
+from node.primitives.genesis import GenesisContract
 from node.primitives.message import LanePosition
 from node.primitives.placement import home_by_range
 from node.primitives.predeploys import CREATE2_FACTORY
@@ -597,3 +600,13 @@ def test_a_crosslink_survives_the_codec(driver):
     assert again == crosslink
     assert again.encoded == crosslink.encoded
     assert isinstance(again.certificate, Certificate)
+
+
+def test_a_contract_of_the_genesis_is_in_the_directory(make_net):
+    """Also in its own range: a factory of another shard could create the same."""
+    net, address = make_net(), address_in_range(1)
+    contracts = {"0x" + address.hex(): GenesisContract(code="0x00")}
+    genesis = msgspec.structs.replace(net.genesis, contracts=contracts).check()
+    made = genesis_block(genesis, net.shard_genesis)
+    state = BeaconState(Trie(made.nodes.get, made.block.header.state_root))
+    assert state.directory_entry(address) == 1

@@ -16,8 +16,14 @@ from node.cluster.manifest import (
 )
 from node.config.node_config import TracingConfig
 from node.config.toml import render_toml
+from node.execution.state.state import State
+from node.primitives.basics import ShardId
 from node.primitives.errors import UserError
-from node.primitives.genesis import Params
+from node.primitives.genesis import Params, load_genesis, parse_address
+from node.primitives.placement import home_by_range
+from node.shard.genesis import shard_genesis
+
+STRANGER = "0x" + "11" * 20
 
 
 def load(tmp_path: Path, text: str) -> Manifest:
@@ -124,6 +130,50 @@ def test_a_stored_network_is_not_another_one(tmp_path: Path) -> None:
     ):
         with pytest.raises(UserError, match=re.escape(words)):
             wanted.check_against(made)
+
+
+def test_accounts_of_the_genesis(tmp_path: Path) -> None:
+    text = f"""
+        shards = 2
+        validators = 1
+        [rpc]
+        port = 0
+        [alloc.{STRANGER}]
+        balance = "0xde0b6b3a7640000"
+        code = "0x5f545f5260205ff3"
+        storage = {{ "0x0" = "0x2a" }}
+        [alloc.{"0x" + "22" * 20}]
+        balance = 5
+    """
+    manifest = load(tmp_path, text)
+    assert load(tmp_path, render_toml(manifest)) == manifest
+    genesis = load_genesis(make_network(manifest, tmp_path / "made").directory / "genesis.json")
+    assert (genesis.alloc[STRANGER], genesis.alloc["0x" + "22" * 20]) == (10**18, 5)
+    assert list(genesis.contracts) == [STRANGER]
+    home = home_by_range(parse_address(STRANGER), 2)
+    for shard in (0, 1):
+        _, delta = shard_genesis(genesis, ShardId(shard))
+        state = State(delta.nodes.get, delta.root)
+        here = shard == home
+        account = bytes.fromhex(STRANGER[2:])
+        assert (state.nonce(account), state.storage(account, 0)) == ((1, 42) if here else (0, 0))
+        assert state.code(account) == (bytes.fromhex("5f545f5260205ff3") if here else b"")
+
+
+@pytest.mark.parametrize(
+    ("address", "keys", "words"),
+    [
+        ("0x4e59b44847b379578588920ca78fbf26c0b4956c", "balance = 1", "every shard has"),
+        ("0x12", "balance = 1", "is not an address"),
+        ("0x" + "22" * 20, 'balance = "much"', "is no number of wei"),
+        ("0x" + "22" * 20, 'code = "5f"', "code must be 0x"),
+    ],
+)
+def test_what_no_account_of_the_genesis_can_be(
+    tmp_path: Path, address: str, keys: str, words: str
+) -> None:
+    with pytest.raises(UserError, match=words):
+        load(tmp_path, f"[alloc.{address}]\n{keys}\n")
 
 
 def test_what_is_rendered_is_read_back(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from node.primitives.basics import keccak256
 from node.primitives.errors import UserError
 from node.primitives.genesis import (
     Genesis,
+    GenesisContract,
     GenesisValidator,
     Params,
     encode_genesis,
@@ -62,6 +63,38 @@ def test_committees_and_balances() -> None:
     assert shard_tag(12) == b"shard/12"
 
 
+def test_an_account_may_begin_with_code_nonce_and_storage(tmp_path: Path) -> None:
+    contract = GenesisContract(
+        code="0x5f", nonce=3, storage={"0x0": "0x2a", "0x" + "f" * 64: "0x1"}
+    )
+    checked = genesis(contracts={ALICE: contract}).check()
+    assert checked.accounts() == {b"\xaa" * 20: contract}
+    assert (contract.code_bytes(), contract.words()) == (b"\x5f", {0: 42, 2**256 - 1: 1})
+    path = tmp_path / "genesis.json"
+    path.write_bytes(encode_genesis(checked))
+    assert load_genesis(path) == checked
+    assert checked.hash != genesis().hash
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"code": "5f"}, "code must be 0x"),
+        ({"code": "0x5"}, "code must be 0x"),
+        ({"code": "0x" + "00" * 24_577}, "at most 24576 bytes"),
+        ({"nonce": -1}, "nonce must be"),
+        ({"nonce": 0, "storage": {"0x0": "0x1"}}, "storage needs code or a nonce"),
+        ({"storage": {"0": "0x1"}}, "'0' of its storage"),
+        ({"storage": {"0x0": "0x" + "1" * 65}}, "of its storage"),
+        ({"storage": {"0x0": "0x1", "0x00": "0x1"}}, "is there twice"),
+    ],
+)
+def test_what_no_account_can_be_is_refused(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(UserError, match=words) as raised:
+        genesis(contracts={ALICE: GenesisContract(**changes)}).check()
+    assert ALICE in str(raised.value)
+
+
 def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
     path = tmp_path / "genesis.json"
     path.write_bytes(encode_genesis(genesis()))
@@ -99,7 +132,7 @@ def test_the_hash_covers_everything() -> None:
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"version": 1}, "version 1 is not 3"),
+        ({"version": 1}, "version 1 is not 4"),
         ({"shards": 0}, "shards must be 1 to 1024, not 0"),
         ({"shards": 1025}, "shards must be 1 to 1024, not 1025"),
         ({"shards": 3}, "shard 2 has no validator"),
@@ -152,9 +185,9 @@ def test_zero_is_a_base_fee_and_a_block_interval() -> None:
         (b"[]", "not a genesis file"),
         (b"\xff\xfe", "not a genesis file"),
         (b'{"chain_id": 1}', "missing required field `version`"),
-        (b'{"version": 3, "chain_id": 1}', "missing required field"),
-        (b'{"version": 3, "chain_id": 1, "surprise": 2}', "unknown field `surprise`"),
-        (b'{"version": 3, "chain_id": "1"}', "Expected `int`, got `str` - at `$.chain_id`"),
+        (b'{"version": 4, "chain_id": 1}', "missing required field"),
+        (b'{"version": 4, "chain_id": 1, "surprise": 2}', "unknown field `surprise`"),
+        (b'{"version": 4, "chain_id": "1"}', "Expected `int`, got `str` - at `$.chain_id`"),
         (b'{"version": 1, "surprise": 2}', "make the network anew (`atoll up --reset`)"),
         (msgspec.json.encode(genesis(shards=9)), "shard 2 has no validator"),
     ],
