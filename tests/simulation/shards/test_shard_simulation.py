@@ -23,7 +23,7 @@ def simulate(make_net, seed: int) -> Counter[str]:
             f"{type(failure).__name__}: {failure}\nreplay with ATOLL_SIM_SEED={seed}; "
             f"{net.count} shards, {net.genesis.params}, {dict(net.stats)}"
         ) from failure
-    return net.stats
+    return sum((ledger.stats for ledger in net.owners.ledgers.values()), net.stats)
 
 
 def test_shards_keep_every_promise(make_net):
@@ -46,6 +46,7 @@ def test_shards_keep_every_promise(make_net):
             "impersonated",
         ):
             assert seen[name] > 5, seen
+        assert seen["made twice"] > 0, seen  # by the factory of every shard, before either hears of the other
         assert seen["transactions"] > 20 * len(seeds), seen
 
 

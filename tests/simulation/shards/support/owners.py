@@ -94,6 +94,7 @@ class ShardLedger:
                         self.touched.add(address)
                         self.nonces.pop(address, None)
                         if home != self.shard:  # another shard made it first
+                            self.stats["made twice"] += address in self.born
                             self.born.discard(address)
                 case DevOperation():
                     if receipt.status:

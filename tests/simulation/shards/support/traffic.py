@@ -11,6 +11,7 @@ from node.primitives.basics import Address, keccak256
 from node.primitives.births import contract_address
 from node.primitives.keys import SigningKey
 from node.primitives.messenger import HISTORY_STORAGE, MESSENGER, STAKING
+from node.primitives.predeploys import CREATE2_FACTORY
 from node.primitives.transaction import Transaction, decode_transaction
 
 CHAIN_ID = 1337
@@ -51,14 +52,16 @@ def word(value: int | bytes) -> bytes:
 
 @dataclass
 class Traffic:
-    """`contracts` are addresses where a contract is, was, or may be one day."""
+    """`contracts` are addresses where a contract is, was, or may be one day, the factory of every shard often
+    among them: by it two shards come to create the same contract.
+    """
 
     random: random.Random
     gas_limit: int
     users: Sequence[SigningKey]
     nodes: Sequence[Address]
     nonce_of: Callable[[Address], int]
-    contracts: list[Address] = field(default_factory=list)
+    contracts: list[Address] = field(default_factory=lambda: [CREATE2_FACTORY] * 8)
 
     def of(self, users: Sequence[SigningKey]) -> list[Transaction]:
         """Some transactions of these users with ascending nonces, and now and then of anybody."""
@@ -158,8 +161,9 @@ class Traffic:
 
     def input(self, to: Address) -> bytes:
         rnd = self.random
-        if rnd.random() < 0.3:  # a factory's: the child's address is known before it is born
-            salt, init = word(rnd.randrange(3)), initcode(rnd.choice(RUNTIMES))
+        if to == CREATE2_FACTORY or rnd.random() < 0.3:  # the child is known before it is born
+            runtimes = RUNTIMES[:4] if to == CREATE2_FACTORY else RUNTIMES
+            salt, init = word(rnd.randrange(3)), initcode(rnd.choice(runtimes))
             digest = keccak256(b"\xff" + to + salt + keccak256(init))
             self.contracts.append(Address(digest[12:]))
             return salt + init
