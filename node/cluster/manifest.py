@@ -88,7 +88,7 @@ class AllocSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     @property
     def contract(self) -> GenesisContract | None:
-        """What it has besides wei; None if that is nothing. A contract has the nonce 1, others have 0."""
+        """The account but for its wei; None if that is all. A contract has the nonce 1, others have 0."""
         nonce = int(self.code != "0x") if self.nonce is None else self.nonce
         if self.code == "0x" and not nonce and not self.storage:
             return None
