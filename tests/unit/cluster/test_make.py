@@ -164,15 +164,15 @@ def test_clearing_deletes_what_atoll_made_and_nothing_else(tmp_path: Path) -> No
 def test_a_network_of_an_older_format_is_refused_and_can_be_made_anew(tmp_path: Path) -> None:
     make_network(SMALL, tmp_path)
     path = tmp_path / "genesis.json"
-    path.write_text(path.read_text().replace('"version": 3', '"version": 1'))
+    path.write_text(path.read_text().replace('"version": 4', '"version": 1'))
     with pytest.raises(
-        UserError, match=r"genesis: version 1 is not 3.*`atoll up --reset`"
+        UserError, match=r"genesis: version 1 is not 4.*`atoll up --reset`"
     ) as caught:
         load_layout(tmp_path)
     assert "\n" not in str(caught.value)
     clear_directory(tmp_path)  # what --reset does
     make_network(SMALL, tmp_path)
-    assert load_layout(tmp_path).genesis.version == 3
+    assert load_layout(tmp_path).genesis.version == 4
 
 
 @pytest.mark.parametrize(
