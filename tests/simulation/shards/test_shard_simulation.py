@@ -46,9 +46,8 @@ def test_shards_keep_every_promise(make_net):
             "impersonated",
         ):
             assert seen[name] > 5, seen
-        assert seen["made twice"] > 0, (
-            seen
-        )  # by the factory of every shard, before either hears of the other
+        # by the factory of every shard, before either hears of the other
+        assert seen["made twice"] > 0, seen
         assert seen["transactions"] > 20 * len(seeds), seen
 
 
