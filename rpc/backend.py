@@ -209,11 +209,53 @@ class WalletBackend(Protocol):
         """Fills in, signs and submits; the hash. Nonces are given out in the order of the calls."""
 
 
+class MiningBackend(Protocol):
+    """Blocks and time as a developer sets them. Timestamps in seconds since 1970."""
+
+    async def mine(
+        self,
+        chain: ChainBackend,
+        blocks: int,
+        interval: int = 0,
+        *,
+        first: int | None = None,
+        at: int | None = None,
+    ) -> None:
+        """Make `blocks` blocks of the chain, and of each of its shards. `interval` seconds lie between two of
+        them, and `first` (by default as many) before the first one, or that has the timestamp `at`. Without an
+        interval they have the time of the clock.
+        """
+
+    async def increase_time(self, seconds: int) -> int:
+        """Put the clock of all shards ahead; by how many seconds it is then."""
+
+    async def set_time(self, timestamp: int) -> None:
+        """Let the clock of all shards go on from this second."""
+
+    async def set_next_time(self, timestamp: int) -> None:
+        """The next block that is not empty has this timestamp, and the clock goes on from there."""
+
+    async def automines(self) -> bool:
+        """True if blocks are made as soon as there are transactions."""
+
+    async def interval(self) -> int:
+        """Milliseconds after which a block is made all the same; 0 if that was not set."""
+
+    async def set_automine(self, on: bool) -> None:
+        """Make blocks as soon as there are transactions, or do not."""
+
+    async def set_interval(self, milliseconds: int, *, instead: bool = False) -> None:
+        """Make a block in every such interval, 0 for none; `instead` of making blocks for transactions."""
+
+
 class DevBackend(Protocol):
     """Development methods, which change state as no transaction can.
 
     What changes something returns once a block of the network's chain contains it, or raises `RpcError`.
     """
+
+    @property
+    def mining(self) -> MiningBackend: ...
 
     @property
     def off(self) -> str | None:
@@ -228,16 +270,6 @@ class DevBackend(Protocol):
     async def set_code(self, address: bytes, code: bytes) -> None: ...
 
     async def set_storage(self, address: bytes, slot: int, value: int) -> None: ...
-
-    async def mine(self, chain: ChainBackend, blocks: int, interval: int) -> None:
-        """`blocks` blocks of every shard of the chain, one after the other. With an `interval` the clock
-        goes ahead that many seconds with each."""
-
-    async def increase_time(self, seconds: int) -> int:
-        """Put the clock of all shards ahead; by how many seconds it is then."""
-
-    async def set_time(self, timestamp: int) -> None:
-        """The clock of all shards goes on from this second, which lies ahead."""
 
     async def snapshot(self) -> int:
         """The name of what the whole network is now."""

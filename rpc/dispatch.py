@@ -193,7 +193,7 @@ class Dispatcher:
         with trio.CancelScope() as turn:
             self._running.add(turn)
             try:
-                await self._inclusion.of(backend.chain(scope), sent)
+                await self._inclusion.of(backend.chain(scope), sent, partial(_blocks_come, backend))
             except Exception as error:  # noqa: BLE001  it was handed in, and that is what the caller is told
                 if self._is(backend):
                     _as_rpc_error(error, "the receipt of a sent transaction")
@@ -433,6 +433,11 @@ def _failure(request_id: Id, error: RpcError) -> bytes:
         return _encode(
             _ErrorMessage("2.0", request_id, {"code": ours.code, "message": ours.message})
         )
+
+
+async def _blocks_come(backend: Backend) -> bool:
+    """True if a block for a transaction that waits is made without being ordered."""
+    return backend.dev.off is not None or await backend.dev.mining.automines()
 
 
 def _as_rpc_error(error: Exception, method: str) -> RpcError:

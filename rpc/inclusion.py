@@ -6,7 +6,7 @@ answer. A client that sends one transaction after the other, without a look at a
 wait for receipts, and is answered at once from the second one on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -46,8 +46,15 @@ class Inclusion:
         """A client looks for the receipt."""
         self._unseen.pop(transaction_hash, None)
 
-    async def of(self, chain: ChainBackend, hashes: Sequence[bytes]) -> None:
-        """Return when what a request has sent may be answered. Raises RpcError."""
+    async def of(
+        self,
+        chain: ChainBackend,
+        hashes: Sequence[bytes],
+        expected: Callable[[], Awaitable[bool]],
+    ) -> None:
+        """Return when what a request has sent may be answered. Nothing is waited for unless blocks are
+        `expected` soon. Raises RpcError.
+        """
         if not hashes or not self._seconds:
             return
         habit = HABIT.get() or Habit()
@@ -61,6 +68,8 @@ class Inclusion:
         habit.awaited += 1
         try:
             with trio.move_on_after(self._seconds):
+                if not await expected():
+                    return
                 for transaction_hash in hashes:
                     await receipt(chain, transaction_hash)
         finally:

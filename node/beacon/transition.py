@@ -249,8 +249,10 @@ def build_rewind(
 
 
 def shard_time(rules: BeaconRules, parent: BeaconHeader, crosslinks: Iterable[Crosslink]) -> int:
-    """The timestamp that a block with `crosslinks` may have whatever a validator's clock says: 0, but where
-    development methods put the shards' clocks ahead, the newest one that it takes in or follows."""
+    """The timestamp that a block with `crosslinks` may have whatever a validator's clock says, and that its
+    proposer gives it: where development methods set the shards' clocks, the newest one that it takes in or
+    follows; elsewhere 0, so that the proposer's clock decides.
+    """
     if not rules.dev_methods:
         return 0
     return max(parent.timestamp, *(c.header.timestamp for c in crosslinks), 0)
@@ -271,7 +273,7 @@ def build(
 
     Both may come in any order and be out of date. One that breaks a rule ends its shard's row in
     this block and is named in `refused`; the others are not held up by it. A `timestamp` (seconds)
-    before the parent's is raised to it.
+    before the parent's is raised to it; see `shard_time`.
     """
     writer = BeaconStateWriter(state)
     chosen = choose_evidence(rules, writer, parent.height, evidence)
@@ -294,7 +296,7 @@ def build(
     header = BeaconHeader(
         height=height,
         parent=parent.hash,
-        timestamp=max(timestamp, parent.timestamp, shard_time(rules, parent, taken)),
+        timestamp=shard_time(rules, parent, taken) or max(timestamp, parent.timestamp),
         proposer=proposer,
         randao=next_randao(parent.randao, proposer, height),
         body_root=body.root,

@@ -8,6 +8,7 @@ import structlog
 import trio
 
 from consensus.types import BlockId, Certificate, ChainContext, ValidatorSet
+from node.beacon import rounds
 from node.beacon.block import BeaconBlock
 from node.beacon.chain import BeaconChain
 from node.beacon.crosslinks import check_crosslink
@@ -23,11 +24,14 @@ from node.concurrency.worker import OnDisk, at_once
 from node.primitives.basics import Address, Hash32, ShardId
 from node.primitives.crosslink import Crosslink
 from node.primitives.errors import InvalidBlock
+from node.primitives.mining import Round
 from node.wire import BEACON
 
 MAX_CLOCK_DRIFT = 10
 MAX_EXECUTED = 4
 MAX_TAKEN = 4096
+ROUND_PATIENCE = 2.0
+"""Seconds for which the blocks of an ordered network block wait for that of another shard."""
 MAX_REWINDS = 16  # that wait to be decided
 
 Committed = Callable[[BeaconBlock, Certificate], None]
@@ -68,6 +72,7 @@ class BeaconService:
         ] = {}  # by us, of late: most come several times
         self._takable: dict[bytes, bool] = {}
         self._takable_at = b""
+        self._awaited: tuple[Round, float] | None = None  # and since when
         self._log = structlog.get_logger().bind(chain="beacon")
 
     def offer(self, crosslink: Crosslink) -> bool:
@@ -173,20 +178,46 @@ class BeaconService:
         head = self.ledger.head.hash
         if self._takable_at != head:
             self._takable_at, self._takable = head, {}
-        for shard, tip in self.ledger.state.tips().items():
-            for crosslink in self.pending.contiguous(ShardId(shard), tip)[:1]:
-                block = bytes(crosslink.header.hash)
-                if block not in self._takable:
-                    self._takable[block] = self.ledger.would_take(crosslink)
-                if self._takable[block]:
-                    return True
+        tried: set[ShardId] = set()
+        for crosslink in self._includable():
+            if crosslink.shard in tried:
+                continue  # it follows one that is not taken
+            tried.add(crosslink.shard)
+            block = bytes(crosslink.header.hash)
+            if block not in self._takable:
+                self._takable[block] = self.ledger.would_take(crosslink)
+            if self._takable[block]:
+                return True
         return False
 
+    def _rows(self) -> dict[ShardId, list[Crosslink]]:
+        """The crosslinks that follow the tips, by shard."""
+        tips = self.ledger.state.tips()
+        return {ShardId(s): self.pending.contiguous(ShardId(s), tip) for s, tip in tips.items()}
+
     def _includable(self) -> list[Crosslink]:
-        out: list[Crosslink] = []
-        for shard, tip in self.ledger.state.tips().items():
-            out.extend(self.pending.contiguous(ShardId(shard), tip))
-        return out
+        rows = self._rows()
+        if not self.ledger.rules.dev_methods:
+            return [crosslink for row in rows.values() for crosslink in row]
+        return rounds.includable(rows, self._is_late)
+
+    def _is_late(self, coming: Round) -> bool:
+        """True if the shards that have not made their block for this round are not waited for any longer."""
+        if self._awaited is None or self._awaited[0].order != coming.order:
+            self._awaited = coming, self._now()
+        begun, since = self._awaited
+        if self._now() - since > ROUND_PATIENCE:
+            return True  # and so are all later rounds of this order
+        if begun != coming:
+            self._awaited = coming, self._now()
+        return False
+
+    def is_ordered(self) -> bool:
+        """True if the next block was ordered, and the block of each shard for it is here."""
+        if not self.ledger.rules.dev_methods:
+            return False
+        found = rounds.next_round(self._rows())
+        return found is not None and len(found[1]) >= found[0].shards
 
     async def build(self) -> tuple[BlockId, bytes]:
         rewind = self._next_rewind()

@@ -1,6 +1,6 @@
 """The shard chain of this node as consensus sees it, with its pool and its inbound lanes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TypeVar
 
@@ -19,7 +19,7 @@ from node.metrics.counts import BlockCounts
 from node.primitives import rlp
 from node.primitives.basics import Address, Hash32, ShardId, keccak256
 from node.primitives.decoding import decoder
-from node.primitives.dev_operation import DevOperation
+from node.primitives.dev_operation import DEV_OPERATION_TYPE, DevKind, DevOperation
 from node.primitives.errors import InvalidBlock, InvalidTransaction
 from node.primitives.header import Header
 from node.primitives.messenger import is_everywhere
@@ -46,6 +46,7 @@ from node.shard.pool import TransactionPool
 from node.shard.ports import Anchor, AnchorState, moved_away
 from node.shard.room import LaneFull, ShardFrozen, Underpriced
 from node.shard.run import ExecutedBlock
+from node.shard.schedule import Schedule
 from node.shard.selection import draw
 from node.shard.withheld import DueLane, withheld
 from node.wire import MAX_VALUE_BYTES
@@ -61,6 +62,8 @@ MAX_CHOSEN = 2_000
 K_WITHHELD = 8  # beacon blocks after which a message is due in every proposal that has room for it
 MAX_EXECUTED = 4
 TRANSFER_GAS = 21_000
+MANUAL_HEARTBEAT = 60.0
+"""Seconds between the blocks of an idle shard whose blocks are ordered: they show that it lives."""
 
 Committed = Callable[[ExecutedBlock, Certificate], None]
 T = TypeVar("T")
@@ -75,6 +78,12 @@ def decode_value(value: bytes) -> tuple[ShardBlock, Tails]:
     """Raises DecodeError."""
     block, tails = rlp.decode_list(value, 2)
     return ShardBlock.decode(rlp.as_bytes(block)), Tails.decode(rlp.as_bytes(tails))
+
+
+def _operations(block: ShardBlock) -> list[DevOperation]:
+    """Raises DecodeError."""
+    kind = bytes([DEV_OPERATION_TYPE])
+    return [DevOperation.decode(raw) for raw in block.items if raw[:1] == kind]
 
 
 class ShardService:
@@ -119,6 +128,7 @@ class ShardService:
         self._deferred: dict[Hash32, str] = {}  # by our last proposal
         self._hopeless_at = -1
         self._arrival_seconds = 0.0  # of the head, here; 0 where it has no arrivals
+        self._schedule = Schedule()
         self._log = structlog.get_logger().bind(chain=self.context.tag.decode())
         self._refresh()
 
@@ -279,11 +289,12 @@ class ShardService:
             return (
                 False  # we are behind our own shard, or the beacon is: no more than the heartbeat
             )
-        if len(self.dev_queue):
+        if len(self.dev_queue) or self.is_ordered():
             return True
-        if self._pool_changes != self._hopeless_at and self.pool.has_executable:
+        hopes = self._pool_changes != self._hopeless_at and self.pool.has_executable
+        if hopes and self.automines:
             return True
-        if any(lane.position.count > self._inbox[src] for src, lane in self.lanes.items()):
+        if self._has_arrivals():
             return True
         furthest = self._anchors.furthest()
         if furthest < self._beacon.head.height:
@@ -294,16 +305,40 @@ class ShardService:
         has = self.ledger.state().has_code_or_nonce
         return bool(moved_away(births, self.ledger.shard, self.ledger.rules.shards, has))
 
+    def _has_arrivals(self) -> bool:
+        return any(lane.position.count > self._inbox[src] for src, lane in self.lanes.items())
+
+    @property
+    def automines(self) -> bool:
+        """True if a transaction that waits is a reason for a block."""
+        return self._schedule.mode.automine
+
+    def heartbeat(self) -> float:
+        """Seconds after which a block is made that nothing waits for."""
+        mode = self._schedule.mode
+        params = self.ledger.rules.params
+        if mode.interval:
+            return max(mode.interval / 1000, params.min_block_interval)
+        return params.heartbeat if mode.automine else MANUAL_HEARTBEAT
+
+    def is_ordered(self) -> bool:
+        """True if a developer has ordered the next block, so that nothing is to be waited for."""
+        return self._schedule.order is not None
+
+    def _takes_transactions(self, operations: Iterable[DevOperation]) -> bool:
+        """True if the next block, which has these operations, is one for the transactions of the pool."""
+        mode = self._schedule.mode
+        if mode.automine or mode.interval or self.is_ordered():
+            return True
+        return any(operation.kind is DevKind.MINE for operation in operations)
+
     async def build(self) -> tuple[BlockId, bytes]:
         params = self.ledger.rules.params
         furthest = self._anchors.furthest()
-        env = BlockEnv(
-            coinbase=self._coinbase,
-            timestamp=max(int(self._now()) + self._clock, self.ledger.head.timestamp),
-            anchor=self._anchors.at(furthest),
-        )
-        known, behind = env.anchor.state, furthest < self._beacon.head.height
+        anchor = self._anchors.at(furthest)
+        known, behind = anchor.state, furthest < self._beacon.head.height
         changes = self._pool_changes
+        operations = self.dev_queue.first(mining=self.is_ordered())
         chosen = draw(  # with some to spare for those that turn out not to fit
             self.pool.best(self._accounts, self.next_base_fee()),
             gas=2 * params.gas_limit,
@@ -312,8 +347,18 @@ class ShardService:
                 behind and self.may_be_newborn(tx, known)
             ),  # births lie beyond this step
         )
-        operations = self.dev_queue.first()
+        taken = self._takes_transactions(operations)
+        if not taken:
+            chosen = []
         lanes = {} if self._withhold() else dict(self.lanes)
+        timestamp = self._schedule.timestamp(
+            now=int(self._now()),
+            parent=self.ledger.head.timestamp,
+            anchored=anchor.timestamp,
+            operations=operations,
+            empty=not chosen and not self._has_arrivals(),
+        )
+        env = BlockEnv(coinbase=self._coinbase, timestamp=timestamp, anchor=anchor)
 
         async def build_with(
             lanes: dict[ShardId, InboundLane],
@@ -348,7 +393,7 @@ class ShardService:
             block = built.executed.block
             value = encode_value(block, built.tails)
         self._deferred = dict(built.deferred)
-        if not built.executed.senders:
+        if not built.executed.senders and taken:
             self._hopeless_at = changes  # nothing of the pool can be included until it changes
         self._remember(built.executed, built.tails)
         return BlockId(block.hash), value
@@ -367,7 +412,8 @@ class ShardService:
             if decided or (known.block.items == block.items and proof == tails):
                 return BlockId(block.hash)
         header = block.header
-        if not decided and header.timestamp > self._now() + self._clock + MAX_CLOCK_DRIFT:
+        clock = self._schedule.latest_clock(_operations(block))
+        if not decided and header.timestamp > self._now() + clock + MAX_CLOCK_DRIFT:
             raise InvalidBlock(f"its time {header.timestamp} is ahead of our clock")
         anchor = await self._anchors.find(
             header.parent_beacon_block_root, 0.0 if decided else ANCHOR_WAIT
@@ -485,7 +531,8 @@ class ShardService:
         """Derive the cached values of the head's state."""
         state = self.ledger.state()
         self._accounts = HeadAccounts(state)
-        self._clock = messenger.clock(state)
+        if self.ledger.rules.params.dev_methods:
+            self._schedule = Schedule.of(state)
         self._inbox_positions = {src: messenger.inbox(state, src) for src in self.lanes}
         self._inbox = {src: p.count for src, p in self._inbox_positions.items()}
         self._anchors.move_to(self.ledger.head)

@@ -247,10 +247,10 @@ class ConsensusHost:
             return
         self._open = True
         grace = OPENING_GRACE if self.app.head_height() else 0.0
-        wait = min(grace, self._pacing.heartbeat)
+        heartbeat = self._pacing.heartbeat()
         self._decided_at = trio.current_time()
         if not waited:
-            self._decided_at -= self._pacing.heartbeat - wait
+            self._decided_at -= heartbeat - min(grace, heartbeat)
         if self.participant is not None:
             self._started = await self.participant.recover()
             if self._started:

@@ -12,7 +12,8 @@ MOST_INTERVALS = 4.0  # times the least interval
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pacing:
-    """The start of a new height: with work after `min_interval`, without after `heartbeat` (seconds).
+    """The start of a new height: with work after `min_interval`, without after `heartbeat` seconds, at once if
+    its block was `ordered`.
 
     When others have begun it we follow, but not before half of `min_interval`. With a long `backlog`, which is
     how many transactions wait and keep coming, blocks are larger and fewer: what a block costs whatever it
@@ -20,8 +21,9 @@ class Pacing:
     """
 
     min_interval: float
-    heartbeat: float
+    heartbeat: Callable[[], float]
     backlog: Callable[[], int] = lambda: 0
+    ordered: Callable[[], bool] = lambda: False
 
     def interval(self) -> float:
         """Seconds from one block to the next while there is work."""
@@ -29,6 +31,8 @@ class Pacing:
 
     def pause(self, *, begun: bool, has_work: Callable[[], bool]) -> float:
         """Seconds from a decision to the next height, which others may have `begun`."""
+        if self.ordered():
+            return 0.0
         if begun:
             return self.min_interval / 2
-        return self.interval() if has_work() else self.heartbeat
+        return self.interval() if has_work() else self.heartbeat()

@@ -13,6 +13,7 @@ from node.primitives import rlp
 from node.primitives.basics import ZERO_ADDRESS, Address, Hash32, keccak256
 from node.primitives.decoding import decoder
 from node.primitives.errors import DecodeError
+from node.primitives.mining import MAX_MODE, MiningOrder
 
 DEV_OPERATION_TYPE = 0x7C
 SALT_BYTES = 16
@@ -22,32 +23,47 @@ MAX_WEI = (1 << 128) - 1
 """The most that a genesis may give one account: with this bound no sum of balances overflows."""
 MAX_NEW_NONCE = (1 << 63) - 1
 """Leaves room for as many transactions as there will ever be (EIP-2681 ends at 2^64 - 2)."""
-MAX_CLOCK = 1 << 36
-"""Seconds, some 2,000 years."""
+MAX_TIME = 1 << 40
+"""Seconds since 1970, some 35,000 years."""
 
 
 class DevKind(IntEnum):
     """The kind of an operation. `number` and `data` are its arguments, `to` is the account that it changes."""
 
-    MINE = 0  # nothing changes: it is a reason to build a block
+    MINE = 0  # data: the order; number: the timestamp of its first block, or 0; slot: as SET_CLOCK's, or 0
     SET_BALANCE = 1  # number: wei
     ADD_BALANCE = 2  # number: wei
     SET_NONCE = 3  # number
     SET_CODE = 4  # data
     SET_STORAGE = 5  # slot, number
-    SET_CLOCK = 6  # number: seconds that the shard's clock is ahead of the validators' clocks
+    SET_CLOCK = (
+        6  # number: the time that the shard's clock shows when its validators' clocks show `slot`
+    )
+    SET_NEXT_TIME = (
+        7  # as SET_CLOCK; and the timestamp of the next block that is not empty is `number`
+    )
+    SET_MINING = 8  # number: a MiningMode
 
 
-_LIMITS = {
-    DevKind.MINE: 0,
-    DevKind.SET_BALANCE: MAX_WEI,
-    DevKind.ADD_BALANCE: MAX_WEI,
-    DevKind.SET_NONCE: MAX_NEW_NONCE,
-    DevKind.SET_CODE: 0,
-    DevKind.SET_STORAGE: (1 << 256) - 1,
-    DevKind.SET_CLOCK: MAX_CLOCK,
+_WORDS = (1 << 256) - 1
+_LIMITS = {  # of number and slot
+    DevKind.MINE: (MAX_TIME, MAX_TIME),
+    DevKind.SET_BALANCE: (MAX_WEI, 0),
+    DevKind.ADD_BALANCE: (MAX_WEI, 0),
+    DevKind.SET_NONCE: (MAX_NEW_NONCE, 0),
+    DevKind.SET_CODE: (0, 0),
+    DevKind.SET_STORAGE: (_WORDS, _WORDS),
+    DevKind.SET_CLOCK: (MAX_TIME, MAX_TIME),
+    DevKind.SET_NEXT_TIME: (MAX_TIME, MAX_TIME),
+    DevKind.SET_MINING: (MAX_MODE, 0),
 }
-_WITHOUT_ACCOUNT = (DevKind.MINE, DevKind.SET_CLOCK)
+_ABOUT_ACCOUNTS = (
+    DevKind.SET_BALANCE,
+    DevKind.ADD_BALANCE,
+    DevKind.SET_NONCE,
+    DevKind.SET_CODE,
+    DevKind.SET_STORAGE,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,20 +82,41 @@ class DevOperation:
     def __post_init__(self) -> None:
         if len(self.salt) != SALT_BYTES:
             raise ValueError(f"the salt must have {SALT_BYTES} bytes")
-        if not 0 <= self.number <= _LIMITS[self.kind]:
-            raise ValueError(f"at most {_LIMITS[self.kind]:#x} is possible")
+        most, last = _LIMITS[self.kind]
+        if not 0 <= self.number <= most:
+            raise ValueError(f"at most {most:#x} is possible")
+        if not 0 <= self.slot <= last:
+            raise ValueError(f"a slot of at most {last:#x} is possible")
         if len(self.data) > MAX_CODE_BYTES:
             raise ValueError(f"code has at most {MAX_CODE_BYTES} bytes, this has {len(self.data)}")
-        if self.data and self.kind is not DevKind.SET_CODE:
-            raise ValueError("only code is data")
-        if not 0 <= self.slot < (1 << 256 if self.kind is DevKind.SET_STORAGE else 1):
-            raise ValueError("a slot is a number below 2^256")
-        if self.to != ZERO_ADDRESS and self.kind in _WITHOUT_ACCOUNT:
+        if self.data and self.kind not in (DevKind.SET_CODE, DevKind.MINE):
+            raise ValueError("only code and an order are data")
+        if self.kind is DevKind.MINE:
+            try:
+                begun = self.order.done
+            except DecodeError as error:
+                raise ValueError(str(error)) from None
+            if begun or (self.slot and not self.number):
+                raise ValueError("an order that has begun, or a clock without a time")
+        if self.to != ZERO_ADDRESS and not self.has_account:
             raise ValueError("this is about no account")
 
     @property
     def has_account(self) -> bool:
-        return self.kind not in _WITHOUT_ACCOUNT
+        return self.kind in _ABOUT_ACCOUNTS
+
+    @property
+    def order(self) -> MiningOrder:
+        """The blocks that MINE asks for. Raises DecodeError."""
+        return MiningOrder.decode(self.data)
+
+    @property
+    def clock(self) -> int | None:
+        """Seconds that the shard's clock will be ahead of its validators'; None if it stays as it is."""
+        if self.kind is DevKind.MINE:
+            return self.number + self.order.seconds - self.slot if self.number else None
+        sets = self.kind in (DevKind.SET_CLOCK, DevKind.SET_NEXT_TIME)
+        return self.number - self.slot if sets else None
 
     @cached_property
     def encoded(self) -> bytes:

@@ -15,7 +15,10 @@ keccak256(slot || key) (Solidity: key || slot), its next ones follow.
     slot 3  shares: dst => bucket => word        what the payers of a bucket have under way (node.shard.room);
                                                  a shard that has this one pass messages on has a bucket, too
     slot of "atoll.issued"                       wei that development operations made, less what they took
-    slot of "atoll.clock"                        seconds that they put the shard's clock ahead
+    slot of "atoll.clock"                        seconds that they put the shard's clock ahead (signed)
+    slot of "atoll.next_time"                    the timestamp that they set for the next block with content
+    slot of "atoll.order"                        the blocks that they ordered and that are still to be made
+    slot of "atoll.mining"                       the mining mode that they set
     transient slots 1, 2, 3                      id, source and sender of the message being delivered
 
 The slot of a name is its keccak256: no variable of the contract can come to stand there.
@@ -49,8 +52,9 @@ HIGHEST_PRECOMPILE = 0x11
 OUTBOX_SLOT, INBOX_SLOT, BURNED_SLOT, SHARE_SLOT = range(4)
 SHARE_BUCKETS = 1024
 CAUSE_ID, CAUSE_SOURCE, CAUSE_SENDER = 1, 2, 3
-ISSUED_SLOT, CLOCK_SLOT = (
-    int.from_bytes(keccak256(name), "big") for name in (b"atoll.issued", b"atoll.clock")
+ISSUED_SLOT, CLOCK_SLOT, NEXT_TIME_SLOT, ORDER_SLOT, MINING_SLOT = (
+    int.from_bytes(keccak256(b"atoll." + name), "big")
+    for name in (b"issued", b"clock", b"next_time", b"order", b"mining")
 )
 
 SENT_TOPIC = keccak256(b"MessageSent(bytes32,uint256,bytes)")

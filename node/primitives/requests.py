@@ -24,9 +24,11 @@ from node.primitives.basics import Hash32, ShardId
 from node.primitives.births import Birth
 from node.primitives.decoding import decoder
 from node.primitives.errors import DecodeError
+from node.primitives.mining import Round
 
 BOOKS_TYPE = 0xA0
 BIRTHS_TYPE = 0xA1
+MINED_TYPE = 0xA2
 MAX_LANE_MOVES = 1024
 """Per direction: one for every other shard of the largest network."""
 MAX_BIRTHS = 2048
@@ -80,7 +82,7 @@ class Counters:
 class ShardRequests:
     """The requests of one block. The constructor takes lanes in any order and keeps them sorted. Births are in
     the order of creation and include every contract that the block created, in any shard's range. `counters` is
-    None if neither counter moved.
+    None if neither counter moved. `mined` names the network block that a developer ordered.
 
     Raises ValueError for a shard that occurs twice, or above a limit: a builder must not let a block grow that
     far, because such a block could never be crosslinked.
@@ -90,6 +92,7 @@ class ShardRequests:
     inbox: tuple[InboxMove, ...] = ()
     counters: Counters | None = None
     births: tuple[Birth, ...] = ()
+    mined: Round | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "outbox", tuple(sorted(self.outbox, key=lambda move: move.dst)))
@@ -117,6 +120,9 @@ class ShardRequests:
             out.append(bytes([BOOKS_TYPE]) + rlp.encode([sent, consumed, counters]))
         if self.births:
             out.append(bytes([BIRTHS_TYPE]) + rlp.encode([b.row() for b in self.births]))
+        if self.mined is not None:
+            row = [self.mined.order, *map(rlp.int_to_bytes, (self.mined.index, self.mined.shards))]
+            out.append(bytes([MINED_TYPE]) + rlp.encode(row))
         return tuple(out)
 
     @cached_property
@@ -135,6 +141,7 @@ class ShardRequests:
         inbox: tuple[InboxMove, ...] = ()
         counters: Counters | None = None
         births: tuple[Birth, ...] = ()
+        mined: Round | None = None
         last = -1
         for request in requests:
             kind = request[0] if request else -1
@@ -145,9 +152,12 @@ class ShardRequests:
                 outbox, inbox, counters = _decode_books(request[1:])
             elif kind == BIRTHS_TYPE:
                 births = _decode_births(request[1:])
+            elif kind == MINED_TYPE:
+                order, index, shards = rlp.decode_list(request[1:], 3)
+                mined = Round(rlp.as_bytes(order), rlp.as_int(index, 32), rlp.as_int(shards, 32))
             else:
                 raise DecodeError(f"requests: unknown type 0x{kind:02x}")
-        return cls(outbox=outbox, inbox=inbox, counters=counters, births=births)
+        return cls(outbox=outbox, inbox=inbox, counters=counters, births=births, mined=mined)
 
 
 def counters_row(counters: Counters) -> list[rlp.Item]:

@@ -51,8 +51,9 @@ def open_hosts(fixed: Fixed, ties: Ties, *, shard: ShardService, beacon: BeaconS
             peers=fixed.topology.shard_peers(fixed.shard),
             pacing=Pacing(
                 min_interval=params.min_block_interval,
-                heartbeat=params.heartbeat,
+                heartbeat=shard.heartbeat,
                 backlog=shard.backlog,
+                ordered=shard.is_ordered,
             ),
             halted=lambda: beacon.is_frozen(fixed.shard),
         )
@@ -62,8 +63,8 @@ def open_hosts(fixed: Fixed, ties: Ties, *, shard: ShardService, beacon: BeaconS
             peers=fixed.topology.beacon_peers(),
             pacing=Pacing(
                 min_interval=params.min_block_interval,
-                heartbeat=BEACON_HEARTBEAT * params.heartbeat,
-                backlog=lambda: 0,
+                heartbeat=lambda: BEACON_HEARTBEAT * shard.heartbeat(),
+                ordered=beacon.is_ordered,
             ),
         )
         return Hosts(

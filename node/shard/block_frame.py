@@ -18,10 +18,12 @@ from node.primitives.genesis import Params
 from node.primitives.header import Header
 from node.primitives.message import Message, MessageKind
 from node.primitives.messenger import is_everywhere, source_bucket
+from node.primitives.mining import Round
 from node.primitives.requests import MAX_BIRTHS, Counters
 from node.shard import messenger
 from node.shard.anchor_view import AnchorView
 from node.shard.ports import Anchor
+from node.shard.schedule import Schedule
 
 # A block reports every contract that it creates, and cannot report more than MAX_BIRTHS. Refunds (EIP-3529)
 # hide at most a fifth of the gas that creations really cost.
@@ -95,6 +97,9 @@ class BlockFrame:
     outbox_moved: set[ShardId] = field(default_factory=set)
     context: BlockContext = field(init=False)
     counters_before: Counters = field(init=False)
+    schedule: Schedule = field(init=False)
+    round: Round | None = field(init=False)
+    "The network block that was ordered and that this block belongs into."
     _homes: dict[Address, ShardId] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -122,6 +127,16 @@ class BlockFrame:
         if not self.is_home(self.env.coinbase):
             raise InvalidBlock("the fee recipient is not at home on this shard")
         self.counters_before = messenger.counters(self.state)
+        dev = self.rules.params.dev_methods
+        self.schedule = Schedule.of(self.state) if dev else Schedule()
+        order = self.schedule.order
+        self.round = None if order is None else order.round
+        if order is not None and order.interval:
+            wanted = self.parent.timestamp + order.interval
+            if self.env.timestamp != wanted:
+                raise InvalidBlock(
+                    f"the timestamp is not {wanted}, for which the block was ordered"
+                )
         self.evm.begin_block(self.state, self.context)
 
     @property

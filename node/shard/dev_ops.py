@@ -12,9 +12,11 @@ from node.primitives.dev_operation import MAX_WEI, DevKind, DevOperation
 from node.primitives.errors import InvalidTransaction
 from node.primitives.genesis import Params
 from node.primitives.messenger import is_everywhere
+from node.primitives.mining import MiningMode
 from node.primitives.transaction import ImpersonatedTransaction
-from node.shard import messenger
+from node.shard import messenger, schedule
 from node.shard.block_frame import BlockFrame
+from node.shard.schedule import Schedule
 
 MAX_OPERATIONS = 64
 """In one block."""
@@ -38,8 +40,6 @@ def refusal(
 ) -> str | None:
     """The reason why an operation has no effect on this state; None if it has one."""
     to, number = operation.to, operation.number
-    if operation.kind is DevKind.SET_CLOCK and number < messenger.clock(state):
-        return f"time cannot go back: the clock is {messenger.clock(state)} s ahead already"
     if not operation.has_account:
         return None
     who = f"0x{to.hex()}"
@@ -65,9 +65,11 @@ def apply(frame: BlockFrame, operation: DevOperation) -> bool:
     state, to, number = frame.state, operation.to, operation.number
     if refusal(state, frame.is_home, operation) is not None:
         return False
+    if operation.kind is DevKind.MINE and not _begin(frame, operation):
+        return False
+    if operation.clock is not None:
+        schedule.set_clock(state, operation.clock)
     match operation.kind:
-        case DevKind.MINE:
-            pass
         case DevKind.SET_BALANCE:
             messenger.add_issued(state, number - state.balance(to))
             state.set_balance(to, number)
@@ -80,6 +82,28 @@ def apply(frame: BlockFrame, operation: DevOperation) -> bool:
             state.set_code(to, operation.data)
         case DevKind.SET_STORAGE:
             state.set_storage(to, operation.slot, number)
-        case DevKind.SET_CLOCK:
-            messenger.set_clock(state, number)
+        case DevKind.SET_NEXT_TIME:
+            schedule.set_next_time(state, number)
+        case DevKind.SET_MINING:
+            schedule.set_mode(state, MiningMode.of(number))
     return True
+
+
+def _begin(frame: BlockFrame, operation: DevOperation) -> bool:
+    """Begin an order with this block; False if another one is not done, or if the block is of another time."""
+    if frame.round is not None or operation.number not in (0, frame.env.timestamp):
+        return False
+    frame.round = operation.order.round
+    schedule.set_order(frame.state, operation.order.after_block())
+    return True
+
+
+def close(frame: BlockFrame, *, empty: bool) -> None:
+    """Count the block, `empty` or not, among what was ordered. Its state is sealed afterwards."""
+    state, before = frame.state, frame.schedule
+    if before.order is not None:
+        schedule.set_order(state, before.order.after_block())
+    now = Schedule.of(state)
+    reached = not before.awaits(frame.env.anchor.timestamp) or not empty or frame.round is not None
+    if before.next_time and now.next_time == before.next_time and reached:
+        schedule.set_next_time(state, 0)

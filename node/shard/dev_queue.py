@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from node.primitives.basics import Hash32
-from node.primitives.dev_operation import DevOperation
+from node.primitives.dev_operation import DevKind, DevOperation
 from node.primitives.errors import InvalidTransaction
 from node.shard.dev_ops import MAX_OPERATIONS
 
@@ -37,9 +37,19 @@ class DevQueue:
         self._bytes += size
         return True
 
-    def first(self) -> Sequence[DevOperation]:
-        """The operations for one block, oldest first."""
-        return list(self._operations.values())[:MAX_OPERATIONS]
+    def first(self, *, mining: bool) -> Sequence[DevOperation]:
+        """The operations for one block, oldest first; an order of blocks is the last one. While there is an
+        order that is not done (`mining`), the next one waits.
+        """
+        out: list[DevOperation] = []
+        for operation in self._operations.values():
+            if len(out) == MAX_OPERATIONS:
+                break
+            if operation.kind is not DevKind.MINE:
+                out.append(operation)
+            elif not mining:
+                return [*out, operation]
+        return out
 
     def all(self) -> Sequence[DevOperation]:
         return list(self._operations.values())

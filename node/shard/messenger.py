@@ -17,7 +17,6 @@ from node.primitives.messenger import (
     CAUSE_ID,
     CAUSE_SENDER,
     CAUSE_SOURCE,
-    CLOCK_SLOT,
     ISSUED_SLOT,
     MESSENGER,
     LaneSlots,
@@ -117,15 +116,6 @@ def add_issued(state: State, wei: int) -> None:
 
 def counters(state: State) -> Counters:
     return Counters(issued=issued(state), burned=burned(state))
-
-
-def clock(state: State) -> int:
-    """Seconds that development operations put the shard's clock ahead."""
-    return state.storage(MESSENGER, CLOCK_SLOT)
-
-
-def set_clock(state: State, seconds: int) -> None:
-    state.set_storage(MESSENGER, CLOCK_SLOT, seconds)
 
 
 def sent_log(message: Message) -> Log:

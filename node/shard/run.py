@@ -205,6 +205,8 @@ class BlockRun(BlockFrame):
     def finish(self) -> ExecutedBlock:
         """Close the block: requests, burned counter, roots."""
         messenger.add_burned(self.state, self.burned)
+        if self.rules.params.dev_methods:
+            dev_ops.close(self, empty=not (self.decoded or self.delivered))
         counters = messenger.counters(self.state)
         requests = ShardRequests(
             outbox=tuple(
@@ -219,6 +221,7 @@ class BlockRun(BlockFrame):
             ),
             counters=None if counters == self.counters_before else counters,
             births=tuple(self.births),
+            mined=self.round,
         )
         delta = self.state.seal()
         header = Header(

@@ -101,9 +101,9 @@ class Clock:
         self._request("evm_increaseTime", seconds)
 
     def set_next(self, timestamp: int) -> None:
-        """The next block is of that second, or of one soon after. Raises RpcRefused if that is over."""
+        """The next block with a transaction is of that second. Raises RpcRefused if that is over."""
         self._request("evm_setNextBlockTimestamp", timestamp)
 
     def mine(self, blocks: int = 1) -> None:
-        """So many more blocks of every shard, without waiting for work or heartbeat."""
+        """So many more blocks of the network and of every shard."""
         self._request("anvil_mine", blocks)

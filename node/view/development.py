@@ -4,43 +4,29 @@ What returns without an error has happened: a block of the network's chain conta
 that chain.
 """
 
-import secrets
-import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import partial
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 import structlog
 import trio
 
-from node.concurrency.gather import gather
 from node.concurrency.head_signal import HeadSignal
-from node.primitives.basics import Address, ShardId
-from node.primitives.dev_operation import (
-    MAX_CLOCK,
-    MAX_WEI,
-    SALT_BYTES,
-    DevKind,
-    DevOperation,
-)
+from node.primitives.basics import Address
+from node.primitives.dev_operation import MAX_WEI, DevKind
 from node.primitives.errors import UserError
-from node.primitives.messenger import CLOCK_SLOT, MESSENGER
-from node.query.questions import HeadQuestion, LegQuestion, StorageQuestion, SubmitQuestion
 from node.telemetry.logs import control
+from node.view.mining import Mining
 from node.view.network_view import NetworkView
+from node.view.operations import POLL, Operations, deadline, operation
 from node.view.ports import BeaconReader, CannotRevert, SnapshotKeeper
 from node.view.shard_view import ShardView
 from node.view.shards import Shards
 from node.view.wallet.wallet import Wallet
 from rpc.backend import ChainBackend
 from rpc.encoding import data
-from rpc.errors import InvalidParams, LimitExceeded, ResourceUnavailable, ServerError
-from rpc.times import DEVELOPMENT as PATIENCE
+from rpc.errors import InvalidParams, ServerError
 from rpc.wire import CallRequest
-
-T = TypeVar("T")
 
 _log = structlog.get_logger()
 
@@ -49,13 +35,10 @@ OFF = (
     "`atoll up` makes networks that allow it, `atoll init` where the manifest has dev_methods = true in "
     "[params]"
 )
-POLL = 0.25
 SETTLING = 2.0
 """Seconds for which a snapshot waits for transactions that were sent before it."""
 MAX_OPEN = 256
 """Of those that are remembered for it."""
-MAX_MINED = 64
-"""Blocks that one call may ask for: each is decided by every shard, and taken in by the beacon."""
 
 
 class Development:
@@ -77,13 +60,13 @@ class Development:
         self._beacon = beacon
         self._shards = shards
         self._network = network
-        self._chains = chains
         self._wallet = wallet
         self._head_signal = head_signal
         self._allowed = allowed
         self._snapshots = snapshots
         self._version = version
-        self._time = trio.Lock()
+        self._operations = Operations(beacon, shards, network, chains, head_signal)
+        self.mining = Mining(shards, network, self._operations)
         self._submitted: deque[bytes] = deque(maxlen=MAX_OPEN)
 
     @property
@@ -113,90 +96,11 @@ class Development:
         await self._change(address, DevKind.SET_STORAGE, slot=slot, number=value)
 
     async def _change(self, address: bytes, kind: DevKind, **arguments: Any) -> None:
-        operation = _operation(kind, to=Address(address), **arguments)
+        wanted = operation(kind, to=Address(address), **arguments)
         await self._network.look_again()  # it may be a contract that was just born
-        home = self._beacon.state_at(await self._network.block_number()).home(operation.to)
-        with _deadline(f"{kind.name} on shard {home}"):
-            await self._perform(home, operation)
-
-    async def _perform(self, shard: int, operation: DevOperation) -> None:
-        """Returns when the network's chain, as this node shows it, contains the operation."""
-        await self._shards.ask(shard, SubmitQuestion(raw=operation.encoded))
-        while not await self._is_shown(shard, operation):
-            await self._head_signal.wait(POLL)
-        receipt = await self._chains[shard].transaction_receipt(operation.hash)
-        if receipt is not None and receipt.status != 1:
-            raise ServerError(
-                f"{operation.kind.name} had no effect in block {receipt.block_number} of shard {shard}: what "
-                "it is about changed before its turn came; call again for the reason"
-            )
-
-    async def _is_shown(self, shard: int, operation: DevOperation) -> bool:
-        leg = await self._shards.ask(shard, LegQuestion(tx_hash=operation.hash))
-        if leg is None:
-            return False
-        number = self._beacon.crosslinked_in(ShardId(shard), leg.height)
-        return number is not None and number <= await self._network.block_number()
-
-    # ------------------------------------------------------------------ blocks and time
-
-    async def mine(self, chain: ChainBackend, blocks: int, interval: int) -> None:
-        if blocks > MAX_MINED:
-            raise LimitExceeded(
-                f"{blocks} blocks are asked for, at most {MAX_MINED} can be: every block is agreed on by all "
-                "validators of every shard; evm_increaseTime moves time without blocks"
-            )
-        made = 0
-        with _deadline(lambda: f"{made} of {blocks} blocks were made, the next one"):
-            async with self._time:
-                while made < blocks:
-                    operation = partial(_operation, DevKind.MINE)
-                    if interval:
-                        ahead = max(await self._clocks()) + interval
-                        operation = partial(_operation, DevKind.SET_CLOCK, number=ahead)
-                    await self._everywhere(chain.pool_shards, operation)
-                    made += 1
-
-    async def increase_time(self, seconds: int) -> int:
-        with _deadline("the clock of some shard"):
-            async with self._time:
-                ahead = max(await self._clocks()) + seconds
-                await self._set_clock(ahead)
-        return ahead
-
-    async def set_time(self, timestamp: int) -> None:
-        with _deadline("the clock of some shard"):
-            async with self._time:
-                ahead, now = max(await self._clocks()), int(time.time())
-                if timestamp < now + ahead:
-                    raise ServerError(
-                        f"time cannot go back: {timestamp} lies before {now + ahead}, where the clock of the "
-                        "network is now"
-                    )
-                await self._set_clock(timestamp - now)
-
-    async def _set_clock(self, ahead: int) -> None:
-        if ahead > MAX_CLOCK:
-            raise InvalidParams(f"the clock can be put {MAX_CLOCK} s ahead at most, not {ahead} s")
-        await self._everywhere(
-            self._shards.ids, partial(_operation, DevKind.SET_CLOCK, number=ahead)
-        )
-
-    async def _everywhere(
-        self, shards: Sequence[int], operation: Callable[[], DevOperation]
-    ) -> None:
-        await gather([partial(self._perform, shard, operation()) for shard in shards])
-
-    async def _clocks(self) -> list[int]:
-        return await gather([partial(self._clock, shard) for shard in self._shards.ids])
-
-    async def _clock(self, shard: int) -> int:
-        height = await self._shards.ask(shard, HeadQuestion())
-        slot = CLOCK_SLOT.to_bytes(32, "big")
-        word = await self._shards.ask(
-            shard, StorageQuestion(height=height, address=MESSENGER, slot=slot)
-        )
-        return int.from_bytes(word, "big")
+        home = self._beacon.state_at(await self._network.block_number()).home(wanted.to)
+        with deadline(f"{kind.name} on shard {home}"):
+            await self._operations.perform(home, wanted)
 
     # ------------------------------------------------------------------ snapshots
 
@@ -211,6 +115,8 @@ class Development:
         """
         sent = list(self._submitted)
         self._submitted.clear()
+        if not await self.mining.automines():
+            return self._all_snapshots().take()
         with trio.move_on_after(SETTLING):
             for tx_hash in sent:
                 while await self._is_open(tx_hash):
@@ -235,7 +141,7 @@ class Development:
 
     async def revert(self, snapshot: int) -> bool:
         try:
-            with _deadline("the network has not gone back", "it may still do so, once the beacon"):
+            with deadline("the network has not gone back", "it may still do so, once the beacon"):
                 return await self._all_snapshots().revert(snapshot)
         except CannotRevert as error:
             raise ServerError(f"cannot revert: {error}") from None
@@ -302,24 +208,3 @@ class Development:
             "latestBlockNumber": head.number,
             "latestBlockHash": data(head.hash),
         }
-
-
-def _operation(kind: DevKind, **arguments: Any) -> DevOperation:
-    """A new operation. Raises InvalidParams for arguments out of range."""
-    try:
-        return DevOperation(kind=kind, salt=secrets.token_bytes(SALT_BYTES), **arguments)
-    except ValueError as error:
-        raise InvalidParams(f"invalid argument: {error}") from None
-
-
-@contextmanager
-def _deadline(
-    what: str | Callable[[], str], hope: str = "it may still come, once the shard"
-) -> Iterator[None]:
-    """PATIENCE for everything within, and then a word about `what` is not in a block."""
-    with trio.move_on_after(PATIENCE) as scope:
-        yield
-    if scope.cancelled_caught:
-        raise ResourceUnavailable(
-            f"not done within {PATIENCE:g} s: {what if isinstance(what, str) else what()}; {hope} makes blocks"
-        )

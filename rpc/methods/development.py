@@ -19,20 +19,14 @@ from rpc.encoding import (
     parse_storage_slot,
 )
 from rpc.errors import InvalidParams, MethodNotSupported
-from rpc.methods.table import REQUEST, Context, Method, ask, show, tell
+from rpc.methods.table import REQUEST, Context, Method, ask, tell
 from rpc.origins import Trust
 from rpc.params import Param
 from rpc.times import EXECUTE
 from rpc.wire import CallRequest
 
-_AUTOMINE = (
-    "validators make a block whenever there is work and cannot be told to wait; evm_setAutomine knows "
-    "only true"
-)
-_INTERVAL = (
-    "validators make a block whenever there is work, at most one in params.min_block_interval, and an "
-    "empty one after params.heartbeat: both stand in the genesis; evm_setIntervalMining knows only 0"
-)
+SHORTEST_INTERVAL = 100
+"""Milliseconds; fewer are taken for seconds."""
 
 
 def _number(bits: int) -> Callable[[object], int]:
@@ -72,21 +66,32 @@ async def _send_unsigned(c: Context, request: CallRequest) -> str:
 
 async def _evm_mine(c: Context, wanted: tuple[int, int | None]) -> str:
     blocks, timestamp = wanted
-    if timestamp is not None:
-        await c.backend.dev.set_time(timestamp)
-    await c.backend.dev.mine(c.chain, blocks, 0)
+    await c.backend.dev.mining.mine(c.chain, blocks, at=timestamp)
     return "0x0"
 
 
-async def _set_automine(_: Context, on: bool) -> bool:
-    if not on:
-        raise MethodNotSupported("evm_setAutomine", _AUTOMINE)
+async def _hardhat_mine(c: Context, blocks: int, interval: int) -> bool:
+    await c.backend.dev.mining.mine(c.chain, blocks, interval, first=0)
     return True
 
 
-async def _set_interval(_: Context, milliseconds: int) -> bool:
-    if milliseconds:
-        raise MethodNotSupported("evm_setIntervalMining", _INTERVAL)
+async def _set_interval(c: Context, interval: int) -> bool:
+    """Hardhat counts in milliseconds, anvil in seconds, and viem takes this method for both."""
+    short = interval < SHORTEST_INTERVAL
+    await c.backend.dev.mining.set_interval(1000 * interval if short else interval)
+    return True
+
+
+async def _set_interval_instead(c: Context, seconds: int) -> None:
+    await c.backend.dev.mining.set_interval(1000 * seconds, instead=True)
+
+
+async def _get_interval(c: Context) -> int | None:
+    return await c.backend.dev.mining.interval() // 1000 or None
+
+
+async def _set_automine(c: Context, on: bool) -> bool:
+    await c.backend.dev.mining.set_automine(on)
     return True
 
 
@@ -119,12 +124,15 @@ _STORAGE = Method(
 )
 _AS = Method((_ADDRESS,), tell(lambda c: partial(c.backend.dev.impersonate, on=True)))
 _NO_LONGER_AS = Method((_ADDRESS,), tell(lambda c: partial(c.backend.dev.impersonate, on=False)))
-_MINE = Method((_BLOCKS, _EVERY), tell(lambda c: partial(c.backend.dev.mine, c.chain)), EXECUTE)
-_AHEAD = Method((_SECONDS,), ask(lambda c: c.backend.dev.increase_time), EXECUTE)
-_TIME = Method((_TIMESTAMP,), tell(lambda c: c.backend.dev.set_time), EXECUTE)
-_ALWAYS = Method((), show(lambda c: True))
-_SET_ALWAYS = Method((_ON,), _set_automine)
-_SET_INTERVAL = Method((Param("milliseconds", _number(64)),), _set_interval)
+_MINE = Method(
+    (_BLOCKS, _EVERY), tell(lambda c: partial(c.backend.dev.mining.mine, c.chain)), EXECUTE
+)
+_HARDHAT_MINE = Method((_BLOCKS, replace(_EVERY, default=1)), _hardhat_mine, EXECUTE)
+_AHEAD = Method((_SECONDS,), ask(lambda c: c.backend.dev.mining.increase_time), EXECUTE)
+_TIME = Method((_TIMESTAMP,), tell(lambda c: c.backend.dev.mining.set_time), EXECUTE)
+_NEXT_TIME = Method((_TIMESTAMP,), tell(lambda c: c.backend.dev.mining.set_next_time), EXECUTE)
+_AUTOMINE = Method((), ask(lambda c: c.backend.dev.mining.automines))
+_SET_AUTOMINE = Method((_ON,), _set_automine, EXECUTE)
 
 _SNAPSHOT = Method((), ask(lambda c: c.backend.dev.snapshot, hex))
 _REVERT = Method(
@@ -160,9 +168,11 @@ _METHODS: dict[str, Method] = {
             ("setStorageAt", _STORAGE),
             ("impersonateAccount", _AS),
             ("stopImpersonatingAccount", _NO_LONGER_AS),
-            ("mine", _MINE),
+            ("getAutomine", _AUTOMINE),
         )
     },
+    "anvil_mine": _MINE,
+    "hardhat_mine": _HARDHAT_MINE,
     "anvil_addBalance": _MORE,
     "anvil_deal": _BALANCE,
     "evm_setAccountBalance": _BALANCE,
@@ -174,16 +184,17 @@ _METHODS: dict[str, Method] = {
     "evm_mine": Method((Param("timestamp or options", _mining, (1, None)),), _evm_mine, EXECUTE),
     "evm_increaseTime": _AHEAD,
     "anvil_increaseTime": _AHEAD,
-    "evm_setNextBlockTimestamp": _TIME,
-    "anvil_setNextBlockTimestamp": _TIME,
+    "evm_setNextBlockTimestamp": _NEXT_TIME,
+    "anvil_setNextBlockTimestamp": _NEXT_TIME,
     "evm_setTime": _TIME,
     "anvil_setTime": _TIME,
-    "anvil_getAutomine": _ALWAYS,
-    "hardhat_getAutomine": _ALWAYS,
-    "evm_setAutomine": _SET_ALWAYS,
-    "anvil_setAutoMine": _SET_ALWAYS,
-    "evm_setIntervalMining": _SET_INTERVAL,
-    "anvil_setIntervalMining": _SET_INTERVAL,
+    "evm_setAutomine": _SET_AUTOMINE,
+    "anvil_setAutoMine": _SET_AUTOMINE,
+    "evm_setIntervalMining": Method(
+        (Param("milliseconds, or seconds if below 100", _number(64)),), _set_interval, EXECUTE
+    ),
+    "anvil_setIntervalMining": Method((_SECONDS,), _set_interval_instead, EXECUTE),
+    "anvil_getIntervalMining": Method((), _get_interval),
     "evm_snapshot": _SNAPSHOT,
     "anvil_snapshot": _SNAPSHOT,
     "evm_revert": _REVERT,

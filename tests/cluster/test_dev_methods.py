@@ -10,7 +10,7 @@ from web3 import Web3
 
 from node.testing import Network, until
 from node.testing.shared import SharedNetworks
-from tests.cluster.support.client import ask, call, receipt, send_and_wait, wait_for
+from tests.cluster.support.client import ask, call, receipt, send, send_and_wait, wait_for
 
 ETHER = 10**18
 GWEI = 10**9
@@ -152,8 +152,86 @@ def test_blocks_are_mined_on_demand(network: Network) -> None:
     assert w3.eth.block_number >= before + 6
     for shard, height in enumerate(heights):
         assert int(call(network.shard(shard).rpc, "eth_blockNumber"), 16) >= height + 6
-    refused = ask(endpoint, "hardhat_mine", ["0x3e8"])
-    assert "at most 64" in refused["error"]["message"]
+    refused = ask(endpoint, "hardhat_mine", ["0x401"])
+    assert "at most 1024" in refused["error"]["message"]
+
+
+def stamps(w3: Web3, first: int, last: int) -> list[int]:
+    return [w3.eth.get_block(number)["timestamp"] for number in range(first, last + 1)]
+
+
+def test_so_many_blocks_are_so_many_and_of_the_times_that_were_ordered(network: Network) -> None:
+    """A heartbeat may make a block before the order or after it, and none within it."""
+    endpoint, w3 = network.rpc, network.web3()
+    latest = w3.eth.get_block("latest")["timestamp"]
+    do(endpoint, "evm_increaseTime", 5000)
+    before = w3.eth.block_number
+    do(endpoint, "hardhat_mine", "0x14", "0x3c")  # 20, a minute apart
+    last = w3.eth.block_number
+    times = stamps(w3, before, last)
+    ordered = [n for n in range(len(times) - 1) if times[n + 1] - times[n] == 60]
+    assert ordered == list(range(ordered[0], ordered[0] + 19)), times
+    assert last - before - 20 <= 2, times
+    assert times[-1] >= latest + 5000 + 19 * 60
+
+    target = times[-1] + 1000
+    node = network.node("s1v0")
+    do(node.rpc, "evm_mine", target)
+    w3 = network.web3(node=node.name)
+    assert target in stamps(w3, last, w3.eth.block_number)
+
+
+def test_a_transaction_is_of_the_second_that_was_set_for_it(network: Network) -> None:
+    """To the contract and in the block of the network, on both shards, and behind the real time."""
+    w3 = network.web3()
+    for shard, ahead in ((0, 777), (1, 1), (0, 1), (1, 5000)):
+        alice = network.account(shard)
+        target = w3.eth.get_block("latest")["timestamp"] + ahead
+        do(network.rpc, "evm_setNextBlockTimestamp", target)
+        now = "0x425f5260205ff3"  # the code of the contract is TIMESTAMP
+        done = send_and_wait(w3, alice.signer, data=now, gas=100_000)
+        assert int.from_bytes(w3.eth.get_code(done["contractAddress"]), "big") == target
+        assert w3.eth.get_block(done["blockNumber"])["timestamp"] == target
+    refused = ask(network.rpc, "evm_setNextBlockTimestamp", [target])
+    assert "lower than or equal to previous block's timestamp" in refused["error"]["message"]
+
+
+def test_without_automine_transactions_wait_for_a_block_that_is_ordered(network: Network) -> None:
+    endpoint, w3 = network.rpc, network.web3()
+    signers = [network.account(shard).signer for shard in (0, 1)]
+    do(endpoint, "evm_setAutomine", False)
+    try:
+        assert call(endpoint, "anvil_getAutomine") is False
+        assert call(network.node("s1v1").rpc, "hardhat_getAutomine") is False
+        sent = [
+            send(w3, each, to=each.address, value=1).to_0x_hex()
+            for each in signers
+            for _ in range(3)
+        ]
+        do(endpoint, "anvil_setBalance", network.new_account(0, ether=0).address, "0x1")
+        assert [call(endpoint, "eth_getTransactionReceipt", [tx]) for tx in sent] == [None] * 6
+        assert w3.eth.get_block("pending", True)["transactions"]
+        before = w3.eth.block_number
+        do(endpoint, "evm_mine")
+        assert w3.eth.block_number == before + 1
+        receipts = [call(endpoint, "eth_getTransactionReceipt", [tx]) for tx in sent]
+        assert {int(each["blockNumber"], 16) for each in receipts} == {before + 1}
+    finally:
+        do(endpoint, "evm_setAutomine", True)
+    assert send_and_wait(w3, signers[0], to=signers[0].address, value=1)["status"] == 1
+
+
+def test_blocks_are_made_in_an_interval(network: Network) -> None:
+    endpoint, w3, alice = network.rpc, network.web3(), network.account(0).signer
+    do(endpoint, "anvil_setIntervalMining", 1)
+    try:
+        assert call(endpoint, "anvil_getIntervalMining") == 1
+        assert call(endpoint, "anvil_getAutomine") is False
+        assert receipt(w3, send(w3, alice, to=alice.address, value=1))["status"] == 1
+    finally:
+        do(endpoint, "evm_setIntervalMining", 0)
+        do(endpoint, "evm_setAutomine", True)
+    assert call(endpoint, "anvil_getIntervalMining") is None
 
 
 def test_time_is_put_ahead_on_every_shard(network: Network) -> None:
@@ -169,7 +247,7 @@ def test_time_is_put_ahead_on_every_shard(network: Network) -> None:
         assert int(tip["timestamp"], 16) >= first + 3600
 
     target = w3.eth.get_block("latest")["timestamp"] + 100_000
-    do(network.node("s1v0").rpc, "evm_setNextBlockTimestamp", target)
+    do(network.node("s1v0").rpc, "evm_setTime", target)
     do(network.node("s1v0").rpc, "evm_mine")
     shown = network.web3(node="s1v0").eth.get_block("latest")["timestamp"]
     assert target <= shown <= target + 60
@@ -179,7 +257,7 @@ def test_time_is_put_ahead_on_every_shard(network: Network) -> None:
     network.wait_for(until.shown_everywhere(network.web3().eth.block_number))
     assert network.web3(node="s1v0").eth.get_block("latest")["timestamp"] >= before + 1000
 
-    back = ask(endpoint, "evm_setNextBlockTimestamp", [first])
+    back = ask(endpoint, "evm_setTime", [first])
     assert "time cannot go back" in back["error"]["message"]
     alice = network.account(0).signer
     done = send_and_wait(w3, alice, to=network.account(1).address, value=1)
@@ -208,8 +286,6 @@ def test_many_at_once(network: Network) -> None:
 
 REFUSALS = {
     "anvil_rollback": ([1], "the network goes back as a whole"),
-    "evm_setAutomine": ([False], "cannot be told to wait"),
-    "evm_setIntervalMining": ([1000], "min_block_interval"),
     "anvil_dropTransaction": (["0x" + "00" * 32], "every validator of the shard"),
     "anvil_setNextBlockBaseFeePerGas": (["0x1"], "rule that all validators check"),
 }

@@ -9,15 +9,16 @@ from hypothesis import strategies as st
 from node.primitives import rlp
 from node.primitives.basics import ZERO_ADDRESS, Address
 from node.primitives.dev_operation import (
-    MAX_CLOCK,
     MAX_CODE_BYTES,
     MAX_DEV_OPERATION_BYTES,
     MAX_NEW_NONCE,
+    MAX_TIME,
     MAX_WEI,
     DevKind,
     DevOperation,
 )
 from node.primitives.errors import AtollError, DecodeError
+from node.primitives.mining import MAX_BLOCKS, MAX_INTERVAL, MAX_MODE, MAX_SHARDS, MiningOrder
 from node.primitives.transaction import (
     ImpersonatedTransaction,
     decode_transaction,
@@ -28,6 +29,17 @@ from node.shard.block import decode_item
 addresses = st.binary(min_size=20, max_size=20).map(Address)
 salts = st.binary(min_size=16, max_size=16)
 words = st.integers(0, 2**256 - 1)
+times = st.integers(1, MAX_TIME)
+orders = st.builds(
+    lambda name, shards, left, interval: (
+        MiningOrder(name=name, shards=shards, left=left, interval=interval).encoded
+    ),
+    st.binary(min_size=8, max_size=8),
+    st.integers(1, MAX_SHARDS),
+    st.integers(1, MAX_BLOCKS),
+    st.integers(0, MAX_INTERVAL),
+)
+ORDER = MiningOrder(name=bytes(8), shards=1, left=1).encoded
 
 
 def operation(kind: DevKind, **fields: st.SearchStrategy) -> st.SearchStrategy[DevOperation]:
@@ -35,13 +47,16 @@ def operation(kind: DevKind, **fields: st.SearchStrategy) -> st.SearchStrategy[D
 
 
 operations = st.one_of(
-    operation(DevKind.MINE),
+    operation(DevKind.MINE, data=orders),
+    operation(DevKind.MINE, data=orders, number=times, slot=times),
     operation(DevKind.SET_BALANCE, to=addresses, number=st.integers(0, MAX_WEI)),
     operation(DevKind.ADD_BALANCE, to=addresses, number=st.integers(0, MAX_WEI)),
     operation(DevKind.SET_NONCE, to=addresses, number=st.integers(0, MAX_NEW_NONCE)),
     operation(DevKind.SET_CODE, to=addresses, data=st.binary(max_size=300)),
     operation(DevKind.SET_STORAGE, to=addresses, slot=words, number=words),
-    operation(DevKind.SET_CLOCK, number=st.integers(0, MAX_CLOCK)),
+    operation(DevKind.SET_CLOCK, number=times, slot=times),
+    operation(DevKind.SET_NEXT_TIME, number=times, slot=times),
+    operation(DevKind.SET_MINING, number=st.integers(0, MAX_MODE)),
 )
 
 
@@ -127,9 +142,13 @@ def test_the_largest_code_fits_and_nothing_above() -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"kind": DevKind.MINE, "number": 1},
-        {"kind": DevKind.MINE, "to": Address(b"\1" * 20)},
-        {"kind": DevKind.SET_CLOCK, "number": MAX_CLOCK + 1},
+        {"kind": DevKind.MINE},
+        {"kind": DevKind.MINE, "data": ORDER, "number": MAX_TIME + 1},
+        {"kind": DevKind.MINE, "data": ORDER, "slot": 1},
+        {"kind": DevKind.MINE, "data": ORDER, "to": Address(b"\1" * 20)},
+        {"kind": DevKind.MINE, "data": ORDER[:-1]},
+        {"kind": DevKind.SET_CLOCK, "number": MAX_TIME + 1},
+        {"kind": DevKind.SET_MINING, "number": MAX_MODE + 1},
         {"kind": DevKind.SET_BALANCE, "number": MAX_WEI + 1},
         {"kind": DevKind.SET_BALANCE, "slot": 1},
         {"kind": DevKind.SET_BALANCE, "data": b"\1"},
@@ -139,7 +158,7 @@ def test_the_largest_code_fits_and_nothing_above() -> None:
     ids=lambda fields: "-".join([fields["kind"].name, *list(fields)[1:]]),
 )
 def test_arguments_out_of_range_are_refused_by_hand_and_from_bytes(fields: dict) -> None:
-    with pytest.raises(ValueError, match=r"possible|account|code|slot"):
+    with pytest.raises(ValueError, match=r"possible|account|code|slot|order"):
         DevOperation(salt=bytes(16), **fields)
     values = {"to": ZERO_ADDRESS, "number": 0, "slot": 0, "data": b"", **fields}
     items = [

@@ -14,6 +14,7 @@ from node.runtime.parts import Era, Fixed
 from node.runtime.report.health import Health
 from node.shard import messenger
 from node.shard.run import ExecutedBlock
+from node.shard.schedule import Schedule
 
 VOTE_TYPES = ("prevote", "precommit")
 TIMEOUT_KINDS = ("propose", "prevote", "precommit", "rebroadcast")
@@ -182,7 +183,7 @@ def _age(fixed: Fixed, era: Era, dst: ShardId, seq: int) -> float | None:
     found = era.shard_chain.sent(dst, seq)
     if found is None:
         return None
-    now = fixed.faults.time() + messenger.clock(era.shard_chain.state())
+    now = fixed.faults.time() + Schedule.of(era.shard_chain.state()).clock
     return max(0.0, round(now - era.shard_chain.header(found[0]).timestamp, 3))
 
 

@@ -97,7 +97,7 @@ class Health:
         return f"the {chain} has made no block for {silent:.0f} s" if silent > patience else None
 
     def _patience(self) -> float:
-        return max(STALL_FLOOR, STALL_FACTOR * self._fixed.genesis.params.heartbeat)
+        return max(STALL_FLOOR, STALL_FACTOR * self._era().shard.heartbeat())
 
     def _uncrosslinked(self) -> str | None:
         """Decided is not final for the network: users see a block, and other shards its messages, once the

@@ -224,7 +224,7 @@ def _transactions() -> list[bytes]:
 
 
 def _operations() -> list[bytes]:
-    kinds = (DevKind.MINE, DevKind.SET_BALANCE, DevKind.SET_STORAGE, DevKind.SET_CLOCK)
+    kinds = (DevKind.SET_BALANCE, DevKind.SET_STORAGE, DevKind.SET_CLOCK, DevKind.SET_MINING)
     plain = [DevOperation(kind=kind, salt=R(16)).encoded for kind in kinds]
     return [*plain, DevOperation(kind=DevKind.SET_CODE, salt=R(16), to=R(20), data=R(50)).encoded]
 

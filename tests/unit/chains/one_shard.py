@@ -18,6 +18,7 @@ from node.primitives.basics import Address, ShardId, keccak256
 from node.primitives.dev_operation import DevKind, DevOperation
 from node.primitives.genesis import Genesis, GenesisValidator, Params
 from node.primitives.keys import KeccakSecp256k1, SigningKey
+from node.primitives.mining import MiningOrder
 from node.primitives.transaction import Transaction, decode_transaction
 from node.shard.chain import ShardChain
 from node.shard.genesis import shard_genesis
@@ -124,4 +125,6 @@ def add(service: ShardService, tx: Transaction) -> None:
 
 
 def operation(kind: DevKind, salt: int = 0, **fields: Any) -> DevOperation:
+    if kind is DevKind.MINE:
+        fields.setdefault("data", MiningOrder(name=bytes(8), shards=1, left=1).encoded)
     return DevOperation(kind=kind, salt=salt.to_bytes(16, "big"), **fields)

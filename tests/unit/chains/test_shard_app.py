@@ -9,8 +9,10 @@ import pytest
 from trio.testing import MockClock
 
 from node.beacon.block import BeaconBlock
+from node.chains.beacon_app import ROUND_PATIENCE, BeaconService
 from node.chains.shard_app import (
     ARRIVAL_SECONDS,
+    MANUAL_HEARTBEAT,
     SLOWER,
     decode_value,
     encode_value,
@@ -20,6 +22,7 @@ from node.primitives.basics import Address, Hash32, ShardId
 from node.primitives.dev_operation import DevKind
 from node.primitives.errors import CorruptData, DecodeError, InvalidBlock, InvalidTransaction
 from node.primitives.message import Message, MessageKind
+from node.primitives.mining import MiningMode, MiningOrder, Round
 from node.shard.block import ShardBlock
 from node.shard.chain import ShardChain
 from node.shard.lanes import InboundLane
@@ -192,12 +195,12 @@ async def test_a_shards_clock_goes_ahead_by_agreement() -> None:
     one, other = net.service(), net.service()
     now = one.ledger.head.timestamp
     for ahead in (1_000_000, 3_000_000):
-        one.add_operation(operation(DevKind.SET_CLOCK, ahead, number=ahead))
+        one.add_operation(operation(DevKind.SET_CLOCK, ahead, number=now + ahead, slot=now))
         await decide(one, other)
         await decide(one, other)
     late = one.ledger.head.timestamp
     assert late - 3_000_000 > now
-    assert one.ledger.header(2).timestamp - 1_000_000 > now
+    assert one.ledger.header(1).timestamp - 1_000_000 >= now  # the block with the operation, too
 
     strange = net.service()  # has not heard of it
     _, value = await one.build()
@@ -210,8 +213,59 @@ async def test_a_shards_clock_goes_ahead_by_agreement() -> None:
     beyond = replace(block.header, timestamp=late + 100)
     with pytest.raises(InvalidBlock, match="ahead of our clock"):
         await other.judge(encode_value(ShardBlock(header=beyond, items=()), tails), decided=False)
-    with pytest.raises(InvalidTransaction, match="time cannot go back"):
-        one.add_operation(operation(DevKind.SET_CLOCK, number=2_999_999))
+
+
+async def test_without_automine_the_pool_is_no_work_and_only_an_order_takes_from_it() -> None:
+    service = Net(dev_methods=True).service()
+    manual = MiningMode(automine=False)
+    service.add_operation(operation(DevKind.SET_MINING, 1, number=manual.number))
+    assert await decide(service) == 1
+    add(service, transfer(0, 0))
+    assert not service.has_work()
+    assert service.heartbeat() == MANUAL_HEARTBEAT
+    service.add_operation(operation(DevKind.SET_BALANCE, 2, to=Address(KEY.address), number=7))
+    assert await decide(service) == 1, "the operation, not the transaction"
+    order = MiningOrder(name=b"12345678", shards=1, left=2)
+    service.add_operation(operation(DevKind.MINE, 3, data=order.encoded))
+    assert service.has_work()
+    assert await decide(service) == 2
+    add(service, transfer(0, 1))
+    assert (service.is_ordered(), service.has_work()) == (True, True)
+    assert await decide(service) == 1, "the second block of the order takes what has come since"
+    assert not service.is_ordered()
+
+    add(service, transfer(0, 2))
+    service.add_operation(operation(DevKind.SET_MINING, 4, number=MiningMode().number))
+    assert await decide(service) == 1
+    assert service.has_work(), "it was not given up while it had to wait"
+    assert await decide(service) == 1
+
+
+async def test_an_interval_is_the_heartbeat_and_its_blocks_take_what_waits() -> None:
+    service = Net(dev_methods=True).service()
+    every = MiningMode(automine=False, interval=1500)
+    service.add_operation(operation(DevKind.SET_MINING, 1, number=every.number))
+    await decide(service)
+    add(service, transfer(0, 0))
+    assert (service.heartbeat(), service.has_work()) == (1.5, False)
+    assert await decide(service) == 1
+
+
+async def test_the_beacon_waits_for_the_other_shards_of_a_round_but_not_for_ever() -> None:
+    now = [1_700_000_000.0]
+    net = Net(dev_methods=True)
+    beacon = BeaconService(
+        chain=net.beacon_chain, proposer=Address(KEY.address), now=lambda: now[0]
+    )
+    first, second = Round(b"an order", 0, 2), Round(b"an order", 1, 2)
+    assert not beacon._is_late(first)
+    now[0] += ROUND_PATIENCE
+    assert not beacon._is_late(first)
+    assert not beacon._is_late(second), "it has its own time: the first one was complete"
+    now[0] += ROUND_PATIENCE + 0.1
+    assert beacon._is_late(second)
+    assert beacon._is_late(Round(b"an order", 2, 2)), "a shard that is away has cost its time once"
+    assert not beacon._is_late(Round(b"its next", 0, 2))
 
 
 ARRIVAL = Message(

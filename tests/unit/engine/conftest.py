@@ -47,7 +47,7 @@ from tests.support.forgetful import ForgetfulDisk, mounted
 
 CONTEXT = ChainContext(genesis=b"g" * 32, tag=b"shard/0")
 CHECKER = KeccakSecp256k1()
-PACING = Pacing(min_interval=0.05, heartbeat=1.0)
+PACING = Pacing(min_interval=0.05, heartbeat=lambda: 1.0)
 
 
 class Crash(BaseException):

@@ -8,6 +8,7 @@ from node.primitives import rlp
 from node.primitives.basics import Address, Hash32, ShardId, keccak256
 from node.primitives.births import Birth
 from node.primitives.errors import DecodeError
+from node.primitives.mining import Round
 from node.primitives.requests import (
     MAX_BIRTHS,
     MAX_LANE_MOVES,
@@ -125,7 +126,7 @@ ROW_IN, ROW_IN_2 = ([shard, b"\x01", b"", b"", b""] for shard in (b"\x01", b"\x0
     ("requests", "reason"),
     [
         ([b""], "ascend"),
-        ([b"\xa2\xc0"], "unknown type 0xa2"),
+        ([b"\xa3\xc0"], "unknown type 0xa3"),
         ([b"\x00\xc0"], "unknown type 0x00"),
         ([b"\xa1" + rlp.encode([ROW]), lanes([ROW_OUT], [])], "ascend"),
         ([lanes([ROW_OUT], []), lanes([ROW_OUT], [])], "ascend"),
@@ -181,3 +182,13 @@ def test_the_limits_hold_together():
     )
     assert sum(map(len, largest.encoded)) <= MAX_REQUESTS_BYTES
     assert ShardRequests.decode(largest.encoded) == largest
+
+
+def test_an_ordered_block_names_its_place() -> None:
+    requests = ShardRequests(births=(ONE,), mined=Round(b"an order", 300, 2))
+    row = b"\xa2" + rlp.encode([b"an order", b"\x01\x2c", b"\x02"])
+    assert requests.encoded[-1] == row
+    assert ShardRequests.decode(requests.encoded) == requests
+    for wrong in ([b"an orde", b"", b"\x01"], [b"an order", b"", b""], [b"an order", b"\x01"]):
+        with pytest.raises(DecodeError):
+            ShardRequests.decode([b"\xa2" + rlp.encode(wrong)])

@@ -1,6 +1,7 @@
 """Transactions whose senders are answered when a block has them."""
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -45,6 +46,12 @@ class Chain(WithChains):
         self.sent: dict[bytes, float] = {}
         self.error: Exception | None = None
         self.without_end = False
+        self.automine = True
+
+        async def automines() -> bool:
+            return self.automine
+
+        self.dev = SimpleNamespace(off=None, mining=SimpleNamespace(automines=automines))
 
     async def block_number(self, scope: int | None) -> int:
         return int(trio.current_time() / BLOCK)
@@ -228,3 +235,10 @@ def test_all_methods_that_send_are_marked() -> None:
         "eth_sendTransaction",
         "eth_sendUnsignedTransaction",
     }
+
+
+async def test_a_send_is_not_held_back_where_blocks_are_ordered(
+    chain: Chain, autojump_clock: MockClock
+) -> None:
+    chain.automine = False
+    assert await took(chain, send()) == [0]

@@ -10,6 +10,7 @@ from node.primitives.basics import Address
 from node.primitives.dev_operation import DEV_OPERATION_TYPE, MAX_WEI, DevKind, DevOperation
 from node.primitives.errors import InvalidBlock, InvalidTransaction
 from node.primitives.messenger import MESSENGER, STAKING
+from node.primitives.mining import MiningOrder
 from node.primitives.transaction import decode_transaction, encode_impersonated
 from node.shard import dev_ops, messenger
 from node.shard.block import ShardBlock
@@ -24,6 +25,8 @@ _salts = itertools.count()
 
 
 def op(kind, to=None, **fields):
+    if kind is DevKind.MINE:
+        fields.setdefault("data", MiningOrder(name=bytes(8), shards=1, left=1).encoded)
     salt = next(_salts).to_bytes(16, "big")
     return DevOperation(kind=kind, salt=salt, **({"to": Address(to)} if to else {}), **fields)
 
@@ -116,18 +119,16 @@ def test_a_transaction_of_the_same_block_sees_them(world, kit):
         (lambda w, k: op(DevKind.SET_CODE, STAKING), "of the protocol"),
         (lambda w, k: op(DevKind.SET_STORAGE, bytes(19) + b"\1", number=1), "of the protocol"),
         (lambda w, k: op(DevKind.SET_STORAGE, k.address(0, 3, 9), number=1), "has no storage"),
-        (lambda w, k: op(DevKind.SET_CLOCK, number=1), "time cannot go back"),
         (
             lambda w, k: op(DevKind.ADD_BALANCE, w.users[0][1].address, number=MAX_WEI),
             "would be above",
         ),
     ],
-    ids=["nonce", "elsewhere", "messenger", "staking", "precompile", "empty", "clock", "overflow"],
+    ids=["nonce", "elsewhere", "messenger", "staking", "precompile", "empty", "overflow"],
 )
 def test_what_cannot_be_done_has_a_reason_and_no_effect(world, kit, operation, reason):
     alice = world.users[0][1]
     world.make(alice.tx(world.users[0][2].address, 1))
-    make(world, kit, op(DevKind.SET_CLOCK, number=5))
     operation = operation(world, kit)
     run = world.run()
     assert reason in dev_ops.refusal(run.state, run.is_home, operation)
@@ -278,15 +279,15 @@ def test_nobody_is_impersonated_without_the_flag(make_world):
 
 def test_the_queue_is_bounded_by_number_and_bytes_and_holds_each_once():
     queue = DevQueue()
-    first = op(DevKind.MINE)
+    first = op(DevKind.SET_MINING)
     assert (queue.add(first), queue.add(first), len(queue)) == (True, False, 1)
     for _ in range(MAX_QUEUED - 1):
-        queue.add(op(DevKind.MINE))
+        queue.add(op(DevKind.SET_MINING))
     with pytest.raises(InvalidTransaction, match="512 development operations wait"):
-        queue.add(op(DevKind.MINE))
-    batch = queue.first()
+        queue.add(op(DevKind.SET_MINING))
+    batch = queue.first(mining=False)
     assert (batch[0], len(batch)) == (first, dev_ops.MAX_OPERATIONS)
-    queue.on_committed([*batch, op(DevKind.MINE)])
+    queue.on_committed([*batch, op(DevKind.SET_MINING)])
     assert len(queue) == MAX_QUEUED - 64
     assert first not in queue
     assert first.hash not in queue

@@ -7,10 +7,12 @@ from node.execution.state.state import State
 from node.primitives import rlp
 from node.primitives.basics import Address, ShardId
 from node.primitives.dev_operation import SALT_BYTES, DevKind, DevOperation
+from node.primitives.mining import MiningOrder
 from node.primitives.transaction import Transaction, decode_transaction, encode_impersonated
 from tests.simulation.shards.support.traffic import CHAIN_ID, GWEI, RUNTIMES, Traffic
 
 ETHER = 10**18
+WITHOUT_ACCOUNT = (DevKind.MINE, DevKind.SET_CLOCK, DevKind.SET_NEXT_TIME, DevKind.SET_MINING)
 
 
 @dataclass
@@ -33,7 +35,7 @@ class Development:
         rnd = self.random
         kind = rnd.choice(list(DevKind))
         fields: dict[str, object] = {}
-        if kind not in (DevKind.MINE, DevKind.SET_CLOCK):
+        if kind not in WITHOUT_ACCOUNT:
             fields["to"] = self.traffic.somebody(contract=rnd.random() < 0.5)
         if kind in (DevKind.SET_BALANCE, DevKind.ADD_BALANCE):
             fields["number"] = rnd.choice((0, 1, ETHER, rnd.randrange(1000 * ETHER)))
@@ -43,8 +45,18 @@ class Development:
             fields["data"] = rnd.choice((b"", *RUNTIMES))
         elif kind is DevKind.SET_STORAGE:
             fields |= {"slot": rnd.randrange(3), "number": rnd.choice((0, 1, 2**256 - 1))}
-        elif kind is DevKind.SET_CLOCK:
-            fields["number"] = rnd.randrange(10_000)
+        elif kind in (DevKind.SET_CLOCK, DevKind.SET_NEXT_TIME):
+            fields |= {"number": rnd.randrange(10_000), "slot": rnd.randrange(5_000)}
+        elif kind is DevKind.SET_MINING:
+            fields["number"] = rnd.choice((0, 1, 2000))
+        elif kind is DevKind.MINE:
+            order = MiningOrder(
+                name=rnd.randbytes(8),
+                shards=1,
+                left=rnd.choice((1, 2, 5)),
+                interval=rnd.choice((0, 3)),
+            )
+            fields["data"] = order.encoded
         return self.make(kind, **fields)
 
     def make(self, kind: DevKind, **fields: object) -> DevOperation:

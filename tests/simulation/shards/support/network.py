@@ -28,6 +28,7 @@ from node.shard.genesis import shard_genesis
 from node.shard.judge import BuiltBlock
 from node.shard.lanes import InboundLane
 from node.shard.ports import Anchor
+from node.shard.schedule import Schedule
 from node.shard.selection import ChosenTransactions
 from tests.simulation.shards.support.books import Books
 from tests.simulation.shards.support.development import Development
@@ -162,7 +163,14 @@ class Net:
         `proven`: with the proof of its arrivals, as before a decision.
         """
         shard = here.shard
-        env = BlockEnv(coinbase=here.coinbase.address, timestamp=self.clock, anchor=anchor)
+        timestamp = Schedule.of(here.chain.state()).timestamp(
+            now=self.clock,
+            parent=here.chain.head.timestamp,
+            anchored=anchor.timestamp,
+            operations=operations,
+            empty=not txs,
+        )
+        env = BlockEnv(coinbase=here.coinbase.address, timestamp=timestamp, anchor=anchor)
         built = here.chain.build(env, here.lanes, ChosenTransactions(list(txs)), operations)
         executed = built.executed
         tails = built.tails if proven else None

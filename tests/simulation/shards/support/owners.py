@@ -134,6 +134,7 @@ class ShardLedger:
                     self.pay(to, wei)
                 case Created(address=address):
                     created.add(address)
+                    self.nonces.pop(address, None)  # an operation may have set it to 0 before
                 case Ended(address=address, heir=heir):
                     wei = self.balances[address]
                     if heir != address:

@@ -54,7 +54,9 @@ class Node:
         }
         validators = [Validator(address=self.topology.address_of(p), power=1) for p in MEMBERS]
         app = SimpleNamespace(validators=lambda: ValidatorSet(validators))
-        self.shard = SimpleNamespace(crosslinked=lambda: 90, uncrosslinked=lambda: 3)
+        self.shard = SimpleNamespace(
+            crosslinked=lambda: 90, uncrosslinked=lambda: 3, heartbeat=lambda: 1.0
+        )
         self.beacon = SimpleNamespace(is_frozen=lambda shard: False)
         self.syncers = {0: Syncer(), 1: Syncer()}
         self.era = partly(
