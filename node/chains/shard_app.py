@@ -412,8 +412,9 @@ class ShardService:
             if decided or (known.block.items == block.items and proof == tails):
                 return BlockId(block.hash)
         header = block.header
-        clock = self._schedule.latest_clock(_operations(block))
-        if not decided and header.timestamp > self._now() + clock + MAX_CLOCK_DRIFT:
+        soon = int(self._now()) + MAX_CLOCK_DRIFT
+        latest = self._schedule.latest(soon, self.ledger.head.timestamp, _operations(block))
+        if not decided and header.timestamp > latest:
             raise InvalidBlock(f"its time {header.timestamp} is ahead of our clock")
         anchor = await self._anchors.find(
             header.parent_beacon_block_root, 0.0 if decided else ANCHOR_WAIT

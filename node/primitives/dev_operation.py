@@ -93,11 +93,11 @@ class DevOperation:
             raise ValueError("only code and an order are data")
         if self.kind is DevKind.MINE:
             try:
-                begun = self.order.done
+                order = self.order
             except DecodeError as error:
                 raise ValueError(str(error)) from None
-            if begun or (self.slot and not self.number):
-                raise ValueError("an order that has begun, or a clock without a time")
+            if order.done or ((self.slot or order.interval) and not self.number):
+                raise ValueError("an order that has begun, or one without its first timestamp")
         if self.to != ZERO_ADDRESS and not self.has_account:
             raise ValueError("this is about no account")
 

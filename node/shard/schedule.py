@@ -42,10 +42,14 @@ class Schedule:
             mode=MiningMode.of(state.storage(MESSENGER, MINING_SLOT)),
         )
 
-    def latest_clock(self, operations: Sequence[DevOperation]) -> int:
-        """The furthest that the clock is ahead before or after these operations: a proposal that has them is
-        not earlier than we are."""
-        return max([self.clock, *(op.clock for op in operations if op.clock is not None)])
+    def latest(self, now: int, parent: int, operations: Sequence[DevOperation]) -> int:
+        """The latest timestamp that the next block, with these operations, has if its proposer's clock shows
+        `now`. Where the clock was set back that is the parent's, or what was set or ordered before.
+        """
+        clock = max([self.clock, *(op.clock for op in operations if op.clock is not None)])
+        interval = 0 if self.order is None else self.order.interval
+        ordered = [op.number for op in operations if op.kind is DevKind.MINE]
+        return max(now + clock, parent + interval, self.next_time, *ordered)
 
     def awaits(self, anchored: int) -> bool:
         """True if the next block that is not empty has a timestamp of its own, and the network has not come to

@@ -30,15 +30,20 @@ addresses = st.binary(min_size=20, max_size=20).map(Address)
 salts = st.binary(min_size=16, max_size=16)
 words = st.integers(0, 2**256 - 1)
 times = st.integers(1, MAX_TIME)
-orders = st.builds(
-    lambda name, shards, left, interval: (
-        MiningOrder(name=name, shards=shards, left=left, interval=interval).encoded
-    ),
-    st.binary(min_size=8, max_size=8),
-    st.integers(1, MAX_SHARDS),
-    st.integers(1, MAX_BLOCKS),
-    st.integers(0, MAX_INTERVAL),
-)
+
+
+def orders(intervals: st.SearchStrategy[int]) -> st.SearchStrategy[bytes]:
+    return st.builds(
+        lambda name, shards, left, interval: (
+            MiningOrder(name=name, shards=shards, left=left, interval=interval).encoded
+        ),
+        st.binary(min_size=8, max_size=8),
+        st.integers(1, MAX_SHARDS),
+        st.integers(1, MAX_BLOCKS),
+        intervals,
+    )
+
+
 ORDER = MiningOrder(name=bytes(8), shards=1, left=1).encoded
 
 
@@ -47,8 +52,8 @@ def operation(kind: DevKind, **fields: st.SearchStrategy) -> st.SearchStrategy[D
 
 
 operations = st.one_of(
-    operation(DevKind.MINE, data=orders),
-    operation(DevKind.MINE, data=orders, number=times, slot=times),
+    operation(DevKind.MINE, data=orders(st.just(0))),
+    operation(DevKind.MINE, data=orders(st.integers(0, MAX_INTERVAL)), number=times, slot=times),
     operation(DevKind.SET_BALANCE, to=addresses, number=st.integers(0, MAX_WEI)),
     operation(DevKind.ADD_BALANCE, to=addresses, number=st.integers(0, MAX_WEI)),
     operation(DevKind.SET_NONCE, to=addresses, number=st.integers(0, MAX_NEW_NONCE)),

@@ -42,8 +42,18 @@ def test_the_block_that_sets_the_clock_has_the_new_time():
     later = op(DevKind.SET_CLOCK, number=5000, slot=1000)
     assert time_of(Schedule(), later) == 5000
     assert time_of(Schedule(), later, now=1002) == 5002
-    assert Schedule(clock=7).latest_clock([later]) == 4000
-    assert Schedule(clock=7).latest_clock([op(DevKind.SET_MINING)]) == 7
+    assert Schedule(clock=7).latest(1000, 900, [later]) == 5000
+    assert Schedule(clock=7).latest(1000, 900, [op(DevKind.SET_MINING)]) == 1007
+
+
+def test_no_block_that_must_come_is_too_late():
+    """Where the clock was set back behind the parent, or behind what was set or ordered before."""
+    assert Schedule(clock=-500).latest(1000, 900, []) == 900
+    assert Schedule(clock=-500, next_time=950).latest(1000, 900, []) == 950
+    rest = MiningOrder(name=NAME, shards=1, done=1, left=2, interval=60)
+    assert Schedule(clock=-500, order=rest).latest(1000, 900, []) == 960
+    by_another_clock = mine(number=5000, slot=5000)
+    assert Schedule().latest(1000, 900, [by_another_clock]) == 5000
 
 
 def test_the_next_block_with_content_has_the_time_that_was_set_for_it():
@@ -70,7 +80,9 @@ def test_ordered_blocks_have_the_times_of_the_order():
     unhurried = MiningOrder(name=NAME, shards=1, done=1, left=2)
     assert time_of(Schedule(order=unhurried, next_time=1700)) == 1700
     assert mine(3, 60, number=1500, slot=1000).clock == 1500 + 120 - 1000
-    assert mine(3, 60).clock is None
+    assert mine(3).clock is None
+    with pytest.raises(ValueError, match="without its first timestamp"):
+        mine(3, 60)
 
 
 def test_a_mode_is_a_word_and_0_is_automatic():

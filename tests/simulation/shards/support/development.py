@@ -57,6 +57,8 @@ class Development:
                 interval=rnd.choice((0, 3)),
             )
             fields["data"] = order.encoded
+            if order.interval or rnd.random() < 0.5:
+                fields |= {"number": 1 + rnd.randrange(10_000), "slot": rnd.randrange(5_000)}
         return self.make(kind, **fields)
 
     def make(self, kind: DevKind, **fields: object) -> DevOperation:
