@@ -8,6 +8,7 @@ which messages arrived further than the protocol itself does.
 
 from collections.abc import Iterator
 
+from consensus import round_state
 from consensus.effects import (
     Effect,
     Equivocation,
@@ -26,30 +27,15 @@ from consensus.inputs import (
     VoteReceived,
 )
 from consensus.proposals import ProposalLog
-from consensus.round_state import (
-    EarlierPolka,
-    FreshProposal,
-    NewRound,
-    PolkaAny,
-    PolkaBlock,
-    PolkaNil,
-    PrecommitAny,
-    PrecommitValue,
-    PrevoteTimeout,
-    ProposeTimeout,
-    Reproposal,
-    RoundEvent,
-    RoundState,
-    Step,
-    ValueReady,
-    apply,
-    resumed,
-)
 from consensus.signing import certificate_from_votes
 from consensus.types import NO_ROUND, BlockId, Proposal, Round, TimeoutKind, Vote, VoteType
 from consensus.votes import VoteKeeper
 
-_POLKA_NIL, _POLKA_ANY, _PRECOMMIT_ANY = PolkaNil(), PolkaAny(), PrecommitAny()
+_POLKA_NIL, _POLKA_ANY, _PRECOMMIT_ANY = (
+    round_state.PolkaNil(),
+    round_state.PolkaAny(),
+    round_state.PrecommitAny(),
+)
 
 
 class HeightProcess:
@@ -64,7 +50,7 @@ class HeightProcess:
         self._index = None if start.me is None else start.validators.index_of(start.me)
         self._votes = VoteKeeper(start.height, start.validators)
         self._proposals = ProposalLog(start.height, start.validators)
-        self.state = RoundState(height=start.height)
+        self.state = round_state.RoundState(height=start.height)
         self._snapshot = start.snapshot
 
     def start(self) -> tuple[Effect, ...]:
@@ -85,7 +71,7 @@ class HeightProcess:
             first = known.setdefault(place_of(message), message)
             if first is not message:
                 told.setdefault(place_of(message), Equivocation(first=first, second=message))
-        return (*told.values(), *resumed(state), *self._settle())
+        return (*told.values(), *round_state.resumed(state), *self._settle())
 
     def _count_again(self, votes: tuple[Vote, ...]) -> None:
         self._votes = VoteKeeper(self.state.height, self._validators)
@@ -157,22 +143,22 @@ class HeightProcess:
 
     def on_value(self, built: ValueBuilt) -> tuple[Effect, ...]:
         """L18."""
-        return self._settle(ValueReady(round=built.round, block_id=built.block_id))
+        return self._settle(round_state.ValueReady(round=built.round, block_id=built.block_id))
 
     def on_timeout(self, elapsed: TimeoutElapsed) -> tuple[Effect, ...]:
         """L57-67. A timeout that is not of the current round and step, or was not started, is ignored."""
         timeout = elapsed.timeout
         state = self.state
-        if timeout.round != state.round or state.step is Step.DECIDED:
+        if timeout.round != state.round or state.step is round_state.Step.DECIDED:
             return ()
         again = self._rebroadcast()
         match timeout.kind:
             case TimeoutKind.REBROADCAST:
                 return (*again, StartTimeout(timeout=timeout))
             case TimeoutKind.PROPOSE:
-                event: RoundEvent = ProposeTimeout()
+                event: round_state.RoundEvent = round_state.ProposeTimeout()
             case TimeoutKind.PREVOTE if state.prevote_timeout_started:
-                event = PrevoteTimeout()
+                event = round_state.PrevoteTimeout()
             case TimeoutKind.PRECOMMIT if state.precommit_timeout_started:  # L65-67
                 event = self._new_round(Round(state.round + 1))
             case _:
@@ -180,31 +166,31 @@ class HeightProcess:
         effects = self._settle(event)
         return (*again, *effects) if self.state is not state else ()
 
-    def _new_round(self, round: Round) -> NewRound:
+    def _new_round(self, round: Round) -> round_state.NewRound:
         proposer = self._validators.proposer(self.state.height, round).address
-        return NewRound(
+        return round_state.NewRound(
             round=round,
             proposer=proposer,
             mine=self._index is not None and proposer == self._me,
         )
 
-    def _settle(self, first: RoundEvent | None = None) -> tuple[Effect, ...]:
+    def _settle(self, first: round_state.RoundEvent | None = None) -> tuple[Effect, ...]:
         """Apply an event, if given, and then every rule that the message log enables."""
         effects: list[Effect] = []
         if first is not None:
             self._fire(first, effects)
-        while self.state.step is not Step.DECIDED:
+        while self.state.step is not round_state.Step.DECIDED:
             if not any(self._fire(event, effects) for event in self._offers()):
                 break
         return tuple(effects)
 
-    def _offers(self) -> Iterator[RoundEvent]:
+    def _offers(self) -> Iterator[round_state.RoundEvent]:
         """Every rule whose messages are there; the rest of the guard is up to ``apply``."""
         votes, proposals, round = self._votes, self._proposals, self.state.round
         for committed_round, block_id in votes.commits():  # L49
             if proposals.is_valid(block_id):
                 precommits = votes.votes_for(VoteType.PRECOMMIT, committed_round, block_id)
-                yield PrecommitValue(
+                yield round_state.PrecommitValue(
                     certificate=certificate_from_votes(self._validators, precommits)
                 )
         later = votes.skip_round()
@@ -214,26 +200,28 @@ class HeightProcess:
             block_id = proposal.block_id
             valid = proposals.is_valid(block_id)
             if proposal.pol_round == NO_ROUND:  # L22
-                yield FreshProposal(block_id=block_id, valid=valid)
+                yield round_state.FreshProposal(block_id=block_id, valid=valid)
             elif votes.has_quorum(VoteType.PREVOTE, proposal.pol_round, block_id):  # L28
-                yield Reproposal(block_id=block_id, pol_round=proposal.pol_round, valid=valid)
+                yield round_state.Reproposal(
+                    block_id=block_id, pol_round=proposal.pol_round, valid=valid
+                )
         for polka in votes.quorums(VoteType.PREVOTE, round):
             if polka is None:  # L44
                 yield _POLKA_NIL
             elif proposals.is_valid(polka):  # L36
-                yield PolkaBlock(block_id=polka)
+                yield round_state.PolkaBlock(block_id=polka)
         for earlier, block_id in votes.polkas_between(self.state.valid_round, round):
             if proposals.is_valid(block_id):
-                yield EarlierPolka(round=earlier, block_id=block_id)
+                yield round_state.EarlierPolka(round=earlier, block_id=block_id)
         if votes.has_quorum_of_any(VoteType.PREVOTE, round):  # L34
             yield _POLKA_ANY
         if votes.has_quorum_of_any(VoteType.PRECOMMIT, round):  # L47
             yield _PRECOMMIT_ANY
 
-    def _fire(self, event: RoundEvent, effects: list[Effect]) -> bool:
+    def _fire(self, event: round_state.RoundEvent, effects: list[Effect]) -> bool:
         """Apply one event; whether it was enabled."""
         before = self.state
-        transition = apply(before, event)
+        transition = round_state.apply(before, event)
         if transition.state is before:
             return False
         self.state = transition.state

@@ -2,17 +2,7 @@
 
 from collections.abc import Hashable, Iterable
 
-from consensus.effects import (
-    BuildValue,
-    Decided,
-    Effect,
-    EnteredRound,
-    Equivocation,
-    Rebroadcast,
-    SendProposal,
-    SendVote,
-    StartTimeout,
-)
+from consensus import effects
 from consensus.engine import Engine
 from consensus.inputs import (
     Input,
@@ -26,7 +16,7 @@ from consensus.round_state import Step
 from consensus.types import Address
 
 
-def replay(engine: Engine, log: Iterable[Input]) -> tuple[Effect, ...]:
+def replay(engine: Engine, log: Iterable[Input]) -> tuple[effects.Effect, ...]:
     """Feed logged inputs to a new engine; return the effects that are still to be performed.
 
     These are described in point 4 of the contract of :class:`consensus.engine.Engine`. What they
@@ -38,7 +28,7 @@ def replay(engine: Engine, log: Iterable[Input]) -> tuple[Effect, ...]:
     Raises:
         ContractViolation: the log is not one that an engine's host writes.
     """
-    open_effects: dict[Hashable, Effect] = {}
+    open_effects: dict[Hashable, effects.Effect] = {}
     me: Address | None = None
     for input in log:
         if isinstance(input, StartHeight):
@@ -54,20 +44,20 @@ def replay(engine: Engine, log: Iterable[Input]) -> tuple[Effect, ...]:
     return tuple(effect for effect in open_effects.values() if _is_current(effect, engine))
 
 
-def _key(effect: Effect) -> Hashable:
+def _key(effect: effects.Effect) -> Hashable:
     """The key that matches an effect with its answer; None for an effect that replay drops."""
     match effect:
-        case SendVote(type=type, height=height, round=round):
-            return SendVote, type, height, round
-        case SendProposal(height=height, round=round):
-            return SendProposal, height, round
-        case BuildValue(height=height, round=round):
-            return BuildValue, height, round
-        case StartTimeout(timeout=timeout):
-            return StartTimeout, timeout
-        case Decided() | Equivocation():
+        case effects.SendVote(type=type, height=height, round=round):
+            return effects.SendVote, type, height, round
+        case effects.SendProposal(height=height, round=round):
+            return effects.SendProposal, height, round
+        case effects.BuildValue(height=height, round=round):
+            return effects.BuildValue, height, round
+        case effects.StartTimeout(timeout=timeout):
+            return effects.StartTimeout, timeout
+        case effects.Decided() | effects.Equivocation():
             return effect
-        case Rebroadcast() | EnteredRound():
+        case effects.Rebroadcast() | effects.EnteredRound():
             return None
 
 
@@ -78,25 +68,29 @@ def _answered_by(
     """The key of the effect that this input answers, or None."""
     match input:
         case VoteReceived(vote=vote):
-            return (SendVote, vote.type, vote.height, vote.round) if vote.validator == me else None
+            return (
+                (effects.SendVote, vote.type, vote.height, vote.round)
+                if vote.validator == me
+                else None
+            )
         case ProposalReceived(proposal=proposal):
             if proposal.proposer != me:
                 return None
-            return SendProposal, proposal.height, proposal.round
+            return effects.SendProposal, proposal.height, proposal.round
         case ValueBuilt(height=height, round=round):
-            return BuildValue, height, round
+            return effects.BuildValue, height, round
         case TimeoutElapsed(timeout=timeout):
-            return StartTimeout, timeout
+            return effects.StartTimeout, timeout
 
 
-def _is_current(effect: Effect, engine: Engine) -> bool:
+def _is_current(effect: effects.Effect, engine: Engine) -> bool:
     """True if performing the effect can still matter."""
     match effect:
-        case BuildValue(round=round):
+        case effects.BuildValue(round=round):
             return engine.round_step is Step.PROPOSE and round == engine.round
-        case SendProposal(round=round):
+        case effects.SendProposal(round=round):
             return engine.decided is None and round == engine.round
-        case StartTimeout(timeout=timeout):
+        case effects.StartTimeout(timeout=timeout):
             return engine.decided is None and timeout.round == engine.round
         case _:
             return True

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from rpc import wire
 from rpc.encoding import (
     json_type,
     parse_address,
@@ -19,16 +20,6 @@ from rpc.encoding import (
     parse_storage_slot,
 )
 from rpc.nesting import too_deep
-from rpc.wire import (
-    AccessListEntry,
-    BlockHash,
-    BlockRef,
-    BlockTag,
-    CallRequest,
-    LogFilter,
-    MessageFilter,
-    SetCodeAuthorization,
-)
 
 T = TypeVar("T")
 H = TypeVar("H", bound=Hashable)
@@ -40,7 +31,7 @@ MAX_PERCENTILES = 100
 MAX_PROOF_SLOTS = 1024  # of one eth_getProof; geth's number
 MESSAGE_EVENTS = ("sent", "finalised", "delivered")
 
-_TAGS: dict[str, BlockTag] = {
+_TAGS: dict[str, wire.BlockTag] = {
     "latest": "latest",
     "pending": "pending",
     "safe": "safe",
@@ -68,7 +59,7 @@ def count(value: object) -> int:
     return uint64(value)
 
 
-def block_number(value: object) -> BlockTag | int:
+def block_number(value: object) -> wire.BlockTag | int:
     """A tag or a number; hashes are not accepted."""
     if isinstance(value, str):
         tag = _TAGS.get(value)
@@ -82,17 +73,17 @@ def block_number(value: object) -> BlockTag | int:
     return number
 
 
-def block_ref(value: object) -> BlockRef:
+def block_ref(value: object) -> wire.BlockRef:
     """A tag, a number, a 32-byte hash, or the object of EIP-1898."""
     if isinstance(value, str) and len(value) == 66:
-        return BlockHash(parse_hash(value))
+        return wire.BlockHash(parse_hash(value))
     if not isinstance(value, dict):
         return block_number(value)
     by_hash, by_number = value.get("blockHash"), value.get("blockNumber")
     if by_hash is not None and by_number is not None:
         raise ValueError("cannot specify both blockHash and blockNumber, choose one or the other")
     if by_hash is not None:
-        named = BlockHash(member("blockHash", parse_hash, by_hash))
+        named = wire.BlockHash(member("blockHash", parse_hash, by_hash))
         optional(value, "requireCanonical", boolean)  # all blocks are canonical
         return named
     if by_number is None:
@@ -102,7 +93,7 @@ def block_ref(value: object) -> BlockRef:
     return member("blockNumber", block_number, by_number)
 
 
-def call_request(value: object) -> CallRequest:
+def call_request(value: object) -> wire.CallRequest:
     """A transaction object."""
     members = as_object(value)
     if members.get("blobVersionedHashes"):
@@ -121,7 +112,7 @@ def call_request(value: object) -> CallRequest:
             'both "data" and "input" are set and not equal. '
             'Please use "input" to pass transaction call data'
         )
-    return CallRequest(
+    return wire.CallRequest(
         from_=optional(members, "from", parse_address),
         to=optional(members, "to", parse_address),
         gas=optional(members, "gas", uint64),
@@ -138,7 +129,7 @@ def call_request(value: object) -> CallRequest:
     )
 
 
-def access_list(value: object) -> tuple[AccessListEntry, ...]:
+def access_list(value: object) -> tuple[wire.AccessListEntry, ...]:
     """An EIP-2930 access list."""
     if isinstance(value, list):
         keys = (row.get("storageKeys") for row in value if isinstance(row, dict))
@@ -148,12 +139,12 @@ def access_list(value: object) -> tuple[AccessListEntry, ...]:
     return array(value, _access_list_entry, MAX_ACCESS_LIST)
 
 
-def authorization_list(value: object) -> tuple[SetCodeAuthorization, ...]:
+def authorization_list(value: object) -> tuple[wire.SetCodeAuthorization, ...]:
     """An EIP-7702 authorization list."""
     return array(value, _authorization, MAX_ACCESS_LIST)
 
 
-def log_filter(value: object) -> LogFilter:
+def log_filter(value: object) -> wire.LogFilter:
     """The object of `eth_getLogs`."""
     members = as_object(value)
     block_hash = optional(members, "blockHash", parse_hash)
@@ -165,7 +156,7 @@ def log_filter(value: object) -> LogFilter:
         )
     if isinstance(first, int) and isinstance(last, int) and first > last:
         raise ValueError(f"invalid block range params: fromBlock {first} is after toBlock {last}")
-    return LogFilter(
+    return wire.LogFilter(
         from_block="latest" if first is None else first,
         to_block="latest" if last is None else last,
         block_hash=block_hash,
@@ -174,14 +165,14 @@ def log_filter(value: object) -> LogFilter:
     )
 
 
-def message_filter(value: object) -> MessageFilter:
+def message_filter(value: object) -> wire.MessageFilter:
     """The object of a subscription to messages. Unlike elsewhere an unknown member is a mistake: a filter
     that is ignored would be found out late."""
     members = as_object(value)
     for name in members:
         if name not in ("id", "address", "shard", "events"):
             raise ValueError(f"there is no filter {name!r}; there are id, address, shard, events")
-    return MessageFilter(
+    return wire.MessageFilter(
         ids=optional(members, "id", _any_of(parse_hash)),
         addresses=optional(members, "address", _any_of(parse_address)),
         shards=optional(members, "shard", _any_of(_shard)),
@@ -250,10 +241,10 @@ def _transaction_type(value: object) -> int:
     return parse_quantity(value, bits=8)
 
 
-def _access_list_entry(value: object) -> AccessListEntry:
+def _access_list_entry(value: object) -> wire.AccessListEntry:
     members = as_object(value)
     keys = members.get("storageKeys")
-    return AccessListEntry(
+    return wire.AccessListEntry(
         address=required(members, "address", parse_address),
         storage_keys=()
         if keys is None
@@ -261,11 +252,11 @@ def _access_list_entry(value: object) -> AccessListEntry:
     )
 
 
-def _authorization(value: object) -> SetCodeAuthorization:
+def _authorization(value: object) -> wire.SetCodeAuthorization:
     members = as_object(value)
     # "v" is what some signers call the parity.
     parity = "yParity" if members.get("yParity") is not None else "v"
-    return SetCodeAuthorization(
+    return wire.SetCodeAuthorization(
         chain_id=required(members, "chainId", parse_quantity),
         address=required(members, "address", parse_address),
         nonce=required(members, "nonce", uint64),

@@ -7,27 +7,15 @@ inline, no helper call per member.
 
 from typing import Any
 
+from rpc import wire
 from rpc.encoding import data
-from rpc.wire import (
-    AccessListEntry,
-    AccessListResult,
-    AccountProof,
-    BlockView,
-    FeeHistory,
-    LogView,
-    ReceiptView,
-    SetCodeAuthorization,
-    SimulatedBlock,
-    SimulatedCallResult,
-    TransactionView,
-)
 
 ACCESS_LIST = 0x01
 DYNAMIC_FEE = 0x02
 SET_CODE = 0x04
 
 
-def block(view: BlockView) -> dict[str, Any]:
+def block(view: wire.BlockView) -> dict[str, Any]:
     """A block."""
     transactions: list[Any] = [
         data(item) if isinstance(item, bytes) else transaction(item) for item in view.transactions
@@ -63,7 +51,7 @@ def block(view: BlockView) -> dict[str, Any]:
     }
 
 
-def transaction(view: TransactionView) -> dict[str, Any]:
+def transaction(view: wire.TransactionView) -> dict[str, Any]:
     """A transaction of any type; what its type does not have is left out, as ethers and viem expect."""
     kind = view.type
     out: dict[str, Any] = {
@@ -105,7 +93,7 @@ def transaction(view: TransactionView) -> dict[str, Any]:
     return out
 
 
-def access_list(entries: tuple[AccessListEntry, ...]) -> list[dict[str, Any]]:
+def access_list(entries: tuple[wire.AccessListEntry, ...]) -> list[dict[str, Any]]:
     """An EIP-2930 access list."""
     return [
         {
@@ -116,7 +104,7 @@ def access_list(entries: tuple[AccessListEntry, ...]) -> list[dict[str, Any]]:
     ]
 
 
-def authorization(value: SetCodeAuthorization) -> dict[str, Any]:
+def authorization(value: wire.SetCodeAuthorization) -> dict[str, Any]:
     """An EIP-7702 authorization."""
     return {
         "chainId": hex(value.chain_id),
@@ -128,7 +116,7 @@ def authorization(value: SetCodeAuthorization) -> dict[str, Any]:
     }
 
 
-def log(view: LogView) -> dict[str, Any]:
+def log(view: wire.LogView) -> dict[str, Any]:
     """A log."""
     return {
         "address": data(view.address),
@@ -144,7 +132,7 @@ def log(view: LogView) -> dict[str, Any]:
     }
 
 
-def receipt(view: ReceiptView) -> dict[str, Any]:
+def receipt(view: wire.ReceiptView) -> dict[str, Any]:
     """A receipt with its logs."""
     return {
         "transactionHash": data(view.transaction_hash),
@@ -165,12 +153,12 @@ def receipt(view: ReceiptView) -> dict[str, Any]:
     }
 
 
-def simulated_block(value: SimulatedBlock) -> dict[str, Any]:
+def simulated_block(value: wire.SimulatedBlock) -> dict[str, Any]:
     """A block of the answer of `eth_simulateV1`."""
     return {**block(value.block), "calls": [_simulated_call(item) for item in value.calls]}
 
 
-def _simulated_call(value: SimulatedCallResult) -> dict[str, Any]:
+def _simulated_call(value: wire.SimulatedCallResult) -> dict[str, Any]:
     out: dict[str, Any] = {
         "status": hex(value.status),
         "returnData": data(value.return_data),
@@ -186,7 +174,7 @@ def _simulated_call(value: SimulatedCallResult) -> dict[str, Any]:
     return out
 
 
-def fee_history(history: FeeHistory) -> dict[str, Any]:
+def fee_history(history: wire.FeeHistory) -> dict[str, Any]:
     """The answer of `eth_feeHistory`."""
     out: dict[str, Any] = {
         "oldestBlock": hex(history.oldest_block),
@@ -205,7 +193,7 @@ def syncing(progress: dict[str, Any] | None) -> Any:
     return {k: hex(v) if type(v) is int else v for k, v in progress.items()}
 
 
-def header(view: BlockView) -> dict[str, Any]:
+def header(view: wire.BlockView) -> dict[str, Any]:
     """The notification of `newHeads` for a block: its header, as in geth."""
     out = block(view)
     for name in ("transactions", "uncles", "size", "withdrawals"):
@@ -213,7 +201,7 @@ def header(view: BlockView) -> dict[str, Any]:
     return out
 
 
-def account_proof(value: AccountProof) -> dict[str, Any]:
+def account_proof(value: wire.AccountProof) -> dict[str, Any]:
     """The answer of `eth_getProof`."""
     return {
         "address": data(value.address),
@@ -233,7 +221,7 @@ def account_proof(value: AccountProof) -> dict[str, Any]:
     }
 
 
-def access_list_result(value: AccessListResult) -> dict[str, Any]:
+def access_list_result(value: wire.AccessListResult) -> dict[str, Any]:
     """The answer of `eth_createAccessList`."""
     out: dict[str, Any] = {
         "accessList": access_list(value.access_list),
@@ -247,7 +235,7 @@ def access_list_result(value: AccessListResult) -> dict[str, Any]:
 _PLACE = ("blockHash", "blockNumber", "transactionIndex", "blockTimestamp", "from")
 
 
-def signed_transaction(view: TransactionView) -> dict[str, Any]:
+def signed_transaction(view: wire.TransactionView) -> dict[str, Any]:
     """A signed transaction that is in no pool: the fields of its type, its hash and signature."""
     out = transaction(view)
     for name in _PLACE:
@@ -255,7 +243,7 @@ def signed_transaction(view: TransactionView) -> dict[str, Any]:
     return out
 
 
-def unsigned_transaction(view: TransactionView) -> dict[str, Any]:
+def unsigned_transaction(view: wire.TransactionView) -> dict[str, Any]:
     """A transaction before it is signed."""
     out = signed_transaction(view)
     for name in ("v", "r", "s", "yParity", "hash"):

@@ -24,31 +24,11 @@ from typing import Any, Self, TypeAlias
 
 import msgspec
 
+from node.cluster import fault_model
 from node.cluster.client.ask import rpc_url
 from node.cluster.client.client import call
 from node.cluster.errors import NetworkFailed, RequestFailed, RpcRefused
 from node.cluster.fault_book import FaultBook
-from node.cluster.fault_model import (
-    ActiveFault,
-    ClockSkew,
-    Corrupt,
-    Delay,
-    Disk,
-    Equivocate,
-    Fault,
-    File,
-    Freeze,
-    Kill,
-    Lane,
-    Loss,
-    Partition,
-    Stop,
-    Withhold,
-    check_fault,
-    faults_of_node,
-    names_of,
-    nodes_of,
-)
 from node.cluster.faults.damage import damage, repair
 from node.cluster.faults.restart import Nodes
 from node.cluster.layout import NodeLayout, load_layout
@@ -59,7 +39,7 @@ from node.primitives.errors import UserError
 from node.storage.files import write_atomically
 from node.storage.quota import directory_size
 
-ActiveFaults: TypeAlias = list[ActiveFault]
+ActiveFaults: TypeAlias = list[fault_model.ActiveFault]
 
 TOLD_TIMEOUT = 20.0
 NO_SUCH_METHOD, NOT_SUPPORTED = -32601, -32004
@@ -68,7 +48,7 @@ NO_SUCH_METHOD, NOT_SUPPORTED = -32601, -32004
 class CausedFault:
     """A fault that is in force until `heal`, or until the end of a `with`."""
 
-    def __init__(self, faults: "Faults", active: ActiveFault) -> None:
+    def __init__(self, faults: "Faults", active: fault_model.ActiveFault) -> None:
         self._faults = faults
         self.name = active.name
         self.fault = active.fault
@@ -101,16 +81,16 @@ class Faults:
 
     def kill(self, *nodes: str) -> CausedFault:
         """SIGKILL; healed by a start."""
-        return self.cause(Kill(nodes=nodes))
+        return self.cause(fault_model.Kill(nodes=nodes))
 
     def stop(self, *nodes: str) -> CausedFault:
         """SIGSTOP: sockets stay open, nothing answers; healed by SIGCONT."""
-        return self.cause(Stop(nodes=nodes))
+        return self.cause(fault_model.Stop(nodes=nodes))
 
     def restart(self, *nodes: str, kill: bool = False) -> None:
         """Stop (SIGTERM, or SIGKILL) and start again; over when it returns."""
         with self._book.locked():
-            self.nodes.restart(names_of(self.layout, nodes), kill=kill)
+            self.nodes.restart(fault_model.names_of(self.layout, nodes), kill=kill)
 
     # ------------------------------------------------------------------ the network
 
@@ -118,7 +98,9 @@ class Faults:
         """Nothing passes between the groups; nodes in no group form one more. With `cut` the connections are
         closed at once, otherwise they are found silent after 8 s.
         """
-        return self.cause(Partition(groups=tuple(tuple(group) for group in groups), cut=cut))
+        return self.cause(
+            fault_model.Partition(groups=tuple(tuple(group) for group in groups), cut=cut)
+        )
 
     def delay(
         self,
@@ -131,7 +113,7 @@ class Faults:
     ) -> CausedFault:
         """Messages between `src` and `dst` (none: all nodes) take up to `seconds + jitter` longer."""
         links: dict[str, Any] = {"src": tuple(src), "dst": tuple(dst), "one_way": one_way}
-        return self.cause(_checked(Delay(seconds=seconds, jitter=jitter, **links)))
+        return self.cause(_checked(fault_model.Delay(seconds=seconds, jitter=jitter, **links)))
 
     def loss(
         self,
@@ -143,48 +125,48 @@ class Faults:
     ) -> CausedFault:
         """`ratio` of the messages between `src` and `dst` (none: all nodes) never arrive."""
         links: dict[str, Any] = {"src": tuple(src), "dst": tuple(dst), "one_way": one_way}
-        return self.cause(_checked(Loss(ratio=ratio, **links)))
+        return self.cause(_checked(fault_model.Loss(ratio=ratio, **links)))
 
     # ------------------------------------------------------------------ shards and lanes
 
     def lane(self, src: int, dst: int) -> CausedFault:
         """No node of shard `dst` fetches messages from shard `src`."""
-        return self.cause(Lane(src=src, dst=dst))
+        return self.cause(fault_model.Lane(src=src, dst=dst))
 
     def freeze(self, shard: int) -> CausedFault:
         """Prove to the beacon, with the keys of the shard's validators, that it has forked. For good."""
-        return self.cause(Freeze(shard=shard))
+        return self.cause(fault_model.Freeze(shard=shard))
 
     # ------------------------------------------------------------------ validators
 
     def equivocate(self, *nodes: str, late: int = 0) -> CausedFault:
         """They contradict each of their prevotes, `late` heights after it, and are slashed and jailed."""
-        return self.cause(_checked(Equivocate(nodes=nodes, late=late)))
+        return self.cause(_checked(fault_model.Equivocate(nodes=nodes, late=late)))
 
     def withhold(self, *nodes: str) -> CausedFault:
         """They propose no messages from other shards."""
-        return self.cause(Withhold(nodes=nodes))
+        return self.cause(fault_model.Withhold(nodes=nodes))
 
     def clock(self, seconds: float, *nodes: str) -> CausedFault:
         """Their clocks are wrong."""
-        return self.cause(_checked(ClockSkew(nodes=nodes, seconds=seconds)))
+        return self.cause(_checked(fault_model.ClockSkew(nodes=nodes, seconds=seconds)))
 
     # ------------------------------------------------------------------ disks
 
     def disk(self, *nodes: str, free: int = 0) -> CausedFault:
         """The disk is full after `free` more bytes: the node ends. Healed by room and a start."""
-        return self.cause(_checked(Disk(nodes=nodes, free=free)))
+        return self.cause(_checked(fault_model.Disk(nodes=nodes, free=free)))
 
-    def corrupt(self, *nodes: str, file: File = "table") -> CausedFault:
+    def corrupt(self, *nodes: str, file: fault_model.File = "table") -> CausedFault:
         """Kill the node and change bytes of a file of its. It does not start until healed: a database is
         deleted then, and synced from the peers."""
-        return self.cause(_checked(Corrupt(nodes=nodes, file=file)))
+        return self.cause(_checked(fault_model.Corrupt(nodes=nodes, file=file)))
 
     # ------------------------------------------------------------------ all kinds
 
-    def cause(self, fault: Fault, *, name: str | None = None) -> CausedFault:
+    def cause(self, fault: fault_model.Fault, *, name: str | None = None) -> CausedFault:
         """Cause a fault. `name`: the name to heal it by; by default the kind with a number."""
-        check_fault(self.layout, fault)
+        fault_model.check_fault(self.layout, fault)
         with self._book.locked():
             before = self._current()
             taken = {item.name for item in before}
@@ -193,13 +175,13 @@ class Faults:
             elif name in taken:
                 raise UserError(f"there is a fault {name!r} already; `atoll fault list` shows it")
             disks = {}
-            if isinstance(fault, Disk):
+            if isinstance(fault, fault_model.Disk):
                 disks = {
                     node: directory_size(self.layout.node(node).config.data_dir) + fault.free
-                    for node in nodes_of(self.layout, fault)
+                    for node in fault_model.nodes_of(self.layout, fault)
                 }
             seed = secrets.randbits(32) if self._seed is None else self._seed
-            active = ActiveFault(name=name, fault=fault, seed=seed, disks=disks)
+            active = fault_model.ActiveFault(name=name, fault=fault, seed=seed, disks=disks)
             self._book.write([*before, active])
             try:
                 self._perform(fault, [*before, active])
@@ -225,7 +207,7 @@ class Faults:
                 if name not in known:
                     there = ", ".join(known) or "none"
                     raise UserError(f"there is no fault {name!r} in force; there is: {there}")
-                if isinstance(known[name].fault, Freeze):
+                if isinstance(known[name].fault, fault_model.Freeze):
                     raise UserError(
                         f"{name}: a fork that was proven cannot be taken back: a new network is the only "
                         "way (`atoll up --reset`)"
@@ -233,10 +215,13 @@ class Faults:
             ended = [
                 item
                 for item in active
-                if (not names or item.name in names) and not isinstance(item.fault, Freeze)
+                if (not names or item.name in names)
+                and not isinstance(item.fault, fault_model.Freeze)
             ]
             remaining = [item for item in active if item not in ended]
-            concerned = {name for item in ended for name in nodes_of(self.layout, item.fault)}
+            concerned = {
+                name for item in ended for name in fault_model.nodes_of(self.layout, item.fault)
+            }
             if not names:  # faults that other clients set over JSON-RPC end as well
                 concerned = {node.name for node in self.layout.nodes}
             self._end(ended, remaining, concerned)
@@ -254,7 +239,7 @@ class Faults:
                 said = msgspec.convert(answer, NodeFaults)
             except (RequestFailed, msgspec.ValidationError):
                 continue
-            if said != faults_of_node(self.layout, node, active):
+            if said != fault_model.faults_of_node(self.layout, node, active):
                 found[node.name] = said
         return found
 
@@ -263,28 +248,28 @@ class Faults:
     def _current(self) -> ActiveFaults:
         return [item for item in self._book.read() if not self._is_over(item.fault)]
 
-    def _is_over(self, fault: Fault) -> bool:
+    def _is_over(self, fault: fault_model.Fault) -> bool:
         """True if the fault was ended otherwise, as by `atoll up`."""
         match fault:
-            case Kill() | Corrupt():
-                return all(map(self.nodes.is_running, nodes_of(self.layout, fault)))
-            case Stop():
-                return not any(map(self.nodes.is_held, nodes_of(self.layout, fault)))
+            case fault_model.Kill() | fault_model.Corrupt():
+                return all(map(self.nodes.is_running, fault_model.nodes_of(self.layout, fault)))
+            case fault_model.Stop():
+                return not any(map(self.nodes.is_held, fault_model.nodes_of(self.layout, fault)))
             case _:
                 return False
 
-    def _perform(self, fault: Fault, active: Sequence[ActiveFault]) -> None:
-        names = nodes_of(self.layout, fault)
+    def _perform(self, fault: fault_model.Fault, active: Sequence[fault_model.ActiveFault]) -> None:
+        names = fault_model.nodes_of(self.layout, fault)
         match fault:
-            case Kill():
+            case fault_model.Kill():
                 self.nodes.kill(names)
-            case Stop():
+            case fault_model.Stop():
                 self.nodes.hold(names)
-            case Corrupt():
+            case fault_model.Corrupt():
                 self.nodes.kill([name for name in names if self.nodes.is_running(name)])
                 for name in names:
                     damage(self.layout.node(name), fault.file)
-            case Freeze():
+            case fault_model.Freeze():
                 from node.cluster.faults.fork_evidence import prove_fork
 
                 prove_fork(self.layout, fault.shard)
@@ -292,38 +277,41 @@ class Faults:
                 self._tell(names, active)
 
     def _end(
-        self, ended: Sequence[ActiveFault], remaining: Sequence[ActiveFault], concerned: set[str]
+        self,
+        ended: Sequence[fault_model.ActiveFault],
+        remaining: Sequence[fault_model.ActiveFault],
+        concerned: set[str],
     ) -> None:
         for item in ended:
-            if isinstance(item.fault, Stop):
-                self.nodes.go_on(nodes_of(self.layout, item.fault))
-            elif isinstance(item.fault, Corrupt):
-                for name in nodes_of(self.layout, item.fault):
+            if isinstance(item.fault, fault_model.Stop):
+                self.nodes.go_on(fault_model.nodes_of(self.layout, item.fault))
+            elif isinstance(item.fault, fault_model.Corrupt):
+                for name in fault_model.nodes_of(self.layout, item.fault):
                     if not self.nodes.is_running(name):
                         repair(self.layout.node(name), item.fault.file)
         self._tell(sorted(concerned), remaining)
         away = {
             name
             for item in remaining
-            if isinstance(item.fault, Kill | Corrupt)
-            for name in nodes_of(self.layout, item.fault)
+            if isinstance(item.fault, fault_model.Kill | fault_model.Corrupt)
+            for name in fault_model.nodes_of(self.layout, item.fault)
         }
         to_start = {
             name
             for item in ended
-            if isinstance(item.fault, Kill | Corrupt | Disk)
-            for name in nodes_of(self.layout, item.fault)
+            if isinstance(item.fault, fault_model.Kill | fault_model.Corrupt | fault_model.Disk)
+            for name in fault_model.nodes_of(self.layout, item.fault)
             if name not in away and not self.nodes.is_running(name)
         }
         if to_start and self.nodes.is_up:
             self.nodes.start(sorted(to_start))
 
-    def _tell(self, names: Iterable[str], active: Sequence[ActiveFault]) -> None:
+    def _tell(self, names: Iterable[str], active: Sequence[fault_model.ActiveFault]) -> None:
         """Tell nodes their faults, for now and for their next start."""
         again = []
         for name in names:
             node = self.layout.node(name)
-            faults = faults_of_node(self.layout, node, active)
+            faults = fault_model.faults_of_node(self.layout, node, active)
             changed = _write(node, faults)
             if self._can_be_told(node):
                 try:
@@ -373,9 +361,9 @@ def _write(node: NodeLayout, faults: NodeFaults) -> bool:
     return True
 
 
-def _checked(fault: Fault) -> Fault:
+def _checked(fault: fault_model.Fault) -> fault_model.Fault:
     """Constructors check nothing; as from JSON. Raises UserError."""
     try:
-        return msgspec.convert(msgspec.to_builtins(fault), Fault)  # type: ignore[no-any-return]
+        return msgspec.convert(msgspec.to_builtins(fault), fault_model.Fault)  # type: ignore[no-any-return]
     except msgspec.ValidationError as error:
         raise UserError(f"{fault.kind}: {error}") from None

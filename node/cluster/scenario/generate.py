@@ -10,20 +10,7 @@ import random
 
 import msgspec
 
-from node.cluster.fault_model import (
-    ClockSkew,
-    Corrupt,
-    Delay,
-    Disk,
-    Equivocate,
-    Fault,
-    Kill,
-    Lane,
-    Loss,
-    Partition,
-    Stop,
-    Withhold,
-)
+from node.cluster import fault_model
 from node.cluster.scenario.file import Load, NetworkTable, Scenario, ScenarioCondition, ScenarioStep
 
 STEPS = (3, 7)
@@ -90,10 +77,12 @@ def generate_scenario(seed: int) -> Scenario:
 
 def touches_processes(step: ScenarioStep) -> bool:
     """True if nodes are away because of the step, for a moment or until it is healed."""
-    return bool(step.restart) or isinstance(step.fault, Kill | Stop | Disk | Corrupt)
+    return bool(step.restart) or isinstance(
+        step.fault, fault_model.Kill | fault_model.Stop | fault_model.Disk | fault_model.Corrupt
+    )
 
 
-def _step(draw: random.Random, number: int, fault: Fault | str) -> ScenarioStep:
+def _step(draw: random.Random, number: int, fault: fault_model.Fault | str) -> ScenarioStep:
     after = round(draw.uniform(0.2, 4.0), 1)
     if isinstance(fault, str):
         return ScenarioStep(name=f"{number}", after=after, restart=(fault,))
@@ -108,7 +97,7 @@ def _fault(
     shards: int,
     validators: int,
     traitors: dict[str, str],
-) -> Fault | str:
+) -> fault_model.Fault | str:
     """A fault, or the name of a node to be started again."""
     node = draw.choice(names)
     some = tuple(sorted(draw.sample(names, draw.randint(1, len(names)))))
@@ -118,34 +107,34 @@ def _fault(
     kinds += ["equivocate"] if validators >= 4 and node[:2] not in traitors else []
     match draw.choice(kinds):
         case "kill":
-            return Kill(nodes=(node,))
+            return fault_model.Kill(nodes=(node,))
         case "stop":
-            return Stop(nodes=some)
+            return fault_model.Stop(nodes=some)
         case "delay":
-            return Delay(
+            return fault_model.Delay(
                 seconds=round(draw.uniform(0.05, 0.6), 2), jitter=round(draw.uniform(0, 0.3), 2)
             )
         case "loss":
-            return Loss(ratio=round(draw.uniform(0.05, 0.4), 2))
+            return fault_model.Loss(ratio=round(draw.uniform(0.05, 0.4), 2))
         case "clock":
             # What is ahead by more than proposals may be would have to be waited for.
-            return ClockSkew(nodes=(node,), seconds=round(draw.uniform(-3600, 5), 1))
+            return fault_model.ClockSkew(nodes=(node,), seconds=round(draw.uniform(-3600, 5), 1))
         case "partition":
             cut = draw.random() < 0.5
             group = tuple(sorted(draw.sample(names, draw.randint(1, len(names) - 1))))
-            return Partition(groups=(group,), cut=cut)
+            return fault_model.Partition(groups=(group,), cut=cut)
         case "lane":
             src, dst = draw.sample(range(shards), 2)
-            return Lane(src=src, dst=dst)
+            return fault_model.Lane(src=src, dst=dst)
         case "withhold":
-            return Withhold(nodes=(node,))
+            return fault_model.Withhold(nodes=(node,))
         case "equivocate":
             traitors[node[:2]] = node
-            return Equivocate(nodes=(node,), late=draw.choice((0, 0, 2)))
+            return fault_model.Equivocate(nodes=(node,), late=draw.choice((0, 0, 2)))
         case "disk":
-            return Disk(nodes=(node,), free=draw.randint(0, 200_000))
+            return fault_model.Disk(nodes=(node,), free=draw.randint(0, 200_000))
         case "corrupt":
             files = ("wal", "signed") if validators < 4 else ("log", "manifest", "wal", "signed")
-            return Corrupt(nodes=(node,), file=draw.choice(files))  # type: ignore[arg-type]
+            return fault_model.Corrupt(nodes=(node,), file=draw.choice(files))  # type: ignore[arg-type]
         case _:
             return node
