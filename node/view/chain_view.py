@@ -12,6 +12,7 @@ from node.concurrency.gather import gather
 from node.concurrency.head_signal import HeadSignal
 from node.primitives.basics import Address
 from node.primitives.errors import DecodeError, InvalidTransaction
+from node.primitives.messenger import NEXT_TIME_SLOT
 from node.primitives.transaction import (
     IMPERSONATED_TYPE,
     FinalTransaction,
@@ -27,7 +28,7 @@ from node.query.questions import (
     PoolNonceQuestion,
     SubmitQuestion,
 )
-from node.view import calls, log_search, present
+from node.view import calls, clocks, log_search, present
 from node.view.entries import ListedBlock
 from node.view.fees import (
     MAX_REWARD_BLOCKS,
@@ -251,7 +252,14 @@ class ChainView(ABC):
         head = await self.block("latest", False)
         fees = await self.newest_fees()
         pool = await self.pool.content(None)
-        return head and present.pending_block(head, fees.next_base_fee, pool.pending, full)
+        return head and present.pending_block(
+            head,
+            fees.next_base_fee,
+            pool.pending,
+            full,
+            ahead=await clocks.ahead(self._shards, self.pool_shards[0]),
+            next_time=await clocks.word(self._shards, self.pool_shards[0], NEXT_TIME_SLOT),
+        )
 
     async def block(self, ref: BlockRef, full: bool) -> BlockView | None:
         if ref == "pending":

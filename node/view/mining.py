@@ -8,16 +8,10 @@ from functools import partial
 
 import trio
 
-from node.concurrency.gather import gather
 from node.primitives.dev_operation import MAX_TIME, DevKind
-from node.primitives.messenger import (
-    CLOCK_SLOT,
-    MESSENGER,
-    MINING_SLOT,
-    NEXT_TIME_SLOT,
-)
+from node.primitives.messenger import MINING_SLOT
 from node.primitives.mining import MAX_INTERVAL, NAME_BYTES, MiningMode, MiningOrder
-from node.query.questions import HeadQuestion, StorageQuestion
+from node.view import clocks
 from node.view.network_view import NetworkView
 from node.view.operations import Operations, deadline, operation
 from node.view.shards import Shards
@@ -82,11 +76,11 @@ class Mining:
         if not interval:
             return 0, 0
         newest, base = await self._newest(), int(time.time())
-        awaited = max(await self._words(NEXT_TIME_SLOT))
+        awaited = await clocks.next_time(self._shards)
         if awaited > newest:
             return awaited, base
         gap = interval if first is None else first
-        return max(base + max(await self._clocks()) + gap, newest + 1), base
+        return max(base + await clocks.furthest(self._shards) + gap, newest + 1), base
 
     async def _check_later(self, timestamp: int) -> None:
         newest = await self._newest()
@@ -109,7 +103,7 @@ class Mining:
         with deadline("the clock of some shard"):
             async with self._turn:
                 base = int(time.time())
-                ahead = max(await self._clocks()) + seconds
+                ahead = await clocks.furthest(self._shards) + seconds
                 await self._set(DevKind.SET_CLOCK, base + ahead, base)
         return ahead
 
@@ -134,25 +128,11 @@ class Mining:
         make = partial(operation, kind, number=timestamp, slot=base)
         await self._operations.everywhere(self._shards.ids, make)
 
-    async def _clocks(self) -> list[int]:
-        """By how many seconds the clocks of the shards are ahead."""
-        words = await self._words(CLOCK_SLOT)
-        return [word - (1 << 256) if word >> 255 else word for word in words]
-
-    async def _words(self, slot: int) -> list[int]:
-        """A word of every shard's MESSENGER."""
-        return await gather([partial(self._word, shard, slot) for shard in self._shards.ids])
-
-    async def _word(self, shard: int, slot: int) -> int:
-        height = await self._shards.ask(shard, HeadQuestion())
-        question = StorageQuestion(height=height, address=MESSENGER, slot=slot.to_bytes(32, "big"))
-        return int.from_bytes(await self._shards.ask(shard, question), "big")
-
     # ------------------------------------------------------------------ when blocks are made
 
     async def _mode(self) -> MiningMode:
         shard = self._shards.ids[0] if self._shards.own is None else self._shards.own
-        return MiningMode.of(await self._word(shard, MINING_SLOT))
+        return MiningMode.of(await clocks.word(self._shards, shard, MINING_SLOT))
 
     async def automines(self) -> bool:
         return (await self._mode()).automine

@@ -70,9 +70,19 @@ def transaction_at(block: ListedBlock, index: int) -> TransactionView:
 
 
 def pending_block(
-    head: BlockView, base_fee: int, pending: Sequence[TransactionView], full: bool
+    head: BlockView,
+    base_fee: int,
+    pending: Sequence[TransactionView],
+    full: bool,
+    *,
+    ahead: int,
+    next_time: int,
 ) -> BlockView:
-    """The block after `head` as far as it can be told: it has no hash, and nothing in it has run."""
+    """The block after `head` as far as it can be told: it has no hash, and nothing in it has run.
+
+    Its timestamp is `next_time` if that is not over, else what the validators' clocks and `ahead` make.
+    """
+    now = next_time if next_time > head.timestamp else int(time.time()) + ahead
     return replace(
         head,
         number=head.number + 1,
@@ -84,7 +94,7 @@ def pending_block(
         receipts_root=EMPTY_TRIE_ROOT,
         size=0,
         gas_used=0,
-        timestamp=max(head.timestamp, int(time.time())),
+        timestamp=max(head.timestamp, now),
         base_fee_per_gas=base_fee,
         transactions=tuple(pending) if full else tuple(view.hash for view in pending),
     )

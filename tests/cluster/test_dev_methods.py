@@ -188,6 +188,7 @@ def test_a_transaction_is_of_the_second_that_was_set_for_it(network: Network) ->
         alice = network.account(shard)
         target = w3.eth.get_block("latest")["timestamp"] + ahead
         do(network.rpc, "evm_setNextBlockTimestamp", target)
+        assert w3.eth.get_block("pending")["timestamp"] == target
         now = "0x425f5260205ff3"  # the code of the contract is TIMESTAMP
         done = send_and_wait(w3, alice.signer, data=now, gas=100_000)
         assert int.from_bytes(w3.eth.get_code(done["contractAddress"]), "big") == target
