@@ -138,7 +138,8 @@ class PeerNetwork:
         self._agent = agent
         # Only our own muxer holds strangers to their limits.
         places = self._limits.max_strangers if self._patches.session_muxer else 0
-        self._strangers = Strangers(places=places, idle=self._limits.stranger_idle)
+        self.strangers = Strangers(places=places, idle=self._limits.stranger_idle)
+        """Connections of peers that are not on the allow-list: they may ping and identify this node."""
         self._peers: dict[PeerId, _Peer] = {}
         self._bound: tuple[Any, ...] = ()
         self._half_open: OrderedDict[trio.SocketStream, trio.CancelScope] = OrderedDict()
@@ -271,7 +272,7 @@ class PeerNetwork:
     def _admit(self, peer_id: PeerId) -> None:
         peer = self._peers.get(peer_id)
         if peer is None:
-            if self._strangers.places:
+            if self.strangers.places:
                 return
             raise HandshakeFailed(f"{peer_id} is not a peer of this network")
         if trio.current_time() < peer.penalty_until:
@@ -382,7 +383,7 @@ class PeerNetwork:
         self._half_open.pop(stream, None)
         if not session.member:
             _log.debug("stranger connected", peer_id=session.peer)
-            await self._strangers.keep(session)
+            await self.strangers.keep(session)
         peer = self._peers[session.peer]
         if peer.fault.blocks:  # since the handshake began
             raise HandshakeFailed(_CUT)

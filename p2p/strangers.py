@@ -19,6 +19,8 @@ class Strangers:
 
     def __init__(self, *, places: int, idle: float) -> None:
         self.places = places
+        self.connections = 0
+        """Connections that were given a place since the start."""
         self._idle = idle
         self._scopes: OrderedDict[trio.CancelScope, None] = OrderedDict()
 
@@ -27,6 +29,7 @@ class Strangers:
 
     async def keep(self, session: Session) -> None:
         """Keep a connection for as long as it has a place, then raise `LinkLost`."""
+        self.connections += 1
         if len(self._scopes) >= self.places:
             self._scopes.popitem(last=False)[0].cancel()
         with trio.CancelScope(deadline=trio.current_time() + self._idle) as scope:

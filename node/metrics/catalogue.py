@@ -69,6 +69,10 @@ atoll_p2p_peer_rtt_seconds gauge peer
     Round trip to a peer, smoothed.
 atoll_p2p_peer_penalties_total counter peer
     Times that a peer broke the protocol and was kept out for a while.
+atoll_p2p_strangers gauge
+    Connections of peers that are not of the network: they may ping and identify the node, and nothing else.
+atoll_p2p_stranger_connections_total counter
+    Connections of such peers since the start.
 atoll_p2p_dropped_frames_total counter channel
     Frames given up since the queue to a peer was full.
 atoll_p2p_frames_total counter channel,direction

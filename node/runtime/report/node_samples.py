@@ -76,6 +76,9 @@ def network(fixed: Fixed, sheet: Sheet) -> None:
         sheet.put("atoll_p2p_peer_connects_total", of.connects, peer)
         sheet.put("atoll_p2p_peer_rtt_seconds", of.rtt, peer)
         sheet.put("atoll_p2p_peer_penalties_total", of.penalties, peer)
+    strangers = fixed.network.links.strangers
+    sheet.put("atoll_p2p_strangers", len(strangers))
+    sheet.put("atoll_p2p_stranger_connections_total", strangers.connections)
     for channel, counts in fixed.network.links.channel_stats.items():
         name = CHANNELS.get(channel, str(channel))
         sheet.put("atoll_p2p_dropped_frames_total", counts.drops, name)

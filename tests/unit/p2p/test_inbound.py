@@ -253,16 +253,17 @@ async def test_strangers_at_their_full_number_neither_keep_members_out_nor_slow_
         async with trio.open_nursery() as nursery:
             for i in range(3 * PLACES):
                 await nursery.start(stay)
-                assert len(stage.victim._strangers) <= PLACES
+                assert len(stage.victim.strangers) <= PLACES
                 await until(lambda i=i: gone >= i + 1 - PLACES)  # type: ignore[misc]
-            assert len(stage.victim._strangers) == PLACES
+            assert len(stage.victim.strangers) == PLACES
+            assert stage.victim.strangers.connections == 3 * PLACES
             assert not stage.victim._half_open  # where members come in
             async with visit(stage, ATTACKER) as muxer:
                 for protocol in PROTOCOLS.both:
                     await ask(muxer, protocol)
                 await until(lambda: ATTACKER.peer_id in stage.victim.connected)
                 await stage.check()
-                assert len(stage.victim._strangers) == PLACES
+                assert len(stage.victim.strangers) == PLACES
             nursery.cancel_scope.cancel()
 
 
@@ -272,7 +273,7 @@ async def test_a_new_stranger_takes_the_place_of_who_asked_for_nothing_for_longe
         visit(stage, Identity.generate()) as first,
         visit(stage) as second,
     ):
-        await until(lambda: len(stage.victim._strangers) == 2)
+        await until(lambda: len(stage.victim.strangers) == 2)
         stream = await ask(first, PING)
         await ping(stream)
         async with visit(stage, Identity.generate()) as third:
@@ -286,7 +287,7 @@ async def test_a_stranger_that_asks_for_nothing_goes(loopback_clock: None) -> No
     async with scene(replace(LIMITS, stranger_idle=0.2)) as stage, visit(stage) as muxer:
         with trio.fail_after(SECONDS):
             await muxer.event_shutting_down.wait()
-        await until(lambda: len(stage.victim._strangers) == 0)
+        await until(lambda: len(stage.victim.strangers) == 0)
 
 
 @pytest.mark.parametrize(
@@ -384,7 +385,7 @@ async def test_strangers_that_break_the_rules_are_hung_up_on(
             pass  # in the middle of it
         with trio.fail_after(SECONDS):
             await muxer.event_shutting_down.wait()
-        await until(lambda: len(stage.victim._strangers) == 0)
+        await until(lambda: len(stage.victim.strangers) == 0)
 
 
 async def test_a_stranger_has_few_streams_and_none_of_them_for_nothing(
