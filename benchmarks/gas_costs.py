@@ -18,6 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.gas_blocks import BlockFiller, plain
+from benchmarks.gas_border import Border
 from benchmarks.gas_programs import fillers
 from node.concurrency.interpreter import check_interpreter
 from node.execution.evm.evm import Evm
@@ -43,6 +44,7 @@ CONTEXT = BlockContext(
     gas_limit=1 << 40,
     base_fee=1,
     block_hash=lambda height: height.to_bytes(32, "big"),
+    beacon=Border(),
 )
 
 

@@ -1,6 +1,7 @@
 """All blocks of `gas_costs.py`."""
 
 from benchmarks.gas_blocks import BlockFiller
+from benchmarks.gas_border import border_fillers
 from benchmarks.gas_calls import call_fillers, creation_fillers, transaction_fillers
 from benchmarks.gas_code import code_fillers
 from benchmarks.gas_opcodes import simple_fillers
@@ -13,6 +14,7 @@ def fillers() -> list[BlockFiller]:
     made = [
         *simple_fillers(),
         *call_fillers(),
+        *border_fillers(),
         *creation_fillers(),
         *code_fillers(),
         *precompile_fillers(),
