@@ -169,6 +169,13 @@ class LocalSource:
             raise ShardUnavailable(f"beacon block {beacon} is not here yet")
         return state
 
+    async def _placed(self, height: int, beacon: int | None) -> tuple[Header, AnchorState]:
+        """The block that a call runs on, and the directory of accounts for it; waits for both a little."""
+        if beacon is not None:
+            await self._caught_up(beacon)
+        header = await self._header(height)
+        return header, self._directory(header, beacon)
+
     def recent(self, height: int) -> RecentBlock | None:
         """A block that was decided here a moment ago, with its items decoded."""
         return self._chain.recent(height)
@@ -309,26 +316,25 @@ class LocalSource:
     @_answers(asked.CallQuestion)
     async def _call(self, q: asked.CallQuestion) -> CallOutcome:
         header = await self._header(q.height)
-        return await self._execute(partial(self._simulator.call, header, q.spec))
+        state = self._directory(header, None)
+        return await self._execute(partial(self._simulator.call, header, state, q.spec))
 
     @_answers(asked.SpanningCallQuestion)
     async def _spanning_call(self, q: asked.SpanningCallQuestion) -> SpanningOutcome:
-        await self._caught_up(q.beacon)
-        header = await self._header(q.height)
-        state = self._directory(header, q.beacon)
+        header, state = await self._placed(q.height, q.beacon)
         return await self._execute(
             partial(self._simulator.spanning_call, header, state, q.spec, q.guests)
         )
 
     @_answers(asked.EstimateQuestion)
     async def _estimate(self, q: asked.EstimateQuestion) -> CallOutcome:
-        header = await self._header(q.height)
-        return await self._execute(partial(self._simulator.estimate, header, q.spec))
+        header, state = await self._placed(q.height, q.beacon)
+        return await self._execute(partial(self._simulator.estimate, header, state, q.spec))
 
     @_answers(asked.AccessListQuestion)
     async def _access_list(self, q: asked.AccessListQuestion) -> Accessed:
-        header = await self._header(q.height)
-        return await self._execute(partial(self._simulator.access_list, header, q.spec))
+        header, state = await self._placed(q.height, q.beacon)
+        return await self._execute(partial(self._simulator.access_list, header, state, q.spec))
 
     @_answers(asked.SimulateQuestion)
     async def _simulate(self, q: asked.SimulateQuestion) -> list[BlockReport]:
@@ -338,8 +344,10 @@ class LocalSource:
 
     @_answers(asked.TraceCallQuestion)
     async def _trace_call(self, q: asked.TraceCallQuestion) -> bytes:
-        header = await self._header(q.height)
-        return await self._execute(partial(self._simulator.trace_call, header, q.spec, q.trace))
+        header, state = await self._placed(q.height, q.beacon)
+        return await self._execute(
+            partial(self._simulator.trace_call, header, state, q.spec, q.trace)
+        )
 
     @_answers(asked.TraceItemsQuestion)
     async def _trace_items(self, q: asked.TraceItemsQuestion) -> bytes:

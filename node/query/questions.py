@@ -308,15 +308,23 @@ class SpanningCallQuestion(_OfCall[SpanningOutcome], frozen=True, tag="spanning_
         check_guests(self.guests)
 
 
-class EstimateQuestion(_OfCall[CallOutcome], frozen=True, tag="estimate"):
+class _AsTransaction(_OfCall[T_co], frozen=True, kw_only=True):
+    """Of a call as a transaction would make it after network block `beacon`, which says where accounts live;
+    None for the block to which the block at `height` is anchored.
+    """
+
+    beacon: Height | None = None
+
+
+class EstimateQuestion(_AsTransaction[CallOutcome], frozen=True, tag="estimate"):
     """`gas_used` is the least gas limit that succeeds."""
 
 
-class AccessListQuestion(_OfCall[Accessed], frozen=True, tag="access_list"):
+class AccessListQuestion(_AsTransaction[Accessed], frozen=True, tag="access_list"):
     """The accesses of a call."""
 
 
-class TraceCallQuestion(_OfCall[bytes], frozen=True, tag="trace_call"):
+class TraceCallQuestion(_AsTransaction[bytes], frozen=True, tag="trace_call"):
     """The trace of a call: JSON, compressed (zlib)."""
 
     trace: TraceSpec

@@ -73,9 +73,10 @@ class Simulator:
 
     # ------------------------------------------------------------------ calls
 
-    def call(self, header: Header, call: SimulatedCall) -> CallOutcome:
+    def call(self, header: Header, directory: AnchorState, call: SimulatedCall) -> CallOutcome:
         with self._timed(CALL, call) as evm:
-            state, context = self._open(header, call), self._context(header, call)
+            state = self._open(header, directory, call)
+            context = self._context(header, directory, call)
             result = simulate(evm, state, context, self._capped(call))
         self._note_console(result.console, call)
         return _outcome_of(result)
@@ -85,14 +86,14 @@ class Simulator:
     ) -> SpanningOutcome:
         """The outcome of a call that reads accounts of other shards, or what it wants of them. They live where
         `directory` says."""
-        here, context = self._chain.shard, self._context(header, call)
+        here, context = self._chain.shard, self._context(header, directory, call)
 
         def home(address: Address) -> ShardId:
             return here if is_everywhere(address) else directory.home(address)
 
         with self._timed(CALL, call) as evm:
             state = self._chain.spanning_state(header, Border(here=here, home=home), guests)
-            prepare = partial(self._prepare, header=header, call=call)
+            prepare = partial(self._prepare, header=header, directory=directory, call=call)
             reading = ReadingEvm(evm.chain_id, evm.deadline, evm.precompiles)
             found = read_call(reading, state, context, self._capped(call), prepare)
         if isinstance(found, list):
@@ -100,13 +101,13 @@ class Simulator:
         self._note_console(found.console, call)
         return SpanningOutcome(outcome=_outcome_of(found))
 
-    def estimate(self, header: Header, call: SimulatedCall) -> CallOutcome:
+    def estimate(self, header: Header, directory: AnchorState, call: SimulatedCall) -> CallOutcome:
         """`gas_used` is the least gas limit that succeeds."""
-        call, context = self._capped(call), self._context(header, call)
+        call, context = self._capped(call), self._context(header, directory, call)
         message_gas = self._chain.rules.message_gas
         most = call.gas if call.credit is None else max(gas_of(call)) + message_gas
         cap = min(call.gas, most)
-        open_state = partial(self._open, header, call)
+        open_state = partial(self._open, header, directory, call)
         try:
             with self._timed(SEARCH, call) as evm:
                 gas = estimate_gas(evm, open_state, context, call, cap)
@@ -130,11 +131,12 @@ class Simulator:
             for data in said:
                 _log.info("console.log", text=console_text(data), call=to)
 
-    def access_list(self, header: Header, call: SimulatedCall) -> Accessed:
+    def access_list(self, header: Header, directory: AnchorState, call: SimulatedCall) -> Accessed:
         """The accesses of the call, with the outcome of the call that has this list."""
-        call, context = self._capped(call), self._context(header, call)
+        call, context = self._capped(call), self._context(header, directory, call)
+        open_state = partial(self._open, header, directory, call)
         with self._timed(SEARCH, call) as evm:
-            made = create_access_list(evm, partial(self._open, header, call), context, call)
+            made = create_access_list(evm, open_state, context, call)
         return Accessed(
             access_list=[
                 (address, [slot.to_bytes(32, "big") for slot in slots])
@@ -145,10 +147,13 @@ class Simulator:
 
     # ------------------------------------------------------------------ traces
 
-    def trace_call(self, header: Header, call: SimulatedCall, trace: TraceSpec) -> bytes:
+    def trace_call(
+        self, header: Header, directory: AnchorState, call: SimulatedCall, trace: TraceSpec
+    ) -> bytes:
         tracer = tracers.tracer_of(trace, TraceBudget())
         with self._timed(trace.milliseconds / 1000, call) as evm:
-            state, context = self._open(header, call), self._context(header, call)
+            state = self._open(header, directory, call)
+            context = self._context(header, directory, call)
             trace_call(evm, state, context, self._capped(call), tracer)
         return tracers.pack(tracer.result())
 
@@ -211,17 +216,19 @@ class Simulator:
         except (InvalidTransaction, BalanceOutOfRange, CannotOverride) as error:
             raise Refused(str(error)) from None
 
-    def _open(self, header: Header, call: SimulatedCall) -> State:
+    def _open(self, header: Header, directory: AnchorState, call: SimulatedCall) -> State:
         state = self._chain.state(header)
-        self._prepare(state, header, call)
+        self._prepare(state, header, directory, call)
         return state
 
-    def _prepare(self, state: State, header: Header, call: SimulatedCall) -> None:
+    def _prepare(
+        self, state: State, header: Header, directory: AnchorState, call: SimulatedCall
+    ) -> None:
         """Apply the overrides of a call, and check its authorizations. Raises InvalidTransaction."""
         if call.accounts:
             apply_overrides(state, call.accounts)
         if call.authorizations:
-            rules, beacon = self._chain.rules, self._beacon(header)
+            rules, beacon = self._chain.rules, self._beacon(header, directory)
             check_authorizations(
                 call.authorizations, rules.chain_id, rules.shard, partial(beacon.home, state)
             )
@@ -229,18 +236,17 @@ class Simulator:
     def _capped(self, call: SimulatedCall) -> SimulatedCall:
         return replace(call, gas=min(call.gas, self._gas_cap))
 
-    def _beacon(self, header: Header, state: AnchorState | None = None) -> AnchorView:
+    def _beacon(self, header: Header, directory: AnchorState) -> AnchorView:
         """The answers of the precompile BEACON on top of `header`."""
-        anchor = self._anchor_of(header)
         return AnchorView(
             here=self._chain.shard,
             shards=self._chain.rules.shards,
-            height=anchor.height,
-            state=anchor.state if state is None else state,
+            height=self._anchor_of(header).height,
+            state=directory,
             params=self._chain.rules.params,
         )
 
-    def _context(self, header: Header, call: SimulatedCall) -> BlockContext:
+    def _context(self, header: Header, directory: AnchorState, call: SimulatedCall) -> BlockContext:
         """The context of the block, in which accounts that the call overrides are taken to live here."""
         overridden = frozenset(override.address for override in call.accounts)
         context = BlockContext(
@@ -253,7 +259,7 @@ class Simulator:
             prev_randao=header.prev_randao,
             parent_beacon_block_root=header.parent_beacon_block_root,
             block_hash=self._chain.hash_of,
-            beacon=replace(self._beacon(header), settled=overridden.__contains__),
+            beacon=replace(self._beacon(header, directory), settled=overridden.__contains__),
         )
         return context if call.block is None else call.block.apply(context)
 

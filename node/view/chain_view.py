@@ -466,7 +466,7 @@ class ChainView(ABC):
         async def read() -> int:
             it = await self.place_call(request, ref, overrides)
             outcome = await self._shards.ask(
-                it.shard, EstimateQuestion(height=it.height, spec=it.call)
+                it.shard, EstimateQuestion(height=it.height, beacon=it.block, spec=it.call)
             )
             return calls.result_of(outcome).gas_used
 
@@ -478,7 +478,7 @@ class ChainView(ABC):
         async def read() -> AccessListResult:
             it = await self.place_call(request, ref, overrides)
             accessed = await self._shards.ask(
-                it.shard, AccessListQuestion(height=it.height, spec=it.call)
+                it.shard, AccessListQuestion(height=it.height, beacon=it.block, spec=it.call)
             )
             return await self._in_thread(lambda: calls.access_list_result(accessed))
 

@@ -76,7 +76,9 @@ class Traces:
     ) -> msgspec.Raw:
         _refuse_pending(ref)
         it = await self._chain.place_call(request, ref, overrides)
-        question = TraceCallQuestion(height=it.height, spec=it.call, trace=_spec(options))
+        question = TraceCallQuestion(
+            height=it.height, beacon=it.block, spec=it.call, trace=_spec(options)
+        )
         with self._shards.source(it.shard, question.patience) as source:
             return await self._in_thread(partial(unpack_one, await source.ask(question)))
 

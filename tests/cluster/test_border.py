@@ -8,7 +8,7 @@ import pytest
 import vyper
 from web3 import Web3
 from web3.contract import Contract
-from web3.exceptions import ContractLogicError
+from web3.exceptions import ContractLogicError, Web3RPCError
 
 from node.testing import Network, until
 from node.testing.errors import TransactionFailed
@@ -112,3 +112,19 @@ def test_tokens_and_wei_go_to_users_of_other_shards(
     assert (token["status"], paid["status"]) == (1, 1)
     assert near.functions.owner().call() == user
     wait_until_equal(lambda: w3.eth.get_balance(user), ETHER, "what the user was paid")
+
+
+def test_delegations_over_a_border_are_refused_when_they_are_sent(
+    network: Network, callers: list[Contract]
+) -> None:
+    """EIP-7702: nothing is charged for an authorization that could have no effect."""
+    w3, alice = network.web3(), network.account(HERE).signer
+    for owner, code, text in (
+        (network.new_account(THERE), callers[HERE], "can only be set on the shard of that account"),
+        (network.new_account(HERE), callers[THERE], f"which lives on shard {THERE}"),
+    ):
+        allowed = owner.signer.sign_authorization(
+            {"chainId": network.chain_id, "address": code.address, "nonce": 0}
+        )
+        with pytest.raises(Web3RPCError, match=text):
+            send(w3, alice, to=alice.address, authorizationList=[allowed], gas=200_000)

@@ -9,7 +9,7 @@ BURN = bytes.fromhex("5b5f56")  # without end
 def estimate(world, to, gas):
     call = SimulatedCall(sender=world.users[1][0].address, to=to, gas=gas, credit=Credit())
     simulator = Simulator(world.chain, gas_cap=50_000_000, anchor_of=lambda _: world.anchor())
-    return simulator.estimate(world.chain.head, call)
+    return simulator.estimate(world.chain.head, world.beacon, call)
 
 
 def test_more_than_a_message_may_carry_is_named(world):

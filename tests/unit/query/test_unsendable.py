@@ -35,9 +35,9 @@ def test_calls_and_estimates_fail_as_the_transaction_will(stuck):
     world, payer, reason = stuck
     call = SimulatedCall(sender=world.users[0][1].address, to=payer, gas=200_000)
     head = world.chain.head
-    called = simulator(world).call(head, call)
+    called = simulator(world).call(head, world.beacon, call)
     assert called.error.startswith(reason)
-    assert simulator(world).estimate(head, call).error.startswith(reason)
+    assert simulator(world).estimate(head, world.beacon, call).error.startswith(reason)
     executed = world.make(world.users[0][1].tx(payer, gas=200_000))
     assert executed.receipts[-1].status == 0
     assert executed.header.gas_used == called.gas_used
@@ -47,7 +47,7 @@ def test_a_call_that_arrives_pays_them_all_the_same(stuck):
     """What it leaves there is swept in any case, so that shards do not hold each other up."""
     world, payer, _ = stuck
     call = SimulatedCall(sender=world.users[1][0].address, to=payer, gas=200_000, credit=Credit())
-    assert simulator(world).call(world.chain.head, call).error is None
+    assert simulator(world).call(world.chain.head, world.beacon, call).error is None
 
 
 def test_a_trace_names_the_reason(stuck):

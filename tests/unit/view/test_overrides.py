@@ -112,13 +112,11 @@ async def test_funds_for_a_crossing_call_may_be_made_up(net):
     assert await views.network.estimate_gas(request, "latest", rich) == 21_000
 
 
-async def test_authorizations_take_effect_in_a_call(net):
-    views = net.views()
-    alice, bob = net.users[0][0], net.users[0][1]
-    target = b"\x77" * 20
+def authorized(user, target):
+    """What lets `target` be the code of an account that has sent nothing yet."""
     digest = keccak256(b"\x05" + rlp.encode([rlp.int_to_bytes(1337), target, b""]))
-    signature = bob.key.sign_digest(digest)
-    authorization = SetCodeAuthorization(
+    signature = user.key.sign_digest(digest)
+    return SetCodeAuthorization(
         chain_id=1337,
         address=target,
         nonce=0,
@@ -126,6 +124,34 @@ async def test_authorizations_take_effect_in_a_call(net):
         r=int.from_bytes(signature[:32], "big"),
         s=int.from_bytes(signature[32:64], "big"),
     )
+
+
+@pytest.mark.parametrize("question", ["call", "estimate_gas", "create_access_list"])
+async def test_authorizations_over_a_border_are_refused_with_the_reason(net, question):
+    """Of an account of the other shard, or for code that is there; at both shards' nodes."""
+    (alice, bob), carol = net.users[0][:2], net.users[1][0]
+    there = "0x" + carol.address.hex()
+    for own in (0, 1):
+        ask = getattr(net.views(own=own).network, question)
+        for items, reason in (
+            ([authorized(carol, bob.address)], f"the authorization of {there} can only be set"),
+            (
+                [authorized(bob, carol.address)],
+                f"cannot delegate to {there}, which lives on shard 1",
+            ),
+        ):
+            request = CallRequest(
+                from_=alice.address, to=bob.address, authorization_list=tuple(items)
+            )
+            with pytest.raises(ServerError, match=reason):
+                await ask(request, "latest", Overrides())
+
+
+async def test_authorizations_take_effect_in_a_call(net):
+    views = net.views()
+    alice, bob = net.users[0][0], net.users[0][1]
+    target = b"\x77" * 20
+    authorization = authorized(bob, target)
     overrides = Overrides(accounts={target: AccountOverride(code=opcode("30"))})  # ADDRESS
     request = CallRequest(from_=alice.address, to=bob.address, authorization_list=(authorization,))
     output = await views.network.call(request, "latest", overrides)
