@@ -1,4 +1,4 @@
-"""Run `make quick` and one network with other Pythons, each in a clone of its own of what is committed.
+"""Run the tests of `make quick` and one network with other Pythons, each in a clone of what is committed.
 
     python tools/other_pythons.py python3.12 python3.13
 
@@ -32,7 +32,7 @@ def found(name: str) -> str | None:
 def check(python: str, directory: Path) -> int:
     """Clone, set up, run; return the exit code of what failed first."""
     clone = directory / "clone"
-    env = {**os.environ, "PYTHON": python}
+    env = {**os.environ, "PYTHON": python, "ATOLL_CHECKS": "0"}
     subprocess.run(["git", "clone", "-q", ROOT, clone], check=True, timeout=SECONDS)
     for command in (["make", "quick"], ["make", "test", f"ARGS=-q {NETWORK}"]):
         print(f"$ PYTHON={python} {' '.join(command)}", flush=True)
