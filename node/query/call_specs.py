@@ -11,7 +11,7 @@ import msgspec
 
 from node.execution.evm.overrides import StateOverride
 from node.execution.evm.simulate import SimulatedCall
-from node.execution.state.guests import Guests, Wanted
+from node.execution.state.guests import MAX_WANTED, Guests, Wanted
 from node.primitives import rlp
 from node.primitives.transaction import (
     TYPE_ACCESS_LIST,
@@ -72,7 +72,7 @@ class SpanningOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """The outcome of a call over several shards, or what has to be among its guests for it to have one."""
 
     outcome: CallOutcome | None = None
-    wanted: list[Wanted] = []
+    wanted: Annotated[list[Wanted], msgspec.Meta(max_length=MAX_WANTED)] = []
 
 
 class CalledReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,8 +141,10 @@ def check_guests(guests: Guests) -> None:
     check_wanted(
         [Wanted(address=g.address, slots=tuple(s for s, _ in g.slots)) for g in guests.accounts]
     )
-    if sum(map(len, guests.codes)) > SPAN.code_size:
-        raise ValueError(f"call: more than {SPAN.code_size} bytes of code of other shards")
+    if len(guests.codes) > SPAN.accounts or sum(map(len, guests.codes)) > SPAN.code_size:
+        raise ValueError(
+            f"call: more than {SPAN.code_size} bytes of code of other shards, or too many"
+        )
 
 
 def check_wanted(wanted: Sequence[Wanted]) -> None:

@@ -5,13 +5,17 @@ database, for the others by a node of that shard over the network (the values ar
 beyond 64 bits are byte strings). Every answer about decided blocks is final: it can be cached.
 """
 
-from typing import Protocol, TypeVar
+from typing import Annotated, Protocol, TypeVar
 
 import msgspec
 
 from node.query.question import Question
+from rpc.limits import SPAN
 
 T = TypeVar("T")
+
+MAX_PROOF_NODES = 32_768
+"""Trie nodes of one answer: those of `SPAN.accounts` and `SPAN.slots` in tries of any size that there is."""
 
 
 class AccountAt(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,8 +83,8 @@ class ProvenAccount(msgspec.Struct, frozen=True, kw_only=True):
 class ProvenGuests(msgspec.Struct, frozen=True, kw_only=True):
     """Accounts and slots of one state, as the trie nodes on the paths to them, each once; and codes."""
 
-    nodes: list[bytes]
-    codes: list[bytes]
+    nodes: Annotated[list[bytes], msgspec.Meta(max_length=MAX_PROOF_NODES)]
+    codes: Annotated[list[bytes], msgspec.Meta(max_length=SPAN.accounts)]
 
 
 class PoolCounts(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ BORDER = (
     "tests/unit/execution/evm/test_border.py",
     "tests/property/test_execution_border_model.py",
 )
+READS = ("tests/property/test_reads_over_shards.py", "tests/unit/execution/evm/test_reading.py")
 STATE = ("tests/unit/execution/state/test_state.py", "tests/property/test_execution_state_model.py")
 
 EXECUTION = (
@@ -93,6 +94,34 @@ EXECUTION = (
         old="        return None if home == self.here else home",
         new="        return None",
         suite=("tests/unit/shard/test_border.py",),
+    ),
+    Mistake(
+        name="a-slot-that-is-not-known-is-zero",
+        file="node/execution/state/guests.py",
+        old="        self._want(address, slot=slot)\n",
+        new="",
+        suite=READS,
+    ),
+    Mistake(
+        name="an-account-that-is-not-known-is-empty",
+        file="node/execution/state/guests.py",
+        old="            self._want(address)\n",
+        new="",
+        suite=READS,
+    ),
+    Mistake(
+        name="a-sender-of-another-shard-keeps-its-nonce",
+        file="node/execution/state/guests.py",
+        old="            self._raised.add(address)\n",
+        new="            pass\n",
+        suite=READS,
+    ),
+    Mistake(
+        name="a-guest-destroys-itself",
+        file="node/execution/evm/reading.py",
+        old="        if self._state.is_guest_contract(message.storage_address):\n",
+        new="        if False:\n",
+        suite=READS,
     ),
     Mistake(
         name="payments-to-another-shard-are-refused",

@@ -8,6 +8,9 @@ all accounts.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Annotated
+
+import msgspec
 
 from node.execution.state.account import Account
 from node.execution.state.state import State
@@ -64,7 +67,7 @@ class Wanted:
 
     address: AddressField
     code: bool = False
-    slots: tuple[Word, ...] = ()
+    slots: Annotated[tuple[Word, ...], msgspec.Meta(max_length=MAX_WANTED)] = ()
 
 
 class WantsTooMuch(AtollError):

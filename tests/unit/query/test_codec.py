@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from node.execution.evm.overrides import BlockOverride, StateOverride
 from node.execution.evm.simulate import Credit, SimulatedCall
-from node.execution.state.guests import Guest, Guests, Wanted
+from node.execution.state.guests import MAX_WANTED, Guest, Guests, Wanted
 from node.primitives.errors import DecodeError
 from node.primitives.fields import U256, Word
 from node.primitives.transaction import Authorization
@@ -27,6 +27,7 @@ from node.query.codec import TOO_LARGE, decode_answer, decode_question, encode_q
 from node.query.local import handled
 from node.query.parts import ask_in_flight, ask_legs
 from node.query.port import (
+    MAX_PROOF_NODES,
     AccountAt,
     Delivery,
     Departure,
@@ -68,6 +69,7 @@ from node.query.records import (
 from node.query.remote import RemoteSource
 from node.shard.simulated import Block, Call
 from rpc import times
+from rpc.limits import SPAN
 from rpc.threads import Threads
 
 ADDRESS, HASH = b"\1" * 20, b"\2" * 32
@@ -177,6 +179,8 @@ GUESTS = Guests(
     ),
     codes=(b"code",),
 )
+ASKED_GUESTS = q.GuestsQuestion(height=5, wanted=[WANTED])
+ASKED_CALL = q.SpanningCallQuestion(height=5, spec=SPEC, beacon=4, guests=GUESTS)
 ASKED = [
     (q.HeadQuestion(), 7),
     (
@@ -194,10 +198,10 @@ ASKED = [
         CallOutcome(error="execution reverted", output=b"why", gas_used=1),
     ),
     (
-        q.SpanningCallQuestion(height=5, spec=SPEC, beacon=4, guests=GUESTS),
+        ASKED_CALL,
         SpanningOutcome(wanted=[WANTED]),
     ),
-    (q.GuestsQuestion(height=5, wanted=[WANTED]), ProvenGuests(nodes=[b"node"], codes=[b"code"])),
+    (ASKED_GUESTS, ProvenGuests(nodes=[b"node"], codes=[b"code"])),
     (q.EstimateQuestion(height=5, spec=SPEC), CallOutcome(error=None, output=b"", gas_used=21_000)),
     (
         q.AccessListQuestion(height=5, spec=SPEC),
@@ -441,6 +445,67 @@ async def test_a_call_that_is_none_is_refused_on_both_sides(change):
     with pytest.raises(DecodeError):
         decode_question(encode_question(CallQuestion(height=1, spec=spec)))
     assert source.asked == []
+
+
+def wants(count, slots=1):
+    """As many accounts with as many slots each."""
+    numbers = range(1, count + 1)
+    words = tuple(Word(n) for n in range(slots))
+    return [Wanted(address=n.to_bytes(20, "big"), slots=words) for n in numbers]
+
+
+def guests(count, slots=1):
+    pairs = tuple((Word(n), Word(n)) for n in range(slots))
+    numbers = range(1, count + 1)
+    return Guests(
+        accounts=tuple(Guest(address=n.to_bytes(20, "big"), slots=pairs) for n in numbers)
+    )
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        q.GuestsQuestion(height=1, wanted=wants(SPAN.accounts + 1, 0)),
+        q.GuestsQuestion(height=1, wanted=wants(5, SPAN.slots // 4)),
+        q.GuestsQuestion(height=1, wanted=wants(1, MAX_WANTED + 1)),
+        q.SpanningCallQuestion(height=1, spec=BARE, beacon=1, guests=guests(SPAN.accounts + 1, 0)),
+        q.SpanningCallQuestion(height=1, spec=BARE, beacon=1, guests=guests(1, SPAN.slots + 1)),
+        q.SpanningCallQuestion(
+            height=1, spec=BARE, beacon=1, guests=Guests(codes=(bytes(SPAN.code_size + 1),))
+        ),
+        q.SpanningCallQuestion(
+            height=1, spec=BARE, beacon=1, guests=Guests(codes=(b"",) * (SPAN.accounts + 1))
+        ),
+        q.SpanningCallQuestion(
+            height=1, spec=replace(SPEC, access_list=((ADDRESS, (WORD,) * 10_001),)), beacon=1
+        ),
+    ],
+    ids=["accounts", "slots", "slots of one", "guests", "their slots", "code", "codes", "call"],
+)
+async def test_more_of_other_shards_than_a_call_may_read_reaches_no_method(question):
+    source = Recording(None)
+    answer = await serve(source, encode_question(question), Threads(1))
+    with pytest.raises(Refused) as caught:
+        decode_answer(question, answer)
+    assert caught.value.code == -32602
+    assert source.asked == []
+
+
+@pytest.mark.parametrize(
+    ("question", "result"),
+    [
+        (ASKED_GUESTS, {"nodes": [b""] * (MAX_PROOF_NODES + 1), "codes": []}),
+        (ASKED_GUESTS, {"nodes": [], "codes": [b""] * (SPAN.accounts + 1)}),
+        (ASKED_GUESTS, {"nodes": [bytes(SPAN.proof_size)], "codes": []}),
+        (ASKED_CALL, {"outcome": None, "wanted": [{"address": ADDRESS}] * (MAX_WANTED + 1)}),
+        (ASKED_CALL, {"outcome": None, "wanted": [{"address": b"short"}]}),
+        (ASKED_CALL, {"outcome": None, "wanted": [{"address": ADDRESS, "slots": [b"short"]}]}),
+    ],
+    ids=["nodes", "codes", "bytes", "wanted", "no address", "no slot"],
+)
+def test_an_answer_is_held_to_its_limits(question, result):
+    with pytest.raises(DecodeError):
+        decode_answer(question, ok(result))
 
 
 def ok(result) -> bytes:
