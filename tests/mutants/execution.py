@@ -7,7 +7,7 @@ BORDER = (
     "tests/unit/execution/evm/test_border.py",
     "tests/property/test_execution_border_model.py",
 )
-READS = ("tests/property/test_reads_over_shards.py", "tests/unit/execution/evm/test_reading.py")
+READS = ("tests/unit/execution/evm/test_reading.py", "tests/property/test_reads_over_shards.py")
 STATE = ("tests/unit/execution/state/test_state.py", "tests/property/test_execution_state_model.py")
 
 EXECUTION = (

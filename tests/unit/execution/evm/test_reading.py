@@ -15,7 +15,7 @@ from node.execution.state.genesis import GenesisAccount, build_genesis
 from node.execution.state.guests import MAX_WANTED, Border, Guest, Guests, SpanningState, Wanted
 from node.execution.state.state_store import StateStore
 from node.execution.trie.errors import ExecutionTimedOut
-from node.primitives.basics import Address, keccak256
+from node.primitives.basics import EMPTY_CODE_HASH, Address, keccak256
 from node.primitives.fields import U256, Word
 
 SENDER, HERE, AWAY, OTHER = (Address(bytes([n]) * 20) for n in (0x11, 0x22, 0x33, 0x44))
@@ -63,6 +63,7 @@ def run(
     seconds: float = math.inf,
     balance: int = 0,
     gas: int = 5_000_000,
+    sender: Address = SENDER,
 ) -> CallResult | list[Wanted]:
     alloc = {
         SENDER: GenesisAccount(balance=10**18),
@@ -73,7 +74,7 @@ def run(
     state: SpanningState = StateStore(dict(delta.nodes).get).open_spanning(
         delta.root, BORDER, table
     )
-    request = SimulatedCall(sender=SENDER, to=HERE, gas=gas)
+    request = SimulatedCall(sender=sender, to=HERE, gas=gas)
     return read_call(
         ReadingEvm(1, time.monotonic() + seconds), state, CONTEXT, request, lambda _: None
     )
@@ -107,6 +108,15 @@ def test_the_code_of_a_guest_runs_with_the_slots_of_the_guest() -> None:
     found = run(ask, guest(AWAY, reads, s0=77))
     assert isinstance(found, CallResult)
     assert found.output == (77).to_bytes(32, "big")
+
+
+def test_a_sender_of_another_shard_is_read_only_if_it_is_looked_at_and_has_sent_this_call() -> None:
+    hash_of_caller = "333f5f5260205ff3"
+    assert isinstance(run("00", sender=OTHER), CallResult)
+    assert run(hash_of_caller, sender=OTHER) == [Wanted(address=OTHER)]
+    found = run(hash_of_caller, (Guest(address=OTHER), b""), sender=OTHER)
+    assert isinstance(found, CallResult)
+    assert found.output == EMPTY_CODE_HASH  # with a nonce of 1 it is no empty account
 
 
 def test_a_code_that_is_known_by_its_hash_is_not_asked_for() -> None:
