@@ -22,6 +22,7 @@ import structlog
 import trio.testing
 from hypothesis import HealthCheck, settings
 
+from tests.support.brief_reports import BriefReports
 from tests.support.effort import examples
 from tests.support.guards import runs_in_real_time, watched
 
@@ -39,6 +40,11 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("atoll")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput"):
+        config.pluginmanager.register(BriefReports())
 
 
 @pytest.hookimpl(wrapper=True)
