@@ -284,6 +284,12 @@ class DevBackend(Protocol):
         """Take the whole network back to its first block; `options` are those of hardhat_reset. This call, too,
         outlives it."""
 
+    async def drop_transaction(self, tx_hash: bytes) -> bool:
+        """Take a transaction out of the pool of its shard; False if no pool has it."""
+
+    async def drop_transactions(self, sender: bytes | None) -> None:
+        """Take all transactions out of the pools, or those of one sender."""
+
     async def impersonate(self, address: bytes, on: bool) -> None: ...
 
     async def impersonate_all(self, on: bool) -> None: ...

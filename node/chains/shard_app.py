@@ -183,6 +183,8 @@ class ShardService:
         reason = dev_ops.refusal(ledger.state(), self._is_here, operation)
         if reason is not None:
             raise InvalidTransaction(reason)
+        if operation.kind is DevKind.DROP:  # the next block shall not have it
+            self.pool.reject(operation.dropped)
         return self.dev_queue.add(operation)
 
     def _is_here(self, address: Address) -> bool:
@@ -476,6 +478,9 @@ class ShardService:
         self._refresh()
         self.pool.on_committed(executed.senders, self._accounts)
         self.dev_queue.on_committed(operation for _, operation in executed.operations)
+        for _, operation in executed.operations:
+            if operation.kind is DevKind.DROP:
+                self.pool.reject(operation.dropped)
         self._note_hopes(executed)
         for src, lane in self.lanes.items():
             lane.drop_before(self._inbox_positions[src])

@@ -43,6 +43,7 @@ class DevKind(IntEnum):
         7  # as SET_CLOCK; and the timestamp of the next block that is not empty is `number`
     )
     SET_MINING = 8  # number: a MiningMode
+    DROP = 9  # number: the hash of a transaction that pools give up; the state stays as it is
 
 
 _WORDS = (1 << 256) - 1
@@ -56,6 +57,7 @@ _LIMITS = {  # of number and slot
     DevKind.SET_CLOCK: (MAX_TIME, MAX_TIME),
     DevKind.SET_NEXT_TIME: (MAX_TIME, MAX_TIME),
     DevKind.SET_MINING: (MAX_MODE, 0),
+    DevKind.DROP: (_WORDS, 0),
 }
 _ABOUT_ACCOUNTS = (
     DevKind.SET_BALANCE,
@@ -117,6 +119,11 @@ class DevOperation:
             return self.number + self.order.seconds - self.slot if self.number else None
         sets = self.kind in (DevKind.SET_CLOCK, DevKind.SET_NEXT_TIME)
         return self.number - self.slot if sets else None
+
+    @property
+    def dropped(self) -> Hash32:
+        """The hash of the transaction that DROP is about."""
+        return Hash32(self.number.to_bytes(32, "big"))
 
     @cached_property
     def encoded(self) -> bytes:

@@ -16,6 +16,7 @@ from node.primitives.basics import Address
 from node.primitives.dev_operation import MAX_WEI, DevKind
 from node.primitives.errors import UserError
 from node.telemetry.logs import control
+from node.view.dropping import Dropping
 from node.view.mining import Mining
 from node.view.network_view import NetworkView
 from node.view.operations import POLL, Operations, deadline, operation
@@ -67,6 +68,7 @@ class Development:
         self._version = version
         self._operations = Operations(beacon, shards, network, chains, head_signal)
         self.mining = Mining(shards, network, self._operations)
+        self._dropping = Dropping(shards, self._drop, self._is_included)
         self._submitted: deque[bytes] = deque(maxlen=MAX_OPEN)
 
     @property
@@ -138,6 +140,21 @@ class Development:
                 "validators agree on; without it the network goes back to its genesis"
             )
         await self.revert(self._all_snapshots().genesis())
+
+    async def drop_transaction(self, tx_hash: bytes) -> bool:
+        with deadline("the transaction is not dropped"):
+            return await self._dropping.drop(tx_hash)
+
+    async def drop_transactions(self, sender: bytes | None) -> None:
+        with deadline("some transactions are not dropped"):
+            await self._dropping.drop_all(sender)
+
+    async def _drop(self, shard: int, tx_hash: bytes) -> None:
+        number = int.from_bytes(tx_hash, "big")
+        await self._operations.perform(shard, operation(DevKind.DROP, number=number))
+
+    async def _is_included(self, tx_hash: bytes) -> bool:
+        return await self._network.transaction_receipt(tx_hash) is not None
 
     async def revert(self, snapshot: int) -> bool:
         try:

@@ -19,7 +19,7 @@ from rpc.encoding import (
     parse_storage_slot,
 )
 from rpc.errors import InvalidParams, MethodNotSupported
-from rpc.methods.table import REQUEST, Context, Method, ask, tell
+from rpc.methods.table import HASH, REQUEST, Context, Method, ask, tell
 from rpc.origins import Trust
 from rpc.params import Param
 from rpc.times import EXECUTE
@@ -150,6 +150,16 @@ _RESET = Method(
 )
 
 
+async def _anvil_drop(c: Context, tx_hash: bytes) -> str | None:
+    """The hash of what was dropped; null if no pool has it."""
+    return data(tx_hash) if await c.backend.dev.drop_transaction(tx_hash) else None
+
+
+async def _drop_all(c: Context) -> bool:
+    await c.backend.dev.drop_transactions(None)
+    return True
+
+
 async def _leave_logging(_: Context, on: bool) -> bool:
     return True
 
@@ -199,6 +209,14 @@ _METHODS: dict[str, Method] = {
     "anvil_snapshot": _SNAPSHOT,
     "evm_revert": _REVERT,
     "anvil_revert": _REVERT,
+    "hardhat_dropTransaction": Method(
+        (HASH,), ask(lambda c: c.backend.dev.drop_transaction), EXECUTE
+    ),
+    "anvil_dropTransaction": Method((HASH,), _anvil_drop, EXECUTE),
+    "anvil_dropAllTransactions": Method((), _drop_all, EXECUTE),
+    "anvil_removePoolTransactions": Method(
+        (_ADDRESS,), tell(lambda c: c.backend.dev.drop_transactions), EXECUTE
+    ),
     "anvil_reset": _RESET,
     "hardhat_reset": _RESET,
     "anvil_setLoggingEnabled": _SILENT,

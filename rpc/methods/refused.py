@@ -9,10 +9,6 @@ _GENESIS = (
     "manifest, or it follows from the parent"
 )
 _PROPOSER = "the fee recipient of a block is the validator that proposes it"
-_POOLS = (
-    "every validator of the shard has the transaction in its pool: replace it by one of the same nonce with "
-    "fees that are 10 % higher"
-)
 _FILES = "a node's state is under validators' signatures: it cannot be replaced by a file"
 _NO_FORK = "no other chain is forked: the state of a network begins with its genesis"
 _PACE = (
@@ -52,20 +48,17 @@ REFUSED: dict[str, str] = {
     ),
     **dict.fromkeys(("anvil_setCoinbase", "hardhat_setCoinbase"), _PROPOSER),
     **dict.fromkeys(
-        (
-            "anvil_dropTransaction",
-            "hardhat_dropTransaction",
-            "anvil_dropAllTransactions",
-            "anvil_removePoolTransactions",
-        ),
-        _POOLS,
-    ),
-    **dict.fromkeys(
         ("anvil_dumpState", "anvil_loadState", "hardhat_dumpState", "hardhat_loadState"), _FILES
     ),
     **dict.fromkeys(("anvil_setRpcUrl", "hardhat_setRpcUrl"), _NO_FORK),
     **dict.fromkeys(
-        ("anvil_setBlockTimestampInterval", "anvil_removeBlockTimestampInterval"), _PACE
+        (
+            "anvil_setBlockTimestampInterval",
+            "anvil_removeBlockTimestampInterval",
+            "hardhat_setBlockTimestampInterval",
+            "hardhat_removeBlockTimestampInterval",
+        ),
+        _PACE,
     ),
     **dict.fromkeys(("eth_getWork", "eth_submitWork", "eth_submitHashrate"), _POW),
     **dict.fromkeys(("trace_transaction", "trace_block", "trace_call"), _PARITY),

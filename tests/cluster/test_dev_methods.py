@@ -287,7 +287,7 @@ def test_many_at_once(network: Network) -> None:
 
 REFUSALS = {
     "anvil_rollback": ([1], "the network goes back as a whole"),
-    "anvil_dropTransaction": (["0x" + "00" * 32], "every validator of the shard"),
+    "anvil_setCoinbase": (["0x" + "00" * 20], "the validator that proposes it"),
     "anvil_setNextBlockBaseFeePerGas": (["0x1"], "rule that all validators check"),
 }
 

@@ -62,6 +62,7 @@ operations = st.one_of(
     operation(DevKind.SET_CLOCK, number=times, slot=times),
     operation(DevKind.SET_NEXT_TIME, number=times, slot=times),
     operation(DevKind.SET_MINING, number=st.integers(0, MAX_MODE)),
+    operation(DevKind.DROP, number=words),
 )
 
 

@@ -13,6 +13,7 @@ EXPECTED: dict[str, str] = {
     "setPrevRandao": _RULE,
     "setBlockGasLimit": _RULE,
     "setCoinbase": _PROPOSER,
+    "setBlockTimestampInterval, removeBlockTimestampInterval": "validators' clocks set the time of blocks",
     "setRpcUrl": "no other chain is forked",
     "dumpState, loadState": "a state is under validators' signatures; `atoll dump` has the whole network",
 }

@@ -268,6 +268,22 @@ async def test_the_beacon_waits_for_the_other_shards_of_a_round_but_not_for_ever
     assert not beacon._is_late(Round(b"its next", 0, 2))
 
 
+async def test_pools_give_up_what_an_operation_drops() -> None:
+    """Those of all validators. Later ones of its sender stay and wait for the nonce."""
+    net = Net(dev_methods=True)
+    one, other = net.service(), net.service()
+    txs = [transfer(0, 0), transfer(0, 1)]
+    for service in (one, other):
+        for tx in txs:
+            add(service, tx)
+    one.add_operation(operation(DevKind.DROP, number=int.from_bytes(txs[0].hash, "big")))
+    await decide(one, other)
+    for service in (one, other):
+        assert txs[0].hash not in service.pool
+        assert txs[1].hash in service.pool
+    assert one.ledger.find_transaction(txs[0].hash) is None
+
+
 ARRIVAL = Message(
     src=ShardId(1),
     dst=ShardId(0),

@@ -12,7 +12,13 @@ from node.primitives.transaction import Transaction, decode_transaction, encode_
 from tests.simulation.shards.support.traffic import CHAIN_ID, GWEI, RUNTIMES, Traffic
 
 ETHER = 10**18
-WITHOUT_ACCOUNT = (DevKind.MINE, DevKind.SET_CLOCK, DevKind.SET_NEXT_TIME, DevKind.SET_MINING)
+WITHOUT_ACCOUNT = (
+    DevKind.MINE,
+    DevKind.SET_CLOCK,
+    DevKind.SET_NEXT_TIME,
+    DevKind.SET_MINING,
+    DevKind.DROP,
+)
 
 
 @dataclass
