@@ -1,9 +1,10 @@
 """The web pages that may use an endpoint, and the trust in each.
 
-A browser sends the Origin header with whatever a page asks; programs send none. Pages of this machine, which
-its user has started, and those that the endpoint serves itself, are as good as a program. Pages of other
-machines are refused unless they are named. If all are let in ("*"), the user has not chosen them. So they get
-what a public node gives: nothing that signs with the node's keys or changes the chain as no transaction can.
+A browser sends the Origin header with whatever a page asks: a URL without a path, or "null". Programs send
+none, or their name, as titanoboa does. Pages of this machine, which its user has started, and those that the
+endpoint serves itself, are as good as a program. Pages of other machines are refused unless they are named.
+If all are let in ("*"), the user has not chosen them. So they get what a public node gives: nothing that signs
+with the node's keys or changes the chain as no transaction can.
 """
 
 import re
@@ -14,6 +15,8 @@ ANY = "*"
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 _ORIGIN = re.compile(rb"https?://(\[[0-9a-f:.]+\]|[^/\[\]:@?#\s]+)(:[0-9]{1,5})?")
+
+_NAME = re.compile(rb"[A-Za-z][A-Za-z0-9_-]*")
 
 
 class Trust(IntEnum):
@@ -40,7 +43,7 @@ class Origins:
         """The trust in a request with these headers; None if it is refused. `host` is None unless it is known
         to be a name of the endpoint: a page from there is the endpoint's own.
         """
-        if origin is None:
+        if origin is None or (_NAME.fullmatch(origin) and origin.lower() != b"null"):
             return Trust.LOCAL
         origin = origin.lower()
         if _is_local(origin) or (host is not None and _is_own(origin, host.lower())):

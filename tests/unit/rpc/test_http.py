@@ -401,7 +401,10 @@ NEEDS = {  # who may call it at least
     ("origin", "trust"),
     [
         (None, Trust.LOCAL),
+        (b"Titanoboa", Trust.LOCAL),  # no page can send a name
         (b"http://localhost:3000", Trust.LOCAL),
+        (b"NULL", Trust.ANYBODY),
+        (b"evil.example", Trust.ANYBODY),
         (b"https://app.example", Trust.NAMED),
         (b"https://evil.example", Trust.ANYBODY),
         (b"null", Trust.ANYBODY),
