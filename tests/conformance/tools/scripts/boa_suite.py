@@ -1,4 +1,4 @@
-"""titanoboa in network mode: contracts of Vyper, as its users deploy and test them. A line of JSON for each case."""
+"""titanoboa in network mode: contracts of Vyper, as its users deploy and test them. A line of JSON each."""
 
 import json
 import os
