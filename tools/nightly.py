@@ -118,8 +118,10 @@ TARGETS = (
     ),
     Target(
         "tools",
-        "ethers, viem, cast, forge and js-libp2p, from their registries",
-        pytest_of("tests/conformance/clients", "tests/conformance/libp2p"),
+        "ethers, viem, cast, forge, Hardhat, web3.js and js-libp2p, from their registries",
+        pytest_of(
+            "tests/conformance/clients", "tests/conformance/tools", "tests/conformance/libp2p"
+        ),
         {"ATOLL_CLIENTS": "1"},
     ),
     Target(

@@ -18,6 +18,7 @@ from node.testing import Network
 from tests.cluster.support.client import ask, wait_for
 from tests.conformance import npm
 from tests.conformance.tools.outcomes import Outcomes
+from tools import build_predeploys
 
 pytestmark = pytest.mark.cluster
 HERE = Path(__file__).parent
@@ -95,6 +96,11 @@ def start(toolbox: Path, node: Node, cwd: str, *command: str, **more: str) -> st
         check=False,
     )
     return done.stdout + done.stderr
+
+
+def test_multicall3_is_what_its_source_says(toolbox: Path) -> None:
+    known = json.loads(build_predeploys.TARGET.read_text())["multicall3"]
+    assert build_predeploys.compiled(toolbox / "node_modules" / "solc") == known
 
 
 @pytest.mark.parametrize("suite", ["helpers", "contracts"])
