@@ -1,7 +1,7 @@
 """Compile contracts/Multicall3.sol into the package: `.venv/bin/python tools/build_predeploys.py FOLDER`.
 
-`FOLDER` is node_modules/solc of the package that tests/conformance/clients names; node runs it. Nodes use what is
-checked in. The tests of tests/conformance/tools compile it again and compare.
+`FOLDER` is node_modules/solc of the package that tests/conformance/clients names; node runs it. Nodes use
+what is checked in. The tests of tests/conformance/tools compile it again and compare.
 """
 
 import json
