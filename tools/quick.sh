@@ -15,6 +15,7 @@ if [ "$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 { print ($4 > 1000000) }')" =
     scratch=$(mktemp -d /dev/shm/atoll-quick.XXXXXX)
 fi
 trap 'rm -rf "$log" "$scratch"' EXIT
+trap 'exit 130' INT TERM # or the line above is not run
 
 # One core is for them as long as they last, which is shorter than the tests.
 checks() {
