@@ -13,6 +13,7 @@ from node.execution.evm.overrides import StateOverride
 from node.execution.evm.simulate import SimulatedCall
 from node.execution.state.guests import MAX_WANTED, Guests, Wanted
 from node.primitives import rlp
+from node.primitives.fields import AddressField
 from node.primitives.transaction import (
     TYPE_ACCESS_LIST,
     TYPE_DYNAMIC_FEE,
@@ -69,9 +70,13 @@ class CallOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SpanningOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """The outcome of a call over several shards, or what has to be among its guests for it to have one."""
+    """The outcome of a call over several shards, or what has to be among its guests for it to have one.
+
+    `changed` is the first account of another shard that code would have changed, which failed.
+    """
 
     outcome: CallOutcome | None = None
+    changed: AddressField | None = None
     wanted: Annotated[list[Wanted], msgspec.Meta(max_length=MAX_WANTED)] = []
 
 

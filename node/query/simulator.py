@@ -99,7 +99,7 @@ class Simulator:
         if isinstance(found, list):
             return SpanningOutcome(wanted=found)
         self._note_console(found.console, call)
-        return SpanningOutcome(outcome=_outcome_of(found))
+        return SpanningOutcome(outcome=_outcome_of(found), changed=state.changed)
 
     def estimate(self, header: Header, directory: AnchorState, call: SimulatedCall) -> CallOutcome:
         """`gas_used` is the least gas limit that succeeds."""

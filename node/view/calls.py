@@ -30,12 +30,16 @@ REVERTED = "execution reverted"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlacedCall:
-    """A call and where it runs. It may read all accounts at network block `block`, or with None its shard's."""
+    """A call and where it runs. It may read all accounts at network block `block`, or with None its shard's.
+
+    One that could run `anywhere` names no account of its own.
+    """
 
     shard: int
     height: int
     call: SimulatedCall
     block: int | None = None
+    anywhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)

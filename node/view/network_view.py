@@ -254,7 +254,13 @@ class NetworkView(ChainView):
             calls.is_large(request, overrides),
             lambda: calls.simulated_call(request, overrides, base_fee=base_fee, credit=credit),
         )
-        return calls.PlacedCall(shard=shard, height=tip.height, call=call, block=number)
+        return calls.PlacedCall(
+            shard=shard,
+            height=tip.height,
+            call=call,
+            block=number,
+            anywhere=request.from_ is None and request.to in (None, MULTICALL3),
+        )
 
     async def simulation_base(
         self, accounts: Sequence[Address], ref: BlockRef

@@ -19,7 +19,7 @@ from node.execution.trie.trie_proof import follow
 from node.primitives.basics import EMPTY_CODE_HASH, Hash32, keccak_fast
 from node.primitives.errors import CorruptData
 from node.primitives.fields import U256, Word
-from node.query.call_specs import CallOutcome
+from node.query.call_specs import CallOutcome, SpanningOutcome
 from node.query.port import ProvenGuests
 from node.query.questions import GuestsQuestion, SpanningCallQuestion
 from node.view.calls import PlacedCall
@@ -31,6 +31,7 @@ from rpc.threads import FEW
 
 Places = Callable[[bytes], Awaitable[StatePlace]]
 """Gives the place of an account's state at the network block of the call."""
+_Outcome = tuple[CallOutcome, bytes | None]
 
 
 async def call_over_shards(
@@ -38,13 +39,29 @@ async def call_over_shards(
 ) -> CallOutcome:
     """The outcome of a call at a network block.
 
-    Raises LimitExceeded for more than a call may read, ResourceUnavailable where a shard does not answer in
-    time or lies.
+    A call that could run `anywhere` and would have changed an account of another shard is tried on that one:
+    quotes of some exchanges change a pool and take it back. Raises LimitExceeded for more than a call may read,
+    ResourceUnavailable where a shard does not answer in time or lies.
     """
+    outcome, changed = await _over_shards(shards, placed, block, places, limits)
+    if placed.anywhere and changed is not None:
+        place = await places(changed)
+        there = replace(placed, shard=place.shard, height=place.height)
+        outcome, _ = await _over_shards(shards, there, block, places, limits)
+    return outcome
+
+
+async def _over_shards(
+    shards: Shards, placed: PlacedCall, block: int, places: Places, limits: SpanLimits
+) -> _Outcome:
+    question = _question(placed, block, Guests())
+    first = await shards.ask(placed.shard, question)
+    if first.outcome is not None:
+        return first.outcome, first.changed
     waits_for = {placed.shard}
     try:
         with trio.fail_after(limits.seconds):
-            return await _rounds(shards, placed, block, places, limits, waits_for)
+            return await _rounds(shards, placed, block, places, limits, waits_for, first)
     except trio.TooSlowError:
         late = " and ".join(f"shard {shard}" for shard in sorted(waits_for))
         raise ResourceUnavailable(
@@ -60,16 +77,13 @@ async def _rounds(
     places: Places,
     limits: SpanLimits,
     waits_for: set[int],
-) -> CallOutcome:
-    """`waits_for` holds the shards whose answers are missing."""
+    answer: SpanningOutcome,
+) -> _Outcome:
+    """`waits_for` holds the shards whose answers are missing, `answer` is the first one of the shard that runs
+    the call.
+    """
     table, here = _GuestTable(limits), placed.shard
-    for _ in range(limits.rounds):
-        question = SpanningCallQuestion(
-            height=placed.height, spec=placed.call, beacon=block, guests=table.guests()
-        )
-        answer = await shards.ask(here, question)
-        if answer.outcome is not None:
-            return answer.outcome
+    for _ in range(limits.rounds - 1):
         wanted = await _by_place(here, table.unknown(here, answer.wanted), places)
         waits_for.remove(here)
         waits_for |= {place.shard for place in wanted}
@@ -80,10 +94,17 @@ async def _rounds(
             ]
         )
         waits_for.add(here)
+        answer = await shards.ask(here, _question(placed, block, table.guests()))
+        if answer.outcome is not None:
+            return answer.outcome, answer.changed
     raise LimitExceeded(
         f"the call reads accounts of other shards one after the other: more than {limits.rounds} "
         "rounds of fetching them"
     )
+
+
+def _question(placed: PlacedCall, block: int, guests: Guests) -> SpanningCallQuestion:
+    return SpanningCallQuestion(height=placed.height, spec=placed.call, beacon=block, guests=guests)
 
 
 async def _by_place(

@@ -19,6 +19,7 @@ from node.execution.frame.pyevm import Revert
 from node.execution.state.guests import SpanningState, Wanted, WantsTooMuch
 from node.execution.state.state import BalanceOutOfRange, State
 from node.execution.trie.errors import ExecutionTimedOut
+from node.primitives.basics import Address
 from node.primitives.errors import InvalidTransaction
 
 GUESSING = 0.5
@@ -51,6 +52,7 @@ class ReadingMachine(TimedMachine):
         raise self._refusal(address)
 
     def _refusal(self, address: bytes) -> ChangesGuest:
+        self._state.changed = self._state.changed or Address(address)
         return ChangesGuest(border_reason(address, self._state.shard_of(address) or 0))
 
     def execute(self, message: EvmMessage) -> Frame:

@@ -86,7 +86,7 @@ class SpanningState(State):
     """A state of which nothing is sealed.
 
     `on_write` is called before a slot of a guest with code changes. `on_wanted` is called once, when something
-    is wanted for the first time.
+    is wanted for the first time. `changed` is for the first account of a guest that code would have changed.
     """
 
     spans = True
@@ -108,6 +108,7 @@ class SpanningState(State):
         self._slots_wanted: dict[bytes, set[int]] = {}
         self._count = 0
         self._runs = False
+        self.changed: Address | None = None
         self.on_write: Callable[[bytes], None] = lambda _: None
         self.on_wanted: Callable[[], None] = lambda: None
 

@@ -100,6 +100,42 @@ async def test_many_calls_over_all_shards_in_one_at_each_block(net, code):
         assert len([q for q in asked if isinstance(q, GuestsQuestion)]) == 3 * 2 * (SHARDS - 1)
 
 
+async def test_what_would_change_one_shard_is_tried_there_whatever_node_is_asked(net, code):
+    """Quotes that change a pool and take it back run as they do without the multicall."""
+    contracts, _ = await deployed(net, code)
+    changes = aggregate3((contracts[2], word(9)), (contracts[1], b""))
+    for own in range(SHARDS):
+        view, sources = watched(net, own)
+        found = results(await view.call(CallRequest(to=MULTICALL3, data=changes), "latest"))
+        assert found == [(True, b""), (True, word(6))]
+        ran = [
+            s
+            for s, it in sources.items()
+            for q in it.questions
+            if isinstance(q, SpanningCallQuestion)
+        ]
+        assert set(ran) == {own, 2}
+    sender = net.users[0][0].address
+    fixed = CallRequest(from_=sender, to=MULTICALL3, data=changes)
+    [(done, reason), _] = results(await net.views().network.call(fixed, "latest"))
+    assert (done, b"lives on shard 2" in reason) == (False, True), "as its transaction would"
+
+
+async def test_a_busy_shard_has_its_time_where_no_other_is_read(
+    net, code, monkeypatch, autojump_clock
+):
+    contracts, _ = await deployed(net, code)
+    late = SPAN.seconds + 5
+
+    class Late(Asked):
+        async def ask(self, question):
+            await trio.sleep(late)
+            return await super().ask(question)
+
+    view = net.views(sources={1: Late(net.remote(1))}).network
+    assert await view.call(CallRequest(to=contracts[1]), "latest") == word(6)
+
+
 async def test_a_call_that_stays_on_its_shard_is_one_question(net, code):
     contracts, _ = await deployed(net, code)
     for sender in (None, net.users[1][0].address, net.users[3][0].address):
@@ -217,7 +253,11 @@ async def test_what_a_call_reads_is_bounded_and_the_bound_is_named(
 async def test_what_would_change_another_shard_says_so_and_is_not_done(net, code):
     contracts, _ = await deployed(net, code)
     view = net.views().network
-    write = CallRequest(to=MULTICALL3, data=aggregate3((contracts[2], word(9)), may_fail=True))
+    sender = net.users[0][
+        0
+    ].address  # who could send it: the call is run as its transaction would be
+    data = aggregate3((contracts[2], word(9)), may_fail=True)
+    write = CallRequest(from_=sender, to=MULTICALL3, data=data)
     ((success, output),) = results(await view.call(write, "latest"))
     assert not success
     assert decode(["string"], output[4:])[0].endswith(
