@@ -1,7 +1,7 @@
-"""Contracts that toolchains expect at well-known addresses: every shard has each of them (docs/protocol.md,
-"Placement"). And CONSOLE, the address without code at which `console.log` of contracts ends.
+"""Contracts that toolchains expect at well-known addresses (docs/protocol.md, "Placement"), most of them on
+every shard. And CONSOLE, the address without code at which `console.log` of contracts ends.
 
-None of them keeps anything that another shard would have to see. What a factory creates on a shard lives there.
+No PREDEPLOY keeps anything that another shard would have to see. What a factory creates on a shard lives there.
 The codes of Multicall3 (contracts/Multicall3.sol) and of the registry of ERC-1820 are in predeploys.json.
 """
 
@@ -32,9 +32,10 @@ PREDEPLOYS: Final = {
     CREATE2_FACTORY: _CREATE2_CODE,
     SAFE_SINGLETON_FACTORY: _CREATE2_CODE,
     MULTICALL3: bytes.fromhex(_CODES["multicall3"][2:]),
-    ERC1820_REGISTRY: bytes.fromhex(_CODES["erc1820"][2:]),
 }
 """Address -> code. They create contracts by CREATE2 only, and never by their nonces, which differ by shard."""
+ON_ONE_SHARD: Final = {ERC1820_REGISTRY: bytes.fromhex(_CODES["erc1820"][2:])}
+"""Address -> code of what has a storage that all have to see: it lives on one shard, as any account does."""
 
 
 def is_predeploy(address: bytes) -> bool:

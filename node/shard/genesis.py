@@ -10,7 +10,7 @@ from node.primitives.genesis import Genesis
 from node.primitives.header import Header
 from node.primitives.messenger import MESSENGER, STAKING, is_everywhere, messenger_code
 from node.primitives.placement import home_by_range
-from node.primitives.predeploys import PREDEPLOYS
+from node.primitives.predeploys import ON_ONE_SHARD, PREDEPLOYS
 from node.primitives.requests import ShardRequests
 from node.shard.messenger import STAKING_CODE
 
@@ -23,6 +23,9 @@ def shard_genesis(genesis: Genesis, shard: ShardId) -> tuple[Header, StateDelta]
     alloc[STAKING] = GenesisAccount(nonce=1, code=STAKING_CODE)
     for predeploy, code in PREDEPLOYS.items():
         alloc[predeploy] = GenesisAccount(nonce=1, code=code)
+    for address, code in ON_ONE_SHARD.items():
+        if home_by_range(address, genesis.shards) == shard:
+            alloc[address] = GenesisAccount(nonce=1, code=code)
     for address, wei in genesis.balances().items():
         if home_by_range(address, genesis.shards) == shard:
             alloc[address] = replace(alloc.get(address, GenesisAccount()), balance=wei)

@@ -44,7 +44,16 @@ def test_every_shard_has_them_with_the_code_of_other_chains(make_world, here):
         assert (state.code(address), state.nonce(address), state.balance(address)) == (code, 1, 0)
     assert keccak256(PREDEPLOYS[CREATE2_FACTORY]).hex() == CREATE2_CODE_HASH
     assert PREDEPLOYS[SAFE_SINGLETON_FACTORY] == PREDEPLOYS[CREATE2_FACTORY]
-    assert len(PREDEPLOYS[ERC1820_REGISTRY]) == ERC1820_CODE_BYTES
+
+
+def test_one_shard_has_what_keeps_something_for_all(make_world):
+    """Two registries would give two answers, one of them a wrong zero."""
+    codes = [make_world(here=here).chain.state().code(ERC1820_REGISTRY) for here in range(3)]
+    home = home_by_range(ERC1820_REGISTRY, 3)
+    assert [len(code) for code in codes] == [
+        ERC1820_CODE_BYTES * (here == home) for here in range(3)
+    ]
+    assert not is_everywhere(ERC1820_REGISTRY)
 
 
 @pytest.mark.parametrize("here", range(3))

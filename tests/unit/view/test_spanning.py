@@ -121,21 +121,6 @@ async def test_what_would_change_one_shard_is_tried_there_whatever_node_is_asked
     assert (done, b"lives on shard 2" in reason) == (False, True), "as its transaction would"
 
 
-async def test_a_busy_shard_has_its_time_where_no_other_is_read(
-    net, code, monkeypatch, autojump_clock
-):
-    contracts, _ = await deployed(net, code)
-    late = SPAN.seconds + 5
-
-    class Late(Asked):
-        async def ask(self, question):
-            await trio.sleep(late)
-            return await super().ask(question)
-
-    view = net.views(sources={1: Late(net.remote(1))}).network
-    assert await view.call(CallRequest(to=contracts[1]), "latest") == word(6)
-
-
 async def test_a_call_that_stays_on_its_shard_is_one_question(net, code):
     contracts, _ = await deployed(net, code)
     for sender in (None, net.users[1][0].address, net.users[3][0].address):
@@ -250,12 +235,25 @@ async def test_what_a_call_reads_is_bounded_and_the_bound_is_named(
         await net.views().network.call(request, "latest")
 
 
+async def test_the_time_for_reads_over_shards_begins_with_the_first_of_them(net, code, monkeypatch):
+    """A call that one shard answers, however busy that is, has the time of any question."""
+    contracts, _ = await deployed(net, code)
+
+    async def bounded(*args):
+        return await spanning.call_over_shards(*args, limits=replace(SPAN, seconds=0))
+
+    monkeypatch.setattr(chain_view, "call_over_shards", bounded)
+    view = net.views().network
+    assert await view.call(CallRequest(to=contracts[1]), "latest") == word(6)
+    request = CallRequest(to=MULTICALL3, data=aggregate3(*((c, b"") for c in contracts)))
+    with pytest.raises(ResourceUnavailable, match="took more than 0 s"):
+        await view.call(request, "latest")
+
+
 async def test_what_would_change_another_shard_says_so_and_is_not_done(net, code):
     contracts, _ = await deployed(net, code)
     view = net.views().network
-    sender = net.users[0][
-        0
-    ].address  # who could send it: the call is run as its transaction would be
+    sender = net.users[0][0].address  # so the call is run as its transaction would be
     data = aggregate3((contracts[2], word(9)), may_fail=True)
     write = CallRequest(from_=sender, to=MULTICALL3, data=data)
     ((success, output),) = results(await view.call(write, "latest"))
