@@ -39,6 +39,9 @@ is not cut, and below `EXECUTE.shard`, so that "too much to do" is said and not 
 DEVELOPMENT = 25.0
 """Until a caller is told that a development operation is in no block yet; below `EXECUTE.method`."""
 
+MINE = Patience(method=300.0, shard=27.0, node=25.0)
+"""Methods that order blocks, up to a thousand; each `DEVELOPMENT` has to bring some of them."""
+
 SYNC, LONGEST_SYNC = 20.0, 25.0
 """eth_sendRawTransactionSync, where the caller says nothing (as in geth), and at most."""
 

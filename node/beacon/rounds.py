@@ -30,16 +30,29 @@ def _ordered(row: Sequence[Crosslink]) -> Round | None:
     return next((c.requests.mined for c in row if c.requests.mined is not None), None)
 
 
+def is_complete(rows: Rows) -> bool:
+    """True if no shard is to be waited for: all that the next ordered network block takes in is here.
+
+    Or the shards have begun two orders, each another one first. Then none of these comes together.
+    """
+    found = next_round(rows)
+    if found is None:
+        return True
+    coming, shards = found
+    begun = sum(_ordered(row) is not None for row in rows.values())
+    return len(shards) >= coming.shards or begun >= coming.shards
+
+
 def includable(rows: Rows, is_late: Callable[[Round], bool]) -> list[Crosslink]:
     """The crosslinks for the next block. Those of an ordered network block are in one, with what stands before
-    them in their rows; what comes after waits for the next. Nothing is included until all of them are here,
-    unless the round `is_late`.
+    them in their rows; what comes after waits for the next. Nothing is included until the round is complete,
+    unless it `is_late`.
     """
     found = next_round(rows)
     if found is None:
         return [crosslink for row in rows.values() for crosslink in row]
-    coming, shards = found
-    if len(shards) < coming.shards and not is_late(coming):
+    coming, _ = found
+    if not is_complete(rows) and not is_late(coming):
         return []
     return [crosslink for row in rows.values() for crosslink in _upto(row, coming)]
 

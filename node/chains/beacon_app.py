@@ -1,5 +1,6 @@
 """The beacon chain of this node as consensus sees it, with the crosslinks and evidence that wait for it."""
 
+import math
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -32,6 +33,7 @@ MAX_EXECUTED = 4
 MAX_TAKEN = 4096
 ROUND_PATIENCE = 2.0
 """Seconds for which the blocks of an ordered network block wait for that of another shard."""
+MAX_LATE = 16
 MAX_REWINDS = 16  # that wait to be decided
 
 Committed = Callable[[BeaconBlock, Certificate], None]
@@ -73,6 +75,7 @@ class BeaconService:
         self._takable: dict[bytes, bool] = {}
         self._takable_at = b""
         self._awaited: tuple[Round, float] | None = None  # and since when
+        self._late: tuple[bytes, ...] = ()  # orders that lack the block of a shard
         self._log = structlog.get_logger().bind(chain="beacon")
 
     def offer(self, crosslink: Crosslink) -> bool:
@@ -191,9 +194,13 @@ class BeaconService:
         return False
 
     def _rows(self) -> dict[ShardId, list[Crosslink]]:
-        """The crosslinks that follow the tips, by shard."""
+        """The crosslinks that follow the tips, by shard; of frozen shards none is taken."""
         tips = self.ledger.state.tips()
-        return {ShardId(s): self.pending.contiguous(ShardId(s), tip) for s, tip in tips.items()}
+        return {
+            ShardId(shard): self.pending.contiguous(ShardId(shard), tip)
+            for shard, tip in tips.items()
+            if shard not in self._frozen
+        }
 
     def _includable(self) -> list[Crosslink]:
         rows = self._rows()
@@ -203,21 +210,28 @@ class BeaconService:
 
     def _is_late(self, coming: Round) -> bool:
         """True if the shards that have not made their block for this round are not waited for any longer."""
-        if self._awaited is None or self._awaited[0].order != coming.order:
+        if coming.order in self._late:
+            return True
+        if self._awaited is None or self._awaited[0] != coming:
             self._awaited = coming, self._now()
-        begun, since = self._awaited
-        if self._now() - since > ROUND_PATIENCE:
-            return True  # and so are all later rounds of this order
-        if begun != coming:
-            self._awaited = coming, self._now()
-        return False
+        if self._now() - self._awaited[1] <= ROUND_PATIENCE:
+            return False
+        self._late = (*self._late[1 - MAX_LATE :], coming.order)  # and so are all its later rounds
+        return True
+
+    def patience(self) -> float:
+        """Seconds until a round that is awaited is late; infinite if none is."""
+        if self._awaited is None or rounds.is_complete(self._rows()):
+            return math.inf
+        return max(0.0, self._awaited[1] + ROUND_PATIENCE - self._now())
 
     def is_ordered(self) -> bool:
         """True if the next block was ordered, and the block of each shard for it is here."""
         if not self.ledger.rules.dev_methods:
             return False
-        found = rounds.next_round(self._rows())
-        return found is not None and len(found[1]) >= found[0].shards
+        rows = self._rows()
+        ordered = rounds.next_round(rows) is not None and rounds.is_complete(rows)
+        return ordered and self.has_work()
 
     async def build(self) -> tuple[BlockId, bytes]:
         rewind = self._next_rewind()

@@ -323,6 +323,10 @@ class ShardService:
             return max(mode.interval / 1000, params.min_block_interval)
         return params.heartbeat if mode.automine else MANUAL_HEARTBEAT
 
+    def hurries(self) -> bool:
+        """True if the next block is ordered, and the beacon keeps up."""
+        return self.is_ordered() and self.has_work()
+
     def is_ordered(self) -> bool:
         """True if a developer has ordered the next block, so that nothing is to be waited for."""
         return self._schedule.order is not None

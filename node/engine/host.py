@@ -199,7 +199,8 @@ class ConsensusHost:
             return min(self.participant.next_timer(), self._commit_at)
         if not self._is_member() or self._halted():
             return float("inf")
-        return max(self._start_time(), self._held_until)
+        again = trio.current_time() + self._pacing.patience()
+        return max(min(self._start_time(), again), self._held_until)
 
     def _start_time(self) -> float:
         return self._decided_at + self._pacing.pause(begun=self._begun, has_work=self.app.has_work)

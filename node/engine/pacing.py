@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 
 BACKLOG = 25
 """Transactions, from which on blocks are made further apart: with four times as many, 0.2 s. A block has costs
@@ -24,6 +25,8 @@ class Pacing:
     heartbeat: Callable[[], float]
     backlog: Callable[[], int] = lambda: 0
     ordered: Callable[[], bool] = lambda: False
+    patience: Callable[[], float] = lambda: inf
+    "Seconds until there may be work although nothing has come."
 
     def interval(self) -> float:
         """Seconds from one block to the next while there is work."""

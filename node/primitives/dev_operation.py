@@ -100,6 +100,8 @@ class DevOperation:
                 raise ValueError(str(error)) from None
             if order.done or ((self.slot or order.interval) and not self.number):
                 raise ValueError("an order that has begun, or one without its first timestamp")
+            if self.number + order.seconds > MAX_TIME:
+                raise ValueError(f"the last block would be after {MAX_TIME}: that is not possible")
         if self.to != ZERO_ADDRESS and not self.has_account:
             raise ValueError("this is about no account")
 

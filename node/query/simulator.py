@@ -51,6 +51,7 @@ from node.shard.chain import ShardChain
 from node.shard.crossing import check_authorizations
 from node.shard.ports import Anchor, AnchorState
 from node.shard.replay import Watched, replay
+from node.shard.schedule import Schedule
 from node.shard.simulated import CannotSimulate, Simulation
 from rpc.times import CALL, SEARCH
 
@@ -249,10 +250,15 @@ class Simulator:
     def _context(self, header: Header, directory: AnchorState, call: SimulatedCall) -> BlockContext:
         """The context of the block, in which accounts that the call overrides are taken to live here."""
         overridden = frozenset(override.address for override in call.accounts)
+        timestamp = header.timestamp
+        if (
+            self._chain.rules.params.dev_methods
+        ):  # what runs now is of the block for which it was set
+            timestamp = max(timestamp, Schedule.of(self._chain.state(header)).next_time)
         context = BlockContext(
             chain_id=self._chain.rules.chain_id,
             number=header.number,
-            timestamp=header.timestamp,
+            timestamp=timestamp,
             coinbase=header.coinbase,
             gas_limit=header.gas_limit,
             base_fee=header.base_fee_per_gas,

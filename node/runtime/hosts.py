@@ -53,7 +53,7 @@ def open_hosts(fixed: Fixed, ties: Ties, *, shard: ShardService, beacon: BeaconS
                 min_interval=params.min_block_interval,
                 heartbeat=shard.heartbeat,
                 backlog=shard.backlog,
-                ordered=shard.is_ordered,
+                ordered=shard.hurries,
             ),
             halted=lambda: beacon.is_frozen(fixed.shard),
         )
@@ -65,6 +65,7 @@ def open_hosts(fixed: Fixed, ties: Ties, *, shard: ShardService, beacon: BeaconS
                 min_interval=params.min_block_interval,
                 heartbeat=lambda: BEACON_HEARTBEAT * shard.heartbeat(),
                 ordered=beacon.is_ordered,
+                patience=beacon.patience,
             ),
         )
         return Hosts(

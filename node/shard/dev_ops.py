@@ -90,11 +90,15 @@ def apply(frame: BlockFrame, operation: DevOperation) -> bool:
 
 
 def _begin(frame: BlockFrame, operation: DevOperation) -> bool:
-    """Begin an order with this block; False if another one is not done, or if the block is of another time."""
-    if frame.round is not None or operation.number not in (0, frame.env.timestamp):
+    """Begin an order with this block; False if another one is not done, or if the block is of another time. A
+    row of blocks may begin later than it was asked for, if the parent is later.
+    """
+    order, now = operation.order, frame.env.timestamp
+    wanted = max(operation.number, frame.parent.timestamp) if order.interval else operation.number
+    if frame.round is not None or (operation.number and now != wanted):
         return False
-    frame.round = operation.order.round
-    schedule.set_order(frame.state, operation.order.after_block())
+    frame.round = order.round
+    schedule.set_order(frame.state, order.after_block())
     return True
 
 

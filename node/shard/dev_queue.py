@@ -41,15 +41,18 @@ class DevQueue:
         """The operations for one block, oldest first; an order of blocks is the last one. While there is an
         order that is not done (`mining`), the next one waits.
         """
+        waiting = self._operations.values()
+        orders = [op for op in waiting if op.kind is DevKind.MINE]
+        if not orders or mining:
+            return [op for op in waiting if op.kind is not DevKind.MINE][:MAX_OPERATIONS]
+        first = min(orders, key=lambda op: op.order.name)  # the same one on every shard
         out: list[DevOperation] = []
-        for operation in self._operations.values():
-            if len(out) == MAX_OPERATIONS:
+        for operation in waiting:
+            if operation is first or len(out) == MAX_OPERATIONS - 1:
                 break
             if operation.kind is not DevKind.MINE:
                 out.append(operation)
-            elif not mining:
-                return [*out, operation]
-        return out
+        return [*out, first]
 
     def all(self) -> Sequence[DevOperation]:
         return list(self._operations.values())

@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -18,6 +18,8 @@ from node.view.shards import Shards
 from rpc.backend import ChainBackend
 from rpc.errors import InvalidParams, LimitExceeded, ServerError
 
+AT_ONCE = 64
+"""Blocks of one order: those that did not come in time come later, if the shards make blocks again."""
 MAX_MINED = 1024
 """Blocks that one call may ask for: each is decided by every shard, and taken in by the beacon."""
 
@@ -49,22 +51,26 @@ class Mining:
             )
         if interval > MAX_INTERVAL:
             raise InvalidParams(f"at most {MAX_INTERVAL} s between two blocks, not {interval} s")
-        if not blocks:
-            return
-        shards = chain.pool_shards
-        with deadline(f"not all of {blocks} blocks were made, the next one"):
-            async with self._turn:
-                number, base = await self._begin(interval, first, at)
-                order = MiningOrder(
-                    name=secrets.token_bytes(NAME_BYTES),
-                    shards=len(shards),
-                    left=blocks,
-                    interval=interval,
-                )
-                make = partial(
-                    operation, DevKind.MINE, number=number, slot=base, data=order.encoded
-                )
-                await self._operations.everywhere(shards, make, blocks)
+        made = 0
+        async with self._turn:
+            while made < blocks:
+                count = min(blocks - made, AT_ONCE)
+                with deadline(f"{made} of {blocks} blocks were made, the next ones"):
+                    await self._order(chain.pool_shards, count, interval, first, at)
+                made += count
+                if interval and made < blocks:
+                    at = await self._newest() + interval
+
+    async def _order(
+        self, shards: Sequence[int], blocks: int, interval: int, first: int | None, at: int | None
+    ) -> None:
+        """Order so many blocks, and wait for them."""
+        number, base = await self._begin(interval, first, at)
+        name = secrets.token_bytes(NAME_BYTES)
+        order = MiningOrder(name=name, shards=len(shards), left=blocks, interval=interval)
+        _check_time(number + order.seconds)
+        make = partial(operation, DevKind.MINE, number=number, slot=base, data=order.encoded)
+        await self._operations.everywhere(shards, make, blocks)
 
     async def _begin(self, interval: int, first: int | None, at: int | None) -> tuple[int, int]:
         """The timestamp of the first block of an order, and what the validators' clocks show now; zeros if the

@@ -22,7 +22,7 @@ from rpc.errors import InvalidParams, MethodNotSupported
 from rpc.methods.table import HASH, REQUEST, Context, Method, ask, tell
 from rpc.origins import Trust
 from rpc.params import Param
-from rpc.times import EXECUTE
+from rpc.times import EXECUTE, MINE
 from rpc.wire import CallRequest
 
 SHORTEST_INTERVAL = 100
@@ -66,7 +66,7 @@ async def _send_unsigned(c: Context, request: CallRequest) -> str:
 
 async def _evm_mine(c: Context, wanted: tuple[int, int | None]) -> str:
     blocks, timestamp = wanted
-    await c.backend.dev.mining.mine(c.chain, blocks, at=timestamp)
+    await c.backend.dev.mining.mine(c.chain, blocks, at=timestamp or None)
     return "0x0"
 
 
@@ -124,10 +124,8 @@ _STORAGE = Method(
 )
 _AS = Method((_ADDRESS,), tell(lambda c: partial(c.backend.dev.impersonate, on=True)))
 _NO_LONGER_AS = Method((_ADDRESS,), tell(lambda c: partial(c.backend.dev.impersonate, on=False)))
-_MINE = Method(
-    (_BLOCKS, _EVERY), tell(lambda c: partial(c.backend.dev.mining.mine, c.chain)), EXECUTE
-)
-_HARDHAT_MINE = Method((_BLOCKS, replace(_EVERY, default=1)), _hardhat_mine, EXECUTE)
+_MINE = Method((_BLOCKS, _EVERY), tell(lambda c: partial(c.backend.dev.mining.mine, c.chain)), MINE)
+_HARDHAT_MINE = Method((_BLOCKS, replace(_EVERY, default=1)), _hardhat_mine, MINE)
 _AHEAD = Method((_SECONDS,), ask(lambda c: c.backend.dev.mining.increase_time), EXECUTE)
 _TIME = Method((_TIMESTAMP,), tell(lambda c: c.backend.dev.mining.set_time), EXECUTE)
 _NEXT_TIME = Method((_TIMESTAMP,), tell(lambda c: c.backend.dev.mining.set_next_time), EXECUTE)
@@ -191,7 +189,7 @@ _METHODS: dict[str, Method] = {
     "evm_setAccountStorageAt": _STORAGE,
     "anvil_autoImpersonateAccount": Method((_ON,), tell(lambda c: c.backend.dev.impersonate_all)),
     "eth_sendUnsignedTransaction": Method((REQUEST,), _send_unsigned, EXECUTE, sends=True),
-    "evm_mine": Method((Param("timestamp or options", _mining, (1, None)),), _evm_mine, EXECUTE),
+    "evm_mine": Method((Param("timestamp or options", _mining, (1, None)),), _evm_mine, MINE),
     "evm_increaseTime": _AHEAD,
     "anvil_increaseTime": _AHEAD,
     "evm_setNextBlockTimestamp": _NEXT_TIME,

@@ -30,21 +30,23 @@ addresses = st.binary(min_size=20, max_size=20).map(Address)
 salts = st.binary(min_size=16, max_size=16)
 words = st.integers(0, 2**256 - 1)
 times = st.integers(1, MAX_TIME)
+soon = st.integers(1, MAX_TIME // 2)
 
 
-def orders(intervals: st.SearchStrategy[int]) -> st.SearchStrategy[bytes]:
+def orders(intervals: st.SearchStrategy[int], most: int = MAX_BLOCKS) -> st.SearchStrategy[bytes]:
     return st.builds(
         lambda name, shards, left, interval: (
             MiningOrder(name=name, shards=shards, left=left, interval=interval).encoded
         ),
         st.binary(min_size=8, max_size=8),
         st.integers(1, MAX_SHARDS),
-        st.integers(1, MAX_BLOCKS),
+        st.integers(1, most),
         intervals,
     )
 
 
 ORDER = MiningOrder(name=bytes(8), shards=1, left=1).encoded
+LONG = MiningOrder(name=bytes(8), shards=1, left=2, interval=1).encoded
 
 
 def operation(kind: DevKind, **fields: st.SearchStrategy) -> st.SearchStrategy[DevOperation]:
@@ -53,7 +55,9 @@ def operation(kind: DevKind, **fields: st.SearchStrategy) -> st.SearchStrategy[D
 
 operations = st.one_of(
     operation(DevKind.MINE, data=orders(st.just(0))),
-    operation(DevKind.MINE, data=orders(st.integers(0, MAX_INTERVAL)), number=times, slot=times),
+    operation(
+        DevKind.MINE, data=orders(st.integers(0, MAX_INTERVAL), most=100), number=soon, slot=times
+    ),
     operation(DevKind.SET_BALANCE, to=addresses, number=st.integers(0, MAX_WEI)),
     operation(DevKind.ADD_BALANCE, to=addresses, number=st.integers(0, MAX_WEI)),
     operation(DevKind.SET_NONCE, to=addresses, number=st.integers(0, MAX_NEW_NONCE)),
@@ -153,6 +157,7 @@ def test_the_largest_code_fits_and_nothing_above() -> None:
         {"kind": DevKind.MINE, "data": ORDER, "slot": 1},
         {"kind": DevKind.MINE, "data": ORDER, "to": Address(b"\1" * 20)},
         {"kind": DevKind.MINE, "data": ORDER[:-1]},
+        {"kind": DevKind.MINE, "data": LONG, "number": MAX_TIME},
         {"kind": DevKind.SET_CLOCK, "number": MAX_TIME + 1},
         {"kind": DevKind.SET_MINING, "number": MAX_MODE + 1},
         {"kind": DevKind.SET_BALANCE, "number": MAX_WEI + 1},

@@ -266,6 +266,7 @@ async def test_the_beacon_waits_for_the_other_shards_of_a_round_but_not_for_ever
     assert beacon._is_late(second)
     assert beacon._is_late(Round(b"an order", 2, 2)), "a shard that is away has cost its time once"
     assert not beacon._is_late(Round(b"its next", 0, 2))
+    assert beacon._is_late(Round(b"an order", 3, 2)), "whatever came between"
 
 
 async def test_pools_give_up_what_an_operation_drops() -> None:

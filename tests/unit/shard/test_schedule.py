@@ -105,6 +105,18 @@ def test_an_order_ends_the_operations_of_its_block_and_the_next_one_waits():
     assert queue.first(mining=True) == [first, later]
 
 
+def test_every_shard_takes_the_same_one_of_two_orders_first():
+    orders = [
+        op(DevKind.MINE, data=MiningOrder(name=name, shards=2, left=1).encoded)
+        for name in (b"second..", b"first...")
+    ]
+    for heard in (orders, orders[::-1]):
+        queue = DevQueue()
+        for operation in heard:
+            queue.add(operation)
+        assert queue.first(mining=False)[-1] == orders[1]
+
+
 # ---------------------------------------------------------------------- in blocks
 
 
@@ -187,6 +199,9 @@ def test_an_order_for_a_time_that_is_over_has_no_effect(world, blocks):
     assert statuses(late) == [0]
     assert late.requests.mined is None
     assert schedule_of(world) == Schedule()
+    row = blocks(mine(2, 60, number=now - 1, slot=now - 1))
+    assert statuses(row) == [1], "a row may begin a second later"
+    assert blocks().header.timestamp == row.header.timestamp + 60
 
 
 def test_a_transaction_takes_the_time_that_was_set_and_the_clock_goes_on_from_there(world, blocks):
