@@ -113,8 +113,8 @@ def apply_crosslink(
         writer.set_lane(shard, dst, lane)
     for src, lane in consumed:
         writer.set_lane(src, shard, lane)
-    for address in born:
-        writer.set_home(address, shard)
+    for address, home in born.items():
+        writer.set_home(address, home)
     follow_tip(writer, shard)
 
 
@@ -274,8 +274,8 @@ def _supply(
     return SupplyState(wei=wei, counters=counters)
 
 
-def _born(state: BeaconState, shard: ShardId, births: Iterable[Birth]) -> list[Address]:
-    """The addresses that need an entry in the directory, in the order of their creation.
+def _born(state: BeaconState, shard: ShardId, births: Iterable[Birth]) -> dict[Address, ShardId]:
+    """The addresses that need an entry in the directory, each with its home, in the order of their creation.
 
     A birth counts if its creator lives on the shard, by the books or by the births before it: a shard only
     speaks for its own contracts. Predeploys live on every shard, so that the same contract can be made by them
@@ -283,21 +283,28 @@ def _born(state: BeaconState, shard: ShardId, births: Iterable[Birth]) -> list[A
     the other shards that the address is taken. A birth at an address of another shard, or by a creator of
     another shard, is left out. It is no reason to refuse the block: a decided block that could never be taken
     in would stop its shard for good. A contract that is gone again makes no entry, but those it created live
-    here.
+    here. What was created by the one of two equal contracts that the directory gave to another shard is given
+    to that shard, too: only the contract there can make it, and this shard hears that it has to let it go.
     """
     here: set[Address] = set()
+    given: dict[Address, ShardId] = {}
     shared: set[Address] = set(PREDEPLOYS)
-    entries: dict[Address, None] = {}
+    entries: dict[Address, ShardId] = {}
     for birth in births:
-        may_be_twice = birth.creator in shared
-        if not may_be_twice and birth.creator not in here and state.home(birth.creator) != shard:
+        creator, address, entry = birth.creator, birth.address, state.directory_entry(birth.address)
+        may_be_twice = creator in shared
+        if not may_be_twice and creator not in here and state.home(creator) != shard:
+            owner = given.get(creator, state.directory_entry(creator))
+            if owner is not None and entry is None:
+                given[address] = owner
+                if birth.kept:
+                    entries[address] = owner
             continue
-        address, entry = birth.address, state.directory_entry(birth.address)
         if entry not in (None, shard):
             continue
         here.add(address)
         if may_be_twice:
             shared.add(address)
         if birth.kept and ((may_be_twice and entry is None) or state.home(address) != shard):
-            entries[address] = None
-    return list(entries)
+            entries[address] = shard
+    return entries

@@ -513,7 +513,8 @@ def test_what_lives_elsewhere_is_left_out_and_the_shard_goes_on(driver):
     driver.grow(driver.next(0, born(factory)))  # its creator is of shard 0
     assert driver.chain.state.home(child.address) == 1
     grandchild = birth(child.address, 1)
-    assert driver.grow(driver.next(0, born(child, grandchild)), driver.next(0)).births == ()
+    execution = driver.grow(driver.next(0, born(child, grandchild)), driver.next(0))
+    assert execution.births == ((grandchild.address, 1),), "shard 0 has to let it go"
     assert driver.chain.state.home(child.address) == 1
     assert driver.chain.state.tip(ShardId(0)).height == 3
 
@@ -568,6 +569,26 @@ def test_of_two_shards_that_make_the_same_in_one_beacon_block_the_first_has_it(d
     both = made_by_factory(1)
     execution = driver.grow(driver.next(0, born(both)), driver.next(1, born(both)))
     assert execution.births == ((both.address, 0),)
+
+
+def test_what_the_second_of_two_equal_contracts_created_is_given_to_the_shard_of_the_first(driver):
+    """Else its children would stay where nobody looks for them: that shard is told of what the directory says.
+    In the same crosslink and in later ones, in any range, children of children and of those that are gone.
+    """
+    both = made_by_factory(1)
+    children = [birth(both.address, shard, nonce=3 + shard) for shard in (0, 1)]
+    gone = replace(birth(both.address, 0, nonce=9), kept=False)
+    below = birth(gone.address, 1)
+    execution = driver.grow(
+        driver.next(0, born(both)), driver.next(1, born(both, children[0], gone, below))
+    )
+    assert execution.births == ((both.address, 0), (children[0].address, 0), (below.address, 0))
+    later = birth(below.address, 1, nonce=2)
+    execution = driver.grow(driver.next(1, born(children[1], later)))
+    assert execution.births == ((children[1].address, 0), (later.address, 0))
+    assert driver.grow(driver.next(0, born(children[0]))).births == (), "the first one may make it"
+    foreign = birth(address_in_range(0), 1)  # not by a contract that the directory has placed
+    assert driver.grow(driver.next(1, born(foreign))).births == ()
 
 
 def test_children_of_what_a_factory_made_for_a_moment_are_taken(driver):

@@ -99,6 +99,23 @@ def test_of_two_that_were_created_at_once_the_beacons_first_stays(world, kit, ra
     assert len(executed.block.items) == (1 if range_of == 0 else 0)
 
 
+def test_what_it_has_created_goes_with_it(world, kit):
+    """The beacon gives that to the shard of the first contract, whatever the range says."""
+    alice, child_code = world.users[0][1], kit.initcode(kit.store)
+    word = int.from_bytes(child_code.ljust(32, b"\0"), "big")
+    create = kit.push(word) + bytes.fromhex("5f52") + kit.push(len(child_code)) + b"\x5f\x5f\xf0\0"
+    init = kit.initcode(create)
+    salt, address = created_by(CREATE2_FACTORY, init, shard=0)
+    world.make(alice.tx(CREATE2_FACTORY, 0, salt + init, GAS))
+    executed = world.make(alice.tx(address, gas=300_000))
+    [child] = [made.address for made in executed.requests.births]
+    world.beacon.homes |= {address: 1, child: 1}
+    world.make(anchor=world.anchor(births=((address, 1), (child, 1))))
+    state = world.chain.state()
+    assert not state.has_code_or_nonce(address)
+    assert not state.has_code_or_nonce(child)
+
+
 def test_what_lives_here_stays_when_the_directory_hears_of_it(world, kit):
     alice, init = world.users[0][1], kit.initcode(kit.store)
     salt, address = created_by(CREATE2_FACTORY, init, shard=2)
