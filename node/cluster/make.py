@@ -142,6 +142,7 @@ def validator_key(manifest: Manifest, name: str, shard: int) -> SigningKey:
 def make_genesis(
     manifest: Manifest, planned: Sequence[PlannedNode], accounts: Sequence[DevAccount]
 ) -> Genesis:
+    known = {account.address.lower(): account.address for account in accounts}
     return Genesis(
         chain_id=manifest.chain_id,
         timestamp=int(time.time()) if manifest.timestamp is None else manifest.timestamp,
@@ -159,7 +160,10 @@ def make_genesis(
         ],
         alloc={
             **{account.address: manifest.accounts.balance_ether * ETHER for account in accounts},
-            **{address: account.wei(address) for address, account in manifest.alloc.items()},
+            **{
+                known.get(address.lower(), address): account.wei(address)
+                for address, account in manifest.alloc.items()
+            },
         },
         contracts={
             address: contract

@@ -80,11 +80,14 @@ class AllocSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         if isinstance(self.balance, int):
             return self.balance
         try:
-            return int(self.balance, 0)
+            wei = int(self.balance, 0)
         except ValueError:
+            wei = -1
+        if wei < 0:
             raise UserError(
                 f"section {where!r}: key 'balance': {self.balance[:80]!r} is no number of wei"
-            ) from None
+            )
+        return wei
 
     @property
     def contract(self) -> GenesisContract | None:
@@ -187,8 +190,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         check_origins(self.rpc.cors_origins, "key 'rpc.cors_origins'")
         if self.tracing is not None:
             self.tracing.check()
+        named: dict[bytes, str] = {}
         for address, account in self.alloc.items():
             where = f"alloc.{address}"
+            other = named.setdefault(parse_address(address), address)
+            if other != address:
+                raise UserError(f"section {where!r}: 'alloc.{other}' is the same account")
             if is_everywhere(parse_address(address)):
                 raise UserError(f"section {where!r}: this is an account that every shard has")
             account.wei(where)

@@ -166,7 +166,13 @@ def test_accounts_of_the_genesis(tmp_path: Path) -> None:
         ("0x4e59b44847b379578588920ca78fbf26c0b4956c", "balance = 1", "every shard has"),
         ("0x12", "balance = 1", "is not an address"),
         ("0x" + "22" * 20, 'balance = "much"', "is no number of wei"),
+        ("0x" + "22" * 20, 'balance = "-5"', "is no number of wei"),
         ("0x" + "22" * 20, 'code = "5f"', "code must be 0x"),
+        (
+            "0x" + "ab" * 20,
+            f"balance = 1\n[alloc.{'0x' + 'AB' * 20}]\nnonce = 2",
+            "the same account",
+        ),
     ],
 )
 def test_what_no_account_of_the_genesis_can_be(
@@ -174,6 +180,13 @@ def test_what_no_account_of_the_genesis_can_be(
 ) -> None:
     with pytest.raises(UserError, match=words):
         load(tmp_path, f"[alloc.{address}]\n{keys}\n")
+
+
+def test_a_section_stands_for_a_development_account_however_it_is_spelled(tmp_path: Path) -> None:
+    [account, *_] = (make_network(Manifest(), tmp_path / "plain")).accounts
+    text = f"[rpc]\nport = 0\n[alloc.{account.address.lower()}]\nbalance = 7\n"
+    layout = make_network(load(tmp_path, text), tmp_path / "made")
+    assert load_genesis(layout.directory / "genesis.json").alloc[account.address] == 7
 
 
 def test_what_is_rendered_is_read_back(tmp_path: Path) -> None:
