@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import consensus.height
+import consensus.round_state
 from consensus.height import HeightProcess
 from consensus.inputs import TimeoutElapsed
 from consensus.round_state import (
@@ -56,7 +57,7 @@ def drop_the_lock_rule() -> Iterator[type[Host]]:
     def mistaken(state: RoundState, event: RoundEvent) -> Transition:
         return (_without_lock if isinstance(event, FreshProposal) else apply)(state, event)
 
-    with replaced(consensus.height, "apply", mistaken):
+    with replaced(consensus.round_state, "apply", mistaken):
         yield Host
 
 
@@ -67,7 +68,7 @@ def accept_an_old_polka() -> Iterator[type[Host]]:
     def mistaken(state: RoundState, event: RoundEvent) -> Transition:
         return (_without_lock if isinstance(event, Reproposal) else apply)(state, event)
 
-    with replaced(consensus.height, "apply", mistaken):
+    with replaced(consensus.round_state, "apply", mistaken):
         yield Host
 
 
@@ -82,7 +83,7 @@ def unlock_on_nil() -> Iterator[type[Host]]:
         free = replace(outcome.state, locked_round=NO_ROUND, locked_block=None)
         return Transition(state=free, effects=outcome.effects)
 
-    with replaced(consensus.height, "apply", mistaken):
+    with replaced(consensus.round_state, "apply", mistaken):
         yield Host
 
 
@@ -127,7 +128,7 @@ def forget_to_lock() -> Iterator[type[Host]]:
         )
         return Transition(state=same, effects=outcome.effects)
 
-    with replaced(consensus.height, "apply", mistaken):
+    with replaced(consensus.round_state, "apply", mistaken):
         yield Host
 
 
