@@ -130,7 +130,7 @@ def _far_jumps() -> bytes:
 
 
 def transaction_fillers() -> list[BlockFiller]:
-    nobody = b"\xee" * 20
+    nobody = b"\xdd" * 20
     slots = tuple(range(1000))
     listed = ((nobody, slots),)
     keys = [bytes([1]) * 31 + bytes([n]) for n in range(1, 41)]

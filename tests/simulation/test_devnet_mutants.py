@@ -14,7 +14,7 @@ PATIENCE = 40.0
 
 FOUND = {
     "skip-a-message": (range(4), {"prefix"}),
-    "deliver-again-what-failed": (range(3, 8), {"exactly once"}),
+    "deliver-again-what-failed": (range(4, 9), {"exactly once"}),
     "forget-a-checkpoint": (range(4), {"checkpoint"}),
     "lose-refunds": (range(4), {"audit"}),
     "refund-the-recipient": (range(4), {"owner"}),

@@ -48,6 +48,7 @@ from node.primitives.dev_operation import DevKind, DevOperation
 from node.primitives.errors import CorruptData, DecodeError, UserError
 from node.primitives.header import Header
 from node.primitives.message import Message, MessageKind
+from node.primitives.mining import MiningOrder
 from node.primitives.requests import Counters, InboxMove, OutboxMove, ShardRequests
 from node.query import codec as source_codec
 from node.query import tracers
@@ -523,6 +524,14 @@ CHAINS = [
             ),
         ],
         form="rlp",
+    ),
+    Entry(
+        decoder=MiningOrder.decode,
+        seeds=[
+            MiningOrder(name=R(8), shards=2, left=3).encoded,
+            MiningOrder(name=R(8), shards=1, left=5, done=2, interval=60).encoded,
+        ],
+        again=_encoded,
     ),
     Entry(decoder=DevOperation.decode, seeds=_operations(), form="rlp", again=_encoded),
     Entry(

@@ -6,7 +6,7 @@ import pytest
 
 from rpc import times
 from rpc.methods import METHODS
-from rpc.times import BULK, EXECUTE, LOOK_UP
+from rpc.times import BULK, EXECUTE, LOOK_UP, MINE
 
 
 def test_each_time_is_less_than_the_one_around_it():
@@ -15,6 +15,8 @@ def test_each_time_is_less_than_the_one_around_it():
         (times.LONGEST_TRACE, times.SEARCH, times.CALL),
         (EXECUTE.method, times.LONGEST_SYNC, times.SYNC),
         (EXECUTE.method, times.DEVELOPMENT),
+        (MINE.method, MINE.shard, MINE.node),
+        (MINE.method, times.DEVELOPMENT),
         (LOOK_UP.method, LOOK_UP.shard, LOOK_UP.node, times.CATCH_UP, times.HEIGHT),
         (BULK.method, BULK.shard, BULK.node, LOOK_UP.node),
     ]
@@ -27,4 +29,4 @@ def test_each_time_is_less_than_the_one_around_it():
 
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_has_a_row_of_the_table(name):
-    assert METHODS[name].patience in (LOOK_UP, EXECUTE)
+    assert METHODS[name].patience in (LOOK_UP, EXECUTE, MINE)
