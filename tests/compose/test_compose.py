@@ -94,8 +94,14 @@ def test_a_node_has_its_own_keys_and_nobody_elses(project: Project) -> None:
         assert mounted == own
         keys = [f"/network/net/nodes/{name}/{kind}.key" for kind in ("identity", "validator")]
         find = "find / -name identity.key -o -name validator.key | sort"
-        said = project.docker.docker("exec", project.container(name), "sh", "-c", find, check=False)
-        assert said.split() == keys, name
+        exec_find = ("exec", project.container(name), "sh", "-c", find)
+
+        def has_its_own(command: tuple[str, ...] = exec_find, keys: list[str] = keys) -> bool:
+            return project.docker.docker(*command, check=False).split() == keys
+
+        wait_for(
+            has_its_own, f"{name} to show its own keys and no others"
+        )  # an exec may come to nothing
         digest = project.docker.docker("exec", project.container(name), "sha256sum", keys[1])
         seen.add(digest.split()[0])
     assert len(seen) == len(NODES)
