@@ -57,8 +57,8 @@ BEACON = (
     Mistake(
         name="births-of-anybody",
         file="node/beacon/crosslinks.py",
-        old="if not may_be_twice and birth.creator not in here and state.home",
-        new="if not may_be_twice and birth.creator in here and state.home",
+        old="if not may_be_twice and creator not in here and state.home",
+        new="if not may_be_twice and creator in here and state.home",
         suite=unit("crosslinks"),
     ),
     Mistake(
