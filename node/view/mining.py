@@ -58,8 +58,7 @@ class Mining:
                 with deadline(f"{made} of {blocks} blocks were made, the next ones"):
                     await self._order(chain.pool_shards, count, interval, first, at)
                 made += count
-                if interval and made < blocks:
-                    at = await self._newest() + interval
+                at = await self._newest() + interval if interval and made < blocks else None
 
     async def _order(
         self, shards: Sequence[int], blocks: int, interval: int, first: int | None, at: int | None

@@ -179,6 +179,10 @@ def test_so_many_blocks_are_so_many_and_of_the_times_that_were_ordered(network: 
     do(node.rpc, "evm_mine", target)
     w3 = network.web3(node=node.name)
     assert target in stamps(w3, last, w3.eth.block_number)
+    before = w3.eth.block_number
+    do(node.rpc, "evm_mine", {"blocks": 70, "timestamp": target + 1000})  # of more than one order
+    assert w3.eth.block_number >= before + 70
+    assert target + 1000 in stamps(w3, before, before + 2)
 
 
 def test_a_transaction_is_of_the_second_that_was_set_for_it(network: Network) -> None:
