@@ -24,3 +24,8 @@ EMPTY_UNCLES_HASH = Hash32(keccak_fast(b"\xc0"))
 
 def keccak256(data: bytes) -> Hash32:
     return Hash32(keccak_fast(data))
+
+
+def signed(word: int) -> int:
+    """The number that an EVM word stands for in two's complement."""
+    return word - (1 << 256) if word >> 255 else word

@@ -20,7 +20,7 @@ from operator import lt
 from typing import Any
 
 from node.primitives import rlp
-from node.primitives.basics import Hash32, ShardId
+from node.primitives.basics import Hash32, ShardId, signed
 from node.primitives.births import Birth
 from node.primitives.decoding import decoder
 from node.primitives.errors import DecodeError
@@ -171,9 +171,7 @@ def counters_row(counters: Counters) -> list[rlp.Item]:
 def counters_of(issued: rlp.Decoded, burned: rlp.Decoded) -> Counters:
     """Decode the counters. Raises DecodeError."""
     word = rlp.as_int(issued, 256)
-    return Counters(
-        issued=word - (1 << 256) if word >> 255 else word, burned=rlp.as_int(burned, WEI_BITS)
-    )
+    return Counters(issued=signed(word), burned=rlp.as_int(burned, WEI_BITS))
 
 
 def _decode_books(

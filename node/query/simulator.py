@@ -251,9 +251,8 @@ class Simulator:
         """The context of the block, in which accounts that the call overrides are taken to live here."""
         overridden = frozenset(override.address for override in call.accounts)
         timestamp = header.timestamp
-        if (
-            self._chain.rules.params.dev_methods
-        ):  # what runs now is of the block for which it was set
+        # what runs now is of the block for which a time was set
+        if self._chain.rules.params.dev_methods:
             timestamp = max(timestamp, Schedule.of(self._chain.state(header)).next_time)
         context = BlockContext(
             chain_id=self._chain.rules.chain_id,

@@ -10,7 +10,7 @@ from functools import partial
 from node.execution.state.receipts import Log
 from node.execution.state.state import State
 from node.execution.state.system_contracts import SYSTEM_ADDRESS
-from node.primitives.basics import Address, Hash32, ShardId
+from node.primitives.basics import Address, Hash32, ShardId, signed
 from node.primitives.message import LanePosition, Message, next_head
 from node.primitives.messenger import (
     BURNED_SLOT,
@@ -105,8 +105,7 @@ def add_burned(state: State, wei: int) -> None:
 
 def issued(state: State) -> int:
     """Wei that development operations made, less what they took away: below 0 where that was more."""
-    word = state.storage(MESSENGER, ISSUED_SLOT)
-    return word - (1 << 256) if word >> 255 else word
+    return signed(state.storage(MESSENGER, ISSUED_SLOT))
 
 
 def add_issued(state: State, wei: int) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from node.execution.state.state import State
+from node.primitives.basics import signed
 from node.primitives.dev_operation import DevKind, DevOperation
 from node.primitives.messenger import (
     CLOCK_SLOT,
@@ -34,9 +35,8 @@ class Schedule:
     @classmethod
     def of(cls, state: State) -> "Schedule":
         word = state.storage(MESSENGER, ORDER_SLOT)
-        clock = state.storage(MESSENGER, CLOCK_SLOT)
         return cls(
-            clock=clock - (1 << 256) if clock >> 255 else clock,
+            clock=signed(state.storage(MESSENGER, CLOCK_SLOT)),
             next_time=state.storage(MESSENGER, NEXT_TIME_SLOT),
             order=MiningOrder.decode(word.to_bytes(ORDER_BYTES, "big")) if word else None,
             mode=MiningMode.of(state.storage(MESSENGER, MINING_SLOT)),

@@ -3,6 +3,7 @@
 from functools import partial
 
 from node.concurrency.gather import gather
+from node.primitives.basics import signed
 from node.primitives.messenger import CLOCK_SLOT, MESSENGER, NEXT_TIME_SLOT
 from node.query.questions import HeadQuestion, StorageQuestion
 from node.view.shards import Shards
@@ -17,8 +18,7 @@ async def word(shards: Shards, shard: int, slot: int) -> int:
 
 async def ahead(shards: Shards, shard: int) -> int:
     """Seconds that the clock of a shard is ahead of its validators' clocks."""
-    clock = await word(shards, shard, CLOCK_SLOT)
-    return clock - (1 << 256) if clock >> 255 else clock
+    return signed(await word(shards, shard, CLOCK_SLOT))
 
 
 async def furthest(shards: Shards) -> int:
